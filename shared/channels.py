@@ -1,0 +1,57 @@
+"""The channels and the providers of each: the one table that functions, infrastructure and console loop over."""
+
+from dataclasses import dataclass
+
+from shared.model.words import Channel
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderSpec:
+    """A provider: where its module is and which distributions its function must carry."""
+
+    name: str
+    channel: Channel
+    module: str
+    packages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelSpec:
+    """A channel: its dispatch function's folder and how that function is sized.
+
+    memory_mb, timeout_s: of the function. batch_size: envelopes per invocation. window_s: how long the event source
+    mapping gathers a batch, per class; a code must not wait.
+    """
+
+    channel: Channel
+    function: str
+    memory_mb: int = 1024
+    timeout_s: int = 60
+    batch_size: int = 10
+
+
+PROVIDERS: dict[str, ProviderSpec] = {
+    spec.name: spec
+    for spec in (
+        ProviderSpec("smtp", Channel.EMAIL, "shared.providers.email.smtp"),
+        ProviderSpec("ses", Channel.EMAIL, "shared.providers.email.ses"),
+        ProviderSpec("tencent", Channel.SMS, "shared.providers.sms.tencent", ("tencentcloud-sdk-python-sms",)),
+        ProviderSpec("aws", Channel.SMS, "shared.providers.sms.aws"),
+        ProviderSpec("app", Channel.WECOM, "shared.providers.wecom.app", ("httpx",)),
+        ProviderSpec("robot", Channel.WECOM, "shared.providers.wecom.robot", ("httpx",)),
+    )
+}
+
+CHANNELS: dict[Channel, ChannelSpec] = {
+    spec.channel: spec
+    for spec in (
+        ChannelSpec(Channel.EMAIL, "dispatch_email"),
+        ChannelSpec(Channel.SMS, "dispatch_sms"),
+        ChannelSpec(Channel.WECOM, "dispatch_wecom"),
+    )
+}
+
+
+def queue_name(channel: str, message_class: str) -> str:
+    """The name of a queue within the platform, such as `sms.verification`."""
+    return f"{channel}.{message_class}"

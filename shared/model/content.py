@@ -1,0 +1,176 @@
+"""Template content, typed per channel and message type, and what it becomes when rendered.
+
+The content models describe shapes only. Vendor limits depend on the provider and apply to the rendered result:
+`shared.policy.limits` checks them.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+from shared.model.words import Channel
+
+
+class ContentModel(BaseModel):
+    """Base of all content: unknown fields are errors, strings may hold `{{ placeholders }}`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EmailContent(ContentModel):
+    """An email: a subject and an HTML part, a text part, or both."""
+
+    type: Literal["email"] = "email"
+    subject: str = Field(min_length=1, max_length=2000)
+    html: str | None = Field(default=None, min_length=1, max_length=200_000)
+    text: str | None = Field(default=None, min_length=1, max_length=200_000)
+
+    @model_validator(mode="after")
+    def _one_part(self) -> "EmailContent":
+        if self.html is None and self.text is None:
+            raise ValueError("give html, text or both")
+        return self
+
+
+class TencentTemplate(ContentModel):
+    """A template approved at Tencent Cloud and its parameters in order, each a string with placeholders."""
+
+    template_id: str = Field(pattern=r"^[0-9]{1,20}$")
+    params: list[str] = Field(default_factory=list, max_length=50)
+
+
+class SmsContent(ContentModel):
+    """A text for providers that take text, a Tencent template for Tencent Cloud, or both to go either way."""
+
+    type: Literal["sms"] = "sms"
+    text: str | None = Field(default=None, min_length=1, max_length=4000)
+    tencent: TencentTemplate | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "SmsContent":
+        if self.text is None and self.tencent is None:
+            raise ValueError("give text, tencent or both")
+        return self
+
+
+class WecomText(ContentModel):
+    """Plain text; the mention lists work in group robots only."""
+
+    type: Literal["text"]
+    content: str = Field(min_length=1, max_length=20_000)
+    mentioned_list: list[str] = Field(default_factory=list, max_length=100)
+    mentioned_mobile_list: list[str] = Field(default_factory=list, max_length=100)
+
+
+class WecomMarkdown(ContentModel):
+    """WeCom's subset of Markdown."""
+
+    type: Literal["markdown"]
+    content: str = Field(min_length=1, max_length=20_000)
+
+
+class WecomTextCard(ContentModel):
+    """A card with a title, a description and a link; apps only."""
+
+    type: Literal["textcard"]
+    title: str = Field(min_length=1)
+    description: str = Field(min_length=1)
+    url: str = Field(min_length=1)
+    btntxt: str | None = None
+
+
+class WecomArticle(ContentModel):
+    """One article of a news card."""
+
+    title: str = Field(min_length=1)
+    description: str | None = None
+    url: str = Field(min_length=1)
+    picurl: str | None = None
+
+
+class WecomNews(ContentModel):
+    """One to eight articles."""
+
+    type: Literal["news"]
+    articles: list[WecomArticle] = Field(min_length=1, max_length=8)
+
+
+class _Media(ContentModel):
+    media_id: str | None = Field(default=None, max_length=512)
+    data: Base64Bytes | None = Field(default=None, max_length=250_000)
+    filename: str = Field(default="file", pattern=r"^[^/\\\r\n\"]{1,100}$")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "_Media":
+        if (self.media_id is None) == (self.data is None):
+            raise ValueError("give either media_id or data")
+        return self
+
+
+class WecomImage(_Media):
+    """A JPG or PNG, by WeCom's media id or by its bytes (base64, at most 250,000 bytes)."""
+
+    type: Literal["image"]
+
+
+class WecomFile(_Media):
+    """A file, by WeCom's media id or by its bytes (base64, at most 250,000 bytes)."""
+
+    type: Literal["file"]
+
+
+class WecomTemplateCard(ContentModel):
+    """A template card; `card` is WeCom's own object (text_notice, ...), its strings may hold placeholders."""
+
+    type: Literal["template_card"]
+    card: dict[str, JsonValue]
+
+
+WecomContent = WecomText | WecomMarkdown | WecomTextCard | WecomNews | WecomImage | WecomFile | WecomTemplateCard
+Content = Annotated[EmailContent | SmsContent | WecomContent, Field(discriminator="type")]
+
+CHANNEL_OF_TYPE: dict[str, Channel] = {
+    "email": Channel.EMAIL,
+    "sms": Channel.SMS,
+    "text": Channel.WECOM,
+    "markdown": Channel.WECOM,
+    "textcard": Channel.WECOM,
+    "news": Channel.WECOM,
+    "image": Channel.WECOM,
+    "file": Channel.WECOM,
+    "template_card": Channel.WECOM,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedEmail:
+    """An email for one recipient; `html` is already escaped where variables were filled in."""
+
+    subject: str
+    html: str | None
+    text: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedSms:
+    """A text message for one recipient, for either kind of provider. Hashable: equal ones may share a call."""
+
+    text: str | None
+    tencent_template_id: str | None
+    tencent_params: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedWecom:
+    """A WeCom message: `body` has the fields of the content model of this `type`, filled in.
+
+    key: equal for equal bodies, so that recipients of the same content may share a call.
+    """
+
+    type: str
+    body: dict[str, Any]
+    key: str
+
+
+Rendered = RenderedEmail | RenderedSms | RenderedWecom

@@ -1,0 +1,51 @@
+"""What a provider may say of one recipient. Every provider maps its raw codes to these, in one table."""
+
+from dataclasses import dataclass
+
+from shared.model.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The provider took the message; it is its business now."""
+
+    provider_message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The provider refused this recipient or this content for good; trying again cannot help."""
+
+    reason: Reason
+    raw_code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """The message was certainly not sent, and a later try may succeed.
+
+    after: the least wait in seconds that the provider asked for, if it did.
+    """
+
+    reason: Reason
+    raw_code: str
+    after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The request left and no answer came: the message may or may not have been sent."""
+
+    reason: Reason
+    raw_code: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccountDown:
+    """Nothing can be sent through this account until someone mends it; nothing was sent."""
+
+    reason: Reason
+    raw_code: str
+
+
+Outcome = Sent | Rejected | Retry | Unknown | AccountDown

@@ -1,0 +1,168 @@
+"""Why a message ended as it did: one closed vocabulary, each word with an explanation and what to do.
+
+Providers map their raw codes to these; the raw code is kept beside the reason in the timeline.
+"""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """A machine-readable cause."""
+
+    # of the recipient
+    ADDRESS_INVALID = "address_invalid"
+    ADDRESS_UNKNOWN = "address_unknown"
+    NOT_IN_TEAM_LIST = "not_in_team_list"
+    RECIPIENT_OPTED_OUT = "recipient_opted_out"
+    RECIPIENT_BLOCKED = "recipient_blocked"
+    RECIPIENT_LIMIT = "recipient_limit"
+    REGION_NOT_ENABLED = "region_not_enabled"
+    MAILBOX_FULL = "mailbox_full"
+    # of the content
+    CONTENT_REFUSED = "content_refused"
+    CONTENT_TOO_LONG = "content_too_long"
+    CONTENT_INVALID = "content_invalid"
+    TEMPLATE_REFUSED = "template_refused"
+    SENDER_REFUSED = "sender_refused"
+    RENDERING_FAILED = "rendering_failed"
+    # of the account
+    CREDENTIALS_REFUSED = "credentials_refused"
+    ADDRESS_NOT_TRUSTED = "address_not_trusted"
+    ACCOUNT_SUSPENDED = "account_suspended"
+    BALANCE_EXHAUSTED = "balance_exhausted"
+    ACCOUNT_MISCONFIGURED = "account_misconfigured"
+    NO_ACCOUNT = "no_account"
+    # of the moment
+    THROTTLED = "throttled"
+    QUOTA_EXHAUSTED = "quota_exhausted"
+    WRONG_HOUR = "wrong_hour"
+    PROVIDER_BUSY = "provider_busy"
+    PROVIDER_ERROR = "provider_error"
+    CONNECTION_FAILED = "connection_failed"
+    CONNECTION_LOST = "connection_lost"
+    TIMED_OUT = "timed_out"
+    UNRECOGNISED_ANSWER = "unrecognised_answer"
+    # of our own
+    EXPIRED = "expired"
+    TRIES_EXHAUSTED = "tries_exhausted"
+    NOT_QUEUED = "not_queued"
+    SCHEDULED = "scheduled"
+
+
+EXPLANATIONS: dict[Reason, tuple[str, str]] = {
+    Reason.ADDRESS_INVALID: ("The address is not well formed.", "Correct the address and send again."),
+    Reason.ADDRESS_UNKNOWN: (
+        "The provider says that this recipient does not exist.",
+        "Check the address with the recipient; remove it from your lists.",
+    ),
+    Reason.NOT_IN_TEAM_LIST: (
+        "A team key may send only to the recipients on its allow-list.",
+        "Add the recipient to the key's allow-list, or use a live key.",
+    ),
+    Reason.RECIPIENT_OPTED_OUT: (
+        "The recipient has opted out of messages from this sender.",
+        "Do not send again unless the recipient opts in.",
+    ),
+    Reason.RECIPIENT_BLOCKED: (
+        "The provider or the carrier blocks messages to this recipient.",
+        "Ask the provider why, or reach the recipient through another channel.",
+    ),
+    Reason.RECIPIENT_LIMIT: (
+        "The provider's limit of messages to one recipient is reached.",
+        "Wait for the provider's window to pass, or raise the limit in its console.",
+    ),
+    Reason.REGION_NOT_ENABLED: (
+        "The account may not send to the recipient's country or region.",
+        "Enable the country or region in the provider's console.",
+    ),
+    Reason.MAILBOX_FULL: ("The recipient's mailbox is full.", "Try again later or use another channel."),
+    Reason.CONTENT_REFUSED: (
+        "The provider refused the content, for example a forbidden word or link.",
+        "Change the template's wording, then send again.",
+    ),
+    Reason.CONTENT_TOO_LONG: (
+        "The rendered content is longer than the provider allows.",
+        "Shorten the template or the variables.",
+    ),
+    Reason.CONTENT_INVALID: (
+        "The provider could not read the request for this message.",
+        "Check the template's fields and variables against the provider's rules.",
+    ),
+    Reason.TEMPLATE_REFUSED: (
+        "The provider does not know or has not approved this template, or its parameters do not match.",
+        "Check the template id, its approval and its parameters in the provider's console.",
+    ),
+    Reason.SENDER_REFUSED: (
+        "The provider does not accept this sender or signature.",
+        "Verify the sender address, domain or signature with the provider.",
+    ),
+    Reason.RENDERING_FAILED: (
+        "The template could not be filled in with this recipient's variables.",
+        "Preview the template with these variables and correct one or the other.",
+    ),
+    Reason.CREDENTIALS_REFUSED: (
+        "The provider refused the account's credentials.",
+        "Enter the right secret for the account, then verify the account.",
+    ),
+    Reason.ADDRESS_NOT_TRUSTED: (
+        "The provider does not trust the network address that the platform calls from.",
+        "Add the platform's outgoing address to the trusted addresses in the provider's console.",
+    ),
+    Reason.ACCOUNT_SUSPENDED: (
+        "The provider has suspended or paused the account.",
+        "Ask the provider; until then send through another account.",
+    ),
+    Reason.BALANCE_EXHAUSTED: ("The account's balance or package is used up.", "Top it up in the provider's console."),
+    Reason.ACCOUNT_MISCONFIGURED: (
+        "The account's settings do not fit the provider.",
+        "Verify the account and correct the setting that it names.",
+    ),
+    Reason.NO_ACCOUNT: (
+        "No active account of the template can send this message.",
+        "Bind an active account to the template.",
+    ),
+    Reason.THROTTLED: ("The provider asked to slow down.", "Nothing: the platform tries again by itself."),
+    Reason.QUOTA_EXHAUSTED: (
+        "The account's quota for the day or month is used up.",
+        "Wait for the next window or raise the quota with the provider.",
+    ),
+    Reason.WRONG_HOUR: (
+        "The provider does not take this class of message at this hour.",
+        "Send it in the hours that the provider allows.",
+    ),
+    Reason.PROVIDER_BUSY: ("The provider was busy.", "Nothing: the platform tries again by itself."),
+    Reason.PROVIDER_ERROR: (
+        "The provider failed in itself.",
+        "Nothing now; look at the provider's status page if it lasts.",
+    ),
+    Reason.CONNECTION_FAILED: (
+        "The provider could not be reached.",
+        "Check the account's host and port if it lasts; the platform tries again by itself.",
+    ),
+    Reason.CONNECTION_LOST: (
+        "The connection broke after the message had left, before an answer.",
+        "Nothing: what may follow depends on the message's class.",
+    ),
+    Reason.TIMED_OUT: (
+        "The provider did not answer in time.",
+        "Nothing: what may follow depends on the message's class.",
+    ),
+    Reason.UNRECOGNISED_ANSWER: (
+        "The provider answered with something the platform does not know.",
+        "Report the raw code; the platform tries again, then keeps the message in the dead-letter queue.",
+    ),
+    Reason.EXPIRED: (
+        "The message was still unsent at the end of its time to live.",
+        "Send it anew if it still matters; give it a longer time to live.",
+    ),
+    Reason.TRIES_EXHAUSTED: (
+        "All tries of the message's class were used up.",
+        "Look at the reason of the last try, mend it, then redrive the dead letters.",
+    ),
+    Reason.NOT_QUEUED: (
+        "The message could not be put on its queue.",
+        "Send the request again with the same Idempotency-Key.",
+    ),
+    Reason.SCHEDULED: ("The message waits for its time.", "Nothing."),
+}
+"""Reason -> (what it means, what to do)."""

@@ -1,0 +1,108 @@
+"""The contract between the dispatcher and a provider.
+
+A provider module defines `Settings` (a `ProviderSettings` with `provider: Literal["<name>"]`), `Secret` (a
+`ProviderSecret`, or `NoSecret`), and `build(settings, secret, tools)`, which returns a `Provider` without any I/O:
+connections are made on first use. Its raw codes are mapped to outcomes in one table.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+from shared.model.clock import Clock
+from shared.model.content import Rendered
+from shared.model.outcome import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One message ready to leave: its id, its normalised address and its rendered content."""
+
+    message_id: str
+    to: str
+    content: Rendered
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What trying an account showed.
+
+    ok: whether the account can send. summary: one sentence in plain words. action: what to do when it cannot.
+    raw_code: the provider's own code, if it gave one.
+    """
+
+    ok: bool
+    summary: str
+    action: str = ""
+    raw_code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An access token and the time it stops working, in milliseconds since the epoch."""
+
+    value: str
+    expires_at: int
+
+
+class TokenCache(Protocol):
+    """Access tokens shared by all functions; one refresher at a time per key."""
+
+    def get(self, key: str, fetch: Callable[[], Token], rejected: str | None = None) -> str:
+        """Return the token under `key`, fetching it when there is none, it is about to expire, or it is `rejected`.
+
+        A token newer than `rejected` is returned without a fetch, so two refreshers never evict each other.
+        Raises: what `fetch` raises.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a provider may need from its surroundings.
+
+    account_key: names the account across tenants, for token caches.
+    """
+
+    clock: Clock
+    tokens: TokenCache
+    account_key: str
+
+
+class Provider(ABC):
+    """A reachable provider account. Instances are shared by threads and live across invocations.
+
+    threads: how many `send` calls may run at the same time on one instance.
+    worst_case_seconds: the longest one `send` may take before it gives up by its own time-outs.
+    """
+
+    threads: ClassVar[int] = 8
+    worst_case_seconds: ClassVar[float] = 15.0
+
+    def group(self, messages: Sequence[Outgoing]) -> list[list[Outgoing]]:
+        """Split messages into groups that one call can carry; here: one message per call."""
+        return [[message] for message in messages]
+
+    @abstractmethod
+    def send(self, group: Sequence[Outgoing]) -> list[Outcome]:
+        """Try each message of a group exactly once and return one outcome per message, in order.
+
+        Never raises for what a provider or a network may do: that is an outcome. Never retries by itself.
+        """
+
+    @abstractmethod
+    def verify(self) -> Verification:
+        """Try the account without sending a message to anyone, where the provider lets us."""
+
+    def close(self) -> None:  # noqa: B027 - most providers have nothing to give back
+        """Give back connections. The instance may be used again afterwards."""
+
+
+class ProviderModule(Protocol):
+    """The names a provider's module must define."""
+
+    Settings: type[Any]
+    Secret: type[Any]
+
+    def build(self, settings: Any, secret: Any, tools: Tools) -> Provider: ...
