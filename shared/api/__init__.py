@@ -1,0 +1,1 @@
+"""The HTTP interface: its operations, its models, and what turns a handler's functions into answers."""

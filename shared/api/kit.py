@@ -1,0 +1,179 @@
+"""Turns an API Gateway event (HTTP API, payload 2.0) into a call of an operation's function, and its result or error
+into an answer. One place decides what 400, 401, 403, 413, 415 and 500 look like."""
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from aws_lambda_powertools import Logger
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails, to_json
+
+from shared.api.messages import MAX_BODY_BYTES
+from shared.api.operations import BY_ID, Operation
+from shared.model.problems import CONTENT_TYPE, FieldError, ProblemError, invalid
+from shared.model.words import KeyKind, Scope
+
+logger = Logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls, as the authorizer found out."""
+
+    tenant: str
+    key_id: str
+    kind: KeyKind
+    scopes: frozenset[Scope]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of an operation: its caller, path parameters, headers (lower-case), parsed query and parsed body."""
+
+    caller: Caller
+    path: Mapping[str, str]
+    headers: Mapping[str, str]
+    raw_body: bytes
+    body: Any
+    query: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """An answer that is not JSON."""
+
+    body: str
+    content_type: str
+
+
+OperationFunction = Callable[[Call], Any]
+"""Returns a model, JSON-able data, `Raw`, or None for no content. Raises: ProblemError."""
+
+M = TypeVar("M", bound=BaseModel)
+_NOBODY = Caller("", "", KeyKind.TEST, frozenset())
+
+
+class Api:
+    """Dispatches events to functions by operation id."""
+
+    def __init__(self, functions: Mapping[str, OperationFunction]) -> None:
+        self._by_route: dict[str, tuple[Operation, OperationFunction]] = {
+            BY_ID[name].route_key: (BY_ID[name], function) for name, function in functions.items()
+        }
+
+    def __call__(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer one event; never raises."""
+        try:
+            found = self._by_route.get(event["routeKey"])
+            if found is None:
+                raise ProblemError(404, "not-found", "Not found", "There is no such route.")
+            operation, function = found
+            call = _read(operation, event)
+            return _answer(operation, function(call))
+        except ProblemError as error:
+            return _problem(error)
+        except Exception:
+            logger.exception("unhandled error", route=event.get("routeKey"))
+            return _problem(
+                ProblemError(
+                    500, "internal", "An error of ours", "Try again; if it lasts, report the time and the route."
+                )
+            )
+
+
+def _read(operation: Operation, event: Mapping[str, Any]) -> Call:
+    caller = _caller(operation, event)
+    headers: Mapping[str, str] = event.get("headers") or {}
+    raw = _raw_body(event)
+    body = None
+    if operation.request is not None:
+        _check_body(headers, raw)
+        body = parse(operation.request, raw)
+    query = None
+    if operation.query is not None:
+        try:
+            query = operation.query.model_validate(event.get("queryStringParameters") or {})
+        except ValidationError as error:
+            raise validation_problem(error, "query") from None
+    return Call(caller, event.get("pathParameters") or {}, headers, raw, body, query)
+
+
+def _caller(operation: Operation, event: Mapping[str, Any]) -> Caller:
+    """Who calls. Raises: ProblemError 401 without a valid key, 403 without the operation's scope."""
+    if operation.scope is None:
+        return _NOBODY
+    context = ((event.get("requestContext") or {}).get("authorizer") or {}).get("lambda") or {}
+    if context.get("problem") != "" or not context.get("tenant"):
+        detail = context.get("problem") or "Give an API key: Authorization: Bearer mp_..."
+        raise ProblemError(401, "unauthorized", "No valid API key", detail, www_authenticate="Bearer")
+    scopes = frozenset(Scope(s) for s in context["scopes"].split())
+    if operation.scope not in scopes:
+        raise ProblemError(
+            403, "forbidden", "The API key may not do this", f"This needs a key with the scope `{operation.scope}`."
+        )
+    return Caller(context["tenant"], context["key_id"], KeyKind(context["kind"]), scopes)
+
+
+def _raw_body(event: Mapping[str, Any]) -> bytes:
+    body = event.get("body") or ""
+    if event.get("isBase64Encoded"):
+        try:
+            return base64.b64decode(body, validate=True)
+        except binascii.Error:
+            raise ProblemError(400, "malformed", "The body cannot be read", "Send JSON in UTF-8.") from None
+    return body.encode() if isinstance(body, str) else body
+
+
+def _check_body(headers: Mapping[str, str], raw: bytes) -> None:
+    content_type = headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if content_type != "application/json" and not content_type.endswith("+json"):
+        raise ProblemError(
+            415, "unsupported-media-type", "The body is not JSON", "Send Content-Type: application/json."
+        )
+    if len(raw) > MAX_BODY_BYTES:
+        raise ProblemError(
+            413, "too-large", "The body is too large", f"Send at most {MAX_BODY_BYTES:,} bytes; split the recipients."
+        )
+
+
+def parse(model: type[M], raw: bytes) -> M:
+    """Read a body in one pass. Raises: ProblemError 400 for what is not JSON, 422 naming each wrong field."""
+    try:
+        return model.model_validate_json(raw)
+    except ValidationError as error:
+        raise validation_problem(error) from None
+
+
+def validation_problem(error: ValidationError, where: str = "") -> ProblemError:
+    """A 400 or 422 from pydantic's findings: field paths and messages, never the values."""
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    if found and found[0]["type"] == "json_invalid":
+        return ProblemError(400, "malformed", "The body is not JSON", found[0]["msg"])
+    return invalid([_field_error(e, where) for e in found[:50]], f"{len(found)} field(s) are not valid.")
+
+
+def _field_error(e: ErrorDetails, where: str) -> FieldError:
+    path = [where] if where else []
+    # A discriminated union names the variant too; it is not part of the caller's path.
+    path += [str(p) for p in e["loc"] if not str(p).startswith("function-")]
+    return FieldError(field=".".join(path), message=e["msg"].removeprefix("Value error, "))
+
+
+def _answer(operation: Operation, result: Any) -> dict[str, Any]:
+    if result is None:
+        return {"statusCode": operation.success}
+    if isinstance(result, Raw):
+        return {"statusCode": operation.success, "headers": {"content-type": result.content_type}, "body": result.body}
+    body = to_json(result, by_alias=True, exclude_none=False).decode()
+    return {"statusCode": operation.success, "headers": {"content-type": "application/json"}, "body": body}
+
+
+def _problem(error: ProblemError) -> dict[str, Any]:
+    return {
+        "statusCode": error.problem.status,
+        "headers": {"content-type": CONTENT_TYPE, **error.headers},
+        "body": to_json(error.body()).decode(),
+    }

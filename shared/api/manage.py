@@ -1,0 +1,215 @@
+"""What callers send and read about accounts, templates and keys."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
+
+from shared.model.accounts import AccountState
+from shared.model.content import Content
+from shared.model.words import Channel, KeyKind, MessageClass, Scope
+
+_STRICT = ConfigDict(extra="forbid", populate_by_name=True)
+AccountId = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", description="Lower-case letters, digits and hyphens.")
+TemplateId = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,59}$", description="Lower-case letters, digits and hyphens.")
+
+
+class AccountCreate(BaseModel):
+    """An account to configure. `settings` and `secret` are those of `settings.provider`."""
+
+    model_config = _STRICT
+
+    id: str = AccountId
+    name: str = Field(min_length=1, max_length=100)
+    settings: dict[str, Any]
+    secret: dict[str, Any] = Field(default_factory=dict)
+    weight: int = Field(default=100, ge=0, le=1000)
+
+
+class AccountUpdate(BaseModel):
+    """What to change; what is absent stays. `settings` replaces all settings, and cannot change the provider."""
+
+    model_config = _STRICT
+
+    name: str | None = Field(default=None, min_length=1, max_length=100)
+    settings: dict[str, Any] | None = None
+    secret: dict[str, Any] | None = None
+    weight: int | None = Field(default=None, ge=0, le=1000)
+    state: AccountState | None = None
+
+
+class AccountView(BaseModel):
+    """An account. secret: the names of its secret fields, each masked."""
+
+    id: str
+    name: str
+    channel: Channel
+    provider: str
+    settings: dict[str, Any]
+    secret: dict[str, str]
+    weight: int
+    state: AccountState
+    created_at: datetime
+    updated_at: datetime
+
+
+class AccountList(BaseModel):
+    """All accounts."""
+
+    accounts: list[AccountView]
+
+
+class VerificationView(BaseModel):
+    """What trying an account showed, in words."""
+
+    ok: bool
+    summary: str
+    action: str
+    raw_code: str
+
+
+class VersionCreate(BaseModel):
+    """Content to save as a new version, with sample variables that it must render with."""
+
+    model_config = _STRICT
+
+    content: Content
+    sample: dict[str, JsonValue] = Field(default_factory=dict)
+    note: str = Field(default="", max_length=500)
+
+
+class TemplateCreate(VersionCreate):
+    """A template and its first version."""
+
+    id: str = TemplateId
+    name: str = Field(min_length=1, max_length=100)
+    message_class: MessageClass = Field(alias="class")
+    accounts: list[str] = Field(min_length=1, max_length=10)
+    ttl_seconds: int | None = Field(default=None, ge=10, le=3 * 86400)
+
+
+class TemplateUpdate(BaseModel):
+    """What to change; what is absent stays."""
+
+    model_config = _STRICT
+
+    name: str | None = Field(default=None, min_length=1, max_length=100)
+    accounts: list[str] | None = Field(default=None, min_length=1, max_length=10)
+    ttl_seconds: int | None = Field(default=None, ge=10, le=3 * 86400)
+
+
+class TemplateCopy(BaseModel):
+    """Where to copy a template to."""
+
+    model_config = _STRICT
+
+    id: str = TemplateId
+    name: str | None = Field(default=None, min_length=1, max_length=100)
+
+
+class VersionView(BaseModel):
+    """A version of a template, with its placeholders."""
+
+    template: str
+    version: int
+    content: Content
+    required: list[str]
+    optional: list[str]
+    sample: dict[str, JsonValue]
+    note: str
+    published: bool
+    created_at: datetime
+
+
+class TemplateView(BaseModel):
+    """A template; `current` is the published version, or else the latest."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    id: str
+    name: str
+    channel: Channel
+    message_class: MessageClass = Field(alias="class")
+    accounts: list[str]
+    latest: int
+    published: int | None
+    archived: bool
+    ttl_seconds: int | None
+    current: VersionView
+    created_at: datetime
+    updated_at: datetime
+
+
+class TemplateSummary(BaseModel):
+    """A template in a list."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    id: str
+    name: str
+    channel: Channel
+    message_class: MessageClass = Field(alias="class")
+    accounts: list[str]
+    latest: int
+    published: int | None
+    archived: bool
+    updated_at: datetime
+
+
+class TemplateList(BaseModel):
+    """A page of templates by id."""
+
+    templates: list[TemplateSummary]
+    cursor: str | None = None
+
+
+class PreviewRequest(BaseModel):
+    """Variables to render with; the version's own sample where absent."""
+
+    model_config = _STRICT
+
+    variables: dict[str, JsonValue] | None = None
+
+
+class Preview(BaseModel):
+    """The rendered content, and for each account of the template what its provider would refuse."""
+
+    rendered: dict[str, Any]
+    problems: dict[str, list[str]]
+
+
+class KeyCreate(BaseModel):
+    """A key to make. recipients: for team keys, as `channel:address`."""
+
+    model_config = _STRICT
+
+    name: str = Field(min_length=1, max_length=100)
+    kind: KeyKind = KeyKind.LIVE
+    scopes: list[Scope] = Field(min_length=1)
+    recipients: list[str] = Field(default_factory=list, max_length=100)
+    expires_at: AwareDatetime | None = None
+
+
+class KeyView(BaseModel):
+    """A key, without its secret."""
+
+    id: str
+    name: str
+    kind: KeyKind
+    scopes: list[Scope]
+    recipients: list[str]
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+class KeyCreated(KeyView):
+    """A new key; `key` is shown this once."""
+
+    key: str
+
+
+class KeyList(BaseModel):
+    """All keys."""
+
+    keys: list[KeyView]

@@ -1,0 +1,193 @@
+"""What callers send and read about messages."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, model_validator
+from typing_extensions import TypedDict
+
+from shared.model.words import Channel, KeyKind, MessageClass, Stage
+
+MAX_RECIPIENTS = 1000
+MAX_BODY_BYTES = 5_000_000
+Variables = dict[str, JsonValue]
+_STRICT = ConfigDict(extra="forbid")
+
+
+class RecipientIn(TypedDict):
+    """One recipient of a request. A TypedDict: a thousand of these are read per request."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]  # the documented way to configure a TypedDict
+
+    to: Annotated[str, Field(min_length=1, max_length=320)]
+    variables: NotRequired[Variables]
+    reference: NotRequired[Annotated[str, Field(max_length=100)]]
+
+
+class SendRequest(BaseModel):
+    """Send one template to one address (`to`) or up to 1,000 (`recipients`).
+
+    variables: shared by all recipients; a recipient's own come first. version: pin a version that was published.
+    send_at: not before this time, at most 365 days ahead. ttl: seconds after `send_at` (or now) in which it must have
+    been sent, else it ends as `expired`; the default is the template's, and 300 for codes.
+    reference: your own word for the request, shown in the trace.
+    """
+
+    model_config = _STRICT
+
+    template: str = Field(min_length=1, max_length=60)
+    to: str | None = Field(default=None, min_length=1, max_length=320)
+    recipients: list[RecipientIn] | None = Field(default=None, min_length=1, max_length=MAX_RECIPIENTS)
+    variables: Variables = Field(default_factory=dict)
+    version: int | None = Field(default=None, ge=1)
+    send_at: AwareDatetime | None = None
+    ttl: int | None = Field(default=None, ge=10, le=3 * 86400)
+    reference: str | None = Field(default=None, max_length=100)
+
+    @model_validator(mode="after")
+    def _one_form(self) -> "SendRequest":
+        if (self.to is None) == (self.recipients is None):
+            raise ValueError("give either to or recipients")
+        return self
+
+
+class MessageOut(TypedDict):
+    """The result for one recipient: `rejected` and `not_queued` say why and what to do."""
+
+    index: int
+    message_id: str
+    status: Literal["accepted", "rejected", "not_queued"]
+    field: NotRequired[str]
+    reason: NotRequired[str]
+    detail: NotRequired[str]
+
+
+class SendResponse(BaseModel):
+    """What became of a request, one result per recipient, in the request's order."""
+
+    request_id: str
+    accepted: int
+    rejected: int
+    not_queued: int
+    messages: list[MessageOut]
+
+
+class TimelineEvent(BaseModel):
+    """One event of a message, in words too."""
+
+    stage: Stage
+    at: datetime
+    text: str
+    account: str | None = None
+    provider: str | None = None
+    provider_message_id: str | None = None
+    reason: str | None = None
+    code: str | None = None
+    until: datetime | None = None
+    duration_ms: int | None = None
+
+
+class MessageView(BaseModel):
+    """A message: where it stands, why, what to do, and how it got there."""
+
+    message_id: str
+    request_id: str
+    status: Stage
+    final: bool
+    explanation: str
+    action: str
+    channel: Channel
+    message_class: MessageClass = Field(serialization_alias="class")
+    template: str
+    version: int
+    kind: KeyKind
+    to: str | None = Field(description="The address, masked.")
+    reference: str | None = None
+    accepted_at: datetime
+    timeline: list[TimelineEvent]
+
+
+class MessageQuery(BaseModel):
+    """Find the messages to one recipient. Without `channel`, every channel that the address fits is searched."""
+
+    model_config = _STRICT
+
+    to: str = Field(min_length=1, max_length=320)
+    channel: Channel | None = None
+    after: AwareDatetime | None = None
+    before: AwareDatetime | None = None
+    limit: int = Field(default=20, ge=1, le=100)
+    cursor: str | None = Field(default=None, max_length=500)
+
+
+class MessagePage(BaseModel):
+    """Messages, newest first. cursor: give it back for the next page; absent on the last."""
+
+    messages: list[MessageView]
+    cursor: str | None = None
+
+
+class RequestView(BaseModel):
+    """A request and its messages, in order. counts: of this page, by status."""
+
+    request_id: str
+    messages: list[MessageView]
+    counts: dict[str, int]
+    cursor: str | None = None
+
+
+class BalanceHour(BaseModel):
+    """One cohort hour: accepted (and redriven) messages, their outcomes by stage, and what is still in flight."""
+
+    hour: datetime
+    accepted: int
+    redriven: int
+    outcomes: dict[str, int]
+    in_flight: int
+
+
+class Balance(BaseModel):
+    """accepted + redriven = outcomes + in_flight, by hour and in sum. A negative `in_flight` is an error of ours."""
+
+    accepted: int
+    redriven: int
+    rejected: int
+    outcomes: dict[str, int]
+    in_flight: int
+    hours: list[BalanceHour]
+
+
+class StatsHour(BaseModel):
+    """Counts by stage of the messages accepted in one hour."""
+
+    hour: datetime
+    stages: dict[str, int]
+
+
+class TemplateStats(BaseModel):
+    """Counts by stage for a template."""
+
+    template: str
+    stages: dict[str, int]
+    hours: list[StatsHour]
+
+
+class RangeQuery(BaseModel):
+    """A range of cohort hours; by default the last 24."""
+
+    model_config = _STRICT
+
+    after: AwareDatetime | None = None
+    before: AwareDatetime | None = None
+
+
+class PageQuery(BaseModel):
+    """A page of a listing."""
+
+    model_config = _STRICT
+
+    limit: int = Field(default=50, ge=1, le=100)
+    cursor: str | None = Field(default=None, max_length=500)
+
+
+JsonObject = dict[str, Any]

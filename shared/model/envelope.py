@@ -1,0 +1,72 @@
+"""The envelope: the unit on a queue. Up to 100 recipients of one template version, with their variables."""
+
+from typing import Any, Literal, NotRequired, TypedDict
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from shared.model.ids import root_of
+from shared.model.words import Channel, KeyKind, MessageClass
+
+MAX_RECIPIENTS = 100
+MAX_BYTES = 90_000
+"""Ten of these fit one SendMessageBatch (1 MiB) and each fits a schedule's input (256 KB)."""
+
+
+class EnvelopeRecipient(TypedDict):
+    """One recipient: `i` counts from the root envelope's base; `to` is normalised."""
+
+    i: int
+    to: str
+    tag: str
+    vars: NotRequired[dict[str, JsonValue]]
+    ref: NotRequired[str]
+
+
+class Envelope(BaseModel):
+    """What one queue message holds.
+
+    id: the ULID of the root's first recipient, then `/r<n>` for a retry, `/c<n>` for a continuation, `/d<n>` for dead
+    letters. attempt: tries already made. generation: grows with each redrive. Times: milliseconds since the epoch.
+    reasons: for dead letters, recipient `i` -> (reason, raw code) of the last try.
+    """
+
+    model_config = ConfigDict(extra="ignore", populate_by_name=True)
+
+    v: Literal[1] = 1
+    id: str
+    tenant: str
+    channel: Channel
+    message_class: MessageClass = Field(alias="class")
+    template: str
+    version: int
+    request: str
+    run: str | None = None
+    kind: KeyKind = KeyKind.LIVE
+    reference: str | None = None
+    accepted_at: int
+    expires_at: int | None = None
+    attempt: int = 0
+    generation: int = 0
+    variables: dict[str, JsonValue] = Field(default_factory=dict)
+    recipients: list[EnvelopeRecipient] = Field(min_length=1, max_length=MAX_RECIPIENTS)
+    reasons: dict[int, tuple[str, str]] = Field(default_factory=dict)
+
+    @property
+    def root(self) -> str:
+        """The root envelope's id, which is also the base of its message ids."""
+        return root_of(self.id)
+
+    def to_json(self) -> str:
+        """The queue message's body."""
+        return self.model_dump_json(by_alias=True, exclude_defaults=True)
+
+    def child(self, suffix: str, recipients: list[EnvelopeRecipient], **changes: Any) -> "Envelope":
+        """An envelope that carries on with some of the recipients; its id follows from this one's."""
+        return self.model_copy(
+            update={"id": f"{self.id}/{suffix}", "recipients": recipients, "reasons": {}, **changes},
+        )
+
+
+def group_id(tenant: str, run: str | None) -> str:
+    """The fair-queue group: so that no campaign starves another and none delays a code."""
+    return f"{tenant}.{run or 'direct'}"[:128]

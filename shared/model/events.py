@@ -1,0 +1,130 @@
+"""Events: facts about messages at stages, how they travel on the stream, and how status is folded from them."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, NotRequired, TypedDict
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.model.ids import Numbering, root_of
+from shared.model.words import OUTCOMES, Channel, KeyKind, MessageClass, Stage
+
+
+class EventRow(TypedDict):
+    """One event on the stream.
+
+    i: recipient, counted from the root envelope's base. tag: the recipient's tag. s: stage. n: which time at it.
+    at: milliseconds since the epoch. to: masked address. acc, prov: account and provider. pid: the provider's message
+    id. why, code: reason and raw code. until: when it is due again. ms: how long the provider took. ref: reference.
+    """
+
+    i: int
+    tag: str
+    s: str
+    n: int
+    at: int
+    to: NotRequired[str]
+    acc: NotRequired[str]
+    prov: NotRequired[str]
+    pid: NotRequired[str]
+    why: NotRequired[str]
+    code: NotRequired[str]
+    until: NotRequired[int]
+    ms: NotRequired[int]
+    ref: NotRequired[str]
+
+
+class StreamRecord(BaseModel):
+    """One record on the stream: what one step learned about one envelope."""
+
+    model_config = ConfigDict(extra="ignore", populate_by_name=True)
+
+    v: Literal[1] = 1
+    tenant: str
+    envelope: str
+    channel: Channel
+    message_class: MessageClass = Field(alias="class")
+    template: str
+    version: int
+    request: str
+    run: str | None = None
+    kind: KeyKind = KeyKind.LIVE
+    reference: str | None = None
+    events: list[EventRow]
+
+    def to_json(self) -> bytes:
+        """The record's data."""
+        return self.model_dump_json(by_alias=True, exclude_defaults=True).encode()
+
+    @property
+    def partition_key(self) -> str:
+        """The same for every event of a message, so that repeats of an event meet in one shard."""
+        return root_of(self.envelope)
+
+    def message_ids(self) -> Iterable[tuple[str, EventRow]]:
+        """Each event with its message's id."""
+        number = Numbering(root_of(self.envelope))
+        for row in self.events:
+            yield number(row["i"]) + row["tag"], row
+
+
+class Status(BaseModel):
+    """A message's status, folded from its events.
+
+    state: the latest stage that counts. final: whether the platform will do nothing more by itself.
+    """
+
+    state: Stage
+    final: bool
+    reason: str | None = None
+    code: str | None = None
+
+
+_AFTER_SENT = (
+    Stage.COMPLAINED,
+    Stage.UNSUBSCRIBED,
+    Stage.CLICKED,
+    Stage.OPENED,
+    Stage.UNDELIVERED,
+    Stage.DELIVERED,
+)
+_OPEN = (Stage.RETRYING, Stage.DEFERRED, Stage.ACCEPTED)
+
+
+def fold(events: Iterable[Mapping[str, Any]]) -> Status:
+    """Fold a message's events (`s`, `n`, `at`, `why`, `code`), in any order, into its status.
+
+    An outcome outranks whatever is still open, unless a later redrive opened the message again; what the provider
+    reported afterwards outranks `sent`. Raises: ValueError without events.
+    """
+    latest = _latest_by_stage(events)
+    if not latest:
+        raise ValueError("no events")
+    deciding, final = _deciding(latest)
+    return Status(state=Stage(deciding["s"]), final=final, reason=deciding.get("why"), code=deciding.get("code"))
+
+
+def _latest_by_stage(events: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    latest: dict[str, Mapping[str, Any]] = {}
+    for event in events:
+        seen = latest.get(event["s"])
+        if seen is None or (event["n"], event["at"]) >= (seen["n"], seen["at"]):
+            latest[event["s"]] = event
+    return latest
+
+
+def _deciding(latest: dict[str, Mapping[str, Any]]) -> tuple[Mapping[str, Any], bool]:
+    """The event that decides the status, and whether it is final."""
+    if Stage.REJECTED in latest:
+        return latest[Stage.REJECTED], True
+    redriven = latest.get(Stage.REDRIVEN)
+    generation = redriven["n"] if redriven else 0
+    outcomes = [e for s, e in latest.items() if s in OUTCOMES and e["n"] >= generation]
+    if outcomes:
+        outcome = max(outcomes, key=lambda e: (e["n"], e["at"]))
+        reports = _AFTER_SENT if outcome["s"] in (Stage.SENT, Stage.UNKNOWN) else ()
+        return next((latest[s] for s in reports if s in latest), outcome), True
+    if redriven:
+        return redriven, False
+    stage = next((s for s in _OPEN if s in latest), None)
+    # A receipt can overtake the dispatcher's own record.
+    return (latest[stage] if stage else max(latest.values(), key=lambda e: int(e["at"]))), False

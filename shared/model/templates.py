@@ -1,0 +1,51 @@
+"""Templates and their immutable versions."""
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from shared.model.content import Content
+from shared.model.words import Channel, MessageClass
+
+
+class Template(BaseModel):
+    """A template: what binds versions of content to a channel, a class and accounts.
+
+    accounts: ids in order of preference; routing weighs them. published: the version that is sent, if any.
+    ttl_seconds: the default time to live of its messages.
+    """
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,59}$")
+    tenant: str
+    name: str = Field(min_length=1, max_length=100)
+    channel: Channel
+    message_class: MessageClass = Field(alias="class")
+    accounts: list[str] = Field(min_length=1, max_length=10)
+    latest: int = 0
+    published: int | None = None
+    archived: bool = False
+    ttl_seconds: int | None = Field(default=None, ge=10, le=3 * 86400)
+    created_at: int
+    updated_at: int
+
+
+class TemplateVersion(BaseModel):
+    """One version of a template's content; never changed once saved.
+
+    required, optional: its placeholders; an optional one is used only with a default.
+    loops: whether it iterates over a variable.
+    published_at: set once, when it was first published; such a version may be pinned by a request.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    template: str
+    version: int = Field(ge=1)
+    content: Content
+    required: list[str] = Field(default_factory=list)
+    optional: list[str] = Field(default_factory=list)
+    loops: bool = False
+    sample: dict[str, JsonValue] = Field(default_factory=dict)
+    note: str = ""
+    created_at: int
+    published_at: int | None = None

@@ -1,0 +1,21 @@
+"""Tenants: a single team has one, `default`, and never sees it."""
+
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
+
+DEFAULT_TENANT = "default"
+
+
+class Tenant(BaseModel):
+    """What a tenant's messages need everywhere.
+
+    salt: keys the recipients' tags; drawn once, never changed (the tags would change with it).
+    region: the country that phone numbers without a prefix belong to. time_zone: an IANA name.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")
+    salt: Base64Bytes
+    region: str = Field(default="CN", pattern=r"^[A-Z]{2}$")
+    time_zone: str = "Asia/Shanghai"
+    created_at: int

@@ -1,0 +1,86 @@
+"""What functions read from their environment: one variable has one meaning in all of them.
+
+Each function declares the parts it needs by inheriting from them; `load` reads the environment once, when the
+function's `deps()` is built.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Json, ValidationError
+
+
+class ConfigurationError(Exception):
+    """The function's environment does not fit; names the variables."""
+
+
+class Settings(BaseModel):
+    """Base: a field `catalog_table` is read from the variable `CATALOG_TABLE`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def load(cls, env: Mapping[str, str] | None = None) -> Self:
+        """Read the environment. Raises: ConfigurationError naming what is missing or wrong."""
+        env = os.environ if env is None else env
+        values: dict[str, Any] = {name: env[name.upper()] for name in cls.model_fields if name.upper() in env}
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            wrong = ", ".join(sorted({str(e["loc"][0]).upper() for e in error.errors()}))
+            raise ConfigurationError(f"environment variables missing or wrong: {wrong}") from None
+
+
+class CatalogSettings(Settings):
+    """Reads or writes accounts, templates, keys and tenants."""
+
+    catalog_table: str
+
+
+class GuardSettings(Settings):
+    """Reads or writes ledgers, idempotency records and shared tokens."""
+
+    guard_table: str
+
+
+class StreamSettings(Settings):
+    """Writes events."""
+
+    stream_name: str
+
+
+class QueueSettings(Settings):
+    """Sends envelopes. queue_urls, queue_arns: `<channel>.<class>` -> URL or ARN. schedule_group, schedule_role_arn:
+    for envelopes due later than SQS can delay."""
+
+    queue_urls: Json[dict[str, str]]
+    queue_arns: Json[dict[str, str]]
+    schedule_group: str
+    schedule_role_arn: str
+
+
+class DeadLetterSettings(Settings):
+    """Sends dead letters. dlq_urls: `<channel>.<class>` -> URL."""
+
+    dlq_urls: Json[dict[str, str]]
+
+
+class SecretSettings(Settings):
+    """Reads or writes account secrets. secret_prefix: their names are `<prefix>/<tenant>/account/<id>`."""
+
+    secret_prefix: str
+
+
+class TraceSettings(Settings):
+    """Reads or writes the timeline and the counters. retention_days: how long the timeline is kept."""
+
+    timeline_table: str
+    counters_table: str
+    retention_days: int = 90
+
+
+class LoopbackSettings(Settings):
+    """allow_loopback_endpoints: accounts may point at this machine; true only in the local stack."""
+
+    allow_loopback_endpoints: bool = False
