@@ -51,11 +51,13 @@ class StreamSettings(Settings):
 
 
 class QueueSettings(Settings):
-    """Sends envelopes. queue_urls, queue_arns: `<channel>.<class>` -> URL or ARN. schedule_group, schedule_role_arn:
-    for envelopes due later than SQS can delay."""
+    """Sends envelopes.
+
+    queue_urls: `<channel>.<class>` -> URL.
+    schedule_group, schedule_role_arn: for envelopes due later than SQS can delay.
+    """
 
     queue_urls: Json[dict[str, str]]
-    queue_arns: Json[dict[str, str]]
     schedule_group: str
     schedule_role_arn: str
 

@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails, to_json
 
 from shared.api.messages import MAX_BODY_BYTES
 from shared.api.operations import BY_ID, Operation
+from shared.logs import log_error
 from shared.model.problems import CONTENT_TYPE, FieldError, ProblemError, invalid
 from shared.model.words import KeyKind, Scope
 
@@ -75,8 +76,8 @@ class Api:
             return _answer(operation, function(call))
         except ProblemError as error:
             return _problem(error)
-        except Exception:
-            logger.exception("unhandled error", route=event.get("routeKey"))
+        except Exception as error:
+            log_error(logger, "unhandled error", error, route=event.get("routeKey"))
             return _problem(
                 ProblemError(
                     500, "internal", "An error of ours", "Try again; if it lasts, report the time and the route."

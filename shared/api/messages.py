@@ -1,9 +1,9 @@
 """What callers send and read about messages."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Literal, NotRequired
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, model_validator, with_config
 from typing_extensions import TypedDict
 
 from shared.model.words import Channel, KeyKind, MessageClass, Stage
@@ -14,10 +14,9 @@ Variables = dict[str, JsonValue]
 _STRICT = ConfigDict(extra="forbid")
 
 
+@with_config(_STRICT)
 class RecipientIn(TypedDict):
     """One recipient of a request. A TypedDict: a thousand of these are read per request."""
-
-    __pydantic_config__ = _STRICT  # type: ignore[misc]  # the documented way to configure a TypedDict
 
     to: Annotated[str, Field(min_length=1, max_length=320)]
     variables: NotRequired[Variables]
@@ -188,6 +187,3 @@ class PageQuery(BaseModel):
 
     limit: int = Field(default=50, ge=1, le=100)
     cursor: str | None = Field(default=None, max_length=500)
-
-
-JsonObject = dict[str, Any]

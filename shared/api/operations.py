@@ -159,7 +159,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "Change an account",
         m.AccountView,
         m.AccountUpdate,
-        errors=(*_BODY, 404),
+        errors=(*_BODY, 404, 409),
     ),
     Operation(
         "delete_account",

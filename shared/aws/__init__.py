@@ -1,0 +1,1 @@
+"""The AWS services that functions call: queues, schedules, the event stream, secrets."""

@@ -21,15 +21,15 @@ _LOCAL_MAX = 64
 _EMAIL_MAX = 254
 
 # Mainland mobiles: all of 13x to 19x, since the regulator opens new blocks before libphonenumber knows them.
-_MAINLAND = re.compile(r"(?:\+86|0086|86)?(1[3-9][0-9]{9})\Z")
-_MAINLAND_ABROAD = re.compile(r"\+86(1[3-9][0-9]{9})\Z")
-_PHONE_SHAPE = re.compile(r"\+?[0-9 ()./\-]{3,40}\Z")
+_MAINLAND_CANONICAL = re.compile(r"\+861[3-9][0-9]{9}\Z").match
+_MAINLAND = re.compile(r"(?:86|0086)?1[3-9][0-9]{9}\Z").match
+_PHONE_SHAPE = re.compile(r"\+?[0-9 ()./\-]{3,40}\Z").match
 _PHONE_PUNCTUATION = re.compile(r"[ ()./\-]+")
 _DASHES = str.maketrans({c: "-" for c in "\u2010\u2011\u2012\u2013\u2014\u2212"})
 
 # A member's id begins with a digit or a letter (WeCom docs, path 90195), so a mistyped "@al" is refused here.
-_WECOM_USER = re.compile(r"[a-z0-9][a-z0-9_\-@.]{0,63}\Z")
-_WECOM_SET = re.compile(r"(party|tag):([0-9]{1,10})\Z")
+_WECOM_USER = re.compile(r"[a-z0-9][a-z0-9_\-@.]{0,63}\Z").match
+_WECOM_SET = re.compile(r"(party|tag):([0-9]{1,10})\Z").match
 _WECOM_ALL = frozenset({"@all", "@group"})
 
 
@@ -64,7 +64,7 @@ def mask(channel: str, address: str) -> str:
         return f"{local[:1]}***@{domain}" if at else "***"
     if channel == "sms":
         return f"{address[:-8]}****{address[-4:]}" if len(address) > 8 else "****" + address[-2:]
-    if address in _WECOM_ALL or _WECOM_SET.match(address):
+    if address in _WECOM_ALL or _WECOM_SET(address):
         return address
     return f"{address[: 2 if len(address) > 2 else 1]}***"
 
@@ -116,22 +116,19 @@ def _email_problem(raw: str) -> str:
 
 
 def _sms(raw: str, region: str) -> str:
-    found = (_MAINLAND if region == "CN" else _MAINLAND_ABROAD).match(raw)
-    if found:
-        return "+86" + found[1]
-    return _sms_slow(raw, region)
-
-
-def _sms_slow(raw: str, region: str) -> str:
+    if _MAINLAND_CANONICAL(raw):
+        return raw
+    if region == "CN" and _MAINLAND(raw):
+        return "+86" + raw[-11:]
     # Full-width digits and signs become plain ones.
     text = unicodedata.normalize("NFKC", raw.strip(_STRIP)).translate(_DASHES).strip()
     if not text:
         raise AddressError("the phone number is empty")
-    if not _PHONE_SHAPE.match(text):
+    if not _PHONE_SHAPE(text):
         raise AddressError("the phone number may hold digits, a leading +, blanks and hyphens only")
-    found = (_MAINLAND if region == "CN" else _MAINLAND_ABROAD).match(_PHONE_PUNCTUATION.sub("", text))
-    if found:
-        return "+86" + found[1]
+    digits = _PHONE_PUNCTUATION.sub("", text)
+    if _MAINLAND_CANONICAL(digits) or (region == "CN" and _MAINLAND(digits)):
+        return "+86" + digits[-11:]
     return _sms_elsewhere(text, region)
 
 
@@ -153,12 +150,12 @@ def _sms_elsewhere(text: str, region: str) -> str:
 
 def _wecom(raw: str) -> str:
     user = raw.lower()
-    if _WECOM_USER.match(user) or user in _WECOM_ALL:
+    if _WECOM_USER(user) or user in _WECOM_ALL:
         return user
     user = user.strip(_STRIP)
-    if _WECOM_USER.match(user) or user in _WECOM_ALL:
+    if _WECOM_USER(user) or user in _WECOM_ALL:
         return user
-    found = _WECOM_SET.match(user)
+    found = _WECOM_SET(user)
     if found and int(found[2]) > 0:
         return f"{found[1]}:{int(found[2])}"
     if not user:

@@ -1,8 +1,10 @@
 """The envelope: the unit on a queue. Up to 100 recipients of one template version, with their variables."""
 
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic_core import to_json
+from typing_extensions import TypedDict
 
 from shared.model.ids import root_of
 from shared.model.words import Channel, KeyKind, MessageClass
@@ -27,7 +29,7 @@ class Envelope(BaseModel):
 
     id: the ULID of the root's first recipient, then `/r<n>` for a retry, `/c<n>` for a continuation, `/d<n>` for dead
     letters. attempt: tries already made. generation: grows with each redrive. Times: milliseconds since the epoch.
-    reasons: for dead letters, recipient `i` -> (reason, raw code) of the last try.
+    reasons: for dead letters, recipient `i` -> (reason, raw code) of the last try. avoid: accounts that were down.
     """
 
     model_config = ConfigDict(extra="ignore", populate_by_name=True)
@@ -50,6 +52,7 @@ class Envelope(BaseModel):
     variables: dict[str, JsonValue] = Field(default_factory=dict)
     recipients: list[EnvelopeRecipient] = Field(min_length=1, max_length=MAX_RECIPIENTS)
     reasons: dict[int, tuple[str, str]] = Field(default_factory=dict)
+    avoid: list[str] = Field(default_factory=list)
 
     @property
     def root(self) -> str:
@@ -57,14 +60,28 @@ class Envelope(BaseModel):
         return root_of(self.id)
 
     def to_json(self) -> str:
-        """The queue message's body."""
-        return self.model_dump_json(by_alias=True, exclude_defaults=True)
+        """The queue message's body: what is not at its default."""
+        # The model's own serialiser takes three times as long for a hundred recipients.
+        out = {_ALIAS.get(name, name): value for name, value in self.__dict__.items() if value != _DEFAULTS.get(name)}
+        return to_json(out).decode()
 
     def child(self, suffix: str, recipients: list[EnvelopeRecipient], **changes: Any) -> "Envelope":
         """An envelope that carries on with some of the recipients; its id follows from this one's."""
         return self.model_copy(
-            update={"id": f"{self.id}/{suffix}", "recipients": recipients, "reasons": {}, **changes},
+            update={"id": f"{self.id}/{suffix}", "recipients": recipients, "reasons": {}} | changes,
         )
+
+
+_ALIAS = {"message_class": "class"}
+_DEFAULTS: dict[str, Any] = {
+    "v": 1,
+    "kind": None,
+    "attempt": 0,
+    "generation": 0,
+    "variables": {},
+    "reasons": {},
+    "avoid": [],
+}
 
 
 def group_id(tenant: str, run: str | None) -> str:

@@ -1,10 +1,14 @@
 """Events: facts about messages at stages, how they travel on the stream, and how status is folded from them."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import to_json
+from typing_extensions import TypedDict
 
+from shared.model.address import mask
+from shared.model.envelope import Envelope
 from shared.model.ids import Numbering, root_of
 from shared.model.words import OUTCOMES, Channel, KeyKind, MessageClass, Stage
 
@@ -15,6 +19,7 @@ class EventRow(TypedDict):
     i: recipient, counted from the root envelope's base. tag: the recipient's tag. s: stage. n: which time at it.
     at: milliseconds since the epoch. to: masked address. acc, prov: account and provider. pid: the provider's message
     id. why, code: reason and raw code. until: when it is due again. ms: how long the provider took. ref: reference.
+    down: the account was down.
     """
 
     i: int
@@ -31,6 +36,10 @@ class EventRow(TypedDict):
     until: NotRequired[int]
     ms: NotRequired[int]
     ref: NotRequired[str]
+    down: NotRequired[bool]
+
+
+_ALIAS = {"message_class": "class"}
 
 
 class StreamRecord(BaseModel):
@@ -53,7 +62,8 @@ class StreamRecord(BaseModel):
 
     def to_json(self) -> bytes:
         """The record's data."""
-        return self.model_dump_json(by_alias=True, exclude_defaults=True).encode()
+        # The model's own serialiser takes several times as long for a hundred events.
+        return to_json({_ALIAS.get(name, name): value for name, value in self.__dict__.items() if value is not None})
 
     @property
     def partition_key(self) -> str:
@@ -65,6 +75,35 @@ class StreamRecord(BaseModel):
         number = Numbering(root_of(self.envelope))
         for row in self.events:
             yield number(row["i"]) + row["tag"], row
+
+
+def accepted_rows(envelope: Envelope) -> list[EventRow]:
+    """An `accepted` event for each recipient of an envelope."""
+    at, channel = envelope.accepted_at, envelope.channel.value
+    rows: list[EventRow] = []
+    for r in envelope.recipients:
+        row: EventRow = {"i": r["i"], "tag": r["tag"], "s": "accepted", "n": 0, "at": at, "to": mask(channel, r["to"])}
+        if "ref" in r:
+            row["ref"] = r["ref"]
+        rows.append(row)
+    return rows
+
+
+def record_of(envelope: Envelope, rows: list[EventRow]) -> StreamRecord:
+    """The stream record of an envelope's events."""
+    return StreamRecord.model_construct(
+        tenant=envelope.tenant,
+        envelope=envelope.id,
+        channel=envelope.channel,
+        message_class=envelope.message_class,
+        template=envelope.template,
+        version=envelope.version,
+        request=envelope.request,
+        run=envelope.run,
+        kind=envelope.kind,
+        reference=envelope.reference,
+        events=rows,
+    )
 
 
 class Status(BaseModel):

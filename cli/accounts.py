@@ -1,0 +1,160 @@
+"""`mepush account`: provider accounts. Their secrets come from a file, the environment or a prompt, never from argv."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from cli.client import ApiClient, segment
+from cli.errors import ApiError, FileError, UsageError
+from cli.output import JsonOption, KeyOption, UrlOption, fail_if, plain, row, session, table
+from cli.templatefiles import read_toml
+from cli.views import moment
+from shared.channels import PROVIDERS
+
+app = typer.Typer(no_args_is_help=True, help="Provider accounts: add, list, verify and delete them.")
+
+AccountArgument = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's id.")]
+_FIELDS = frozenset({"id", "name", "weight", "settings", "secret_env"})
+
+
+@app.command("add")
+def add(
+    file: Annotated[Path, typer.Option("--file", exists=True, dir_okay=False, help="A TOML file of [[account]]s.")],
+    only: Annotated[str | None, typer.Option("--only", help="Only this account of the file.")] = None,
+    secret_file: Annotated[
+        Path | None,
+        typer.Option("--secret-file", exists=True, dir_okay=False, help="TOML: a table of secrets per account id."),
+    ] = None,
+    update: Annotated[bool, typer.Option("--update", help="Change an account that exists; also its secret.")] = False,
+    url: UrlOption = None,
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Configure the accounts of a file.
+
+    Secrets are taken from --secret-file, from the environment variables that `secret_env` names, or asked for.
+    """
+    with session(url, key, as_json) as (api, out):
+        entries = read_accounts(file, only)
+        tables = read_toml(secret_file) if secret_file else {}
+        bodies = [{**_body(entry), "secret": find_secret(entry, tables, os.environ)} for entry in entries]
+        views = [_add(api, body, update) for body in bodies]
+        out.result({"accounts": views}, lambda console: _show_accounts(console, views))
+
+
+@app.command("list")
+def list_accounts(url: UrlOption = None, key: KeyOption = None, as_json: JsonOption = False) -> None:
+    """List the accounts; secrets are masked."""
+    with session(url, key, as_json) as (api, out):
+        data = api.get("/v1/accounts")
+        out.result(data, lambda console: _show_accounts(console, data["accounts"]))
+
+
+@app.command("verify")
+def verify(account: AccountArgument, url: UrlOption = None, key: KeyOption = None, as_json: JsonOption = False) -> None:
+    """Try an account without sending a message to anyone."""
+    with session(url, key, as_json) as (api, out):
+        data = api.post(f"/v1/accounts/{segment(account)}/verify", repeat=True)
+        out.result(data, lambda console: _show_verification(console, data))
+        fail_if(not data["ok"])
+
+
+@app.command("delete")
+def delete(account: AccountArgument, url: UrlOption = None, key: KeyOption = None, as_json: JsonOption = False) -> None:
+    """Delete an account that no template uses, with its secret."""
+    with session(url, key, as_json) as (api, out):
+        api.delete(f"/v1/accounts/{segment(account)}")
+        out.result({"deleted": account}, lambda console: console.print(plain(f"{account} is deleted")))
+
+
+def read_accounts(path: Path, only: str | None = None) -> list[dict[str, Any]]:
+    """The `[[account]]` tables of a file. Raises: FileError for what is not one, or holds a secret."""
+    entries = read_toml(path).get("account")
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise FileError(f"{path} has no [[account]] tables.", "See examples/accounts.toml.")
+    for entry in entries:
+        unknown = sorted(entry.keys() - _FIELDS)
+        if "secret" in unknown:
+            raise FileError(
+                f"{path}: secrets do not belong into this file.", "Use --secret-file, secret_env or the prompt."
+            )
+        if unknown:
+            raise FileError(f"{path}: an account has no field {unknown[0]!r}.")
+        provider = entry.get("settings", {}).get("provider")
+        if provider not in PROVIDERS:
+            raise FileError(f"{path}: settings.provider must be one of {', '.join(sorted(PROVIDERS))}.")
+    found = [entry for entry in entries if only is None or entry.get("id") == only]
+    if not found:
+        raise FileError(f"{path} has no account {only!r}.")
+    return found
+
+
+def find_secret(entry: Mapping[str, Any], tables: Mapping[str, Any], env: Mapping[str, str]) -> dict[str, str]:
+    """An account's secret: from the secret file, else the environment, else asked for at a terminal.
+
+    Raises: UsageError for a required field that none of these gives; FileError for a table that is none.
+    """
+    from shared.providers.registry import secret_model  # loads the provider's module
+
+    given = tables.get(str(entry.get("id")), {})
+    if not isinstance(given, dict):
+        raise FileError(f"The secret file must have a table [{entry.get('id')}].")
+    names = entry.get("secret_env", {})
+    secret = {str(name): str(value) for name, value in given.items()}
+    for name, field in secret_model(entry["settings"]["provider"]).model_fields.items():
+        variable = names.get(name)
+        if name not in secret and variable and env.get(variable):
+            secret[name] = env[variable]
+        # An optional field is asked for only if the file says that there is one.
+        if name not in secret and (field.is_required() or variable):
+            secret[name] = _ask(str(entry.get("id")), name, variable)
+    return secret
+
+
+def _ask(account: str, name: str, variable: str | None) -> str:
+    if not sys.stdin.isatty():
+        where = f"set {variable}" if variable else "name an environment variable under secret_env"
+        raise UsageError(f"The account {account} needs the secret {name}.", f"Use --secret-file, or {where}.")
+    return str(typer.prompt(f"{name} of {account}", hide_input=True, err=True))
+
+
+def _body(entry: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in entry.items() if name != "secret_env"}
+
+
+def _add(api: ApiClient, body: dict[str, Any], update: bool) -> dict[str, Any]:
+    try:
+        created: dict[str, Any] = api.post("/v1/accounts", body)
+        return created
+    except ApiError as error:
+        if error.status != 409:
+            raise
+        if not update:
+            error.hint = "To change it, run the same with --update."
+            raise
+    changed: dict[str, Any] = api.patch(
+        f"/v1/accounts/{segment(body['id'])}", {name: value for name, value in body.items() if name != "id" and value}
+    )
+    return changed
+
+
+def _show_accounts(console: Console, accounts: list[dict[str, Any]]) -> None:
+    made = table("account", "name", "channel", "provider", "weight", "state", "secret", "changed (UTC)")
+    for a in accounts:
+        secret = ", ".join(sorted(a["secret"])) or None
+        facts = (a["channel"], a["provider"], a["weight"], a["state"], secret, moment(a["updated_at"]))
+        row(made, a["id"], a["name"], *facts)
+    console.print(made if accounts else "There are no accounts.")
+
+
+def _show_verification(console: Console, data: dict[str, Any]) -> None:
+    console.print(plain(data["summary"]), style="green" if data["ok"] else "red")
+    if data["action"]:
+        console.print(plain(f"What to do: {data['action']}"))
+    if data["raw_code"]:
+        console.print(plain(f"code {data['raw_code']}"))

@@ -1,0 +1,53 @@
+"""What can go wrong for a person at a terminal, in plain sentences."""
+
+from typing import Any
+
+
+class CliError(Exception):
+    """Something failed; `str()` says what, as a sentence. Ends the command with exit code 1.
+
+    hint: what to do, where there is something. details: (field, message) pairs.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "", details: list[tuple[str, str]] | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+        self.details = details or []
+
+    def as_json(self) -> dict[str, Any]:
+        """The same for machines."""
+        return {
+            "error": str(self),
+            "hint": self.hint,
+            "errors": [{"field": field, "message": message} for field, message in self.details],
+        }
+
+
+class UsageError(CliError):
+    """The command was called in a way that cannot work. Ends it with exit code 2."""
+
+    exit_code = 2
+
+
+class FileError(CliError):
+    """A file given to the command cannot be used."""
+
+
+class ConnectionProblemError(CliError):
+    """The API was not reached, or its answer did not arrive."""
+
+
+class ApiError(CliError):
+    """The API said no. status: of HTTP. kind: the problem's stable name, such as `urn:mepush:problem:conflict`."""
+
+    def __init__(self, status: int, kind: str, title: str, detail: str, details: list[tuple[str, str]]) -> None:
+        message = title if not detail or detail == title else f"{title}: {detail}"
+        # A single finding is often the detail itself.
+        super().__init__(message, details=[d for d in details if d[1] != detail or d[0]])
+        self.status = status
+        self.kind = kind
+
+    def as_json(self) -> dict[str, Any]:
+        return {**super().as_json(), "status": self.status, "type": self.kind}

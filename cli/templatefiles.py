@@ -1,0 +1,88 @@
+"""Templates as files that people keep in git: one TOML file per template, long bodies beside it."""
+
+import base64
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from cli.errors import FileError
+from shared.api.manage import TemplateCreate
+
+_SUFFIX = "_file"
+_BYTES = frozenset({"data"})
+"""Content fields that hold bytes, in base64."""
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateFile:
+    """A template as its file says it should be."""
+
+    path: Path
+    wanted: TemplateCreate
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The request that creates it."""
+        return self.wanted.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def find_files(paths: list[Path]) -> list[Path]:
+    """The template files named, and those directly in the folders named, sorted. Raises: FileError for none."""
+    found: list[Path] = []
+    for path in paths:
+        found += sorted(p for p in path.iterdir() if p.suffix == ".toml") if path.is_dir() else [path]
+    if not found:
+        raise FileError("There is no template file there.", "A template is a .toml file; see examples/templates.")
+    return found
+
+
+def read_template(path: Path) -> TemplateFile:
+    """Read one template file. A content field `<name>_file` is filled with the text of that file.
+
+    The file must lie in the template's own folder or below it. Raises: FileError naming each field that is wrong.
+    """
+    data = read_toml(path)
+    content = data.get("content")
+    if not isinstance(content, dict):
+        raise FileError(f"{path} has no [content] table.")
+    data["content"] = {
+        name.removesuffix(_SUFFIX): _side_file(path, name, value) if name.endswith(_SUFFIX) else value
+        for name, value in content.items()
+    }
+    try:
+        return TemplateFile(path, TemplateCreate.model_validate(data))
+    except ValidationError as error:
+        raise FileError(f"{path} is not a template.", details=field_errors(error)) from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file. Raises: FileError."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise FileError(f"{path} cannot be read: {error.strerror or error}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise FileError(f"{path} is not TOML: {error}.") from None
+
+
+def field_errors(error: ValidationError) -> list[tuple[str, str]]:
+    """pydantic's findings as (field, message) pairs, never with the values, which may be secret."""
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    return [(".".join(str(part) for part in e["loc"]), e["msg"].removeprefix("Value error, ")) for e in found]
+
+
+def _side_file(path: Path, name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise FileError(f"{path}: content.{name} must be the name of a file.")
+    side = (path.parent / value).resolve()
+    if not side.is_relative_to(path.parent.resolve()):
+        raise FileError(f"{path}: content.{name} must name a file in the template's own folder.")
+    try:
+        if name.removesuffix(_SUFFIX) in _BYTES:
+            return base64.b64encode(side.read_bytes()).decode()
+        return side.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        raise FileError(f"{path}: content.{name} cannot be read.") from None

@@ -1,0 +1,24 @@
+"""Wires the authorizer."""
+
+from dataclasses import dataclass
+from functools import cache
+
+from shared.aws.clients import client
+from shared.model.clock import Clock, SystemClock
+from shared.settings import CatalogSettings
+from shared.store.catalog import Catalog
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizeDeps:
+    """What the authorizer works with."""
+
+    catalog: Catalog
+    clock: Clock
+
+
+@cache
+def deps() -> AuthorizeDeps:
+    """The function's parts, built on first use."""
+    settings, clock = CatalogSettings.load(), SystemClock()
+    return AuthorizeDeps(Catalog(client("dynamodb"), settings.catalog_table, clock), clock)

@@ -1,0 +1,254 @@
+"""Plans a request: who is accepted, who is rejected and why, and the envelopes to queue. Pure: no I/O.
+
+The same request with the same base and template version always yields the same plan.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from shared.api.messages import MessageOut, RecipientIn, SendRequest
+from shared.model.address import AddressError, normalise
+from shared.model.envelope import MAX_BYTES, MAX_RECIPIENTS, Envelope, EnvelopeRecipient
+from shared.model.events import EventRow, StreamRecord, accepted_rows, record_of
+from shared.model.ids import Numbering, Tagger, ulid_time
+from shared.model.problems import FieldError, invalid
+from shared.model.reasons import EXPLANATIONS, Reason
+from shared.model.templates import Template, TemplateVersion
+from shared.model.tenants import Tenant
+from shared.model.variables import check_variables
+from shared.model.words import KeyKind, MessageClass, Stage
+from shared.policy.variables import VariableRules
+
+DEFAULT_TTL_S = {MessageClass.VERIFICATION: 300}
+MAX_TTL_S = 3 * 86400
+MAX_ERRORS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a plan depends on besides the request. team: for team keys, the addresses allowed, as `channel:address`."""
+
+    tenant: Tenant
+    template: Template
+    version: TemplateVersion
+    kind: KeyKind
+    base: str
+    team: frozenset[str] | None = None
+
+
+@dataclass(slots=True)
+class Plan:
+    """What to do for a request.
+
+    envelopes: with their bodies, in order. due_at: when they are due, if not now. records: what to tell the trace.
+    messages: the result per recipient, as if everything can be queued.
+    """
+
+    base: str
+    due_at: int | None
+    envelopes: list[tuple[Envelope, str]] = field(default_factory=list)
+    messages: list[MessageOut] = field(default_factory=list)
+    rejected: StreamRecord | None = None
+
+    def records(self, failed: set[str]) -> list[StreamRecord]:
+        """The stream records of this plan, less the envelopes that could not be queued."""
+        kept = [_accepted(e, self.due_at) for e, _ in self.envelopes if e.id not in failed]
+        return kept if self.rejected is None else [*kept, self.rejected]
+
+
+def plan(request: SendRequest, context: Context) -> Plan:
+    """Plan a request. Raises: ProblemError 422 naming each variable that is missing or superfluous."""
+    recipients: Sequence[RecipientIn] = request.recipients or [{"to": request.to or ""}]
+    _check_variables(request, recipients, context.version)
+    accepted_at = ulid_time(context.base)
+    due_at = None
+    if request.send_at is not None:
+        due_at = max(int(request.send_at.timestamp() * 1000), accepted_at)
+    result = Plan(context.base, due_at if due_at != accepted_at else None)
+    accepted = _sort_out(request, recipients, context, result)
+    if not accepted:
+        raise _nobody_left(request, result)
+    ttl = request.ttl or context.template.ttl_seconds or DEFAULT_TTL_S.get(context.template.message_class, MAX_TTL_S)
+    header = Envelope.model_construct(
+        id="",
+        tenant=context.tenant.id,
+        channel=context.template.channel,
+        message_class=context.template.message_class,
+        template=context.template.id,
+        version=context.version.version,
+        request=context.base,
+        kind=context.kind,
+        reference=request.reference,
+        accepted_at=accepted_at,
+        expires_at=(due_at or accepted_at) + ttl * 1000,
+        variables=request.variables,
+        recipients=[],
+    )
+    number = Numbering(context.base)
+    for start in range(0, len(accepted), MAX_RECIPIENTS):
+        _pack(header, accepted[start : start + MAX_RECIPIENTS], number, result)
+    return result
+
+
+def _field(request: SendRequest, index: int, name: str) -> str:
+    """The path of a recipient's field in the form the caller used."""
+    return name if request.recipients is None else f"recipients.{index}.{name}"
+
+
+def _check_variables(request: SendRequest, recipients: Sequence[RecipientIn], version: TemplateVersion) -> None:
+    rules = VariableRules(version.required, version.optional, request.variables)
+    shared = request.variables
+    errors = [
+        FieldError(
+            field=f"variables.{name}", message=f"the variable `{name}` is not used by the template; leave it out"
+        )
+        for name in rules.superfluous(shared)
+    ]
+    nothing: dict[str, Any] = {}
+    for index, recipient in enumerate(recipients):
+        own = recipient.get("variables", nothing)
+        if not rules.fits(own):
+            for name, wrong in rules.problems(own):
+                path = f"variables.{name}" if request.recipients is None else f"recipients.{index}.variables.{name}"
+                errors.append(FieldError(field=path, message=f"the variable `{name}` {wrong} (recipient {index})"))
+            if len(errors) >= MAX_ERRORS:
+                break
+    if version.loops or errors:
+        errors += _oversize(request, recipients)
+    if errors:
+        raise invalid(errors[:MAX_ERRORS], "Variables do not fit the template.")
+
+
+def _oversize(request: SendRequest, recipients: Sequence[RecipientIn]) -> list[FieldError]:
+    """Variables that would make a template with loops run long."""
+    errors = []
+    if problem := check_variables(request.variables):
+        errors.append(FieldError(field="variables", message=problem))
+    for index, recipient in enumerate(recipients):
+        if problem := check_variables(recipient.get("variables", {})):
+            errors.append(FieldError(field=_field(request, index, "variables"), message=problem))
+    return errors
+
+
+Accepted = tuple[int, EnvelopeRecipient]
+
+
+def _sort_out(
+    request: SendRequest, recipients: Sequence[RecipientIn], context: Context, result: Plan
+) -> list[Accepted]:
+    """Number and tag every recipient; returns the accepted ones and notes all results."""
+    channel, region = context.template.channel.value, context.tenant.region
+    number, tagger, team = Numbering(context.base), Tagger(context.tenant.salt, channel), context.team
+    accepted: list[Accepted] = []
+    rejected: list[EventRow] = []
+    messages = result.messages
+    at = ulid_time(context.base)
+    for index, recipient in enumerate(recipients):
+        raw = recipient["to"]
+        try:
+            to = normalise(channel, raw, region)
+        except AddressError as error:
+            tag = tagger(raw.strip().lower())
+            messages.append(_rejection(request, index, number(index) + tag, Reason.ADDRESS_INVALID, str(error)))
+            rejected.append(
+                {"i": index, "tag": tag, "s": Stage.REJECTED, "n": 0, "at": at, "why": Reason.ADDRESS_INVALID}
+            )
+            continue
+        tag = tagger(to)
+        if team is not None and f"{channel}:{to}" not in team:
+            why = Reason.NOT_IN_TEAM_LIST
+            messages.append(_rejection(request, index, number(index) + tag, why, " ".join(EXPLANATIONS[why])))
+            rejected.append({"i": index, "tag": tag, "s": Stage.REJECTED, "n": 0, "at": at, "why": why})
+            continue
+        messages.append({"index": index, "message_id": number(index) + tag, "status": "accepted"})
+        entry: EnvelopeRecipient = {"i": index, "to": to, "tag": tag}
+        if own := recipient.get("variables"):
+            entry["vars"] = own
+        if reference := recipient.get("reference"):
+            entry["ref"] = reference
+        accepted.append((index, entry))
+    if rejected:
+        for row in rejected:
+            if reference := recipients[row["i"]].get("reference"):
+                row["ref"] = reference
+        result.rejected = _rejected(request, context, rejected)
+    return accepted
+
+
+def _rejected(request: SendRequest, context: Context, rows: list[EventRow]) -> StreamRecord:
+    """A record of rejected recipients. No envelope carries them: they count from the request's base."""
+    return StreamRecord.model_construct(
+        tenant=context.tenant.id,
+        envelope=context.base,
+        channel=context.template.channel,
+        message_class=context.template.message_class,
+        template=context.template.id,
+        version=context.version.version,
+        request=context.base,
+        kind=context.kind,
+        reference=request.reference,
+        events=rows,
+    )
+
+
+def _rejection(request: SendRequest, index: int, message_id: str, reason: Reason, detail: str) -> MessageOut:
+    return {
+        "index": index,
+        "message_id": message_id,
+        "status": "rejected",
+        "field": _field(request, index, "to"),
+        "reason": reason,
+        "detail": detail,
+    }
+
+
+def _nobody_left(request: SendRequest, result: Plan) -> Exception:
+    errors = [FieldError(field=m["field"], message=m["detail"]) for m in result.messages[:MAX_ERRORS]]
+    return invalid(errors, "No recipient can be accepted.")
+
+
+def _pack(header: Envelope, accepted: list[Accepted], number: Numbering, result: Plan) -> None:
+    """Pack up to 100 recipients, in halves if they are too large for one envelope.
+
+    Raises: ProblemError 422 naming a recipient whose variables are too large for any.
+    """
+    first = accepted[0][0]
+    recipients = [recipient for _, recipient in accepted]
+    for (index, _), recipient in zip(accepted, recipients, strict=True):
+        recipient["i"] = index - first
+    envelope = header.model_copy(update={"id": number(first), "recipients": recipients})
+    body = envelope.to_json()
+    if len(body) <= MAX_BYTES or len(body.encode()) <= MAX_BYTES:
+        result.envelopes.append((envelope, body))
+    elif len(accepted) > 1:
+        half = len(accepted) // 2
+        _pack(header, accepted[:half], number, result)
+        _pack(header, accepted[half:], number, result)
+    else:
+        raise invalid(
+            [
+                FieldError(
+                    field=f"recipients.{first}.variables",
+                    message=f"shared and own variables exceed {MAX_BYTES:,} bytes",
+                )
+            ]
+        )
+
+
+def _accepted(envelope: Envelope, due_at: int | None) -> StreamRecord:
+    rows = accepted_rows(envelope)
+    if due_at is not None:
+        rows += [
+            {
+                "i": r["i"],
+                "tag": r["tag"],
+                "s": Stage.DEFERRED,
+                "n": 0,
+                "at": envelope.accepted_at,
+                "why": Reason.SCHEDULED,
+                "until": due_at,
+            }
+            for r in envelope.recipients
+        ]
+    return record_of(envelope, rows)

@@ -1,0 +1,171 @@
+"""Accepts requests: resolves the template, claims the ids, queues the envelopes, tells the trace.
+
+Accepted means that SQS (or a schedule) holds it. The order matters: validate, claim, queue, mark done, trace.
+"""
+
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from aws_lambda_powertools import Logger
+
+from functions.ingest.accept import Context, Plan, plan
+from shared.api.kit import Call, Caller
+from shared.api.messages import SendRequest, SendResponse
+from shared.aws.queue import Dispatch, Queues
+from shared.aws.stream import EventStream, StreamError
+from shared.model.clock import Clock
+from shared.model.ids import new_base
+from shared.model.problems import FieldError, ProblemError, conflict, invalid, invalid_field
+from shared.model.reasons import EXPLANATIONS, Reason
+from shared.model.templates import Template
+from shared.model.words import KeyKind
+from shared.store.catalog import Catalog
+from shared.store.idempotency import Claim, Idempotency
+
+logger = Logger(child=True)
+
+MAX_AHEAD_MS = 365 * 86_400_000
+KEY_HEADER = "idempotency-key"
+MAX_KEY_LENGTH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Ingest:
+    """The operation `send_messages`."""
+
+    catalog: Catalog
+    idempotency: Idempotency
+    queues: Queues
+    stream: EventStream
+    clock: Clock
+
+    def send_messages(self, call: Call) -> SendResponse:
+        """Accept a request. Raises: ProblemError."""
+        request: SendRequest = call.body
+        key = _idempotency_key(call)
+        body_hash = blake2b(call.raw_body, digest_size=16).hexdigest()
+        try:
+            planned, version = self._plan(call.caller, request, new_base(self.clock.now_ms()), None)
+        except ProblemError:
+            # What was accepted under this key stays accepted, though the template has changed since.
+            earlier = self.idempotency.find(call.caller.tenant, key, body_hash) if key else None
+            if earlier is None:
+                raise
+            planned, _ = self._plan(call.caller, request, earlier.base, earlier.version)
+            return _response(planned, set())
+        if key is None:
+            return self._carry_out(planned)
+        claim = self.idempotency.claim(call.caller.tenant, key, body_hash, planned.base, version)
+        _check_claim(claim)
+        if claim.base != planned.base:
+            planned, _ = self._plan(call.caller, request, claim.base, claim.version)
+        if claim.done:
+            return _response(planned, set())
+        response = self._carry_out(planned)
+        self.idempotency.finish(call.caller.tenant, key, done=response.not_queued == 0)
+        return response
+
+    def _plan(self, caller: Caller, request: SendRequest, base: str, claimed: int | None) -> tuple[Plan, int]:
+        """Plan a request with a base; `claimed` is the template version that an earlier claim of it went by."""
+        tenant = self.catalog.tenant(caller.tenant)
+        template = self.catalog.template(caller.tenant, request.template)
+        if tenant is None or template is None:
+            raise invalid_field("template", f"there is no template `{request.template}`")
+        number = claimed or _version_number(request, template)
+        version = self.catalog.version(caller.tenant, template.id, number)
+        if version is None or version.published_at is None:
+            raise invalid_field("version", f"version {number} of the template was never published")
+        _check_send_at(request, self.clock.now_ms() if claimed is None else 0)
+        context = Context(tenant, template, version, caller.kind, base, self._team(caller))
+        return plan(request, context), number
+
+    def _team(self, caller: Caller) -> frozenset[str] | None:
+        if caller.kind is not KeyKind.TEAM:
+            return None
+        key = self.catalog.key(caller.key_id)
+        return frozenset(key.recipients if key else ())
+
+    def _carry_out(self, planned: Plan) -> SendResponse:
+        """Queue a plan's envelopes, then tell the trace. Raises: ProblemError 503 if nothing could be queued."""
+        failed = self.queues.send([Dispatch(e, body, planned.due_at) for e, body in planned.envelopes])
+        if len(failed) == len(planned.envelopes):
+            raise ProblemError(
+                503,
+                "not-queued",
+                "Nothing could be queued",
+                "No message was accepted. Send the request again, with the same Idempotency-Key if it had one.",
+                Retry_After="1",
+            )
+        try:
+            self.stream.put(planned.records(failed))
+        except StreamError:
+            # The messages are accepted; the dispatcher states it again, and the trace catches up.
+            logger.warning("accepted events not written", request=planned.base)
+        return _response(planned, failed)
+
+
+def _idempotency_key(call: Call) -> str | None:
+    key = call.headers.get(KEY_HEADER)
+    if key is None:
+        return None
+    if not 1 <= len(key) <= MAX_KEY_LENGTH or not key.isprintable():
+        raise invalid_field("Idempotency-Key", f"give 1 to {MAX_KEY_LENGTH} printable characters")
+    return key
+
+
+def _check_claim(claim: Claim) -> None:
+    if not claim.same_body:
+        raise invalid(
+            [
+                FieldError(
+                    field="Idempotency-Key", message="was used with another body in the last 24 hours; use a new key"
+                )
+            ],
+            "The Idempotency-Key belongs to another request.",
+        )
+    if claim.busy:
+        error = conflict("A request with this Idempotency-Key is being carried out; ask again for its answer.")
+        error.headers["Retry-After"] = "1"
+        raise error
+
+
+def _version_number(request: SendRequest, template: Template) -> int:
+    if template.archived:
+        raise invalid_field("template", f"the template `{template.id}` is archived; use another")
+    if request.version is not None:
+        return request.version
+    if template.published is None:
+        raise invalid_field("template", f"the template `{template.id}` has no published version; publish one")
+    return template.published
+
+
+def _check_send_at(request: SendRequest, now_ms: int) -> None:
+    if request.send_at is not None and now_ms:
+        ahead = request.send_at.timestamp() * 1000 - now_ms
+        if ahead > MAX_AHEAD_MS:
+            raise invalid_field("send_at", "is more than 365 days ahead")
+
+
+def _response(planned: Plan, failed: set[str]) -> SendResponse:
+    messages = planned.messages
+    for envelope, _ in planned.envelopes:
+        if envelope.id in failed:
+            offset = _index_of(planned, envelope.id)
+            for recipient in envelope.recipients:
+                index = offset + recipient["i"]
+                messages[index] = {
+                    "index": index,
+                    "message_id": messages[index]["message_id"],
+                    "status": "not_queued",
+                    "reason": Reason.NOT_QUEUED,
+                    "detail": " ".join(EXPLANATIONS[Reason.NOT_QUEUED]),
+                }
+    counts = {"accepted": 0, "rejected": 0, "not_queued": 0}
+    for message in messages:
+        counts[message["status"]] += 1
+    return SendResponse.model_construct(None, request_id=planned.base, messages=messages, **counts)
+
+
+def _index_of(planned: Plan, envelope_id: str) -> int:
+    """Where in the request an envelope's first recipient stands."""
+    return next(m["index"] for m in planned.messages if m["message_id"].startswith(envelope_id))

@@ -1,0 +1,89 @@
+"""Checks what callers give as an account's settings and secret, and names what is wrong without repeating it."""
+
+import ipaddress
+import socket
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr, ValidationError
+
+from shared.channels import PROVIDERS
+from shared.model.accounts import ProviderSettings
+from shared.model.problems import FieldError, invalid, invalid_field
+from shared.providers.registry import secret_model, settings_adapter
+
+MASK = "••••••"
+"""What stands for a secret in every answer."""
+_PLACES = ("host", "endpoint", "url")
+"""How the names of settings end that say where a server is."""
+
+
+def read_settings(given: Mapping[str, Any]) -> ProviderSettings:
+    """The settings of the provider that they name. Raises: ProblemError 422 naming each field."""
+    try:
+        return settings_adapter().validate_python(given)
+    except ValidationError as error:
+        raise invalid(list(_settings_errors(error))) from None
+
+
+def read_secret(provider: str, given: Mapping[str, Any]) -> dict[str, str]:
+    """A provider's secret in plain, ready to be stored; empty if it has none. Raises: ProblemError 422."""
+    masked = [name for name, value in given.items() if value == MASK]
+    if masked:
+        raise invalid(
+            [FieldError(field=f"secret.{name}", message="this is the mask, not the secret") for name in masked],
+            "Give the secret itself, or leave `secret` out to keep the one that is stored.",
+        )
+    try:
+        secret = secret_model(provider).model_validate(given)
+    except ValidationError as error:
+        raise invalid(list(_errors(error, "secret", 0))) from None
+    values = {name: getattr(secret, name) for name in type(secret).model_fields}
+    return {name: value.get_secret_value() for name, value in values.items() if isinstance(value, SecretStr)}
+
+
+def refuse_this_machine(settings: Mapping[str, Any]) -> None:
+    """Refuse settings whose server is the machine that the functions run on, or its metadata service.
+
+    Raises: ProblemError 422.
+    """
+    for name, value in settings.items():
+        if isinstance(value, str) and name.endswith(_PLACES):
+            host = (urlsplit(value).hostname or "") if "://" in value else value
+            if is_this_machine(host):
+                raise invalid_field(f"settings.{name}", "an account may not point at the platform's own machine")
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether a host, in any spelling that a resolver takes without asking anyone, is this machine or link-local."""
+    host = host.strip("[]").rstrip(".").lower()
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        try:
+            # Also takes `127.1`, `0x7f.0.0.1` and `2130706433`, as the C library's resolver does.
+            address = ipaddress.IPv4Address(socket.inet_aton(host))
+        except OSError:
+            return False
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return address.is_loopback or address.is_link_local or address.is_unspecified
+
+
+def _settings_errors(error: ValidationError) -> Iterator[FieldError]:
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    if first["type"] in {"union_tag_not_found", "union_tag_invalid"}:
+        yield FieldError(field="settings.provider", message=f"give one of {', '.join(PROVIDERS)}")
+        return
+    # The place begins with the provider's name, which is no part of the caller's path.
+    yield from _errors(error, "settings", 1)
+
+
+def _errors(error: ValidationError, where: str, skip: int) -> Iterator[FieldError]:
+    for found in error.errors(include_url=False, include_input=False, include_context=False)[:50]:
+        path = ".".join([where, *(str(part) for part in found["loc"][skip:])])
+        yield FieldError(field=path, message=found["msg"].removeprefix("Value error, "))

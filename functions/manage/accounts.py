@@ -1,0 +1,247 @@
+"""The operations on accounts. Secrets come in, are kept in Secrets Manager, and never go out again."""
+
+import queue
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from aws_lambda_powertools import Logger
+from pydantic import ValidationError
+
+from functions.manage.account_input import MASK, read_secret, read_settings, refuse_this_machine
+from functions.manage.deps import ManageDeps
+from shared.api.kit import Call, OperationFunction
+from shared.api.manage import AccountCreate, AccountList, AccountUpdate, AccountView, VerificationView
+from shared.aws.secrets import NO_SECRET, SecretError, SecretMissingError, SecretTooLargeError
+from shared.channels import PROVIDERS
+from shared.logs import log_error
+from shared.model.accounts import Account, ProviderSettings
+from shared.model.problems import conflict, invalid_field, not_found
+from shared.providers.base import Tools, Verification
+from shared.providers.registry import build_provider, secret_model
+from shared.store.catalog_items import CatalogConflictError, CatalogInUseError, CatalogTooLargeError, Stored
+
+logger = Logger(child=True)
+
+VERIFY_SECONDS = 20.0
+"""How long a try may take; an HTTP API waits 30 seconds for its answer."""
+_ATTEMPTS = 5
+
+
+def account_operations(deps: ManageDeps) -> dict[str, OperationFunction]:
+    """The operations on accounts, by id."""
+    accounts = Accounts(deps)
+    return {
+        "create_account": accounts.create,
+        "list_accounts": accounts.list,
+        "get_account": accounts.get,
+        "update_account": accounts.update,
+        "delete_account": accounts.delete,
+        "verify_account": accounts.verify,
+    }
+
+
+class Accounts:
+    """The operations. verify_seconds: how long trying an account may take."""
+
+    def __init__(self, deps: ManageDeps, verify_seconds: float = VERIFY_SECONDS) -> None:
+        self._deps = deps
+        self._verify_seconds = verify_seconds
+
+    def create(self, call: Call) -> AccountView:
+        """Configure an account: first its secret, then the account that names the secret's version."""
+        body: AccountCreate = call.body
+        tenant = call.caller.tenant
+        settings = self._settings(body.settings)
+        secret = read_secret(settings.provider, body.secret)
+        if self._deps.catalog.load_account(tenant, body.id) is not None:
+            raise conflict(f"There is an account `{body.id}` already.")
+        now = self._deps.clock.now_ms()
+        account = Account(
+            id=body.id,
+            tenant=tenant,
+            name=body.name,
+            channel=PROVIDERS[settings.provider].channel,
+            provider=settings.provider,
+            settings=settings.model_dump(mode="json"),
+            weight=body.weight,
+            secret_version=self._put_secret(tenant, body.id, secret),
+            created_at=now,
+            updated_at=now,
+        )
+        try:
+            self._deps.catalog.create_account(account)
+        except CatalogConflictError:
+            # Another made it in this moment; it names its own version of the secret, not ours.
+            raise conflict(f"There is an account `{body.id}` already.") from None
+        except CatalogTooLargeError:
+            raise invalid_field("settings", "the settings are too large") from None
+        return view(account)
+
+    def list(self, call: Call) -> AccountList:
+        """All accounts of the caller's tenant."""
+        return AccountList(accounts=[view(account) for account in self._deps.catalog.list_accounts(call.caller.tenant)])
+
+    def get(self, call: Call) -> AccountView:
+        """One account."""
+        return view(self._stored(call).value)
+
+    def update(self, call: Call) -> AccountView:
+        """Change what is given; the new settings and the new secret begin to count at the same moment."""
+        body: AccountUpdate = call.body
+        stored = self._stored(call)
+        before = stored.value
+        settings = None if body.settings is None else self._settings(body.settings)
+        if settings is not None and settings.provider != before.provider:
+            raise invalid_field(
+                "settings.provider", f"the provider stays `{before.provider}`; create another account instead"
+            )
+        version = before.secret_version
+        if body.secret is not None:
+            version = self._put_secret(before.tenant, before.id, read_secret(before.provider, body.secret))
+        for _ in range(_ATTEMPTS):
+            account = self._changed(stored.value, body, settings, version)
+            try:
+                self._deps.catalog.update_account(account, stored.rev)
+            except CatalogConflictError:
+                stored = self._stored(call)
+                if stored.value.created_at != before.created_at:
+                    break
+                version = version if body.secret is not None else stored.value.secret_version
+                continue
+            except CatalogTooLargeError:
+                raise invalid_field("settings", "the settings are too large") from None
+            if version == NO_SECRET != before.secret_version:
+                self._drop_secret(account)
+            return view(account)
+        raise conflict("Others are changing this account; look at it and try again.")
+
+    def delete(self, call: Call) -> None:
+        """Delete an account that no template names, then its secret."""
+        stored = self._stored(call)
+        try:
+            gone = self._deps.catalog.delete_account(call.caller.tenant, stored.value.id)
+        except CatalogInUseError as error:
+            names = ", ".join(error.templates)
+            raise conflict(f"Templates send through this account: {names}. Change or archive them first.") from None
+        if not gone:
+            raise not_found("account")
+        self._drop_secret(stored.value)
+
+    def verify(self, call: Call) -> VerificationView:
+        """Try an account, within bounded time."""
+        found = self._try(self._stored(call).value)
+        return VerificationView(ok=found.ok, summary=found.summary, action=found.action, raw_code=found.raw_code)
+
+    def _stored(self, call: Call) -> Stored[Account]:
+        found = self._deps.catalog.load_account(call.caller.tenant, call.path["id"])
+        if found is None:
+            raise not_found("account")
+        return found
+
+    def _settings(self, given: dict[str, object]) -> ProviderSettings:
+        settings = read_settings(given)
+        if not self._deps.settings.allow_loopback_endpoints:
+            refuse_this_machine(settings.model_dump(mode="json"))
+        return settings
+
+    def _put_secret(self, tenant: str, account_id: str, secret: dict[str, str]) -> int:
+        if not secret:
+            return NO_SECRET
+        try:
+            return self._deps.secrets.put(tenant, account_id, secret)
+        except SecretTooLargeError:
+            raise invalid_field("secret", "the secret is too large") from None
+
+    def _drop_secret(self, account: Account) -> None:
+        try:
+            self._deps.secrets.delete(account.tenant, account.id)
+        except SecretError as error:
+            # Nothing reads it any more, so the caller's wish is fulfilled; what is left is for the operator.
+            log_error(logger, "the secret of a deleted account is left behind", error, account=account.id)
+
+    def _changed(
+        self, account: Account, body: AccountUpdate, settings: ProviderSettings | None, version: int
+    ) -> Account:
+        changes = {
+            "name": body.name,
+            "settings": None if settings is None else settings.model_dump(mode="json"),
+            "weight": body.weight,
+            "state": body.state,
+            "secret_version": version,
+            # Always another time: by it the senders see that the account changed.
+            "updated_at": max(self._deps.clock.now_ms(), account.updated_at + 1),
+        }
+        return account.model_copy(update={name: value for name, value in changes.items() if value is not None})
+
+    def _try(self, account: Account) -> Verification:
+        try:
+            secret = self._deps.secrets.get(account.tenant, account.id, account.secret_version)
+        except SecretMissingError:
+            return Verification(
+                False, "The account's secret is missing.", "Give the secret again by changing the account."
+            )
+        except SecretError as error:
+            log_error(logger, "a secret cannot be read", error, account=account.id)
+            return Verification(
+                False,
+                "The account's secret cannot be read now.",
+                "Try again; if it lasts, check the function's rights.",
+            )
+        tools = Tools(self._deps.clock, self._deps.tokens, f"{account.tenant}/{account.id}")
+        try:
+            provider = build_provider({**account.settings, "provider": account.provider}, secret, tools)
+        except (ValidationError, KeyError) as error:
+            log_error(logger, "an account does not fit its provider", error, account=account.id)
+            return Verification(False, "The account's settings or secret do not fit its provider.", "Save both again.")
+
+        def attempt() -> Verification:
+            try:
+                return provider.verify()
+            finally:
+                provider.close()
+
+        return _bounded(attempt, self._verify_seconds, account)
+
+
+def view(account: Account) -> AccountView:
+    """An account as callers see it: of its secret only the names of the fields."""
+    masked: dict[str, str] = {}
+    if account.secret_version != NO_SECRET and account.provider in PROVIDERS:
+        masked = dict.fromkeys(secret_model(account.provider).model_fields, MASK)
+    return AccountView(
+        id=account.id,
+        name=account.name,
+        channel=account.channel,
+        provider=account.provider,
+        settings=account.settings,
+        secret=masked,
+        weight=account.weight,
+        state=account.state,
+        created_at=datetime.fromtimestamp(account.created_at / 1000, UTC),
+        updated_at=datetime.fromtimestamp(account.updated_at / 1000, UTC),
+    )
+
+
+def _bounded(attempt: Callable[[], Verification], seconds: float, account: Account) -> Verification:
+    """Run a try in a thread of its own, so that one that hangs does not take the answer with it."""
+    answers: queue.SimpleQueue[Verification] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            answers.put(attempt())
+        except Exception as error:
+            log_error(logger, "trying an account failed", error, account=account.id)
+            answers.put(
+                Verification(False, "Trying the account failed in an unforeseen way.", "Look at the function's log.")
+            )
+
+    threading.Thread(target=run, name="verify", daemon=True).start()
+    try:
+        return answers.get(timeout=seconds)
+    except queue.Empty:
+        return Verification(
+            False,
+            f"The provider did not answer within {seconds:g} seconds.",
+            "Check the server's name and port, and that it can be reached from where the platform runs.",
+        )

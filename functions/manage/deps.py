@@ -1,0 +1,41 @@
+"""Wires the manage function."""
+
+from dataclasses import dataclass
+from functools import cache
+
+from shared.aws.clients import client
+from shared.aws.secrets import SecretStore
+from shared.model.clock import Clock, SystemClock
+from shared.providers.base import TokenCache
+from shared.settings import CatalogSettings, GuardSettings, LoopbackSettings, SecretSettings
+from shared.store.catalog import Catalog
+from shared.store.tokens import DynamoTokenCache
+
+
+class ManageSettings(CatalogSettings, GuardSettings, SecretSettings, LoopbackSettings):
+    """The environment of the manage function."""
+
+
+@dataclass(frozen=True, slots=True)
+class ManageDeps:
+    """What the operations work with."""
+
+    catalog: Catalog
+    secrets: SecretStore
+    tokens: TokenCache
+    clock: Clock
+    settings: ManageSettings
+
+
+@cache
+def deps() -> ManageDeps:
+    """The function's parts, built on first use."""
+    settings, clock = ManageSettings.load(), SystemClock()
+    dynamodb = client("dynamodb")
+    return ManageDeps(
+        Catalog(dynamodb, settings.catalog_table, clock),
+        SecretStore(client("secretsmanager"), settings.secret_prefix, clock=clock),
+        DynamoTokenCache(dynamodb, settings.guard_table, clock),
+        clock,
+        settings,
+    )

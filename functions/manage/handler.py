@@ -1,0 +1,30 @@
+"""Manages accounts, templates and keys, and serves the API's description."""
+
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools import Logger
+
+from functions.manage.accounts import account_operations
+from functions.manage.deps import deps
+from functions.manage.docs import docs_operations
+from functions.manage.keys import key_operations
+from functions.manage.templates import template_operations
+from shared.api.kit import Api
+
+logger = Logger()
+
+
+@cache
+def api() -> Api:
+    """The function's API, built on first use."""
+    parts = deps()
+    return Api(
+        {**account_operations(parts), **template_operations(parts), **key_operations(parts), **docs_operations()}
+    )
+
+
+@logger.inject_lambda_context(clear_state=True)
+def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Answer one API Gateway event (HTTP API, payload 2.0)."""
+    return api()(event)

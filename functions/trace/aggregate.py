@@ -1,0 +1,166 @@
+"""Turns a batch of stream records into timeline events and exact counters.
+
+Per batch: read the shard's checkpoint; find which events are new; count the new ones beyond the checkpoint in one
+transaction with the checkpoint; then put all events. A crash between any two of these, a repeat of the batch or of a
+part of it, or a second copy of an event anywhere leaves the counters equal to the timeline:
+
+- what lies at or before the checkpoint is never counted again, though its events are put again;
+- an event counts at its first place in the batch, so a copy of one that lies behind the checkpoint never counts;
+- repeats of an event share a partition key and so a shard, whose batches come one after the other.
+"""
+
+import base64
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from pydantic import ValidationError
+
+from shared.model.clock import Clock
+from shared.model.events import StreamRecord
+from shared.model.ids import ulid_time
+from shared.model.words import Stage
+from shared.store.counters import HOUR_MS, MAX_ITEMS, CounterKey, Counters, scopes
+from shared.store.dynamo import Item
+from shared.store.timeline import EventKey, Timeline, event_item, event_key, request_item
+
+logger = Logger(child=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Sequenced:
+    """A record and its place in the shard. Sequence numbers are compared as integers: as text, 9 comes after 10."""
+
+    sequence: int
+    text: str
+    record: StreamRecord
+
+
+@dataclass(slots=True)
+class Found:
+    """A distinct event of a part: its first place, what it counts in, and its item."""
+
+    sequence: int
+    stage: str
+    counter_keys: list[CounterKey]
+    item: Item
+
+
+@dataclass(slots=True)
+class Part:
+    """As many records as one transaction can count. others: items that are not events."""
+
+    last: int = -1
+    events: dict[EventKey, Found] = field(default_factory=dict)
+    others: dict[EventKey, Item] = field(default_factory=dict)
+    counter_keys: set[CounterKey] = field(default_factory=set)
+
+
+class Aggregator:
+    """Works on batches of one shard at a time."""
+
+    def __init__(self, timeline: Timeline, counters: Counters, clock: Clock, retention_days: int) -> None:
+        self._timeline = timeline
+        self._counters = counters
+        self._clock = clock
+        self._retention_s = retention_days * 86_400
+
+    def run(self, event: dict[str, Any]) -> dict[str, Any]:
+        """Work on one Kinesis batch; returns the partial batch response.
+
+        A record that cannot be read is reported after all before it are done, so that it alone ends in the
+        failure destination.
+        """
+        records: list[Sequenced] = []
+        bad: str | None = None
+        for raw in event["Records"]:
+            read = _read(raw)
+            if read is None:
+                bad = raw["kinesis"]["sequenceNumber"]
+                break
+            records.append(read)
+        if records:
+            self._aggregate(_shard(event["Records"][0]), records)
+        return {"batchItemFailures": [{"itemIdentifier": bad}] if bad else []}
+
+    def _aggregate(self, shard: str, records: Sequence[Sequenced]) -> None:
+        ttl = self._clock.now_ms() // 1000 + self._retention_s
+        checkpoint = self._counters.checkpoint(shard)
+        for part in _parts(records, ttl):
+            beyond = [key for key, found in part.events.items() if found.sequence > checkpoint]
+            kept = self._timeline.existing(beyond) if beyond else set()
+            counts: dict[CounterKey, Counter[str]] = defaultdict(Counter)
+            for key in beyond:
+                if key not in kept:
+                    found = part.events[key]
+                    for counter_key in found.counter_keys:
+                        counts[counter_key][found.stage] += 1
+            if part.last > checkpoint:
+                self._counters.add(shard, checkpoint, part.last, counts)
+                checkpoint = part.last
+            fresh = [found.item for key, found in part.events.items() if key not in kept]
+            self._timeline.put([*fresh, *part.others.values()])
+
+
+def _read(raw: dict[str, Any]) -> Sequenced | None:
+    sequence = raw["kinesis"]["sequenceNumber"]
+    try:
+        record = StreamRecord.model_validate_json(base64.b64decode(raw["kinesis"]["data"]))
+    except (ValidationError, ValueError):
+        logger.error("record cannot be read", sequence_number=sequence)
+        return None
+    return Sequenced(int(sequence), sequence, record)
+
+
+def _shard(raw: dict[str, Any]) -> str:
+    """The stream's name and the shard's, such as `mepush-events/shardId-000000000000`."""
+    return f"{raw['eventSourceARN'].rpartition('/')[2]}/{raw['eventID'].partition(':')[0]}"
+
+
+def _parts(records: Sequence[Sequenced], ttl: int) -> Iterator[Part]:
+    """Cut a batch where the counters of one transaction are full; a record is never cut."""
+    part = Part()
+    for sequenced in records:
+        events = _events(sequenced, ttl)
+        keys = {key for found in events.values() for key in found.counter_keys}
+        if part.events and len(part.counter_keys | keys) > MAX_ITEMS:
+            yield part
+            part = Part()
+        part.last = sequenced.sequence
+        part.counter_keys |= keys
+        for key, found in events.items():
+            part.events.setdefault(key, found)
+        for item in _request_items(sequenced.record, ttl):
+            part.others[item["pk"]["S"], item["sk"]["S"]] = item
+    if part.last >= 0:
+        yield part
+
+
+def _events(sequenced: Sequenced, ttl: int) -> dict[EventKey, Found]:
+    record = sequenced.record
+    events: dict[EventKey, Found] = {}
+    by_account: dict[tuple[int, str | None], list[CounterKey]] = {}
+    for message_id, row in record.message_ids():
+        key = event_key(record.tenant, message_id, row)
+        if key in events:
+            continue
+        hour = ulid_time(message_id) // HOUR_MS
+        account = row.get("acc")
+        counter_keys = by_account.get((hour, account))
+        if counter_keys is None:
+            names = scopes(record.tenant, record.template, record.run, account)
+            counter_keys = by_account[hour, account] = [(scope, hour) for scope in names]
+        events[key] = Found(sequenced.sequence, row["s"], counter_keys, event_item(key, record, row, ttl))
+    return events
+
+
+def _request_items(record: StreamRecord, ttl: int) -> list[Item]:
+    """Items by which the request is found, from the records that name all recipients of a root envelope."""
+    items = []
+    for stage in (Stage.ACCEPTED, Stage.REJECTED):
+        ids = [message_id for message_id, row in record.message_ids() if row["s"] == stage]
+        if ids:
+            items.append(request_item(record, ids, f"{record.partition_key}#{stage}", ttl))
+    return items

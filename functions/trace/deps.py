@@ -1,0 +1,41 @@
+"""Wires the trace functions: the stream's consumer and the API that reads what it wrote."""
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+from functions.trace.aggregate import Aggregator
+from functions.trace.reading import Reading
+from shared.api.kit import Api
+from shared.aws.clients import client
+from shared.model.clock import SystemClock
+from shared.settings import CatalogSettings, TraceSettings
+from shared.store.catalog import Catalog
+from shared.store.counters import Counters
+from shared.store.timeline import Timeline
+
+THREADS = 8
+
+
+class TraceApiSettings(CatalogSettings, TraceSettings):
+    """The environment of the API function."""
+
+
+@cache
+def deps() -> Aggregator:
+    """The stream's consumer, built on first use."""
+    settings, dynamodb = TraceSettings.load(), client("dynamodb")
+    timeline = Timeline(dynamodb, settings.timeline_table, ThreadPoolExecutor(THREADS, "timeline"))
+    return Aggregator(timeline, Counters(dynamodb, settings.counters_table), SystemClock(), settings.retention_days)
+
+
+@cache
+def api_deps() -> Api:
+    """The API, built on first use."""
+    settings, dynamodb, clock = TraceApiSettings.load(), client("dynamodb"), SystemClock()
+    reading = Reading(
+        Timeline(dynamodb, settings.timeline_table, ThreadPoolExecutor(THREADS, "timeline")),
+        Counters(dynamodb, settings.counters_table),
+        Catalog(dynamodb, settings.catalog_table, clock),
+        clock,
+    )
+    return Api(reading.operations())

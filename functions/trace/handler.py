@@ -1,0 +1,15 @@
+"""Aggregates the event stream into the timeline and the counters."""
+
+from typing import Any
+
+from aws_lambda_powertools import Logger
+
+from functions.trace.deps import deps
+
+logger = Logger()
+
+
+@logger.inject_lambda_context(clear_state=True)
+def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Work on one Kinesis batch; returns the partial batch response."""
+    return deps().run(event)

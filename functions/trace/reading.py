@@ -1,0 +1,236 @@
+"""The operations that read the trace."""
+
+import base64
+import binascii
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from functions.trace.words import describe, explain
+from shared.api.kit import Call, OperationFunction
+from shared.api.messages import (
+    Balance,
+    BalanceHour,
+    MessagePage,
+    MessageQuery,
+    MessageView,
+    PageQuery,
+    RangeQuery,
+    RequestView,
+    StatsHour,
+    TemplateStats,
+    TimelineEvent,
+)
+from shared.model.address import AddressError, normalise
+from shared.model.clock import Clock
+from shared.model.events import fold
+from shared.model.ids import MESSAGE_ID_LENGTH, ULID_LENGTH, Tagger, tag_of, ulid_time, ulid_value
+from shared.model.problems import invalid_field, not_found
+from shared.model.words import OUTCOMES, Channel, Stage
+from shared.store.catalog import Catalog
+from shared.store.counters import HOUR_MS, Counters
+from shared.store.timeline import Timeline
+
+MAX_HOURS = 24 * 92
+_RANK = {stage.value: i for i, stage in enumerate(Stage)}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Reads the timeline and the counters for a caller's tenant."""
+
+    timeline: Timeline
+    counters: Counters
+    catalog: Catalog
+    clock: Clock
+
+    def operations(self) -> dict[str, OperationFunction]:
+        """Operation id -> function."""
+        return {
+            "get_message": self.get_message,
+            "query_messages": self.query_messages,
+            "get_request": self.get_request,
+            "get_balance": self.get_balance,
+            "get_template_stats": self.get_template_stats,
+        }
+
+    def get_message(self, call: Call) -> MessageView:
+        """A message by id. Raises: ProblemError 404."""
+        message_id = call.path["id"].upper()
+        try:
+            tag_of(message_id)
+        except ValueError:
+            raise not_found("message") from None
+        events = self.timeline.events(call.caller.tenant, message_id)
+        if not events:
+            raise not_found("message; one accepted in the last seconds appears shortly")
+        return view(message_id, events)
+
+    def query_messages(self, call: Call) -> MessagePage:
+        """The messages to one recipient, newest first. Raises: ProblemError 422."""
+        query: MessageQuery = call.body
+        tenant = self.catalog.tenant(call.caller.tenant)
+        if tenant is None:
+            raise not_found("tenant")
+        now = self.clock.now_ms()
+        after = _ms(query.after, 0)
+        # The range is of whole milliseconds, its end excluded: the present one belongs to it.
+        before = _ms(query.before, now + 1)
+        below = _decode_cursor(query.cursor)
+        found: list[tuple[str, list[dict[str, Any]]]] = []
+        for channel, address in _addresses(query, tenant.region):
+            tag = Tagger(tenant.salt, channel)(address)
+            found += self.timeline.newest(tenant.id, tag, after, before, query.limit + 1, below)
+        found.sort(key=lambda pair: pair[0], reverse=True)
+        page = found[: query.limit]
+        cursor = _encode_cursor(page[-1][0]) if len(found) > query.limit else None
+        return MessagePage(messages=[view(message_id, events) for message_id, events in page], cursor=cursor)
+
+    def get_request(self, call: Call) -> RequestView:
+        """A request's messages, a page at a time. Raises: ProblemError 404, 422."""
+        query: PageQuery = call.query
+        request_id = call.path["id"].upper()
+        ids = self.timeline.request_messages(call.caller.tenant, request_id) if len(request_id) == ULID_LENGTH else []
+        if not ids:
+            raise not_found("request; one accepted in the last seconds appears shortly")
+        after = _decode_cursor(query.cursor)
+        left = [i for i in ids if after is None or i > after]
+        page = left[: query.limit]
+        events = self.timeline.events_of_many(call.caller.tenant, page)
+        # The index may be ahead of the events by a moment.
+        views = [view(message_id, found) for message_id, found in zip(page, events, strict=True) if found]
+        counts = Counter(v.status.value for v in views)
+        cursor = _encode_cursor(page[-1]) if len(left) > query.limit else None
+        return RequestView(request_id=request_id, messages=views, counts=dict(counts), cursor=cursor)
+
+    def get_balance(self, call: Call) -> Balance:
+        """The balance of the tenant, hour by hour. Raises: ProblemError 422."""
+        first, last = self._hours(call.query)
+        hours = []
+        total: Counter[str] = Counter()
+        for hour, counts in self.counters.read(f"{call.caller.tenant}#tenant", first, last).items():
+            total.update(counts)
+            hours.append(BalanceHour(hour=_hour(hour), **_balance(counts)))
+        return Balance(**_balance(total), rejected=total[Stage.REJECTED], hours=hours)
+
+    def get_template_stats(self, call: Call) -> TemplateStats:
+        """Counts by stage for a template. Raises: ProblemError 404, 422."""
+        template = call.path["id"]
+        if self.catalog.template(call.caller.tenant, template) is None:
+            raise not_found("template")
+        first, last = self._hours(call.query)
+        by_hour = self.counters.read(f"{call.caller.tenant}#template#{template}", first, last)
+        total: Counter[str] = Counter()
+        for counts in by_hour.values():
+            total.update(counts)
+        hours = [StatsHour(hour=_hour(hour), stages=_ordered(counts)) for hour, counts in by_hour.items()]
+        return TemplateStats(template=template, stages=_ordered(total), hours=hours)
+
+    def _hours(self, query: RangeQuery) -> tuple[int, int]:
+        """The cohort hours asked for, both included; by default the last 24."""
+        last = _ms(query.before, self.clock.now_ms()) // HOUR_MS
+        first = _ms(query.after, (last - 23) * HOUR_MS) // HOUR_MS
+        if first > last:
+            raise invalid_field("query.after", "is later than `before`")
+        if last - first >= MAX_HOURS:
+            raise invalid_field("query.after", f"ask for at most {MAX_HOURS // 24} days at once")
+        return first, last
+
+
+def view(message_id: str, events: list[dict[str, Any]]) -> MessageView:
+    """A message as callers see it, from its events."""
+    status = fold(events)
+    meaning, action = explain(status.state, status.reason)
+    ordered = sorted(events, key=lambda e: (e["at"], _RANK[e["s"]], e["n"]))
+    any_event = ordered[0]
+    return MessageView(
+        message_id=message_id,
+        request_id=any_event["request"],
+        status=status.state,
+        final=status.final,
+        explanation=meaning,
+        action=action,
+        channel=any_event["channel"],
+        message_class=any_event["class"],
+        template=any_event["template"],
+        version=any_event["version"],
+        kind=any_event["kind"],
+        to=next((e["to"] for e in events if "to" in e), None),
+        reference=next((e["ref"] for e in events if "ref" in e), any_event.get("reference")),
+        accepted_at=_time(ulid_time(message_id)),
+        timeline=[_event(e) for e in ordered],
+    )
+
+
+def _event(event: Mapping[str, Any]) -> TimelineEvent:
+    return TimelineEvent(
+        stage=event["s"],
+        at=_time(event["at"]),
+        text=describe(event),
+        account=event.get("acc"),
+        provider=event.get("prov"),
+        provider_message_id=event.get("pid"),
+        reason=event.get("why"),
+        code=event.get("code"),
+        until=_time(event["until"]) if "until" in event else None,
+        duration_ms=event.get("ms"),
+    )
+
+
+def _addresses(query: MessageQuery, region: str) -> list[tuple[str, str]]:
+    """(channel, normalised address) for each channel that the address fits. Raises: ProblemError 422."""
+    found, problem = [], "fits no channel"
+    for channel in [query.channel] if query.channel else list(Channel):
+        try:
+            found.append((channel.value, normalise(channel, query.to, region)))
+        except AddressError as error:
+            problem = str(error)
+    if not found:
+        raise invalid_field("to", problem if query.channel else "is no email address, phone number or WeCom user id")
+    return found
+
+
+def _balance(counts: Counter[str]) -> dict[str, Any]:
+    outcomes = {stage: n for stage, n in _ordered(counts).items() if stage in OUTCOMES}
+    accepted, redriven = counts[Stage.ACCEPTED], counts[Stage.REDRIVEN]
+    return {
+        "accepted": accepted,
+        "redriven": redriven,
+        "outcomes": outcomes,
+        "in_flight": accepted + redriven - sum(outcomes.values()),
+    }
+
+
+def _ordered(counts: Counter[str]) -> dict[str, int]:
+    return {stage.value: counts[stage.value] for stage in Stage if counts[stage.value]}
+
+
+def _encode_cursor(message_id: str) -> str:
+    return base64.urlsafe_b64encode(message_id.encode()).decode()
+
+
+def _decode_cursor(cursor: str | None) -> str | None:
+    if cursor is None:
+        return None
+    try:
+        message_id = base64.urlsafe_b64decode(cursor.encode()).decode()
+        if len(message_id) != MESSAGE_ID_LENGTH:
+            raise ValueError
+        ulid_value(message_id[:ULID_LENGTH])
+    except (ValueError, binascii.Error):
+        raise invalid_field("cursor", "give back the cursor of an earlier page as it was") from None
+    return message_id
+
+
+def _ms(when: datetime | None, default: int) -> int:
+    return default if when is None else max(0, int(when.timestamp() * 1000))
+
+
+def _time(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+def _hour(hour: int) -> datetime:
+    return _time(hour * HOUR_MS)

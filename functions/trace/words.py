@@ -1,0 +1,60 @@
+"""What events and statuses mean, in plain words."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from shared.model.clock import iso
+from shared.model.reasons import EXPLANATIONS, Reason
+from shared.model.words import Stage
+
+_STAGES: dict[Stage, tuple[str, str]] = {
+    Stage.REJECTED: ("The recipient was not accepted.", "Correct the recipient and send again."),
+    Stage.ACCEPTED: ("Accepted and queued.", "Nothing: it is on its way."),
+    Stage.DEFERRED: ("Waiting for its time.", "Nothing: it is sent when it is due."),
+    Stage.RETRYING: ("A try failed; it is tried again.", "Nothing: the platform tries again by itself."),
+    Stage.SENT: ("The provider took the message.", "Nothing; a delivery receipt may follow."),
+    Stage.FAILED: ("The message cannot be sent.", "Look at the reason."),
+    Stage.SUPPRESSED: ("The recipient is on the suppression list.", "Remove it from the list if that is wrong."),
+    Stage.DUPLICATE: ("The same message was sent to this recipient just before.", "Nothing."),
+    Stage.CAPPED: ("The recipient has had as many messages as the cap allows.", "Nothing, or raise the cap."),
+    Stage.EXPIRED: ("Its time to live ended before it could be sent.", "Send it anew if it still matters."),
+    Stage.RECALLED: ("It was recalled before it was sent.", "Nothing."),
+    Stage.UNKNOWN: (
+        "It is not known whether the provider took the message.",
+        "Ask the recipient or the provider before sending again.",
+    ),
+    Stage.DEAD_LETTERED: (
+        "All tries failed; it is kept in the dead-letter queue.",
+        "Mend the cause that the reason names, then redrive it.",
+    ),
+    Stage.REDRIVEN: ("Taken out of the dead-letter queue to be sent again.", "Nothing: it is on its way."),
+    Stage.DELIVERED: ("Delivered, as the provider reports.", "Nothing."),
+    Stage.UNDELIVERED: ("Sent, but not delivered, as the provider reports.", "Look at the reason."),
+    Stage.OPENED: ("Opened by the recipient.", "Nothing."),
+    Stage.CLICKED: ("A link was followed by the recipient.", "Nothing."),
+    Stage.COMPLAINED: ("The recipient complained of it as spam.", "Do not send to this recipient again."),
+    Stage.UNSUBSCRIBED: ("The recipient unsubscribed.", "Do not send marketing to this recipient again."),
+}
+
+
+def explain(stage: Stage, reason: str | None) -> tuple[str, str]:
+    """(what it means, what to do) for a stage and its reason, if it has one."""
+    meaning, action = _STAGES[stage]
+    if reason is None or reason not in Reason.__members__.values():
+        return meaning, action
+    cause, cure = EXPLANATIONS[Reason(reason)]
+    return f"{meaning} {cause}", action if stage in (Stage.RETRYING, Stage.DEFERRED) else cure
+
+
+def describe(event: Mapping[str, Any]) -> str:
+    """One event in a sentence or two."""
+    stage = Stage(event["s"])
+    text = explain(stage, event.get("why"))[0]
+    if "prov" in event:
+        text += f" Through account {event['acc']} ({event['prov']})"
+        text += f", answered in {event['ms']} ms." if "ms" in event else "."
+    if "code" in event:
+        text += f" The provider said: {event['code']}."
+    if "until" in event:
+        text += f" Due again at {iso(event['until'])}."
+    return text

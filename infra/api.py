@@ -1,0 +1,132 @@
+"""The HTTP API: a route per operation, the authorizer, access logs and throttles."""
+
+import json
+from collections.abc import Mapping
+
+from aws_cdk import Stack
+from aws_cdk import aws_apigatewayv2 as apigatewayv2
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from infra.functions import log_group
+from infra.nag import acknowledge
+from infra.stages import Stage
+from shared.api.operations import OPERATIONS, Operation
+
+# Neither query strings nor bodies nor callers' network addresses: none is needed to find a request again.
+_ACCESS_LOG = {
+    "request_id": "$context.requestId",
+    "time": "$context.requestTime",
+    "route": "$context.routeKey",
+    "path": "$context.path",
+    "status": "$context.status",
+    "latency_ms": "$context.responseLatency",
+    "integration_ms": "$context.integrationLatency",
+    "integration_error": "$context.integrationErrorMessage",
+    "authorizer_error": "$context.authorizer.error",
+    "tenant": "$context.authorizer.tenant",
+    "key_id": "$context.authorizer.key_id",
+}
+_PAYLOAD = "2.0"
+
+
+class HttpApi(Construct):
+    """The API and its default stage. functions: by the names that operations give.
+
+    Made of the CloudFormation types themselves: the constructs over them tie an integration's id to whichever route
+    comes first, and know no authorizer without an identity source.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        stage: Stage,
+        functions: Mapping[str, lambda_.Function],
+        authorizer: lambda_.Function,
+    ) -> None:
+        super().__init__(scope, id)
+        stack = Stack.of(self)
+        self._api = apigatewayv2.CfnApi(self, "Http", name=stage.prefix, protocol_type="HTTP")
+        self.url = f"https://{self._api.ref}.execute-api.{stack.region}.{stack.url_suffix}"
+        self._authorizer = self._make_authorizer(authorizer)
+        self._integrations = {name: self._integration(name, function) for name, function in functions.items()}
+        for operation in OPERATIONS:
+            self._route(operation)
+        self._stage(stage)
+
+    def _make_authorizer(self, function: lambda_.Function) -> apigatewayv2.CfnAuthorizer:
+        # It lets everyone through and says who it is: functions answer 401 as a problem detail of ours. So a missing
+        # key must reach it (no identity source), and nothing is cached in front of it.
+        stack = Stack.of(self)
+        authorizer = apigatewayv2.CfnAuthorizer(
+            self,
+            "Authorizer",
+            api_id=self._api.ref,
+            name="api-key",
+            authorizer_type="REQUEST",
+            authorizer_payload_format_version=_PAYLOAD,
+            authorizer_result_ttl_in_seconds=0,
+            authorizer_uri=(
+                f"arn:{stack.partition}:apigateway:{stack.region}:lambda:path/2015-03-31/functions/"
+                f"{function.function_arn}/invocations"
+            ),
+            enable_simple_responses=True,
+        )
+        self._permit("AuthorizerPermission", function, f"authorizers/{authorizer.ref}")
+        return authorizer
+
+    def _integration(self, name: str, function: lambda_.Function) -> apigatewayv2.CfnIntegration:
+        id = name.title().replace("_", "")
+        self._permit(f"{id}Permission", function, "*/*/*")
+        return apigatewayv2.CfnIntegration(
+            self,
+            f"{id}Integration",
+            api_id=self._api.ref,
+            integration_type="AWS_PROXY",
+            integration_uri=function.function_arn,
+            payload_format_version=_PAYLOAD,
+        )
+
+    def _permit(self, id: str, function: lambda_.Function, source: str) -> None:
+        """Let this API, and no other, call a function."""
+        stack = Stack.of(self)
+        lambda_.CfnPermission(
+            self,
+            id,
+            action="lambda:InvokeFunction",
+            function_name=function.function_arn,
+            principal="apigateway.amazonaws.com",
+            source_arn=stack.format_arn(service="execute-api", resource=self._api.ref, resource_name=source),
+        )
+
+    def _route(self, operation: Operation) -> None:
+        guarded = operation.scope is not None
+        route = apigatewayv2.CfnRoute(
+            self,
+            operation.id.title().replace("_", ""),
+            api_id=self._api.ref,
+            route_key=operation.route_key,
+            target=f"integrations/{self._integrations[operation.function].ref}",
+            authorization_type="CUSTOM" if guarded else "NONE",
+            authorizer_id=self._authorizer.ref if guarded else None,
+        )
+        if not guarded:
+            acknowledge(route, "APIG4", "describes the API, holds no data, and is meant to be read without a key")
+
+    def _stage(self, stage: Stage) -> None:
+        access_logs = log_group(self, "AccessLogs", f"/aws/vendedlogs/{stage.prefix}/access", stage)
+        apigatewayv2.CfnStage(
+            self,
+            "Stage",
+            api_id=self._api.ref,
+            stage_name="$default",
+            auto_deploy=True,
+            default_route_settings=apigatewayv2.CfnStage.RouteSettingsProperty(
+                throttling_rate_limit=stage.rate_per_s, throttling_burst_limit=stage.burst
+            ),
+            access_log_settings=apigatewayv2.CfnStage.AccessLogSettingsProperty(
+                destination_arn=access_logs.log_group_arn, format=json.dumps(_ACCESS_LOG)
+            ),
+        )

@@ -1,0 +1,90 @@
+"""The CDK app: `python -m infra.cdk_app` synthesises one stage into a directory, without Docker or credentials.
+
+Without `--package` the functions' code is left out, so that the template can be looked at and tested anywhere, at once;
+the result is marked so that `cdk deploy` refuses it. `cdk.json` asks for the packages.
+"""
+
+import argparse
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from infra.node import use_project_node
+from infra.specs import FUNCTIONS
+from infra.stages import STAGES, Stage, stage_named
+
+if TYPE_CHECKING:
+    from aws_cdk import App
+
+DEFAULT_STAGE = "dev"
+_STUB = "# The function's code is left out of this synthesis.\n"
+
+
+def synth(outdir: Path, *, stub_assets: bool = False, stage: Stage | None = None) -> Path:
+    """Synthesise a stage, by default the local stack's, into `outdir`; return the path of its template.
+
+    stub_assets: leave the functions' code out, which needs neither a package registry nor time.
+    Raises: infra.packaging.PackagingError; StageError.
+    """
+    stage = stage or STAGES["local"]
+    if stub_assets:
+        with tempfile.TemporaryDirectory(prefix="mepush-stub-") as folder:
+            stub = Path(folder)
+            (stub / "__init__.py").write_text(_STUB)
+            return _synth(outdir, stage, dict.fromkeys(FUNCTIONS, stub), deployable=False)
+    from infra.packaging import Target, package_all
+
+    return _synth(outdir, stage, package_all(Target.LAMBDA), deployable=True)
+
+
+def build(stage: Stage, folders: Mapping[str, Path], *, outdir: Path | None = None, validate: bool = True) -> "App":
+    """Make the app of a stage. folders: the staged code of each function, by logical name.
+
+    validate: have the CDK check the template, which takes some seconds.
+    """
+    use_project_node()
+    from aws_cdk import App
+    from aws_cdk import aws_lambda as lambda_
+
+    from infra.stack import PlatformStack
+
+    app = App(
+        outdir=None if outdir is None else str(outdir),
+        auto_synth=False,
+        analytics_reporting=False,
+        builtin_cloud_formation_validation=validate,
+        stack_traces=False,
+        tree_metadata=validate,
+    )
+    code = {name: lambda_.Code.from_asset(str(folder)) for name, folder in folders.items()}
+    PlatformStack(app, stage=stage, code=code)
+    return app
+
+
+def _synth(outdir: Path, stage: Stage, folders: Mapping[str, Path], *, deployable: bool) -> Path:
+    app = build(stage, folders, outdir=outdir, validate=deployable)
+    if not deployable:
+        from aws_cdk import Annotations
+
+        Annotations.of(app.node.find_child(stage.prefix)).add_error(
+            "The functions' code is left out: synthesise with --package to deploy."
+        )
+    app.synth()
+    return outdir / f"{stage.prefix}.template.json"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Synthesise as the command line says. The CDK's command tells by CDK_OUTDIR where it looks for the result."""
+    parser = argparse.ArgumentParser(prog="python -m infra.cdk_app", description=__doc__)
+    parser.add_argument("--stage", choices=list(STAGES), default=DEFAULT_STAGE)
+    parser.add_argument("--package", action="store_true", help="build the functions' packages (slow the first time)")
+    parser.add_argument("--outdir", type=Path, default=Path(os.environ.get("CDK_OUTDIR", "cdk.out")))
+    options = parser.parse_args(arguments)
+    path = synth(options.outdir, stub_assets=not options.package, stage=stage_named(options.stage))
+    print(path)  # noqa: T201 - a command's answer
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""What the platform keeps: four tables, the stream of events, and a bucket."""
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_kinesis as kinesis
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from infra.nag import acknowledge
+from infra.stages import Stage
+
+TTL_ATTRIBUTE = "ttl"
+
+
+class Tables(Construct):
+    """The tables. They have no fixed names: what outlives its stack must not stand in the way of the next one."""
+
+    def __init__(self, scope: Construct, id: str, *, stage: Stage) -> None:
+        super().__init__(scope, id)
+        self.catalog = self._table("Catalog", stage, precious=True)
+        self.counters = self._table("Counters", stage, precious=True)
+        self.guard = self._table("Guard", stage, precious=False)
+        self.timeline = self._table("Timeline", stage, precious=False)
+        acknowledge(
+            self.guard, "DDB3", "ledgers and marks live for hours; old ones restored would send messages again"
+        )
+        acknowledge(self.timeline, "DDB3", "append-only events with a time to live; the counters are what is kept")
+
+    def _table(self, id: str, stage: Stage, *, precious: bool) -> dynamodb.Table:
+        # The L2 Table and not TableV2, which makes a global table. Encryption is with the key that AWS owns, without
+        # a charge per request.
+        keep = precious and stage.keep_data
+        return dynamodb.Table(
+            self,
+            id,
+            partition_key=dynamodb.Attribute(name="pk", type=dynamodb.AttributeType.STRING),
+            sort_key=dynamodb.Attribute(name="sk", type=dynamodb.AttributeType.STRING),
+            billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
+            time_to_live_attribute=None if precious else TTL_ATTRIBUTE,
+            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
+                point_in_time_recovery_enabled=precious
+            ),
+            deletion_protection=keep,
+            removal_policy=RemovalPolicy.RETAIN if keep else RemovalPolicy.DESTROY,
+        )
+
+
+def event_stream(scope: Construct, stage: Stage) -> kinesis.Stream:
+    """The stream of events: on-demand, so that a campaign needs no resharding."""
+    return kinesis.Stream(
+        scope,
+        "Events",
+        stream_name=f"{stage.prefix}-events",
+        stream_mode=kinesis.StreamMode.ON_DEMAND,
+        encryption=kinesis.StreamEncryption.MANAGED,
+        # A dead-lettered batch names a range of the stream: its records must outlive the day of retries by long
+        # enough for someone to read them again.
+        retention_period=Duration.days(3),
+        removal_policy=RemovalPolicy.DESTROY,
+    )
+
+
+def assets_bucket(scope: Construct, stage: Stage) -> s3.Bucket:
+    """The bucket for files that people hand in."""
+    bucket = s3.Bucket(
+        scope,
+        "Assets",
+        encryption=s3.BucketEncryption.S3_MANAGED,
+        enforce_ssl=True,
+        block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+        object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+        versioned=True,
+        lifecycle_rules=[
+            s3.LifecycleRule(
+                id="forget-old-versions",
+                abort_incomplete_multipart_upload_after=Duration.days(7),
+                noncurrent_version_expiration=Duration.days(30),
+                expired_object_delete_marker=True,
+            )
+        ],
+        removal_policy=RemovalPolicy.RETAIN if stage.keep_data else RemovalPolicy.DESTROY,
+    )
+    acknowledge(bucket, "S1", "reached by the platform's own roles only; CloudTrail data events show who, if wanted")
+    return bucket

@@ -1,0 +1,69 @@
+"""The functions' environments: each gets exactly the variables that its settings declare."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aws_cdk import Stack
+from aws_cdk import aws_kinesis as kinesis
+from aws_cdk import aws_sqs as sqs
+
+from infra.data import Tables
+from infra.messaging import Queues, Schedules
+from infra.specs import FunctionSpec
+from infra.stages import Stage
+
+LIBRARY_VARIABLES = ("POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL")
+"""What Powertools reads by itself: the names that log lines and metrics carry, and the level of logging."""
+
+
+class UnknownVariableError(Exception):
+    """A function's settings declare a variable for which the stack has no value."""
+
+
+class Environments:
+    """Makes environments from the parts of the stack."""
+
+    def __init__(
+        self, stack: Stack, stage: Stage, tables: Tables, stream: kinesis.Stream, queues: Queues, schedules: Schedules
+    ) -> None:
+        self._stack = stack
+        self._queues = queues
+        self._values: Mapping[str, str] = {
+            "catalog_table": tables.catalog.table_name,
+            "guard_table": tables.guard.table_name,
+            "timeline_table": tables.timeline.table_name,
+            "counters_table": tables.counters.table_name,
+            "stream_name": stream.stream_name,
+            "schedule_group": schedules.group_name,
+            "schedule_role_arn": schedules.role.role_arn,
+            "schedule_dlq_arn": schedules.dead_letters.queue_arn,
+            "secret_prefix": stage.prefix,
+            "retention_days": str(stage.timeline_days),
+            "allow_loopback_endpoints": str(stage.allow_loopback).lower(),
+        }
+
+    def of(self, spec: FunctionSpec) -> dict[str, str]:
+        """The environment of a function; a dispatch function sees its own channel's queues only.
+
+        Raises: UnknownVariableError.
+        """
+        values = {**self._values, **self._maps(spec)}
+        missing = [name for name in spec.variables if name not in values]
+        if missing:
+            raise UnknownVariableError(f"{spec.name}: no value for {', '.join(missing)}")
+        library = (spec.name, "mePush", "INFO")
+        return {
+            **{name.upper(): values[name] for name in spec.variables},
+            **dict(zip(LIBRARY_VARIABLES, library, strict=True)),
+        }
+
+    def _maps(self, spec: FunctionSpec) -> dict[str, str]:
+        def of(queues: Mapping[str, sqs.Queue], value: Callable[[sqs.Queue], Any]) -> str:
+            names = self._queues.names(spec.channel)
+            return self._stack.to_json_string({name: value(queues[name]) for name in names})
+
+        return {
+            "queue_urls": of(self._queues.queues, lambda queue: queue.queue_url),
+            "queue_arns": of(self._queues.queues, lambda queue: queue.queue_arn),
+            "dlq_urls": of(self._queues.dead_letters, lambda queue: queue.queue_url),
+        }

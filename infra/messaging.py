@@ -1,0 +1,108 @@
+"""How work waits: a queue and a dead-letter queue per channel and class, and schedules for what is due later."""
+
+from collections.abc import Iterable
+
+from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_scheduler as scheduler
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from infra.nag import acknowledge
+from infra.stages import Stage
+from shared.channels import CHANNELS, ChannelSpec, queue_name
+from shared.model.words import Channel, MessageClass
+
+MAX_RECEIVES = 6
+VISIBILITY_FACTOR = 6
+"""How many function time-outs a received message stays hidden (Lambda's guide: at least six, plus the window)."""
+
+
+def window_s(message_class: MessageClass) -> int:
+    """How long a mapping gathers a batch, in seconds: a code does not wait."""
+    return 0 if message_class is MessageClass.VERIFICATION else 1
+
+
+def dead_letter_queue(scope: Construct, id: str, name: str) -> sqs.Queue:
+    """A queue where messages wait up to 14 days for a person."""
+    queue = sqs.Queue(
+        scope,
+        id,
+        queue_name=name,
+        retention_period=Duration.days(14),
+        encryption=sqs.QueueEncryption.SQS_MANAGED,
+        enforce_ssl=True,
+        removal_policy=RemovalPolicy.DESTROY,
+    )
+    acknowledge(queue, "SQS3", "it is a dead-letter queue")
+    return queue
+
+
+class Queues(Construct):
+    """The queues and dead-letter queues, by names such as `sms.verification`."""
+
+    def __init__(self, scope: Construct, id: str, *, stage: Stage) -> None:
+        super().__init__(scope, id)
+        self.queues: dict[str, sqs.Queue] = {}
+        self.dead_letters: dict[str, sqs.Queue] = {}
+        for spec in CHANNELS.values():
+            for message_class in MessageClass:
+                self._pair(spec, message_class, stage.prefix)
+
+    def _pair(self, spec: ChannelSpec, message_class: MessageClass, prefix: str) -> None:
+        name = queue_name(spec.channel, message_class)
+        id = f"{spec.channel.value.title()}{message_class.value.title()}"
+        physical = f"{prefix}-{spec.channel}-{message_class}"
+        dead = dead_letter_queue(self, f"{id}Dead", f"{physical}-dlq")
+        self.dead_letters[name] = dead
+        self.queues[name] = sqs.Queue(
+            self,
+            id,
+            queue_name=physical,
+            visibility_timeout=Duration.seconds(VISIBILITY_FACTOR * spec.timeout_s + window_s(message_class)),
+            retention_period=Duration.days(4),
+            dead_letter_queue=sqs.DeadLetterQueue(queue=dead, max_receive_count=MAX_RECEIVES),
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=True,
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+
+    def names(self, channel: Channel | None = None) -> list[str]:
+        """The names of a channel's queues, or of all."""
+        channels: Iterable[Channel] = CHANNELS if channel is None else (channel,)
+        return [queue_name(c, message_class) for c in channels for message_class in MessageClass]
+
+
+class Schedules(Construct):
+    """The group of one-shot schedules, the role they fire with, and where those go that cannot be delivered.
+
+    The group has a fixed name, so that functions and policies need no reference to it.
+    """
+
+    def __init__(self, scope: Construct, id: str, *, stage: Stage, queues: Queues) -> None:
+        super().__init__(scope, id)
+        stack = Stack.of(self)
+        self.group_name = stage.prefix
+        scheduler.CfnScheduleGroup(self, "Group", name=self.group_name)
+        self.dead_letters = dead_letter_queue(self, "Dead", f"{stage.prefix}-schedules-dlq")
+        group_arn = stack.format_arn(service="scheduler", resource="schedule-group", resource_name=self.group_name)
+        self.schedule_arns = stack.format_arn(
+            service="scheduler", resource="schedule", resource_name=f"{self.group_name}/*"
+        )
+        # Only schedules of this account's group may take the role.
+        self.role = iam.Role(
+            self,
+            "Role",
+            description="EventBridge Scheduler puts due envelopes on their queues",
+            assumed_by=iam.ServicePrincipal(
+                "scheduler.amazonaws.com",
+                conditions={
+                    "StringEquals": {"aws:SourceAccount": stack.account},
+                    "ArnEquals": {"aws:SourceArn": group_arn},
+                },
+            ),
+        )
+        targets = [*queues.queues.values(), self.dead_letters]
+        self.role.add_to_policy(
+            iam.PolicyStatement(actions=["sqs:SendMessage"], resources=[queue.queue_arn for queue in targets])
+        )

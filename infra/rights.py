@@ -1,0 +1,110 @@
+"""The actions that functions are given, and the resources that have no name of their own until the platform runs."""
+
+from aws_cdk import ArnFormat, Stack
+
+from infra.functions import Wildcard
+from infra.stages import Stage
+
+# Transactions are allowed by the rights of their single actions, batches by their own.
+READ = ("dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query")
+CATALOG_WRITE = (
+    *READ,
+    "dynamodb:PutItem",
+    "dynamodb:UpdateItem",
+    "dynamodb:DeleteItem",
+    "dynamodb:ConditionCheckItem",
+)
+ITEM_READ = ("dynamodb:GetItem",)
+ITEM_WRITE = ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
+GUARD_ALL = (
+    *READ,
+    "dynamodb:PutItem",
+    "dynamodb:UpdateItem",
+    "dynamodb:DeleteItem",
+    "dynamodb:BatchWriteItem",
+    "dynamodb:ConditionCheckItem",
+)
+TOKENS = (*ITEM_WRITE, "dynamodb:DeleteItem")
+TIMELINE_WRITE = ("dynamodb:BatchGetItem", "dynamodb:BatchWriteItem")
+COUNTERS_WRITE = ("dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:ConditionCheckItem")
+
+SEND = ("sqs:SendMessage",)
+CONSUME = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes")
+PUBLISH = ("kinesis:PutRecords",)
+FOLLOW = (
+    "kinesis:DescribeStream",
+    "kinesis:DescribeStreamSummary",
+    "kinesis:GetRecords",
+    "kinesis:GetShardIterator",
+    "kinesis:ListShards",
+)
+SCHEDULE = ("scheduler:CreateSchedule",)
+PASS_ROLE = ("iam:PassRole",)
+
+SECRET_READ = ("secretsmanager:GetSecretValue",)
+SECRET_WRITE = (
+    "secretsmanager:CreateSecret",
+    "secretsmanager:PutSecretValue",
+    "secretsmanager:GetSecretValue",
+    "secretsmanager:DeleteSecret",
+)
+EMAIL_SEND = ("ses:SendEmail", "ses:SendRawEmail")
+EMAIL_ACCOUNT = ("ses:GetAccount",)
+SMS_SEND = ("sms-voice:SendTextMessage",)
+
+_OWN_REGION_OR_ANY = "accounts name identities that people make later, in a region of their choice"
+
+
+def secrets(stack: Stack, stage: Stage) -> Wildcard:
+    """The secrets of the accounts, which people make while the platform runs."""
+    arn = stack.format_arn(
+        service="secretsmanager",
+        resource="secret",
+        resource_name=f"{stage.prefix}/*",
+        arn_format=ArnFormat.COLON_RESOURCE_NAME,
+    )
+    return _wildcard(stack, arn, "the accounts' secrets come and go while the platform runs; all are under one prefix")
+
+
+def email_senders(stack: Stack) -> list[Wildcard]:
+    """SES identities and configuration sets of this AWS account, in any region."""
+    return [
+        _wildcard(
+            stack,
+            stack.format_arn(service="ses", region="*", resource=resource, resource_name="*"),
+            _OWN_REGION_OR_ANY,
+        )
+        for resource in ("identity", "configuration-set")
+    ]
+
+
+def sms_senders(stack: Stack) -> list[Wildcard]:
+    """Origination identities of this AWS account, in any region."""
+    return [
+        _wildcard(
+            stack,
+            stack.format_arn(service="sms-voice", region="*", resource=resource, resource_name="*"),
+            _OWN_REGION_OR_ANY,
+        )
+        for resource in ("phone-number", "pool", "sender-id")
+    ]
+
+
+def schedules(stack: Stack, arn: str) -> Wildcard:
+    """The schedules of a group."""
+    return _wildcard(stack, arn, "a schedule is named after the envelope that it holds; all are in one group")
+
+
+def anything(reason: str) -> Wildcard:
+    """For actions that know no resources."""
+    return Wildcard("*", "*", reason)
+
+
+def _wildcard(stack: Stack, arn: str, reason: str) -> Wildcard:
+    # As cdk-nag writes it: references in angle brackets, the rest as it is.
+    finding = (
+        arn.replace(stack.partition, "<AWS::Partition>")
+        .replace(stack.region, "<AWS::Region>")
+        .replace(stack.account, "<AWS::AccountId>")
+    )
+    return Wildcard(arn, finding, reason)

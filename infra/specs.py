@@ -1,0 +1,137 @@
+"""The functions in one table: handler, environment, size, and what goes into its package. No CDK here."""
+
+from dataclasses import dataclass
+
+from shared.channels import CHANNELS, PROVIDERS, ChannelSpec
+from shared.model.words import Channel
+from shared.settings import (
+    CatalogSettings,
+    DeadLetterSettings,
+    GuardSettings,
+    LoopbackSettings,
+    QueueSettings,
+    SecretSettings,
+    Settings,
+    StreamSettings,
+    TraceSettings,
+)
+
+CORE_PACKAGES = ("aws-lambda-powertools", "boto3", "pydantic")
+ADDRESS_PACKAGES = ("email-validator", "phonenumbers")
+RENDERING_PACKAGES = ("jinja2",)
+
+API_TIMEOUT_S = 29
+"""One second less than the most that an HTTP API waits for an integration."""
+AUTHORIZER_TIMEOUT_S = 9
+"""One second less than the most that an HTTP API waits for an authorizer."""
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionSpec:
+    """A function.
+
+    name: its logical name. folder: its folder under `functions/`. settings: the parts of its environment.
+    channels: whose providers it carries. packages: the distributions it needs, without what those need.
+    channel: of a dispatch function.
+    """
+
+    name: str
+    handler: str
+    description: str
+    settings: tuple[type[Settings], ...]
+    memory_mb: int = 1024
+    timeout_s: int = API_TIMEOUT_S
+    channels: tuple[Channel, ...] = ()
+    packages: tuple[str, ...] = CORE_PACKAGES
+    channel: Channel | None = None
+
+    @property
+    def folder(self) -> str:
+        """Such as `trace` for the handler `functions.trace.api.lambda_handler`."""
+        return self.handler.split(".")[1]
+
+    @property
+    def module(self) -> str:
+        """The module that holds the handler."""
+        return self.handler.rpartition(".")[0]
+
+    @property
+    def construct_id(self) -> str:
+        """Such as `DispatchEmail`; what the function's logical ids begin with."""
+        return self.name.title().replace("_", "")
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The fields of its environment, in lower case."""
+        return tuple(dict.fromkeys(name for part in self.settings for name in part.model_fields))
+
+
+def _provider_packages(*channels: Channel) -> tuple[str, ...]:
+    found = (package for spec in PROVIDERS.values() if spec.channel in channels for package in spec.packages)
+    return tuple(dict.fromkeys(found))
+
+
+def _dispatch(spec: ChannelSpec) -> FunctionSpec:
+    return FunctionSpec(
+        name=spec.function,
+        handler=f"functions.{spec.function}.handler.lambda_handler",
+        description=f"Sends envelopes of the channel {spec.channel}",
+        settings=(
+            CatalogSettings,
+            GuardSettings,
+            StreamSettings,
+            QueueSettings,
+            DeadLetterSettings,
+            SecretSettings,
+            LoopbackSettings,
+        ),
+        memory_mb=spec.memory_mb,
+        timeout_s=spec.timeout_s,
+        channels=(spec.channel,),
+        packages=(*CORE_PACKAGES, *RENDERING_PACKAGES, *_provider_packages(spec.channel)),
+        channel=spec.channel,
+    )
+
+
+INGEST = FunctionSpec(
+    "ingest",
+    "functions.ingest.handler.lambda_handler",
+    "Accepts messages",
+    (CatalogSettings, GuardSettings, StreamSettings, QueueSettings),
+    packages=(*CORE_PACKAGES, *ADDRESS_PACKAGES),
+)
+DISPATCHERS: dict[Channel, FunctionSpec] = {spec.channel: _dispatch(spec) for spec in CHANNELS.values()}
+TRACE = FunctionSpec(
+    "trace",
+    "functions.trace.handler.lambda_handler",
+    "Turns events into timelines and counters",
+    (TraceSettings,),
+    timeout_s=60,
+)
+TRACE_API = FunctionSpec(
+    "trace_api",
+    "functions.trace.api.lambda_handler",
+    "Answers what happened to messages",
+    (CatalogSettings, TraceSettings),
+    packages=(*CORE_PACKAGES, *ADDRESS_PACKAGES),
+)
+MANAGE = FunctionSpec(
+    "manage",
+    "functions.manage.handler.lambda_handler",
+    "Manages accounts, templates and keys",
+    (CatalogSettings, GuardSettings, SecretSettings, LoopbackSettings),
+    channels=tuple(CHANNELS),
+    packages=(*CORE_PACKAGES, *ADDRESS_PACKAGES, *RENDERING_PACKAGES, *_provider_packages(*CHANNELS)),
+)
+AUTHORIZE = FunctionSpec(
+    "authorize",
+    "functions.authorize.handler.lambda_handler",
+    "Tells who calls, from the API key",
+    (CatalogSettings,),
+    memory_mb=512,
+    timeout_s=AUTHORIZER_TIMEOUT_S,
+)
+
+FUNCTIONS: dict[str, FunctionSpec] = {
+    spec.name: spec for spec in (INGEST, *DISPATCHERS.values(), TRACE, TRACE_API, MANAGE, AUTHORIZE)
+}

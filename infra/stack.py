@@ -1,0 +1,201 @@
+"""The platform as one stack: composes its parts and gives each function its rights."""
+
+from collections.abc import Mapping
+
+from aws_cdk import CfnOutput, DefaultStackSynthesizer, Duration, Stack
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from infra import rights
+from infra.alarms import Alarms
+from infra.api import HttpApi
+from infra.data import Tables, assets_bucket, event_stream
+from infra.environment import Environments
+from infra.functions import Service
+from infra.messaging import Queues, Schedules, dead_letter_queue, window_s
+from infra.specs import AUTHORIZE, DISPATCHERS, INGEST, MANAGE, TRACE, TRACE_API, FunctionSpec
+from infra.stages import Stage
+from shared.channels import CHANNELS, queue_name
+from shared.model.words import Channel, MessageClass
+
+TRACE_BATCH = 500
+TRACE_RETRIES = 50
+TRACE_RECORD_AGE_S = 24 * 3600
+
+
+class PlatformStack(Stack):
+    """Everything that one stage of the platform is made of. code: the package of each function, by logical name."""
+
+    def __init__(self, scope: Construct, *, stage: Stage, code: Mapping[str, lambda_.Code]) -> None:
+        super().__init__(
+            scope,
+            stage.prefix,
+            description="mePush: a message push platform",
+            analytics_reporting=False,
+            termination_protection=stage.keep_data,
+            # The rule that checks the bootstrap version adds a parameter that only AWS itself can resolve.
+            synthesizer=DefaultStackSynthesizer(generate_bootstrap_version_rule=False),
+        )
+        self._stage = stage
+        self._code = code
+        self._tables = Tables(self, "Tables", stage=stage)
+        self._stream = event_stream(self, stage)
+        self._bucket = assets_bucket(self, stage)
+        self._queues = Queues(self, "Queues", stage=stage)
+        self._schedules = Schedules(self, "Schedules", stage=stage, queues=self._queues)
+        self._trace_dead = dead_letter_queue(self, "TraceDead", f"{stage.prefix}-trace-dlq")
+        self._environments = Environments(self, stage, self._tables, self._stream, self._queues, self._schedules)
+        self._services: dict[str, Service] = {}
+        self._ingest()
+        for channel in CHANNELS:
+            self._dispatch(channel)
+        self._trace()
+        self._trace_api()
+        self._manage()
+        self._authorize()
+        self._api = HttpApi(
+            self,
+            "Api",
+            stage=stage,
+            functions={spec.name: self._services[spec.name].function for spec in (INGEST, MANAGE, TRACE_API)},
+            authorizer=self._services[AUTHORIZE.name].function,
+        )
+        self._watch()
+        self._outputs()
+
+    def _service(self, spec: FunctionSpec, *, recursive: bool = False) -> Service:
+        service = Service(
+            self,
+            spec,
+            stage=self._stage,
+            code=self._code[spec.name],
+            environment=self._environments.of(spec),
+            recursive=recursive,
+        )
+        self._services[spec.name] = service
+        return service
+
+    def _allow_sending(self, service: Service, *queues: str) -> None:
+        """Let a function put envelopes on queues now or, by a schedule, later; and say so in the stream."""
+        service.allow(rights.SEND, *(self._queues.queues[name].queue_arn for name in queues))
+        service.allow(rights.SCHEDULE, rights.schedules(self, self._schedules.schedule_arns))
+        service.allow(
+            rights.PASS_ROLE,
+            self._schedules.role.role_arn,
+            conditions={"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}},
+        )
+        service.allow(rights.PUBLISH, self._stream.stream_arn)
+
+    def _ingest(self) -> None:
+        service = self._service(INGEST)
+        service.allow(rights.READ, self._tables.catalog.table_arn)
+        service.allow(rights.ITEM_WRITE, self._tables.guard.table_arn)
+        self._allow_sending(service, *self._queues.names())
+
+    def _dispatch(self, channel: Channel) -> None:
+        service = self._service(DISPATCHERS[channel], recursive=True)
+        names = self._queues.names(channel)
+        service.allow(rights.READ, self._tables.catalog.table_arn)
+        service.allow(rights.GUARD_ALL, self._tables.guard.table_arn)
+        self._allow_sending(service, *names)
+        service.allow(rights.SEND, *(self._queues.dead_letters[name].queue_arn for name in names))
+        service.allow(rights.CONSUME, *(self._queues.queues[name].queue_arn for name in names))
+        service.allow(rights.SECRET_READ, rights.secrets(self, self._stage))
+        self._allow_providers(service, channel)
+        for message_class in MessageClass:
+            self._feed(service, channel, message_class)
+
+    def _allow_providers(self, service: Service, channel: Channel) -> None:
+        """The providers that are reached with the function's own role."""
+        if channel is Channel.EMAIL:
+            service.allow(rights.EMAIL_SEND, *rights.email_senders(self))
+        elif channel is Channel.SMS:
+            service.allow(rights.SMS_SEND, *rights.sms_senders(self))
+
+    def _feed(self, service: Service, channel: Channel, message_class: MessageClass) -> None:
+        """A mapping per queue, so that each class has its own window and its own cap."""
+        lambda_.EventSourceMapping(
+            service,
+            f"{message_class.value.title()}Source",
+            target=service.function,
+            event_source_arn=self._queues.queues[queue_name(channel, message_class)].queue_arn,
+            batch_size=CHANNELS[channel].batch_size,
+            max_batching_window=Duration.seconds(window_s(message_class)),
+            max_concurrency=self._stage.concurrency[message_class],
+            report_batch_item_failures=True,
+        )
+
+    def _trace(self) -> None:
+        service = self._service(TRACE)
+        service.allow(rights.TIMELINE_WRITE, self._tables.timeline.table_arn)
+        service.allow(rights.COUNTERS_WRITE, self._tables.counters.table_arn)
+        service.allow(rights.FOLLOW, self._stream.stream_arn)
+        service.allow(rights.SEND, self._trace_dead.queue_arn)
+        # Without a bound, one poisonous record would hold up its shard until the stream forgets it.
+        lambda_.CfnEventSourceMapping(
+            service,
+            "Source",
+            function_name=service.function.function_name,
+            event_source_arn=self._stream.stream_arn,
+            batch_size=TRACE_BATCH,
+            maximum_batching_window_in_seconds=1,
+            starting_position="TRIM_HORIZON",
+            parallelization_factor=1,
+            bisect_batch_on_function_error=True,
+            function_response_types=["ReportBatchItemFailures"],
+            maximum_retry_attempts=TRACE_RETRIES,
+            maximum_record_age_in_seconds=TRACE_RECORD_AGE_S,
+            destination_config=lambda_.CfnEventSourceMapping.DestinationConfigProperty(
+                on_failure=lambda_.CfnEventSourceMapping.OnFailureProperty(destination=self._trace_dead.queue_arn)
+            ),
+        )
+
+    def _trace_api(self) -> None:
+        service = self._service(TRACE_API)
+        tables = (self._tables.catalog, self._tables.timeline, self._tables.counters)
+        service.allow(rights.READ, *(table.table_arn for table in tables))
+
+    def _manage(self) -> None:
+        service = self._service(MANAGE)
+        service.allow(rights.CATALOG_WRITE, self._tables.catalog.table_arn)
+        service.allow(rights.TOKENS, self._tables.guard.table_arn)
+        service.allow(rights.SECRET_WRITE, rights.secrets(self, self._stage))
+        # For trying an account: AWS lets nobody name a resource for the first.
+        service.allow(rights.EMAIL_ACCOUNT, rights.anything("ses:GetAccount knows no resources"))
+        service.allow(rights.SMS_SEND, *rights.sms_senders(self))
+
+    def _authorize(self) -> None:
+        self._service(AUTHORIZE).allow(rights.ITEM_READ, self._tables.catalog.table_arn)
+
+    def _watch(self) -> None:
+        alarms = Alarms(self, "Alarms", stage=self._stage)
+        alarms.watch_dead_letters(
+            {
+                **self._queues.dead_letters,
+                "trace": self._trace_dead,
+                "schedules": self._schedules.dead_letters,
+            }
+        )
+        alarms.watch_functions({name: service.function for name, service in self._services.items()})
+        alarms.watch_lag(self._services[TRACE.name].function)
+        CfnOutput(self, "AlarmTopic", value=alarms.topic.topic_arn)
+
+    def _outputs(self) -> None:
+        """What people and the command need to find."""
+        queues, names = self._queues, self._queues.names()
+        values = {
+            "ApiUrl": self._api.url,
+            "CatalogTable": self._tables.catalog.table_name,
+            "GuardTable": self._tables.guard.table_name,
+            "TimelineTable": self._tables.timeline.table_name,
+            "CountersTable": self._tables.counters.table_name,
+            "AssetsBucket": self._bucket.bucket_name,
+            "StreamName": self._stream.stream_name,
+            "ScheduleGroup": self._schedules.group_name,
+            "SecretPrefix": self._stage.prefix,
+            "QueueUrls": self.to_json_string({name: queues.queues[name].queue_url for name in names}),
+            "DeadLetterUrls": self.to_json_string({name: queues.dead_letters[name].queue_url for name in names}),
+            **{f"{s.spec.construct_id}Function": s.function.function_name for s in self._services.values()},
+        }
+        for id, value in values.items():
+            CfnOutput(self, id, value=value)

@@ -1,0 +1,60 @@
+"""The stages that the platform is deployed as: they differ by these arguments and by nothing else."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from shared.model.words import MessageClass
+
+_CONCURRENCY: Mapping[MessageClass, int] = {
+    MessageClass.VERIFICATION: 50,
+    MessageClass.NOTIFICATION: 20,
+    MessageClass.MARKETING: 20,
+}
+
+
+class StageError(Exception):
+    """A stage's arguments do not fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What one deployment is made with.
+
+    prefix: begins every name, and is the stack's name; 1 to 20 lower-case letters, digits and hyphens.
+    keep_data: whether precious tables and files outlive the stack. timeline_days: how long events are kept.
+    log_days: one of CloudWatch's retention periods. concurrency: the most invocations per queue, by class (2 to 1,000).
+    rate_per_s, burst: the API's throttle. allow_loopback: whether accounts may point at the machine itself.
+    """
+
+    name: str
+    prefix: str
+    keep_data: bool = False
+    timeline_days: int = 90
+    log_days: int = 30
+    concurrency: Mapping[MessageClass, int] = field(default_factory=lambda: dict(_CONCURRENCY))
+    rate_per_s: int = 100
+    burst: int = 200
+    allow_loopback: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.prefix.replace("-", "").isalnum() or len(self.prefix) > 20 or self.prefix != self.prefix.lower():
+            raise StageError("a prefix has 1 to 20 lower-case letters, digits and hyphens")
+        if set(self.concurrency) != set(MessageClass) or not all(2 <= n <= 1000 for n in self.concurrency.values()):
+            raise StageError("give each class a concurrency of 2 to 1,000, which is what Lambda takes")
+
+
+STAGES: dict[str, Stage] = {
+    stage.name: stage
+    for stage in (
+        Stage("local", "mepush", allow_loopback=True),
+        Stage("dev", "mepush-dev", timeline_days=14, concurrency=dict.fromkeys(MessageClass, 5)),
+        Stage("prod", "mepush", keep_data=True, rate_per_s=2000, burst=1000),
+    )
+}
+
+
+def stage_named(name: str) -> Stage:
+    """Find a stage. Raises: StageError for an unknown one, naming those that exist."""
+    if name not in STAGES:
+        raise StageError(f"no such stage: {name}; there are {', '.join(STAGES)}")
+    return STAGES[name]

@@ -1,0 +1,50 @@
+"""Reads the mails that the sandboxes accept."""
+
+import email
+import email.message
+import re
+from email.header import decode_header, make_header
+from email.utils import parseaddr
+from typing import Any
+
+_ID_HEADERS = re.compile(rb"^(Message-ID|X-MePush-Message-Id): *([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
+
+
+def read_mail(raw: bytes, whole: bool = True) -> dict[str, Any]:
+    """Return what a person would see of a message: subject, from_name, from_address, to, text, html, and its ids.
+
+    whole: False reads the ids only (`message_id_header`, `message_id`), for volume.
+    """
+    if not whole:
+        found = {name.lower(): value.decode() for name, value in _ID_HEADERS.findall(raw[:4096])}
+        return {
+            "message_id_header": found.get(b"message-id", ""),
+            "message_id": found.get(b"x-mepush-message-id", ""),
+        }
+    message = email.message_from_bytes(raw)
+    name, address = parseaddr(str(message["From"] or ""))
+    parts = {part.get_content_type(): part for part in reversed(list(message.walk()))}
+    return {
+        "subject": _decoded(message["Subject"]),
+        "from_name": _decoded(name),
+        "from_address": address,
+        "reply_to": message["Reply-To"],
+        "to": message["To"],
+        "text": _body(parts.get("text/plain")),
+        "html": _body(parts.get("text/html")),
+        "message_id_header": message["Message-ID"] or "",
+        "message_id": message["X-MePush-Message-Id"] or "",
+        "size": len(raw),
+    }
+
+
+def _decoded(value: Any) -> str:
+    return str(make_header(decode_header(re.sub(r"\r?\n", "", str(value or "")))))
+
+
+def _body(part: email.message.Message | None) -> str | None:
+    if part is None:
+        return None
+    payload = part.get_payload(decode=True)
+    data = payload if isinstance(payload, bytes) else b""
+    return data.decode(part.get_content_charset("utf-8"), "replace").replace("\r\n", "\n")

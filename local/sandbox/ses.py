@@ -1,0 +1,135 @@
+"""A double of the Amazon SES API v2: SendEmail with raw content, and GetAccount."""
+
+import base64
+import binascii
+import itertools
+import json
+import time
+from typing import Any
+
+from local.sandbox.base import Delivery, Fault, HttpSandbox, Outbox, Request, Response
+from local.sandbox.mail import read_mail
+
+_LARGEST_BYTES = 40 * 1024 * 1024
+
+# Which HTTP status SES gives an error (SES API v2 reference); others are 400.
+_STATUS = {"TooManyRequestsException": 429, "NotFoundException": 404, "InternalServiceErrorException": 500}
+
+
+class SesSandbox(HttpSandbox):
+    """SES in one region. Signatures are not checked.
+
+    production: False is the SES sandbox of a new account. sending_enabled: False as after a pause.
+    verified: if given, SendEmail takes only these senders (address or domain), and in the SES sandbox only these
+    recipients. configuration_sets: if given, the only ones that exist.
+    Faults: `code` answers with this error, `throttle` with TooManyRequestsException; `to` is matched first.
+    """
+
+    provider = "ses"
+
+    def __init__(
+        self,
+        outbox: Outbox | None = None,
+        *,
+        production: bool = True,
+        sending_enabled: bool = True,
+        verified: frozenset[str] | None = None,
+        configuration_sets: frozenset[str] | None = None,
+    ) -> None:
+        super().__init__(outbox)
+        self.production = production
+        self.sending_enabled = sending_enabled
+        self.verified = verified
+        self.configuration_sets = configuration_sets
+        self._serial = itertools.count(1)
+
+    def handle(self, request: Request) -> Response:
+        route = (request.method, request.path)
+        if route == ("GET", "/v2/email/account"):
+            return self._with_faults(self.faults.take(), self._account)
+        if route == ("POST", "/v2/email/outbound-emails"):
+            return self._send(request)
+        return _error("NotFoundException", "no such operation")
+
+    def _send(self, request: Request) -> Response:
+        try:
+            body = json.loads(request.body)
+            to = [str(address) for address in body["Destination"]["ToAddresses"]]
+            raw = base64.b64decode(body["Content"]["Raw"]["Data"], validate=True)
+        except (ValueError, KeyError, TypeError, binascii.Error):
+            return _error("BadRequestException", "give Destination.ToAddresses and Content.Raw.Data")
+        fault = next((f for f in map(self.faults.take, to) if f is not None), None) or self.faults.take()
+        return self._with_faults(fault, lambda: self._accept(body, to, raw))
+
+    def _with_faults(self, fault: Fault | None, answer: Any) -> Response:
+        """Play a fault around an answer."""
+        match fault.kind if fault is not None else None:
+            case "delay" if fault is not None:
+                time.sleep(fault.seconds)
+            case "reset_before":
+                return Response(drop=True)
+            case "reset_after":
+                answer()
+                return Response(drop=True)
+            case "throttle":
+                return _error("TooManyRequestsException", "Maximum sending rate exceeded.")
+            case "code" if fault is not None:
+                code, _, text = fault.code.partition(" ")
+                return _error(code, text or "asked for by a fault")
+            case "bad_json":
+                return Response(200, b'{"MessageId": ', {"Content-Type": "application/json"})
+            case "status" | "outage" if fault is not None:
+                return Response(fault.status, b"", {"Content-Type": "application/json"})
+        result: Response = answer()
+        return result
+
+    def _accept(self, body: dict[str, Any], to: list[str], raw: bytes) -> Response:
+        mail = read_mail(raw)
+        refusal = self._refusal(body, to, raw, str(mail["from_address"]))
+        if refusal is not None:
+            return refusal
+        # The form of SES's own ids.
+        ses_id = f"0100019{int(time.time() * 1000):09x}-{next(self._serial):08x}-000000"
+        tags = {str(tag["Name"]): str(tag["Value"]) for tag in body.get("EmailTags", [])}
+        for address in to:
+            data = {**mail, "tags": tags, "configuration_set": body.get("ConfigurationSetName")}
+            self.outbox.put(Delivery(self.provider, address, ses_id, data))
+        return Response.of({"MessageId": ses_id})
+
+    def _refusal(self, body: dict[str, Any], to: list[str], raw: bytes, sender: str) -> Response | None:
+        if not self.sending_enabled:
+            return _error("SendingPausedException", "Email sending is disabled for your account")
+        if len(raw) > _LARGEST_BYTES:
+            return _error("BadRequestException", "Message length is more than 41943040 bytes long")
+        if not all(address.isascii() for address in to):
+            return _error("BadRequestException", "Local address contains control or whitespace")
+        wanted = body.get("ConfigurationSetName")
+        if wanted is not None and self.configuration_sets is not None and wanted not in self.configuration_sets:
+            return _error("NotFoundException", f"Configuration set <{wanted}> does not exist.")
+        if self.verified is not None:
+            identities = [sender] if self.production else [sender, *to]
+            if not all(i in self.verified or i.rpartition("@")[2] in self.verified for i in identities):
+                return _error(
+                    "MessageRejected", "Email address is not verified. The following identities failed the check"
+                )
+        return None
+
+    def _account(self) -> Response:
+        most, rate = (50_000.0, 14.0) if self.production else (200.0, 1.0)
+        return Response.of(
+            {
+                "DedicatedIpAutoWarmupEnabled": False,
+                "EnforcementStatus": "HEALTHY" if self.sending_enabled else "SHUTDOWN",
+                "ProductionAccessEnabled": self.production,
+                "SendingEnabled": self.sending_enabled,
+                "SendQuota": {
+                    "Max24HourSend": most,
+                    "MaxSendRate": rate,
+                    "SentLast24Hours": float(self.outbox.count(self.provider)),
+                },
+            }
+        )
+
+
+def _error(code: str, text: str) -> Response:
+    return Response.of({"message": text}, _STATUS.get(code, 400), **{"x-amzn-ErrorType": code})

@@ -1,0 +1,67 @@
+"""A bare SMTP sink for benchmarks."""
+
+import asyncio
+import sys
+import threading
+
+
+class Sink(asyncio.Protocol):
+    """Takes everything and counts messages, with as little work as it can."""
+
+    counted = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if not isinstance(transport, asyncio.Transport):
+            raise TypeError("a stream is needed")
+        self._transport = transport
+        self._buffer = bytearray()
+        self._in_message = self._quit = False
+        transport.write(b"220 sink\r\n")
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        replies = []
+        while (reply := self._next()) is not None:
+            replies.append(reply)
+        if replies:
+            self._transport.write(b"".join(replies))
+        if self._quit:
+            self._transport.close()
+
+    def _next(self) -> bytes | None:
+        """Take the next command or message from the buffer and return its reply; None if it is not whole yet."""
+        ending = b"\r\n.\r\n" if self._in_message else b"\r\n"
+        end = self._buffer.find(ending)
+        if end < 0:
+            return None
+        verb = bytes(self._buffer[:4]).upper()
+        del self._buffer[: end + len(ending)]
+        if self._in_message:
+            self._in_message = False
+            Sink.counted += 1
+            return b"250 2.0.0 Ok\r\n"
+        if verb == b"DATA":
+            self._in_message = True
+            self._buffer[:0] = b"\r\n"
+            return b"354 go on\r\n"
+        if verb == b"QUIT":
+            self._quit = True
+            return b"221 bye\r\n"
+        return b"250-sink\r\n250-PIPELINING\r\n250 8BITMIME\r\n" if verb == b"EHLO" else b"250 2.0.0 Ok\r\n"
+
+
+async def run_sink(port: int) -> None:
+    """Print the port, serve until standard input ends, print how many messages came."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(Sink, "127.0.0.1", port)
+    ended = asyncio.Event()
+
+    def wait_for_end() -> None:
+        sys.stdin.read()
+        loop.call_soon_threadsafe(ended.set)
+
+    threading.Thread(target=wait_for_end, daemon=True).start()
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await ended.wait()
+    server.close()
+    print(Sink.counted, flush=True)

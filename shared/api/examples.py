@@ -1,0 +1,109 @@
+"""Sample requests for the API's description; a test reads each with its model."""
+
+from typing import Any
+
+EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
+    "send_messages": {
+        "one": {"template": "login-code", "to": "alice@example.com", "variables": {"code": "428113", "minutes": 5}},
+        "several": {
+            "template": "order-shipped",
+            "recipients": [
+                {"to": "+8613800138000", "variables": {"order": "A-1001"}},
+                {"to": "13900139000", "variables": {"order": "A-1002"}, "reference": "customer-77"},
+            ],
+            "variables": {"carrier": "SF Express"},
+            "ttl": 3600,
+            "reference": "nightly-shipping",
+        },
+    },
+    "query_messages": {
+        "recipient": {"to": "alice@example.com", "channel": "email", "limit": 20},
+    },
+    "create_account": {
+        "smtp": {
+            "id": "mail-main",
+            "name": "Company mail",
+            "settings": {
+                "provider": "smtp",
+                "host": "smtp.example.com",
+                "port": 587,
+                "security": "starttls",
+                "username": "noreply@example.com",
+                "from_address": "noreply@example.com",
+                "from_name": "Example",
+            },
+            "secret": {"password": "the password, or the mail provider's authorization code"},
+        },
+        "tencent": {
+            "id": "sms-main",
+            "name": "Tencent Cloud SMS",
+            "settings": {"provider": "tencent", "sdk_app_id": "1400000000", "sign_name": "示例"},
+            "secret": {"secret_id": "AKIDexample", "secret_key": "example-secret-key"},
+        },
+        "wecom-app": {
+            "id": "wecom-app",
+            "name": "Announcements",
+            "settings": {"provider": "app", "corp_id": "ww0123456789abcdef", "agent_id": 1000002},
+            "secret": {"corp_secret": "the-secret-of-the-app"},
+        },
+        "wecom-robot": {
+            "id": "ops-robot",
+            "name": "Operations group",
+            "settings": {"provider": "robot"},
+            "secret": {"key": "01234567-89ab-cdef-0123-456789abcdef"},
+        },
+        "ses": {
+            "id": "mail-ses",
+            "name": "Amazon SES",
+            "settings": {"provider": "ses", "from_address": "noreply@example.com"},
+        },
+    },
+    "update_account": {
+        "share": {"weight": 30},
+        "password": {"secret": {"password": "the new password"}},
+        "pause": {"state": "disabled"},
+    },
+    "create_template": {
+        "code": {
+            "id": "login-code",
+            "name": "Login code",
+            "class": "verification",
+            "accounts": ["mail-main"],
+            "content": {
+                "type": "email",
+                "subject": "{{ code }} is your code",
+                "text": "Your code is {{ code }}. It is good for {{ minutes | default(5) }} minutes.",
+            },
+            "sample": {"code": "428113"},
+        },
+        "sms": {
+            "id": "order-shipped",
+            "name": "Order shipped",
+            "class": "notification",
+            "accounts": ["sms-main"],
+            "content": {"type": "sms", "tencent": {"template_id": "1234567", "params": ["{{ order }}"]}},
+            "sample": {"order": "A-1001"},
+        },
+    },
+    "update_template": {"accounts": {"accounts": ["mail-main", "mail-ses"]}},
+    "create_version": {
+        "markdown": {
+            "content": {"type": "markdown", "content": "**{{ service }}** is {{ state }}"},
+            "sample": {"service": "billing", "state": "up"},
+            "note": "Shorter.",
+        },
+    },
+    "preview_version": {"variables": {"variables": {"code": "428113"}}},
+    "copy_template": {"copy": {"id": "login-code-2", "name": "Login code, second try"}},
+    "create_key": {
+        "sender": {"name": "Shop backend", "kind": "live", "scopes": ["send", "read"]},
+        "team": {
+            "name": "Staging",
+            "kind": "team",
+            "scopes": ["send"],
+            "recipients": ["email:qa@example.com", "sms:+8613800138000", "wecom:zhangsan"],
+            "expires_at": "2030-01-01T00:00:00Z",
+        },
+    },
+}
+"""By operation id, then by a name for the example."""

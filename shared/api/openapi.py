@@ -1,0 +1,229 @@
+"""The API's description (OpenAPI 3.1), made from the table of operations and the models that they read and write."""
+
+import re
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from shared.api.examples import EXAMPLES
+from shared.api.manage import AccountCreate, AccountUpdate
+from shared.api.operations import OPERATIONS, Operation
+from shared.channels import PROVIDERS
+from shared.model.problems import CONTENT_TYPE, Problem
+from shared.providers.registry import provider_module
+
+Json = dict[str, Any]
+_REF = "#/components/schemas/"
+_SECURITY = "apiKey"
+
+_DESCRIPTION = """\
+Send email, SMS and WeCom messages, and see what became of each.
+
+Every call carries an API key: `Authorization: Bearer mp_...`. Errors are problem details (RFC 9457) that name each
+field that is wrong and say what to do. A message is accepted once it is queued; ask for it by its id to see its way.
+"""
+
+_TAGS = {
+    "messages": "Send messages, and follow them.",
+    "requests": "The messages of one request.",
+    "balance": "That nothing is lost, in numbers.",
+    "stats": "Counts for a template.",
+    "accounts": "The providers that messages go out through.",
+    "templates": "What is sent: content with placeholders, in versions.",
+    "keys": "Who may call.",
+    "description": "This description.",
+}
+
+_STATUSES = {
+    200: "Done.",
+    201: "Created.",
+    202: "Accepted; each recipient has its own result.",
+    204: "Done; there is no body.",
+    400: "The body is not JSON, or not UTF-8.",
+    401: "There is no valid API key.",
+    403: "The API key may not do this.",
+    404: "There is no such thing.",
+    409: "The present state does not allow it.",
+    413: "The body is too large.",
+    415: "The body is not JSON by its content type.",
+    422: "The request is well formed, but something in it is not valid; `errors` names the fields.",
+    500: "An error of the platform; try again.",
+    503: "Nothing could be done now; try again, with the same Idempotency-Key.",
+}
+
+_PARAMETERS: dict[str, Json] = {
+    "id": {"type": "string", "minLength": 1, "maxLength": 100},
+    "version": {"type": "integer", "minimum": 1, "maximum": 999_999},
+}
+
+_IDEMPOTENCY_KEY: Json = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": (
+        "Your own name for the request, such as an order number. A repeated request under the same name gets the same "
+        "answer and sends nothing again; another body under it is refused with 422."
+    ),
+    "schema": {"type": "string", "minLength": 1, "maxLength": 200},
+    "example": "order-20250115-0042",
+}
+
+
+def document(server_url: str | None = None) -> Json:
+    """The whole description. server_url: where the API is; None for where this description was read."""
+    schemas = _schemas()
+    paths: Json = {}
+    for operation in OPERATIONS:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "mePush",
+            "version": "1.0.0",
+            "description": _DESCRIPTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": server_url or "/"}],
+        "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
+        "paths": paths,
+        "components": {
+            "schemas": dict(sorted(schemas.items())),
+            "securitySchemes": {
+                _SECURITY: {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "bearerFormat": "mp_<kind>_<id>_<secret>",
+                    "description": "An API key with the scope that the operation names.",
+                }
+            },
+        },
+    }
+
+
+def _operation(operation: Operation, schemas: Json) -> Json:
+    found: Json = {
+        "operationId": operation.id,
+        "summary": operation.summary,
+        "tags": [_tag(operation)],
+        "parameters": _parameters(operation),
+        "responses": _responses(operation),
+    }
+    if operation.scope is None:
+        found["security"] = []
+    else:
+        found["description"] = f"Needs a key with the scope `{operation.scope}`."
+        found["security"] = [{_SECURITY: [operation.scope.value]}]
+    if operation.request is not None:
+        content: Json = {"schema": {"$ref": _REF + _name(operation.request, schemas, "Input")}}
+        if operation.id in EXAMPLES:
+            content["examples"] = {name: {"value": value} for name, value in EXAMPLES[operation.id].items()}
+        found["requestBody"] = {"required": True, "content": {"application/json": content}}
+    return found
+
+
+def _tag(operation: Operation) -> str:
+    parts = operation.path.split("/")
+    return parts[2] if parts[1] == "v1" else "description"
+
+
+def _parameters(operation: Operation) -> list[Json]:
+    found: list[Json] = [
+        {"name": name, "in": "path", "required": True, "schema": _PARAMETERS[name]}
+        for name in re.findall(r"\{(\w+)\}", operation.path)
+    ]
+    if operation.id == "send_messages":
+        found.append(_IDEMPOTENCY_KEY)
+    if operation.query is not None:
+        schema = operation.query.model_json_schema()
+        required = set(schema.get("required", ()))
+        found += [_query(name, name in required, field) for name, field in schema["properties"].items()]
+    return found
+
+
+def _query(name: str, required: bool, field: Json) -> Json:
+    # A parameter that is absent is not null: only the other kind can be written in a query.
+    kinds = [kind for kind in field.get("anyOf", [field]) if kind.get("type") != "null"]
+    schema = {key: value for key, value in kinds[0].items() if key not in {"title", "default"}}
+    if field.get("default") is not None:
+        schema["default"] = field["default"]
+    return {"name": name, "in": "query", "required": required, "schema": schema}
+
+
+def _responses(operation: Operation) -> Json:
+    good: Json = {"description": _STATUSES[operation.success]}
+    if operation.response is not None:
+        good["content"] = {"application/json": {"schema": {"$ref": _REF + operation.response.__name__}}}
+    elif operation.id == "get_openapi":
+        good["content"] = {"application/json": {"schema": {"type": "object"}}}
+    elif operation.id == "get_docs":
+        good["content"] = {"text/html": {"schema": {"type": "string"}}}
+    errors = {*operation.errors, 500} | ({401, 403} if operation.scope is not None else set())
+    return {str(operation.success): good, **{str(status): _problem(status) for status in sorted(errors)}}
+
+
+def _problem(status: int) -> Json:
+    found: Json = {
+        "description": _STATUSES[status],
+        "content": {CONTENT_TYPE: {"schema": {"$ref": _REF + Problem.__name__}}},
+    }
+    if status == 401:
+        found["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}, "description": "Always `Bearer`."}}
+    return found
+
+
+def _schemas() -> Json:
+    """All models: those of requests as they are read, those of answers as they are written."""
+    models: list[tuple[type[BaseModel], Any]] = [(Problem, "serialization")]
+    for operation in OPERATIONS:
+        models += [(operation.request, "validation")] if operation.request is not None else []
+        models += [(operation.response, "serialization")] if operation.response is not None else []
+    _, definitions = models_json_schema(list(dict.fromkeys(models)), ref_template=_REF + "{model}")
+    schemas: Json = definitions["$defs"]
+    settings, secrets = _provider_schemas(schemas)
+    _substitute(schemas[AccountCreate.__name__], settings, secrets, nullable=False)
+    _substitute(schemas[AccountUpdate.__name__], settings, secrets, nullable=True)
+    return schemas
+
+
+def _provider_schemas(schemas: Json) -> tuple[Json, Json]:
+    """Add the settings and the secret of each provider, and return what stands for any of them."""
+    settings: dict[str, str] = {}
+    secrets: list[str] = []
+    for provider in PROVIDERS:
+        module = provider_module(provider)
+        settings[provider] = _add(schemas, module.Settings, provider, "Settings")
+        secrets.append(_add(schemas, module.Secret, provider, "Secret"))
+    return (
+        {
+            "oneOf": [{"$ref": ref} for ref in settings.values()],
+            "discriminator": {"propertyName": "provider", "mapping": settings},
+        },
+        {"anyOf": [{"$ref": ref} for ref in secrets]},
+    )
+
+
+def _add(schemas: Json, model: type[BaseModel], provider: str, what: str) -> str:
+    """Add a provider's model under a name of its own (in their modules they all have the same), and return its place."""
+    prefix = provider.capitalize()
+    schema = model.model_json_schema(ref_template=_REF + prefix + "{model}")
+    for name, definition in schema.pop("$defs", {}).items():
+        schemas[prefix + name] = definition
+    schemas[prefix + what] = {**schema, "title": prefix + what}
+    return _REF + prefix + what
+
+
+def _substitute(schema: Json, settings: Json, secrets: Json, nullable: bool) -> None:
+    properties = schema["properties"]
+    for name, text, kinds in (
+        ("settings", "The settings of the provider that `provider` names.", settings),
+        ("secret", "The secret of that provider. It never comes back.", secrets),
+    ):
+        found: Json = {"anyOf": [kinds, {"type": "null"}]} if nullable else dict(kinds)
+        properties[name] = {"title": name.capitalize(), "description": text, **found}
+
+
+def _name(model: type[BaseModel], schemas: Json, mode: str) -> str:
+    """A model's name among the schemas; one that is both read and written may have two."""
+    name = model.__name__
+    return name if name in schemas else f"{name}-{mode}"

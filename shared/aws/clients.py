@@ -1,0 +1,57 @@
+"""AWS clients of this process: made on first use, kept for its life, shared by threads."""
+
+import json
+import threading
+from typing import Any
+
+_lock = threading.Lock()
+_clients: dict[str, Any] = {}
+_session: Any = None
+
+# A send must not be repeated by the client: after a read time-out the message may already be on its way.
+_PROVIDER_SERVICES = frozenset({"pinpoint-sms-voice-v2", "sesv2"})
+
+
+def client(service: str, *, endpoint_url: str | None = None, region_name: str | None = None, **config: Any) -> Any:
+    """Return the boto3 client of a service; the same one for the same arguments.
+
+    config: options of `botocore.config.Config` that differ from ours (connect 1 s, read 5 s, 32 connections; four
+    attempts, but one for services that are providers).
+    """
+    key = json.dumps([service, endpoint_url, region_name, config], sort_keys=True, default=repr)
+    found = _clients.get(key)
+    if found is not None:
+        return found
+    with _lock:
+        if key not in _clients:
+            _clients[key] = _make(service, endpoint_url, region_name, config)
+        return _clients[key]
+
+
+def reset() -> None:
+    """Forget and close all clients, so that tests can begin anew."""
+    global _session
+    with _lock:
+        for each in _clients.values():
+            each.close()
+        _clients.clear()
+        _session = None
+
+
+def _make(service: str, endpoint_url: str | None, region_name: str | None, config: dict[str, Any]) -> Any:
+    # boto3 takes a fifth of a second to import, and not every function that imports this module calls AWS.
+    import boto3
+    from botocore.config import Config
+
+    global _session
+    if _session is None:
+        _session = boto3.session.Session()
+    options: dict[str, Any] = {
+        "connect_timeout": 1,
+        "read_timeout": 5,
+        "retries": {"mode": "standard", "total_max_attempts": 1 if service in _PROVIDER_SERVICES else 4},
+        "tcp_keepalive": True,
+        "max_pool_connections": 32,
+        **config,
+    }
+    return _session.client(service, endpoint_url=endpoint_url, region_name=region_name, config=Config(**options))

@@ -1,0 +1,132 @@
+"""Sends envelopes to their queues: now, delayed by SQS up to 15 minutes, later by a one-shot schedule."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aws_lambda_powertools import Logger
+
+from shared.aws.schedules import Schedules
+from shared.channels import queue_name
+from shared.model.clock import Clock
+from shared.model.envelope import Envelope, group_id
+
+logger = Logger(child=True)
+
+MAX_DELAY_S = 900
+"""The longest DelaySeconds (SQS API reference, SendMessage)."""
+MAX_ENTRIES = 10
+MAX_BATCH_BYTES = 1_000_000
+"""Ten entries and 1 MiB per SendMessageBatch (SQS API reference); some room is left for the ids."""
+TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """An envelope on its way to its queue. due_at: milliseconds since the epoch; None for now."""
+
+    envelope: Envelope
+    body: str
+    due_at: int | None = None
+
+
+class Queues:
+    """The nine queues of channel and class."""
+
+    def __init__(self, client: Any, urls: Mapping[str, str], schedules: Schedules, clock: Clock) -> None:
+        self._client = client
+        self._urls = urls
+        self._schedules = schedules
+        self._clock = clock
+
+    def send(self, dispatches: Sequence[Dispatch]) -> set[str]:
+        """Send envelopes to the queue of their channel and class, or schedule them.
+
+        Returns the ids of the envelopes that could not be sent after several tries; all others are held by SQS or by
+        a schedule. Sending the same envelope again is harmless: whoever receives it knows it by its id.
+        """
+        failed: set[str] = set()
+        by_queue: dict[str, list[tuple[str, dict[str, Any]]]] = defaultdict(list)
+        now = self._clock.now_ms()
+        for dispatch in dispatches:
+            envelope = dispatch.envelope
+            name = queue_name(envelope.channel, envelope.message_class)
+            delay_s = 0 if dispatch.due_at is None else max(0, -(-(dispatch.due_at - now) // 1000))
+            if delay_s > MAX_DELAY_S and dispatch.due_at is not None:
+                if not self._schedules.create(
+                    envelope.id,
+                    dispatch.due_at,
+                    self._urls[name],
+                    dispatch.body,
+                    group_id(envelope.tenant, envelope.run),
+                ):
+                    failed.add(envelope.id)
+                continue
+            entry: dict[str, Any] = {
+                "MessageBody": dispatch.body,
+                "MessageGroupId": group_id(envelope.tenant, envelope.run),
+            }
+            if delay_s:
+                entry["DelaySeconds"] = delay_s
+            by_queue[self._urls[name]].append((envelope.id, entry))
+        for url, entries in by_queue.items():
+            for batch in _batches(entries):
+                failed |= _send_batch(self._client, url, batch)
+        return failed
+
+
+def _send_batch(client: Any, url: str, batch: Sequence[tuple[str, dict[str, Any]]]) -> set[str]:
+    """Send up to ten (id, entry) pairs to one queue; returns the ids that could not be sent.
+
+    A batch answers 200 with some entries failed (SQS API reference, SendMessageBatch): those are tried again.
+    """
+    left = dict(enumerate(batch))
+    for _ in range(TRIES):
+        entries = [{"Id": str(i), **entry} for i, (_, entry) in left.items()]
+        try:
+            answer = client.send_message_batch(QueueUrl=url, Entries=entries)
+        except Exception as error:  # botocore's errors share no useful base with the connection's
+            logger.warning("queue refused a batch", error=type(error).__name__)
+            continue
+        for result in answer.get("Successful", ()):
+            del left[int(result["Id"])]
+        if not left:
+            return set()
+        logger.warning("queue took a batch in part", codes=sorted({f["Code"] for f in answer.get("Failed", ())}))
+    return {name for name, _ in left.values()}
+
+
+def _batches(entries: Sequence[tuple[str, dict[str, Any]]]) -> Iterator[list[tuple[str, dict[str, Any]]]]:
+    batch: list[tuple[str, dict[str, Any]]] = []
+    size = 0
+    for pair in entries:
+        length = len(pair[1]["MessageBody"].encode())
+        if batch and (len(batch) == MAX_ENTRIES or size + length > MAX_BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(pair)
+        size += length
+    if batch:
+        yield batch
+
+
+class DeadLetters:
+    """The dead-letter queues of one function."""
+
+    def __init__(self, client: Any, urls: Mapping[str, str]) -> None:
+        self._client = client
+        self._urls = urls
+
+    def send(self, envelopes: Sequence[Envelope]) -> set[str]:
+        """Send envelopes of given-up recipients, with their reasons; returns the ids that could not be sent."""
+        by_queue: dict[str, list[tuple[str, dict[str, Any]]]] = defaultdict(list)
+        for envelope in envelopes:
+            name = queue_name(envelope.channel, envelope.message_class)
+            entry = {"MessageBody": envelope.to_json(), "MessageGroupId": group_id(envelope.tenant, envelope.run)}
+            by_queue[self._urls[name]].append((envelope.id, entry))
+        failed: set[str] = set()
+        for url, entries in by_queue.items():
+            for batch in _batches(entries):
+                failed |= _send_batch(self._client, url, batch)
+        return failed

@@ -1,0 +1,1 @@
+"""Dispatch: takes envelopes off a queue, sends their messages, records what became of them, and hands on the rest."""

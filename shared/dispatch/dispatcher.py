@@ -1,0 +1,140 @@
+"""The dispatcher: one for all channels. Takes a batch of queue messages through load, send, record and tail."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from aws_lambda_powertools import Logger
+from pydantic import ValidationError
+
+from shared.aws.queue import DeadLetters, Dispatch, Queues
+from shared.aws.stream import EventStream
+from shared.dispatch.sending import Sender
+from shared.dispatch.tail import Tail, tail
+from shared.logs import log_error
+from shared.model.envelope import Envelope
+from shared.model.events import EventRow
+from shared.model.words import Channel
+
+logger = Logger(child=True)
+
+
+class Ledger(Protocol):
+    """What became of envelopes' recipients, kept until no redelivery can come."""
+
+    def load(self, envelope_ids: Sequence[str]) -> dict[str, list[EventRow]]: ...
+
+    def save(self, rows: dict[str, list[EventRow]]) -> None: ...
+
+
+class Context(Protocol):
+    """The part of Lambda's context that is used."""
+
+    def get_remaining_time_in_millis(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A queue message and the envelope in it."""
+
+    message_id: str
+    envelope: Envelope
+
+
+class Dispatcher:
+    """Dispatches envelopes of one channel.
+
+    A batch goes through four steps: load what is known of each envelope; send what is not done; record the outcomes;
+    then the tail (events, retries, dead letters), which may be repeated at will. Only then is a message acknowledged.
+
+    pool: for envelopes side by side; not the sender's pool for calls, on which these wait.
+    """
+
+    def __init__(
+        self,
+        channel: Channel,
+        sender: Sender,
+        ledger: Ledger,
+        queues: Queues,
+        dead_letters: DeadLetters,
+        stream: EventStream,
+        pool: Executor,
+    ) -> None:
+        self._channel = channel
+        self._sender = sender
+        self._ledger = ledger
+        self._queues = queues
+        self._dead_letters = dead_letters
+        self._stream = stream
+        self._pool = pool
+
+    def run(self, event: dict[str, Any], context: Context) -> dict[str, Any]:
+        """Work on one SQS batch; returns the partial batch response."""
+        failed: set[str] = set()
+        received = []
+        for record in event["Records"]:
+            envelope = self._read(record["body"])
+            if envelope is None:
+                failed.add(record["messageId"])
+            else:
+                received.append(Received(record["messageId"], envelope))
+        try:
+            failed |= self._work(received, lambda: context.get_remaining_time_in_millis() / 1000)
+        except Exception as error:
+            # Nothing of the batch is acknowledged: what was recorded is not sent again when it comes back.
+            log_error(logger, "batch handed back to the queue", error)
+            failed |= {r.message_id for r in received}
+        return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in sorted(failed)]}
+
+    def _read(self, body: str) -> Envelope | None:
+        try:
+            envelope = Envelope.model_validate_json(body)
+        except ValidationError as error:
+            logger.error("malformed envelope", fields=[".".join(map(str, e["loc"])) for e in error.errors()][:10])
+            return None
+        if envelope.channel is not self._channel:
+            logger.error("envelope of another channel", envelope=envelope.id)
+            return None
+        return envelope
+
+    def _work(self, received: list[Received], remaining_s: Callable[[], float]) -> set[str]:
+        # One message may stand twice in a batch: at-least-once delivery promises nothing else.
+        distinct = {r.envelope.id: r.envelope for r in received}
+        known = self._ledger.load(list(distinct)) if distinct else {}
+        fresh = [e for e in distinct.values() if e.id not in known]
+        sent = self._send(fresh, remaining_s)
+        if sent:
+            self._ledger.save(sent)
+        rows = {**known, **sent}
+        undone = self._finish([tail(e, rows[e.id]) for e in distinct.values() if e.id in rows])
+        return {r.message_id for r in received if r.envelope.id not in rows or r.envelope.id in undone}
+
+    def _send(self, envelopes: list[Envelope], remaining_s: Callable[[], float]) -> dict[str, list[EventRow]]:
+        """Send envelopes side by side; one that raises is left out and comes back."""
+
+        def one(envelope: Envelope) -> list[EventRow] | None:
+            try:
+                return self._sender.send(envelope, remaining_s)
+            except Exception as error:
+                log_error(logger, "envelope handed back to the queue", error, envelope=envelope.id)
+                return None
+
+        run = map if len(envelopes) < 2 else self._pool.map
+        results = list(run(one, envelopes))
+        return {e.id: rows for e, rows in zip(envelopes, results, strict=True) if rows is not None}
+
+    def _finish(self, tails: list[Tail]) -> set[str]:
+        """Carry out tails; returns the ids of envelopes whose tail must be repeated."""
+        undone: set[str] = set()
+        dispatches: list[tuple[str, Dispatch]] = [(t.record.envelope, d) for t in tails for d in t.dispatches]
+        dead = [(t.record.envelope, t.dead) for t in tails if t.dead is not None]
+        if dispatches:
+            failed = self._queues.send([d for _, d in dispatches])
+            undone |= {parent for parent, d in dispatches if d.envelope.id in failed}
+        if dead:
+            failed = self._dead_letters.send([e for _, e in dead])
+            undone |= {parent for parent, e in dead if e.id in failed}
+        if tails:
+            self._stream.put([t.record for t in tails])
+        return undone

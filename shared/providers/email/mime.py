@@ -1,0 +1,183 @@
+"""Assembles RFC 5322 messages from prepared parts: per message only values are filled in and bodies encoded.
+
+Every byte is ASCII and every line ends in CRLF, so a message needs no 8BITMIME or SMTPUTF8. Bodies with lines of at
+most 998 ASCII characters go as they are (7bit), others as base64. Whatever a caller puts into a value, it cannot
+create a header or a part: control characters of header values become blanks, and a body that holds the beginning of a
+boundary is sent as base64, whose alphabet has none.
+"""
+
+import re
+import secrets
+from binascii import b2a_base64
+from email.utils import formatdate
+from typing import Annotated, Final
+
+from pydantic import AfterValidator
+
+from shared.model.content import RenderedEmail
+
+_MAILBOX = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\Z").match
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_PLAIN_PHRASE = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*\Z").match
+_FOLD: Final = "\r\n "
+
+# RFC 2047 section 2: an encoded word has at most 75 characters and a line with one at most 76. The first shares its
+# line with the header's name; 39 and 45 bytes of UTF-8 fill whole base64 groups within those limits.
+_FIRST_WORD_BYTES: Final = 39
+_WORD_BYTES: Final = 45
+_LINE: Final = 76
+_LONGEST_WORD: Final = 900
+_LONGEST_BODY_LINE: Final = 998
+
+_BOUNDARY_START: Final = "=_"
+_PART_HEADERS: Final = {
+    (subtype, encoding): (
+        f"Content-Type: text/{subtype}; charset={'us-ascii' if encoding == '7bit' else 'utf-8'}\r\n"
+        f"Content-Transfer-Encoding: {encoding}\r\n\r\n"
+    ).encode()
+    for subtype in ("plain", "html")
+    for encoding in ("7bit", "base64")
+}
+
+
+def mailbox_problem(address: str) -> str | None:
+    """Return a code for why an address cannot stand in an SMTP command or header as it is, or None.
+
+    Addresses are expected in their canonical form, with an ASCII domain. A local part outside ASCII would need
+    SMTPUTF8, which neither SES nor most relays offer.
+    """
+    if _MAILBOX(address):
+        return None
+    local, _, domain = address.rpartition("@")
+    return "non_ascii_local_part" if domain.isascii() and not local.isascii() else "not_well_formed"
+
+
+def _checked_mailbox(address: str) -> str:
+    if mailbox_problem(address) is not None:
+        raise ValueError("give an email address in ASCII, an international domain in its xn-- form")
+    return address
+
+
+Mailbox = Annotated[str, AfterValidator(_checked_mailbox)]
+
+
+def one_line(value: str) -> str:
+    """Return a header's value with control characters and line separators turned into blanks, without outer blanks."""
+    return _CONTROL.sub(" ", value).strip(" ")
+
+
+def encode_words(value: str) -> str:
+    """Write any text as RFC 2047 encoded words, folded; characters are never split between words."""
+    data = value.encode("utf-8", "replace")
+    words: list[str] = []
+    start, size = 0, _FIRST_WORD_BYTES
+    while start < len(data):
+        end = min(start + size, len(data))
+        while end < len(data) and data[end] & 0xC0 == 0x80:
+            end -= 1
+        words.append(f"=?utf-8?b?{b2a_base64(data[start:end], newline=False).decode()}?=")
+        start, size = end, _WORD_BYTES
+    return _FOLD.join(words)
+
+
+def encode_unstructured(name: str, value: str) -> str:
+    """Write the value of an unstructured header such as Subject, encoded and folded as needed."""
+    value = one_line(value)
+    if not value.isascii() or "=?" in value:
+        return encode_words(value)
+    if len(name) + 2 + len(value) <= _LINE:
+        return value
+    words = value.split(" ")
+    # A run of blanks could leave a line of blanks only, and a word that long cannot be folded.
+    if "" in words or max(map(len, words)) > _LONGEST_WORD:
+        return encode_words(value)
+    lines, line = [], words[0]
+    room = _LINE - len(name) - 2
+    for word in words[1:]:
+        if len(line) + 1 + len(word) > room:
+            lines.append(line)
+            line, room = word, _LINE - 1
+        else:
+            line += " " + word
+    return _FOLD.join([*lines, line])
+
+
+def encode_mailbox(address: str, name: str | None) -> str:
+    """Write `name <address>` for a From header; `address` must have no `mailbox_problem`."""
+    name = one_line(name or "")
+    if not name:
+        return address
+    if _PLAIN_PHRASE(name) and "=?" not in name and len(name) <= _LINE - 10:
+        phrase = name
+    elif name.isascii() and "=?" not in name and len(name) <= _LINE - 14:
+        phrase = '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    else:
+        phrase = encode_words(name)
+    return f"{phrase} <{address}>" if len(phrase) + len(address) < _LINE - 10 else f"{phrase}{_FOLD}<{address}>"
+
+
+class Assembler:
+    """Assembles messages of one sender; made once per account and shared by threads.
+
+    from_address, reply_to: addresses without a `mailbox_problem`. from_name: any text.
+    """
+
+    def __init__(self, from_address: str, from_name: str | None = None, reply_to: str | None = None) -> None:
+        reply = f"Reply-To: {reply_to}\r\n" if reply_to else ""
+        self._sender = f"From: {encode_mailbox(from_address, from_name)}\r\n{reply}MIME-Version: 1.0\r\n"
+        self._domain = from_address.rpartition("@")[2]
+        boundary = _BOUNDARY_START + secrets.token_hex(8)
+        self._multipart = f'Content-Type: multipart/alternative;\r\n boundary="{boundary}"\r\n\r\n--{boundary}\r\n'
+        self._between = f"\r\n--{boundary}\r\n".encode()
+        self._end = f"\r\n--{boundary}--\r\n".encode()
+        self._date: tuple[int, str] = (-1, "")
+
+    def message_id(self, message_id: str) -> str:
+        """The Message-ID header's value, with its angle brackets."""
+        return f"<{message_id}@{self._domain}>"
+
+    def assemble(self, message_id: str, to: str, content: RenderedEmail, now_ms: int) -> bytes:
+        """Return the whole message, ending in CRLF.
+
+        message_id: of the platform, unique. to: an address without a `mailbox_problem`. now_ms: for the Date header.
+        """
+        message_id = one_line(message_id)
+        headers = (
+            f"{self._sender}To: {to}\r\nSubject: {encode_unstructured('Subject', content.subject)}\r\n"
+            f"Date: {self._date_at(now_ms // 1000)}\r\nMessage-ID: <{message_id}@{self._domain}>\r\n"
+            f"X-MePush-Message-Id: {message_id}\r\n"
+        )
+        if content.html is None or content.text is None:
+            if content.html is not None:
+                part_headers, body = _part("html", content.html)
+            else:
+                part_headers, body = _part("plain", content.text or "")
+            return b"".join((headers.encode(), part_headers, body, b"" if body.endswith(b"\r\n") else b"\r\n"))
+        text_headers, text = _part("plain", content.text)
+        html_headers, html = _part("html", content.html)
+        start = (headers + self._multipart).encode()
+        return b"".join((start, text_headers, text, self._between, html_headers, html, self._end))
+
+    def _date_at(self, second: int) -> str:
+        cached = self._date
+        if cached[0] != second:
+            # formatdate says "-0000" (zone unknown) where UTC is meant.
+            cached = self._date = (second, formatdate(second)[:-5] + "+0000")
+        return cached[1]
+
+
+def _part(subtype: str, body: str) -> tuple[bytes, bytes]:
+    """Return a part's headers and its encoded body, with line ends in the canonical form (RFC 2046 section 4.1.1)."""
+    if "\r" in body:
+        body = body.replace("\r\n", "\n").replace("\r", "\n")
+    if body.isascii() and _fits_7bit(body):
+        return _PART_HEADERS[subtype, "7bit"], body.replace("\n", "\r\n").encode()
+    data = b2a_base64(body.replace("\n", "\r\n").encode("utf-8", "replace"), newline=False)
+    lines = [data[i : i + _LINE] for i in range(0, len(data), _LINE)]
+    return _PART_HEADERS[subtype, "base64"], b"\r\n".join(lines)
+
+
+def _fits_7bit(body: str) -> bool:
+    if "\x00" in body or "--" + _BOUNDARY_START in body:
+        return False
+    return len(body) <= _LONGEST_BODY_LINE or max(map(len, body.split("\n"))) <= _LONGEST_BODY_LINE

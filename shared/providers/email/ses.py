@@ -1,0 +1,285 @@
+"""Email through the Amazon SES API v2, with the function's own role."""
+
+import logging
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionClosedError,
+    ConnectionError,
+    CredentialRetrievalError,
+    HTTPClientError,
+    IncompleteReadError,
+    NoCredentialsError,
+    NoRegionError,
+    ParamValidationError,
+    PartialCredentialsError,
+    ReadTimeoutError,
+    ResponseStreamingError,
+    SSLError,
+)
+from botocore.parsers import ResponseParserError
+from pydantic import Field, field_validator
+
+from shared.model.accounts import NoSecret, ProviderSettings, check_endpoint
+from shared.model.clock import Clock
+from shared.model.content import RenderedEmail
+from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Sent, Unknown
+from shared.model.reasons import EXPLANATIONS, Reason
+from shared.providers.base import Outgoing, Provider, Tools, Verification
+from shared.providers.email.mime import Assembler, Mailbox, mailbox_problem
+
+if TYPE_CHECKING:
+    from mypy_boto3_sesv2 import SESV2Client
+    from mypy_boto3_sesv2.type_defs import GetAccountResponseTypeDef, SendEmailRequestTypeDef
+
+logger = logging.getLogger(__name__)
+
+MESSAGE_ID_TAG = "mepush_message_id"
+"""The tag that comes back in every event of a message, under `mail.tags`."""
+
+
+class Settings(ProviderSettings):
+    """An SES account in one region.
+
+    region: the function's own if None. configuration_set: needed for receipts (bounces, complaints, opens).
+    endpoint: another address of SES, for example a private one.
+    """
+
+    provider: Literal["ses"]
+    region: str | None = Field(default=None, pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
+    from_address: Mailbox
+    from_name: str | None = Field(default=None, max_length=100)
+    reply_to: Mailbox | None = None
+    configuration_set: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    endpoint: str | None = None
+    connect_timeout_s: float = Field(default=3, gt=0, le=5)
+    read_timeout_s: float = Field(default=10, gt=0, le=15)
+
+    @field_validator("endpoint")
+    @classmethod
+    def _at_the_vendor(cls, url: str | None) -> str | None:
+        return None if url is None else check_endpoint(url, ("amazonaws.com",))
+
+
+Secret = NoSecret
+
+_Kind = type[Rejected] | type[Retry] | type[Unknown] | type[AccountDown]
+
+# By error code (SES API v2 reference, "SendEmail", errors; IAM's common errors). A more telling text goes first, below.
+ERRORS: dict[str, tuple[_Kind, Reason]] = {
+    "TooManyRequestsException": (Retry, Reason.THROTTLED),
+    "ThrottlingException": (Retry, Reason.THROTTLED),
+    "Throttling": (Retry, Reason.THROTTLED),
+    "RequestLimitExceeded": (Retry, Reason.THROTTLED),
+    "LimitExceededException": (Retry, Reason.QUOTA_EXHAUSTED),
+    "ConcurrentModificationException": (Retry, Reason.PROVIDER_BUSY),
+    "ServiceUnavailable": (Retry, Reason.PROVIDER_BUSY),
+    "ServiceUnavailableException": (Retry, Reason.PROVIDER_BUSY),
+    "MessageRejected": (Rejected, Reason.CONTENT_REFUSED),
+    "BadRequestException": (Rejected, Reason.CONTENT_INVALID),
+    "ValidationException": (Rejected, Reason.CONTENT_INVALID),
+    "AccountSuspendedException": (AccountDown, Reason.ACCOUNT_SUSPENDED),
+    "SendingPausedException": (AccountDown, Reason.ACCOUNT_SUSPENDED),
+    "MailFromDomainNotVerifiedException": (AccountDown, Reason.SENDER_REFUSED),
+    # Only a configuration set can be missing: no message names anything else.
+    "NotFoundException": (AccountDown, Reason.ACCOUNT_MISCONFIGURED),
+    "AccessDenied": (AccountDown, Reason.CREDENTIALS_REFUSED),
+    "AccessDeniedException": (AccountDown, Reason.CREDENTIALS_REFUSED),
+    "ExpiredToken": (AccountDown, Reason.CREDENTIALS_REFUSED),
+    "ExpiredTokenException": (AccountDown, Reason.CREDENTIALS_REFUSED),
+    "IncompleteSignature": (AccountDown, Reason.CREDENTIALS_REFUSED),
+    "InvalidClientTokenId": (AccountDown, Reason.CREDENTIALS_REFUSED),
+    "InvalidSignatureException": (AccountDown, Reason.CREDENTIALS_REFUSED),
+    "MissingAuthenticationTokenException": (AccountDown, Reason.CREDENTIALS_REFUSED),
+    "OptInRequired": (AccountDown, Reason.CREDENTIALS_REFUSED),
+    "SignatureDoesNotMatch": (AccountDown, Reason.CREDENTIALS_REFUSED),
+    "UnrecognizedClientException": (AccountDown, Reason.CREDENTIALS_REFUSED),
+    # SES says nothing about whether the message went out.
+    "InternalServiceErrorException": (Unknown, Reason.PROVIDER_ERROR),
+    "InternalFailure": (Unknown, Reason.PROVIDER_ERROR),
+}
+
+# Words in the text of a code above that change what it means (SES Developer Guide, "Errors related to quotas" and
+# "Email sending errors").
+_TEXTS: tuple[tuple[str, str, _Kind, Reason], ...] = (
+    ("ThrottlingException", "daily", Retry, Reason.QUOTA_EXHAUSTED),
+    ("TooManyRequestsException", "daily", Retry, Reason.QUOTA_EXHAUSTED),
+    ("LimitExceededException", "sending rate", Retry, Reason.THROTTLED),
+    ("MessageRejected", "not verified", Rejected, Reason.SENDER_REFUSED),
+)
+
+# By kind of failure without an answer; the first that fits. Where the request may have left, nobody knows.
+_FAILURES: tuple[tuple[type[Exception], _Kind, Reason], ...] = (
+    (ReadTimeoutError, Unknown, Reason.TIMED_OUT),
+    (ConnectionClosedError, Unknown, Reason.CONNECTION_LOST),
+    # No connection was made: ConnectTimeoutError, EndpointConnectionError, ProxyConnectionError and certificates.
+    (ConnectionError, Retry, Reason.CONNECTION_FAILED),
+    (ResponseStreamingError, Unknown, Reason.CONNECTION_LOST),
+    (IncompleteReadError, Unknown, Reason.CONNECTION_LOST),
+    (HTTPClientError, Unknown, Reason.CONNECTION_LOST),
+    (ResponseParserError, Unknown, Reason.UNRECOGNISED_ANSWER),
+    (NoCredentialsError, AccountDown, Reason.CREDENTIALS_REFUSED),
+    (PartialCredentialsError, AccountDown, Reason.CREDENTIALS_REFUSED),
+    (CredentialRetrievalError, Retry, Reason.CONNECTION_FAILED),
+    (NoRegionError, AccountDown, Reason.ACCOUNT_MISCONFIGURED),
+    (ParamValidationError, Rejected, Reason.CONTENT_INVALID),
+    (BotoCoreError, Retry, Reason.UNRECOGNISED_ANSWER),
+)
+
+
+def outcome_of_error(error: ClientError) -> Outcome:
+    """Look an answer of SES up in the tables."""
+    details = error.response.get("Error", {})
+    code, text = details.get("Code", ""), details.get("Message", "").lower()
+    for its_code, words, kind, reason in _TEXTS:
+        if code == its_code and words in text:
+            return kind(reason, code)
+    if code in ERRORS:
+        kind, reason = ERRORS[code]
+        return kind(reason, code)
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    code = code or str(status)
+    logger.warning("unrecognised SES answer", extra={"raw_code": code, "status": status})
+    if status == 503:
+        return Retry(Reason.PROVIDER_BUSY, code)
+    if status >= 500:
+        return Unknown(Reason.PROVIDER_ERROR, code)
+    return Retry(Reason.UNRECOGNISED_ANSWER, code)
+
+
+def outcome_of_failure(error: Exception) -> Outcome:
+    """What it means that no answer of SES could be read."""
+    if isinstance(error, SSLError) and "CERTIFICATE_VERIFY_FAILED" not in str(error):
+        # botocore does not tell whether encryption failed before or after the request left.
+        return Unknown(Reason.CONNECTION_LOST, "SSLError")
+    for kind, outcome, reason in _FAILURES:
+        if isinstance(error, kind):
+            if reason is Reason.UNRECOGNISED_ANSWER:
+                logger.warning("unrecognised failure of SES", extra={"raw_code": type(error).__name__})
+            return outcome(reason, type(error).__name__)
+    raise error
+
+
+class SesProvider(Provider):
+    """An SES account."""
+
+    threads: ClassVar[int] = 8
+    worst_case_seconds: ClassVar[float] = 20.0
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._assembler = Assembler(settings.from_address, settings.from_name, settings.reply_to)
+        self._lock = threading.Lock()
+        self._made: SESV2Client | None = None
+
+    def send(self, group: Sequence[Outgoing]) -> list[Outcome]:
+        return [self._send(message) for message in group]
+
+    def verify(self) -> Verification:
+        try:
+            account = self._client().get_account()
+        except ClientError as error:
+            return _explain(outcome_of_error(error))
+        except (BotoCoreError, ResponseParserError) as error:
+            return _explain(outcome_of_failure(error))
+        if "SendingEnabled" not in account:
+            return _explain(Retry(Reason.UNRECOGNISED_ANSWER, "200"))
+        return _describe(account)
+
+    def close(self) -> None:
+        with self._lock:
+            made, self._made = self._made, None
+        if made is not None:
+            made.close()
+
+    def _send(self, message: Outgoing) -> Outcome:
+        content = message.content
+        if not isinstance(content, RenderedEmail):
+            raise TypeError("an email provider takes emails")
+        problem = mailbox_problem(message.to)
+        if problem is not None:
+            return Rejected(Reason.ADDRESS_INVALID, problem)
+        wire = self._assembler.assemble(message.message_id, message.to, content, self._clock.now_ms())
+        request: SendEmailRequestTypeDef = {
+            "Destination": {"ToAddresses": [message.to]},
+            "Content": {"Raw": {"Data": wire}},
+            "EmailTags": [{"Name": MESSAGE_ID_TAG, "Value": message.message_id}],
+        }
+        if self._settings.configuration_set is not None:
+            request["ConfigurationSetName"] = self._settings.configuration_set
+        try:
+            ses_id = self._client().send_email(**request).get("MessageId")
+        except ClientError as error:
+            return outcome_of_error(error)
+        except (BotoCoreError, ResponseParserError) as error:
+            return outcome_of_failure(error)
+        if not ses_id:
+            # Answered with 200, so it may well have been taken.
+            logger.warning("unrecognised SES answer", extra={"raw_code": "200"})
+            return Unknown(Reason.UNRECOGNISED_ANSWER, "200")
+        return Sent(ses_id)
+
+    def _client(self) -> "SESV2Client":
+        """Make the client on first use. Raises: BotoCoreError."""
+        with self._lock:
+            if self._made is None:
+                config = Config(
+                    # SES knows no idempotency key: a second try after a lost answer would send twice.
+                    retries={"total_max_attempts": 1},
+                    connect_timeout=self._settings.connect_timeout_s,
+                    read_timeout=self._settings.read_timeout_s,
+                    max_pool_connections=self.threads,
+                )
+                # A session of its own: the default one may not be used by several threads at once.
+                self._made = boto3.session.Session().client(
+                    "sesv2", region_name=self._settings.region, endpoint_url=self._settings.endpoint, config=config
+                )
+            return self._made
+
+
+def _describe(account: "GetAccountResponseTypeDef") -> Verification:
+    """Say in plain words what SES says of the account."""
+    if not account["SendingEnabled"] or account.get("EnforcementStatus") == "SHUTDOWN":
+        return Verification(
+            False,
+            "SES has paused sending from this account in this region.",
+            "Open the SES console: it says why and how to ask for a review.",
+            account.get("EnforcementStatus", ""),
+        )
+    quota = account.get("SendQuota", {})
+    most, sent = quota.get("Max24HourSend", 0.0), quota.get("SentLast24Hours", 0.0)
+    day = "without a daily limit" if most < 0 else f"up to {most:,.0f} a day ({sent:,.0f} in the last 24 hours)"
+    quota_words = f"{day}, {quota.get('MaxSendRate', 0.0):g} a second"
+    if not account.get("ProductionAccessEnabled"):
+        return Verification(
+            True,
+            f"SES takes messages, but the account is in the SES sandbox: only verified recipients, {quota_words}.",
+            "Request production access in the SES console before you send to anyone else.",
+        )
+    return Verification(True, f"SES takes messages: {quota_words}.")
+
+
+def _explain(outcome: Outcome) -> Verification:
+    if isinstance(outcome, Sent):
+        raise TypeError("a failure cannot be a success")
+    if outcome.reason is Reason.CREDENTIALS_REFUSED:
+        return Verification(
+            False,
+            "AWS does not let the platform's role use SES here.",
+            "Allow ses:SendEmail and ses:GetAccount to the function's role, and check the account's region.",
+            outcome.raw_code,
+        )
+    summary, action = EXPLANATIONS[outcome.reason]
+    return Verification(False, f"SES could not be asked ({outcome.raw_code}). {summary}", action, outcome.raw_code)
+
+
+def build(settings: Settings, secret: NoSecret, tools: Tools) -> SesProvider:
+    """Make the provider; its client is made on first use."""
+    return SesProvider(settings, tools.clock)

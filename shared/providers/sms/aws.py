@@ -1,0 +1,285 @@
+"""AWS End User Messaging SMS (boto3 `pinpoint-sms-voice-v2`, SendTextMessage): one recipient per call."""
+
+import logging
+import ssl
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field, field_validator
+
+from shared.model.accounts import NoSecret, ProviderSettings, check_endpoint
+from shared.model.content import RenderedSms
+from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Sent, Unknown
+from shared.model.reasons import EXPLANATIONS, Reason
+from shared.providers.base import Outgoing, Provider, Tools, Verification
+
+if TYPE_CHECKING:
+    from mypy_boto3_pinpoint_sms_voice_v2 import PinpointSMSVoiceV2Client
+
+log = logging.getLogger(__name__)
+
+CONNECT_SECONDS = 3.0
+# A number of AWS's simulator (user guide, "SMS simulator"): no carrier, allowed in the SMS sandbox.
+SIMULATOR = "+14254147755"
+
+_Kind = type[Rejected] | type[Retry] | type[Unknown] | type[AccountDown]
+
+CODES: dict[str, tuple[_Kind, Reason]] = {
+    "ThrottlingException": (Retry, Reason.THROTTLED),
+    "InternalServerException": (Unknown, Reason.PROVIDER_ERROR),
+    "ServiceQuotaExceededException": (AccountDown, Reason.QUOTA_EXHAUSTED),
+    "ServiceQuotaExceededException/DAILY_DESTINATION_CALL_LIMIT": (Rejected, Reason.RECIPIENT_LIMIT),
+    "AccessDeniedException": (AccountDown, Reason.CREDENTIALS_REFUSED),
+    "AccessDeniedException/INSUFFICIENT_ACCOUNT_REPUTATION": (AccountDown, Reason.ACCOUNT_SUSPENDED),
+    "AccessDeniedException/ACCOUNT_DISABLED": (AccountDown, Reason.ACCOUNT_SUSPENDED),
+    "ResourceNotFoundException": (AccountDown, Reason.ACCOUNT_MISCONFIGURED),
+    "ConflictException/DESTINATION_PHONE_NUMBER_OPTED_OUT": (Rejected, Reason.RECIPIENT_OPTED_OUT),
+    "ConflictException/DESTINATION_PHONE_NUMBER_NOT_VERIFIED": (Rejected, Reason.RECIPIENT_BLOCKED),
+    "ConflictException/DESTINATION_PHONE_NUMBER_BLOCKED_BY_PROTECT_NUMBER_OVERRIDE": (
+        Rejected,
+        Reason.RECIPIENT_BLOCKED,
+    ),
+    "ConflictException/DESTINATION_COUNTRY_BLOCKED_BY_PROTECT_CONFIGURATION": (Rejected, Reason.REGION_NOT_ENABLED),
+    # A pool may have no number for one country and one for the next, so this is not the whole account's.
+    "ConflictException/NO_ORIGINATION_IDENTITIES_FOUND": (Rejected, Reason.SENDER_REFUSED),
+    "ConflictException/MESSAGE_TYPE_MISMATCH": (AccountDown, Reason.ACCOUNT_MISCONFIGURED),
+    "ConflictException/NUMBER_CAPABILITIES_MISMATCH": (AccountDown, Reason.ACCOUNT_MISCONFIGURED),
+    "ConflictException/RESOURCE_NOT_ACTIVE": (AccountDown, Reason.ACCOUNT_MISCONFIGURED),
+    "ValidationException": (Rejected, Reason.CONTENT_INVALID),
+    "ValidationException/CANNOT_PARSE": (Rejected, Reason.ADDRESS_INVALID),
+    "ValidationException/COUNTRY_CODE_MISMATCH": (Rejected, Reason.ADDRESS_INVALID),
+    "ValidationException/MAXIMUM_SIZE_EXCEEDED": (Rejected, Reason.CONTENT_TOO_LONG),
+    # What a message costs depends on its country.
+    "ValidationException/PRICE_OVER_THRESHOLD": (Rejected, Reason.REGION_NOT_ENABLED),
+    "ValidationException/DESTINATION_COUNTRY_BLOCKED": (Rejected, Reason.REGION_NOT_ENABLED),
+    "ValidationException/COUNTRY_NOT_ENABLED": (Rejected, Reason.REGION_NOT_ENABLED),
+    "ValidationException/INTERNATIONAL_SENDING_NOT_SUPPORTED": (Rejected, Reason.REGION_NOT_ENABLED),
+    "ValidationException/INVALID_IDENTITY_FOR_DESTINATION_COUNTRY": (Rejected, Reason.SENDER_REFUSED),
+    "ValidationException/SENDER_ID_NOT_REGISTERED": (Rejected, Reason.SENDER_REFUSED),
+    "ValidationException/SENDER_ID_NOT_SUPPORTED": (Rejected, Reason.SENDER_REFUSED),
+    "ValidationException/SENDER_ID_REQUIRES_REGISTRATION": (Rejected, Reason.SENDER_REFUSED),
+    "ValidationException/CHANNEL_NOT_ENABLED": (AccountDown, Reason.ACCOUNT_MISCONFIGURED),
+    "ValidationException/INVALID_ARN": (AccountDown, Reason.ACCOUNT_MISCONFIGURED),
+    "ValidationException/RESOURCE_NOT_ACCESSIBLE": (AccountDown, Reason.ACCOUNT_MISCONFIGURED),
+    # Common to all services of AWS.
+    "UnrecognizedClientException": (AccountDown, Reason.CREDENTIALS_REFUSED),
+    "InvalidSignatureException": (AccountDown, Reason.CREDENTIALS_REFUSED),
+    "IncompleteSignatureException": (AccountDown, Reason.CREDENTIALS_REFUSED),
+    "MissingAuthenticationTokenException": (AccountDown, Reason.CREDENTIALS_REFUSED),
+    "ExpiredTokenException": (AccountDown, Reason.CREDENTIALS_REFUSED),
+    "OptInRequired": (AccountDown, Reason.ACCOUNT_MISCONFIGURED),
+}
+"""Exception, or exception/Reason, to what it means; the more precise row wins."""
+
+# The request's fields that come from the account's settings.
+_SETTINGS_FIELDS = frozenset(
+    {"originationidentity", "configurationsetname", "maxprice", "timetolive", "protectconfigurationid", "messagetype"}
+)
+
+# What a trial send to the simulator's country may stumble over though the account sends well elsewhere.
+_OF_THE_COUNTRY = frozenset({Reason.REGION_NOT_ENABLED, Reason.SENDER_REFUSED, Reason.RECIPIENT_BLOCKED})
+
+
+class Settings(ProviderSettings):
+    """An origination identity (a phone number, sender id or pool, by name or ARN) in a region.
+
+    region: without it, the function's own. max_price: USD per message, such as `0.05`. time_to_live: seconds, 5 to
+    259,200, that AWS goes on trying. timeout: seconds for an answer.
+    """
+
+    provider: Literal["aws"]
+    region: str | None = Field(default=None, pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")
+    origination_identity: str = Field(pattern=r"^[A-Za-z0-9_:/+-]{1,256}$")
+    message_type: Literal["TRANSACTIONAL", "PROMOTIONAL"] = "TRANSACTIONAL"
+    configuration_set: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_:/-]{1,256}$")
+    protect_configuration: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_:/-]{1,256}$")
+    max_price: str | None = Field(default=None, pattern=r"^[0-9]{0,2}\.[0-9]{1,5}$")
+    time_to_live: int | None = Field(default=None, ge=5, le=259_200)
+    endpoint: str | None = None
+    timeout: float = Field(default=10.0, gt=0, le=10)
+
+    @field_validator("endpoint")
+    @classmethod
+    def _endpoint(cls, url: str | None) -> str | None:
+        return None if url is None else check_endpoint(url, ("amazonaws.com", "amazonaws.com.cn", "api.aws"))
+
+
+Secret = NoSecret
+
+
+def build(settings: Settings, secret: NoSecret, tools: Tools) -> Provider:
+    """Make the provider; nothing is connected yet."""
+    return AwsSms(settings)
+
+
+class AwsSms(Provider):
+    """Sends one message per call, once: boto3's own retries would send again after a read time-out."""
+
+    worst_case_seconds = 15.0
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._client: PinpointSMSVoiceV2Client | None = None
+
+    def send(self, group: Sequence[Outgoing]) -> list[Outcome]:
+        return [self._send_one(message) for message in group]
+
+    def verify(self) -> Verification:
+        """Let AWS check a message to its simulator without sending it (DryRun: free, and no further permission)."""
+        outcome = self._call(SIMULATOR, "mePush account check", DryRun=True)
+        if isinstance(outcome, Sent):
+            return Verification(True, "AWS accepts messages from this origination identity.")
+        reached = "AWS knows the account and the identity, but would not send from it to the United States, where "
+        if isinstance(outcome, Rejected) and outcome.reason in _OF_THE_COUNTRY:
+            action = "Nothing, unless you send there; else enable the country or add a sender for it."
+            return Verification(True, reached + "the trial message was for.", action, outcome.raw_code)
+        summary, action = WORDS.get(outcome.raw_code.partition("/")[0]) or EXPLANATIONS[outcome.reason]
+        if outcome.reason in {Reason.TIMED_OUT, Reason.CONNECTION_LOST, Reason.CONNECTION_FAILED}:
+            action = "Check the region, the endpoint and the network, then verify again."
+        return Verification(False, summary, action, outcome.raw_code)
+
+    def close(self) -> None:
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def _send_one(self, message: Outgoing) -> Outcome:
+        content = message.content
+        if not isinstance(content, RenderedSms) or content.text is None:
+            return Rejected(Reason.TEMPLATE_REFUSED, "no_text")
+        return self._call(message.to, content.text, Context={"mepush_message_id": message.message_id})
+
+    def _call(self, to: str, text: str, **more: Any) -> Outcome:
+        from botocore.exceptions import ClientError
+
+        s = self._settings
+        params: dict[str, Any] = {
+            "DestinationPhoneNumber": to,
+            "OriginationIdentity": s.origination_identity,
+            "MessageBody": text,
+            "MessageType": s.message_type,
+            "ConfigurationSetName": s.configuration_set,
+            "ProtectConfigurationId": s.protect_configuration,
+            "MaxPrice": s.max_price,
+            "TimeToLive": s.time_to_live,
+            **more,
+        }
+        try:
+            answer = self._connected().send_text_message(**{k: v for k, v in params.items() if v is not None})
+        except ClientError as error:
+            return _vendor_outcome(error.response)
+        except Exception as error:
+            return _failure_outcome(error)
+        message_id = answer.get("MessageId")
+        return Sent(message_id) if message_id else Unknown(Reason.UNRECOGNISED_ANSWER, "no_message_id")
+
+    def _connected(self) -> "PinpointSMSVoiceV2Client":
+        with self._lock:
+            if self._client is None:
+                self._client = self._make_client()
+            return self._client
+
+    def _make_client(self) -> "PinpointSMSVoiceV2Client":
+        import boto3
+        from botocore.config import Config
+
+        config = Config(
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=self._settings.timeout,
+            retries={"total_max_attempts": 1},
+            max_pool_connections=self.threads,
+        )
+        # A session of its own: the default one is not safe to use from several threads.
+        return boto3.session.Session().client(
+            "pinpoint-sms-voice-v2",
+            region_name=self._settings.region,
+            endpoint_url=self._settings.endpoint,
+            config=config,
+        )
+
+
+def _vendor_outcome(response: Any) -> Outcome:
+    """What an error answer of AWS means. An unmapped code is logged and becomes `Retry`."""
+    code = str(response.get("Error", {}).get("Code") or "unknown")
+    reason = response.get("Reason")
+    raw = f"{code}/{reason}" if reason else code
+    meaning = CODES.get(raw) or _of_fields(code, response) or CODES.get(code)
+    if meaning is None:
+        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0
+        if status >= 500:
+            meaning = (Unknown, Reason.PROVIDER_ERROR)
+        elif status == 429:
+            meaning = (Retry, Reason.THROTTLED)
+        else:
+            log.warning("unmapped code", extra={"provider": "aws", "code": raw})
+            meaning = (Retry, Reason.UNRECOGNISED_ANSWER)
+    kind, why = meaning
+    return kind(why, raw)
+
+
+def _of_fields(code: str, response: Any) -> tuple[_Kind, Reason] | None:
+    """What a ValidationException means by the fields that it names, when its Reason does not say."""
+    names = {str(field.get("Name", "")).lower() for field in response.get("Fields") or () if isinstance(field, dict)}
+    if code != "ValidationException" or not names:
+        return None
+    if "destinationphonenumber" in names:
+        return Rejected, Reason.ADDRESS_INVALID
+    return (AccountDown, Reason.ACCOUNT_MISCONFIGURED) if names & _SETTINGS_FIELDS else None
+
+
+def _failure_outcome(error: Exception) -> Outcome:
+    """What it means that no answer of AWS could be read: whether the request may have left decides."""
+    from botocore import exceptions as botocore
+
+    name = type(error).__name__
+    never_sent = (botocore.EndpointConnectionError, botocore.ConnectTimeoutError, botocore.ProxyConnectionError)
+    if isinstance(error, never_sent) or _bad_certificate(error):
+        return Retry(Reason.CONNECTION_FAILED, name)
+    if isinstance(error, botocore.ReadTimeoutError):
+        return Unknown(Reason.TIMED_OUT, name)
+    if isinstance(error, botocore.HTTPClientError | botocore.ConnectionError):
+        return Unknown(Reason.CONNECTION_LOST, name)
+    no_credentials = (
+        botocore.NoCredentialsError,
+        botocore.PartialCredentialsError,
+        botocore.CredentialRetrievalError,
+        botocore.NoAuthTokenError,
+    )
+    if isinstance(error, no_credentials):
+        return AccountDown(Reason.CREDENTIALS_REFUSED, name)
+    if isinstance(error, botocore.NoRegionError | botocore.InvalidRegionError | botocore.UnknownServiceError):
+        return AccountDown(Reason.ACCOUNT_MISCONFIGURED, name)
+    if isinstance(error, botocore.ParamValidationError):
+        return Rejected(Reason.CONTENT_INVALID, name)
+    log.warning("unexpected failure", extra={"provider": "aws", "code": name})
+    return Unknown(Reason.UNRECOGNISED_ANSWER, name)
+
+
+def _bad_certificate(error: Exception) -> bool:
+    """Whether the connection was refused by us in the TLS handshake, before any request."""
+    inner: Any = error
+    for _ in range(5):
+        inner = getattr(inner, "kwargs", {}).get("error") or (inner.args[0] if getattr(inner, "args", ()) else None)
+        if isinstance(inner, ssl.SSLCertVerificationError):
+            return True
+    return False
+
+
+WORDS: dict[str, tuple[str, str]] = {
+    "ResourceNotFoundException": (
+        "AWS knows no such origination identity, configuration set or protect configuration in this region.",
+        "Check their names and the region in the AWS End User Messaging console.",
+    ),
+    "AccessDeniedException": (
+        "AWS does not let this role or account send text messages.",
+        "Allow sms-voice:SendTextMessage for the function's role, and look for a notice in the AWS console.",
+    ),
+    "NoCredentialsError": ("There are no AWS credentials.", "Run with a role or profile that may send."),
+    "NoRegionError": ("No AWS region is set.", "Set the account's region."),
+    "ExpiredTokenException": ("The AWS credentials have expired.", "Sign in again."),
+    "UnrecognizedClientException": ("AWS does not know these credentials.", "Use valid AWS credentials."),
+}
+"""What a failed `verify` means, by exception; others take their reason's words."""

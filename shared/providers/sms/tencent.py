@@ -1,0 +1,311 @@
+"""Tencent Cloud SMS, through its own SDK (API version 2021-01-11; Tencent Cloud docs: api/382/55981)."""
+
+import logging
+import ssl
+import threading
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import ConfigDict, Field, SecretStr, field_validator
+
+from shared.model.accounts import ProviderSecret, ProviderSettings, check_endpoint, is_loopback
+from shared.model.content import RenderedSms
+from shared.model.outcome import Outcome, Rejected, Retry, Sent, Unknown
+from shared.model.reasons import EXPLANATIONS, Reason
+from shared.providers.base import Outgoing, Provider, Tools, Verification
+from shared.providers.sms.tencent_codes import WORDS, outcome_of, request_outcome
+
+NUMBERS_PER_CALL = 200
+CONNECT_SECONDS = 3.0
+MAINLAND = "+86"
+
+
+class Settings(ProviderSettings):
+    """A Tencent Cloud SMS application.
+
+    sign_name: the approved signature's text (not its id), without 【】; needed for mainland numbers.
+    sign_name_abroad, sender_id: for other numbers, where approved there; a mainland signature is refused abroad.
+    endpoint: only to leave the default, such as `https://sms.intl.tencentcloudapi.com`. timeout: seconds for an answer.
+    """
+
+    provider: Literal["tencent"]
+    region: str = Field(default="ap-guangzhou", pattern=r"^[a-z]{2,4}-[a-z]+(-[0-9]+)?$")
+    sdk_app_id: str = Field(pattern=r"^[0-9]{1,20}$")
+    sign_name: str | None = Field(default=None, min_length=1, max_length=50)
+    sign_name_abroad: str | None = Field(default=None, min_length=1, max_length=50)
+    sender_id: str | None = Field(default=None, min_length=1, max_length=50)
+    endpoint: str | None = None
+    timeout: float = Field(default=10.0, gt=0, le=10)
+
+    @field_validator("endpoint")
+    @classmethod
+    def _endpoint(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        check_endpoint(url, ("tencentcloudapi.com",))
+        parts = urlsplit(url)
+        if parts.path not in {"", "/"} or parts.query or parts.fragment or parts.username is not None:
+            raise ValueError("give the endpoint without a path, such as https://sms.tencentcloudapi.com")
+        return url
+
+
+class Secret(ProviderSecret):
+    """An API key: SecretId and SecretKey of the console's access management."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    secret_id: SecretStr
+    secret_key: SecretStr
+
+    @field_validator("secret_id", "secret_key")
+    @classmethod
+    def _printable(cls, value: SecretStr) -> SecretStr:
+        text = value.get_secret_value().strip()
+        if not text or not text.isascii() or not text.isprintable() or " " in text or len(text) > 256:
+            raise ValueError("give 1 to 256 letters, digits and signs, without blanks")
+        return SecretStr(text)
+
+
+def build(settings: Settings, secret: Secret, tools: Tools) -> Provider:
+    """Make the provider; nothing is connected or imported yet."""
+    return TencentSms(settings, secret, tools)
+
+
+class _VendorError(Exception):
+    """Tencent Cloud answered with a code for the whole request: nothing was sent, unless the code says otherwise."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class _TransportError(Exception):
+    """No readable answer came."""
+
+    def __init__(self, outcome: Retry | Unknown) -> None:
+        super().__init__(outcome.reason)
+        self.outcome = outcome
+
+
+class TencentSms(Provider):
+    """Sends up to 200 numbers of one text per call and reads the result of each.
+
+    One SDK client serves all threads: a call keeps its state in objects of its own, and the connections below it are a
+    pool of ten.
+    """
+
+    worst_case_seconds = 15.0
+
+    def __init__(self, settings: Settings, secret: Secret, tools: Tools) -> None:
+        self._settings = settings
+        self._secret = secret
+        self._clock = tools.clock
+        self._lock = threading.Lock()
+        self._client: Any = None
+
+    def group(self, messages: Sequence[Outgoing]) -> list[list[Outgoing]]:
+        """Together what has the same template and parameters, at most 200, mainland or not, each number once."""
+        groups: list[list[Outgoing]] = []
+        filling: dict[object, tuple[list[Outgoing], set[str]]] = {}
+        for message in messages:
+            content = message.content
+            what = (content.tencent_template_id, content.tencent_params) if isinstance(content, RenderedSms) else None
+            key = (what, message.to.startswith(MAINLAND))
+            group, numbers = filling.get(key, ([], set()))
+            # Results are told apart by number, so a number that comes twice needs a second call.
+            if not group or len(group) == NUMBERS_PER_CALL or message.to in numbers:
+                group, numbers = filling[key] = ([], set())
+                groups.append(group)
+            group.append(message)
+            numbers.add(message.to)
+        return groups
+
+    def send(self, group: Sequence[Outgoing]) -> list[Outcome]:
+        if not group:
+            return []
+        content = group[0].content
+        if not isinstance(content, RenderedSms) or content.tencent_template_id is None:
+            return [Rejected(Reason.TEMPLATE_REFUSED, "no_tencent_template")] * len(group)
+        if group[0].to.startswith(MAINLAND) and self._settings.sign_name is None:
+            return [Rejected(Reason.SENDER_REFUSED, "no_sign_name")] * len(group)
+        try:
+            answer = self._call("SendSms", self._params(group, content))
+        except _VendorError as error:
+            return [request_outcome(error.code, len(group))] * len(group)
+        except _TransportError as error:
+            return [error.outcome] * len(group)
+        return _outcomes(group, answer)
+
+    def verify(self) -> Verification:
+        """Ask for the last hour's statistics: that tries key, application and network, and sends nothing."""
+        hour = datetime.fromtimestamp(self._clock.now_ms() / 1000, UTC) + timedelta(hours=8)  # the vendor's days
+        params = {
+            "BeginTime": (hour - timedelta(hours=1)).strftime("%Y%m%d%H"),
+            "EndTime": hour.strftime("%Y%m%d%H"),
+            "SmsSdkAppId": self._settings.sdk_app_id,
+            "Limit": 0,
+            "Offset": 0,
+        }
+        try:
+            self._call("SendStatusStatistics", params)
+        except _VendorError as error:
+            return _explained(error.code)
+        except _TransportError as error:
+            summary, _ = EXPLANATIONS[error.outcome.reason]
+            action = "Check the endpoint and the network, then verify again."
+            return Verification(False, summary, action, error.outcome.raw_code)
+        summary = "Tencent Cloud accepts the key and the SdkAppId."
+        if self._settings.sign_name is None:
+            return Verification(True, summary, "Set sign_name before you send to mainland numbers.")
+        return Verification(True, summary, "The signature is first checked when a message is sent.")
+
+    def close(self) -> None:
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.request.conn._session.close()
+
+    def _params(self, group: Sequence[Outgoing], content: RenderedSms) -> dict[str, Any]:
+        params: dict[str, Any] = {
+            "PhoneNumberSet": [message.to for message in group],
+            "SmsSdkAppId": self._settings.sdk_app_id,
+            "TemplateId": content.tencent_template_id,
+            "TemplateParamSet": list(content.tencent_params),
+        }
+        mainland = group[0].to.startswith(MAINLAND)
+        sign_name = self._settings.sign_name if mainland else self._settings.sign_name_abroad
+        if sign_name is not None:
+            params["SignName"] = sign_name
+        if self._settings.sender_id is not None and not mainland:
+            params["SenderId"] = self._settings.sender_id
+        if len(group) == 1:
+            # One value per call, shared by its numbers, so it is of use with one number only.
+            params["SessionContext"] = group[0].message_id
+        return params
+
+    def _call(self, action: str, params: dict[str, Any]) -> dict[str, Any]:
+        """Call once and return `Response`. Raises: _VendorError, _TransportError; never anything else."""
+        try:
+            # Not `SendSms`: with any content type but the bare `application/json` its models take an error for success.
+            response = self._connected().call_json(action, params)["Response"]
+            error = response.get("Error")
+            code = None if error is None else str(error["Code"])
+        except Exception as error:
+            raise _failure(error) from error
+        if code is not None:
+            raise _VendorError(code)
+        return dict(response)
+
+    def _connected(self) -> Any:
+        with self._lock:
+            if self._client is None:
+                self._client = _client(self._settings, self._secret)
+            return self._client
+
+
+def _client(settings: Settings, secret: Secret) -> Any:
+    """Make an SDK client. The SDK takes half a second to import, so it waits for the first call."""
+    from tencentcloud.common.credential import Credential
+    from tencentcloud.common.profile.client_profile import ClientProfile
+    from tencentcloud.common.profile.http_profile import HttpProfile
+    from tencentcloud.common.retry import NoopRetryer
+    from tencentcloud.sms.v20210111.sms_client import SmsClient
+
+    # At DEBUG the SDK writes whole requests, with numbers and parameters.
+    logging.getLogger("tencentcloud_sdk_common").setLevel(logging.INFO)
+    parts = urlsplit(settings.endpoint or "https://sms.tencentcloudapi.com")
+    host = parts.hostname or ""
+    authority = f"[{host}]" if ":" in host else host
+    http = HttpProfile(
+        protocol=parts.scheme,
+        endpoint=f"{authority}:{parts.port}" if parts.port else authority,
+        # The SDK hands this to requests as it is, which takes (connect, read).
+        reqTimeout=(CONNECT_SECONDS, settings.timeout),
+        keepAlive=True,
+    )
+    # The SDK's StandardRetryer sends again even after a success.
+    profile = ClientProfile(httpProfile=http, language="en-US", retryer=NoopRetryer())
+    credential = Credential(secret.secret_id.get_secret_value(), secret.secret_key.get_secret_value())
+    client = SmsClient(credential, settings.region, profile)
+    session = client.request.conn._session
+    session.max_redirects = 0  # a redirect would send the message a second time
+    session.trust_env = False  # no .netrc in place of our signature; the SDK reads the proxy variables itself
+    if is_loopback(host):
+        client.request.conn.proxy = None
+    return client
+
+
+def _outcomes(group: Sequence[Outgoing], answer: dict[str, Any]) -> list[Outcome]:
+    """Read the result of each number, by number: the order is nowhere promised."""
+    rows = answer.get("SendStatusSet")
+    if not isinstance(rows, list):
+        return [Unknown(Reason.UNRECOGNISED_ANSWER, "no_status_set")] * len(group)
+    by_number = {row.get("PhoneNumber"): row for row in rows if isinstance(row, dict)}
+    return [_row_outcome(by_number.get(message.to)) for message in group]
+
+
+def _row_outcome(row: dict[str, Any] | None) -> Outcome:
+    if row is None:
+        return Unknown(Reason.UNRECOGNISED_ANSWER, "no_status")
+    code = row.get("Code")
+    if not isinstance(code, str) or not code:
+        return Unknown(Reason.UNRECOGNISED_ANSWER, "no_code")
+    return Sent(str(row.get("SerialNo") or "")) if code == "Ok" else outcome_of(code)
+
+
+def _explained(code: str) -> Verification:
+    outcome = outcome_of(code)
+    reason = Reason.UNRECOGNISED_ANSWER if isinstance(outcome, Sent) else outcome.reason
+    summary, action = WORDS.get(code) or EXPLANATIONS[reason]
+    return Verification(False, summary, action, code)
+
+
+def _failure(error: Exception) -> _VendorError | _TransportError:
+    """Tell what failed when the SDK raised. It wraps what `requests` raised, which stays behind as the context."""
+    from requests.exceptions import RequestException
+    from tencentcloud.common.exception.tencent_cloud_sdk_exception import TencentCloudSDKException
+
+    if isinstance(error, TencentCloudSDKException):
+        code = str(error.get_code())
+        if code == "ServerNetworkError":  # any HTTP status but 200; the SDK does not say which
+            return _TransportError(Unknown(Reason.PROVIDER_ERROR, code))
+        if code != "ClientNetworkError":
+            return _VendorError(code)
+        return _TransportError(_network_outcome(error.__context__ or error))
+    if isinstance(error, RequestException):  # the connection broke while the body was read
+        return _TransportError(_network_outcome(error))
+    return _TransportError(Unknown(Reason.UNRECOGNISED_ANSWER, "bad_json"))
+
+
+def _network_outcome(error: BaseException) -> Retry | Unknown:
+    """Whether the request may have left: not when the connection was never made."""
+    from requests.exceptions import Timeout, TooManyRedirects
+    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProxyError, ReadTimeoutError
+
+    name = type(error).__name__
+    never_sent = (ConnectTimeoutError, NewConnectionError, ProxyError, ssl.SSLCertVerificationError)
+    causes = list(_causes(error))
+    if any(isinstance(cause, never_sent) for cause in causes):
+        return Retry(Reason.CONNECTION_FAILED, name)
+    if any(isinstance(cause, Timeout | ReadTimeoutError) for cause in causes):
+        return Unknown(Reason.TIMED_OUT, name)
+    if isinstance(error, TooManyRedirects):
+        return Unknown(Reason.UNRECOGNISED_ANSWER, "redirect")
+    return Unknown(Reason.CONNECTION_LOST, name)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and all that it wraps, which `requests` and urllib3 keep in the arguments and in `reason`.
+
+    Not the chain of contexts: that may lead to an error of another call that the caller is just handling.
+    """
+    todo, seen = [error], set[int]()
+    while todo:
+        current = todo.pop()
+        if id(current) not in seen:
+            seen.add(id(current))
+            yield current
+            wrapped = (*current.args, getattr(current, "reason", None))
+            todo += [inner for inner in wrapped if isinstance(inner, BaseException)]

@@ -1,0 +1,354 @@
+"""Turns a template's content and variables into what a provider sends: checked once, compiled once, filled in often."""
+
+import json
+import re
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from hashlib import blake2b
+from itertools import chain
+from math import isfinite
+from typing import Any
+
+from jinja2 import Template, UndefinedError
+from jinja2 import TemplateError as JinjaError
+
+from shared.model.content import (
+    Content,
+    EmailContent,
+    Rendered,
+    RenderedEmail,
+    RenderedSms,
+    RenderedWecom,
+    SmsContent,
+    WecomFile,
+    WecomImage,
+)
+from shared.template_engine import MAX_OUTPUT, METER, Meter, OverrunError, ShapeError, show
+from shared.template_rules import Allowance, Checked, RuleError, check, has_placeholders
+
+Variables = Mapping[str, Any]
+_FILENAME = re.compile(r"[^/\\\r\n\"]{1,100}\Z")
+
+
+class _FieldError(Exception):
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+        self.message = message
+
+
+class TemplateError(_FieldError):
+    """Content that cannot be a template. field: such as `content.html`. message: where and what to do instead."""
+
+
+class RenderingError(_FieldError):
+    """Variables that do not fill the content in. field: `variables.<name>` for a variable that is missing, else such as
+    `content.html`. The message holds no value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """A content's variables, by first use. loops: whether it has loops.
+
+    optional: used only where they may be missing: before `default`, in `is defined` and where that vouches for them.
+    """
+
+    required: list[str]
+    optional: list[str]
+    loops: bool
+
+
+def analyse(content: Content) -> Analysis:
+    """Check all parts of a content and find its variables. Raises: TemplateError."""
+    return _summed(_check_parts(content))
+
+
+def compile_content(content: Content) -> "Compiled":
+    """Make a content ready to be filled in. Takes milliseconds: keep the result. Raises: TemplateError."""
+    checked = _check_parts(content)
+    return Compiled(content, _summed(checked), {path: _part(_field(path), part) for path, part in checked.items()})
+
+
+class Compiled:
+    """A content ready to be filled in, by any number of threads at once."""
+
+    __slots__ = ("_constant", "_loops", "_make", "analysis")
+
+    def __init__(self, content: Content, analysis: Analysis, parts: "_Parts") -> None:
+        self.analysis = analysis
+        self._loops = analysis.loops
+        self._make = _maker(content, parts)
+        self._constant: Rendered | None = None if parts else self._make({})
+
+    def render(self, shared: Variables, own: Variables) -> Rendered:
+        """Fill the content in with a recipient's own variables over the shared ones; a null counts as missing.
+
+        Content without placeholders gives the same object each time: do not change what this returns.
+        Raises: RenderingError.
+        """
+        if self._constant is not None:
+            return self._constant
+        variables = {**shared, **own}
+        for name in self.analysis.required:
+            if variables.get(name) is None:
+                raise RenderingError(f"variables.{name}", "is missing; the template needs it")
+        if self._loops:
+            variables[METER] = Meter()
+        return self._make(variables)
+
+
+def _part(field: str, checked: Checked) -> Callable[[dict[str, Any]], str]:
+    pieces = checked.pieces()
+    return _Program(field, checked) if pieces is None else _Blanks(field, checked.html, pieces)
+
+
+class _Blanks:
+    """A string that holds nothing but `{{ name }}`: filled in without Jinja, several times as fast."""
+
+    __slots__ = ("_blanks", "_chunks", "_field", "_write")
+
+    def __init__(self, field: str, html: bool, pieces: list[str | tuple[str, int]]) -> None:
+        self._field = field
+        self._write: Callable[[Any], str] = escape if html else str
+        self._chunks = [piece if isinstance(piece, str) else "" for piece in pieces]
+        self._blanks = [(i, *piece) for i, piece in enumerate(pieces) if not isinstance(piece, str)]
+
+    def __call__(self, variables: dict[str, Any]) -> str:
+        chunks = self._chunks.copy()
+        write = self._write
+        for i, name, line in self._blanks:
+            try:
+                chunks[i] = write(show(variables[name]))
+            except (ShapeError, ValueError) as error:
+                raise RenderingError(self._field, f"line {line}: {_explain(error)}") from None
+        filled = "".join(chunks)
+        if len(filled) > MAX_OUTPUT:
+            raise RenderingError(self._field, _TOO_LONG)
+        return filled
+
+
+class _Program:
+    """A string that Jinja compiles."""
+
+    __slots__ = ("_field", "_root", "_template")
+
+    def __init__(self, field: str, checked: Checked) -> None:
+        self._field = field
+        try:
+            self._template: Template = checked.build()
+        except (JinjaError, SyntaxError, RecursionError, MemoryError, ValueError) as error:
+            raise TemplateError(field, f"cannot be compiled ({type(error).__name__}); make it simpler") from None
+        self._root = self._template.root_render_func
+
+    def __call__(self, variables: dict[str, Any]) -> str:
+        # As Template.render does, without its copies of the variables.
+        chunks: list[str] = []
+        size = 0
+        try:
+            for chunk in self._root(self._template.new_context(variables, shared=True)):
+                size += len(chunk)
+                if size > MAX_OUTPUT:
+                    raise OverrunError(_TOO_LONG)
+                chunks.append(chunk)
+        except Exception as error:  # of any type: what a template does with a value is up to its author
+            raise RenderingError(self._field, self._where(error) + _explain(error)) from None
+        return "".join(chunks)
+
+    def _where(self, error: Exception) -> str:
+        line, trace = None, error.__traceback__
+        while trace is not None:
+            if trace.tb_frame.f_globals.get("environment") is self._template.environment:
+                line = self._template.get_corresponding_lineno(trace.tb_lineno)
+            trace = trace.tb_next
+        return "" if line is None else f"line {line}: "
+
+
+_TOO_LONG = f"becomes longer than {MAX_OUTPUT:,} characters"
+
+
+def _explain(error: Exception) -> str:
+    """Say what went wrong without the messages of Python, which quote values."""
+    if isinstance(error, OverrunError | ShapeError):
+        return str(error)
+    if isinstance(error, UndefinedError):
+        return f"something is missing: {error.message}"
+    if isinstance(error, ZeroDivisionError):
+        return "divides by zero"
+    return f"a value does not fit its use ({type(error).__name__})"
+
+
+_Path = tuple[str | int, ...]
+_Fill = Callable[[dict[str, Any]], Any]
+_Parts = dict[_Path, Callable[[dict[str, Any]], str]]
+
+
+def _field(path: _Path) -> str:
+    return ".".join(("content", *map(str, path)))
+
+
+def _check_parts(content: Content) -> dict[_Path, Checked]:
+    """Where -> checked template, for each string with placeholders."""
+    allowance = Allowance()
+    parts = {}
+    for path, source in _leaves((), _fields(content)):
+        if has_placeholders(source):
+            try:
+                parts[path] = check(source, path == ("html",), allowance)
+            except RuleError as error:
+                raise TemplateError(_field(path), str(error)) from None
+    return parts
+
+
+def _summed(parts: dict[_Path, Checked]) -> Analysis:
+    required = dict.fromkeys(name for part in parts.values() for name in part.required)
+    optional = dict.fromkeys(name for part in parts.values() for name in part.optional if name not in required)
+    return Analysis(list(required), list(optional), any(part.loops for part in parts.values()))
+
+
+def _fields(content: Content) -> dict[str, Any]:
+    """The fields of a content that reach the recipient, without its bytes."""
+    if isinstance(content, EmailContent):
+        return {"subject": content.subject, "html": content.html, "text": content.text}
+    if isinstance(content, SmsContent):
+        params = None if content.tencent is None else content.tencent.params
+        return {"text": content.text, "tencent": {"params": params}}
+    return content.model_dump(exclude={"type", "data"}, exclude_none=True)
+
+
+def _leaves(path: _Path, value: Any) -> Iterator[tuple[_Path, str]]:
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, dict | list):
+        for key, entry in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _leaves((*path, key), entry)
+
+
+def _maker(content: Content, parts: _Parts) -> Callable[[dict[str, Any]], Rendered]:
+    fields = _fields(content)
+    if isinstance(content, EmailContent):
+        subject, html, text = (_filler(parts, (name,), fields[name]) for name in ("subject", "html", "text"))
+        return partial(_email, subject, html, text)
+    if isinstance(content, SmsContent):
+        template_id = None if content.tencent is None else content.tencent.template_id
+        text, tencent = (_filler(parts, (name,), fields[name]) for name in ("text", "tencent"))
+        return partial(_sms, template_id, text, tencent)
+    data = content.data if isinstance(content, WecomImage | WecomFile) else None
+    return partial(_wecom, content.type, data, _digest(data), _filler(parts, (), fields))
+
+
+def _filler(parts: _Parts, path: _Path, value: Any) -> _Fill:
+    return _filled(parts, path, value) or (lambda _variables: value)
+
+
+def _filled(parts: _Parts, path: _Path, value: Any) -> _Fill | None:
+    """What fills a value in at every depth; None for what has no placeholders, which is handed on as it is."""
+    if not isinstance(value, dict | list):
+        return parts.get(path)
+    entries = list(value.items() if isinstance(value, dict) else enumerate(value))
+    fills = [(key, fill) for key, entry in entries if (fill := _filled(parts, (*path, key), entry)) is not None]
+    if not fills:
+        return None
+
+    def fill_in(variables: dict[str, Any]) -> Any:
+        result = value.copy()
+        for key, fill in fills:
+            result[key] = fill(variables)
+        return result
+
+    return fill_in
+
+
+def _digest(data: bytes | None) -> str | None:
+    return None if data is None else blake2b(data, digest_size=16).hexdigest()
+
+
+def _one_line(subject: str) -> str:
+    # A line break would end the header; splitlines knows every kind that mail software takes for one.
+    lines = subject.splitlines()
+    if len(lines) < 2 and (not lines or lines[0] == subject):
+        return subject
+    return " ".join(stripped for line in lines if (stripped := line.strip()))
+
+
+def _email(subject: _Fill, html: _Fill, text: _Fill, variables: dict[str, Any]) -> RenderedEmail:
+    return RenderedEmail(_one_line(subject(variables)), html(variables), text(variables))
+
+
+def _sms(template_id: str | None, text: _Fill, tencent: _Fill, variables: dict[str, Any]) -> RenderedSms:
+    return RenderedSms(text(variables), template_id, tuple(tencent(variables)["params"] or ()))
+
+
+def _wecom(kind: str, data: bytes | None, digest: str | None, fill: _Fill, variables: dict[str, Any]) -> RenderedWecom:
+    body: dict[str, Any] = fill(variables)
+    filename = body.get("filename")
+    if filename is not None and not _FILENAME.match(filename):
+        raise RenderingError("content.filename", "becomes a name with a slash, quote or line break, empty or too long")
+    hashed = json.dumps([kind, digest, body], sort_keys=True).encode()
+    if data is not None:
+        body = {**body, "data": data}
+    return RenderedWecom(kind, body, blake2b(hashed, digest_size=16).hexdigest())
+
+
+def as_json(rendered: Rendered) -> dict[str, Any]:
+    """The rendered content as a person may read it in JSON: an email's, a text message's or a WeCom body's fields."""
+    if isinstance(rendered, RenderedEmail):
+        return {"subject": rendered.subject, "html": rendered.html, "text": rendered.text}
+    if isinstance(rendered, RenderedSms):
+        tencent = None
+        if rendered.tencent_template_id is not None:
+            tencent = {"template_id": rendered.tencent_template_id, "params": list(rendered.tencent_params)}
+        return {"text": rendered.text, "tencent": tencent}
+    body = dict(rendered.body)
+    if "data" in body:
+        body["data"] = b64encode(body["data"]).decode()
+    return {"type": rendered.type, "body": body}
+
+
+def check_variables(
+    variables: Mapping[str, Any], max_depth: int = 4, max_list: int = 200, max_string: int = 20_000
+) -> str | None:
+    """Say what makes these variables too large to fill a template in, or None when they are fine.
+
+    max_depth: lists and objects within each other, below the variable's name. max_list: entries of each list and
+    object. max_string: characters of each string and name. The sentence names the variable, never a value.
+    """
+    if len(variables) > max_list:
+        return f"there are {len(variables):,} variables, more than {max_list}"
+    for name, value in variables.items():
+        if len(name) > max_string:
+            return f"a variable has a name of more than {max_string:,} characters"
+        if type(value) is str and len(value) <= max_string:
+            continue
+        problem = _check_value(value, max_depth, max_list, max_string)
+        if problem is not None:
+            return f"`{name[:60]}` {problem}"
+    return None
+
+
+def _check_value(value: Any, depth: int, max_list: int, max_string: int) -> str | None:
+    if isinstance(value, str):
+        if len(value) > max_string:
+            return f"has a text of {len(value):,} characters, more than {max_string:,}"
+    elif isinstance(value, float):
+        if not isfinite(value):
+            return "holds a number that is not finite"
+    elif isinstance(value, dict | list):
+        return _check_nested(value, depth, max_list, max_string)
+    elif not (value is None or isinstance(value, int)):
+        return "holds something that JSON has no word for"
+    return None
+
+
+def _check_nested(value: dict[str, Any] | list[Any], depth: int, max_list: int, max_string: int) -> str | None:
+    if depth == 0:
+        return "is nested too deeply"
+    if len(value) > max_list:
+        return f"has a list or object of {len(value):,} entries, more than {max_list}"
+    # The names of an object are texts like any other.
+    for entry in chain(value, value.values()) if isinstance(value, dict) else value:
+        problem = _check_value(entry, depth - 1, max_list, max_string)
+        if problem is not None:
+            return problem
+    return None

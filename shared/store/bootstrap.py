@@ -1,0 +1,50 @@
+"""Makes API keys: those that callers ask for, and the first one of all."""
+
+from collections.abc import Sequence
+
+from shared.model.clock import Clock
+from shared.model.keys import ApiKey, new_secret
+from shared.model.tenants import DEFAULT_TENANT
+from shared.model.words import KeyKind, Scope
+from shared.store.catalog import Catalog
+
+FIRST_SCOPES = (Scope.MANAGE, Scope.SEND, Scope.READ)
+
+
+def bootstrap(catalog: Catalog, clock: Clock, tenant: str = DEFAULT_TENANT, name: str = "first key") -> str:
+    """Make a tenant, if there is none, and a live key that may do everything; return the key, to be shown once.
+
+    Every call makes another key, so that an operator who lost the last one can come back in.
+    """
+    catalog.ensure_tenant(tenant)
+    return issue_key(catalog, clock, tenant, name, KeyKind.LIVE, FIRST_SCOPES)[1]
+
+
+def issue_key(
+    catalog: Catalog,
+    clock: Clock,
+    tenant: str,
+    name: str,
+    kind: KeyKind,
+    scopes: Sequence[Scope],
+    recipients: Sequence[str] = (),
+    expires_at: int | None = None,
+) -> tuple[ApiKey, str]:
+    """Make and save a key; return it and its text, of which only a hash is stored.
+
+    recipients: of a team key, normalised, as `channel:address`. expires_at: milliseconds since the epoch.
+    """
+    key_id, text, digest = new_secret(kind)
+    key = ApiKey(
+        id=key_id,
+        tenant=tenant,
+        name=name,
+        kind=kind,
+        scopes=list(scopes),
+        recipients=list(recipients),
+        hash=digest,
+        created_at=clock.now_ms(),
+        expires_at=expires_at,
+    )
+    catalog.create_key(key)
+    return key, text

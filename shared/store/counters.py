@@ -1,0 +1,103 @@
+"""Counters by scope and cohort hour, one item per stream shard, moved together with the shard's checkpoint."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+HOUR_MS = 3_600_000
+MAX_ITEMS = 99
+"""Counter items per transaction: 100 actions (DynamoDB API reference, TransactWriteItems) less the checkpoint."""
+
+CounterKey = tuple[str, int]
+"""(scope such as `default#template#welcome`, cohort hour since the epoch)."""
+
+
+class CheckpointMovedError(Exception):
+    """Another run has counted these records in the meantime."""
+
+
+def scopes(tenant: str, template: str, run: str | None, account: str | None) -> list[str]:
+    """The scopes that an event counts in."""
+    found = [f"{tenant}#tenant", f"{tenant}#template#{template}"]
+    if run:
+        found.append(f"{tenant}#run#{run}")
+    if account:
+        found.append(f"{tenant}#account#{account}")
+    return found
+
+
+class Counters:
+    """Reads and writes the counters table."""
+
+    def __init__(self, client: Any, table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def checkpoint(self, shard: str) -> int:
+        """The sequence number up to which a shard's records are counted; -1 for none."""
+        answer = self._client.get_item(TableName=self._table, Key=_checkpoint_key(shard), ConsistentRead=True)
+        item = answer.get("Item")
+        return int(item["seq"]["S"]) if item else -1
+
+    def add(self, shard: str, old: int, new: int, counts: Mapping[CounterKey, Counter[str]]) -> None:
+        """Add counts and move the checkpoint from `old` to `new`, all or nothing.
+
+        counts: at most 99 keys, each with counts per stage. Raises: CheckpointMovedError.
+        """
+        move: dict[str, Any] = {
+            "Update": {
+                "TableName": self._table,
+                "Key": _checkpoint_key(shard),
+                "UpdateExpression": "SET seq = :new",
+                "ConditionExpression": "attribute_not_exists(pk)" if old < 0 else "seq = :old",
+                # Sequence numbers have up to 129 digits: beyond DynamoDB's numbers.
+                "ExpressionAttributeValues": {":new": {"S": str(new)}} | ({} if old < 0 else {":old": {"S": str(old)}}),
+            }
+        }
+        adds = [_add(self._table, shard, key, stages) for key, stages in counts.items()]
+        try:
+            self._client.transact_write_items(TransactItems=[move, *adds])
+        except self._client.exceptions.TransactionCanceledException as error:
+            reasons = error.response.get("CancellationReasons") or [{}]
+            if reasons[0].get("Code") == "ConditionalCheckFailed":
+                raise CheckpointMovedError(shard) from None
+            raise
+
+    def read(self, scope: str, first_hour: int, last_hour: int) -> dict[int, Counter[str]]:
+        """Counts per stage by cohort hour, both ends included, shards summed up."""
+        found: dict[int, Counter[str]] = defaultdict(Counter)
+        arguments: dict[str, Any] = {
+            "TableName": self._table,
+            "KeyConditionExpression": "pk = :pk AND sk BETWEEN :a AND :b",
+            "ExpressionAttributeValues": {
+                ":pk": {"S": scope},
+                ":a": {"S": f"{first_hour:08d}#"},
+                ":b": {"S": f"{last_hour:08d}$"},
+            },
+            "ConsistentRead": True,
+        }
+        while True:
+            answer = self._client.query(**arguments)
+            for item in answer["Items"]:
+                hour = found[int(item["sk"]["S"].partition("#")[0])]
+                hour.update({name: int(value["N"]) for name, value in item.items() if "N" in value})
+            if "LastEvaluatedKey" not in answer:
+                return dict(sorted(found.items()))
+            arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+
+def _checkpoint_key(shard: str) -> dict[str, Any]:
+    return {"pk": {"S": f"checkpoint#{shard}"}, "sk": {"S": "checkpoint"}}
+
+
+def _add(table: str, shard: str, key: CounterKey, stages: Counter[str]) -> dict[str, Any]:
+    names = {f"#{i}": stage for i, stage in enumerate(stages)}
+    return {
+        "Update": {
+            "TableName": table,
+            "Key": {"pk": {"S": key[0]}, "sk": {"S": f"{key[1]:08d}#{shard}"}},
+            "UpdateExpression": "ADD " + ", ".join(f"{name} :{name[1:]}" for name in names),
+            "ExpressionAttributeNames": names,
+            "ExpressionAttributeValues": {f":{i}": {"N": str(n)} for i, n in enumerate(stages.values())},
+        }
+    }

@@ -1,0 +1,66 @@
+"""DynamoDB's batch calls, with what they leave unprocessed tried again."""
+
+import random
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
+from typing import Any
+
+Item = dict[str, Any]
+"""An item as the low-level client has it: attribute name -> {type: value}."""
+
+MAX_GET = 100
+MAX_WRITE = 25
+TRIES = 6
+
+
+class StoreError(Exception):
+    """A table did not take or give everything after several tries."""
+
+
+def batch_get(
+    client: Any, table: str, keys: Sequence[Item], *, consistent: bool, projection: str | None = None
+) -> list[Item]:
+    """Read items by key (distinct; any number). Raises: StoreError, or what the client raises."""
+    found: list[Item] = []
+    options: dict[str, Any] = {"ConsistentRead": consistent}
+    if projection:
+        options["ProjectionExpression"] = projection
+    for start in range(0, len(keys), MAX_GET):
+        left: Sequence[Item] = keys[start : start + MAX_GET]
+
+        def ask(left: Sequence[Item]) -> Sequence[Item]:
+            answer = client.batch_get_item(RequestItems={table: {"Keys": left, **options}})
+            found.extend(answer["Responses"].get(table, ()))
+            unprocessed = answer.get("UnprocessedKeys") or {}
+            return unprocessed[table]["Keys"] if table in unprocessed else ()
+
+        _until_done(ask, left)
+    return found
+
+
+def batch_put(client: Any, table: str, items: Sequence[Item], pool: Executor | None = None) -> None:
+    """Put items (with distinct keys; any number), several batches at a time on `pool`.
+
+    Raises: StoreError, or what the client raises; some items may have been put then.
+    """
+
+    def put(left: Sequence[Item]) -> Sequence[Item]:
+        answer = client.batch_write_item(RequestItems={table: [{"PutRequest": {"Item": item}} for item in left]})
+        unprocessed = answer.get("UnprocessedItems") or {}
+        return [request["PutRequest"]["Item"] for request in unprocessed.get(table, ())]
+
+    batches = [items[start : start + MAX_WRITE] for start in range(0, len(items), MAX_WRITE)]
+    run: Callable[..., Iterable[None]] = map if pool is None or len(batches) < 2 else pool.map
+    for _ in run(lambda batch: _until_done(put, batch), batches):
+        pass
+
+
+def _until_done(call: Callable[[Sequence[Item]], Sequence[Item]], left: Sequence[Item]) -> None:
+    for attempt in range(TRIES):
+        left = call(left)
+        if not left:
+            return
+        # What is unprocessed was throttled: full jitter, as the API reference of BatchWriteItem advises.
+        time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - no secret
+    raise StoreError(f"{len(left)} items left unprocessed")

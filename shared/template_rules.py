@@ -1,0 +1,358 @@
+"""What may be written in a template: a list of what is allowed, so that no template can run long or reach anything.
+
+Output, if/elif/else, `for` over a variable, comparisons, + - / and ~, and fixed lists of filters and tests. No way is
+left to make a value grow: no multiplication, no calls, no `set`. On the way, a template's variables are found.
+"""
+
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from jinja2 import Template, TemplateSyntaxError, nodes
+
+from shared.template_engine import FILTERS, HTML, TESTS, TEXT, DataEnvironment, build, walk
+
+MAX_DEPTH = 30
+MAX_LOOPS_DEEP = 2
+MAX_NODES = 4_000
+MAX_FILTERS = 400
+"""Nodes and filters of all parts of one content together; `default` costs nothing and is not counted."""
+
+_RESERVED = frozenset({"loop", "self", "super", "caller", "varargs", "kwargs"})
+_LOOP_COUNTERS = frozenset({"index", "index0", "revindex", "revindex0", "first", "last", "length"})
+_ARITHMETIC = "is not allowed; work the value out before you send it"
+_VARIABLES = "is not allowed; give the value as a variable"
+_ONE_TEMPLATE = "is not allowed; write the whole content in one template"
+_REFUSED: dict[type[nodes.Node], str] = {
+    nodes.Call: "calling something with ( ) is not allowed; use filters, such as {{ name | upper }}",
+    nodes.Mul: f"* {_ARITHMETIC}",
+    nodes.Pow: f"** {_ARITHMETIC}",
+    nodes.Mod: f"% {_ARITHMETIC}",
+    nodes.FloorDiv: f"// {_ARITHMETIC}",
+    nodes.Slice: "a slice such as [:3] is not allowed; use first, last or truncate",
+    nodes.List: f"a list {_VARIABLES}",
+    nodes.Tuple: f"a list {_VARIABLES}",
+    nodes.Dict: f"an object {_VARIABLES}",
+    nodes.Assign: f"set {_VARIABLES}",
+    nodes.AssignBlock: f"set {_VARIABLES}",
+    nodes.With: f"with {_VARIABLES}",
+    nodes.NSRef: f"a namespace {_VARIABLES}",
+    nodes.FilterBlock: "a filter block is not allowed; use the filter in a placeholder, such as {{ name | upper }}",
+    nodes.ScopedEvalContextModifier: "autoescape is not allowed; values are always escaped in HTML and never elsewhere",
+    nodes.Macro: f"macro {_ONE_TEMPLATE}",
+    nodes.CallBlock: f"call {_ONE_TEMPLATE}",
+    nodes.Block: f"block {_ONE_TEMPLATE}",
+    nodes.Extends: f"extends {_ONE_TEMPLATE}",
+    nodes.Include: f"include {_ONE_TEMPLATE}",
+    nodes.Import: f"import {_ONE_TEMPLATE}",
+    nodes.FromImport: f"import {_ONE_TEMPLATE}",
+}
+
+
+_TOO_MANY = f"the content holds too many placeholders and expressions (over {MAX_NODES:,} parts)"
+
+
+class RuleError(Exception):
+    """The template breaks a rule; the message says where and what to do instead."""
+
+
+@dataclass(slots=True)
+class Allowance:
+    """What the parts of one content may still hold."""
+
+    nodes: int = MAX_NODES
+    filters: int = MAX_FILTERS
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A template that may run. required, optional: its variables, by first use. loops: whether it has any."""
+
+    tree: nodes.Template
+    html: bool
+    required: tuple[str, ...]
+    optional: tuple[str, ...]
+    loops: bool
+
+    def build(self) -> Template:
+        """Compile it; once only, since this uses the tree up."""
+        return build(self.tree, _environment(self.html))
+
+    def pieces(self) -> list[str | tuple[str, int]] | None:
+        """Its texts and placeholders (name and line) in order, if it consists of nothing else."""
+        found: list[str | tuple[str, int]] = []
+        for statement in self.tree.body:
+            if not isinstance(statement, nodes.Output):
+                return None
+            for node in statement.nodes:
+                if isinstance(node, nodes.TemplateData):
+                    found.append(node.data)
+                elif isinstance(node, nodes.Name):
+                    found.append((node.name, node.lineno))
+                else:
+                    return None
+        return found
+
+
+def _environment(html: bool) -> DataEnvironment:
+    return HTML if html else TEXT
+
+
+def has_placeholders(source: str) -> bool:
+    """Whether a text is a template at all."""
+    return "{{" in source or "{%" in source or "{#" in source
+
+
+def check(source: str, html: bool, allowance: Allowance) -> Checked:
+    """Read a template and check it against the rules; takes what it holds off `allowance`.
+
+    Raises: RuleError.
+    """
+    tree = _parse(source, _environment(html))
+    _measure(tree, allowance)
+    finder = _Finder()
+    finder.statements(tree.body, _Scope())
+    optional = tuple(name for name in finder.optional if name not in finder.required)
+    return Checked(tree, html, tuple(finder.required), optional, finder.loops)
+
+
+def _parse(source: str, environment: DataEnvironment) -> nodes.Template:
+    # Each opens a tag of a node or more; reading tens of thousands takes seconds.
+    if source.count("{{") + source.count("{%") + source.count("{#") > MAX_NODES:
+        raise RuleError(_TOO_MANY)
+    try:
+        return environment.parse(source)
+    except TemplateSyntaxError as error:
+        raise RuleError(f"line {error.lineno}: {error.message}") from None
+    except RecursionError:
+        raise RuleError("is nested too deeply") from None
+    except (ValueError, SyntaxError, OverflowError, MemoryError):
+        # The reader trusts Python with numbers and escapes, which it may refuse.
+        raise RuleError("holds a number or text that cannot be read") from None
+
+
+def _measure(tree: nodes.Template, allowance: Allowance) -> None:
+    """Refuse what is too large or deep, before anything walks it by recursion."""
+    for node in walk(tree):
+        allowance.nodes -= not isinstance(node, nodes.TemplateData)
+        allowance.filters -= isinstance(node, nodes.Filter) and node.name not in {"default", "d"}
+    if allowance.nodes < 0:
+        raise RuleError(_TOO_MANY)
+    if allowance.filters < 0:
+        raise RuleError(f"the content uses more than {MAX_FILTERS} filters")
+    level: list[nodes.Node] = [tree]
+    for _ in range(MAX_DEPTH):
+        level = [child for node in level for child in node.iter_child_nodes()]
+    if level:
+        raise _error(level[0], "is nested too deeply")
+
+
+def _error(node: nodes.Node, message: str) -> RuleError:
+    return RuleError(f"line {node.lineno}: {message}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """Where an expression stands. local: loop variables. given: names that an `is defined` around it vouches for."""
+
+    local: frozenset[str] = frozenset()
+    given: frozenset[str] = frozenset()
+    loops: int = 0
+
+    def vouched(self, names: frozenset[str]) -> "_Scope":
+        return replace(self, given=self.given | names) if names else self
+
+
+_Names = frozenset[str]
+_NONE: _Names = frozenset()
+
+
+@dataclass(slots=True)
+class _Finder:
+    """Walks a tree of bounded depth, refuses what is not allowed and notes the variables."""
+
+    required: dict[str, None] = field(default_factory=dict)
+    optional: dict[str, None] = field(default_factory=dict)
+    loops: bool = False
+
+    def statements(self, body: Sequence[nodes.Node], scope: _Scope) -> None:
+        for node in body:
+            if isinstance(node, nodes.Output):
+                for child in node.nodes:
+                    if not isinstance(child, nodes.TemplateData):
+                        self.expression(child, scope)
+            elif isinstance(node, nodes.If):
+                self._if(node, scope)
+            elif isinstance(node, nodes.For):
+                self._for(node, scope)
+            else:
+                raise _refused(node)
+
+    def _if(self, node: nodes.If, scope: _Scope) -> None:
+        for branch in (node, *node.elif_):
+            self.expression(branch.test, scope)
+            when_true, when_false = _vouches(branch.test)
+            self.statements(branch.body, scope.vouched(when_true))
+            scope = scope.vouched(when_false)
+        self.statements(node.else_, scope)
+
+    def _for(self, node: nodes.For, scope: _Scope) -> None:
+        self.loops = True
+        if scope.loops == MAX_LOOPS_DEEP:
+            raise _error(node, f"at most {MAX_LOOPS_DEEP} loops may stand within each other")
+        if node.recursive:
+            raise _error(node, "a recursive loop is not allowed; put a loop into the loop")
+        if node.test is not None:
+            raise _error(node, "a loop with a condition is not allowed; put an {% if %} into the loop")
+        if not isinstance(node.target, nodes.Name):
+            raise _error(node, "a loop has one variable; reach its parts with a dot, such as item.name")
+        if not isinstance(node.iter, nodes.Name | nodes.Getattr | nodes.Getitem):
+            raise _error(node, "a loop goes over a variable, such as {% for item in items %}")
+        self.expression(node.iter, scope)
+        _check_name(node.target)
+        local = scope.local | {node.target.name}
+        self.statements(node.body, replace(scope, local=local, loops=scope.loops + 1))
+        self.statements(node.else_, scope)
+
+    def expression(self, node: nodes.Node, scope: _Scope) -> None:
+        visit = _EXPRESSIONS.get(type(node))
+        if visit is None:
+            raise _refused(node)
+        visit(self, node, scope)
+
+    def children(self, node: nodes.Node, scope: _Scope) -> None:
+        for child in node.iter_child_nodes():
+            self.expression(child, scope)
+
+    def name(self, node: nodes.Name, scope: _Scope, may_lack: bool = False) -> None:
+        if node.name in scope.local:
+            return
+        _check_name(node)
+        (self.optional if may_lack or node.name in scope.given else self.required).setdefault(node.name)
+
+    def lenient(self, node: nodes.Node, scope: _Scope) -> None:
+        """An expression whose value may be missing."""
+        if isinstance(node, nodes.Name):
+            self.name(node, scope, may_lack=True)
+        else:
+            self.expression(node, scope)
+
+    def constant(self, node: nodes.Const, _scope: _Scope) -> None:
+        if node.value is None:
+            raise _error(node, "none is not allowed; null counts as missing: use `is defined` or default")
+        if isinstance(node.value, int) and node.value.bit_length() > 64:
+            raise _error(node, "the number is too large")
+
+    def attribute(self, node: nodes.Getattr, scope: _Scope) -> None:
+        if isinstance(node.node, nodes.Name) and node.node.name == "loop" and scope.loops:
+            if node.attr not in _LOOP_COUNTERS:
+                raise _error(node, f"loop has {_listed(_LOOP_COUNTERS)} only")
+            return
+        if node.attr.startswith("_"):
+            raise _error(node, "names that begin with _ are not allowed")
+        self.expression(node.node, scope)
+
+    def item(self, node: nodes.Getitem, scope: _Scope) -> None:
+        if isinstance(node.arg, nodes.Const) and str(node.arg.value).startswith("_"):
+            raise _error(node, "names that begin with _ are not allowed")
+        self.children(node, scope)
+
+    def filter(self, node: nodes.Filter, scope: _Scope) -> None:
+        if node.name == "safe":
+            raise _error(node, "safe is not allowed: values are always escaped in HTML; write the markup yourself")
+        if node.name not in FILTERS or node.node is None:
+            raise _error(node, f"there is no filter {node.name}; there are {_listed(FILTERS)}")
+        self._arguments(node, scope)
+        (self.lenient if node.name in {"default", "d"} else self.expression)(node.node, scope)
+
+    def test(self, node: nodes.Test, scope: _Scope) -> None:
+        if node.name not in TESTS:
+            raise _error(node, f"there is no test {node.name}; there are {_listed(TESTS)}")
+        self._arguments(node, scope)
+        (self.lenient if node.name in {"defined", "undefined", "none"} else self.expression)(node.node, scope)
+
+    def _arguments(self, node: nodes.Filter | nodes.Test, scope: _Scope) -> None:
+        if node.dyn_args is not None or node.dyn_kwargs is not None:
+            raise _error(node, "* and ** are not allowed")
+        for argument in (*node.args, *(pair.value for pair in node.kwargs)):
+            self._member_of(argument, scope) if node.name == "in" else self.expression(argument, scope)
+
+    def both(self, node: nodes.And | nodes.Or, scope: _Scope) -> None:
+        self.expression(node.left, scope)
+        when_true, when_false = _vouches(node.left)
+        self.expression(node.right, scope.vouched(when_true if isinstance(node, nodes.And) else when_false))
+
+    def choice(self, node: nodes.CondExpr, scope: _Scope) -> None:
+        if node.expr2 is None:
+            raise _error(node, "an if within a placeholder needs its else, such as {{ a if b else '' }}")
+        self.expression(node.test, scope)
+        when_true, when_false = _vouches(node.test)
+        self.expression(node.expr1, scope.vouched(when_true))
+        self.expression(node.expr2, scope.vouched(when_false))
+
+    def comparison(self, node: nodes.Compare, scope: _Scope) -> None:
+        self.expression(node.expr, scope)
+        for operand in node.ops:
+            if operand.op in {"in", "notin"}:
+                self._member_of(operand.expr, scope)
+            else:
+                self.expression(operand.expr, scope)
+
+    def _member_of(self, node: nodes.Node, scope: _Scope) -> None:
+        """What may stand behind `in`: besides a variable, a list of constants."""
+        if isinstance(node, nodes.List | nodes.Tuple) and all(isinstance(i, nodes.Const) for i in node.items):
+            self.children(node, scope)
+        else:
+            self.expression(node, scope)
+
+
+_EXPRESSIONS: dict[type[nodes.Node], Callable[[_Finder, Any, _Scope], None]] = {
+    nodes.Name: _Finder.name,
+    nodes.Const: _Finder.constant,
+    nodes.Getattr: _Finder.attribute,
+    nodes.Getitem: _Finder.item,
+    nodes.Filter: _Finder.filter,
+    nodes.Test: _Finder.test,
+    nodes.And: _Finder.both,
+    nodes.Or: _Finder.both,
+    nodes.CondExpr: _Finder.choice,
+    nodes.Compare: _Finder.comparison,
+    **dict.fromkeys((nodes.Not, nodes.Neg, nodes.Pos, nodes.Add, nodes.Sub, nodes.Div, nodes.Concat), _Finder.children),
+}
+
+
+def _vouches(test: nodes.Node) -> tuple[_Names, _Names]:
+    """The names that are certainly given where a test is true, and where it is false."""
+    if isinstance(test, nodes.Not):
+        when_true, when_false = _vouches(test.node)
+        return when_false, when_true
+    if isinstance(test, nodes.And):
+        return _vouches(test.left)[0] | _vouches(test.right)[0], _NONE
+    if isinstance(test, nodes.Or):
+        return _NONE, _vouches(test.left)[1] | _vouches(test.right)[1]
+    if isinstance(test, nodes.Test) and isinstance(test.node, nodes.Name):
+        names = frozenset({test.node.name})
+        if test.name == "defined":
+            return names, _NONE
+        if test.name in {"undefined", "none"}:
+            return _NONE, names
+    return _NONE, _NONE
+
+
+def _check_name(node: nodes.Name) -> None:
+    if node.name in _RESERVED:
+        raise _error(node, f"`{node.name}` is not a variable here; choose another name")
+    if node.name.startswith("_"):
+        raise _error(node, "names that begin with _ are not allowed")
+    # Python would take two spellings for one name.
+    if unicodedata.normalize("NFKC", node.name) != node.name:
+        raise _error(node, "write the variable's name with plain letters, not full-width or joined ones")
+
+
+def _refused(node: nodes.Node) -> RuleError:
+    return _error(node, _REFUSED.get(type(node), f"{type(node).__name__.lower()} is not allowed"))
+
+
+def _listed(names: Sequence[str] | frozenset[str] | dict[str, Any]) -> str:
+    return ", ".join(sorted(names))

@@ -1,0 +1,97 @@
+"""Fixtures that all tests share: an environment in which nothing real can be reached, and AWS by moto."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from shared.aws import clients
+from tests.fakes import FakeClock
+
+REGION = "us-east-1"
+_ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_SESSION_TOKEN": "testing",
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_REGION": REGION,
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "POWERTOOLS_SERVICE_NAME": "mepush",
+    "POWERTOOLS_METRICS_NAMESPACE": "mePush",
+    "POWERTOOLS_TRACE_DISABLED": "true",
+}
+# A developer's own settings must not lead a test to a real account.
+_UNWANTED = ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def environment() -> Iterator[None]:
+    """Fake credentials and a region, for the whole session; the environment is put back afterwards."""
+    before = dict(os.environ)
+    os.environ.update(_ENVIRONMENT)
+    for name in _UNWANTED:
+        os.environ.pop(name, None)
+    yield
+    clients.reset()
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """A clock that the test moves."""
+    return FakeClock()
+
+
+@dataclass(frozen=True, slots=True)
+class Aws:
+    """AWS within this process, empty but for the four tables, which are named by their roles."""
+
+    catalog: str = "catalog"
+    guard: str = "guard"
+    timeline: str = "timeline"
+    counters: str = "counters"
+
+    def client(self, service: str, **config: Any) -> Any:
+        """A client of a service, kept across tests (making one takes longer than most tests)."""
+        return clients.client(service, **config)
+
+    @property
+    def dynamodb(self) -> Any:
+        """The client of the tables."""
+        return self.client("dynamodb")
+
+
+@pytest.fixture(scope="session")
+def _moto() -> Any:
+    """moto, imported for the tests that need it (it takes over a second)."""
+    from moto import mock_aws
+
+    # moto sees only the calls of clients that were made after it was imported.
+    clients.reset()
+    return mock_aws
+
+
+@pytest.fixture
+def aws(_moto: Any) -> Iterator[Aws]:
+    """moto's AWS with the four tables; nothing leaves the process."""
+    with _moto():
+        found = Aws()
+        for name in (found.catalog, found.guard, found.timeline, found.counters):
+            found.dynamodb.create_table(
+                TableName=name,
+                BillingMode="PAY_PER_REQUEST",
+                AttributeDefinitions=[
+                    {"AttributeName": "pk", "AttributeType": "S"},
+                    {"AttributeName": "sk", "AttributeType": "S"},
+                ],
+                KeySchema=[
+                    {"AttributeName": "pk", "KeyType": "HASH"},
+                    {"AttributeName": "sk", "KeyType": "RANGE"},
+                ],
+            )
+        yield found

@@ -1,0 +1,1 @@
+"""Contract tests of the WeCom providers against the sandbox."""

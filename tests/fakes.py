@@ -1,0 +1,29 @@
+"""Doubles that tests share."""
+
+import threading
+
+
+class FakeClock:
+    """A clock that stands still until it is moved; thread-safe.
+
+    start_ms: milliseconds since the epoch; by default 2025-01-15T10:00:00Z.
+    """
+
+    def __init__(self, start_ms: int = 1_736_935_200_000) -> None:
+        self._lock = threading.Lock()
+        self._now = start_ms
+
+    def now_ms(self) -> int:
+        with self._lock:
+            return self._now
+
+    def advance(self, seconds: float = 0.0, *, ms: int = 0) -> int:
+        """Move on (or back, with a negative amount) and return the new time."""
+        with self._lock:
+            self._now += round(seconds * 1000) + ms
+            return self._now
+
+    def set(self, now_ms: int) -> None:
+        """Go to a time."""
+        with self._lock:
+            self._now = now_ms

@@ -1,0 +1,246 @@
+"""The dispatcher: what is sent, recorded, handed on and acknowledged."""
+
+import json
+import logging
+
+import pytest
+
+from shared.model.content import EmailContent, RenderedEmail
+from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Sent, Unknown
+from shared.model.reasons import Reason
+from shared.model.words import KeyKind, MessageClass
+from shared.providers.base import Outgoing
+from tests.samples import NOW, envelope
+from tests.unit.dispatch.world import world
+
+
+def test_every_recipient_is_sent_once_and_traced() -> None:
+    with world() as w:
+        assert w.run(envelope(25)) == []
+        assert sorted(m.to for m in w.providers["main"].sent) == sorted(f"u{i}@example.com" for i in range(25))
+        first = next(m for m in w.providers["main"].sent if m.to == "u0@example.com")
+        assert first.content == RenderedEmail("Hello n0", "<p>Hello <b>n0</b></p>", "Hello n0")
+        assert w.stages() == {"accepted": 25, "sent": 25}
+        assert w.log == ["save", "stream"]
+        sent = next(e for e in w.records[0].events if e["s"] == "sent")
+        assert sent["acc"] == "main" and sent["prov"] == "smtp" and sent["pid"].startswith("p-")
+
+
+def test_a_redelivered_envelope_is_not_sent_again_but_its_tail_is_repeated() -> None:
+    with world() as w:
+        one = envelope(3)
+        w.run(one)
+        w.records.clear()
+        assert w.run(one) == []
+        assert w.providers["main"].calls == 3
+        assert w.stages() == {"accepted": 3, "sent": 3}
+
+
+def test_a_message_that_stands_twice_in_a_batch_is_sent_once() -> None:
+    with world() as w:
+        one = envelope(2)
+        assert w.run(one, one) == []
+        assert w.providers["main"].calls == 2
+
+
+@pytest.mark.parametrize("broken", ["save", "queue", "dead", "stream"])
+def test_nothing_is_acknowledged_before_it_is_all_handed_on(broken: str) -> None:
+    def script(message: Outgoing) -> Outcome:
+        if message.to == "u0@example.com":
+            return Retry(Reason.THROTTLED, "454")
+        return Retry(Reason.THROTTLED, "x", after=1e9) if message.to == "u1@example.com" else Sent("1")
+
+    with world(script) as w:
+        w.broken = {broken}
+        one = envelope(3)
+        assert w.run(one) == ["0"]
+        w.broken = set()
+        assert w.run(one) == []
+        # Sent again only when the record of it was lost with the first try.
+        assert w.providers["main"].calls == (6 if broken == "save" else 3)
+        assert {d.envelope.id for d in w.dispatched} == {one.id + "/r1"}
+        assert {e.id for e in w.dead} == {one.id + "/d0"}
+        assert {(e["i"], e["s"]) for r in w.records for e in r.events if e["s"] != "accepted"} == {
+            (0, "retrying"),
+            (1, "dead_lettered"),
+            (2, "sent"),
+        }
+
+
+def test_a_malformed_envelope_does_not_sink_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    with world() as w, caplog.at_level(logging.DEBUG):
+        broken = json.loads(envelope(1).to_json()) | {"recipients": "secret@example.com"}
+        other = envelope(1, start=500)
+        assert w.run("{", json.dumps(broken), other) == ["0", "1"]
+        assert w.providers["main"].calls == 1
+        assert "secret@example.com" not in caplog.text
+
+
+def test_an_envelope_of_another_channel_is_not_sent() -> None:
+    from shared.model.words import Channel
+
+    with world() as w:
+        assert w.run(envelope(1, Channel.SMS)) == ["0"]
+        assert w.providers["main"].calls == 0
+
+
+def test_an_envelope_without_its_template_comes_back_and_the_others_go() -> None:
+    with world() as w:
+        assert w.run(envelope(1, template="gone"), envelope(1, start=500)) == ["0"]
+        assert w.providers["main"].calls == 1
+
+
+def test_failed_recipients_alone_are_tried_again_with_a_derived_id() -> None:
+    def script(message: Outgoing) -> Outcome:
+        return Sent("1") if message.to != "u2@example.com" else Retry(Reason.MAILBOX_FULL, "452 4.2.2")
+
+    with world(script) as w:
+        one = envelope(4)
+        w.run(one)
+        [again] = w.dispatched
+        assert again.envelope.id == one.id + "/r1" and again.envelope.attempt == 1
+        assert [r["to"] for r in again.envelope.recipients] == ["u2@example.com"]
+        assert again.due_at is not None and again.due_at >= NOW
+        w.run(again.envelope)
+        assert w.dispatched[1].envelope.id == one.id + "/r1/r2"
+        # The child tells of its own recipients only.
+        assert [e["s"] for e in w.records[1].events] == ["retrying"]
+        retries = [e for r in w.records for e in r.events if e["s"] == "retrying"]
+        assert [(e["n"], e["why"], e["code"]) for e in retries] == [
+            (1, "mailbox_full", "452 4.2.2"),
+            (2, "mailbox_full", "452 4.2.2"),
+        ]
+
+
+def test_the_wait_that_a_provider_asks_for_makes_a_child_of_its_own() -> None:
+    def script(message: Outgoing) -> Outcome:
+        return Retry(Reason.THROTTLED, "", after=700 if message.to == "u0@example.com" else 0)
+
+    with world(script) as w:
+        w.run(envelope(3))
+        later = {d.envelope.id.rpartition("/")[2]: d for d in w.dispatched}
+        assert set(later) == {"r1", "r1.1"}
+        assert [r["to"] for r in later["r1.1"].envelope.recipients] == ["u0@example.com"]
+        assert later["r1.1"].due_at == NOW + 700_000
+
+
+def test_exhausted_recipients_go_to_the_dead_letter_queue_with_the_reason() -> None:
+    with world(lambda m: Retry(Reason.PROVIDER_BUSY, "421")) as w:
+        one = envelope(2, attempt=7)
+        w.run(one)
+        assert w.dispatched == []
+        [dead] = w.dead
+        assert dead.id == one.id + "/d0"
+        assert dead.reasons == {0: ("provider_busy", "421"), 1: ("provider_busy", "421")}
+        assert w.stages() == {"dead_lettered": 2}
+
+
+def test_rejected_recipients_fail_and_are_not_tried_again() -> None:
+    with world(lambda m: Rejected(Reason.ADDRESS_UNKNOWN, "550 5.1.1")) as w:
+        w.run(envelope(2))
+        assert w.dispatched == [] and w.dead == []
+        assert {(e["s"], e.get("why"), e.get("code")) for e in w.records[0].events if e["s"] != "accepted"} == {
+            ("failed", "address_unknown", "550 5.1.1")
+        }
+
+
+@pytest.mark.parametrize(
+    ("message_class", "stage", "children"),
+    [
+        (MessageClass.VERIFICATION, "retrying", 1),
+        (MessageClass.NOTIFICATION, "retrying", 1),
+        (MessageClass.MARKETING, "unknown", 0),
+    ],
+)
+def test_an_unknown_outcome_is_resent_by_class(message_class: MessageClass, stage: str, children: int) -> None:
+    with world(lambda m: Unknown(Reason.TIMED_OUT, "read")) as w:
+        w.run(envelope(1, message_class=message_class))
+        assert w.stages()[stage] == 1 and len(w.dispatched) == children
+
+
+def test_an_expired_envelope_is_not_sent() -> None:
+    with world() as w:
+        w.run(envelope(2, expires_at=NOW))
+        assert w.providers["main"].calls == 0 and w.stages() == {"accepted": 2, "expired": 2}
+
+
+def test_a_retry_that_would_come_after_the_end_expires_now() -> None:
+    with world(lambda m: Retry(Reason.THROTTLED, "", after=60)) as w:
+        w.run(envelope(1, expires_at=NOW + 60_000))
+        assert w.stages() == {"accepted": 1, "expired": 1} and w.dispatched == []
+
+
+def test_what_does_not_fit_the_time_is_carried_on_by_a_continuation() -> None:
+    with world() as w:
+        left = iter([60_000, 29_000, 11_000])
+        w.remaining_ms = lambda: next(left)
+        w.providers["main"].worst_case_seconds = 10.0  # type: ignore[misc]  # of this instance
+        one = envelope(100)
+        assert w.run(one) == []
+        # Five rounds of four at first, one round of four then, and no time for another.
+        assert w.providers["main"].calls == 24
+        [rest] = w.dispatched
+        assert rest.envelope.id == one.id + "/c1" and rest.due_at is None
+        assert len(rest.envelope.recipients) == 76 and rest.envelope.attempt == 0
+        w.remaining_ms = lambda: 10_000_000
+        assert w.run(rest.envelope) == []
+        assert sorted(m.to for m in w.providers["main"].sent) == sorted(r["to"] for r in one.recipients)
+        assert w.stages() == {"accepted": 100, "sent": 100}
+
+
+def test_a_provider_that_raises_leaves_unknown_outcomes(capsys: pytest.CaptureFixture[str]) -> None:
+    def script(message: Outgoing) -> Outcome:
+        raise ValueError("secret@example.com")
+
+    with world(script) as w:
+        w.run(envelope(1, message_class=MessageClass.MARKETING))
+        [_, unknown] = w.records[0].events
+        assert (unknown["s"], unknown["why"], unknown["code"]) == ("unknown", "provider_error", "ValueError")
+    logged = capsys.readouterr().out
+    assert "provider raised" in logged and "ValueError" in logged and "secret@example.com" not in logged
+
+
+def test_an_account_that_is_down_is_avoided_at_the_next_try() -> None:
+    with world(lambda m: AccountDown(Reason.CREDENTIALS_REFUSED, "535")) as w:
+        w.add_template(accounts=["main", "spare"])
+        w.accounts["main"] = w.accounts["main"].model_copy(update={"weight": 1000})
+        spare = w.add_account("spare", lambda m: Sent("spare"), weight=0)
+        w.run(envelope(1))
+        [again] = w.dispatched
+        assert again.envelope.avoid == ["main"] and spare.calls == 0
+        w.run(again.envelope)
+        assert spare.calls == 1 and w.stages()["sent"] == 1
+
+
+def test_without_an_account_the_message_waits_for_one() -> None:
+    with world() as w:
+        w.accounts.clear()
+        w.run(envelope(1))
+        [event] = [e for e in w.records[0].events if e["s"] == "retrying"]
+        assert event["why"] == "no_account" and len(w.dispatched) == 1
+
+
+def test_variables_that_cannot_be_rendered_fail_their_recipient_alone() -> None:
+    with world() as w:
+        one = envelope(3)
+        one.recipients[1]["vars"] = {}
+        w.run(one)
+        assert w.stages() == {"accepted": 3, "sent": 2, "failed": 1}
+        [failed] = [e for e in w.records[0].events if e["s"] == "failed"]
+        assert (failed["i"], failed["why"], failed["code"]) == (1, "rendering_failed", "variables.name")
+
+
+def test_what_breaks_a_limit_of_the_provider_fails_before_it_is_asked() -> None:
+    with world() as w:
+        w.add_template(EmailContent(subject="{{ name }}", text="hello"))
+        one = envelope(2)
+        one.recipients[0]["vars"] = {"name": " "}
+        w.run(one)
+        [failed] = [e for e in w.records[0].events if e["s"] == "failed"]
+        assert (failed["i"], failed["why"], failed["code"]) == (0, "content_invalid", "subject")
+
+
+def test_a_test_key_calls_no_provider() -> None:
+    with world() as w:
+        w.run(envelope(2, kind=KeyKind.TEST))
+        assert w.providers["main"].calls == 0 and w.stages() == {"accepted": 2, "sent": 2}

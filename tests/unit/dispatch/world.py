@@ -1,0 +1,176 @@
+"""A dispatcher with everything around it faked, and a provider that plays a script."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from shared.aws.queue import Dispatch
+from shared.dispatch.accounts import Accounts
+from shared.dispatch.dispatcher import Dispatcher
+from shared.dispatch.sending import Sender
+from shared.model.accounts import Account
+from shared.model.content import Content
+from shared.model.envelope import Envelope
+from shared.model.events import EventRow, StreamRecord
+from shared.model.outcome import Outcome, Sent
+from shared.model.templates import Template, TemplateVersion
+from shared.model.words import Channel
+from shared.providers.base import Outgoing, Provider, Verification
+from tests import samples
+from tests.fakes import FakeClock
+
+Script = Callable[[Outgoing], Outcome]
+
+
+class ScriptedProvider(Provider):
+    """Answers by a script; remembers what it was given."""
+
+    threads: ClassVar[int] = 4
+    worst_case_seconds: ClassVar[float] = 5.0
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        self.lock = threading.Lock()
+        self.sent: list[Outgoing] = []
+        self.calls = 0
+
+    def send(self, group: Sequence[Outgoing]) -> list[Outcome]:
+        with self.lock:
+            self.calls += 1
+            self.sent.extend(group)
+        return [self.script(message) for message in group]
+
+    def verify(self) -> Verification:
+        return Verification(True, "fine")
+
+
+@dataclass
+class World:
+    """Doubles of all that a dispatcher works with."""
+
+    clock: FakeClock = field(default_factory=lambda: FakeClock(samples.NOW))
+    accounts: dict[str, Account] = field(default_factory=dict)
+    providers: dict[str, ScriptedProvider] = field(default_factory=dict)
+    templates: dict[str, tuple[Template, TemplateVersion]] = field(default_factory=dict)
+    rows: dict[str, list[EventRow]] = field(default_factory=dict)
+    dispatched: list[Dispatch] = field(default_factory=list)
+    dead: list[Envelope] = field(default_factory=list)
+    records: list[StreamRecord] = field(default_factory=list)
+    log: list[str] = field(default_factory=list)
+    broken: set[str] = field(default_factory=set)
+    remaining_ms: Callable[[], int] = lambda: 60_000
+    dispatcher: Dispatcher = field(init=False)
+
+    # What the dispatcher reads
+
+    def template(self, tenant: str, template_id: str) -> Template | None:
+        found = self.templates.get(template_id)
+        return found[0] if found else None
+
+    def version(self, tenant: str, template_id: str, number: int) -> TemplateVersion | None:
+        found = self.templates.get(template_id)
+        return found[1] if found and found[1].version == number else None
+
+    def account(self, tenant: str, account_id: str) -> Account | None:
+        return self.accounts.get(account_id)
+
+    def get(self, tenant: str, account_id: str, version: int) -> dict[str, Any]:
+        return {}
+
+    # What it writes
+
+    def load(self, envelope_ids: Sequence[str]) -> dict[str, list[EventRow]]:
+        return {e: self.rows[e] for e in envelope_ids if e in self.rows}
+
+    def save(self, rows: dict[str, list[EventRow]]) -> None:
+        self._step("save")
+        self.rows.update(rows)
+
+    def _step(self, name: str) -> None:
+        if name in self.broken:
+            raise RuntimeError(name)
+        self.log.append(name)
+
+    # Setting up
+
+    def add_account(self, account_id: str, script: Script, weight: int = 100, **changes: Any) -> ScriptedProvider:
+        provider = ScriptedProvider(script)
+        self.providers[account_id] = provider
+        self.accounts[account_id] = Account(
+            id=account_id, tenant="default", name=account_id, channel=Channel.EMAIL, provider="smtp",
+            settings={}, weight=weight, created_at=0, updated_at=0, **changes,
+        )  # fmt: skip
+        return provider
+
+    def add_template(self, content: Content = samples.EMAIL, **changes: Any) -> None:
+        self.templates["welcome"] = samples.template(content, **changes)
+
+    def run(self, *bodies: Envelope | str) -> list[str]:
+        """Dispatch a batch; returns the positions of the messages that were handed back."""
+        texts = [b if isinstance(b, str) else b.to_json() for b in bodies]
+        event = {"Records": [{"messageId": str(i), "body": text} for i, text in enumerate(texts)]}
+        answer = self.dispatcher.run(event, self)
+        return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+
+    def get_remaining_time_in_millis(self) -> int:
+        return self.remaining_ms()
+
+    def stages(self) -> dict[str, int]:
+        """How many events of each stage were written."""
+        counts: dict[str, int] = {}
+        for record in self.records:
+            for event in record.events:
+                counts[event["s"]] = counts.get(event["s"], 0) + 1
+        return counts
+
+
+class _Queues:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def send(self, dispatches: Sequence[Any]) -> set[str]:
+        if dispatches and isinstance(dispatches[0], Envelope):
+            self._world._step("dead")
+            self._world.dead.extend(dispatches)
+        else:
+            self._world._step("queue")
+            self._world.dispatched.extend(dispatches)
+        return set()
+
+
+class _Stream:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def put(self, records: Sequence[StreamRecord]) -> None:
+        self._world._step("stream")
+        self._world.records.extend(records)
+
+
+class _Accounts(Accounts):
+    def __init__(self, world: World) -> None:
+        super().__init__(world, world, None, world.clock)  # type: ignore[arg-type]  # tokens are for real providers
+        self._world = world
+
+    def provider(self, account: Account) -> Provider:
+        provider = self._world.providers[account.id]
+        if provider is None:
+            raise RuntimeError("settings do not fit")
+        return provider
+
+
+@contextmanager
+def world(script: Script = lambda message: Sent("p-" + message.message_id[-4:])) -> Iterator[World]:
+    """A world with the template `welcome` and the account `main`."""
+    made = World()
+    with ThreadPoolExecutor(8) as calls, ThreadPoolExecutor(8) as envelopes:
+        queues: Any = _Queues(made)
+        stream: Any = _Stream(made)
+        sender = Sender(made, _Accounts(made), made.clock, calls)
+        made.dispatcher = Dispatcher(Channel.EMAIL, sender, made, queues, queues, stream, envelopes)
+        made.add_template()
+        made.add_account("main", script)
+        yield made

@@ -1,0 +1,61 @@
+"""Status is folded from events, in whatever order they come."""
+
+from itertools import permutations
+from typing import Any
+
+import pytest
+
+from shared.model.events import StreamRecord, fold, record_of
+from shared.model.words import OUTCOMES, Stage
+from tests.samples import envelope
+
+
+def event(stage: Stage, n: int = 0, at: int = 0, **more: Any) -> dict[str, Any]:
+    return {"s": stage, "n": n, "at": at, **more}
+
+
+A, S = Stage.ACCEPTED, Stage.SENT
+
+
+@pytest.mark.parametrize(
+    ("events", "state", "final"),
+    [
+        ([event(Stage.REJECTED)], Stage.REJECTED, True),
+        ([event(A)], A, False),
+        ([event(A), event(Stage.DEFERRED, at=1)], Stage.DEFERRED, False),
+        ([event(A), event(Stage.DEFERRED, at=1), event(Stage.RETRYING, 1, 2)], Stage.RETRYING, False),
+        ([event(A), event(Stage.RETRYING, 1, 1), event(S, at=2)], S, True),
+        ([event(A), event(S, at=2), event(Stage.DELIVERED, at=3)], Stage.DELIVERED, True),
+        ([event(A), event(S, at=2), event(Stage.DELIVERED, at=3), event(Stage.OPENED, at=4)], Stage.OPENED, True),
+        ([event(A), event(Stage.UNKNOWN, at=2), event(Stage.DELIVERED, at=3)], Stage.DELIVERED, True),
+        ([event(A), event(Stage.FAILED, at=2), event(Stage.DELIVERED, at=3)], Stage.FAILED, True),
+        ([event(A), event(Stage.DEAD_LETTERED, 0, 2)], Stage.DEAD_LETTERED, True),
+        ([event(A), event(Stage.DEAD_LETTERED, 0, 2), event(Stage.REDRIVEN, 1, 3)], Stage.REDRIVEN, False),
+        ([event(A), event(Stage.DEAD_LETTERED, 0, 2), event(Stage.REDRIVEN, 1, 3), event(S, 1, 4)], S, True),
+    ],
+)
+def test_status_does_not_depend_on_the_order_of_events(events: list[Any], state: Stage, final: bool) -> None:
+    for order in permutations(events):
+        status = fold(order)
+        assert (status.state, status.final) == (state, final)
+
+
+def test_every_outcome_closes_a_message() -> None:
+    for outcome in OUTCOMES:
+        status = fold([event(A), event(outcome, at=1, why="throttled", code="45009")])
+        assert (status.state, status.final, status.reason, status.code) == (outcome, True, "throttled", "45009")
+
+
+def test_no_events_have_no_status() -> None:
+    with pytest.raises(ValueError, match="no events"):
+        fold([])
+
+
+def test_a_record_reads_back_with_its_message_ids() -> None:
+    sent = envelope(recipients=3)
+    rows: Any = [{"i": r["i"], "tag": r["tag"], "s": "sent", "n": 0, "at": 5} for r in sent.recipients]
+    record = record_of(sent.child("r1", sent.recipients), rows)
+    read = StreamRecord.model_validate_json(record.to_json())
+    assert read == record
+    assert read.partition_key == sent.id
+    assert [m for m, _ in read.message_ids()][0] == sent.id + sent.recipients[0]["tag"]
