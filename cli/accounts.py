@@ -138,7 +138,7 @@ def _add(api: ApiClient, body: dict[str, Any], update: bool) -> dict[str, Any]:
             error.hint = "To change it, run the same with --update."
             raise
     changed: dict[str, Any] = api.patch(
-        f"/v1/accounts/{segment(body['id'])}", {name: value for name, value in body.items() if name != "id" and value}
+        f"/v1/accounts/{segment(body['id'])}", {name: value for name, value in body.items() if name != "id" and value != {}}
     )
     return changed
 

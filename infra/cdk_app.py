@@ -34,9 +34,9 @@ def synth(outdir: Path, *, stub_assets: bool = False, stage: Stage | None = None
             stub = Path(folder)
             (stub / "__init__.py").write_text(_STUB)
             return _synth(outdir, stage, dict.fromkeys(FUNCTIONS, stub), deployable=False)
-    from infra.packaging import Target, package_all
+    from infra.packaging import package_all
 
-    return _synth(outdir, stage, package_all(Target.LAMBDA), deployable=True)
+    return _synth(outdir, stage, package_all(), deployable=True)
 
 
 def build(stage: Stage, folders: Mapping[str, Path], *, outdir: Path | None = None, validate: bool = True) -> "App":

@@ -21,9 +21,7 @@ class Tables(Construct):
         self.counters = self._table("Counters", stage, precious=True)
         self.guard = self._table("Guard", stage, precious=False)
         self.timeline = self._table("Timeline", stage, precious=False)
-        acknowledge(
-            self.guard, "DDB3", "ledgers and marks live for hours; old ones restored would send messages again"
-        )
+        acknowledge(self.guard, "DDB3", "ledgers and marks live for hours; old ones restored would send messages again")
         acknowledge(self.timeline, "DDB3", "append-only events with a time to live; the counters are what is kept")
 
     def _table(self, id: str, stage: Stage, *, precious: bool) -> dynamodb.Table:

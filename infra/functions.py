@@ -11,7 +11,7 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from infra.nag import acknowledge
-from infra.specs import FunctionSpec
+from infra.specs import PYTHON_VERSION, FunctionSpec
 from infra.stages import Stage
 
 _RETENTION: Mapping[int, logs.RetentionDays] = {
@@ -72,7 +72,7 @@ class Service(Construct):
             "Function",
             function_name=name,
             description=spec.description,
-            runtime=lambda_.Runtime.PYTHON_3_14,
+            runtime=lambda_.Runtime(f"python{PYTHON_VERSION}", lambda_.RuntimeFamily.PYTHON),
             architecture=lambda_.Architecture.ARM_64,
             handler=spec.handler,
             code=code,

@@ -25,7 +25,7 @@ def window_s(message_class: MessageClass) -> int:
 
 def dead_letter_queue(scope: Construct, id: str, name: str) -> sqs.Queue:
     """A queue where messages wait up to 14 days for a person."""
-    queue = sqs.Queue(
+    return sqs.Queue(
         scope,
         id,
         queue_name=name,
@@ -34,8 +34,6 @@ def dead_letter_queue(scope: Construct, id: str, name: str) -> sqs.Queue:
         enforce_ssl=True,
         removal_policy=RemovalPolicy.DESTROY,
     )
-    acknowledge(queue, "SQS3", "it is a dead-letter queue")
-    return queue
 
 
 class Queues(Construct):
@@ -85,6 +83,7 @@ class Schedules(Construct):
         self.group_name = stage.prefix
         scheduler.CfnScheduleGroup(self, "Group", name=self.group_name)
         self.dead_letters = dead_letter_queue(self, "Dead", f"{stage.prefix}-schedules-dlq")
+        acknowledge(self.dead_letters, "SQS3", "the dead-letter queue of schedules")
         group_arn = stack.format_arn(service="scheduler", resource="schedule-group", resource_name=self.group_name)
         self.schedule_arns = stack.format_arn(
             service="scheduler", resource="schedule", resource_name=f"{self.group_name}/*"

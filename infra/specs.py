@@ -16,9 +16,23 @@ from shared.settings import (
     TraceSettings,
 )
 
+PYTHON_VERSION = "3.14"
+"""Of the functions' runtime, the newest that AWS offers; every dependency has wheels for it."""
+
 CORE_PACKAGES = ("aws-lambda-powertools", "boto3", "pydantic")
 ADDRESS_PACKAGES = ("email-validator", "phonenumbers")
 RENDERING_PACKAGES = ("jinja2",)
+
+AWS_SERVICES = (
+    "dynamodb",
+    "kinesis",
+    "pinpoint-sms-voice-v2",
+    "scheduler",
+    "secretsmanager",
+    "sesv2",
+    "sqs",
+)
+"""The services that functions call: of boto3's models these are packaged."""
 
 API_TIMEOUT_S = 29
 """One second less than the most that an HTTP API waits for an integration."""

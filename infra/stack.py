@@ -13,6 +13,7 @@ from infra.data import Tables, assets_bucket, event_stream
 from infra.environment import Environments
 from infra.functions import Service
 from infra.messaging import Queues, Schedules, dead_letter_queue, window_s
+from infra.nag import acknowledge
 from infra.specs import AUTHORIZE, DISPATCHERS, INGEST, MANAGE, TRACE, TRACE_API, FunctionSpec
 from infra.stages import Stage
 from shared.channels import CHANNELS, queue_name
@@ -44,6 +45,7 @@ class PlatformStack(Stack):
         self._queues = Queues(self, "Queues", stage=stage)
         self._schedules = Schedules(self, "Schedules", stage=stage, queues=self._queues)
         self._trace_dead = dead_letter_queue(self, "TraceDead", f"{stage.prefix}-trace-dlq")
+        acknowledge(self._trace_dead, "SQS3", "the dead-letter queue of an event source mapping")
         self._environments = Environments(self, stage, self._tables, self._stream, self._queues, self._schedules)
         self._services: dict[str, Service] = {}
         self._ingest()

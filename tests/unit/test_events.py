@@ -58,4 +58,4 @@ def test_a_record_reads_back_with_its_message_ids() -> None:
     read = StreamRecord.model_validate_json(record.to_json())
     assert read == record
     assert read.partition_key == sent.id
-    assert [m for m, _ in read.message_ids()][0] == sent.id + sent.recipients[0]["tag"]
+    assert next(m for m, _ in read.message_ids()) == sent.id + sent.recipients[0]["tag"]

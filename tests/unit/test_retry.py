@@ -1,5 +1,7 @@
 """Retry schedules: how often, and within what time."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,7 +23,7 @@ def test_tries_fill_the_window_and_no_more(message_class: MessageClass, tries: i
         waits.append(wait)
     assert len(waits) == tries - 1
     assert sum(waits) == pytest.approx(window, rel=0.001)
-    assert all(later == pytest.approx(2 * earlier) for earlier, later in zip(waits, waits[1:], strict=False))
+    assert all(later == pytest.approx(2 * earlier) for earlier, later in pairwise(waits))
 
 
 @given(st.sampled_from(MessageClass), st.integers(1, 4), st.floats(0, 1, exclude_max=True))

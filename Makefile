@@ -1,0 +1,53 @@
+# `make run` and `make test` are all a fresh machine needs; they want Python 3.11 or newer, make and git.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.9
+STAMP := $(VENV)/.installed
+
+.PHONY: run demo test lint fmt types imports unit bench synth clean
+
+# Start the local stack, send the examples through every channel, serve the API.
+run: $(STAMP)
+	$(BIN)/python -m local run
+
+# The same, without serving: exits 0 only if every message reached its expected end.
+demo: $(STAMP)
+	$(BIN)/python -m local demo
+
+# Every check and every test.
+test: lint types imports unit
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+imports: $(STAMP)
+	$(BIN)/lint-imports
+
+unit: $(STAMP)
+	$(BIN)/pytest -n 2 --dist loadgroup
+
+bench: $(STAMP)
+	$(BIN)/python -m bench
+
+synth: $(STAMP)
+	$(BIN)/python -m infra.cdk_app
+
+fmt: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build cdk.out
+
+# uv reads the lock; it is installed beside the project's own packages, so no tool needs to be there before.
+$(STAMP): pyproject.toml uv.lock
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(BIN)/uv sync --quiet --frozen --python $(BIN)/python
+	touch $(STAMP)

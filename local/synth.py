@@ -1,0 +1,61 @@
+"""Synthesises the real infrastructure's template, once for each state of what it is made from."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CACHE = ROOT / "build" / "local" / "synth"
+STACK = "mepush"
+# What the infrastructure is computed from: its own code, the tables it loops over, the variables that functions
+# declare, and the version of the CDK.
+_SOURCES = ("infra/*.py", "shared/api/*.py", "shared/model/*.py", "shared/channels.py", "shared/settings.py", "uv.lock")
+_TIMEOUT_S = 180
+
+
+class SynthesisError(Exception):
+    """The infrastructure could not be synthesised; holds what it said."""
+
+
+def synthesised(cache: Path = CACHE) -> Path:
+    """Return the path of the local stage's template, from the cache where nothing has changed.
+
+    Raises: SynthesisError.
+    """
+    template = cache / fingerprint() / f"{STACK}.template.json"
+    if not template.is_file():
+        _synthesise(template.parent)
+    return template
+
+
+def fingerprint() -> str:
+    """Names the state of everything that the template is computed from."""
+    digest = hashlib.blake2b(digest_size=16)
+    for pattern in _SOURCES:
+        for path in sorted(ROOT.glob(pattern)):
+            digest.update(f"{path.relative_to(ROOT)}\0".encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _synthesise(folder: Path) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Into a folder of its own, then renamed: two stacks that start together must not read half a template.
+    with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+        out = Path(temporary) / "out"
+        # In a process of its own: the CDK brings Node along, which the stack has no use for afterwards.
+        command = [sys.executable, "-m", "infra.cdk_app", "--stage", "local", "--outdir", str(out)]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(  # noqa: S603 - our own module, no input from outside
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
+        )
+        if done.returncode or not (out / f"{STACK}.template.json").is_file():
+            raise SynthesisError(f"python -m infra.cdk_app ended with {done.returncode}:\n{done.stderr.strip()}")
+        for old in folder.parent.iterdir():
+            if old.is_dir() and old != Path(temporary) and not old.name.startswith("tmp"):
+                shutil.rmtree(old, ignore_errors=True)
+        out.replace(folder) if not folder.exists() else None
