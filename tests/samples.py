@@ -4,13 +4,14 @@ from typing import Any
 
 from shared.model.content import Content, EmailContent, SmsContent
 from shared.model.envelope import Envelope, EnvelopeRecipient
-from shared.model.ids import Numbering, Tagger, new_base
+from shared.model.ids import Numbering, Tagger, derived_base
 from shared.model.templates import Template, TemplateVersion
 from shared.model.tenants import Tenant
 from shared.model.words import Channel, MessageClass
 from shared.rendering import analyse
 
 NOW = 1_736_935_200_000
+REQUEST = derived_base(NOW, "request")
 TENANT = Tenant(id="default", salt=b"c2FsdHNhbHRzYWx0c2FsdA==", created_at=NOW)
 EMAIL = EmailContent(subject="Hello {{ name }}", html="<p>Hello <b>{{ name }}</b></p>", text="Hello {{ name }}")
 SMS = SmsContent(text="Your code is {{ code }}")
@@ -27,19 +28,19 @@ def recipients(count: int, channel: str = "email", **variables: Any) -> list[Env
     ]
 
 
-def envelope(recipients: int = 1, channel: Channel = Channel.EMAIL, start: int = 0, **changes: Any) -> Envelope:
+def envelope(count: int = 1, channel: Channel = Channel.EMAIL, start: int = 0, **changes: Any) -> Envelope:
     """A root envelope of the template `welcome`, accepted now."""
     values: dict[str, Any] = {
-        "id": Numbering(new_base(NOW))(start),
+        "id": Numbering(REQUEST)(start),
         "tenant": TENANT.id,
         "channel": channel,
         "message_class": MessageClass.NOTIFICATION,
         "template": "welcome",
         "version": 1,
-        "request": new_base(NOW),
+        "request": REQUEST,
         "accepted_at": NOW,
         "expires_at": NOW + 3 * 86_400_000,
-        "recipients": globals()["recipients"](recipients, channel.value),
+        "recipients": recipients(count, channel.value),
     }
     return Envelope(**values | changes)
 

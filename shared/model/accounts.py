@@ -31,7 +31,7 @@ class ProviderSettings(BaseModel):
 class ProviderSecret(BaseModel):
     """Base of a provider's secret: every field is a `SecretStr`, kept in Secrets Manager only."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class NoSecret(ProviderSecret):

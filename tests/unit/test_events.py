@@ -52,7 +52,7 @@ def test_no_events_have_no_status() -> None:
 
 
 def test_a_record_reads_back_with_its_message_ids() -> None:
-    sent = envelope(recipients=3)
+    sent = envelope(3)
     rows: Any = [{"i": r["i"], "tag": r["tag"], "s": "sent", "n": 0, "at": 5} for r in sent.recipients]
     record = record_of(sent.child("r1", sent.recipients), rows)
     read = StreamRecord.model_validate_json(record.to_json())

@@ -9,7 +9,6 @@ import hashlib
 import re
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
-from urllib.parse import parse_qs, urlsplit
 
 from pydantic import AfterValidator, ConfigDict, SecretStr, field_validator
 
@@ -48,7 +47,8 @@ class Secret(ProviderSecret):
     def _bare_key(cls, value: SecretStr) -> SecretStr:
         text = value.get_secret_value().strip()
         if "://" in text:
-            text = parse_qs(urlsplit(text).query).get("key", [""])[0]
+            found = re.search(r"[?&]key=([^&#\s]*)", text)
+            text = found[1] if found else ""
         if not _KEY.match(text):
             raise ValueError("give the robot's key, or its whole webhook address as WeCom shows it")
         return SecretStr(text)

@@ -6,10 +6,12 @@ an address, and none of httpx's exceptions leaves it.
 
 import json
 import logging
+import ssl
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import httpx
@@ -155,11 +157,18 @@ class Wire:
                 _silence()
                 # Proxies from the environment would be a way out for secrets that nobody configured here.
                 self._open = httpx.Client(
+                    verify=_tls(),
                     trust_env=False,
                     follow_redirects=False,
                     limits=httpx.Limits(max_connections=16, max_keepalive_connections=8, keepalive_expiry=20.0),
                 )
             return self._open
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """Read the certificate authorities once for all accounts: that takes longer than a call."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def _encode(body: Mapping[str, Any]) -> bytes:

@@ -1,0 +1,323 @@
+"""Accepting messages, against moto: what is queued, what is refused, what a repeat answers."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from functions.ingest.service import Ingest
+from shared.api.kit import Api
+from shared.aws.queue import Queues
+from shared.aws.schedules import Schedules
+from shared.aws.stream import EventStream
+from shared.model.content import Content, SmsContent
+from shared.model.envelope import Envelope
+from shared.model.ids import new_base
+from shared.model.keys import ApiKey
+from shared.model.words import KeyKind, MessageClass, Scope
+from shared.store.catalog import Catalog
+from shared.store.idempotency import Idempotency
+from tests import samples
+from tests.conftest import Aws
+from tests.fakes import FakeClock
+
+QUEUE = "email.notification"
+
+
+class Desk:
+    """The ingest function over moto, and a look at what it wrote."""
+
+    def __init__(self, aws: Aws, clock: FakeClock) -> None:
+        self.aws, self.clock = aws, clock
+        self.sqs, self.kinesis, self.scheduler = (aws.client(s) for s in ("sqs", "kinesis", "scheduler"))
+        names = (QUEUE, "sms.verification", "email.marketing")
+        self.urls = {n: self.sqs.create_queue(QueueName=n.replace(".", "-"))["QueueUrl"] for n in names}
+        self.kinesis.create_stream(StreamName="events", ShardCount=1)
+        self.scheduler.create_schedule_group(Name="mepush")
+        self.catalog = Catalog(aws.dynamodb, aws.catalog, clock)
+        self.catalog.ensure_tenant("default")
+        self.caller = {"tenant": "default", "key_id": "k", "kind": "live", "scopes": "send", "problem": ""}
+        schedules = Schedules(self.scheduler, "mepush", "arn:aws:iam::123456789012:role/schedules")
+        self.queues = Queues(self.sqs, self.urls, schedules, clock)
+        self.ingest = Ingest(
+            self.catalog,
+            Idempotency(aws.dynamodb, aws.guard, clock),
+            self.queues,
+            EventStream(self.kinesis, "events"),
+            clock,
+        )
+        self.api = Api({"send_messages": self.ingest.send_messages})
+
+    def add_template(self, content: Content = samples.EMAIL, **changes: Any) -> None:
+        head, version = samples.template(content, **changes)
+        version = version.model_copy(update={"template": head.id})
+        self.catalog.create_template(head, version)
+
+    def send(self, body: Any, **headers: str) -> tuple[int, Any]:
+        text = body if isinstance(body, str) else json.dumps(body)
+        event = {
+            "routeKey": "POST /v1/messages",
+            "headers": {"content-type": "application/json"} | {k.replace("_", "-"): v for k, v in headers.items()},
+            "body": text,
+            "requestContext": {"authorizer": {"lambda": self.caller}},
+        }
+        answer = self.api(event)
+        return answer["statusCode"], json.loads(answer["body"])
+
+    def envelopes(self, queue: str = QUEUE) -> list[Envelope]:
+        found = []
+        while messages := self.sqs.receive_message(QueueUrl=self.urls[queue], MaxNumberOfMessages=10).get("Messages"):
+            for message in messages:
+                found.append(Envelope.model_validate_json(message["Body"]))
+                self.sqs.delete_message(QueueUrl=self.urls[queue], ReceiptHandle=message["ReceiptHandle"])
+        return sorted(found, key=lambda e: e.id)
+
+    def events(self) -> list[tuple[str, str]]:
+        shard = self.kinesis.describe_stream(StreamName="events")["StreamDescription"]["Shards"][0]["ShardId"]
+        iterator = self.kinesis.get_shard_iterator(
+            StreamName="events", ShardId=shard, ShardIteratorType="TRIM_HORIZON"
+        )["ShardIterator"]
+        records = self.kinesis.get_records(ShardIterator=iterator)["Records"]
+        return [(e["s"], e.get("to", "")) for r in records for e in json.loads(r["Data"])["events"]]
+
+
+@pytest.fixture
+def desk(aws: Aws, clock: FakeClock) -> Desk:
+    made = Desk(aws, clock)
+    made.add_template()
+    return made
+
+
+def test_a_thousand_recipients_become_ten_envelopes(desk: Desk) -> None:
+    body = {
+        "template": "welcome",
+        "recipients": [{"to": f"u{i}@example.com", "variables": {"name": f"n{i}"}} for i in range(1000)],
+    }
+    status, answer = desk.send(body)
+    assert status == 202 and answer["accepted"] == 1000 and answer["rejected"] == answer["not_queued"] == 0
+    envelopes = desk.envelopes()
+    assert [len(e.recipients) for e in envelopes] == [100] * 10
+    # Ids follow from the request's base: recipient 734 is the 34th of the eighth envelope.
+    assert (
+        answer["messages"][734]["message_id"][:26]
+        == answer["request_id"][:22] + answer["messages"][734]["message_id"][22:26]
+    )
+    assert envelopes[7].recipients[34]["to"] == "u734@example.com"
+    assert envelopes[7].id == answer["messages"][700]["message_id"][:26]
+    assert len({m["message_id"] for m in answer["messages"]}) == 1000
+    assert desk.events().count(("accepted", "u***@example.com")) == 1000
+
+
+def test_one_recipient_in_the_short_form(desk: Desk) -> None:
+    status, answer = desk.send({"template": "welcome", "to": " Ann@Example.com ", "variables": {"name": "Ann"}})
+    assert status == 202
+    [envelope] = desk.envelopes()
+    assert envelope.recipients[0]["to"] == "ann@example.com"
+    assert envelope.variables == {"name": "Ann"}
+    assert answer["messages"] == [
+        {"index": 0, "message_id": envelope.id + envelope.recipients[0]["tag"], "status": "accepted"}
+    ]
+
+
+def test_broken_addresses_are_rejected_one_by_one_and_traced(desk: Desk) -> None:
+    recipients = [{"to": t, "variables": {"name": "n"}} for t in ("a@example.com", "no-at-sign", "b@example.com")]
+    status, answer = desk.send({"template": "welcome", "recipients": recipients})
+    assert status == 202 and (answer["accepted"], answer["rejected"]) == (2, 1)
+    broken = answer["messages"][1]
+    assert (broken["field"], broken["reason"]) == ("recipients.1.to", "address_invalid")
+    assert "no-at-sign" not in json.dumps(answer) and "@" in broken["detail"]
+    assert [r["i"] for r in desk.envelopes()[0].recipients] == [0, 2]
+    assert sorted(s for s, _ in desk.events()) == ["accepted", "accepted", "rejected"]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"template": "nope", "to": "a@example.com"}, "template"),
+        ({"template": "welcome", "to": "a@example.com"}, "variables.name"),
+        ({"template": "welcome", "to": "nobody", "variables": {"name": "n"}}, "to"),
+        ({"template": "welcome", "to": "a@example.com", "variables": {"name": None}}, "variables.name"),
+        ({"template": "welcome", "to": "a@example.com", "variables": {"name": "n", "x": 1}}, "variables.x"),
+        ({"template": "welcome", "recipients": [{"to": "a@example.com"}]}, "recipients.0.variables.name"),
+        (
+            {"template": "welcome", "recipients": [{"to": "a@example.com", "variables": {"name": "n", "y": 1}}]},
+            "recipients.0.variables.y",
+        ),
+        ({"template": "welcome", "to": "a@example.com", "variables": {"name": "n"}, "version": 9}, "version"),
+        ({"template": "welcome", "to": "a@example.com", "variables": {"name": "n" * 95_000}}, "recipients.0.variables"),
+        (
+            {
+                "template": "welcome",
+                "to": "a@example.com",
+                "variables": {"name": "n"},
+                "send_at": "2099-01-01T00:00:00Z",
+            },
+            "send_at",
+        ),
+        (
+            {
+                "template": "welcome",
+                "to": "a@example.com",
+                "variables": {"name": "n"},
+                "send_at": "2025-01-01T00:00:00",
+            },
+            "send_at",
+        ),
+        ({"template": "welcome"}, ""),
+        ({"template": "welcome", "to": "a@example.com", "extra": 1}, "extra"),
+        ({"template": "welcome", "recipients": [{"to": "a@example.com"}] * 1001}, "recipients"),
+        ({"template": "welcome", "recipients": [{"to": "a@example.com", "extra": 1}]}, "recipients.0.extra"),
+        ({"template": "welcome", "to": "a@example.com", "ttl": 1}, "ttl"),
+    ],
+)
+def test_bad_input_names_its_field_and_queues_nothing(desk: Desk, body: Any, field: str) -> None:
+    status, answer = desk.send(body)
+    assert status == 422, answer
+    assert field in [e["field"] for e in answer["errors"]]
+    assert desk.envelopes() == [] and desk.events() == []
+
+
+def test_a_template_that_is_not_published_or_archived_is_not_sent(desk: Desk) -> None:
+    desk.add_template(id="draft", published=None)
+    desk.add_template(id="old", archived=True)
+    for name in ("draft", "old"):
+        status, answer = desk.send({"template": name, "to": "a@example.com", "variables": {"name": "n"}})
+        assert (status, answer["errors"][0]["field"]) == (422, "template")
+
+
+BODY = {"template": "welcome", "to": "a@example.com", "variables": {"name": "n"}}
+
+
+def test_a_repeat_under_its_key_gets_the_same_answer_and_is_queued_once(desk: Desk) -> None:
+    first = desk.send(BODY, idempotency_key="k1")
+    desk.clock.advance(5)
+    assert desk.send(BODY, idempotency_key="k1") == first
+    assert len(desk.envelopes()) == 1
+    assert desk.send(BODY, idempotency_key="k2")[1]["request_id"] != first[1]["request_id"]
+
+
+def test_a_repeat_after_the_template_was_archived_gets_the_same_answer(desk: Desk) -> None:
+    first = desk.send(BODY, idempotency_key="k1")
+    head = desk.catalog.load_template("default", "welcome")
+    assert head is not None
+    desk.catalog.update_template(head.value.model_copy(update={"archived": True}), head.rev)
+    assert desk.send(BODY, idempotency_key="k1") == first
+    assert desk.send(BODY, idempotency_key="k2")[0] == 422
+
+
+def test_another_body_under_the_same_key_is_refused(desk: Desk) -> None:
+    desk.send(BODY, idempotency_key="k1")
+    status, answer = desk.send(BODY | {"reference": "x"}, idempotency_key="k1")
+    assert (status, answer["errors"][0]["field"]) == (422, "Idempotency-Key")
+    assert len(desk.envelopes()) == 1
+
+
+def test_a_bad_request_does_not_use_its_key_up(desk: Desk) -> None:
+    assert desk.send(BODY | {"variables": {}}, idempotency_key="k1")[0] == 422
+    assert desk.send(BODY, idempotency_key="k1")[0] == 202
+
+
+def test_a_twin_waits_and_an_abandoned_claim_is_taken_over_with_its_ids(desk: Desk) -> None:
+    base = new_base(desk.clock.now_ms())
+    from hashlib import blake2b
+
+    body_hash = blake2b(json.dumps(BODY).encode(), digest_size=16).hexdigest()
+    desk.ingest.idempotency.claim("default", "k1", body_hash, base, 1)
+    assert desk.send(BODY, idempotency_key="k1")[0] == 409
+    desk.clock.advance(31)
+    status, answer = desk.send(BODY, idempotency_key="k1")
+    assert (status, answer["request_id"]) == (202, base)
+
+
+def test_messages_for_later_are_delayed_or_scheduled(desk: Desk) -> None:
+    now = datetime.fromtimestamp(desk.clock.now_ms() / 1000, UTC)
+    status, answer = desk.send(BODY | {"send_at": (now + timedelta(days=2)).isoformat()})
+    assert status == 202
+    [found] = desk.scheduler.list_schedules(GroupName="mepush")["Schedules"]
+    schedule = desk.scheduler.get_schedule(GroupName="mepush", Name=found["Name"])
+    assert schedule["ScheduleExpression"] == "at(2025-01-17T10:00:00)"
+    target = json.loads(schedule["Target"]["Input"])
+    envelope = Envelope.model_validate_json(target["MessageBody"])
+    assert target["QueueUrl"] == desk.urls[QUEUE] and envelope.request == answer["request_id"]
+    assert envelope.expires_at == desk.clock.now_ms() + 5 * 86_400_000
+    assert sorted(s for s, _ in desk.events()) == ["accepted", "deferred"]
+    assert desk.envelopes() == []
+
+
+class _Flaky:
+    """SQS that refuses some entries for some time."""
+
+    def __init__(self, client: Any, refuse: Any) -> None:
+        self._client, self._refuse, self.calls = client, refuse, 0
+
+    def send_message_batch(self, **arguments: Any) -> Any:
+        self.calls += 1
+        entries = arguments["Entries"]
+        kept = [e for e in entries if not self._refuse(self.calls, e)]
+        answer = self._client.send_message_batch(**arguments | {"Entries": kept}) if kept else {}
+        failed = [{"Id": e["Id"], "Code": "InternalError", "SenderFault": False} for e in entries if e not in kept]
+        return answer | {"Failed": failed}
+
+
+MANY = {
+    "template": "welcome",
+    "recipients": [{"to": f"u{i}@example.com", "variables": {"name": "n"}} for i in range(250)],
+}
+
+
+def test_a_partial_failure_of_the_queue_is_tried_again(desk: Desk) -> None:
+    desk.queues._client = _Flaky(desk.sqs, lambda call, entry: call == 1 and "u150@" in entry["MessageBody"])
+    assert desk.send(MANY)[1]["accepted"] == 250
+    assert len(desk.envelopes()) == 3
+
+
+def test_what_cannot_be_queued_is_said_per_recipient_and_a_repeat_makes_up_for_it(desk: Desk) -> None:
+    desk.queues._client = _Flaky(desk.sqs, lambda call, entry: "u150@" in entry["MessageBody"])
+    status, answer = desk.send(MANY, idempotency_key="k")
+    assert status == 202 and (answer["accepted"], answer["not_queued"]) == (150, 100)
+    assert {m["index"] for m in answer["messages"] if m["status"] == "not_queued"} == set(range(100, 200))
+    assert len([s for s, _ in desk.events()]) == 150
+    desk.queues._client = desk.sqs
+    status, again = desk.send(MANY, idempotency_key="k")
+    assert again["accepted"] == 250 and again["request_id"] == answer["request_id"]
+    assert len({e.id for e in desk.envelopes()}) == 3
+
+
+def test_when_nothing_can_be_queued_nothing_is_accepted(desk: Desk) -> None:
+    desk.queues._client = _Flaky(desk.sqs, lambda call, entry: True)
+    assert desk.send(MANY)[0] == 503
+    assert desk.envelopes() == [] and desk.events() == []
+
+
+def test_a_stream_that_is_down_does_not_stop_acceptance(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Down:
+        def put_records(self, **_: Any) -> Any:
+            raise ConnectionError
+
+    monkeypatch.setattr(desk.ingest.stream, "_client", Down())
+    assert desk.send(BODY)[0] == 202
+    assert len(desk.envelopes()) == 1
+
+
+def test_a_team_key_reaches_its_list_only(desk: Desk) -> None:
+    key = ApiKey(
+        id="k", tenant="default", name="team", kind=KeyKind.TEAM, scopes=[Scope.SEND],
+        recipients=["email:ann@example.com"], hash="x", created_at=0,
+    )  # fmt: skip
+    desk.catalog.create_key(key)
+    desk.caller["kind"] = "team"
+    recipients = [{"to": t, "variables": {"name": "n"}} for t in ("Ann@example.com", "bob@example.com")]
+    _, answer = desk.send({"template": "welcome", "recipients": recipients})
+    assert [(m["status"], m.get("reason")) for m in answer["messages"]] == [
+        ("accepted", None),
+        ("rejected", "not_in_team_list"),
+    ]
+
+
+def test_codes_expire_after_five_minutes_by_default(desk: Desk) -> None:
+    desk.add_template(SmsContent(text="{{ code }}"), id="otp", message_class=MessageClass.VERIFICATION)
+    desk.send({"template": "otp", "to": "13800138000", "variables": {"code": "1"}})
+    [envelope] = desk.envelopes("sms.verification")
+    assert envelope.expires_at == desk.clock.now_ms() + 300_000
+    assert envelope.recipients[0]["to"] == "+8613800138000"

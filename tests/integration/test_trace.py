@@ -1,0 +1,309 @@
+"""The trace: counters equal the timeline, whatever is repeated, reordered or cut short."""
+
+import base64
+import json
+import random
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from functions.trace.aggregate import Aggregator
+from functions.trace.reading import Reading
+from shared.api.kit import Api
+from shared.model.envelope import Envelope
+from shared.model.events import EventRow, StreamRecord, accepted_rows, record_of
+from shared.model.ids import Numbering, Tagger, new_base
+from shared.store.catalog import Catalog
+from shared.store.counters import Counters
+from shared.store.timeline import Timeline
+from tests.conftest import Aws
+from tests.fakes import FakeClock
+from tests.samples import envelope, template
+
+# Beyond 2**64 and of different lengths, as Kinesis has them: text would sort them wrongly.
+FIRST_SEQUENCE = 10**55 - 3
+
+
+class Killed(BaseException):
+    """The function dies here; nothing may catch it."""
+
+
+class Fragile:
+    """A client that dies before or after its n-th call that writes or reads."""
+
+    def __init__(self, client: Any, at: int = 0, after: bool = False) -> None:
+        self._client, self._at, self._after, self.calls = client, at, after, 0
+        self.exceptions = client.exceptions
+
+    def __getattr__(self, name: str) -> Any:
+        operation = getattr(self._client, name)
+
+        def call(**arguments: Any) -> Any:
+            self.calls += 1
+            if self.calls == self._at and not self._after:
+                raise Killed
+            answer = operation(**arguments)
+            if self.calls == self._at:
+                raise Killed
+            return answer
+
+        return call
+
+
+class Desk:
+    """The aggregator over moto's tables, and what they hold."""
+
+    def __init__(self, aws: Aws, clock: FakeClock) -> None:
+        self.aws, self.clock = aws, clock
+        self.catalog = Catalog(aws.dynamodb, aws.catalog, clock)
+        self.salt = self.catalog.ensure_tenant("default").salt
+
+    def aggregate(self, records: list[tuple[int, StreamRecord]], client: Any = None, shard: str = "shardId-0") -> Any:
+        client = client or self.aws.dynamodb
+        aggregator = Aggregator(Timeline(client, "timeline"), Counters(client, "counters"), self.clock, 90)
+        return aggregator.run({"Records": [raw(sequence, record.to_json(), shard) for sequence, record in records]})
+
+    def timeline(self) -> Counter[str]:
+        items = self.aws.dynamodb.scan(TableName="timeline")["Items"]
+        return Counter(json.loads(i["d"]["S"])["s"] for i in items if "#request#" not in i["pk"]["S"])
+
+    def counters(self, scope: str = "default#tenant") -> Counter[str]:
+        total: Counter[str] = Counter()
+        for counts in Counters(self.aws.dynamodb, "counters").read(scope, 0, 10**7).values():
+            total.update(counts)
+        return total
+
+    def api(self, route: str, body: Any = None, tenant: str = "default", **parameters: Any) -> tuple[int, Any]:
+        reading = Reading(
+            Timeline(self.aws.dynamodb, "timeline"), Counters(self.aws.dynamodb, "counters"), self.catalog, self.clock
+        )
+        caller = {"tenant": tenant, "key_id": "k", "kind": "live", "scopes": "read", "problem": ""}
+        answer = Api(reading.operations())(
+            {
+                "routeKey": route,
+                "headers": {},
+                "pathParameters": parameters.pop("path", {}),
+                "queryStringParameters": parameters,
+                "body": None if body is None else json.dumps(body),
+                "requestContext": {"authorizer": {"lambda": caller}},
+            }
+        )
+        return answer["statusCode"], json.loads(answer["body"])
+
+
+def raw(sequence: int, data: bytes, shard: str = "shardId-0") -> dict[str, Any]:
+    return {
+        "kinesis": {"sequenceNumber": str(sequence), "data": base64.b64encode(data).decode()},
+        "eventID": f"{shard}:{sequence}",
+        "eventSourceARN": "arn:aws:kinesis:us-east-1:123456789012:stream/events",
+    }
+
+
+def rows(one: Envelope, stage: str, n: int = 0, **more: Any) -> list[EventRow]:
+    found: list[Any] = [
+        {"i": r["i"], "tag": r["tag"], "s": stage, "n": n, "at": one.accepted_at + 5, **more} for r in one.recipients
+    ]
+    return found
+
+
+def history(count: int = 4, size: int = 30) -> list[tuple[int, StreamRecord]]:
+    """Envelopes as ingest and dispatch tell of them, with repeats."""
+    records = []
+    for k in range(count):
+        one = envelope(size, start=1000 * k)
+        via: Any = {"acc": f"a{k % 2}", "prov": "smtp", "pid": "p"}
+        accepted, sent = record_of(one, accepted_rows(one)), rows(one, "sent", **via)
+        both = record_of(one, accepted_rows(one) + sent[:-1] + rows(one, "retrying", 1, **via)[-1:])
+        last = record_of(one.child("r1", one.recipients[-1:]), sent[-1:])
+        records += [accepted, both, last, both]
+    return list(enumerate(records, FIRST_SEQUENCE))
+
+
+@pytest.fixture
+def desk(aws: Aws, clock: FakeClock) -> Desk:
+    return Desk(aws, clock)
+
+
+def balanced(desk: Desk, messages: int, retries: int) -> None:
+    expected = Counter({"accepted": messages, "sent": messages, "retrying": retries})
+    assert desk.timeline() == expected
+    assert desk.counters() == expected
+    assert desk.counters("default#template#welcome") == expected
+    by_account = desk.counters("default#account#a0") + desk.counters("default#account#a1")
+    assert by_account == Counter({"sent": messages, "retrying": retries})
+
+
+def test_counters_equal_the_timeline(desk: Desk) -> None:
+    assert desk.aggregate(history()) == {"batchItemFailures": []}
+    balanced(desk, 120, 4)
+
+
+def test_batches_may_be_repeated_bisected_and_cut_anywhere(desk: Desk) -> None:
+    records = history()
+    chance = random.Random(7)
+    for _ in range(5):
+        start = chance.randrange(len(records))
+        desk.aggregate(records[: start + 1])
+        desk.aggregate(records[: (start + 1) // 2 + 1])
+    desk.aggregate(records)
+    balanced(desk, 120, 4)
+
+
+def test_a_copy_of_an_event_behind_the_checkpoint_never_counts(desk: Desk) -> None:
+    one = envelope(3)
+    record = record_of(one, accepted_rows(one))
+    # The function dies between counting the first and keeping its events.
+    client = Fragile(desk.aws.dynamodb, at=4)
+    with pytest.raises(Killed):
+        desk.aggregate([(5, record)], client)
+    assert desk.counters() == {"accepted": 3} and desk.timeline() == {}
+    desk.aggregate([(5, record), (12, record)])
+    assert desk.counters() == desk.timeline() == {"accepted": 3}
+
+
+def test_it_may_die_at_every_call_and_still_balance(desk: Desk) -> None:
+    records = history(2, 25)
+    counting = Fragile(desk.aws.dynamodb)
+    desk.aggregate(records, counting)
+    points = [(at, after) for at in range(1, counting.calls + 1) for after in (False, True)]
+    assert len(points) >= 20
+    for at, after in points:
+        for table in ("timeline", "counters"):
+            for item in desk.aws.dynamodb.scan(TableName=table)["Items"]:
+                desk.aws.dynamodb.delete_item(TableName=table, Key={"pk": item["pk"], "sk": item["sk"]})
+        with pytest.raises(Killed):
+            desk.aggregate(records, Fragile(desk.aws.dynamodb, at, after))
+        desk.aggregate(records)
+        balanced(desk, 50, 2)
+
+
+def test_counters_beyond_one_transaction_are_cut_into_parts(desk: Desk) -> None:
+    records = []
+    for k in range(150):
+        one = envelope(1, start=k, template=f"t{k}")
+        records.append((100 + k, record_of(one, accepted_rows(one))))
+    desk.aggregate(records)
+    assert desk.counters() == desk.timeline() == {"accepted": 150}
+    assert all(desk.counters(f"default#template#t{k}") == {"accepted": 1} for k in range(150))
+
+
+def test_shards_do_not_share_checkpoints(desk: Desk) -> None:
+    one, two = envelope(2), envelope(2, start=500)
+    desk.aggregate([(9, record_of(one, accepted_rows(one)))], shard="shardId-0")
+    desk.aggregate([(5, record_of(two, accepted_rows(two)))], shard="shardId-1")
+    assert desk.counters() == desk.timeline() == {"accepted": 4}
+
+
+def test_a_record_that_cannot_be_read_is_reported_alone(desk: Desk) -> None:
+    one = envelope(2)
+    aggregator = Aggregator(
+        Timeline(desk.aws.dynamodb, "timeline"), Counters(desk.aws.dynamodb, "counters"), desk.clock, 90
+    )
+    good = record_of(one, accepted_rows(one)).to_json()
+    answer = aggregator.run({"Records": [raw(1, good), raw(2, b"{"), raw(3, good)]})
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "2"}]}
+    assert desk.counters() == {"accepted": 2}
+
+
+def real(desk: Desk, to: str, at: int) -> Envelope:
+    """An envelope of one, tagged with the tenant's own salt."""
+    return envelope(
+        1,
+        id=Numbering(new_base(at))(0),
+        accepted_at=at,
+        recipients=[{"i": 0, "to": to, "tag": Tagger(desk.salt, "email")(to)}],
+        reference="order-7",
+    )
+
+
+def test_a_message_says_what_happened_and_what_to_do(desk: Desk) -> None:
+    one = real(desk, "ann@example.com", desk.clock.now_ms())
+    failed = rows(one, "failed", acc="main", prov="smtp", why="address_unknown", code="550 5.1.1", ms=12)
+    desk.aggregate([(1, record_of(one, accepted_rows(one) + failed))])
+    message_id = one.id + one.recipients[0]["tag"]
+    status, found = desk.api("GET /v1/messages/{id}", path={"id": message_id.lower()})
+    assert status == 200
+    assert (found["status"], found["final"], found["to"]) == ("failed", True, "a***@example.com")
+    assert (found["reference"], found["class"], found["template"]) == ("order-7", "notification", "welcome")
+    assert "does not exist" in found["explanation"] and "lists" in found["action"]
+    assert [e["stage"] for e in found["timeline"]] == ["accepted", "failed"]
+    assert found["timeline"][1]["code"] == "550 5.1.1" and "main" in found["timeline"][1]["text"]
+    assert "ann@example.com" not in json.dumps(found)
+    assert desk.api("GET /v1/messages/{id}", path={"id": message_id}, tenant="other")[0] == 404
+    for wrong in ("x", message_id[:-1], "é" * 42):
+        assert desk.api("GET /v1/messages/{id}", path={"id": wrong})[0] == 404
+
+
+def test_a_recipients_messages_are_found_newest_first_in_pages(desk: Desk) -> None:
+    now = desk.clock.now_ms()
+    sent = [real(desk, "ann@example.com", now - 60_000 * k) for k in range(5)]
+    other = real(desk, "bob@example.com", now)
+    desk.aggregate([(k, record_of(e, accepted_rows(e) + rows(e, "sent"))) for k, e in enumerate([*sent, other])])
+    route = "POST /v1/messages/query"
+    ids = [e.id + e.recipients[0]["tag"] for e in sent]
+    found: list[str] = []
+    cursor = None
+    for size in (2, 2, 1):
+        _, page = desk.api(route, {"to": " Ann@Example.com", "limit": 2, "cursor": cursor})
+        assert len(page["messages"]) == size and all(m["status"] == "sent" for m in page["messages"])
+        found += [m["message_id"] for m in page["messages"]]
+        cursor = page["cursor"]
+    assert found == ids and cursor is None
+    between = {"to": "ann@example.com", "channel": "email", "after": iso(now - 130_000), "before": iso(now - 50_000)}
+    assert [m["message_id"] for m in desk.api(route, between)[1]["messages"]] == ids[1:3]
+    assert desk.api(route, {"to": "ann@example.com", "channel": "sms"})[0] == 422
+    assert desk.api(route, {"to": "ann@example.com", "cursor": "%%"})[1]["errors"][0]["field"] == "cursor"
+    assert desk.api(route, {"to": "ann@example.com", "after": "yesterday"})[1]["errors"][0]["field"] == "after"
+
+
+def iso(ms: int) -> str:
+    from shared.model.clock import iso as write
+
+    return write(ms)
+
+
+def test_a_request_lists_its_messages_in_order_a_page_at_a_time(desk: Desk) -> None:
+    records = []
+    for k in range(3):
+        one = envelope(40, start=100 * k)
+        records.append((k, record_of(one, accepted_rows(one) + rows(one, "sent"))))
+    desk.aggregate(records)
+    request = records[0][1].request
+    seen: list[str] = []
+    cursor: dict[str, str] = {}
+    for _ in range(2):
+        status, page = desk.api("GET /v1/requests/{id}", path={"id": request}, limit="100", **cursor)
+        assert status == 200
+        seen += [m["message_id"] for m in page["messages"]]
+        cursor = {"cursor": page["cursor"]} if page["cursor"] else {}
+    assert len(seen) == 120 and seen == sorted(seen) and not cursor
+    assert desk.api("GET /v1/requests/{id}", path={"id": request[:-1] + "Z"})[0] == 404
+    assert desk.api("GET /v1/requests/{id}", path={"id": request}, limit="0")[1]["errors"][0]["field"] == "query.limit"
+
+
+def test_the_balance_holds_hour_by_hour(desk: Desk) -> None:
+    done, waiting = envelope(5), envelope(3, start=500)
+    desk.aggregate(
+        [
+            (1, record_of(done, accepted_rows(done) + rows(done, "sent")[:3] + rows(done, "dead_lettered")[3:])),
+            (2, record_of(waiting, accepted_rows(waiting) + rows(waiting, "retrying", 1, until=1))),
+        ]
+    )
+    status, balance = desk.api("GET /v1/balance")
+    assert status == 200
+    assert (balance["accepted"], balance["in_flight"]) == (8, 3)
+    assert balance["outcomes"] == {"sent": 3, "dead_lettered": 2}
+    [hour] = balance["hours"]
+    assert hour["accepted"] == 8 and hour["hour"] == "2025-01-15T10:00:00Z"
+    assert desk.api("GET /v1/balance", after="2026-01-01T00:00:00Z", before="2025-01-01T00:00:00Z")[0] == 422
+    assert desk.api("GET /v1/balance", after="2020-01-01T00:00:00Z")[0] == 422
+
+
+def test_template_statistics(desk: Desk) -> None:
+    desk.catalog.create_template(*template())
+    one = envelope(4)
+    desk.aggregate([(1, record_of(one, accepted_rows(one) + rows(one, "sent")))])
+    status, stats = desk.api("GET /v1/stats/templates/{id}", path={"id": "welcome"})
+    assert (status, stats["stages"]) == (200, {"accepted": 4, "sent": 4})
+    assert desk.api("GET /v1/stats/templates/{id}", path={"id": "nope"})[0] == 404

@@ -1,0 +1,343 @@
+"""A small API of our own on loopback: enough of mePush to try the command against, written apart from its functions."""
+
+import json
+import re
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+
+KEY = "mp_live_abcdefghijkl_" + "s" * 40
+NOW = "2026-11-24T09:12:03.120000Z"
+ULID = "01KAV2M3X8000000000000000"
+TAG = "ABCDEFGHJKMNPQRS"
+
+
+class Refusal(Exception):
+    """An error answer."""
+
+    def __init__(self, status: int, kind: str, title: str, detail: str, *errors: tuple[str, str]) -> None:
+        super().__init__(title)
+        self.status = status
+        self.body = {
+            "type": f"urn:mepush:problem:{kind}",
+            "title": title,
+            "status": status,
+            "detail": detail,
+            "errors": [{"field": field, "message": message} for field, message in errors],
+        }
+
+
+class FakeApi:
+    """Use as a context manager. `requests` are those received; `answers` are played before anything else."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, str, Any, dict[str, str]]] = []
+        self.answers: list[tuple[int, bytes]] = []
+        self.templates: dict[str, dict[str, Any]] = {}
+        self.versions: dict[str, list[dict[str, Any]]] = {}
+        self.accounts: dict[str, dict[str, Any]] = {}
+        self.keys: dict[str, dict[str, Any]] = {}
+        self.messages: dict[str, dict[str, Any]] = {}
+        self.sends: dict[str, tuple[Any, dict[str, Any]]] = {}
+        self.scopes = {"send", "read", "manage"}
+        self._routes: list[tuple[str, str, str, Callable[..., Any]]] = [
+            ("POST", r"/v1/messages", "send", self._send),
+            ("POST", r"/v1/messages/query", "read", self._query),
+            ("GET", r"/v1/messages/([^/]+)", "read", self._message),
+            ("GET", r"/v1/requests/([^/]+)", "read", self._request),
+            ("GET", r"/v1/balance", "read", lambda body: BALANCE),
+            ("POST", r"/v1/accounts", "manage", self._create_account),
+            ("GET", r"/v1/accounts", "read", lambda body: {"accounts": list(self.accounts.values())}),
+            ("PATCH", r"/v1/accounts/([^/]+)", "manage", self._update_account),
+            ("DELETE", r"/v1/accounts/([^/]+)", "manage", lambda body, name: self._drop(self.accounts, name)),
+            ("POST", r"/v1/accounts/([^/]+)/verify", "manage", self._verify),
+            ("POST", r"/v1/templates", "manage", self._create_template),
+            (
+                "GET",
+                r"/v1/templates",
+                "read",
+                lambda body: {"templates": list(self.templates.values()), "cursor": None},
+            ),
+            ("GET", r"/v1/templates/([^/]+)", "read", self._template),
+            ("PATCH", r"/v1/templates/([^/]+)", "manage", self._update_template),
+            ("POST", r"/v1/templates/([^/]+)/versions", "manage", self._create_version),
+            ("GET", r"/v1/templates/([^/]+)/versions/(\d+)", "read", self._version),
+            ("POST", r"/v1/templates/([^/]+)/versions/(\d+)/preview", "read", self._preview),
+            ("POST", r"/v1/templates/([^/]+)/versions/(\d+)/publish", "manage", self._publish),
+            ("POST", r"/v1/keys", "manage", self._create_key),
+            ("GET", r"/v1/keys", "manage", lambda body: {"keys": list(self.keys.values())}),
+            ("DELETE", r"/v1/keys/([^/]+)", "manage", lambda body, name: self._drop(self.keys, name)),
+        ]
+
+    # the server
+
+    def __enter__(self) -> Self:
+        fake = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def _serve(self) -> None:
+                raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                status, body = fake.answer(self.command, self.path, raw, headers)
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_GET = do_POST = do_PATCH = do_DELETE = _serve
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(5)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def answer(self, method: str, path: str, raw: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
+        """Answer one request."""
+        body = json.loads(raw) if raw else None
+        self.requests.append((method, path, body, headers))
+        if self.answers:
+            return self.answers.pop(0)
+        try:
+            return self._dispatch(method, path.partition("?")[0], body, headers)
+        except Refusal as refusal:
+            return refusal.status, json.dumps(refusal.body).encode()
+
+    def _dispatch(self, method: str, path: str, body: Any, headers: dict[str, str]) -> tuple[int, bytes]:
+        if headers.get("authorization") != f"Bearer {KEY}":
+            raise Refusal(401, "unauthorized", "No valid API key", "The key is unknown.")
+        self.idempotency_key = headers.get("idempotency-key")
+        for wanted, pattern, scope, function in self._routes:
+            found = re.fullmatch(pattern, path)
+            if wanted == method and found:
+                if scope not in self.scopes:
+                    raise Refusal(403, "forbidden", "The API key may not do this", f"It needs the scope `{scope}`.")
+                result = function(body, *found.groups())
+                return (204, b"") if result is None else (200, json.dumps(result, ensure_ascii=False).encode())
+        raise Refusal(404, "not-found", "Not found", "There is no such route.")
+
+    def paths(self) -> list[str]:
+        """The requests as `METHOD path`."""
+        return [f"{method} {path}" for method, path, _, _ in self.requests]
+
+    def changes(self) -> list[str]:
+        """Those that were no reads."""
+        return [path for path in self.paths() if not path.startswith("GET")]
+
+    # messages
+
+    def _send(self, body: dict[str, Any]) -> dict[str, Any]:
+        key = self.idempotency_key or ""
+        if key in self.sends:
+            if self.sends[key][0] != body:
+                detail = "was used with another body in the last 24 hours; use a new key"
+                raise Refusal(422, "invalid-request", "The request is not valid", "x", ("Idempotency-Key", detail))
+            return self.sends[key][1]
+        version = self._published(body["template"])
+        recipients = body.get("recipients") or [{"to": body["to"]}]
+        errors = self._variable_errors(body, recipients, version)
+        results = [self._result(index, r["to"]) for index, r in enumerate(recipients)]
+        if not errors and all(r["status"] == "rejected" for r in results):
+            errors = [(r["field"] if "recipients" in body else "to", r["detail"]) for r in results]
+        if errors:
+            raise Refusal(422, "invalid-request", "The request is not valid", "It does not fit.", *errors[:50])
+        request_id = f"{ULID}{len(self.sends) % 10}"
+        counts = {s: sum(r["status"] == s for r in results) for s in ("accepted", "rejected", "not_queued")}
+        answer = {"request_id": request_id, **counts, "messages": results}
+        for result in results:
+            result["message_id"] = f"{ULID[:-3]}{len(self.sends)}{result['index']:03d}{TAG}"
+            self.messages[result["message_id"]] = message(result["message_id"], request_id, body["template"])
+        self.sends[key] = body, answer
+        return answer
+
+    def _published(self, template: str) -> dict[str, Any]:
+        if template not in self.templates or self.templates[template]["published"] is None:
+            text = f"there is no template `{template}`"
+            raise Refusal(422, "invalid-request", "The request is not valid", text, ("template", text))
+        return self.versions[template][self.templates[template]["published"] - 1]
+
+    def _variable_errors(
+        self, body: dict[str, Any], recipients: list[dict[str, Any]], version: dict[str, Any]
+    ) -> list[tuple[str, str]]:
+        errors = []
+        for index, recipient in enumerate(recipients):
+            given = {**body.get("variables", {}), **recipient.get("variables", {})}
+            for name in version["required"]:
+                if name not in given:
+                    path = f"recipients.{index}.variables.{name}" if "recipients" in body else f"variables.{name}"
+                    errors.append((path, f"the variable `{name}` is missing (recipient {index})"))
+            for name in recipient.get("variables", {}):
+                if name not in version["required"] + version["optional"]:
+                    errors.append((f"recipients.{index}.variables.{name}", f"`{name}` is not used by the template"))
+        return errors
+
+    def _result(self, index: int, to: str) -> dict[str, Any]:
+        if "@" in to:
+            return {"index": index, "message_id": "", "status": "accepted"}
+        detail = "the email address has no @"
+        facts = {"field": f"recipients.{index}.to", "reason": "address_invalid", "detail": detail}
+        return {"index": index, "message_id": "", "status": "rejected", **facts}
+
+    def _message(self, _body: Any, message_id: str) -> dict[str, Any]:
+        return self._found(self.messages, message_id, "message")
+
+    def _request(self, _body: Any, request_id: str) -> dict[str, Any]:
+        """Two pages: the first message, then the others."""
+        found = [m for m in self.messages.values() if m["request_id"] == request_id]
+        if not found:
+            raise Refusal(404, "not-found", "Not found", "There is no such request.")
+        second = "cursor=2" in self.requests[-1][1]
+        page = found[1:] if second else found[:1]
+        cursor = "2" if len(found) > 1 and not second else None
+        return {"request_id": request_id, "messages": page, "counts": {"sent": len(page)}, "cursor": cursor}
+
+    def _query(self, body: dict[str, Any]) -> dict[str, Any]:
+        found = list(self.messages.values()) if body["to"] in {"ada@example.com", ULID + "0"} else []
+        return {"messages": found[: body.get("limit", 20)], "cursor": None}
+
+    # accounts, templates, keys
+
+    def _found(self, table: dict[str, Any], name: str, what: str) -> Any:
+        if name not in table:
+            raise Refusal(404, "not-found", "Not found", f"There is no such {what}.")
+        return table[name]
+
+    def _drop(self, table: dict[str, Any], name: str) -> None:
+        self._found(table, name, "thing")
+        del table[name]
+
+    def _create_account(self, body: dict[str, Any]) -> dict[str, Any]:
+        if body["id"] in self.accounts:
+            raise Refusal(409, "conflict", "Not possible now", f"There is an account `{body['id']}` already.")
+        masked = dict.fromkeys(body.get("secret", {}), "••••••")
+        facts = {"channel": "email", "provider": body["settings"]["provider"], "state": "active", "weight": 100}
+        self.accounts[body["id"]] = {**facts, **body, "secret": masked, "created_at": NOW, "updated_at": NOW}
+        return self.accounts[body["id"]]
+
+    def _update_account(self, body: dict[str, Any], name: str) -> dict[str, Any]:
+        changes = {**body, "secret": dict.fromkeys(body.get("secret", {}), "••••••")}
+        self._found(self.accounts, name, "account").update(changes)
+        return dict(self.accounts[name])
+
+    def _verify(self, _body: Any, name: str) -> dict[str, Any]:
+        self._found(self.accounts, name, "account")
+        if name == "broken":
+            return {"ok": False, "summary": "The login was refused.", "action": "Enter the code.", "raw_code": "535"}
+        return {"ok": True, "summary": "The account can send.", "action": "", "raw_code": ""}
+
+    def _create_template(self, body: dict[str, Any]) -> dict[str, Any]:
+        if body["name"] == "refuse me":
+            raise Refusal(422, "invalid-request", "The request is not valid", "1 field", ("content.html", "line 3: oh"))
+        facts = {"channel": "email", "ttl_seconds": None, "latest": 0, "published": None, "archived": False}
+        head = {name: body[name] for name in ("id", "name", "class", "accounts")}
+        times = {"created_at": NOW, "updated_at": NOW}
+        self.templates[body["id"]] = {**facts, **head, "ttl_seconds": body.get("ttl_seconds"), **times}
+        self.versions[body["id"]] = []
+        self._create_version(body, body["id"])
+        return self._template(None, body["id"])
+
+    def _create_version(self, body: dict[str, Any], name: str) -> dict[str, Any]:
+        versions = self.versions[name]
+        text = json.dumps(body["content"])
+        required = sorted(set(re.findall(r"{{ (\w+) }}", text)))
+        optional = sorted(set(re.findall(r"{{ (\w+) \| default", text)))
+        content = {"html": None, "text": None, **body["content"]}
+        facts = {"template": name, "version": len(versions) + 1, "content": content, "note": body.get("note", "")}
+        found = {"required": required, "optional": optional, "sample": body.get("sample", {})}
+        versions.append({**facts, **found, "published": False, "created_at": NOW})
+        self.templates[name]["latest"] = len(versions)
+        return versions[-1]
+
+    def _template(self, _body: Any, name: str) -> dict[str, Any]:
+        head = self._found(self.templates, name, "template")
+        return {**head, "current": self.versions[name][(head["published"] or head["latest"]) - 1]}
+
+    def _update_template(self, body: dict[str, Any], name: str) -> dict[str, Any]:
+        self._found(self.templates, name, "template").update(body)
+        return self._template(None, name)
+
+    def _version(self, _body: Any, name: str, version: str) -> dict[str, Any]:
+        self._found(self.templates, name, "template")
+        return self.versions[name][int(version) - 1]
+
+    def _preview(self, body: dict[str, Any], name: str, version: str) -> dict[str, Any]:
+        found = self._version(None, name, version)
+        values = body.get("variables") or found["sample"]
+        subject = re.sub(r"{{ (\w+) }}", lambda m: str(values[m[1]]), found["content"]["subject"])
+        problems = ["subject: has a line break"] if "\n" in subject else []
+        return {"rendered": {"subject": subject, "html": None}, "problems": {"mail": problems}}
+
+    def _publish(self, _body: Any, name: str, version: str) -> dict[str, Any]:
+        self.templates[name]["published"] = int(version)
+        return self._template(None, name)
+
+    def _create_key(self, body: dict[str, Any]) -> dict[str, Any]:
+        view = {"id": "abc123abc123", "recipients": [], **body}
+        view |= {"created_at": NOW, "expires_at": body.get("expires_at"), "revoked_at": None}
+        self.keys["abc123abc123"] = view
+        return {**view, "key": "mp_live_abc123abc123_newkey"}
+
+
+BALANCE: dict[str, Any] = {
+    "accepted": 12,
+    "redriven": 0,
+    "rejected": 3,
+    "outcomes": {"sent": 10, "failed": 1},
+    "in_flight": 1,
+    "hours": [
+        {
+            "hour": "2026-11-24T09:00:00Z",
+            "accepted": 12,
+            "redriven": 0,
+            "outcomes": {"sent": 10, "failed": 1},
+            "in_flight": 1,
+        }
+    ],
+}
+
+
+def message(message_id: str, request_id: str, template: str = "welcome") -> dict[str, Any]:
+    """A message that was sent at the second try."""
+    events = [
+        event("accepted", "Accepted."),
+        event("retrying", "The provider was busy.", reason="provider_busy", code="421", until=NOW),
+        event(
+            "sent", "The provider took it.", account="mail", provider="smtp", provider_message_id="q1", duration_ms=12
+        ),
+    ]
+    return {
+        "message_id": message_id,
+        "request_id": request_id,
+        "status": "sent",
+        "final": True,
+        "explanation": "The provider took the message.",
+        "action": "Nothing.",
+        "channel": "email",
+        "class": "notification",
+        "template": template,
+        "version": 1,
+        "kind": "live",
+        "to": "a***@example.com",
+        "reference": None,
+        "accepted_at": NOW,
+        "timeline": events,
+    }
+
+
+def event(stage: str, text: str, **facts: Any) -> dict[str, Any]:
+    """One event of a timeline."""
+    names = ("account", "provider", "provider_message_id", "reason", "code", "until", "duration_ms")
+    return {"stage": stage, "at": NOW, "text": text, **dict.fromkeys(names), **facts}
