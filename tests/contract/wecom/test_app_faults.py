@@ -12,7 +12,7 @@ from local.sandbox.wecom import CORP_SECRET, WecomSandbox
 from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Sent, Unknown
 from shared.model.reasons import Reason
 from shared.providers.wecom import app
-from shared.providers.wecom.wire import Timeouts
+from shared.providers.wecom.wire import NotReadyError, Timeouts
 from shared.store.tokens import MemoryTokenCache
 from tests.contract.wecom.conftest import AppMaker
 from tests.contract.wecom.kit import HASTY, PNG, Scripted, everything_logged, messages, wecom
@@ -231,7 +231,7 @@ def test_secrets_stay_out_of_logs_and_outcomes(
         seen.append(
             provider.send(messages("a", content=wecom("image", data=PNG) if fault.to else wecom("text", content="b")))
         )
-    with pytest.raises(app.NotReadyError) as caught:
+    with pytest.raises(NotReadyError) as caught:
         sandbox.faults.add(Fault("reset_before", to="gettoken"))
         provider._fetch_token(provider._wire.deadline())
     error: BaseException | None = caught.value

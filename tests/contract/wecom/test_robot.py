@@ -23,6 +23,7 @@ from tests.contract.wecom.kit import HASTY, PNG, TEXT, URL, Scripted, everything
 from tests.fakes import FakeClock
 
 MARKDOWN = wecom("markdown", content="**hi** <@lisi>")
+ARTICLE = {"title": "t", "url": URL}
 CARD = {"card_type": "text_notice", "card_action": {"type": 1, "url": URL}, "main_title": {"title": "t"}}
 
 
@@ -227,7 +228,7 @@ def test_verifying_while_wecom_is_down(provider: robot.RobotProvider, sandbox: W
         f"https://qyapi.weixin.qq.com/cgi-bin/webhook/send?debug=1&key={ROBOT_KEY}#x",
     ],
 )
-def test_the_webhook_address_is_as_good_as_the_key(given: str, provider: robot.RobotProvider) -> None:
+def test_the_webhook_address_is_as_good_as_the_key(given: str) -> None:
     assert robot.Secret.model_validate({"key": given}).key.get_secret_value() == ROBOT_KEY
 
 

@@ -1,0 +1,19 @@
+"""Run all benchmarks: `python -m bench [email|ingest|requests]`."""
+
+import sys
+
+from bench import email, ingest
+from bench.figures import report
+
+ALL = {"email": email.run, "ingest": ingest.run}
+
+
+def main() -> int:
+    """Print the figures; 1 if a target was missed."""
+    figures = [figure for name in sys.argv[1:] or ALL for figure in ALL[name]()]
+    report(figures)
+    return 0 if all(f.met is not False for f in figures) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""Processor time per email: the SMTP dispatcher against two loops over smtplib, all to a sink in another process."""
+
+import smtplib
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from email.headerregistry import Address
+from email.message import EmailMessage
+from typing import Any
+
+from jinja2 import Environment
+
+from bench.figures import Figure, cpu_medians
+from bench.sample import CONTENT, FROM, Memory, envelopes, variables
+from shared.dispatch.accounts import Accounts
+from shared.dispatch.dispatcher import Dispatcher
+from shared.dispatch.sending import Sender
+from shared.model.clock import SystemClock
+from shared.model.words import Channel
+from shared.store.tokens import MemoryTokenCache
+
+MESSAGES = 1000
+
+
+@contextmanager
+def sink() -> Iterator[int]:
+    """A bare SMTP sink in a process of its own; yields its port."""
+    command = [sys.executable, "-m", "local.sandbox.smtp", "--port", "0", "--plain"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        if process.stdout is None:
+            raise RuntimeError("the sink has no output")
+        yield int(process.stdout.readline())
+    finally:
+        process.communicate(timeout=10)
+
+
+class _Context:
+    def get_remaining_time_in_millis(self) -> int:
+        return 900_000
+
+
+def _naive(port: int) -> int:
+    """What one would write first: an EmailMessage per recipient over one kept connection."""
+    environment = Environment(autoescape=True)
+    subject, html, text = (environment.from_string(s or "") for s in (CONTENT.subject, CONTENT.html, CONTENT.text))
+    with smtplib.SMTP("127.0.0.1", port) as server:
+        for i in range(MESSAGES):
+            values = variables(i)
+            message = EmailMessage()
+            message["Subject"] = subject.render(values)
+            message["From"] = FROM
+            message["To"] = Address(addr_spec=f"user{i}@example.com")
+            message.set_content(text.render(values))
+            message.add_alternative(html.render(values), subtype="html")
+            server.send_message(message)
+    return MESSAGES
+
+
+def _prebuilt(port: int) -> list[tuple[str, bytes]]:
+    made = []
+    for i in range(MESSAGES):
+        message = EmailMessage()
+        values = variables(i)
+        message["Subject"] = f"订单 {values['order']} 已发货"
+        message["From"], message["To"] = FROM, f"user{i}@example.com"
+        message.set_content((CONTENT.text or "").replace("{{ name }}", values["name"]))
+        message.add_alternative((CONTENT.html or "").replace("{{ name }}", values["name"]), subtype="html")
+        made.append((f"user{i}@example.com", message.as_bytes().replace(b"\n", b"\r\n")))
+    return made
+
+
+def run() -> list[Figure]:
+    """email_cpu_vs_naive and email_cpu_vs_prebuilt."""
+    with sink() as port, ThreadPoolExecutor(32) as calls, ThreadPoolExecutor(10) as side:
+        memory, clock = Memory(port), SystemClock()
+        stores: Any = memory
+        accounts = Accounts(memory, memory, MemoryTokenCache(clock), clock)
+        sender = Sender(memory, accounts, clock, calls)
+        dispatcher = Dispatcher(Channel.EMAIL, sender, memory, stores, stores, stores, side)
+        prebuilt = _prebuilt(port)
+
+        def ours() -> int:
+            before = memory.sent
+            event = {
+                "Records": [
+                    {"messageId": str(i), "body": e.to_json()} for i, e in enumerate(envelopes(MESSAGES // 100))
+                ]
+            }
+            answer = dispatcher.run(event, _Context())
+            if answer["batchItemFailures"] or memory.sent - before != MESSAGES:
+                raise RuntimeError("not everything was sent")
+            return MESSAGES
+
+        def sendmail() -> int:
+            with smtplib.SMTP("127.0.0.1", port) as server:
+                for to, data in prebuilt:
+                    server.sendmail(FROM, [to], data)
+            return MESSAGES
+
+        mine, naive, built = cpu_medians([ours, lambda: _naive(port), sendmail])
+    unit = "µs CPU per email"
+    return [
+        Figure("email_cpu_vs_naive", mine, unit, "EmailMessage + smtplib", naive, 1 / 3),
+        Figure("email_cpu_vs_prebuilt", mine, unit, "smtplib.sendmail of prebuilt bytes", built, 1.6),
+    ]

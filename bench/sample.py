@@ -1,0 +1,126 @@
+"""What the benchmarks send: one template, its recipients, and doubles of the stores that keep everything in memory.
+
+The doubles do the encoding that the real ones do, and no request: what a request costs is counted elsewhere.
+"""
+
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic_core import to_json
+
+from shared.aws.queue import Dispatch
+from shared.model.accounts import Account
+from shared.model.clock import SystemClock
+from shared.model.content import EmailContent
+from shared.model.envelope import Envelope
+from shared.model.events import EventRow, StreamRecord
+from shared.model.ids import Numbering, Tagger, new_base
+from shared.model.templates import Template, TemplateVersion
+from shared.model.tenants import Tenant
+from shared.model.words import Channel, MessageClass
+from shared.rendering import analyse
+
+HTML = (
+    "<html><body><h1>你好 {{ name }}</h1><p>您的订单 {{ order }} 已于今日发货，预计 {{ days }} 天内送达。</p>"
+    + "<p>感谢您的信任。如有任何问题，请随时与我们的客服联系，我们将竭诚为您服务。</p>" * 12
+    + "</body></html>"
+)
+TEXT = "你好 {{ name }}，您的订单 {{ order }} 已发货，预计 {{ days }} 天内送达。\n" + "感谢您的信任。\n" * 12
+CONTENT = EmailContent(subject="订单 {{ order }} 已发货", html=HTML, text=TEXT)
+TENANT = Tenant(id="default", salt=b"c2FsdHNhbHRzYWx0c2FsdA==", created_at=0)
+FROM = "shop@example.com"
+
+
+def variables(i: int) -> dict[str, Any]:
+    """The variables of recipient i."""
+    return {"name": f"张伟{i}", "order": f"A-2026-{i:06d}", "days": 3}
+
+
+def template() -> tuple[Template, TemplateVersion]:
+    """The published template."""
+    found = analyse(CONTENT)
+    head = Template.model_validate(
+        {
+            "id": "shipped",
+            "tenant": "default",
+            "name": "Shipped",
+            "channel": Channel.EMAIL,
+            "class": MessageClass.MARKETING,
+            "accounts": ["main"],
+            "latest": 1,
+            "published": 1,
+            "created_at": 0,
+            "updated_at": 0,
+        }
+    )
+    version = TemplateVersion(
+        template="shipped", version=1, content=CONTENT, required=found.required, created_at=0, published_at=1
+    )
+    return head, version
+
+
+def envelopes(count: int) -> list[Envelope]:
+    """Envelopes of 100 recipients."""
+    base = new_base(SystemClock().now_ms())
+    number, tagger = Numbering(base), Tagger(TENANT.salt, "email")
+    made = []
+    for start in range(0, count * 100, 100):
+        recipients: list[Any] = []
+        for i in range(100):
+            to = f"user{start + i}@example.com"
+            recipients.append({"i": i, "to": to, "tag": tagger(to), "vars": variables(start + i)})
+        made.append(
+            Envelope(
+                id=number(start),
+                tenant="default",
+                channel=Channel.EMAIL,
+                message_class=MessageClass.MARKETING,
+                template="shipped",
+                version=1,
+                request=base,
+                accepted_at=SystemClock().now_ms(),
+                recipients=recipients,
+            )
+        )
+    return made
+
+
+class Memory:
+    """Catalog, secrets, ledger, queues, dead letters and stream in memory."""
+
+    def __init__(self, port: int) -> None:
+        self._template, self._version = template()
+        settings = {"host": "127.0.0.1", "port": port, "security": "none", "from_address": FROM}
+        self._account = Account(
+            id="main", tenant="default", name="main", channel=Channel.EMAIL, provider="smtp", settings=settings,
+            created_at=0, updated_at=0,
+        )  # fmt: skip
+        self.sent = 0
+
+    def template(self, tenant: str, template_id: str) -> Template:
+        return self._template
+
+    def version(self, tenant: str, template_id: str, number: int) -> TemplateVersion:
+        return self._version
+
+    def account(self, tenant: str, account_id: str) -> Account:
+        return self._account
+
+    def get(self, tenant: str, account_id: str, version: int) -> dict[str, Any]:
+        return {}
+
+    def load(self, envelope_ids: Sequence[str]) -> dict[str, list[EventRow]]:
+        return {}
+
+    def save(self, rows: dict[str, list[EventRow]]) -> None:
+        for found in rows.values():
+            self.sent += sum(row["s"] == "sent" for row in found)
+            zlib.compress(to_json(found), 1)
+
+    def send(self, dispatches: Sequence[Dispatch]) -> set[str]:
+        return set()
+
+    def put(self, records: Sequence[StreamRecord]) -> None:
+        for record in records:
+            record.to_json()

@@ -1,0 +1,54 @@
+"""Run by `python -I -S`: imports a handler with nothing but what its package holds, and all it may import later.
+
+Arguments: the handler's module, then the folders of its package. Imports inside functions are followed too, since a
+linter and a plain import see none of them; those under TYPE_CHECKING are not, since they never run.
+"""
+
+import ast
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+MODULE, *FOLDERS = sys.argv[1:]
+OURS = Path(FOLDERS[0]).resolve()
+sys.path[:0] = FOLDERS
+
+
+def _imports(node: ast.AST, package: str) -> Iterator[str]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            continue
+        if isinstance(child, ast.Import):
+            yield from (alias.name for alias in child.names)
+        elif isinstance(child, ast.ImportFrom) and child.module:
+            yield child.module if not child.level else f"{package}.{child.module}"
+        else:
+            yield from _imports(child, package)
+
+
+def _ours(name: str) -> Path | None:
+    origin = getattr(sys.modules[name], "__file__", None)
+    path = Path(origin).resolve() if origin else None
+    return path if path and OURS in path.parents else None
+
+
+def main() -> None:
+    importlib.import_module(MODULE)
+    from shared.channels import PROVIDERS
+
+    for spec in PROVIDERS.values():
+        if (OURS / Path(*spec.module.split(".")).with_suffix(".py")).exists():
+            importlib.import_module(spec.module)
+    seen: set[str] = set()
+    while left := {name for name in sys.modules if name not in seen and _ours(name)}:
+        for name in left:
+            seen.add(name)
+            path = _ours(name)
+            if path:
+                for found in _imports(ast.parse(path.read_text()), name.rpartition(".")[0]):
+                    importlib.import_module(found)
+    print(len(seen))
+
+
+main()

@@ -1,0 +1,74 @@
+"""The HTTP API: routes, the authorizer, throttles and access logs."""
+
+import json
+
+from infra.specs import FUNCTIONS
+from infra.stages import STAGES
+from shared.api.operations import OPERATIONS
+from tests.infra.template import Template
+
+
+def test_every_operation_has_a_route_to_its_function_and_there_is_no_other(prod: Template) -> None:
+    integrations = prod.of("ApiGatewayV2::Integration")
+    targets = {f"integrations/${{{id}}}": each.properties["IntegrationUri"] for id, each in integrations.items()}
+    routes = {
+        route.properties["RouteKey"]: targets[route.properties["Target"]]
+        for route in prod.of("ApiGatewayV2::Route").values()
+    }
+    assert routes == {
+        operation.route_key: f"${{{FUNCTIONS[operation.function].construct_id}Function.Arn}}"
+        for operation in OPERATIONS
+    }
+    assert len(prod.of("ApiGatewayV2::Route")) == len(OPERATIONS)
+
+
+def test_a_route_has_the_authorizer_if_its_operation_has_a_scope(prod: Template) -> None:
+    guards = {
+        route.properties["RouteKey"]: (route.properties["AuthorizationType"], route.properties.get("AuthorizerId"))
+        for route in prod.of("ApiGatewayV2::Route").values()
+    }
+    guarded, free = ("CUSTOM", "${ApiAuthorizer}"), ("NONE", None)
+    assert guards == {operation.route_key: guarded if operation.scope else free for operation in OPERATIONS}
+    assert set(guards.values()) == {guarded, free}
+
+
+def test_a_request_without_a_key_reaches_the_authorizer(prod: Template) -> None:
+    (authorizer,) = prod.of("ApiGatewayV2::Authorizer").values()
+    assert authorizer.properties == {
+        "ApiId": "${ApiHttp}",
+        "Name": "api-key",
+        "AuthorizerType": "REQUEST",
+        "AuthorizerPayloadFormatVersion": "2.0",
+        "AuthorizerResultTtlInSeconds": 0,
+        "EnableSimpleResponses": True,
+        "AuthorizerUri": (
+            "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/"
+            "${AuthorizeFunction.Arn}/invocations"
+        ),
+    }
+
+
+def test_functions_get_the_payload_that_they_read(prod: Template) -> None:
+    integrations = [each.properties for each in prod.of("ApiGatewayV2::Integration").values()]
+    assert len(integrations) == 3
+    assert {(each["IntegrationType"], each["PayloadFormatVersion"]) for each in integrations} == {("AWS_PROXY", "2.0")}
+
+
+def test_the_stage_is_throttled_and_deploys_by_itself(dev: Template, prod: Template) -> None:
+    for template, stage in ((dev, STAGES["dev"]), (prod, STAGES["prod"])):
+        (found,) = template.of("ApiGatewayV2::Stage").values()
+        assert found.properties["StageName"] == "$default"
+        assert found.properties["AutoDeploy"] is True
+        assert found.properties["DefaultRouteSettings"] == {
+            "ThrottlingRateLimit": stage.rate_per_s,
+            "ThrottlingBurstLimit": stage.burst,
+        }
+
+
+def test_access_logs_hold_what_finds_a_request_again_and_nothing_of_its_content(prod: Template) -> None:
+    (stage,) = prod.of("ApiGatewayV2::Stage").values()
+    settings = stage.properties["AccessLogSettings"]
+    assert settings["DestinationArn"] == "${ApiAccessLogs.Arn}"
+    logged = set(json.loads(settings["Format"]).values())
+    assert {"$context.requestId", "$context.routeKey", "$context.status", "$context.authorizer.key_id"} <= logged
+    assert not [each for each in logged if "identity" in each or "query" in each.lower() or "protocol" in each]

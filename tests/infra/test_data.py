@@ -1,0 +1,82 @@
+"""What is kept, for how long, and how it is protected."""
+
+import pytest
+
+from infra.stages import STAGES
+from tests.infra.template import Template
+
+PRECIOUS = {"TablesCatalog", "TablesCounters"}
+DISPOSABLE = {"TablesGuard", "TablesTimeline"}
+
+
+def test_there_are_four_tables_with_the_same_keys_paid_by_request(prod: Template) -> None:
+    tables = prod.of("DynamoDB::Table")
+    assert set(tables) == PRECIOUS | DISPOSABLE
+    for table in tables.values():
+        assert table.properties["KeySchema"] == [
+            {"AttributeName": "pk", "KeyType": "HASH"},
+            {"AttributeName": "sk", "KeyType": "RANGE"},
+        ]
+        assert {each["AttributeType"] for each in table.properties["AttributeDefinitions"]} == {"S"}
+        assert table.properties["BillingMode"] == "PAY_PER_REQUEST"
+        # Under AWS's own key: always encrypted, and no charge per request.
+        assert "SSESpecification" not in table.properties
+        assert "TableName" not in table.properties
+
+
+def test_precious_tables_can_be_restored_and_outlive_the_stack(prod: Template) -> None:
+    for id in PRECIOUS:
+        table = prod.of("DynamoDB::Table")[id]
+        assert table.properties["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+        assert table.properties["DeletionProtectionEnabled"] is True
+        assert (table.raw["DeletionPolicy"], table.raw["UpdateReplacePolicy"]) == ("Retain", "Retain")
+        assert "TimeToLiveSpecification" not in table.properties
+
+
+def test_disposable_tables_forget_by_themselves(prod: Template) -> None:
+    for id in DISPOSABLE:
+        table = prod.of("DynamoDB::Table")[id]
+        assert table.properties["TimeToLiveSpecification"] == {"AttributeName": "ttl", "Enabled": True}
+        assert table.raw["DeletionPolicy"] == "Delete"
+
+
+def test_a_stage_to_try_things_on_leaves_nothing_behind(dev: Template) -> None:
+    for table in dev.of("DynamoDB::Table").values():
+        assert table.raw["DeletionPolicy"] == "Delete"
+        assert table.properties["DeletionProtectionEnabled"] is False
+    (bucket,) = dev.of("S3::Bucket").values()
+    assert bucket.raw["DeletionPolicy"] == "Delete"
+
+
+def test_the_stream_grows_by_itself_is_encrypted_and_outlives_the_retries(prod: Template) -> None:
+    (stream,) = prod.of("Kinesis::Stream").values()
+    assert stream.properties["StreamModeDetails"] == {"StreamMode": "ON_DEMAND"}
+    assert stream.properties["StreamEncryption"] == {"EncryptionType": "KMS", "KeyId": "alias/aws/kinesis"}
+    source = prod.of("Lambda::EventSourceMapping")["TraceSource"].properties
+    assert stream.properties["RetentionPeriodHours"] * 3600 > source["MaximumRecordAgeInSeconds"]
+
+
+def test_the_bucket_is_closed_encrypted_and_tidied(prod: Template) -> None:
+    (bucket,) = prod.of("S3::Bucket").values()
+    assert set(bucket.properties["PublicAccessBlockConfiguration"].values()) == {True}
+    assert len(bucket.properties["PublicAccessBlockConfiguration"]) == 4
+    (rule,) = bucket.properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule["ServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
+    assert bucket.properties["VersioningConfiguration"] == {"Status": "Enabled"}
+    (rule,) = bucket.properties["LifecycleConfiguration"]["Rules"]
+    assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
+    assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 30}
+    assert bucket.raw["DeletionPolicy"] == "Retain"
+
+
+@pytest.mark.parametrize("stage", ["dev", "prod"])
+def test_every_log_group_forgets(request: pytest.FixtureRequest, stage: str) -> None:
+    template: Template = request.getfixturevalue(stage)
+    groups = template.of("Logs::LogGroup")
+    assert len(groups) == len(template.functions()) + 1
+    assert {group.properties["RetentionInDays"] for group in groups.values()} == {STAGES[stage].log_days}
+    names = {group.properties["LogGroupName"] for group in groups.values()}
+    prefix = STAGES[stage].prefix
+    assert names == {f"/aws/lambda/{prefix}-{name}" for name in template.functions()} | {
+        f"/aws/vendedlogs/{prefix}/access"
+    }

@@ -1,0 +1,109 @@
+"""The functions: their environments, sizes and runtimes."""
+
+import ast
+import inspect
+import json
+from importlib import import_module
+
+import pytest
+
+from infra.environment import LIBRARY_VARIABLES
+from infra.packaging import ROOT
+from infra.specs import FUNCTIONS
+from shared.channels import CHANNELS, queue_name
+from shared.model.words import Channel, MessageClass
+from shared.settings import Settings
+from tests.infra.template import Template
+
+
+def _environment(template: Template, name: str) -> dict[str, str]:
+    variables: dict[str, str] = template.functions()[name].properties["Environment"]["Variables"]
+    return variables
+
+
+def test_the_table_of_functions_is_what_is_deployed(prod: Template) -> None:
+    deployed = {name: function.properties for name, function in prod.functions().items()}
+    assert set(deployed) == set(FUNCTIONS)
+    for name, spec in FUNCTIONS.items():
+        assert deployed[name]["FunctionName"] == f"mepush-{name}"
+        assert deployed[name]["Handler"] == spec.handler
+        assert deployed[name]["MemorySize"] == spec.memory_mb
+        assert deployed[name]["Timeout"] == spec.timeout_s
+        assert deployed[name]["Runtime"] == "python3.14"
+        assert deployed[name]["Architectures"] == ["arm64"]
+        assert deployed[name]["LoggingConfig"] == {"LogGroup": f"${{{spec.construct_id}Logs}}"}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_handler_exists(name: str) -> None:
+    handler = FUNCTIONS[name].handler
+    module, _, function = handler.rpartition(".")
+    assert list(inspect.signature(getattr(import_module(module), function)).parameters) == ["event", "context"]
+
+
+@pytest.mark.parametrize("stage", ["dev", "prod"])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_environment_is_what_the_settings_declare(request: pytest.FixtureRequest, stage: str, name: str) -> None:
+    environment = _environment(request.getfixturevalue(stage), name)
+    declared = {field.upper() for part in FUNCTIONS[name].settings for field in part.model_fields}
+    assert set(environment) == declared | set(LIBRARY_VARIABLES)
+    for part in FUNCTIONS[name].settings:
+        loaded = part.load(environment)
+        assert loaded.model_fields_set == set(part.model_fields)
+
+
+def _loaded_settings(folder: str) -> set[frozenset[str]]:
+    """The fields of each Settings class that the code of a function loads, wherever it does."""
+    found = set()
+    wiring = [ROOT / "functions" / folder / "deps.py"]
+    if folder.startswith("dispatch_"):
+        wiring.append(ROOT / "shared" / "dispatch" / "wiring.py")
+    for path in wiring:
+        module = import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and node.attr == "load" and isinstance(node.value, ast.Name):
+                settings = getattr(module, node.value.id)
+                assert issubclass(settings, Settings)
+                found.add(frozenset(settings.model_fields))
+    return found
+
+
+@pytest.mark.parametrize("folder", sorted({spec.folder for spec in FUNCTIONS.values()}))
+def test_the_code_loads_the_settings_that_the_stack_sets(folder: str) -> None:
+    declared = {frozenset(spec.variables) for spec in FUNCTIONS.values() if spec.folder == folder}
+    assert _loaded_settings(folder) == declared
+
+
+@pytest.mark.parametrize("channel", Channel)
+def test_a_dispatch_function_sees_its_own_queues_only(prod: Template, channel: Channel) -> None:
+    environment = _environment(prod, CHANNELS[channel].function)
+    id = f"Queues{channel.title()}"
+    assert json.loads(environment["QUEUE_URLS"]) == {
+        queue_name(channel, each): f"${{{id}{each.title()}}}" for each in MessageClass
+    }
+    assert json.loads(environment["DLQ_URLS"]) == {
+        queue_name(channel, each): f"${{{id}{each.title()}Dead}}" for each in MessageClass
+    }
+
+
+def test_ingest_sees_all_queues(prod: Template) -> None:
+    urls = json.loads(_environment(prod, "ingest")["QUEUE_URLS"])
+    assert set(urls) == {queue_name(channel, each) for channel in Channel for each in MessageClass}
+
+
+def test_nobody_in_aws_may_point_an_account_at_the_function_itself(dev: Template, prod: Template) -> None:
+    values = {
+        _environment(template, name).get("ALLOW_LOOPBACK_ENDPOINTS") for template in (dev, prod) for name in FUNCTIONS
+    }
+    assert values == {None, "false"}
+
+
+def test_lambda_does_not_take_retries_for_a_runaway_loop(prod: Template) -> None:
+    loops = {name for name, each in prod.functions().items() if each.properties.get("RecursiveLoop") == "Allow"}
+    assert loops == {spec.function for spec in CHANNELS.values()}
+
+
+def test_what_the_api_waits_for_ends_before_the_api_gives_up(prod: Template) -> None:
+    timeouts = {name: each.properties["Timeout"] for name, each in prod.functions().items()}
+    assert max(timeouts[name] for name in ("ingest", "manage", "trace_api")) < 30
+    assert timeouts["authorize"] < 10

@@ -1,0 +1,98 @@
+"""Queues, their dead letters, and what feeds the functions."""
+
+from itertools import product
+
+import pytest
+
+from infra.stages import STAGES
+from shared.channels import CHANNELS
+from shared.model.words import Channel, MessageClass
+from tests.infra.template import Template
+
+PAIRS = list(product(Channel, MessageClass))
+WINDOWS = {MessageClass.VERIFICATION: 0, MessageClass.NOTIFICATION: 1, MessageClass.MARKETING: 1}
+OTHER_DEAD_LETTERS = {"SchedulesDead", "TraceDead"}
+
+
+def _id(channel: Channel, message_class: MessageClass) -> str:
+    return f"Queues{channel.title()}{message_class.title()}"
+
+
+def test_there_is_a_queue_and_a_dead_letter_queue_per_channel_and_class(prod: Template) -> None:
+    expected = {_id(*pair) for pair in PAIRS} | {f"{_id(*pair)}Dead" for pair in PAIRS} | OTHER_DEAD_LETTERS
+    assert set(prod.of("SQS::Queue")) == expected
+    assert len(PAIRS) == 9
+
+
+@pytest.mark.parametrize(("channel", "message_class"), PAIRS)
+def test_a_queue_hides_messages_long_enough_and_gives_up_after_six(
+    prod: Template, channel: Channel, message_class: MessageClass
+) -> None:
+    queue = prod.of("SQS::Queue")[_id(channel, message_class)].properties
+    assert queue["QueueName"] == f"mepush-{channel}-{message_class}"
+    assert queue["RedrivePolicy"] == {
+        "deadLetterTargetArn": f"${{{_id(channel, message_class)}Dead.Arn}}",
+        "maxReceiveCount": 6,
+    }
+    timeout = prod.functions()[CHANNELS[channel].function].properties["Timeout"]
+    assert queue["VisibilityTimeout"] >= 6 * timeout + WINDOWS[message_class]
+    assert queue["MessageRetentionPeriod"] == 4 * 86_400
+
+
+def test_every_queue_is_encrypted_and_standard(prod: Template) -> None:
+    for queue in prod.of("SQS::Queue").values():
+        assert queue.properties["SqsManagedSseEnabled"] is True
+        assert "FifoQueue" not in queue.properties
+
+
+def test_dead_letters_wait_for_two_weeks(prod: Template) -> None:
+    dead = [queue for id, queue in prod.of("SQS::Queue").items() if id.endswith("Dead")]
+    assert len(dead) == 11
+    for queue in dead:
+        assert queue.properties["MessageRetentionPeriod"] == 14 * 86_400
+        assert "RedrivePolicy" not in queue.properties
+
+
+@pytest.mark.parametrize("stage", ["dev", "prod"])
+@pytest.mark.parametrize(("channel", "message_class"), PAIRS)
+def test_each_queue_feeds_its_channels_function_under_its_own_cap(
+    request: pytest.FixtureRequest, stage: str, channel: Channel, message_class: MessageClass
+) -> None:
+    template: Template = request.getfixturevalue(stage)
+    function = CHANNELS[channel].function.title().replace("_", "")
+    source = template.of("Lambda::EventSourceMapping")[f"{function}{message_class.title()}Source"].properties
+    assert source == {
+        "EventSourceArn": f"${{{_id(channel, message_class)}.Arn}}",
+        "FunctionName": f"${{{function}Function}}",
+        "BatchSize": CHANNELS[channel].batch_size,
+        "MaximumBatchingWindowInSeconds": WINDOWS[message_class],
+        "FunctionResponseTypes": ["ReportBatchItemFailures"],
+        "ScalingConfig": {"MaximumConcurrency": STAGES[stage].concurrency[message_class]},
+    }
+
+
+def test_the_stream_feeds_the_trace_with_bounded_retries(prod: Template) -> None:
+    assert len(prod.of("Lambda::EventSourceMapping")) == len(PAIRS) + 1
+    assert prod.of("Lambda::EventSourceMapping")["TraceSource"].properties == {
+        "EventSourceArn": "${Events.Arn}",
+        "FunctionName": "${TraceFunction}",
+        "BatchSize": 500,
+        "MaximumBatchingWindowInSeconds": 1,
+        "ParallelizationFactor": 1,
+        "StartingPosition": "TRIM_HORIZON",
+        "BisectBatchOnFunctionError": True,
+        "FunctionResponseTypes": ["ReportBatchItemFailures"],
+        "MaximumRetryAttempts": 50,
+        "MaximumRecordAgeInSeconds": 86_400,
+        "DestinationConfig": {"OnFailure": {"Destination": "${TraceDead.Arn}"}},
+    }
+
+
+def test_the_group_of_schedules_is_the_one_that_functions_name(prod: Template) -> None:
+    (group,) = prod.of("Scheduler::ScheduleGroup").values()
+    named = {
+        variables["SCHEDULE_GROUP"]
+        for function in prod.functions().values()
+        if "SCHEDULE_GROUP" in (variables := function.properties["Environment"]["Variables"])
+    }
+    assert named == {group.properties["Name"]} == {"mepush"}

@@ -1,0 +1,152 @@
+"""The functions' packages: what is in them, that they are enough, and that they are always the same."""
+
+import ast
+import hashlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from infra import packaging
+from infra.packaging import HOST, LAMBDA, ROOT, PackagingError, locked_requirements
+from infra.specs import AWS_SERVICES, FUNCTIONS, FunctionSpec
+from shared.channels import PROVIDERS
+from shared.model.words import Channel
+
+WRITTEN = [spec for spec in FUNCTIONS.values() if (ROOT / "functions" / spec.folder / "handler.py").is_file()]
+
+
+@pytest.fixture(scope="session")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where packages for this machine are built once: functions that need the same share their dependencies."""
+    return tmp_path_factory.mktemp("build")
+
+
+def _names(requirements: str) -> set[str]:
+    return set(re.findall(r"^([a-z0-9][a-z0-9._-]*)==", requirements, re.MULTILINE))
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.mark.parametrize("spec", WRITTEN, ids=lambda spec: spec.name)
+def test_a_handler_imports_with_nothing_but_its_package(spec: FunctionSpec, build: Path, tmp_path: Path) -> None:
+    packaging.copy_sources(spec, tmp_path)
+    dependencies = packaging.install(spec.packages, HOST, build)
+    script = Path(__file__).with_name("isolated.py")
+    command = [sys.executable, "-I", "-S", "-B", str(script), spec.module, str(tmp_path), str(dependencies)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 5
+
+
+def test_a_package_is_code_and_dependencies_built_once(build: Path) -> None:
+    spec = FUNCTIONS["authorize"]
+    package = packaging.package(spec, HOST, build)
+    assert (package / "functions" / "authorize" / "handler.py").is_file()
+    assert (package / "pydantic" / "__init__.py").is_file()
+    before = {path: path.stat().st_mtime_ns for path in package.rglob("*")}
+    assert packaging.package(spec, HOST, build) == package
+    assert {path: path.stat().st_mtime_ns for path in package.rglob("*")} == before
+
+
+def test_two_builds_of_the_same_are_the_same_to_the_byte(build: Path, tmp_path: Path) -> None:
+    spec = FUNCTIONS["authorize"]
+    first, second = packaging.package(spec, HOST, build), packaging.package(spec, HOST, tmp_path)
+    assert (first.name, _digests(first)) == (second.name, _digests(second))
+
+
+def test_a_package_holds_no_traces_of_its_installation(build: Path) -> None:
+    folder = packaging.install(FUNCTIONS["authorize"].packages, HOST, build)
+    names = {path.name for path in folder.rglob("*")}
+    assert names.isdisjoint({"RECORD", "INSTALLER", "REQUESTED", "__pycache__", "bin", "requirements.txt"})
+    services = {path.name for path in (folder / "botocore" / "data").iterdir() if path.is_dir()}
+    assert services == set(AWS_SERVICES)
+
+
+def test_a_failed_build_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise PackagingError("no space left")
+
+    monkeypatch.setattr(packaging, "_strip", fail)
+    with pytest.raises(PackagingError, match="no space left"):
+        packaging.install(("jinja2",), HOST, tmp_path)
+    assert list((tmp_path / "dependencies").iterdir()) == []
+
+
+@pytest.mark.parametrize("spec", FUNCTIONS.values(), ids=lambda spec: spec.name)
+def test_a_function_carries_its_own_code_and_its_own_channels_providers(spec: FunctionSpec) -> None:
+    files = {str(path) for path in packaging.sources(spec)}
+    assert "functions/__init__.py" in files
+    assert {path.split("/")[1] for path in files if path.startswith("functions/")} == {"__init__.py", spec.folder}
+    assert {path.split("/")[0] for path in files} == {"functions", "shared"}
+    providers = {path.split("/")[2] for path in files if path.startswith("shared/providers/")}
+    assert providers & set(Channel) == set(spec.channels)
+    assert ("base.py" in providers) == bool(spec.channels)
+    assert not [path for path in files if "__pycache__" in path or path.endswith(".pyc") or "/." in path]
+
+
+def test_only_those_who_send_carry_what_sends() -> None:
+    carried = {name: spec.channels for name, spec in FUNCTIONS.items() if spec.channels}
+    assert carried == {
+        "dispatch_email": (Channel.EMAIL,),
+        "dispatch_sms": (Channel.SMS,),
+        "dispatch_wecom": (Channel.WECOM,),
+        "manage": tuple(Channel),
+    }
+    for spec in PROVIDERS.values():
+        for name, function in FUNCTIONS.items():
+            if spec.packages:
+                shared = any(set(p.packages) & set(function.packages) for p in PROVIDERS.values())
+                assert set(spec.packages) <= set(function.packages) or spec.channel not in carried.get(name, ())
+                assert not shared or name in carried
+
+
+@pytest.mark.parametrize(
+    ("function", "there", "not_there"),
+    [
+        ("authorize", {"pydantic", "pydantic-core", "botocore"}, {"jinja2", "httpx", "phonenumbers", "rich", "typer"}),
+        ("ingest", {"phonenumbers", "email-validator", "dnspython"}, {"jinja2", "httpx", "requests"}),
+        ("dispatch_sms", {"tencentcloud-sdk-python-sms", "requests", "jinja2"}, {"httpx", "phonenumbers"}),
+        ("dispatch_wecom", {"httpx", "httpcore", "jinja2"}, {"tencentcloud-sdk-python-sms", "phonenumbers"}),
+        ("manage", {"httpx", "tencentcloud-sdk-python-sms", "jinja2", "phonenumbers"}, {"rich", "typer", "moto"}),
+    ],
+)
+def test_requirements_are_the_locked_ones_of_what_a_function_needs(
+    function: str, there: set[str], not_there: set[str]
+) -> None:
+    requirements = locked_requirements(tuple(sorted(FUNCTIONS[function].packages)))
+    names = _names(requirements)
+    assert there <= names
+    assert names.isdisjoint({*not_there, "aws-cdk-lib", "pytest", "uv"})
+    assert requirements.count("--hash=sha256:") >= len(names)
+
+
+def test_a_package_that_the_project_does_not_depend_on_is_refused() -> None:
+    with pytest.raises(PackagingError, match="not among the project's dependencies: leftpad"):
+        locked_requirements(("leftpad",))
+
+
+def test_a_function_without_a_handler_is_refused(tmp_path: Path) -> None:
+    spec = FunctionSpec("nobody", "functions.nobody.handler.lambda_handler", "", ())
+    with pytest.raises(PackagingError, match=r"there is no module functions\.nobody\.handler"):
+        packaging.package(spec, HOST, tmp_path)
+
+
+def test_packages_for_lambda_are_built_for_its_processor_and_its_python() -> None:
+    assert LAMBDA.arguments == ("--python-platform", "aarch64-manylinux_2_28", "--python-version", "3.14")
+
+
+def test_every_aws_service_that_the_code_calls_is_packaged() -> None:
+    called = set()
+    for path in [*(ROOT / "shared").rglob("*.py"), *(ROOT / "functions").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and node.args and ast.unparse(node.func).endswith("client"):
+                first = node.args[0]
+                if isinstance(first, ast.Constant) and isinstance(first.value, str):
+                    called.add(first.value)
+    assert called == set(AWS_SERVICES)

@@ -1,0 +1,205 @@
+"""Who may do what: every statement of every role, word for word."""
+
+from typing import Any
+
+import pytest
+
+from infra.specs import FUNCTIONS
+from shared.model.words import Channel, MessageClass
+from tests.infra.template import Template
+
+Statement = tuple[tuple[str, ...], tuple[str, ...]]
+
+AWS = "arn:${AWS::Partition}"
+HERE = "${AWS::Region}:${AWS::AccountId}"
+CATALOG, GUARD = "${TablesCatalog.Arn}", "${TablesGuard.Arn}"
+TIMELINE, COUNTERS = "${TablesTimeline.Arn}", "${TablesCounters.Arn}"
+READ = ("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query")
+ITEM = ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
+WRITE = ("dynamodb:ConditionCheckItem", "dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
+SECRETS = f"{AWS}:secretsmanager:{HERE}:secret:mepush/*"
+SMS_SENDERS = tuple(f"{AWS}:sms-voice:*:${{AWS::AccountId}}:{kind}/*" for kind in ("phone-number", "pool", "sender-id"))
+PASS_ROLE: Statement = (("iam:PassRole",), ("${SchedulesRole.Arn}",))
+SCHEDULE: Statement = (("scheduler:CreateSchedule",), (f"{AWS}:scheduler:{HERE}:schedule/mepush/*",))
+PUBLISH: Statement = (("kinesis:PutRecords",), ("${Events.Arn}",))
+SEND_SMS: Statement = (("sms-voice:SendTextMessage",), SMS_SENDERS)
+
+
+def _queues(*channels: Channel, dead: bool = False) -> tuple[str, ...]:
+    end = "Dead.Arn" if dead else ".Arn"
+    return tuple(sorted(f"${{Queues{c.title()}{m.title()}{end}}}" for c in channels for m in MessageClass))
+
+
+def _dispatch(channel: Channel, *own: Statement) -> list[Statement]:
+    return [
+        (READ, (CATALOG,)),
+        ((*ITEM, "dynamodb:BatchGetItem", "dynamodb:BatchWriteItem"), (GUARD,)),
+        (("sqs:SendMessage",), _queues(channel)),
+        (("sqs:SendMessage",), _queues(channel, dead=True)),
+        (
+            ("sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"),
+            _queues(channel),
+        ),
+        SCHEDULE,
+        PASS_ROLE,
+        PUBLISH,
+        (("secretsmanager:GetSecretValue",), (SECRETS,)),
+        *own,
+    ]
+
+
+EXPECTED: dict[str, list[Statement]] = {
+    "ingest": [
+        (READ, (CATALOG,)),
+        (ITEM, (GUARD,)),
+        (("sqs:SendMessage",), _queues(*Channel)),
+        SCHEDULE,
+        PASS_ROLE,
+        PUBLISH,
+    ],
+    "dispatch_email": _dispatch(
+        Channel.EMAIL,
+        (
+            ("ses:SendEmail", "ses:SendRawEmail"),
+            (f"{AWS}:ses:*:${{AWS::AccountId}}:configuration-set/*", f"{AWS}:ses:*:${{AWS::AccountId}}:identity/*"),
+        ),
+    ),
+    "dispatch_sms": _dispatch(Channel.SMS, SEND_SMS),
+    "dispatch_wecom": _dispatch(Channel.WECOM),
+    "trace": [
+        (("dynamodb:BatchGetItem", "dynamodb:BatchWriteItem"), (TIMELINE,)),
+        (("dynamodb:GetItem", "dynamodb:UpdateItem"), (COUNTERS,)),
+        (
+            (
+                "kinesis:DescribeStream",
+                "kinesis:DescribeStreamSummary",
+                "kinesis:GetRecords",
+                "kinesis:GetShardIterator",
+                "kinesis:ListShards",
+            ),
+            ("${Events.Arn}",),
+        ),
+        (("sqs:SendMessage",), ("${TraceDead.Arn}",)),
+    ],
+    "trace_api": [(READ, (CATALOG, TIMELINE, COUNTERS))],
+    "manage": [
+        ((*READ, *WRITE), (CATALOG,)),
+        (ITEM, (GUARD,)),
+        (
+            (
+                "secretsmanager:CreateSecret",
+                "secretsmanager:DeleteSecret",
+                "secretsmanager:GetSecretValue",
+                "secretsmanager:PutSecretValue",
+                "secretsmanager:RestoreSecret",
+                "secretsmanager:TagResource",
+            ),
+            (SECRETS,),
+        ),
+        (("ses:GetAccount",), ("*",)),
+        SEND_SMS,
+    ],
+    "authorize": [(("dynamodb:GetItem",), (CATALOG,))],
+}
+
+
+def _sorted(statements: list[Statement]) -> list[Statement]:
+    return sorted((tuple(sorted(actions)), tuple(sorted(resources))) for actions, resources in statements)
+
+
+def _of(prod: Template, function: str) -> list[dict[str, Any]]:
+    return prod.statements(f"{FUNCTIONS[function].construct_id}Role")
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_may_do_what_it_needs_and_nothing_else(prod: Template, function: str) -> None:
+    logs: Statement = (
+        ("logs:CreateLogStream", "logs:PutLogEvents"),
+        (f"${{{FUNCTIONS[function].construct_id}Logs.Arn}}",),
+    )
+    found: list[Statement] = [(tuple(each["Action"]), tuple(each["Resource"])) for each in _of(prod, function)]
+    assert _sorted(found) == _sorted([logs, *EXPECTED[function]])
+
+
+def test_no_statement_allows_a_wildcard_of_actions(prod: Template) -> None:
+    statements = [each for role in prod.of("IAM::Role") for each in prod.statements(role)]
+    assert len(statements) > len(FUNCTIONS)
+    assert {each["Effect"] for each in statements} == {"Allow"}
+    assert [action for each in statements for action in each["Action"] if "*" in action] == []
+
+
+def test_only_the_look_at_the_ses_account_has_no_resource(prod: Template) -> None:
+    statements = [each for role in prod.of("IAM::Role") for each in prod.statements(role)]
+    assert [each["Action"] for each in statements if "*" in each["Resource"]] == [["ses:GetAccount"]]
+
+
+def test_every_role_has_only_its_own_policy_and_its_own_service(prod: Template) -> None:
+    roles = prod.of("IAM::Role")
+    assert len(roles) == len(FUNCTIONS) + 1
+    for id, role in roles.items():
+        assert "ManagedPolicyArns" not in role.properties
+        (trust,) = role.properties["AssumeRolePolicyDocument"]["Statement"]
+        service = "scheduler" if id == "SchedulesRole" else "lambda"
+        assert trust["Principal"] == {"Service": f"{service}.amazonaws.com"}
+
+
+def test_each_function_runs_under_its_own_role(prod: Template) -> None:
+    roles = {name: function.properties["Role"] for name, function in prod.functions().items()}
+    assert roles == {name: f"${{{spec.construct_id}Role.Arn}}" for name, spec in FUNCTIONS.items()}
+
+
+@pytest.mark.parametrize("function", ["ingest", "dispatch_email", "dispatch_sms", "dispatch_wecom"])
+def test_the_schedules_role_is_passed_to_the_scheduler_only(prod: Template, function: str) -> None:
+    (statement,) = [each for each in _of(prod, function) if each["Action"] == ["iam:PassRole"]]
+    assert statement["Condition"] == {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}
+    assert [each for each in _of(prod, function) if "Condition" in each] == [statement]
+
+
+def test_schedules_reach_the_nine_queues_and_their_own_dead_letters(prod: Template) -> None:
+    (statement,) = prod.statements("SchedulesRole")
+    assert statement["Action"] == ["sqs:SendMessage"]
+    assert sorted(statement["Resource"]) == sorted([*_queues(*Channel), "${SchedulesDead.Arn}"])
+
+
+def test_only_schedules_of_the_group_take_the_schedules_role(prod: Template) -> None:
+    (trust,) = prod.of("IAM::Role")["SchedulesRole"].properties["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Condition"] == {
+        "StringEquals": {"aws:SourceAccount": "${AWS::AccountId}"},
+        "ArnEquals": {"aws:SourceArn": f"{AWS}:scheduler:{HERE}:schedule-group/mepush"},
+    }
+
+
+def test_only_this_api_calls_functions(prod: Template) -> None:
+    permissions = prod.of("Lambda::Permission").values()
+    allowed = {each.properties["FunctionName"]: each.properties["SourceArn"] for each in permissions}
+    api = f"{AWS}:execute-api:{HERE}:${{ApiHttp}}"
+    assert allowed == {
+        "${AuthorizeFunction.Arn}": f"{api}/authorizers/${{ApiAuthorizer}}",
+        "${IngestFunction.Arn}": f"{api}/*/*/*",
+        "${ManageFunction.Arn}": f"{api}/*/*/*",
+        "${TraceApiFunction.Arn}": f"{api}/*/*/*",
+    }
+    assert {each.properties["Principal"] for each in permissions} == {"apigateway.amazonaws.com"}
+
+
+@pytest.mark.parametrize(
+    ("type", "count"), [("SQS::QueuePolicy", 20), ("S3::BucketPolicy", 1), ("SNS::TopicPolicy", 1)]
+)
+def test_nothing_is_reached_without_tls(prod: Template, type: str, count: int) -> None:
+    policies = prod.of(type).values()
+    assert len(policies) == count
+    for policy in policies:
+        denied = [each for each in policy.properties["PolicyDocument"]["Statement"] if each["Effect"] == "Deny"]
+        assert [each["Condition"] for each in denied] == [{"Bool": {"aws:SecureTransport": "false"}}]
+        assert denied[0]["Principal"] in ({"AWS": "*"}, "*")
+
+
+def test_only_alarms_of_this_account_publish_to_their_topic(prod: Template) -> None:
+    (policy,) = prod.of("SNS::TopicPolicy").values()
+    (allowed,) = [each for each in policy.properties["PolicyDocument"]["Statement"] if each["Effect"] == "Allow"]
+    assert allowed["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+    assert allowed["Action"] == "sns:Publish"
+    assert allowed["Condition"] == {
+        "StringEquals": {"aws:SourceAccount": "${AWS::AccountId}"},
+        "ArnLike": {"aws:SourceArn": f"{AWS}:cloudwatch:{HERE}:alarm:mepush-*"},
+    }

@@ -1,0 +1,140 @@
+"""The template as a whole: that it can be deployed, checked and found again."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from cfnlint.api import lint
+from cfnlint.config import ManualArgs
+
+from infra import cdk_app
+from infra.node import node_binary
+from infra.packaging import ROOT
+from infra.specs import FUNCTIONS
+from infra.stages import STAGES, Stage, StageError, stage_named
+from shared.model.words import MessageClass
+from tests.infra.template import Template
+
+STAGE_NAMES = ["dev", "prod"]
+
+
+@pytest.fixture(scope="session")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    """The stage that the local stack deploys, made in this process."""
+    return Template(cdk_app.synth(tmp_path_factory.mktemp("local"), stub_assets=True))
+
+
+@pytest.mark.parametrize("stage", STAGE_NAMES)
+def test_the_command_needs_no_node_no_credentials_and_says_nothing_else(
+    request: pytest.FixtureRequest, stage: str
+) -> None:
+    template: Template = request.getfixturevalue(stage)
+    assert template.path.name == f"{STAGES[stage].prefix}.template.json"
+    assert (template.path.parent / "stderr").read_text() == ""
+    assert node_binary().is_file()
+
+
+def test_the_same_stage_gives_the_same_template(local: Template, tmp_path: Path) -> None:
+    assert cdk_app.synth(tmp_path, stub_assets=True).read_bytes() == local.path.read_bytes()
+
+
+def test_the_local_stage_differs_from_the_deployed_ones_by_arguments_only(local: Template, prod: Template) -> None:
+    def shape(template: Template) -> list[tuple[str, str]]:
+        return sorted((each.id, each.type) for each in template.resources)
+
+    assert local.path.name == "mepush.template.json"
+    assert shape(local) == shape(prod)
+    variables = [each.properties["Environment"]["Variables"] for each in local.functions().values()]
+    assert {each["ALLOW_LOOPBACK_ENDPOINTS"] for each in variables if "ALLOW_LOOPBACK_ENDPOINTS" in each} == {"true"}
+
+
+@pytest.mark.parametrize("stage", STAGE_NAMES)
+def test_nothing_needs_a_helper_function_or_the_bootstrap_parameter(request: pytest.FixtureRequest, stage: str) -> None:
+    template: Template = request.getfixturevalue(stage)
+    types = {each.type for each in template.resources}
+    assert not [each for each in types if each.startswith("Custom::") or each == "AWS::CloudFormation::CustomResource"]
+    assert types.isdisjoint({"AWS::CDK::Metadata", "AWS::DynamoDB::GlobalTable"})
+    assert len(template.functions()) == len(FUNCTIONS)
+    assert not {"Parameters", "Rules", "Conditions", "Mappings"} & set(template.json)
+
+
+@pytest.mark.parametrize("stage", STAGE_NAMES)
+def test_no_account_or_region_is_written_into_the_template(request: pytest.FixtureRequest, stage: str) -> None:
+    template: Template = request.getfixturevalue(stage)
+    assert not re.search(r"\b\d{12}\b|\b(us|eu|ap|cn)-[a-z]+-\d\b|arn:aws", template.text)
+
+
+@pytest.mark.parametrize("stage", STAGE_NAMES)
+def test_cfn_lint_finds_nothing(request: pytest.FixtureRequest, stage: str) -> None:
+    template: Template = request.getfixturevalue(stage)
+    # W3005: the CDK writes dependencies out that a reference already makes.
+    arguments = ManualArgs(regions=["us-east-1", "ap-southeast-1"], ignore_checks=["W3005"])
+    assert [str(found) for found in lint(template.text, config=arguments)] == []
+
+
+def test_cdk_nag_finds_nothing_that_was_not_answered(tmp_path: Path) -> None:
+    stub = tmp_path / "stub"
+    stub.mkdir()
+    app = cdk_app.build(STAGES["prod"], dict.fromkeys(FUNCTIONS, stub), outdir=tmp_path / "out", validate=False)
+    from aws_cdk import Validations
+    from cdk_nag import AwsSolutionsChecks
+
+    Validations.of(app).add_plugins(AwsSolutionsChecks(app, write_suppressions_to_cloud_formation=True))
+    # Raises when a rule is broken; warnings are in the report only.
+    app.synth()
+    report = json.loads((tmp_path / "out" / "validation-report.json").read_text())
+    assert report["pluginReports"] == []
+    metadata = [
+        resource["Metadata"]["cdk_nag"]["rules_to_suppress"]
+        for resource in json.loads((tmp_path / "out" / "mepush.template.json").read_text())["Resources"].values()
+        if "cdk_nag" in resource.get("Metadata", {})
+    ]
+    answered = {rule["id"].split("[")[0].removeprefix("AwsSolutions-") for rules in metadata for rule in rules}
+    assert answered == {"APIG4", "DDB3", "IAM5", "S1", "SQS3"}
+    assert all(len(rule["reason"]) > 20 for rules in metadata for rule in rules)
+
+
+def test_people_and_the_command_can_find_everything(prod: Template) -> None:
+    outputs = prod.json["Outputs"]
+    functions = {f"{spec.construct_id}Function" for spec in FUNCTIONS.values()}
+    tables = {"CatalogTable", "GuardTable", "TimelineTable", "CountersTable"}
+    assert set(outputs) == functions | tables | {
+        "AlarmTopic",
+        "ApiUrl",
+        "AssetsBucket",
+        "DeadLetterUrls",
+        "QueueUrls",
+        "ScheduleGroup",
+        "SecretPrefix",
+        "StreamName",
+    }
+
+
+def test_a_synthesis_without_packages_cannot_be_deployed(dev: Template) -> None:
+    metadata = json.loads((dev.path.parent / "mepush-dev.metadata.json").read_text())
+    errors = [each for entries in metadata.values() for each in entries if each["type"] == "aws:cdk:error"]
+    assert len(errors) == 1
+    assert "--package" in errors[0]["data"]
+
+
+def test_the_cdk_command_asks_for_packages() -> None:
+    app = json.loads((ROOT / "cdk.json").read_text())["app"]
+    assert app == "python -m infra.cdk_app --package"
+
+
+def test_an_unknown_stage_is_named_with_those_that_exist() -> None:
+    with pytest.raises(StageError, match=r"no such stage: test; there are local, dev, prod"):
+        stage_named("test")
+
+
+@pytest.mark.parametrize("prefix", ["", "Me", "me_push", "m" * 21, "a b"])
+def test_a_prefix_that_names_cannot_begin_with_is_refused(prefix: str) -> None:
+    with pytest.raises(StageError, match="a prefix has"):
+        Stage("test", prefix)
+
+
+@pytest.mark.parametrize("cap", [1, 1001])
+def test_a_cap_that_lambda_does_not_take_is_refused(cap: int) -> None:
+    with pytest.raises(StageError, match="2 to 1,000"):
+        Stage("test", "test", concurrency=dict.fromkeys(MessageClass, cap))
