@@ -137,9 +137,9 @@ def _add(api: ApiClient, body: dict[str, Any], update: bool) -> dict[str, Any]:
         if not update:
             error.hint = "To change it, run the same with --update."
             raise
-    changed: dict[str, Any] = api.patch(
-        f"/v1/accounts/{segment(body['id'])}", {name: value for name, value in body.items() if name != "id" and value != {}}
-    )
+    # An empty secret would mean that there is none any more; leaving it out keeps the one that is stored.
+    changes = {name: value for name, value in body.items() if name != "id" and value != {}}
+    changed: dict[str, Any] = api.patch(f"/v1/accounts/{segment(body['id'])}", changes)
     return changed
 
 

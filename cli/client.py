@@ -31,12 +31,12 @@ class ApiClient:
         url: str,
         key: str,
         transport: httpx.BaseTransport | None = None,
-        pause: Callable[[float], None] = time.sleep,
+        pause: Callable[[float], None] | None = None,
     ) -> None:
         self.url = url.rstrip("/")
         loopback = _check_url(self.url)
         _check_key(key)
-        self._pause = pause
+        self._pause = pause or _pause
         self._http = httpx.Client(
             base_url=self.url,
             headers={"Authorization": f"Bearer {key}", "User-Agent": "mepush-cli"},
@@ -126,6 +126,10 @@ class ApiClient:
                     return _read(response)
             self._pause(min(0.5 * 2**tried, 5.0))
         raise AssertionError("unreachable")  # pragma: no cover - the last try returns or raises
+
+
+def _pause(seconds: float) -> None:
+    time.sleep(seconds)
 
 
 def segment(value: str | int) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infra.node import use_project_node
+from infra.packaging import package_all
 from infra.specs import FUNCTIONS
 from infra.stages import STAGES, Stage, stage_named
 
@@ -34,8 +35,6 @@ def synth(outdir: Path, *, stub_assets: bool = False, stage: Stage | None = None
             stub = Path(folder)
             (stub / "__init__.py").write_text(_STUB)
             return _synth(outdir, stage, dict.fromkeys(FUNCTIONS, stub), deployable=False)
-    from infra.packaging import package_all
-
     return _synth(outdir, stage, package_all(), deployable=True)
 
 

@@ -16,17 +16,9 @@ CATALOG_WRITE = (
 )
 ITEM_READ = ("dynamodb:GetItem",)
 ITEM_WRITE = ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
-GUARD_ALL = (
-    *READ,
-    "dynamodb:PutItem",
-    "dynamodb:UpdateItem",
-    "dynamodb:DeleteItem",
-    "dynamodb:BatchWriteItem",
-    "dynamodb:ConditionCheckItem",
-)
-TOKENS = (*ITEM_WRITE, "dynamodb:DeleteItem")
+GUARD_ALL = (*ITEM_WRITE, "dynamodb:BatchGetItem", "dynamodb:BatchWriteItem")
 TIMELINE_WRITE = ("dynamodb:BatchGetItem", "dynamodb:BatchWriteItem")
-COUNTERS_WRITE = ("dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:ConditionCheckItem")
+COUNTERS_WRITE = ("dynamodb:GetItem", "dynamodb:UpdateItem")
 
 SEND = ("sqs:SendMessage",)
 CONSUME = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes")
@@ -47,12 +39,15 @@ SECRET_WRITE = (
     "secretsmanager:PutSecretValue",
     "secretsmanager:GetSecretValue",
     "secretsmanager:DeleteSecret",
+    # A secret that waits for its deletion is taken back; a new one is labelled with its tenant and account.
+    "secretsmanager:RestoreSecret",
+    "secretsmanager:TagResource",
 )
 EMAIL_SEND = ("ses:SendEmail", "ses:SendRawEmail")
 EMAIL_ACCOUNT = ("ses:GetAccount",)
 SMS_SEND = ("sms-voice:SendTextMessage",)
 
-_OWN_REGION_OR_ANY = "accounts name identities that people make later, in a region of their choice"
+_SENDERS = "accounts name identities that people make later, in a region of their choice"
 
 
 def secrets(stack: Stack, stage: Stage) -> Wildcard:
@@ -72,7 +67,7 @@ def email_senders(stack: Stack) -> list[Wildcard]:
         _wildcard(
             stack,
             stack.format_arn(service="ses", region="*", resource=resource, resource_name="*"),
-            _OWN_REGION_OR_ANY,
+            _SENDERS,
         )
         for resource in ("identity", "configuration-set")
     ]
@@ -84,7 +79,7 @@ def sms_senders(stack: Stack) -> list[Wildcard]:
         _wildcard(
             stack,
             stack.format_arn(service="sms-voice", region="*", resource=resource, resource_name="*"),
-            _OWN_REGION_OR_ANY,
+            _SENDERS,
         )
         for resource in ("phone-number", "pool", "sender-id")
     ]

@@ -160,7 +160,7 @@ class PlatformStack(Stack):
     def _manage(self) -> None:
         service = self._service(MANAGE)
         service.allow(rights.CATALOG_WRITE, self._tables.catalog.table_arn)
-        service.allow(rights.TOKENS, self._tables.guard.table_arn)
+        service.allow(rights.ITEM_WRITE, self._tables.guard.table_arn)
         service.allow(rights.SECRET_WRITE, rights.secrets(self, self._stage))
         # For trying an account: AWS lets nobody name a resource for the first.
         service.allow(rights.EMAIL_ACCOUNT, rights.anything("ses:GetAccount knows no resources"))

@@ -1,4 +1,4 @@
-"""The local stack's clock: real time plus an offset that can be moved on, so that what is due tomorrow can be seen now."""
+"""The local stack's clock: real time plus an offset, so that what is due tomorrow can be seen today."""
 
 import threading
 import time

@@ -1,17 +1,20 @@
-"""Counts the requests that go to AWS, as a bill would: those of the functions, and those of the event source mappings."""
+"""Counts the requests that go to AWS as a bill would: of the functions and of the event source mappings."""
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import boto3
 from botocore.handlers import BUILTIN_HANDLERS
+
+from local.deployment import REGION
 
 Observer = Callable[[str, str, Mapping[str, Any], Mapping[str, Any]], None]
 """Called after each request with service, operation, its parameters and its answer (empty if it was an error)."""
 
 _PARAMETERS = "mepush_parameters"
+_BEFORE, _AFTER = "before-parameter-build", "after-call"
 
 
 class RequestCounter:
@@ -23,33 +26,30 @@ class RequestCounter:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._quiet = threading.local()
+        self._on = True
         self._observers: list[Observer] = []
+        self._handlers = [(_BEFORE, self._remember), (_BEFORE, self._count), (_AFTER, self._after)]
         self.counts: Counter[str] = Counter()
         self.mappings: Counter[str] = Counter()
 
     def install(self) -> None:
         """Count the requests of all clients whose session is made from now on, and of no others."""
         # A session copies this list when it is made: there is no other place that reaches the sessions of others.
-        BUILTIN_HANDLERS.append(("before-parameter-build", self._before))
-        BUILTIN_HANDLERS.append(("after-call", self._after))
+        BUILTIN_HANDLERS.extend(self._handlers)
 
     def uninstall(self) -> None:
-        """Leave sessions that are made from now on alone."""
-        for event, handler in (("before-parameter-build", self._before), ("after-call", self._after)):
-            if (event, handler) in BUILTIN_HANDLERS:
-                BUILTIN_HANDLERS.remove((event, handler))
+        """Leave sessions that are made from now on alone, and stop counting those made before."""
+        for each in self._handlers:
+            if each in BUILTIN_HANDLERS:
+                BUILTIN_HANDLERS.remove(each)
         self._observers.clear()
+        self._on = False
 
-    @contextmanager
-    def uncounted(self) -> Iterator[None]:
-        """Do not count what this thread asks for within the block."""
-        before = getattr(self._quiet, "on", False)
-        self._quiet.on = True
-        try:
-            yield
-        finally:
-            self._quiet.on = before
+    def session(self) -> boto3.session.Session:
+        """A session whose requests are observed but not counted: for what belongs to the local stack itself."""
+        session = boto3.session.Session(region_name=REGION)
+        session.events.unregister(_BEFORE, self._count)
+        return session
 
     def mapping(self, operation: str) -> None:
         """Count one request that an event source mapping made."""
@@ -77,9 +77,11 @@ class RequestCounter:
         with self._lock:
             return dict(self.counts)
 
-    def _before(self, params: Any, model: Any, context: dict[str, Any], **_: Any) -> None:
+    def _remember(self, params: Any, context: dict[str, Any], **_: Any) -> None:
         context[_PARAMETERS] = params
-        if not getattr(self._quiet, "on", False):
+
+    def _count(self, model: Any, **_: Any) -> None:
+        if self._on:
             with self._lock:
                 self.counts[f"{model.service_model.service_name}.{model.name}"] += 1
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-_MONTHS = {name: i for i, name in enumerate("JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split(), 1)}
-_WEEKDAYS = {name: i for i, name in enumerate("SUN MON TUE WED THU FRI SAT".split(), 1)}
+_MONTH_NAMES = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+_MONTHS = {name: i for i, name in enumerate(_MONTH_NAMES, 1)}
+_WEEKDAYS = {name: i for i, name in enumerate(("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"), 1)}
 _FIRST_YEAR, _LAST_YEAR = 1970, 2199
 _UNIT_MS = {"minute": 60_000, "hour": 3_600_000, "day": 86_400_000}
 _SATURDAY = 7
@@ -61,11 +62,12 @@ class Cron:
         # Three hours early: the clocks may have been put back since.
         local = datetime.fromtimestamp(ms / 1000, UTC).astimezone(self.zone) - timedelta(hours=3)
         for day in self._dates(local.date()):
+            midnight = datetime.combine(day, datetime.min.time())
             for hour in self.hours:
                 if day == local.date() and hour < local.hour:
                     continue
                 for minute in self.minutes:
-                    at_ms = _instant(datetime(day.year, day.month, day.day, hour, minute), self.zone)
+                    at_ms = _instant(midnight.replace(hour=hour, minute=minute), self.zone)
                     if at_ms is not None and at_ms > ms:
                         return at_ms
         return None

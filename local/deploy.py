@@ -1,23 +1,42 @@
-"""Deploys the platform's template into moto and reads back what came of it."""
+"""Deploys the platform's template into moto and reads back what came of it.
 
-import copy
-import json
+Each resource is made by the model that moto's CloudFormation makes it with. The CloudFormation service itself stays
+out: importing it takes three seconds, and it works out references no better than `local.template`.
+"""
+
 import re
+import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 import boto3
 
-from local.template import Resolver, Resource, TemplateError, only, rewrite, split
+from local.deployment import (
+    ACCOUNT,
+    REGION,
+    Authorizer,
+    Deployment,
+    Function,
+    QueueMapping,
+    Route,
+    StreamMapping,
+)
+from local.template import Resolver, TemplateError, only, split
 
-REGION = "us-east-1"
-ACCOUNT = "123456789012"
 STACK = "mepush"
 ON_DEMAND_SHARDS = 4
 """What an on-demand stream begins with (Kinesis developer guide, "Choose the right mode")."""
 
-_FUNCTION_KEEPS = ("FunctionName", "Description", "Handler", "MemorySize", "Role", "Runtime", "Timeout", "Environment")
+# Type -> module and class, the property that names one, and the attribute that holds its ARN. The classes could tell
+# their attributes as CloudFormation does, but that imports the whole of it.
+_MODELS = {
+    "AWS::DynamoDB::Table": ("moto.dynamodb.models", "Table", "TableName", "table_arn"),
+    "AWS::IAM::Role": ("moto.iam.models", "Role", "RoleName", "arn"),
+    "AWS::Kinesis::Stream": ("moto.kinesis.models", "Stream", "Name", "arn"),
+    "AWS::S3::Bucket": ("moto.s3.models", "FakeBucket", "BucketName", "arn"),
+    "AWS::SQS::Queue": ("moto.sqs.models", "Queue", "QueueName", "queue_arn"),
+}
 _PSEUDO = {
     "AWS::AccountId": ACCOUNT,
     "AWS::Region": REGION,
@@ -47,90 +66,18 @@ _STREAM_MAPPING = _SQS_MAPPING - {"ScalingConfig"} | {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Function:
-    """A deployed function. name: its logical name, such as `trace_api`; environment: worked out."""
-
-    name: str
-    physical_name: str
-    arn: str
-    handler: str
-    timeout_s: int
-    memory_mb: int
-    environment: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Authorizer:
-    """A REQUEST authorizer with payload 2.0 and simple responses. ttl_s: how long its answer is kept."""
-
-    function: str
-    identity_sources: tuple[str, ...]
-    ttl_s: int
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """A route. key: such as `GET /v1/messages/{id}`."""
-
-    key: str
-    function: str
-    timeout_ms: int
-    authorizer: Authorizer | None
-
-
-@dataclass(frozen=True, slots=True)
-class QueueMapping:
-    """An event source mapping from a queue. max_concurrency: None for no cap of its own."""
-
-    function: str
-    queue_arn: str
-    queue_url: str
-    batch_size: int
-    window_s: int
-    partial: bool
-    max_concurrency: int | None
-    visibility_s: int
-
-
-@dataclass(frozen=True, slots=True)
-class StreamMapping:
-    """An event source mapping from a stream. max_tries and max_age_s: -1 for no bound; failure_queue_url: or empty."""
-
-    function: str
-    stream_name: str
-    stream_arn: str
-    batch_size: int
-    window_s: int
-    partial: bool
-    bisect: bool
-    max_retries: int
-    max_age_s: int
-    failure_queue_url: str
-
-
-@dataclass(frozen=True, slots=True)
-class Deployment:
-    """What was deployed. queues, tables, streams, buckets: logical id -> URL or name; outputs: the stack's."""
-
-    functions: Mapping[str, Function]
-    routes: tuple[Route, ...]
-    queue_mappings: tuple[QueueMapping, ...]
-    stream_mappings: tuple[StreamMapping, ...]
-    queues: Mapping[str, str]
-    tables: Mapping[str, str]
-    streams: Mapping[str, str]
-    buckets: Mapping[str, str]
-    schedule_groups: tuple[str, ...]
-    outputs: Mapping[str, str] = field(default_factory=dict)
-
-
 def logical_name(handler: str) -> str:
     """A function's name from its handler: `functions.<name>.handler...`, or `<name>_<module>` for another module."""
     match = re.fullmatch(r"functions\.(\w+)\.(\w+)\.\w+", handler)
     if match is None:
         raise TemplateError(f"a handler is functions.<name>.<module>.<function>, not {handler}")
     return match[1] if match[2] == "handler" else f"{match[1]}_{match[2]}"
+
+
+def _physical_name(kind: str, name: str) -> str:
+    """A name as CloudFormation makes one up."""
+    made_up = f"{STACK}-{name}-{secrets.token_hex(6).upper()}"
+    return made_up.lower() if kind == "AWS::S3::Bucket" else made_up
 
 
 def deploy(template: Mapping[str, Any], *, api_url: str, overrides: Mapping[str, str] | None = None) -> Deployment:
@@ -148,19 +95,21 @@ class _Deployer:
         self._api_url = api_url
         self._overrides = overrides
         self._made, self._played = split(template)
-        self._stack: Any = None
+        self._resources: dict[str, Any] = {}
+        self._functions: dict[str, Function] = {}
         self._resolve = Resolver(_PSEUDO, self._ref, self._attribute)
 
     def run(self) -> Deployment:
-        self._create()
-        functions = {name: self._function(name) for name in self._of("AWS::Lambda::Function")}
-        self._by_arn = {function.arn: function.name for function in functions.values()}
-        self._by_arn |= {function.physical_name: function.name for function in functions.values()}
+        for name in self._made:
+            self._ref(name)
+        functions = self._functions.values()
+        self._by_arn = {function.arn: function.name for function in functions}
+        self._by_arn |= {function.physical_name: function.name for function in functions}
         self._time_to_live()
         mappings = [self._properties(name) | {"id": name} for name in self._of("AWS::Lambda::EventSourceMapping")]
         mappings = [m for m in mappings if m.get("Enabled", True)]
         return Deployment(
-            functions={function.name: function for function in functions.values()},
+            functions={function.name: function for function in functions},
             routes=tuple(self._route(name) for name in self._of("AWS::ApiGatewayV2::Route")),
             queue_mappings=tuple(self._queue_mapping(m) for m in mappings if ":sqs:" in m["EventSourceArn"]),
             stream_mappings=tuple(self._stream_mapping(m) for m in mappings if ":sqs:" not in m["EventSourceArn"]),
@@ -172,46 +121,36 @@ class _Deployer:
             outputs=self._outputs(),
         )
 
-    def _create(self) -> None:
-        resources = {name: self._for_moto(name, resource) for name, resource in self._made.items()}
-        client = boto3.client("cloudformation", region_name=REGION)
-        client.create_stack(StackName=STACK, TemplateBody=json.dumps({"Resources": resources}))
-        status = client.describe_stacks(StackName=STACK)["Stacks"][0]["StackStatus"]
-        if status != "CREATE_COMPLETE":
-            raise TemplateError(f"moto did not make the stack: {status}")
-        from moto.cloudformation.models import cloudformation_backends
+    def _resource(self, name: str) -> Any:
+        """What moto made of a resource, making it on first use."""
+        if name not in self._resources:
+            kind = self._made[name]["Type"]
+            module, model, name_property, _ = _MODELS[kind]
+            properties = self._properties(name)
+            if kind == "AWS::Kinesis::Stream" and "StreamModeDetails" in properties:
+                properties["ShardCount"] = ON_DEMAND_SHARDS  # the model ignores the mode
+            physical = properties.get(name_property) or _physical_name(kind, name)
+            self._resources[name] = getattr(import_module(module), model).create_from_cloudformation_json(
+                physical, {"Type": kind, "Properties": properties}, ACCOUNT, REGION
+            )
+        return self._resources[name]
 
-        stacks = cloudformation_backends[ACCOUNT][REGION].stacks.values()
-        self._stack = next(stack for stack in stacks if stack.name == STACK)
-
-    def _for_moto(self, name: str, resource: Resource) -> dict[str, Any]:
-        """A resource as moto can make it."""
-
-        def replace(intrinsic: str, argument: Any) -> Any:
-            target = argument[0] if intrinsic == "Fn::GetAtt" else argument
-            if intrinsic in ("Ref", "Fn::GetAtt"):
-                if target in self._played:
-                    return self._resolve({intrinsic: argument})
-                if target not in self._made and target not in _PSEUDO:
-                    raise TemplateError(f"{name} refers to {target}, which is left out of the local stack")
-                if intrinsic == "Fn::GetAtt" and argument[1] == "QueueUrl":
-                    return {"Ref": target}
-                return {intrinsic: argument}
-            return {intrinsic: rewrite(argument, replace)}
-
-        made: dict[str, Any] = copy.deepcopy(dict(resource))
-        properties = made.get("Properties", {})
-        if made["Type"] == "AWS::Lambda::Function":
-            # The code runs in this process: moto only works out the environment.
-            properties = {key: properties[key] for key in _FUNCTION_KEEPS if key in properties}
-            properties["Code"] = {"ZipFile": "pass"}
-        elif made["Type"] == "AWS::Kinesis::Stream" and properties.get("StreamModeDetails"):
-            properties["ShardCount"] = ON_DEMAND_SHARDS  # moto's CloudFormation ignores the mode
-        depends = made.get("DependsOn", [])
-        depends = [depends] if isinstance(depends, str) else depends
-        made["DependsOn"] = [each for each in depends if each in self._made]
-        made["Properties"] = rewrite(properties, replace)
-        return made
+    def _function(self, name: str) -> Function:
+        if name not in self._functions:
+            resource = self._made[name]["Properties"]
+            handler, physical = resource["Handler"], self._resolve(resource.get("FunctionName", f"{STACK}-{name}"))
+            variables = resource.get("Environment", {}).get("Variables", {})
+            environment = {key: self._text(value) for key, value in variables.items()}
+            self._functions[name] = Function(
+                name=logical_name(handler),
+                physical_name=physical,
+                arn=f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{physical}",
+                handler=handler,
+                timeout_s=int(resource.get("Timeout", 3)),
+                memory_mb=int(resource.get("MemorySize", 128)),
+                environment=environment | {k: v for k, v in self._overrides.items() if k in environment},
+            )
+        return self._functions[name]
 
     def _of(self, kind: str) -> list[str]:
         return [name for name, resource in (self._made | self._played).items() if resource["Type"] == kind]
@@ -226,7 +165,9 @@ class _Deployer:
 
     def _ref(self, name: str) -> str:
         if name in self._made:
-            return str(self._stack.resource_map[name].physical_resource_id)
+            if self._made[name]["Type"] == "AWS::Lambda::Function":
+                return self._function(name).physical_name
+            return str(self._resource(name).physical_resource_id)
         kind, properties = self._known(name)
         if kind == "AWS::ApiGatewayV2::Api":
             return "local"
@@ -234,10 +175,13 @@ class _Deployer:
         return str(self._resolve(named)) if named else name
 
     def _attribute(self, name: str, attribute: str) -> str:
-        if name in self._made:
-            if attribute == "QueueUrl":
-                return self._ref(name)
-            return str(self._stack.resource_map[name].get_cfn_attribute(attribute))
+        if name in self._made and attribute == "Arn":
+            kind = self._made[name]["Type"]
+            if kind == "AWS::Lambda::Function":
+                return self._function(name).arn
+            return str(getattr(self._resource(name), _MODELS[kind][3]))
+        if name in self._made and attribute == "QueueUrl":
+            return self._ref(name)
         kind, _ = self._known(name)
         if (kind, attribute) == ("AWS::ApiGatewayV2::Api", "ApiEndpoint"):
             return self._api_url
@@ -245,28 +189,17 @@ class _Deployer:
             return f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule-group/{self._ref(name)}"
         raise TemplateError(f"the local stack does not know {attribute} of {name}")
 
+    def _text(self, value: Any) -> str:
+        """A value worked out, with the API's address where it leads here."""
+        return str(self._resolve(value)).replace(f"https://local.execute-api.{REGION}.amazonaws.com", self._api_url)
+
     def _known(self, name: str) -> tuple[str, Mapping[str, Any]]:
         if name not in self._played:
-            raise TemplateError(f"{name} is left out of the local stack")
+            raise TemplateError(f"{name} is left out of the local stack, or this of it is not known")
         return self._played[name]["Type"], self._played[name].get("Properties", {})
 
-    def _function(self, name: str) -> Function:
-        properties = self._properties(name)
-        found = boto3.client("lambda", region_name=REGION).get_function_configuration(FunctionName=self._ref(name))
-        environment = dict(found.get("Environment", {}).get("Variables", {}))
-        environment |= {key: value for key, value in self._overrides.items() if key in environment}
-        return Function(
-            name=logical_name(properties["Handler"]),
-            physical_name=found["FunctionName"],
-            arn=self._attribute(name, "Arn"),
-            handler=properties["Handler"],
-            timeout_s=int(properties.get("Timeout", 3)),
-            memory_mb=int(properties.get("MemorySize", 128)),
-            environment=environment,
-        )
-
     def _time_to_live(self) -> None:
-        """moto's CloudFormation ignores it."""
+        """The model ignores it."""
         for name in self._of("AWS::DynamoDB::Table"):
             wanted = self._properties(name).get("TimeToLiveSpecification")
             if wanted:
@@ -360,7 +293,7 @@ class _Deployer:
         found = {}
         for name, output in self._template.get("Outputs", {}).items():
             try:
-                found[name] = str(self._resolve(output["Value"]))
+                found[name] = self._text(output["Value"])
             except TemplateError:
                 continue  # of something that is left out here
         return found

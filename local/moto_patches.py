@@ -81,7 +81,9 @@ class LazyAttributes(dict[str, Any]):
         return getattr(self._queue, count) if count else super().__getitem__(key)
 
     def get(self, key: str, default: Any = None) -> Any:
-        return self[key] if key in self else default
+        if key not in self:
+            return default
+        return self[key]
 
     def items(self) -> Any:
         return {key: self[key] for key in self}.items()

@@ -1,4 +1,4 @@
-"""Reads a CloudFormation template: what moto can make of it, what the local stack plays itself, what has no meaning here."""
+"""Reads a CloudFormation template: what moto makes, what the local stack plays itself, what has no meaning here."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ MADE_BY_MOTO = frozenset(
         "AWS::SQS::Queue",
     }
 )
-"""Types that moto's CloudFormation makes."""
+"""Types that moto makes; of functions it needs only what they are called."""
 
 PLAYED_HERE = frozenset(
     {
@@ -76,10 +76,7 @@ def split(template: Mapping[str, Any]) -> tuple[dict[str, Resource], dict[str, R
 
 
 def rewrite(value: Any, replace: Callable[[str, Any], Any]) -> Any:
-    """Copy a value, with each intrinsic function (`Ref`, `Fn::...`) replaced by `replace(name, argument)`.
-
-    `replace` may return the intrinsic as it was; its argument is not looked into then.
-    """
+    """Copy a value, with each intrinsic function (`Ref`, `Fn::...`) replaced by `replace(name, argument)`."""
     if isinstance(value, list):
         return [rewrite(each, replace) for each in value]
     if not isinstance(value, dict):

@@ -204,7 +204,7 @@ def _provider_schemas(schemas: Json) -> tuple[Json, Json]:
 
 
 def _add(schemas: Json, model: type[BaseModel], provider: str, what: str) -> str:
-    """Add a provider's model under a name of its own (in their modules they all have the same), and return its place."""
+    """Add a provider's model under a name of its own (their modules all use the same) and return its place."""
     prefix = provider.capitalize()
     schema = model.model_json_schema(ref_template=_REF + prefix + "{model}")
     for name, definition in schema.pop("$defs", {}).items():

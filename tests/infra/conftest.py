@@ -4,11 +4,14 @@ import fcntl
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from infra.cdk_app import synth
 from infra.packaging import ROOT
+from infra.stages import STAGES
 from tests.infra.template import Template
 
 
@@ -26,31 +29,45 @@ def _shared(factory: pytest.TempPathFactory, name: str) -> Path:
     return root / name
 
 
-def _once(factory: pytest.TempPathFactory, stage: str) -> Template:
-    """Synthesise a stage by the command, as people do, unless another worker has."""
-    outdir = _shared(factory, f"cdk-{stage}")
+def _once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Template:
+    """Make a template in a folder that all workers share, unless another worker has."""
+    outdir = _shared(factory, f"cdk-{name}")
+    done = outdir / "done"
     with Path(f"{outdir}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (outdir / "stderr").exists():
+        if not done.exists():
             outdir.mkdir()
-            # Neither a Node, nor credentials, nor a region can be found.
-            environment = {"PATH": str(outdir), "HOME": os.environ.get("HOME", str(outdir))}
-            command = [sys.executable, "-m", "infra.cdk_app", "--stage", stage, "--outdir", str(outdir)]
-            done = subprocess.run(
-                command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=240
-            )
-            (outdir / "stderr").write_text(done.stderr)
+            make(outdir)
+            done.touch()
     (path,) = outdir.glob("*.template.json")
     return Template(path)
 
 
+def _by_command(outdir: Path) -> None:
+    # Neither a Node, nor credentials, nor a region can be found.
+    environment = {"PATH": str(outdir), "HOME": os.environ.get("HOME", str(outdir))}
+    command = [sys.executable, "-m", "infra.cdk_app", "--stage", "dev", "--outdir", str(outdir)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=240)
+    (outdir / "stderr").write_text(done.stderr)
+
+
 @pytest.fixture(scope="session")
 def dev(tmp_path_factory: pytest.TempPathFactory) -> Template:
-    """The stage that people try things on."""
-    return _once(tmp_path_factory, "dev")
+    """The stage that people try things on, synthesised as they do."""
+    return _once(tmp_path_factory, "dev", _by_command)
 
 
 @pytest.fixture(scope="session")
 def prod(tmp_path_factory: pytest.TempPathFactory) -> Template:
     """The stage whose data is precious."""
-    return _once(tmp_path_factory, "prod")
+    return _once(tmp_path_factory, "prod", lambda outdir: _made(outdir, "prod"))
+
+
+@pytest.fixture(scope="session")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    """The stage that the local stack deploys."""
+    return _once(tmp_path_factory, "local", lambda outdir: _made(outdir, "local"))
+
+
+def _made(outdir: Path, stage: str) -> None:
+    synth(outdir, stub_assets=True, stage=STAGES[stage])

@@ -1,7 +1,8 @@
 """Run by `python -I -S`: imports a handler with nothing but what its package holds, and all it may import later.
 
-Arguments: the handler's module, then the folders of its package. Imports inside functions are followed too, since a
-linter and a plain import see none of them; those under TYPE_CHECKING are not, since they never run.
+Arguments: the handler's module, distributions' modules that may be missing (separated by commas), then the folders of
+its package, our code's first. Imports inside functions are followed too, since a linter and a plain import see none of
+them; those under TYPE_CHECKING are not, since they never run.
 """
 
 import ast
@@ -10,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-MODULE, *FOLDERS = sys.argv[1:]
+MODULE, MISSING, *FOLDERS = sys.argv[1:]
 OURS = Path(FOLDERS[0]).resolve()
 sys.path[:0] = FOLDERS
 
@@ -47,8 +48,9 @@ def main() -> None:
             path = _ours(name)
             if path:
                 for found in _imports(ast.parse(path.read_text()), name.rpartition(".")[0]):
-                    importlib.import_module(found)
-    print(len(seen))
+                    if found not in sys.modules and found not in MISSING.split(","):
+                        importlib.import_module(found)
+    sys.stdout.write(str(len(seen)))
 
 
 main()

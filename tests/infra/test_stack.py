@@ -19,19 +19,9 @@ from tests.infra.template import Template
 STAGE_NAMES = ["dev", "prod"]
 
 
-@pytest.fixture(scope="session")
-def local(tmp_path_factory: pytest.TempPathFactory) -> Template:
-    """The stage that the local stack deploys, made in this process."""
-    return Template(cdk_app.synth(tmp_path_factory.mktemp("local"), stub_assets=True))
-
-
-@pytest.mark.parametrize("stage", STAGE_NAMES)
-def test_the_command_needs_no_node_no_credentials_and_says_nothing_else(
-    request: pytest.FixtureRequest, stage: str
-) -> None:
-    template: Template = request.getfixturevalue(stage)
-    assert template.path.name == f"{STAGES[stage].prefix}.template.json"
-    assert (template.path.parent / "stderr").read_text() == ""
+def test_the_command_needs_no_node_no_credentials_and_says_nothing_else(dev: Template) -> None:
+    assert dev.path.name == "mepush-dev.template.json"
+    assert (dev.path.parent / "stderr").read_text() == ""
     assert node_binary().is_file()
 
 
@@ -65,12 +55,10 @@ def test_no_account_or_region_is_written_into_the_template(request: pytest.Fixtu
     assert not re.search(r"\b\d{12}\b|\b(us|eu|ap|cn)-[a-z]+-\d\b|arn:aws", template.text)
 
 
-@pytest.mark.parametrize("stage", STAGE_NAMES)
-def test_cfn_lint_finds_nothing(request: pytest.FixtureRequest, stage: str) -> None:
-    template: Template = request.getfixturevalue(stage)
+def test_cfn_lint_finds_nothing(prod: Template) -> None:
     # W3005: the CDK writes dependencies out that a reference already makes.
     arguments = ManualArgs(regions=["us-east-1", "ap-southeast-1"], ignore_checks=["W3005"])
-    assert [str(found) for found in lint(template.text, config=arguments)] == []
+    assert [str(found) for found in lint(prod.text, config=arguments)] == []
 
 
 def test_cdk_nag_finds_nothing_that_was_not_answered(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from email import message_from_bytes, policy
 from email.header import decode_header, make_header
 from email.message import EmailMessage
 from email.utils import parseaddr
-from typing import cast
 
 import pytest
 from hypothesis import example, given, settings
@@ -25,7 +24,7 @@ bodies = st.one_of(texts, lines, st.text(st.characters(codec="ascii"), max_size=
 
 
 def parse(raw: bytes) -> EmailMessage:
-    return cast(EmailMessage, message_from_bytes(raw, policy=policy.default))
+    return message_from_bytes(raw, policy=policy.default)
 
 
 def newlines(text: str) -> str:

@@ -29,11 +29,14 @@ class Refusal(Exception):
 
 
 class FakeApi:
-    """Use as a context manager. `requests` are those received; `answers` are played before anything else."""
+    """Use as a context manager.
+
+    requests: those received. scopes: of the key. good_sends: after so many sends every other one answers 503.
+    """
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, str, Any, dict[str, str]]] = []
-        self.answers: list[tuple[int, bytes]] = []
+        self.good_sends: int | None = None
         self.templates: dict[str, dict[str, Any]] = {}
         self.versions: dict[str, list[dict[str, Any]]] = {}
         self.accounts: dict[str, dict[str, Any]] = {}
@@ -109,8 +112,6 @@ class FakeApi:
         """Answer one request."""
         body = json.loads(raw) if raw else None
         self.requests.append((method, path, body, headers))
-        if self.answers:
-            return self.answers.pop(0)
         try:
             return self._dispatch(method, path.partition("?")[0], body, headers)
         except Refusal as refusal:
@@ -146,6 +147,8 @@ class FakeApi:
                 detail = "was used with another body in the last 24 hours; use a new key"
                 raise Refusal(422, "invalid-request", "The request is not valid", "x", ("Idempotency-Key", detail))
             return self.sends[key][1]
+        if self.good_sends is not None and len(self.sends) >= self.good_sends:
+            raise Refusal(503, "not-queued", "Nothing could be queued", "No message was accepted.")
         version = self._published(body["template"])
         recipients = body.get("recipients") or [{"to": body["to"]}]
         errors = self._variable_errors(body, recipients, version)
@@ -167,7 +170,8 @@ class FakeApi:
         if template not in self.templates or self.templates[template]["published"] is None:
             text = f"there is no template `{template}`"
             raise Refusal(422, "invalid-request", "The request is not valid", text, ("template", text))
-        return self.versions[template][self.templates[template]["published"] - 1]
+        number: int = self.templates[template]["published"]
+        return self.versions[template][number - 1]
 
     def _variable_errors(
         self, body: dict[str, Any], recipients: list[dict[str, Any]], version: dict[str, Any]
@@ -210,7 +214,7 @@ class FakeApi:
 
     # accounts, templates, keys
 
-    def _found(self, table: dict[str, Any], name: str, what: str) -> Any:
+    def _found(self, table: dict[str, dict[str, Any]], name: str, what: str) -> dict[str, Any]:
         if name not in table:
             raise Refusal(404, "not-found", "Not found", f"There is no such {what}.")
         return table[name]

@@ -1,0 +1,117 @@
+"""The local stack as a program: `python -m local run | demo | serve`.
+
+run: start it, send the examples, then serve until Ctrl-C. demo: the same without serving. serve: no examples are sent.
+Exits with 0 only if every message reached its expected end.
+"""
+
+import argparse
+import json
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+from rich.console import Console
+
+from cli.connection import LOCAL_FILE, Connection, write_local
+from cli.errors import CliError
+from cli.output import make_console, plain
+from local.demo import run_demo
+from local.seed import first_key, seed
+from local.stack import LocalStack
+
+PORT = 8780
+"""Where `run` and `serve` listen unless told otherwise, so that the address stays the same."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program and return its exit code."""
+    options = _options(arguments)
+    console = make_console()
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return _run(options.command, options.port, console)
+    except KeyboardInterrupt:
+        return 130
+    except OSError as error:
+        console.print(plain(f"The local stack cannot start: {error}. Is the port taken? Give another with --port."))
+    except CliError as error:
+        console.print(plain(f"{error} {error.hint}"), style="red")
+        for field, message in error.details:
+            console.print(plain(f"  {field}: {message}"))
+    return 1
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
+    parser.add_argument("command", choices=["run", "demo", "serve"])
+    parser.add_argument("--port", type=int, help=f"port of the API; {PORT} by default, any free one for demo")
+    return parser.parse_args(arguments)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _run(command: str, port: int | None, console: Console) -> int:
+    console.print("Starting the local stack: the real template, deployed into this process.")
+    ok = True
+    with LocalStack(port=(0 if command == "demo" else PORT) if port is None else port) as stack:
+        key = first_key(stack)
+        seed(stack.url, key, stack.sandboxes)
+        if command != "serve":
+            report = run_demo(stack, key)
+            report.show(console)
+            ok = report.ok
+        if command != "demo":
+            with _connection(Connection(stack.url, key)):
+                _explain(console, stack.url, key)
+                _until_interrupted()
+            console.print("Ended.")
+    return 0 if ok else 1
+
+
+@contextmanager
+def _connection(connection: Connection) -> Iterator[None]:
+    """Let the `mepush` command find the stack while it serves."""
+    path = write_local(connection)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _explain(console: Console, url: str, key: str) -> None:
+    """What a person needs to try it by hand; the curl line works as printed."""
+    body = {"template": "login-code-cn", "to": "13800138000", "variables": {"code": "123456"}}
+    curl = (
+        f"curl -sS {url}/v1/messages -H 'Authorization: Bearer {key}' "
+        f"-H 'Content-Type: application/json' -d '{json.dumps(body)}'"
+    )
+    console.rule("Serving until Ctrl-C", align="left")
+    for name, value in (
+        ("API", url),
+        ("Key", key),
+        ("OpenAPI", f"{url}/docs and {url}/openapi.json"),
+        ("Outbox", f"{url}/_local/outbox"),
+        ("Command", f"mepush balance (finds address and key in {LOCAL_FILE})"),
+    ):
+        console.print(f"{name:8} {value}", soft_wrap=True)
+    console.print("\nSend a message:")
+    console.print(curl, soft_wrap=True)
+
+
+def _until_interrupted() -> None:
+    forever = threading.Event()
+    try:
+        # In slices, since on Windows an endless wait does not notice Ctrl-C.
+        while not forever.wait(1.0):
+            pass
+    except KeyboardInterrupt:
+        return
+
+
+if __name__ == "__main__":
+    sys.exit(main())

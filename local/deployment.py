@@ -1,0 +1,85 @@
+"""What a deployment consists of, as the local stack plays it: the template with everything worked out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+REGION = "us-east-1"
+ACCOUNT = "123456789012"
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A deployed function. name: its logical name, such as `trace_api`; environment: worked out."""
+
+    name: str
+    physical_name: str
+    arn: str
+    handler: str
+    timeout_s: int
+    memory_mb: int
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Authorizer:
+    """A REQUEST authorizer with payload 2.0 and simple responses. ttl_s: how long its answer is kept."""
+
+    function: str
+    identity_sources: tuple[str, ...]
+    ttl_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route. key: such as `GET /v1/messages/{id}`."""
+
+    key: str
+    function: str
+    timeout_ms: int
+    authorizer: Authorizer | None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueMapping:
+    """From a queue to a function. max_concurrency: None for no cap of its own."""
+
+    function: str
+    queue_arn: str
+    queue_url: str
+    batch_size: int
+    window_s: int
+    partial: bool
+    max_concurrency: int | None
+    visibility_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamMapping:
+    """From a stream to a function. max_retries, max_age_s: -1 for no bound. failure_queue_url: empty for none."""
+
+    function: str
+    stream_name: str
+    stream_arn: str
+    batch_size: int
+    window_s: int
+    partial: bool
+    bisect: bool
+    max_retries: int
+    max_age_s: int
+    failure_queue_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What was deployed. queues, tables, streams, buckets: logical id -> URL or name; outputs: the stack's."""
+
+    functions: Mapping[str, Function]
+    routes: tuple[Route, ...]
+    queue_mappings: tuple[QueueMapping, ...]
+    stream_mappings: tuple[StreamMapping, ...]
+    queues: Mapping[str, str]
+    tables: Mapping[str, str]
+    streams: Mapping[str, str]
+    buckets: Mapping[str, str]
+    schedule_groups: tuple[str, ...]
+    outputs: Mapping[str, str] = field(default_factory=dict)

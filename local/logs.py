@@ -1,0 +1,71 @@
+"""Where the functions' log lines and metrics go: a file, so that the terminal stays readable."""
+
+import io
+import logging
+import sys
+from pathlib import Path
+from typing import Any, TextIO
+from unittest.mock import patch
+
+
+class LogSink(io.TextIOBase):
+    """A stream that writes to a file while one is open, and to standard output otherwise.
+
+    Loggers keep the stream they are made with for the life of the process: this one may outlive its file.
+    """
+
+    def __init__(self) -> None:
+        self._file: TextIO | None = None
+
+    def open(self, path: Path) -> None:
+        """Append to `path` from now on."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("a", encoding="utf-8", buffering=1)
+
+    def close_file(self) -> None:
+        """Write to standard output again."""
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        return (self._file or sys.stdout).write(text)
+
+    def flush(self) -> None:
+        (self._file or sys.stdout).flush()
+
+
+SINK = LogSink()
+"""The one stream of all functions in this process."""
+
+
+class FunctionLogs:
+    """Leads what Powertools writes to a file. Use as a context manager around the life of the functions."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._metrics: Any = None
+
+    def __enter__(self) -> "FunctionLogs":
+        SINK.open(self._path)
+        # Metrics in the embedded format are printed: there is no stream to set.
+        import aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch as emf
+
+        self._metrics = patch.object(emf, "print", lambda text: SINK.write(f"{text}\n"), create=True)
+        self._metrics.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._metrics.stop()
+        SINK.close_file()
+
+    @staticmethod
+    def adopt() -> None:
+        """Point the handlers of all Powertools loggers made so far at the sink."""
+        for logger in list(logging.Logger.manager.loggerDict.values()):
+            handler = getattr(logger, "powertools_handler", None)
+            if isinstance(handler, logging.StreamHandler) and handler.stream is not SINK:
+                handler.setStream(SINK)

@@ -1,0 +1,83 @@
+"""The outbox as pages: what the sandbox providers accepted, for people and for programs."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, Template
+
+from local.sandbox.base import Delivery, Outbox
+
+SHOWN = 500
+"""How many deliveries the page shows, newest first."""
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<meta http-equiv="refresh" content="5">
+<title>mePush: outbox</title>
+<style>
+  :root { color-scheme: light dark; }
+  body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem; }
+  h1 { font-size: 1.3rem; }
+  article { border: 1px solid #8886; border-radius: .5rem; margin: 1rem 0; padding: .8rem 1rem; }
+  header { display: flex; flex-wrap: wrap; gap: .2rem 1rem; }
+  header span { opacity: .75; }
+  dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; margin: .6rem 0 0; }
+  dt { opacity: .75; }
+  dd { margin: 0; overflow-wrap: anywhere; white-space: pre-wrap; max-height: 18rem; overflow-y: auto; }
+</style>
+</head>
+<body>
+<h1>Outbox</h1>
+<p>{{ count }} accepted by the sandbox providers since the start{% if count > deliveries|length %},
+the newest {{ deliveries|length }} shown{% endif %}. Nothing left this machine.
+<a href="outbox.json">As JSON</a></p>
+{% for d in deliveries %}
+<article>
+<header><strong>{{ d.to }}</strong><span>{{ d.provider }}</span><span>{{ d.at }}</span><span>{{ d.id }}</span></header>
+<dl>
+{% for name, value in d.data %}<dt>{{ name }}</dt><dd>{{ value }}</dd>
+{% endfor %}</dl>
+</article>
+{% else %}
+<p>Nothing yet.</p>
+{% endfor %}
+</body>
+</html>
+"""
+
+
+@cache
+def _template() -> Template:
+    return Environment(autoescape=True).from_string(_PAGE)
+
+
+def outbox_page(outbox: Outbox) -> tuple[str, bytes]:
+    """The page for people: content type and body."""
+    newest = outbox.all()[: -SHOWN - 1 : -1]
+    html = _template().render(count=outbox.count(), deliveries=[_shown(delivery) for delivery in newest])
+    return "text/html; charset=utf-8", html.encode()
+
+
+def outbox_json(outbox: Outbox) -> tuple[str, bytes]:
+    """The page for programs: a list of deliveries, oldest first."""
+    return "application/json", json.dumps(outbox.as_json(), ensure_ascii=False, default=str).encode()
+
+
+def _shown(delivery: Delivery) -> Mapping[str, Any]:
+    return {
+        "to": delivery.to,
+        "provider": delivery.provider,
+        "id": delivery.id,
+        "at": datetime.fromtimestamp(delivery.at).astimezone().strftime("%H:%M:%S"),
+        "data": [(name, _text(value)) for name, value in delivery.data.items() if value not in ("", None, [], {})],
+    }
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=1, default=str)

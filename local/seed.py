@@ -1,0 +1,88 @@
+"""Fills a fresh local stack as a user would fill a deployed one: accounts and templates, through the HTTP API only."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from cli.accounts import read_accounts
+from cli.client import ApiClient
+from cli.pushing import push_template
+from cli.templatefiles import find_files, read_template
+from local.sandbox.base import HttpSandbox, Sandbox
+from local.sandbox.smtp import SmtpSandbox
+from local.sandbox.tencent import TencentSandbox
+from local.sandbox.wecom import WecomSandbox
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+Sandboxes = Mapping[str, Sandbox]
+Changes = tuple[dict[str, Any], dict[str, str]]
+"""Settings to change, and the secret."""
+
+
+def seed(url: str, key: str, sandboxes: Sandboxes, folder: Path = EXAMPLES) -> None:
+    """Create the examples' accounts, pointed at the sandboxes, and publish the examples' templates.
+
+    sandboxes: `smtp`, `ses`, `tencent`, `aws` and `wecom`, started. May be repeated on the same stack only for
+    templates; an account that exists is an error. Raises: CliError with what the API said.
+    """
+    with ApiClient(url, key) as api:
+        for entry in read_accounts(folder / "accounts.toml"):
+            api.post("/v1/accounts", account_body(entry, sandboxes))
+        for path in find_files([folder / "templates"]):
+            push_template(api, read_template(path), publish=True)
+
+
+def account_body(entry: Mapping[str, Any], sandboxes: Sandboxes) -> dict[str, Any]:
+    """The request that creates an account of the examples against its sandbox."""
+    provider = entry["settings"]["provider"]
+    settings, secret = _SANDBOX_SETTINGS[provider](sandboxes)
+    body = {name: value for name, value in entry.items() if name != "secret_env"}
+    return {**body, "settings": {**entry["settings"], **settings}, "secret": secret}
+
+
+def _smtp(sandboxes: Sandboxes) -> Changes:
+    sandbox = cast(SmtpSandbox, sandboxes["smtp"])
+    settings: dict[str, Any] = {"host": "127.0.0.1", "port": sandbox.port, "security": sandbox.security}
+    settings["username"] = sandbox.username
+    if sandbox.security != "none":
+        settings["ca_pem"] = sandbox.ca_pem
+    return settings, {"password": sandbox.password} if sandbox.password else {}
+
+
+def _endpoint(sandboxes: Sandboxes, name: str) -> dict[str, Any]:
+    return {"endpoint": cast(HttpSandbox, sandboxes[name]).url}
+
+
+def _ses(sandboxes: Sandboxes) -> Changes:
+    return _endpoint(sandboxes, "ses"), {}
+
+
+def _aws(sandboxes: Sandboxes) -> Changes:
+    return _endpoint(sandboxes, "aws"), {}
+
+
+def _tencent(sandboxes: Sandboxes) -> Changes:
+    secret_id, secret_key = next(iter(cast(TencentSandbox, sandboxes["tencent"]).keys.items()))
+    return _endpoint(sandboxes, "tencent"), {"secret_id": secret_id, "secret_key": secret_key}
+
+
+def _app(sandboxes: Sandboxes) -> Changes:
+    sandbox = cast(WecomSandbox, sandboxes["wecom"])
+    agent_id, secret = next(iter(sandbox.apps.items()))
+    return {**_endpoint(sandboxes, "wecom"), "corp_id": sandbox.corp_id, "agent_id": agent_id}, {"corp_secret": secret}
+
+
+def _robot(sandboxes: Sandboxes) -> Changes:
+    sandbox = cast(WecomSandbox, sandboxes["wecom"])
+    return _endpoint(sandboxes, "wecom"), {"key": next(iter(sandbox.robot_keys))}
+
+
+_SANDBOX_SETTINGS: dict[str, Callable[[Sandboxes], Changes]] = {
+    "smtp": _smtp,
+    "ses": _ses,
+    "tencent": _tencent,
+    "aws": _aws,
+    "app": _app,
+    "robot": _robot,
+}

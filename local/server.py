@@ -1,0 +1,172 @@
+"""The socket in front of the gateway, and the pages of the local stack itself under `/_local/`."""
+
+import socket
+from collections.abc import Callable, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any, ClassVar
+
+from local.gateway import MAX_BODY_BYTES, Answer, Incoming
+
+HOST = "127.0.0.1"
+PORTS_TO_TRY = 50
+LOCAL_PAGES = "/_local/"
+# The server's own; API Gateway names none.
+_TOO_LARGE: Answer = (413, [("content-type", "application/json")], b'{"message": "Request Entity Too Large"}')
+_BAD_REQUEST: Answer = (400, [("content-type", "application/json")], b'{"message": "Bad Request"}')
+
+Page = Callable[[], tuple[str, bytes]]
+"""Makes a page: its content type and its body."""
+
+
+class PortError(OSError):
+    """No port is free near the one asked for."""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 256
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients may go away whenever they like."""
+
+
+class Server:
+    """Listens on loopback as soon as it is made, so that its address is known; answers once started.
+
+    port: 0 for any; if it is taken, the next free one. pages: by their path under `/_local/`.
+    Raises: PortError.
+    """
+
+    def __init__(self, port: int, pages: Mapping[str, Page]) -> None:
+        self._pages = pages
+        self._answer: Callable[[Incoming], Answer] | None = None
+        self._thread: Thread | None = None
+        self._server = self._bind(port)
+
+    @property
+    def url(self) -> str:
+        """Such as `http://127.0.0.1:8000`."""
+        return f"http://{HOST}:{self._server.server_address[1]}"
+
+    def start(self, answer: Callable[[Incoming], Answer]) -> None:
+        """Answer requests from now on."""
+        self._answer = answer
+        self._thread = Thread(target=self._server.serve_forever, args=(0.05,), name="gateway", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop listening."""
+        if self._thread is not None:
+            self._server.shutdown()
+            self._thread.join(5)
+        self._server.server_close()
+
+    def respond(self, request: Incoming) -> Answer:
+        """Answer a request: a page of the local stack, or what the gateway says."""
+        if request.path.startswith(LOCAL_PAGES):
+            page = self._pages.get(request.path.removeprefix(LOCAL_PAGES))
+            if page is None or request.method not in ("GET", "HEAD"):
+                return 404, [("content-type", "text/plain")], b"There is no such page.\n"
+            content_type, body = page()
+            return 200, [("content-type", content_type), ("cache-control", "no-store")], body
+        if self._answer is None:
+            raise RuntimeError("start the server first")
+        return self._answer(request)
+
+    def _bind(self, port: int) -> _Server:
+        handler = type("Handler", (_Handler,), {"server_of": self})
+        for candidate in range(port, port + PORTS_TO_TRY) if port else (0,):
+            try:
+                return _Server((HOST, candidate), handler)
+            except OSError:
+                continue
+        raise PortError(f"no free port from {port} to {port + PORTS_TO_TRY - 1}")
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server_of: ClassVar[Server]
+
+    protocol_version = "HTTP/1.1"
+    # Without these two, each answer waits for the client's delayed ACK of the header packet.
+    wbufsize = -1
+    disable_nagle_algorithm = True
+
+    def serve(self) -> None:
+        try:
+            body = self._body()
+        except ValueError:
+            self._send(_BAD_REQUEST, close=True)
+            return
+        if body is None:
+            self._send(_TOO_LARGE, close=True)
+            return
+        path, _, query = self.path.partition("?")
+        self._send(
+            self.server_of.respond(
+                Incoming(
+                    self.command,
+                    path,
+                    query,
+                    list(self.headers.items()),
+                    body,
+                    str(self.client_address[0]),
+                    self.request_version,
+                )
+            )
+        )
+
+    def _body(self) -> bytes | None:
+        """Read the body; None if it is too large. Raises: ValueError if its length cannot be read."""
+        if "chunked" in (self.headers.get("Transfer-Encoding") or "").lower():
+            return self._chunks()
+        length = int(self.headers.get("Content-Length") or 0)
+        if length < 0:
+            raise ValueError("a negative length")
+        return None if length > MAX_BODY_BYTES else self.rfile.read(length)
+
+    def _chunks(self) -> bytes | None:
+        body = bytearray()
+        while size := int(self.rfile.readline(100).split(b";")[0], 16):
+            if len(body) + size > MAX_BODY_BYTES:
+                return None
+            body += self.rfile.read(size)
+            self.rfile.readline(3)
+        while self.rfile.readline(10_000).strip():
+            pass  # trailers
+        return bytes(body)
+
+    def _send(self, answer: Answer, *, close: bool = False) -> None:
+        status, headers, body = answer
+        self.send_response(status)
+        for name, value in headers:
+            self.send_header(name, value)
+        empty = status < 200 or status in (204, 304)
+        if not empty:
+            self.send_header("Content-Length", str(len(body)))
+        if close:
+            # What is left of the request is not read: nothing more can follow on this connection.
+            self.send_header("Connection", "close")
+            self.close_connection = True
+        self.end_headers()
+        if not empty and self.command != "HEAD":
+            self.wfile.write(body)
+        self.wfile.flush()
+        if close:
+            self._linger()
+
+    def _linger(self) -> None:
+        """Take some of what is still coming, so that the client reads the answer before it learns of the reset."""
+        self.connection.shutdown(socket.SHUT_WR)
+        self.connection.settimeout(1)
+        left = MAX_BODY_BYTES
+        try:
+            while left > 0 and (data := self.rfile.read1(65_536)):
+                left -= len(data)
+        except OSError:
+            pass
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = serve
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing: functions log what they do."""

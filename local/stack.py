@@ -1,0 +1,319 @@
+"""The whole platform in this process: the real template in moto, the real functions, sandbox providers, an HTTP API."""
+
+import json
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Self
+from unittest.mock import patch
+
+from moto import mock_aws
+
+from local.clock import LocalClock
+from local.counting import RequestCounter
+from local.deploy import deploy
+from local.deployment import REGION, Deployment
+from local.gateway import Gateway
+from local.logs import FunctionLogs
+from local.moto_patches import patched
+from local.pollers import Poller, QueuePoller
+from local.runtime import FunctionRunner
+from local.sandbox.base import Outbox, Sandbox
+from local.sandbox.pages import outbox_json, outbox_page
+from local.scheduler import LocalScheduler
+from local.server import HOST, Server
+from local.stream_pollers import ShardPoller
+from local.synth import ROOT, synthesised
+from shared.aws import clients
+from shared.model.clock import SystemClock
+
+LOG_FILE = ROOT / "build" / "local" / "functions.log"
+OVERRIDES = {"ALLOW_LOOPBACK_ENDPOINTS": "true"}
+"""Variables whose value differs from what is deployed, where a function has them."""
+
+# Nothing of a developer's AWS configuration may count here: neither keys nor profiles nor endpoints.
+_AWS_ENVIRONMENT = {
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_REGION": REGION,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+}
+_QUIET_POLL_S = 0.02
+_WAKING = {
+    "SendMessage",
+    "SendMessageBatch",
+    "ChangeMessageVisibility",
+    "ChangeMessageVisibilityBatch",
+    "PutRecord",
+    "PutRecords",
+}
+
+
+class NotQuietError(Exception):
+    """There was still something to do after as many rounds as were allowed."""
+
+
+class LocalStack:
+    """A running platform; use as a context manager, one at a time in a process.
+
+    port: of the HTTP API; 0 for any, and the next free one if it is taken. threads: False to have nothing happen by
+    itself: call `drain`. template: a template, or the path of one, instead of the platform's own. log_file: where
+    the functions' log goes.
+
+    Once started: url, outbox, sandboxes (`smtp`, `ses`, `tencent`, `aws`, `wecom`), clock, deployment, runner,
+    counting. Raises on start: synth.SynthesisError, template.TemplateError, server.PortError.
+    """
+
+    url: str
+    deployment: Deployment
+    runner: FunctionRunner
+    sandboxes: dict[str, Sandbox]
+
+    _one: ClassVar[threading.Lock] = threading.Lock()
+
+    def __init__(
+        self,
+        port: int = 0,
+        threads: bool = True,
+        outbox: Outbox | None = None,
+        template: Mapping[str, Any] | Path | None = None,
+        log_file: Path = LOG_FILE,
+    ) -> None:
+        self.outbox = outbox if outbox is not None else Outbox()
+        self.clock = LocalClock()
+        self.counting = RequestCounter()
+        self.sandboxes = {}
+        self._port = port
+        self._threads = threads
+        self._template = template
+        self._log_file = log_file
+        self._exit = ExitStack()
+        self._clients: dict[str, Any] = {}
+        self._pollers: list[Poller] = []
+        self._by_source: dict[str, list[Poller]] = {}
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Start everything. Raises: RuntimeError if another stack runs in this process; see the class."""
+        template = self._read_template()
+        if not self._one.acquire(blocking=False):
+            raise RuntimeError("another local stack runs in this process")
+        try:
+            self._exit.callback(self._one.release)
+            self._start(template)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Stop everything and forget what was there."""
+        self._exit.close()
+
+    @property
+    def requests(self) -> Counter[str]:
+        """The requests to AWS so far, as a bill would count them, by `service.Operation`."""
+        return self.counting.counts
+
+    @property
+    def outputs(self) -> Mapping[str, str]:
+        """The stack's outputs, such as `CatalogTable`."""
+        return self.deployment.outputs
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of this stack's AWS, kept; its requests are not counted."""
+        if service not in self._clients:
+            self._clients[service] = self._session.client(service)
+        return self._clients[service]
+
+    def environment(self, function: str) -> dict[str, str]:
+        """The environment variables of a function, such as `ingest`."""
+        return self.runner.environment(function)
+
+    def invoke(self, function: str, event: Any) -> Any:
+        """Invoke a function by its logical name and return its answer. Raises: what it raises."""
+        self.counting.add("lambda.Invoke")
+        return self.runner.invoke(function, event)
+
+    def drain(self, max_rounds: int = 1000, *, until_due: bool = False, horizon_s: float = 14 * 86_400) -> int:
+        """Without threads: work in this thread until nothing is due, and return the number of rounds that took.
+
+        until_due: go on to what is delayed, hidden or scheduled, moving the clock, up to `horizon_s` from now.
+        Raises: NotQuietError after `max_rounds`; RuntimeError for a stack with threads.
+        """
+        if self._threads:
+            raise RuntimeError("this stack works by itself; use wait_quiet")
+        end_ms = self.clock.now_ms() + horizon_s * 1000
+        for rounds in range(max_rounds):
+            if any([poller.step() for poller in self._pollers]):  # every one of them
+                continue
+            due_ms = min((due for poller in self._pollers if (due := poller.due_ms()) is not None), default=None)
+            if due_ms is None or not until_due or due_ms > end_ms:
+                return rounds
+            self.clock.advance(max(due_ms - self.clock.now_ms(), 0) / 1000 + 0.001)
+        raise NotQuietError(f"something was still due after {max_rounds} rounds")
+
+    def wait_quiet(self, timeout: float = 30.0, *, delayed: bool = False) -> bool:
+        """Wait until nothing is being worked on and nothing is due; False if that took longer than `timeout` seconds.
+
+        delayed: wait for what is due later, too (retries, deferred messages, schedules).
+        """
+        until = time.monotonic() + timeout
+        while not self._quiet(delayed):
+            if time.monotonic() >= until:
+                return False
+            time.sleep(_QUIET_POLL_S)
+        return True
+
+    def _quiet(self, delayed: bool) -> bool:
+        begun = sum(poller.begun for poller in self._pollers)
+        # Twice: what one poller finished while another was looked at shows in the second look.
+        return (
+            self._nothing_due(delayed)
+            and self._nothing_due(delayed)
+            and begun == sum(poller.begun for poller in self._pollers)
+        )
+
+    def _nothing_due(self, delayed: bool) -> bool:
+        for poller in self._pollers:
+            due = poller.due_ms()
+            if poller.busy or (due is not None and (delayed or due <= self.clock.now_ms())):
+                return False
+        return True
+
+    def _read_template(self) -> Mapping[str, Any]:
+        if isinstance(self._template, Mapping):
+            return self._template
+        found: dict[str, Any] = json.loads((self._template or synthesised()).read_text(encoding="utf-8"))
+        return found
+
+    def _start(self, template: Mapping[str, Any]) -> None:
+        enter, later = self._exit.enter_context, self._exit.callback
+        enter(_aws_environment())
+        clients.reset()
+        later(clients.reset)
+        self.counting.install()
+        later(self.counting.uninstall)
+        enter(mock_aws())
+        enter(patched(self.clock))
+        # Functions make their own clocks; all of them are to show the stack's time.
+        enter(patch.object(SystemClock, "now_ms", lambda _: self.clock.now_ms()))
+        enter(FunctionLogs(self._log_file))
+        self._session = self.counting.session()
+        later(self._close_clients)
+        server = Server(
+            self._port,
+            {"outbox": partial(outbox_page, self.outbox), "outbox.json": partial(outbox_json, self.outbox)},
+        )
+        later(server.stop)
+        self.url = server.url
+        self.deployment = deploy(template, api_url=self.url, overrides=OVERRIDES)
+        self.runner = FunctionRunner(self.deployment.functions)
+        self.runner.reset()
+        later(self.runner.reset)
+        self._start_sandboxes()
+        self._start_pollers()
+        domain = server.url.removeprefix("http://").replace(HOST, "localhost")
+        gateway = Gateway(self.deployment.routes, self.invoke, self.clock, lambda: domain)
+        later(gateway.close)
+        server.start(gateway)
+
+    def _start_sandboxes(self) -> None:
+        from local.sandbox.aws_sms import AwsSmsSandbox
+        from local.sandbox.ses import SesSandbox
+        from local.sandbox.smtp import SmtpSandbox
+        from local.sandbox.tencent import TencentSandbox
+        from local.sandbox.wecom import WecomSandbox
+
+        kinds: dict[str, type[Sandbox]] = {
+            "smtp": SmtpSandbox,
+            "ses": SesSandbox,
+            "tencent": TencentSandbox,
+            "aws": AwsSmsSandbox,
+            "wecom": WecomSandbox,
+        }
+        for name, kind in kinds.items():
+            self.sandboxes[name] = self._exit.enter_context(kind(self.outbox))
+
+    def _start_pollers(self) -> None:
+        sqs, kinesis = self.client("sqs"), self.client("kinesis")
+        scheduler = LocalScheduler(self.clock, sqs, self._invoke_arn, self.counting)
+        self._exit.enter_context(scheduler.patched())
+        self._pollers.append(scheduler)
+        for queue in self.deployment.queue_mappings:
+            self._follow(queue.queue_url, QueuePoller(queue, self.invoke, sqs, self.counting, self.clock))
+        for stream in self.deployment.stream_mappings:
+            for shard in kinesis.list_shards(StreamName=stream.stream_name)["Shards"]:
+                self._follow(
+                    stream.stream_name,
+                    ShardPoller(stream, shard["ShardId"], self.invoke, (kinesis, sqs), self.counting, self.clock),
+                )
+        self.counting.observe(self._wake)
+        self.clock.on_advance(self._wake_all)
+        self._exit.callback(self._stop_pollers)
+        if self._threads:
+            for poller in self._pollers:
+                poller.start()
+
+    def _follow(self, source: str, poller: Poller) -> None:
+        self._pollers.append(poller)
+        self._by_source.setdefault(source, []).append(poller)
+
+    def _wake(self, service: str, operation: str, parameters: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
+        if operation in _WAKING:
+            source = parameters.get("QueueUrl") or parameters.get("StreamName")
+            source = source or str(parameters.get("StreamARN", "")).rpartition("/")[2]
+            for poller in self._by_source.get(source, ()):
+                poller.wake()
+
+    def _wake_all(self) -> None:
+        for poller in self._pollers:
+            poller.wake()
+
+    def _stop_pollers(self) -> None:
+        for poller in self._pollers:
+            poller.request_stop()
+        for poller in self._pollers:
+            poller.stop()
+        self._pollers.clear()
+        self._by_source.clear()
+
+    def _close_clients(self) -> None:
+        for client in self._clients.values():
+            client.close()
+        self._clients.clear()
+
+    def _invoke_arn(self, arn: str, event: Any) -> Any:
+        name = self.runner.named(arn)
+        if name is None:
+            raise LookupError(f"no function of this stack has the ARN {arn}")
+        return self.invoke(name, event)
+
+
+@contextmanager
+def _aws_environment() -> Iterator[None]:
+    """Have this process know of no AWS but the stack's own; the environment is put back afterwards."""
+    unwanted = [n for n in os.environ if n.startswith(("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ROLE", "AWS_WEB_"))]
+    before = {name: os.environ.get(name) for name in (*_AWS_ENVIRONMENT, *unwanted)}
+    for name in unwanted:
+        del os.environ[name]
+    os.environ.update(_AWS_ENVIRONMENT)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,125 @@
+"""The whole of `examples/` through the local stack: what `make demo` shows, asserted."""
+
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from cli.sending import FileResult, RowResult
+from local.demo import Expected, Report, _compare, read_expected, run_demo
+from local.seed import first_key, seed
+from local.stack import LocalStack
+
+pytestmark = pytest.mark.xdist_group("local-stack")
+
+TARGET_SECONDS = 20.0
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[LocalStack]:
+    with LocalStack(port=0) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def key(stack: LocalStack) -> str:
+    made = first_key(stack)
+    seed(stack.url, made, stack.sandboxes)
+    return made
+
+
+@pytest.fixture(scope="module")
+def report(stack: LocalStack, key: str) -> Report:
+    return run_demo(stack, key, timeout=90)
+
+
+def test_every_recipient_comes_to_its_expected_end_and_the_books_balance(report: Report) -> None:
+    expected = read_expected()
+    assert report.mismatches == []
+    assert report.ok
+    assert report.recipients == len(expected)
+    assert report.ends["sent"] == sum(end == "sent" for end, _ in expected.values())
+    assert report.balance["in_flight"] == 0
+
+
+def test_it_is_fast_enough(report: Report) -> None:
+    assert 0 < report.accepted_seconds <= report.seconds <= TARGET_SECONDS
+
+
+def test_rejected_rows_are_named_by_row_column_and_reason(report: Report) -> None:
+    expected = {row for row, (end, _) in read_expected().items() if end == "rejected"}
+    assert {(refused.audience, refused.result.row) for refused in report.refused} == expected
+    assert all(refused.result.reason and refused.result.detail for refused in report.refused)
+
+
+def test_there_is_a_timeline_for_each_channel_and_no_address_in_it(report: Report) -> None:
+    assert {message["channel"] for message in report.timelines} == {"email", "sms", "wecom"}
+    for message in report.timelines:
+        stages = [event["stage"] for event in message["timeline"]]
+        assert stages[0] == "accepted"
+        assert stages[-1] == "sent"
+        assert "*" in message["to"]
+
+
+def test_the_report_says_it_all(report: Report) -> None:
+    text = io.StringIO()
+    report.show(Console(file=text, width=200, markup=False))
+    assert f"{report.recipients:,} recipients: " in text.getvalue()
+    assert "Every recipient came to the expected end." in text.getvalue()
+    assert "address_invalid" in text.getvalue()
+
+
+def test_what_the_providers_got_is_what_was_written(stack: LocalStack, report: Report) -> None:
+    assert report.ok
+    mails = {d.to: d.data for d in stack.outbox.all() if d.provider in {"smtp", "ses"}}
+    assert "mail8@xn--fsqu00a.example" in mails
+    codes = {d.to: d.data for d in stack.outbox.all("tencent") if d.data["template_id"] == "1900001"}
+    assert all(number.startswith("+861") for number in codes)
+    assert all(data["sign"] == "蓝鲸商城" and data["params"][0].isdigit() for data in codes.values())
+    assert {d.to for d in stack.outbox.all("aws")} >= {"+14254147755", "+447860019066", "+85257048426"}
+    assert {"@all", "party:2", "party:3", "tag:7"} <= {d.to for d in stack.outbox.all("app")}
+    assert len(stack.outbox.all("robot")) == 6
+
+
+def traced_as(status: str, final: bool = True) -> dict[str, Any]:
+    """A message, as much of it as the comparison reads."""
+    return {"status": status, "final": final, "timeline": [{"stage": status, "reason": "mailbox_full"}]}
+
+
+@pytest.mark.parametrize(
+    ("rows", "traced", "expected", "words"),
+    [
+        ([RowResult(2, "accepted", "m")], {"m": traced_as("failed")}, {("a", 2): ("sent", "")}, "failed mailbox_full"),
+        ([RowResult(2, "accepted", "m")], {}, {("a", 2): ("sent", "")}, "not traced"),
+        (
+            [RowResult(2, "accepted", "m")],
+            {"m": traced_as("retrying", final=False)},
+            {("a", 2): ("sent", "")},
+            "still retrying",
+        ),
+        (
+            [RowResult(2, "accepted", "m")],
+            {"m": traced_as("sent")},
+            {("a", 2): ("rejected", "address_invalid")},
+            "sent, not rejected address_invalid",
+        ),
+        (
+            [RowResult(2, "rejected", "m", "to", "address_invalid")],
+            {},
+            {("a", 2): ("rejected", "address_invalid")},
+            "not traced",
+        ),
+        ([], {}, {("a", 2): ("sent", "")}, "not even read"),
+        ([RowResult(2, "invalid", "", "to", "row_invalid")], {}, {}, "it is no recipient"),
+    ],
+)
+def test_a_wrong_end_is_a_mismatch(
+    rows: list[RowResult], traced: dict[str, Any], expected: Expected, words: str
+) -> None:
+    report = Report()
+    _compare(report, [("a", FileResult(rows=rows))], traced, expected)
+    assert len(report.mismatches) == 1
+    assert words in report.mismatches[0]
+    assert not report.ok
