@@ -2,10 +2,10 @@
 
 import sys
 
-from bench import email, ingest
+from bench import email, ingest, requests
 from bench.figures import report
 
-ALL = {"email": email.run, "ingest": ingest.run}
+ALL = {"email": email.run, "ingest": ingest.run, "requests": requests.run}
 
 
 def main() -> int:

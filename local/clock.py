@@ -6,6 +6,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 
+class RealClock:
+    """The machine's clock, whatever the stack's shows: for what a vendor's library signs by itself."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since the Unix epoch."""
+        return time.time_ns() // 1_000_000
+
+
 class LocalClock:
     """Wall-clock time plus an offset; thread-safe. Time never goes back."""
 

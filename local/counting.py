@@ -17,6 +17,10 @@ _PARAMETERS = "mepush_parameters"
 _BEFORE, _AFTER = "before-parameter-build", "after-call"
 
 
+class StackClosedError(Exception):
+    """A client was used after its local stack was closed."""
+
+
 class RequestCounter:
     """Counts requests by `service.Operation` (boto3's names, such as `sqs.SendMessageBatch`).
 
@@ -38,7 +42,7 @@ class RequestCounter:
         BUILTIN_HANDLERS.extend(self._handlers)
 
     def uninstall(self) -> None:
-        """Leave sessions that are made from now on alone, and stop counting those made before."""
+        """Leave sessions that are made from now on alone; clients of those made before refuse to work."""
         for each in self._handlers:
             if each in BUILTIN_HANDLERS:
                 BUILTIN_HANDLERS.remove(each)
@@ -78,12 +82,14 @@ class RequestCounter:
             return dict(self.counts)
 
     def _remember(self, params: Any, context: dict[str, Any], **_: Any) -> None:
+        if not self._on:
+            # A function that outlived its stack must not reach for the real AWS.
+            raise StackClosedError("the local stack that this client belongs to is closed")
         context[_PARAMETERS] = params
 
     def _count(self, model: Any, **_: Any) -> None:
-        if self._on:
-            with self._lock:
-                self.counts[f"{model.service_model.service_name}.{model.name}"] += 1
+        with self._lock:
+            self.counts[f"{model.service_model.service_name}.{model.name}"] += 1
 
     def _after(self, parsed: Any, model: Any, context: dict[str, Any], http_response: Any, **_: Any) -> None:
         answer = parsed if http_response.status_code < 300 else {}

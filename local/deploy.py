@@ -6,11 +6,9 @@ out: importing it takes three seconds, and it works out references no better tha
 
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
-
-import boto3
 
 from local.deployment import (
     ACCOUNT,
@@ -80,18 +78,27 @@ def _physical_name(kind: str, name: str) -> str:
     return made_up.lower() if kind == "AWS::S3::Bucket" else made_up
 
 
-def deploy(template: Mapping[str, Any], *, api_url: str, overrides: Mapping[str, str] | None = None) -> Deployment:
+def deploy(
+    template: Mapping[str, Any],
+    *,
+    client: Callable[[str], Any],
+    api_url: str,
+    overrides: Mapping[str, str] | None = None,
+) -> Deployment:
     """Make the template's resources in moto, which must be on, and read back what came of it.
 
-    api_url: where the local gateway listens. overrides: environment variables whose value differs here, set where a
+    client: makes boto3 clients. api_url: where the local gateway listens. overrides: environment variables whose value differs here, set where a
     function has the variable. Raises: TemplateError.
     """
-    return _Deployer(template, api_url, overrides or {}).run()
+    return _Deployer(template, client, api_url, overrides or {}).run()
 
 
 class _Deployer:
-    def __init__(self, template: Mapping[str, Any], api_url: str, overrides: Mapping[str, str]) -> None:
+    def __init__(
+        self, template: Mapping[str, Any], client: Callable[[str], Any], api_url: str, overrides: Mapping[str, str]
+    ) -> None:
         self._template = template
+        self._client = client
         self._api_url = api_url
         self._overrides = overrides
         self._made, self._played = split(template)
@@ -203,9 +210,7 @@ class _Deployer:
         for name in self._of("AWS::DynamoDB::Table"):
             wanted = self._properties(name).get("TimeToLiveSpecification")
             if wanted:
-                boto3.client("dynamodb", region_name=REGION).update_time_to_live(
-                    TableName=self._ref(name), TimeToLiveSpecification=wanted
-                )
+                self._client("dynamodb").update_time_to_live(TableName=self._ref(name), TimeToLiveSpecification=wanted)
 
     def _named_function(self, uri: str) -> str:
         match = re.search(r"arn:aws:lambda:[^:]+:\d+:function:[^/:]+", uri)
@@ -283,10 +288,9 @@ class _Deployer:
         raise TemplateError(f"nothing of the type {kind} has the ARN {arn}")
 
     def _schedule_groups(self) -> tuple[str, ...]:
-        client = boto3.client("scheduler", region_name=REGION)
         names = [self._ref(name) for name in self._of("AWS::Scheduler::ScheduleGroup")]
         for name in names:
-            client.create_schedule_group(Name=name)
+            self._client("scheduler").create_schedule_group(Name=name)
         return tuple(names)
 
     def _outputs(self) -> dict[str, str]:

@@ -39,7 +39,7 @@ class Poller(ABC):
         self._thread: threading.Thread | None = None
         self._busy = 0
         self.begun = 0
-        self._busy_lock = threading.Lock()
+        self._busy_changed = threading.Condition()
 
     @abstractmethod
     def step(self) -> bool:
@@ -80,13 +80,14 @@ class Poller(ABC):
             self._thread = None
 
     def _work_begins(self) -> None:
-        with self._busy_lock:
+        with self._busy_changed:
             self._busy += 1
             self.begun += 1
 
     def _work_ends(self) -> None:
-        with self._busy_lock:
+        with self._busy_changed:
             self._busy -= 1
+            self._busy_changed.notify_all()
 
 
 def failed_identifiers(answer: Any, known: Sequence[str]) -> set[str] | None:
@@ -148,9 +149,8 @@ class QueuePoller(Poller):
 
     def stop(self, timeout: float = 5.0) -> None:
         super().stop(timeout)
-        until = time.monotonic() + timeout
-        while self.busy and time.monotonic() < until:
-            self._idle.wait(0.05)
+        with self._busy_changed:
+            self._busy_changed.wait_for(lambda: self._busy == 0, timeout)
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _run(self) -> None:

@@ -14,7 +14,7 @@ from unittest.mock import patch
 
 from moto import mock_aws
 
-from local.clock import LocalClock
+from local.clock import LocalClock, RealClock
 from local.counting import RequestCounter
 from local.deploy import deploy
 from local.deployment import REGION, Deployment
@@ -32,6 +32,8 @@ from local.synth import ROOT, synthesised
 from shared.aws import clients
 from shared.model.clock import SystemClock
 
+TENCENT_KEYS = {"AKIDsandboxsandboxsandboxsandbox0000": "sandboxsandboxsandboxsandbox0000"}
+"""SecretId -> SecretKey that the Tencent sandbox checks signatures with."""
 LOG_FILE = ROOT / "build" / "local" / "functions.log"
 OVERRIDES = {"ALLOW_LOOPBACK_ENDPOINTS": "true"}
 """Variables whose value differs from what is deployed, where a function has them."""
@@ -94,6 +96,7 @@ class LocalStack:
         self._template = template
         self._log_file = log_file
         self._exit = ExitStack()
+        self._session: Any = None
         self._clients: dict[str, Any] = {}
         self._pollers: list[Poller] = []
         self._by_source: dict[str, list[Poller]] = {}
@@ -156,13 +159,19 @@ class LocalStack:
             raise RuntimeError("this stack works by itself; use wait_quiet")
         end_ms = self.clock.now_ms() + horizon_s * 1000
         for rounds in range(max_rounds):
-            if any([poller.step() for poller in self._pollers]):  # every one of them
+            if self._step():
                 continue
             due_ms = min((due for poller in self._pollers if (due := poller.due_ms()) is not None), default=None)
             if due_ms is None or not until_due or due_ms > end_ms:
                 return rounds
             self.clock.advance(max(due_ms - self.clock.now_ms(), 0) / 1000 + 0.001)
         raise NotQuietError(f"something was still due after {max_rounds} rounds")
+
+    def _step(self) -> bool:
+        """One round. What reads the stream comes when the queues are done: its mapping's window gathers as long."""
+        queues = [poller for poller in self._pollers if not isinstance(poller, ShardPoller)]
+        streams = [poller for poller in self._pollers if isinstance(poller, ShardPoller)]
+        return any([poller.step() for poller in queues]) or any([poller.step() for poller in streams])
 
     def wait_quiet(self, timeout: float = 30.0, *, delayed: bool = False) -> bool:
         """Wait until nothing is being worked on and nothing is due; False if that took longer than `timeout` seconds.
@@ -218,7 +227,7 @@ class LocalStack:
         )
         later(server.stop)
         self.url = server.url
-        self.deployment = deploy(template, api_url=self.url, overrides=OVERRIDES)
+        self.deployment = deploy(template, client=self.client, api_url=self.url, overrides=OVERRIDES)
         self.runner = FunctionRunner(self.deployment.functions)
         self.runner.reset()
         later(self.runner.reset)
@@ -236,15 +245,15 @@ class LocalStack:
         from local.sandbox.tencent import TencentSandbox
         from local.sandbox.wecom import WecomSandbox
 
-        kinds: dict[str, type[Sandbox]] = {
-            "smtp": SmtpSandbox,
-            "ses": SesSandbox,
-            "tencent": TencentSandbox,
-            "aws": AwsSmsSandbox,
-            "wecom": WecomSandbox,
+        made: dict[str, Sandbox] = {
+            "smtp": SmtpSandbox(self.outbox),
+            "ses": SesSandbox(self.outbox),
+            "tencent": TencentSandbox(self.outbox, keys=TENCENT_KEYS, clock=RealClock()),
+            "aws": AwsSmsSandbox(self.outbox),
+            "wecom": WecomSandbox(self.outbox),
         }
-        for name, kind in kinds.items():
-            self.sandboxes[name] = self._exit.enter_context(kind(self.outbox))
+        for name, sandbox in made.items():
+            self.sandboxes[name] = self._exit.enter_context(sandbox)
 
     def _start_pollers(self) -> None:
         sqs, kinesis = self.client("sqs"), self.client("kinesis")

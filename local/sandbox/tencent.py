@@ -71,7 +71,7 @@ class TencentSandbox(HttpSandbox):
         clock: Clock | None = None,
     ) -> None:
         super().__init__(outbox)
-        self._keys = dict(keys)
+        self.keys = dict(keys)
         self._sdk_app_id = sdk_app_id
         self._templates = templates
         self._signs = signs
@@ -120,9 +120,9 @@ class TencentSandbox(HttpSandbox):
             raise RefusedError("AuthFailure.SignatureExpire")
         if parts["date"] != datetime.fromtimestamp(int(timestamp), UTC).strftime("%Y-%m-%d"):
             raise RefusedError("AuthFailure.SignatureFailure")
-        if parts["id"] not in self._keys:
+        if parts["id"] not in self.keys:
             raise RefusedError("AuthFailure.SecretIdNotFound")
-        expected = tc3_signature(self._keys[parts["id"]], request, parts["headers"], timestamp)
+        expected = tc3_signature(self.keys[parts["id"]], request, parts["headers"], timestamp)
         if not hmac.compare_digest(expected, parts["signature"]):
             raise RefusedError("AuthFailure.SignatureFailure")
 

@@ -5,8 +5,6 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -23,7 +21,6 @@ from botocore.exceptions import (
     ResponseStreamingError,
     SSLError,
 )
-from botocore.parsers import ResponseParserError
 from pydantic import Field, field_validator
 
 from shared.model.accounts import NoSecret, ProviderSettings, check_endpoint
@@ -123,7 +120,6 @@ _FAILURES: tuple[tuple[type[Exception], _Kind, Reason], ...] = (
     (ResponseStreamingError, Unknown, Reason.CONNECTION_LOST),
     (IncompleteReadError, Unknown, Reason.CONNECTION_LOST),
     (HTTPClientError, Unknown, Reason.CONNECTION_LOST),
-    (ResponseParserError, Unknown, Reason.UNRECOGNISED_ANSWER),
     (NoCredentialsError, AccountDown, Reason.CREDENTIALS_REFUSED),
     (PartialCredentialsError, AccountDown, Reason.CREDENTIALS_REFUSED),
     (CredentialRetrievalError, Retry, Reason.CONNECTION_FAILED),
@@ -154,7 +150,11 @@ def outcome_of_error(error: ClientError) -> Outcome:
 
 
 def outcome_of_failure(error: Exception) -> Outcome:
-    """What it means that no answer of SES could be read."""
+    """What it means that no answer of SES could be read. Raises: the error itself, if it is not botocore's."""
+    from botocore.parsers import ResponseParserError
+
+    if isinstance(error, ResponseParserError):
+        return Unknown(Reason.UNRECOGNISED_ANSWER, "ResponseParserError")
     if isinstance(error, SSLError) and "CERTIFICATE_VERIFY_FAILED" not in str(error):
         # botocore does not tell whether encryption failed before or after the request left.
         return Unknown(Reason.CONNECTION_LOST, "SSLError")
@@ -187,7 +187,7 @@ class SesProvider(Provider):
             account = self._client().get_account()
         except ClientError as error:
             return _explain(outcome_of_error(error))
-        except (BotoCoreError, ResponseParserError) as error:
+        except Exception as error:
             return _explain(outcome_of_failure(error))
         if "SendingEnabled" not in account:
             return _explain(Retry(Reason.UNRECOGNISED_ANSWER, "200"))
@@ -218,7 +218,7 @@ class SesProvider(Provider):
             ses_id = self._client().send_email(**request).get("MessageId")
         except ClientError as error:
             return outcome_of_error(error)
-        except (BotoCoreError, ResponseParserError) as error:
+        except Exception as error:
             return outcome_of_failure(error)
         if not ses_id:
             # Answered with 200, so it may well have been taken.
@@ -228,6 +228,10 @@ class SesProvider(Provider):
 
     def _client(self) -> "SESV2Client":
         """Make the client on first use. Raises: BotoCoreError."""
+        # They take half a second to import, and not every function that knows this provider's settings sends.
+        import boto3
+        from botocore.config import Config
+
         with self._lock:
             if self._made is None:
                 config = Config(
