@@ -87,8 +87,8 @@ def deploy(
 ) -> Deployment:
     """Make the template's resources in moto, which must be on, and read back what came of it.
 
-    client: makes boto3 clients. api_url: where the local gateway listens. overrides: environment variables whose value differs here, set where a
-    function has the variable. Raises: TemplateError.
+    client: makes boto3 clients. api_url: where the local gateway listens. overrides: environment variables whose value
+    differs here, set where a function has the variable. Raises: TemplateError.
     """
     return _Deployer(template, client, api_url, overrides or {}).run()
 
@@ -134,7 +134,7 @@ class _Deployer:
             kind = self._made[name]["Type"]
             module, model, name_property, _ = _MODELS[kind]
             properties = self._properties(name)
-            if kind == "AWS::Kinesis::Stream" and "StreamModeDetails" in properties:
+            if properties.get("StreamModeDetails", {}).get("StreamMode") == "ON_DEMAND":
                 properties["ShardCount"] = ON_DEMAND_SHARDS  # the model ignores the mode
             physical = properties.get(name_property) or _physical_name(kind, name)
             self._resources[name] = getattr(import_module(module), model).create_from_cloudformation_json(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from cli.accounts import read_accounts
 from cli.client import ApiClient
@@ -10,8 +10,12 @@ from cli.pushing import push_template
 from cli.templatefiles import find_files, read_template
 from local.sandbox.base import HttpSandbox, Sandbox
 from local.sandbox.smtp import SmtpSandbox
-from local.sandbox.tencent import TencentSandbox
 from local.sandbox.wecom import WecomSandbox
+from shared.store.bootstrap import bootstrap
+from shared.store.catalog import Catalog
+
+if TYPE_CHECKING:
+    from local.stack import LocalStack
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -31,6 +35,12 @@ def seed(url: str, key: str, sandboxes: Sandboxes, folder: Path = EXAMPLES) -> N
             api.post("/v1/accounts", account_body(entry, sandboxes))
         for path in find_files([folder / "templates"]):
             push_template(api, read_template(path), publish=True)
+
+
+def first_key(stack: "LocalStack") -> str:
+    """Make the first key in the stack's own table, as `mepush bootstrap` does in a deployed one."""
+    catalog = Catalog(stack.client("dynamodb"), stack.environment("manage")["CATALOG_TABLE"], stack.clock)
+    return bootstrap(catalog, stack.clock)
 
 
 def account_body(entry: Mapping[str, Any], sandboxes: Sandboxes) -> dict[str, Any]:
@@ -63,7 +73,9 @@ def _aws(sandboxes: Sandboxes) -> Changes:
 
 
 def _tencent(sandboxes: Sandboxes) -> Changes:
-    secret_id, secret_key = next(iter(cast(TencentSandbox, sandboxes["tencent"]).keys.items()))
+    from local.stack import TENCENT_KEYS  # loads moto, which reading the examples does not need
+
+    secret_id, secret_key = next(iter(TENCENT_KEYS.items()))
     return _endpoint(sandboxes, "tencent"), {"secret_id": secret_id, "secret_key": secret_key}
 
 
