@@ -41,10 +41,11 @@ class BrokenRow:
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """What a file holds. digest: names the file's bytes."""
+    """What a file holds. digest: names the file's bytes. to_column: of the addresses, as the file calls it."""
 
     digest: str
     variables: list[str]
+    to_column: str = "to"
     rows: list[Row] = field(default_factory=list)
     broken: list[BrokenRow] = field(default_factory=list)
 
@@ -85,7 +86,8 @@ def read_audience(
         raise FileError(f"{path} is empty.", "Its first row must name the columns.")
     columns = _columns(path, header[1], to_column, reference_column, ignore)
     names = [name for name, role in columns if role == "variable"]
-    audience = Audience(blake2b(data, digest_size=16).hexdigest(), names)
+    to = next(name for name, role in columns if role == "to")
+    audience = Audience(blake2b(data, digest_size=16).hexdigest(), names, to)
     for number, cells in records:
         cells = [_trim(cell) for cell in cells]
         if any(cells):

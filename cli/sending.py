@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any, Literal
 
@@ -137,7 +137,9 @@ def send_file(
             result.rows += [RowResult(row.number, "not_sent") for row in chunk]
         done += len(chunk)
         progress(done, len(audience.rows))
-    result.rows.sort(key=lambda row: row.row)
+    # The API calls every address `to`; its sender knows the column by the file's own name.
+    rows = [replace(row, field=audience.to_column) if row.field == "to" else row for row in result.rows]
+    result.rows = sorted(rows, key=lambda row: row.row)
     return result
 
 

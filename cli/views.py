@@ -69,24 +69,11 @@ def _events(events: list[dict[str, Any]]) -> Table:
     for event in events:
         stage = plain(event["stage"])
         words = Text(plain(event["text"]))
-        facts = _facts(event)
-        if facts:
-            words.append(plain(f"\n{facts}"), style="dim")
+        # The text names the account, the code and the times; this is what one needs to ask the provider.
+        if event.get("provider_message_id"):
+            words.append(plain(f" Its id there: {event['provider_message_id']}"), style="dim")
         made.add_row(Text(moment(event["at"])), Text(stage, style=style_of(stage)), words)
     return made
-
-
-def _facts(event: dict[str, Any]) -> str:
-    account = event.get("account")
-    provider = event.get("provider")
-    facts = [
-        f"account {account} ({provider})" if account and provider else account or provider or "",
-        f"their id {event['provider_message_id']}" if event.get("provider_message_id") else "",
-        f"code {event['code']}" if event.get("code") else "",
-        f"due {moment(event['until'])}" if event.get("until") else "",
-        f"took {event['duration_ms']} ms" if event.get("duration_ms") is not None else "",
-    ]
-    return ", ".join(fact for fact in facts if fact)
 
 
 def show_one(console: Console, answer: dict[str, Any]) -> None:

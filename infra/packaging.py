@@ -54,9 +54,17 @@ HOST = Target(f"host-{sys.version_info.major}.{sys.version_info.minor}", ())
 """This machine, for trying packages out."""
 
 
-def package_all(target: Target = LAMBDA) -> dict[str, Path]:
-    """Build the packages of all functions; returns their folders by logical name. Raises: PackagingError."""
-    return {name: package(spec, target) for name, spec in FUNCTIONS.items()}
+def package_all(target: Target = LAMBDA, build: Path = BUILD) -> dict[str, Path]:
+    """Build the packages of all functions; returns their folders by logical name. Raises: PackagingError.
+
+    Earlier packages for the same target are forgotten.
+    """
+    packages = {name: package(spec, target, build) for name, spec in FUNCTIONS.items()}
+    kept = {*packages.values(), *(install(spec.packages, target, build) for spec in FUNCTIONS.values())}
+    made = [*(build / "functions" / target.name).iterdir(), *(build / "dependencies").glob(f"{target.name}-*")]
+    for folder in set(made) - kept:
+        shutil.rmtree(folder)
+    return packages
 
 
 def package(spec: FunctionSpec, target: Target, build: Path = BUILD) -> Path:

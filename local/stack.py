@@ -30,7 +30,10 @@ from local.server import HOST, Server
 from local.stream_pollers import ShardPoller
 from local.synth import ROOT, synthesised
 from shared.aws import clients
+from shared.dispatch import accounts
 from shared.model.clock import SystemClock
+from shared.providers.base import Provider
+from shared.providers.registry import build_provider
 
 TENCENT_KEYS = {"AKIDsandboxsandboxsandboxsandbox0000": "sandboxsandboxsandboxsandbox0000"}
 """SecretId -> SecretKey that the Tencent sandbox checks signatures with."""
@@ -219,6 +222,7 @@ class LocalStack:
         # Functions make their own clocks; all of them are to show the stack's time.
         enter(patch.object(SystemClock, "now_ms", lambda _: self.clock.now_ms()))
         enter(FunctionLogs(self._log_file))
+        enter(_closing_providers())
         self._session = self.counting.session()
         later(self._close_clients)
         server = Server(
@@ -308,6 +312,21 @@ class LocalStack:
         if name is None:
             raise LookupError(f"no function of this stack has the ARN {arn}")
         return self.invoke(name, event)
+
+
+@contextmanager
+def _closing_providers() -> Iterator[None]:
+    """Close the connections of the providers that functions keep, as they would end with their environments."""
+    made: list[Provider] = []
+
+    def build(*arguments: Any) -> Provider:
+        made.append(build_provider(*arguments))
+        return made[-1]
+
+    with patch.object(accounts, "build_provider", build):
+        yield
+    for provider in made:
+        provider.close()
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import ssl
 import tempfile
 import threading
 from concurrent.futures import Future
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -205,9 +206,16 @@ class _Session(SMTP):
         super().connection_made(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
+        self.give_fault_back()
         if self._counted is not None:
             self.sandbox.closed(self._counted)
         super().connection_lost(error)
+
+    def give_fault_back(self) -> None:
+        """Let another message have the fault that was meant for this one's end, which it never reached."""
+        fault, self.fault = self.fault, None
+        if fault is not None and fault.times != -1:
+            self.sandbox.faults.add(replace(fault, times=1))
 
     def drop(self) -> None:
         """Cut the connection at once. Raises: CancelledError, which ends the session's task."""
@@ -237,7 +245,7 @@ class _Session(SMTP):
         while not (data.endswith(b"\r\n.\r\n") or data == b".\r\n"):
             data += await self._reader.readuntil(b".\r\n")
         del data[-3:]
-        self.envelope.content = bytes(data).replace(b"\r\n..", b"\r\n.")
+        self.envelope.content = (b"\r\n" + bytes(data)).replace(b"\r\n..", b"\r\n.")[2:]
         status = await self._call_handler_hook("DATA")
         self.envelope = Envelope()
         await self.push(status)
@@ -277,7 +285,7 @@ class _Hooks:
         sandbox = self._sandbox
         if sandbox.flavour == "qq" and sandbox.username is not None and address != sandbox.username:
             return "501 mail from address must be same as authorization user"
-        fault = server.fault = sandbox.faults.take()
+        fault = sandbox.faults.take()
         if fault is not None:
             if fault.kind == "outage":
                 server.close_soon()
@@ -286,7 +294,12 @@ class _Hooks:
                 server.drop()
             if fault.kind in {"status", "code"} and fault.status in _ANSWER_MAIL:
                 return _refusal(server, fault)
+        server.fault = fault
         envelope.mail_from = address
+        return "250 OK"
+
+    async def handle_RSET(self, server: _Session, session: Session, envelope: Envelope) -> str:
+        server.give_fault_back()
         return "250 OK"
 
     async def handle_RCPT(

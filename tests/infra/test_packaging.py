@@ -5,6 +5,7 @@ import hashlib
 import re
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,18 @@ def test_a_package_holds_no_traces_of_its_installation(build: Path) -> None:
     assert services == set(AWS_SERVICES)
 
 
+def test_earlier_packages_are_forgotten(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(packaging, "FUNCTIONS", {"authorize": FUNCTIONS["authorize"]})
+    old = [tmp_path / "functions" / HOST.name / "authorize-0", tmp_path / "dependencies" / f"{HOST.name}-0"]
+    other = tmp_path / "dependencies" / "lambda-0"
+    for folder in (*old, other):
+        folder.mkdir(parents=True)
+    packages = packaging.package_all(HOST, tmp_path)
+    assert list((tmp_path / "functions" / HOST.name).iterdir()) == [packages["authorize"]]
+    assert not any(folder.exists() for folder in old)
+    assert other.exists()
+
+
 def test_a_failed_build_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise PackagingError("no space left")
@@ -102,12 +115,10 @@ def test_only_those_who_send_carry_what_sends() -> None:
         "dispatch_wecom": (Channel.WECOM,),
         "manage": tuple(Channel),
     }
-    for spec in PROVIDERS.values():
-        for name, function in FUNCTIONS.items():
-            if spec.packages:
-                shared = any(set(p.packages) & set(function.packages) for p in PROVIDERS.values())
-                assert set(spec.packages) <= set(function.packages) or spec.channel not in carried.get(name, ())
-                assert not shared or name in carried
+    for provider, function in product(PROVIDERS.values(), FUNCTIONS.values()):
+        if provider.packages:
+            carries = set(provider.packages) <= set(function.packages)
+            assert carries == (provider.channel in function.channels), (provider.name, function.name)
 
 
 @pytest.mark.parametrize(

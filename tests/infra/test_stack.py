@@ -18,6 +18,7 @@ from shared.model.words import MessageClass
 from tests.infra.template import Template
 
 STAGE_NAMES = ["dev", "prod"]
+CFN_LINT = "from cfnlint.runner import main; raise SystemExit(main())"
 
 
 def test_the_command_needs_no_node_no_credentials_and_says_nothing_else(dev: Template) -> None:
@@ -60,7 +61,7 @@ def test_cfn_lint_finds_nothing(prod: Template) -> None:
     # In a process of its own, since it takes seconds to import and only one worker needs it.
     # W3005: the CDK writes dependencies out that a reference already makes.
     arguments = ["--ignore-checks", "W3005", "--regions", "us-east-1", "ap-southeast-1", "--", str(prod.path)]
-    command = [sys.executable, "-X", f"pycache_prefix={BUILD / 'tests' / 'compiled'}", "-m", "cfnlint", *arguments]
+    command = [sys.executable, "-X", f"pycache_prefix={BUILD / 'tests' / 'compiled'}", "-c", CFN_LINT, *arguments]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=240)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

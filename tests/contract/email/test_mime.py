@@ -42,7 +42,7 @@ def body_of(message: EmailMessage, kind: str) -> str:
 @example(subject="=?utf-8?b?QUFB?= " + "long words here " * 20, text=".\n..\n", html="From me")
 @example(subject="你" * 200, text="a" * 999, html="a" * 998)
 @example(subject="👩‍👩‍👧‍👦" * 20 + "é", text="a\rb", html="")
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_both_parts_round_trip(subject: str, text: str, html: str) -> None:
     raw = Assembler("notice@example.com").assemble("01K", "a@b.com", RenderedEmail(subject, html, text), 0)
     message = parse(raw)
@@ -66,6 +66,7 @@ def assert_wire_form(raw: bytes) -> None:
 
 
 @given(body=bodies, is_html=st.booleans())
+@settings(max_examples=100, deadline=None)
 def test_single_part_round_trips(body: str, is_html: bool) -> None:
     content = RenderedEmail("s", body if is_html else None, None if is_html else body)
     raw = Assembler("notice@example.com").assemble("01K", "a@b.com", content, 0)
@@ -83,7 +84,7 @@ def test_single_part_round_trips(body: str, is_html: bool) -> None:
 @example(name='Bob "the\\ builder" <x@y.z>')
 @example(name="a\r\nBcc: evil@example.com")
 @example(name="通知中心" * 25)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_sender_name_round_trips(name: str) -> None:
     raw = Assembler("notice@example.com", name, "reply@example.com").assemble(
         "01K", "a@b.com", RenderedEmail("s", None, "t"), 0

@@ -116,9 +116,9 @@ def test_the_limit_on_cells_is_put_back(tmp_path: Path) -> None:
 
 def test_chunks_hold_a_thousand_rows_or_what_the_api_takes() -> None:
     rows = [Row(n, {"to": f"{n}@example.com"}, 100) for n in range(2, 2503)]
-    assert [len(chunk) for chunk in Audience("d", [], rows).chunks()] == [1000, 1000, 501]
+    assert [len(chunk) for chunk in Audience("d", [], rows=rows).chunks()] == [1000, 1000, 501]
     heavy = [Row(n, {"to": f"{n}@example.com"}, 2_000_000) for n in range(2, 7)]
-    assert [len(chunk) for chunk in Audience("d", [], heavy).chunks()] == [2, 2, 1]
+    assert [len(chunk) for chunk in Audience("d", [], rows=heavy).chunks()] == [2, 2, 1]
 
 
 def test_the_digest_follows_from_the_bytes(tmp_path: Path) -> None:

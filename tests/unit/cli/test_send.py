@@ -170,11 +170,11 @@ def test_a_key_that_may_only_send_learns_of_broken_rows_from_the_api(
 
 
 def test_a_file_of_bad_addresses_only_lists_them_all(mepush: Mepush, tmp_path: Path) -> None:
-    (tmp_path / "p.csv").write_text("to,name\nx,A\ny,B\n")
-    found = mepush("send", "-t", "welcome", "--csv", "p.csv", "--json").json
+    (tmp_path / "p.csv").write_text("E-Mail,name\nx,A\ny,B\n")
+    found = mepush("send", "-t", "welcome", "--csv", "p.csv", "--to-column", "e-mail", "--json").json
     assert [(r["row"], r["status"], r["field"], r["reason"]) for r in found["rows"]] == [
-        (2, "rejected", "to", "address_invalid"),
-        (3, "rejected", "to", "address_invalid"),
+        (2, "rejected", "E-Mail", "address_invalid"),
+        (3, "rejected", "E-Mail", "address_invalid"),
     ]
 
 
