@@ -12,16 +12,23 @@ from constructs import Construct
 
 from infra.nag import acknowledge
 from infra.specs import PYTHON_VERSION, FunctionSpec
-from infra.stages import Stage
+from infra.stages import LOG_DAYS, Stage
 
-_RETENTION: Mapping[int, logs.RetentionDays] = {
-    1: logs.RetentionDays.ONE_DAY,
-    7: logs.RetentionDays.ONE_WEEK,
-    14: logs.RetentionDays.TWO_WEEKS,
-    30: logs.RetentionDays.ONE_MONTH,
-    90: logs.RetentionDays.THREE_MONTHS,
-    365: logs.RetentionDays.ONE_YEAR,
-}
+# The CDK has words for the periods that CloudWatch keeps logs for.
+_RETENTION: Mapping[int, logs.RetentionDays] = dict(
+    zip(
+        LOG_DAYS,
+        (
+            logs.RetentionDays.ONE_DAY,
+            logs.RetentionDays.ONE_WEEK,
+            logs.RetentionDays.TWO_WEEKS,
+            logs.RetentionDays.ONE_MONTH,
+            logs.RetentionDays.THREE_MONTHS,
+            logs.RetentionDays.ONE_YEAR,
+        ),
+        strict=True,
+    )
+)
 
 
 def log_group(scope: Construct, id: str, name: str, stage: Stage) -> logs.LogGroup:

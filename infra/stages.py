@@ -11,6 +11,8 @@ _CONCURRENCY: Mapping[MessageClass, int] = {
     MessageClass.MARKETING: 20,
 }
 
+LOG_DAYS = (1, 7, 14, 30, 90, 365)
+
 
 class StageError(Exception):
     """A stage's arguments do not fit."""
@@ -22,7 +24,7 @@ class Stage:
 
     prefix: begins every name, and is the stack's name; 1 to 20 lower-case letters, digits and hyphens.
     keep_data: whether precious tables and files outlive the stack. timeline_days: how long events are kept.
-    log_days: one of CloudWatch's retention periods. concurrency: the most invocations per queue, by class (2 to 1,000).
+    log_days: one of `LOG_DAYS`. concurrency: the most invocations per queue, by class (2 to 1,000).
     rate_per_s, burst: the API's throttle. allow_loopback: whether accounts may point at the machine itself.
     """
 
@@ -39,6 +41,8 @@ class Stage:
     def __post_init__(self) -> None:
         if not self.prefix.replace("-", "").isalnum() or len(self.prefix) > 20 or self.prefix != self.prefix.lower():
             raise StageError("a prefix has 1 to 20 lower-case letters, digits and hyphens")
+        if self.log_days not in LOG_DAYS:
+            raise StageError(f"logs are kept for {', '.join(map(str, LOG_DAYS))} days")
         if set(self.concurrency) != set(MessageClass) or not all(2 <= n <= 1000 for n in self.concurrency.values()):
             raise StageError("give each class a concurrency of 2 to 1,000, which is what Lambda takes")
 

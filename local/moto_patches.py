@@ -126,6 +126,11 @@ def _sqs(clock: LocalClock) -> list[Patch]:
     def receive_message(
         self: Any, queue_name: str, count: int, wait_seconds_timeout: int, visibility_timeout: int, *rest: Any
     ) -> Any:
+        queue = self.get_queue(queue_name)
+        oldest = (clock.now() - queue.message_retention_period) * 1000
+        while queue._messages and queue._messages[0].sent_timestamp <= oldest:
+            # SQS deletes what is past its retention; moto stops in front of it, and nothing is received ever after.
+            queue.pending_messages.discard(queue._messages.pop(0))
         # Waiting would hold the lock that whoever sends must take. Pollers are woken by what is sent instead.
         return original_receive(self, queue_name, count, 0, visibility_timeout, *rest)
 

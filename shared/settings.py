@@ -54,12 +54,13 @@ class QueueSettings(Settings):
     """Sends envelopes.
 
     queue_urls: `<channel>.<class>` -> URL.
-    schedule_group, schedule_role_arn: for envelopes due later than SQS can delay.
+    schedule_group, schedule_role_arn, schedule_dlq_arn: for envelopes due later than SQS can delay.
     """
 
     queue_urls: Json[dict[str, str]]
     schedule_group: str
     schedule_role_arn: str
+    schedule_dlq_arn: str
 
 
 class DeadLetterSettings(Settings):

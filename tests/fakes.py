@@ -1,6 +1,8 @@
 """Doubles that tests share."""
 
+import logging
 import threading
+from collections.abc import Iterable
 
 
 class FakeClock:
@@ -27,3 +29,8 @@ class FakeClock:
         """Go to a time."""
         with self._lock:
             self._now = now_ms
+
+
+def logged(records: Iterable[logging.LogRecord]) -> str:
+    """All that log records hold: messages, arguments, structured fields and exceptions."""
+    return "\n".join(f"{record.getMessage()} {vars(record)!r} {record.exc_info!r}" for record in records)

@@ -23,7 +23,9 @@ def deps() -> Api:
     """The function's API, built on first use."""
     settings, clock = IngestSettings.load(), SystemClock()
     dynamodb = client("dynamodb")
-    schedules = Schedules(client("scheduler"), settings.schedule_group, settings.schedule_role_arn)
+    schedules = Schedules(
+        client("scheduler"), settings.schedule_group, settings.schedule_role_arn, settings.schedule_dlq_arn
+    )
     ingest = Ingest(
         Catalog(dynamodb, settings.catalog_table, clock),
         Idempotency(dynamodb, settings.guard_table, clock),

@@ -16,7 +16,9 @@ def read_mail(raw: bytes, whole: bool = True) -> dict[str, Any]:
     whole: False reads the ids only (`message_id_header`, `message_id`), for volume.
     """
     if not whole:
-        found = {name.lower(): value.decode() for name, value in _ID_HEADERS.findall(raw[:4096])}
+        found = {
+            name.lower(): value.decode() for name, value in _ID_HEADERS.findall(raw[:4096].partition(b"\r\n\r\n")[0])
+        }
         return {
             "message_id_header": found.get(b"message-id", ""),
             "message_id": found.get(b"x-mepush-message-id", ""),

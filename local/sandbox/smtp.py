@@ -96,7 +96,7 @@ class SmtpSandbox(Sandbox):
         self.parse = parse
         self.connections = 0
         self.serial = itertools.count(1)
-        self._open: set[asyncio.WriteTransport] = set()
+        self._open: dict[asyncio.WriteTransport, _Session] = {}
         self._port = 0
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -135,43 +135,48 @@ class SmtpSandbox(Sandbox):
     def drop_connections(self, farewell: bytes = b"") -> None:
         """Close every open connection, as servers do with idle ones; returns when it is done.
 
-        farewell: a line to say before, not for connections encrypted by STARTTLS.
+        farewell: a line to say before.
         """
         if self._loop is not None:
             asyncio.run_coroutine_threadsafe(self._close_all(farewell), self._loop).result(5)
 
-    def opened(self, transport: asyncio.WriteTransport) -> None:
-        """Count a connection."""
+    def opened(self, connection: asyncio.WriteTransport, session: "_Session") -> None:
+        """Count a connection (without its encryption, which may yet fail)."""
         self.connections += 1
-        self._open.add(transport)
+        self._open[connection] = session
 
-    def closed(self, transport: asyncio.WriteTransport) -> None:
+    def closed(self, connection: asyncio.WriteTransport) -> None:
         """Forget a connection."""
-        self._open.discard(transport)
+        self._open.pop(connection, None)
 
     async def _serve(self, started: "Future[int]") -> None:
         try:
             self._loop = asyncio.get_running_loop()
             self._stopping = asyncio.Event()
             tls = _server_context(self.identity) if self.security != "none" else None
-            implicit = tls if self.security == "tls" else None
-            server = await self._loop.create_server(lambda: _Session(self, tls), "127.0.0.1", 0, ssl=implicit)
+            server = await self._loop.create_server(lambda: self._protocol(tls), "127.0.0.1", 0)
         except BaseException as error:
             started.set_exception(error)
             raise
         started.set_result(server.sockets[0].getsockname()[1])
         await self._stopping.wait()
         server.close()
+        # A connection that was just accepted takes the loop a few rounds to appear.
+        for _ in range(10):
+            await asyncio.sleep(0)
         await self._close_all()
 
+    def _protocol(self, tls: ssl.SSLContext | None) -> asyncio.BaseProtocol:
+        return _TlsDoor(self, tls) if tls is not None and self.security == "tls" else _Session(self, tls)
+
     async def _close_all(self, farewell: bytes = b"") -> None:
-        for transport in list(self._open):
-            if farewell:
-                transport.write(farewell)
-                transport.close()
+        for connection, session in list(self._open.items()):
+            if farewell and isinstance(session.transport, asyncio.WriteTransport):
+                session.transport.write(farewell)
+                session.transport.close()
             else:
                 # A polite end of TLS would wait for the client's part in it.
-                transport.abort()
+                connection.abort()
         for _ in range(100):
             if not self._open:
                 break
@@ -197,19 +202,21 @@ class _Session(SMTP):
         )
         self.sandbox = sandbox
         self.fault: Fault | None = None
-        self._counted: asyncio.WriteTransport | None = None
+        self.connection: asyncio.WriteTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if self._counted is None and isinstance(transport, asyncio.WriteTransport):
-            self._counted = transport
-            self.sandbox.opened(transport)
+        # Called again after STARTTLS.
+        if self.connection is None and isinstance(transport, asyncio.WriteTransport):
+            self.connection = transport
+            self.sandbox.opened(transport, self)
         super().connection_made(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
         self.give_fault_back()
-        if self._counted is not None:
-            self.sandbox.closed(self._counted)
-        super().connection_lost(error)
+        if self.connection is not None:
+            self.sandbox.closed(self.connection)
+        if self.session is not None:
+            super().connection_lost(error)
 
     def give_fault_back(self) -> None:
         """Let another message have the fault that was meant for this one's end, which it never reached."""
@@ -261,6 +268,33 @@ class _Session(SMTP):
         if (login.login, login.password) == ((sandbox.username or "").encode(), (sandbox.password or "").encode()):
             return AuthResult(success=True, auth_data=login)
         return AuthResult(success=False, handled=False, message=_LOGIN_REFUSED[sandbox.flavour])
+
+
+class _TlsDoor(asyncio.Protocol):
+    """Encrypts a connection before its session begins, and unlike asyncio's own servers knows of it from the start."""
+
+    def __init__(self, sandbox: SmtpSandbox, tls: ssl.SSLContext) -> None:
+        self._session = _Session(sandbox, tls)
+        self._tls = tls
+        self._task: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if not isinstance(transport, asyncio.Transport):
+            raise TypeError("a stream is needed")
+        self._session.connection = transport
+        self._session.sandbox.opened(transport, self._session)
+        self._task = asyncio.get_running_loop().create_task(self._enter(transport))
+
+    async def _enter(self, transport: asyncio.Transport) -> None:
+        try:
+            loop = asyncio.get_running_loop()
+            encrypted = await loop.start_tls(transport, self._session, self._tls, server_side=True)
+        except OSError:
+            # A client that does not trust the certificate is part of the game.
+            transport.abort()
+            return
+        if encrypted is not None and not transport.is_closing():
+            self._session.connection_made(encrypted)
 
 
 class _Hooks:

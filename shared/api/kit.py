@@ -158,8 +158,9 @@ def validation_problem(error: ValidationError, where: str = "") -> ProblemError:
 
 def _field_error(e: ErrorDetails, where: str) -> FieldError:
     path = [where] if where else []
-    # A discriminated union names the variant too; it is not part of the caller's path.
-    path += [str(p) for p in e["loc"] if not str(p).startswith("function-")]
+    # Validators and the variant of a template's content are named too; they are no part of the caller's path.
+    loc = e["loc"][:1] + e["loc"][2:] if e["loc"][:1] == ("content",) and e["loc"][1:2] else e["loc"]
+    path += [str(p) for p in loc if not str(p).startswith("function-")]
     return FieldError(field=".".join(path), message=e["msg"].removeprefix("Value error, "))
 
 

@@ -8,6 +8,7 @@ from pydantic.json_schema import models_json_schema
 
 from shared.api.examples import EXAMPLES
 from shared.api.manage import AccountCreate, AccountUpdate
+from shared.api.messages import SendRequest
 from shared.api.operations import OPERATIONS, Operation
 from shared.channels import PROVIDERS
 from shared.model.problems import CONTENT_TYPE, Problem
@@ -107,7 +108,7 @@ def _operation(operation: Operation, schemas: Json) -> Json:
         "summary": operation.summary,
         "tags": [_tag(operation)],
         "parameters": _parameters(operation),
-        "responses": _responses(operation),
+        "responses": _responses(operation, schemas),
     }
     if operation.scope is None:
         found["security"] = []
@@ -150,10 +151,12 @@ def _query(name: str, required: bool, field: Json) -> Json:
     return {"name": name, "in": "query", "required": required, "schema": schema}
 
 
-def _responses(operation: Operation) -> Json:
+def _responses(operation: Operation, schemas: Json) -> Json:
     good: Json = {"description": _STATUSES[operation.success]}
     if operation.response is not None:
-        good["content"] = {"application/json": {"schema": {"$ref": _REF + operation.response.__name__}}}
+        good["content"] = {
+            "application/json": {"schema": {"$ref": _REF + _name(operation.response, schemas, "Output")}}
+        }
     elif operation.id == "get_openapi":
         good["content"] = {"application/json": {"schema": {"type": "object"}}}
     elif operation.id == "get_docs":
@@ -180,6 +183,11 @@ def _schemas() -> Json:
         models += [(operation.response, "serialization")] if operation.response is not None else []
     _, definitions = models_json_schema(list(dict.fromkeys(models)), ref_template=_REF + "{model}")
     schemas: Json = definitions["$defs"]
+    # What the model checks beyond its fields: exactly one of the two forms.
+    schemas[SendRequest.__name__]["oneOf"] = [
+        {"title": "To one", "required": ["to"], "properties": {"to": {"type": "string"}}},
+        {"title": "To several", "required": ["recipients"], "properties": {"recipients": {"type": "array"}}},
+    ]
     settings, secrets = _provider_schemas(schemas)
     _substitute(schemas[AccountCreate.__name__], settings, secrets, nullable=False)
     _substitute(schemas[AccountUpdate.__name__], settings, secrets, nullable=True)

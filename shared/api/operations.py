@@ -224,7 +224,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "Change a template's name or accounts",
         m.TemplateView,
         m.TemplateUpdate,
-        errors=(*_BODY, 404),
+        errors=(*_BODY, 404, 409),
     ),
     Operation(
         "create_version",
@@ -289,7 +289,7 @@ OPERATIONS: tuple[Operation, ...] = (
         Scope.MANAGE,
         "Stop a template being sent",
         m.TemplateView,
-        errors=(404,),
+        errors=(404, 409),
     ),
     Operation(
         "create_key",

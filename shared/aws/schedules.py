@@ -17,10 +17,11 @@ guide, "Using universal targets")."""
 class Schedules:
     """Creates schedules that send one queue message and then delete themselves."""
 
-    def __init__(self, client: Any, group: str, role_arn: str) -> None:
+    def __init__(self, client: Any, group: str, role_arn: str, dlq_arn: str) -> None:
         self._client = client
         self._group = group
         self._role_arn = role_arn
+        self._dlq_arn = dlq_arn
 
     def create(self, envelope_id: str, due_at: int, queue_url: str, body: str, group_id: str) -> bool:
         """Have `body` sent to a queue at `due_at` (ms since the epoch; precision one minute); False if it failed.
@@ -42,6 +43,8 @@ class Schedules:
                 Target={
                     "Arn": SEND_MESSAGE,
                     "RoleArn": self._role_arn,
+                    # What could not be sent within a day of tries is kept there, not lost.
+                    "DeadLetterConfig": {"Arn": self._dlq_arn},
                     "Input": to_json({"QueueUrl": queue_url, "MessageBody": body, "MessageGroupId": group_id}).decode(),
                 },
             )

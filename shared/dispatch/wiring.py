@@ -49,7 +49,9 @@ def build_dispatcher(channel: Channel) -> Dispatcher:
     catalog = Catalog(dynamodb, settings.catalog_table, clock)
     secrets = SecretStore(client("secretsmanager"), settings.secret_prefix)
     accounts = Accounts(catalog, secrets, DynamoTokenCache(dynamodb, settings.guard_table, clock), clock)
-    schedules = Schedules(client("scheduler"), settings.schedule_group, settings.schedule_role_arn)
+    schedules = Schedules(
+        client("scheduler"), settings.schedule_group, settings.schedule_role_arn, settings.schedule_dlq_arn
+    )
     return Dispatcher(
         channel,
         Sender(catalog, accounts, clock, ThreadPoolExecutor(CALL_THREADS, "call")),

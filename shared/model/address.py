@@ -9,12 +9,13 @@ import unicodedata
 _STRIP = " \t\r\n\f\v\u00a0\u3000\ufeff\u200b"
 """Blanks around an address, with those that spreadsheets and Chinese input methods leave behind."""
 
+# No possessive quantifiers: Python before 3.11.5 matches wrongly with them (cpython issue 106052).
 # A plain dot-atom at a dotted ASCII domain: no label begins or ends with a hyphen or holds two together,
 # the last is letters only and no special-use name (RFC 6761). Tried up to 64 characters, within which no part can be
 # too long. What passes here passes email-validator unchanged; what does not may still be right, and is asked of it.
 _PLAIN_EMAIL = re.compile(
-    r"[a-z0-9_+\-]++(?:\.[a-z0-9_+\-]++)*+@(?:[a-z0-9]++(?:-[a-z0-9]++)*+\.)+"
-    r"(?!(?:arpa|invalid|local|localhost|onion|test)\Z)[a-z]{2,}+\Z"
+    r"[a-z0-9_+\-]+(?:\.[a-z0-9_+\-]+)*@(?:[a-z0-9]+(?:-[a-z0-9]+)*\.)+"
+    r"(?!(?:arpa|invalid|local|localhost|onion|test)\Z)[a-z]{2,}\Z"
 ).match
 _PLAIN_EMAIL_MAX = 64
 _LOCAL_MAX = 64

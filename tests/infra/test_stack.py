@@ -132,3 +132,8 @@ def test_a_prefix_that_names_cannot_begin_with_is_refused(prefix: str) -> None:
 def test_a_cap_that_lambda_does_not_take_is_refused(cap: int) -> None:
     with pytest.raises(StageError, match="2 to 1,000"):
         Stage("test", "test", concurrency=dict.fromkeys(MessageClass, cap))
+
+
+def test_a_retention_that_logs_do_not_have_is_refused() -> None:
+    with pytest.raises(StageError, match="logs are kept for 1, 7, 14, 30, 90, 365 days"):
+        Stage("test", "test", log_days=31)

@@ -23,6 +23,7 @@ from tests.conftest import Aws
 from tests.fakes import FakeClock
 
 QUEUE = "email.notification"
+DLQ = "arn:aws:sqs:us-east-1:123456789012:schedules-dlq"
 
 
 class Desk:
@@ -38,7 +39,7 @@ class Desk:
         self.catalog = Catalog(aws.dynamodb, aws.catalog, clock)
         self.catalog.ensure_tenant("default")
         self.caller = {"tenant": "default", "key_id": "k", "kind": "live", "scopes": "send", "problem": ""}
-        schedules = Schedules(self.scheduler, "mepush", "arn:aws:iam::123456789012:role/schedules")
+        schedules = Schedules(self.scheduler, "mepush", "arn:aws:iam::123456789012:role/schedules", DLQ)
         self.queues = Queues(self.sqs, self.urls, schedules, clock)
         self.ingest = Ingest(
             self.catalog,
@@ -237,6 +238,7 @@ def test_messages_for_later_are_delayed_or_scheduled(desk: Desk) -> None:
     [found] = desk.scheduler.list_schedules(GroupName="mepush")["Schedules"]
     schedule = desk.scheduler.get_schedule(GroupName="mepush", Name=found["Name"])
     assert schedule["ScheduleExpression"] == "at(2025-01-17T10:00:00)"
+    assert schedule["Target"]["DeadLetterConfig"] == {"Arn": DLQ}
     target = json.loads(schedule["Target"]["Input"])
     envelope = Envelope.model_validate_json(target["MessageBody"])
     assert target["QueueUrl"] == desk.urls[QUEUE] and envelope.request == answer["request_id"]

@@ -132,7 +132,7 @@ _FAILURES: tuple[tuple[type[Exception], _Kind, Reason], ...] = (
 def outcome_of_error(error: ClientError) -> Outcome:
     """Look an answer of SES up in the tables."""
     details = error.response.get("Error", {})
-    code, text = details.get("Code", ""), details.get("Message", "").lower()
+    code, text = str(details.get("Code", "")), str(details.get("Message", "")).lower()
     for its_code, words, kind, reason in _TEXTS:
         if code == its_code and words in text:
             return kind(reason, code)
@@ -150,11 +150,7 @@ def outcome_of_error(error: ClientError) -> Outcome:
 
 
 def outcome_of_failure(error: Exception) -> Outcome:
-    """What it means that no answer of SES could be read. Raises: the error itself, if it is not botocore's."""
-    from botocore.parsers import ResponseParserError
-
-    if isinstance(error, ResponseParserError):
-        return Unknown(Reason.UNRECOGNISED_ANSWER, "ResponseParserError")
+    """What it means that no answer of SES could be read."""
     if isinstance(error, SSLError) and "CERTIFICATE_VERIFY_FAILED" not in str(error):
         # botocore does not tell whether encryption failed before or after the request left.
         return Unknown(Reason.CONNECTION_LOST, "SSLError")
@@ -163,7 +159,9 @@ def outcome_of_failure(error: Exception) -> Outcome:
             if reason is Reason.UNRECOGNISED_ANSWER:
                 logger.warning("unrecognised failure of SES", extra={"raw_code": type(error).__name__})
             return outcome(reason, type(error).__name__)
-    raise error
+    # botocore's parser stumbles in many ways over a body that has not the shape it expects.
+    logger.warning("unreadable SES answer", extra={"raw_code": type(error).__name__})
+    return Unknown(Reason.UNRECOGNISED_ANSWER, type(error).__name__)
 
 
 class SesProvider(Provider):

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 
 from local.clock import LocalClock
 from local.moto_patches import FIRST_SEQUENCE_NUMBER, patched
+from shared.aws import clients
 
 REGION = "us-east-1"
 Observed = dict[str, Any]
@@ -20,7 +20,7 @@ Observed = dict[str, Any]
 
 def aws(service: str) -> Any:
     """A client in this process's moto."""
-    return boto3.client(service, region_name=REGION)
+    return clients.client(service)
 
 
 def plain(item: Any) -> Any:
@@ -237,6 +237,16 @@ def test_queues_keep_the_stacks_time(moto: None, local_clock: LocalClock) -> Non
     local_clock.advance(301)
     message = sqs.receive_message(QueueUrl=url, MessageSystemAttributeNames=["All"])["Messages"][0]
     assert message["Attributes"]["ApproximateReceiveCount"] == "2"
+
+
+def test_what_is_past_its_retention_is_gone_and_holds_up_nothing(moto: None, local_clock: LocalClock) -> None:
+    sqs = aws("sqs")
+    url = sqs.create_queue(QueueName="q", Attributes={"MessageRetentionPeriod": "3600"})["QueueUrl"]
+    sqs.send_message(QueueUrl=url, MessageBody="old")
+    local_clock.advance(3601)
+    sqs.send_message(QueueUrl=url, MessageBody="new")
+    received = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
+    assert [message["Body"] for message in received] == ["new"]
 
 
 def test_waiting_for_messages_does_not_hold_up_who_sends(moto: None) -> None:

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import boto3
 import pytest
 
 from local.clock import LocalClock
 from local.counting import RequestCounter
 from local.deployment import QueueMapping
 from local.pollers import QueuePoller, failed_identifiers
+from shared.aws import clients
 
 ARN = "arn:aws:sqs:us-east-1:123456789012:work"
 
@@ -23,7 +23,7 @@ class Queue:
     def __init__(self, clock: LocalClock, **mapping: Any) -> None:
         self.clock = clock
         self.counter = RequestCounter()
-        self.sqs: Any = boto3.client("sqs", region_name="us-east-1")
+        self.sqs: Any = clients.client("sqs")
         self.dead = self.sqs.create_queue(QueueName="dead")["QueueUrl"]
         policy = {"deadLetterTargetArn": ARN.replace("work", "dead"), "maxReceiveCount": 3}
         attributes = {"RedrivePolicy": json.dumps(policy), "VisibilityTimeout": "60"}

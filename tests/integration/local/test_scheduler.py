@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 
 from local.clock import LocalClock
 from local.counting import RequestCounter
 from local.scheduler import SEND_MESSAGE, LocalScheduler
+from shared.aws import clients
 
 QUEUE_ARN = "arn:aws:sqs:us-east-1:123456789012:due"
 FUNCTION_ARN = "arn:aws:lambda:us-east-1:123456789012:function:campaign"
@@ -23,8 +23,8 @@ class Schedules:
 
     def __init__(self, clock: LocalClock) -> None:
         self.clock = clock
-        self.client: Any = boto3.client("scheduler", region_name="us-east-1")
-        self.sqs: Any = boto3.client("sqs", region_name="us-east-1")
+        self.client: Any = clients.client("scheduler")
+        self.sqs: Any = clients.client("sqs")
         self.url = self.sqs.create_queue(QueueName="due")["QueueUrl"]
         self.dead = self.sqs.create_queue(QueueName="dead")["QueueUrl"]
         self.counter = RequestCounter()
@@ -61,10 +61,12 @@ class Schedules:
 
     def received(self, url: str | None = None) -> list[Any]:
         """The messages that came meanwhile."""
-        found = self.sqs.receive_message(
-            QueueUrl=url or self.url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["All"]
-        ).get("Messages", [])
-        return list(found)
+        url = url or self.url
+        found = self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["All"])
+        messages = list(found.get("Messages", []))
+        for message in messages:
+            self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return messages
 
     def bodies(self) -> list[str]:
         return sorted(message["Body"] for message in self.received())

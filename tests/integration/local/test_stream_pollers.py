@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import boto3
 import pytest
 
 from local.clock import LocalClock
 from local.counting import RequestCounter
 from local.deployment import StreamMapping
 from local.stream_pollers import ShardPoller
+from shared.aws import clients
 
 ARN = "arn:aws:kinesis:us-east-1:123456789012:stream/events"
 SHARD = "shardId-000000000000"
@@ -25,15 +25,15 @@ class Stream:
     def __init__(self, clock: LocalClock, **mapping: Any) -> None:
         self.clock = clock
         self.counter = RequestCounter()
-        self.kinesis: Any = boto3.client("kinesis", region_name="us-east-1")
-        self.sqs: Any = boto3.client("sqs", region_name="us-east-1")
+        self.kinesis: Any = clients.client("kinesis")
+        self.sqs: Any = clients.client("sqs")
         self.dead = self.sqs.create_queue(QueueName="dead")["QueueUrl"]
         self.kinesis.create_stream(StreamName="events", ShardCount=1)
         plain = StreamMapping("tail", "events", ARN, 10, 0, True, True, 2, 3600, self.dead)
         self.function: Callable[[Any], Any] = lambda event: None
         self.batches: list[list[str]] = []
-        clients = (self.kinesis, self.sqs)
-        self.poller = ShardPoller(replace(plain, **mapping), SHARD, self.invoke, clients, self.counter, clock)
+        both = (self.kinesis, self.sqs)
+        self.poller = ShardPoller(replace(plain, **mapping), SHARD, self.invoke, both, self.counter, clock)
 
     def invoke(self, name: str, event: Any) -> Any:
         assert name == "tail"
