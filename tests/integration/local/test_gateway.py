@@ -194,7 +194,11 @@ def test_an_answer_that_cannot_be_read_is_an_error(answer: Any) -> None:
 
 def test_a_function_that_raises_is_an_error() -> None:
     api = Api("GET /items")
-    api.functions["door"] = lambda event: {}["missing"]
+
+    def door(event: Any) -> Any:
+        raise LookupError
+
+    api.functions["door"] = door
     status, _, body = api.get("/items")
     assert (status, json.loads(body)) == (500, {"message": "Internal Server Error"})
 

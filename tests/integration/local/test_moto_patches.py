@@ -208,10 +208,10 @@ def test_moto_is_itself_again_afterwards(_moto: Any) -> None:
     import moto.sqs.models as models
     from moto.core.common_models import BaseModel
 
-    before = (models.Queue.messages, models.unix_time, BaseModel.__new__)
+    before = (models.Queue.messages, vars(models)["unix_time"], BaseModel.__new__)
     with _moto(), patched(LocalClock()):
-        assert models.unix_time is not before[1]
-    assert (models.Queue.messages, models.unix_time, BaseModel.__new__) == before
+        assert vars(models)["unix_time"] is not before[1]
+    assert (models.Queue.messages, vars(models)["unix_time"], BaseModel.__new__) == before
 
 
 def test_sequence_numbers_are_as_long_as_real_ones_and_differ_between_shards(moto: None) -> None:

@@ -1,6 +1,7 @@
 """Templates: what is read from them, and what is refused rather than passed over."""
 
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -187,9 +188,9 @@ def test_a_template_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         folder.mkdir()
         (folder / "mepush.template.json").write_text("{}")
         made.append(folder)
-        return synth.subprocess.CompletedProcess(command, 0, "", "")
+        return subprocess.CompletedProcess(command, 0, "", "")
 
-    monkeypatch.setattr(synth.subprocess, "run", run)
+    monkeypatch.setattr(subprocess, "run", run)
     old = tmp_path / "old"
     old.mkdir()
     first = synthesised(tmp_path)
@@ -201,8 +202,8 @@ def test_a_template_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_a_synthesis_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def run(command: list[str], **_: Any) -> Any:
-        return synth.subprocess.CompletedProcess(command, 1, "", "no node")
+        return subprocess.CompletedProcess(command, 1, "", "no node")
 
-    monkeypatch.setattr(synth.subprocess, "run", run)
+    monkeypatch.setattr(subprocess, "run", run)
     with pytest.raises(SynthesisError, match="no node"):
         synthesised(tmp_path)
