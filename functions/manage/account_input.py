@@ -15,7 +15,7 @@ from shared.providers.registry import secret_model, settings_adapter
 
 MASK = "••••••"
 """What stands for a secret in every answer."""
-_PLACES = ("host", "endpoint", "url")
+PLACES = ("host", "endpoint", "url")
 """How the names of settings end that say where a server is."""
 
 
@@ -49,7 +49,7 @@ def refuse_this_machine(settings: Mapping[str, Any]) -> None:
     Raises: ProblemError 422.
     """
     for name, value in settings.items():
-        if isinstance(value, str) and name.endswith(_PLACES):
+        if isinstance(value, str) and name.endswith(PLACES):
             host = (urlsplit(value).hostname or "") if "://" in value else value
             if is_this_machine(host):
                 raise invalid_field(f"settings.{name}", "an account may not point at the platform's own machine")

@@ -10,12 +10,10 @@ import itertools
 import logging
 import re
 import ssl
-import tempfile
 import threading
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
@@ -23,7 +21,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 from local.sandbox.base import Delivery, Fault, Outbox, Sandbox
 from local.sandbox.mail import read_mail
 from local.sandbox.sink import run_sink
-from local.sandbox.tls import Identity, make_identity
+from local.sandbox.tls import Identity, TlsDoor, make_identity, server_context
 
 _ANGLE_ADDRESS = re.compile(r"\s*<([^<>\s]+)>\s*(.*)\Z").match
 _LONGEST_MESSAGE = 32 * 1024 * 1024
@@ -153,21 +151,23 @@ class SmtpSandbox(Sandbox):
         try:
             self._loop = asyncio.get_running_loop()
             self._stopping = asyncio.Event()
-            tls = _server_context(self.identity) if self.security != "none" else None
+            tls = server_context(self.identity) if self.security != "none" else None
             server = await self._loop.create_server(lambda: self._protocol(tls), "127.0.0.1", 0)
         except BaseException as error:
             started.set_exception(error)
             raise
         started.set_result(server.sockets[0].getsockname()[1])
         await self._stopping.wait()
-        server.close()
-        # A connection that was just accepted takes the loop a few rounds to appear.
+        # A connection that was just accepted takes the loop a few rounds to appear, and asyncio would lose it.
+        self._loop.remove_reader(server.sockets[0].fileno())
         for _ in range(10):
             await asyncio.sleep(0)
+        server.close()
         await self._close_all()
 
     def _protocol(self, tls: ssl.SSLContext | None) -> asyncio.BaseProtocol:
-        return _TlsDoor(self, tls) if tls is not None and self.security == "tls" else _Session(self, tls)
+        session = _Session(self, tls)
+        return TlsDoor(session, tls, session.begun) if tls is not None and self.security == "tls" else session
 
     async def _close_all(self, farewell: bytes = b"") -> None:
         for connection, session in list(self._open.items()):
@@ -204,11 +204,15 @@ class _Session(SMTP):
         self.fault: Fault | None = None
         self.connection: asyncio.WriteTransport | None = None
 
+    def begun(self, connection: asyncio.WriteTransport) -> None:
+        """Note the connection below any encryption."""
+        self.connection = connection
+        self.sandbox.opened(connection, self)
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # Called again after STARTTLS.
         if self.connection is None and isinstance(transport, asyncio.WriteTransport):
-            self.connection = transport
-            self.sandbox.opened(transport, self)
+            self.begun(transport)
         super().connection_made(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -268,33 +272,6 @@ class _Session(SMTP):
         if (login.login, login.password) == ((sandbox.username or "").encode(), (sandbox.password or "").encode()):
             return AuthResult(success=True, auth_data=login)
         return AuthResult(success=False, handled=False, message=_LOGIN_REFUSED[sandbox.flavour])
-
-
-class _TlsDoor(asyncio.Protocol):
-    """Encrypts a connection before its session begins, and unlike asyncio's own servers knows of it from the start."""
-
-    def __init__(self, sandbox: SmtpSandbox, tls: ssl.SSLContext) -> None:
-        self._session = _Session(sandbox, tls)
-        self._tls = tls
-        self._task: asyncio.Task[None] | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if not isinstance(transport, asyncio.Transport):
-            raise TypeError("a stream is needed")
-        self._session.connection = transport
-        self._session.sandbox.opened(transport, self._session)
-        self._task = asyncio.get_running_loop().create_task(self._enter(transport))
-
-    async def _enter(self, transport: asyncio.Transport) -> None:
-        try:
-            loop = asyncio.get_running_loop()
-            encrypted = await loop.start_tls(transport, self._session, self._tls, server_side=True)
-        except OSError:
-            # A client that does not trust the certificate is part of the game.
-            transport.abort()
-            return
-        if encrypted is not None and not transport.is_closing():
-            self._session.connection_made(encrypted)
 
 
 class _Hooks:
@@ -390,17 +367,6 @@ def _refusal(server: _Session, fault: Fault) -> str:
     if fault.status == 421:
         server.close_soon()
     return f"{fault.status} {fault.code or _TEXTS.get(fault.status, 'refused')}"
-
-
-def _server_context(identity: Identity) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    # The ssl module reads certificates from files only.
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "identity.pem"
-        file.touch(mode=0o600)
-        file.write_text(identity.chain_pem + identity.key_pem)
-        context.load_cert_chain(file)
-    return context
 
 
 def main() -> None:

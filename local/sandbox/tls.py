@@ -1,8 +1,13 @@
-"""Certificates for sandbox servers, made on the spot."""
+"""Certificates for sandbox servers, made on the spot, and encryption from the first byte."""
 
+import asyncio
 import datetime
 import ipaddress
+import ssl
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -78,3 +83,48 @@ def _builder(
 
 def _pem(certificate: x509.Certificate) -> str:
     return certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def server_context(identity: Identity) -> ssl.SSLContext:
+    """A context for a server of this identity."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    # The ssl module reads certificates from files only.
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "identity.pem"
+        file.touch(mode=0o600)
+        file.write_text(identity.chain_pem + identity.key_pem)
+        context.load_cert_chain(file)
+    return context
+
+
+class TlsDoor(asyncio.Protocol):
+    """Encrypts a connection before its protocol begins.
+
+    begun: told of the connection at once, unlike the protocol of asyncio's own TLS servers, which hears of it after the
+    handshake and so cannot give up one that hangs there.
+    """
+
+    def __init__(
+        self, inside: asyncio.Protocol, tls: ssl.SSLContext, begun: Callable[[asyncio.WriteTransport], None]
+    ) -> None:
+        self._inside = inside
+        self._tls = tls
+        self._begun = begun
+        self._task: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if not isinstance(transport, asyncio.Transport):
+            raise TypeError("a stream is needed")
+        self._begun(transport)
+        self._task = asyncio.get_running_loop().create_task(self._enter(transport))
+
+    async def _enter(self, transport: asyncio.Transport) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            encrypted = await loop.start_tls(transport, self._inside, self._tls, server_side=True)
+        except OSError:
+            # A client that does not trust the certificate is part of the game.
+            transport.abort()
+            return
+        if encrypted is not None and not transport.is_closing():
+            self._inside.connection_made(encrypted)

@@ -1,5 +1,6 @@
 """Encryption, logins and what verifying an SMTP account says."""
 
+import socket
 import ssl
 from collections.abc import Callable
 from typing import Any
@@ -175,12 +176,16 @@ def test_qq_mail_says_550_and_means_later(
         assert send_one(smtp_provider(sandbox), outgoing()) == expected
 
 
-def test_verify_words_for_what_cannot_be_reached(smtp_provider: Make) -> None:
+def test_verify_words_for_what_cannot_be_reached(smtp_provider: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     port = closed_port()
     assert smtp_provider(port).verify() == Verification(
         False, f"Nothing listens on 127.0.0.1:{port}.", "Check host and port.", "connection_refused"
     )
-    # RFC 6761 keeps this name from ever existing.
+
+    def not_found(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", not_found)
     unknown = smtp_provider(port, host="mail.example.invalid", security="tls").verify()
     assert (unknown.ok, unknown.summary, unknown.raw_code) == (
         False,
@@ -207,8 +212,6 @@ def test_verify_words_for_a_refused_sender_and_a_busy_server(smtp_provider: Make
 
 def test_advice_for_amazon_ses(smtp_provider: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """The host is SES's, the connection goes to a server of ours."""
-    import socket
-
     real = socket.getaddrinfo
     with SmtpSandbox(security="none", username=USER, password=PASSWORD, flavour="ses") as sandbox:
         provider = smtp_provider(sandbox, "wrong", username=USER)

@@ -1,0 +1,95 @@
+"""Calls of the manage function's operations over moto, each answer checked against the API's description."""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from functions.manage.accounts import account_operations
+from functions.manage.deps import ManageDeps, ManageSettings
+from functions.manage.docs import docs_operations
+from functions.manage.keys import key_operations
+from shared.api.kit import Api
+from shared.api.openapi import document
+from shared.aws.secrets import SecretStore
+from shared.store.catalog import Catalog
+from shared.store.tokens import MemoryTokenCache
+from tests.conftest import Aws
+from tests.fakes import FakeClock
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a caller gets. json: None without a body, and for what is not JSON. text: the body as it is."""
+
+    status: int
+    json: Any
+    text: str
+
+    @property
+    def fields(self) -> list[str]:
+        """The fields that a problem names."""
+        return [error["field"] for error in self.json["errors"]]
+
+
+@cache
+def _described() -> dict[str, Any]:
+    return document()
+
+
+class Desk:
+    """The operations on accounts and keys, and the description."""
+
+    def __init__(self, aws: Aws, clock: FakeClock, loopback: bool = False) -> None:
+        settings = ManageSettings(
+            catalog_table=aws.catalog,
+            guard_table=aws.guard,
+            secret_prefix="mepush",
+            allow_loopback_endpoints=loopback,
+        )
+        self.aws = aws
+        self.clock = clock
+        self.catalog = Catalog(aws.dynamodb, aws.catalog, clock)
+        self.secrets = SecretStore(aws.client("secretsmanager"), "mepush", clock=clock)
+        self.deps = ManageDeps(self.catalog, self.secrets, MemoryTokenCache(clock), clock, settings)
+        self.api = Api({**account_operations(self.deps), **key_operations(self.deps), **docs_operations()})
+
+    def call(
+        self,
+        route: str,
+        body: Any = None,
+        *,
+        id: str = "",
+        tenant: str = "default",
+        scopes: str = "send read manage",
+        kind: str = "live",
+        problem: str = "",
+    ) -> Answer:
+        """Call an operation by its route; `body` is JSON-able, or a string to be sent as it is."""
+        event: dict[str, Any] = {
+            "routeKey": route,
+            "headers": {"content-type": "application/json"},
+            "pathParameters": {"id": id},
+            "requestContext": {
+                "authorizer": {
+                    "lambda": {"tenant": tenant, "key_id": "k1", "kind": kind, "scopes": scopes, "problem": problem}
+                }
+            },
+        }
+        if body is not None:
+            event["body"] = body if isinstance(body, str) else json.dumps(body)
+        answer = self.api(event)
+        _check_described(route, answer)
+        text = answer.get("body", "")
+        is_json = "json" in answer.get("headers", {}).get("content-type", "")
+        return Answer(answer["statusCode"], json.loads(text) if is_json else None, text)
+
+
+def _check_described(route: str, answer: dict[str, Any]) -> None:
+    method, path = route.split(" ")
+    described = _described()["paths"][path][method.lower()]["responses"]
+    status = str(answer["statusCode"])
+    assert status in described, f"{route} answers {status}, which its description lacks"
+    kinds = described[status].get("content", {})
+    given = answer.get("headers", {}).get("content-type", "").partition(";")[0]
+    assert given in kinds if kinds else "body" not in answer

@@ -1,0 +1,599 @@
+"""Managing accounts: what is saved, what is refused and why, and that secrets go in only."""
+
+import logging
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from functions.manage import account_input, handler
+from functions.manage.account_input import MASK, is_this_machine
+from functions.manage.accounts import Accounts
+from functions.manage.deps import deps
+from local.runtime import Context
+from local.sandbox.wecom import AGENT_ID, CORP_ID, CORP_SECRET, WecomSandbox
+from shared.api.kit import Api, Call, Caller
+from shared.api.operations import OPERATIONS, Operation
+from shared.aws.secrets import SecretError
+from shared.channels import PROVIDERS
+from shared.model.accounts import Account
+from shared.model.content import EmailContent
+from shared.model.problems import conflict
+from shared.model.templates import Template, TemplateVersion
+from shared.model.words import Channel, KeyKind, MessageClass, Scope
+from shared.providers.base import Provider, Verification
+from shared.providers.registry import provider_module
+from shared.store.catalog_items import CatalogConflictError
+from tests.conftest import Aws
+from tests.fakes import FakeClock, logged
+from tests.integration.managing import Desk
+
+CREATE, LIST = "POST /v1/accounts", "GET /v1/accounts"
+GET, PATCH, DELETE = "GET /v1/accounts/{id}", "PATCH /v1/accounts/{id}", "DELETE /v1/accounts/{id}"
+VERIFY = "POST /v1/accounts/{id}/verify"
+PASSWORD = "hunter2-密码"
+
+SMTP = {
+    "provider": "smtp",
+    "host": "smtp.example.com",
+    "port": 587,
+    "username": "me",
+    "from_address": "me@example.com",
+}
+BODY = {"id": "mail", "name": "Mail", "settings": SMTP, "secret": {"password": PASSWORD}}
+
+
+@pytest.fixture
+def desk(aws: Aws, clock: FakeClock) -> Desk:
+    return Desk(aws, clock)
+
+
+def stored(desk: Desk, account_id: str = "mail") -> Account:
+    found = desk.catalog.load_account("default", account_id)
+    assert found is not None
+    return found.value
+
+
+def secret(desk: Desk, account_id: str = "mail") -> dict[str, Any]:
+    return desk.secrets.get("default", account_id, stored(desk, account_id).secret_version)
+
+
+def caller(**path: str) -> Call:
+    return Call(Caller("default", "k1", KeyKind.LIVE, frozenset(Scope)), path, {}, b"", None, None)
+
+
+# Create and read
+
+
+def test_an_account_is_created_and_its_secret_masked(desk: Desk) -> None:
+    answer = desk.call(CREATE, BODY)
+    assert answer.status == 201
+    assert answer.json["secret"] == {"password": MASK}
+    assert (answer.json["channel"], answer.json["provider"], answer.json["state"]) == ("email", "smtp", "active")
+    assert answer.json["settings"]["host"] == "smtp.example.com"
+    assert answer.json["created_at"] == answer.json["updated_at"] == "2025-01-15T10:00:00Z"
+    assert desk.call(GET, id="mail").json == answer.json
+    assert desk.call(LIST).json == {"accounts": [answer.json]}
+    assert secret(desk) == {"password": PASSWORD}
+
+
+def test_the_secret_is_in_no_answer_no_log_and_not_in_the_catalog(
+    desk: Desk, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.INFO)
+    answers = [
+        desk.call(CREATE, BODY),
+        desk.call(CREATE, BODY),
+        desk.call(CREATE, {**BODY, "id": "other", "settings": {**SMTP, "port": "x"}}),
+        desk.call(CREATE, {**BODY, "id": "other", "secret": {"passwort": PASSWORD}}),
+        desk.call(CREATE, {**BODY, "id": "other", "secret": {"password": [PASSWORD]}}),
+        desk.call(CREATE, {**BODY, "id": "other", "secret": PASSWORD}),
+        desk.call(PATCH, {"secret": {"password": PASSWORD + "2"}}, id="mail"),
+        desk.call(GET, id="mail"),
+        desk.call(LIST),
+        desk.call(VERIFY, id="nope"),
+    ]
+    assert [a.status for a in answers] == [201, 409, 422, 422, 422, 422, 200, 200, 200, 404]
+    items = str(desk.aws.dynamodb.scan(TableName=desk.aws.catalog))
+    out, err = capsys.readouterr()
+    told = "".join(a.text for a in answers) + items + logged(caplog.records) + out + err
+    assert "hunter2" not in told
+    assert "密码" not in told
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"settings": {"provider": "ses", "from_address": "a@example.com"}, "secret": {}}, {}),
+        ({"secret": {}}, {}),
+        (
+            {
+                "settings": {"provider": "tencent", "sdk_app_id": "14", "sign_name": "示例"},
+                "secret": {"secret_id": "AKID", "secret_key": "key"},
+            },
+            {"secret_id": MASK, "secret_key": MASK},
+        ),
+        ({"settings": {"provider": "robot"}, "secret": {"key": "0123456789abcdef"}}, {"key": MASK}),
+    ],
+)
+def test_every_provider_has_a_secret_of_its_own_or_none(desk: Desk, changes: Any, expected: Any) -> None:
+    answer = desk.call(CREATE, {**BODY, **changes})
+    assert (answer.status, answer.json["secret"]) == (201, expected)
+    secrets = desk.aws.client("secretsmanager").list_secrets()["SecretList"]
+    assert len(secrets) == (1 if expected else 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"id": "Not An Id"}, "id"),
+        ({"id": "x" * 41}, "id"),
+        ({"name": ""}, "name"),
+        ({"weight": 1001}, "weight"),
+        ({"weight": "x"}, "weight"),
+        ({"extra": 1}, "extra"),
+        ({"settings": []}, "settings"),
+        ({"settings": {}}, "settings.provider"),
+        ({"settings": {"provider": "fax"}}, "settings.provider"),
+        ({"settings": {"provider": 5}}, "settings.provider"),
+        ({"settings": {**SMTP, "host": "a b"}}, "settings.host"),
+        ({"settings": {**SMTP, "port": 0}}, "settings.port"),
+        ({"settings": {**SMTP, "hots": "x"}}, "settings.hots"),
+        ({"settings": {k: v for k, v in SMTP.items() if k != "from_address"}}, "settings.from_address"),
+        ({"settings": {**SMTP, "security": "none"}}, "settings"),
+        ({"settings": {"provider": "robot"}, "secret": {}}, "secret.key"),
+        ({"settings": {"provider": "robot"}, "secret": {"key": "a b"}}, "secret.key"),
+        ({"secret": {"password": 5}}, "secret.password"),
+        ({"secret": {"passwort": "x"}}, "secret.passwort"),
+        ({"secret": {"password": MASK}}, "secret.password"),
+        ({"settings": {"provider": "ses", "from_address": "a@example.com"}}, "secret.password"),
+        ({"secret": {"password": "x" * 70_000}}, "secret"),
+    ],
+)
+def test_a_wrong_field_is_named_and_nothing_is_saved(desk: Desk, changes: Any, field: str) -> None:
+    answer = desk.call(CREATE, {**BODY, **changes})
+    assert answer.status == 422
+    assert answer.fields == [field]
+    assert desk.call(LIST).json == {"accounts": []}
+    assert desk.aws.client("secretsmanager").list_secrets()["SecretList"] == []
+
+
+@pytest.mark.parametrize(("body", "status"), [("{", 400), ("[]", 422), ("null", 422), ("", 400)])
+def test_what_is_no_object_is_refused(desk: Desk, body: str, status: int) -> None:
+    assert desk.call(CREATE, body).status == status
+    assert desk.call(PATCH, body, id="mail").status == status
+
+
+@pytest.mark.parametrize(
+    ("route", "scopes"),
+    [(CREATE, "send read"), (PATCH, "read"), (DELETE, "read"), (VERIFY, "read"), (LIST, "manage"), (GET, "send")],
+)
+def test_each_operation_wants_its_scope(desk: Desk, route: str, scopes: str) -> None:
+    assert desk.call(route, BODY, id="mail", scopes=scopes).status == 403
+    answer = desk.call(route, BODY, id="mail", problem="This API key has been revoked; ask for another.")
+    assert (answer.status, answer.json["detail"]) == (401, "This API key has been revoked; ask for another.")
+
+
+def test_accounts_are_the_tenants_own(desk: Desk) -> None:
+    desk.call(CREATE, BODY)
+    assert desk.call(GET, id="mail", tenant="other").status == 404
+    assert desk.call(PATCH, {"name": "x"}, id="mail", tenant="other").status == 404
+    assert desk.call(DELETE, id="mail", tenant="other").status == 404
+    assert desk.call(VERIFY, id="mail", tenant="other").status == 404
+    assert desk.call(LIST, tenant="other").json == {"accounts": []}
+    assert desk.call(CREATE, BODY, tenant="other").status == 201
+
+
+@pytest.mark.parametrize("account_id", ["nope", "x" * 3000, "汉", "a#b", "../x"])
+def test_what_is_not_there_is_not_found(desk: Desk, account_id: str) -> None:
+    for route in (GET, PATCH, DELETE, VERIFY):
+        assert desk.call(route, {"name": "x"}, id=account_id).status == 404
+
+
+def test_an_id_that_is_taken_leaves_the_first_account_and_its_secret_alone(desk: Desk) -> None:
+    desk.call(CREATE, BODY)
+    assert desk.call(CREATE, {**BODY, "secret": {"password": "another"}}).status == 409
+    assert secret(desk) == {"password": PASSWORD}
+
+
+def test_of_two_who_create_at_once_each_secret_goes_with_its_own_account(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Desk(desk.aws, desk.clock)
+    put = desk.secrets.put
+
+    def slow(*args: Any) -> int:
+        # The other is done in the time that we take to look for the account and to save the secret.
+        version = put(*args)
+        assert other.call(CREATE, {**BODY, "name": "Theirs", "secret": {"password": "theirs"}}).status == 201
+        put("default", "mail", {"password": "a straggler"})
+        return version
+
+    monkeypatch.setattr(desk.secrets, "put", slow)
+    assert desk.call(CREATE, BODY).status == 409
+    assert stored(desk).name == "Theirs"
+    assert secret(desk) == {"password": "theirs"}
+
+
+# This machine
+
+
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        ({**SMTP, "host": "127.0.0.1"}, "settings.host"),
+        ({**SMTP, "host": "localhost", "security": "none"}, "settings.host"),
+        ({**SMTP, "host": "127.1"}, "settings.host"),
+        ({**SMTP, "host": "::1"}, "settings.host"),
+        ({**SMTP, "host": "169.254.169.254"}, "settings.host"),
+        (
+            {"provider": "ses", "from_address": "a@example.com", "endpoint": "http://127.0.0.1:9001"},
+            "settings.endpoint",
+        ),
+        ({"provider": "tencent", "sdk_app_id": "14", "endpoint": "http://localhost:1"}, "settings.endpoint"),
+    ],
+)
+def test_an_account_may_not_point_at_the_machine_it_runs_on(
+    aws: Aws, clock: FakeClock, settings: Any, field: str
+) -> None:
+    secrets: dict[str, Any] = {"tencent": {"secret_id": "a", "secret_key": "b"}, "smtp": {"password": "x"}}
+    body = {"id": "x", "name": "x", "settings": settings, "secret": secrets.get(settings["provider"], {})}
+    refused = Desk(aws, clock).call(CREATE, body)
+    assert (refused.status, refused.fields) == (422, [field])
+    assert Desk(aws, clock, loopback=True).call(CREATE, body).status == 201
+    changed = Desk(aws, clock).call(PATCH, {"settings": settings}, id="x")
+    assert (changed.status, changed.fields) == (422, [field])
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("LOCALHOST", True),
+        ("localhost.", True),
+        ("a.localhost", True),
+        ("127.9.9.9", True),
+        ("2130706433", True),
+        ("0x7f.1", True),
+        ("0.0.0.0", True),
+        ("[::1]", True),
+        ("::ffff:127.0.0.1", True),
+        ("fe80::1", True),
+        ("169.254.170.2", True),
+        ("smtp.example.com", False),
+        ("localhost.example.com", False),
+        ("10.0.0.1", False),
+        ("2001:db8::1", False),
+        ("", False),
+    ],
+)
+def test_this_machine_has_many_spellings(host: str, expected: bool) -> None:
+    assert is_this_machine(host) is expected
+
+
+# Change
+
+
+def test_only_what_is_given_changes(desk: Desk, clock: FakeClock) -> None:
+    created = desk.call(CREATE, BODY).json
+    clock.advance(5)
+    answer = desk.call(PATCH, {"weight": 0, "state": "disabled", "name": None}, id="mail")
+    assert answer.status == 200
+    assert answer.json == {**created, "weight": 0, "state": "disabled", "updated_at": "2025-01-15T10:00:05Z"}
+    assert secret(desk) == {"password": PASSWORD}
+
+
+def test_every_change_shows_in_the_time_even_within_a_millisecond(desk: Desk) -> None:
+    desk.call(CREATE, BODY)
+    times = [stored(desk).updated_at]
+    for weight in (1, 2, 3):
+        desk.call(PATCH, {"weight": weight}, id="mail")
+        times.append(stored(desk).updated_at)
+    assert times == sorted(set(times))
+
+
+def test_a_new_secret_makes_a_new_version(desk: Desk, clock: FakeClock) -> None:
+    desk.call(CREATE, BODY)
+    before = stored(desk).secret_version
+    clock.advance(1)
+    assert desk.call(PATCH, {"secret": {"password": "new"}}, id="mail").json["secret"] == {"password": MASK}
+    assert stored(desk).secret_version > before
+    assert secret(desk) == {"password": "new"}
+
+
+def test_an_empty_secret_takes_it_away(desk: Desk) -> None:
+    desk.call(CREATE, BODY)
+    assert desk.call(PATCH, {"secret": {}}, id="mail").json["secret"] == {}
+    assert secret(desk) == {}
+    listed = desk.aws.client("secretsmanager").list_secrets(IncludePlannedDeletion=False)["SecretList"]
+    assert listed == []
+
+
+def test_settings_are_replaced_whole(desk: Desk) -> None:
+    desk.call(CREATE, BODY)
+    settings = {k: v for k, v in SMTP.items() if k != "username"} | {"port": 465, "security": "tls"}
+    changed = desk.call(PATCH, {"settings": settings}, id="mail").json["settings"]
+    assert (changed["port"], changed["security"], changed["username"]) == (465, "tls", None)
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"settings": {"provider": "ses", "from_address": "a@example.com"}}, "settings.provider"),
+        ({"settings": {**SMTP, "port": 0}}, "settings.port"),
+        ({"secret": {"password": MASK}}, "secret.password"),
+        ({"secret": {"key": "x"}}, "secret.key"),
+        ({"state": "gone"}, "state"),
+        ({"id": "other"}, "id"),
+    ],
+)
+def test_a_wrong_change_is_refused_whole(desk: Desk, body: Any, field: str) -> None:
+    desk.call(CREATE, BODY)
+    before = stored(desk)
+    answer = desk.call(PATCH, {"name": "New", **body}, id="mail")
+    assert (answer.status, answer.fields) == (422, [field])
+    assert stored(desk) == before
+    assert secret(desk) == {"password": PASSWORD}
+
+
+def test_two_who_change_at_once_both_get_their_change(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.call(CREATE, BODY)
+    other = Desk(desk.aws, desk.clock)
+    update = desk.catalog.update_account
+    theirs = [{"weight": 7, "secret": {"password": "theirs"}}]
+
+    def late(account: Account, rev: int) -> None:
+        while theirs:
+            assert other.call(PATCH, theirs.pop(), id="mail").status == 200
+        update(account, rev)
+
+    monkeypatch.setattr(desk.catalog, "update_account", late)
+    assert desk.call(PATCH, {"name": "Ours"}, id="mail").status == 200
+    assert (stored(desk).name, stored(desk).weight) == ("Ours", 7)
+    assert secret(desk) == {"password": "theirs"}
+
+
+def test_an_account_that_never_stands_still_is_a_conflict(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.call(CREATE, BODY)
+
+    def never(account: Account, rev: int) -> None:
+        raise CatalogConflictError
+
+    monkeypatch.setattr(desk.catalog, "update_account", never)
+    assert desk.call(PATCH, {"name": "Ours"}, id="mail").status == 409
+
+
+def test_a_change_that_dies_after_its_secret_leaves_the_account_as_it_was(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.call(CREATE, BODY)
+
+    def die(account: Account, rev: int) -> None:
+        raise ConnectionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.catalog, "update_account", die)
+        body = {"settings": {**SMTP, "host": "new.example.com"}, "secret": {"password": "new"}}
+        assert desk.call(PATCH, body, id="mail").status == 500
+    assert stored(desk).settings["host"] == "smtp.example.com"
+    fresh = Desk(desk.aws, desk.clock)
+    assert secret(fresh) == {"password": PASSWORD}
+    assert desk.call(PATCH, body, id="mail").status == 200
+    assert secret(fresh) == {"password": "new"}
+
+
+# Delete
+
+
+def test_an_account_goes_with_its_secret_and_its_id_can_be_used_again(desk: Desk, clock: FakeClock) -> None:
+    desk.call(CREATE, BODY)
+    answer = desk.call(DELETE, id="mail")
+    assert (answer.status, answer.text) == (204, "")
+    assert desk.call(GET, id="mail").status == 404
+    assert desk.call(DELETE, id="mail").status == 404
+    clock.advance(1)
+    assert desk.call(CREATE, {**BODY, "secret": {"password": "again"}}).status == 201
+    assert secret(desk) == {"password": "again"}
+
+
+def test_an_account_in_use_stays_with_its_secret(desk: Desk) -> None:
+    desk.call(CREATE, BODY)
+    template = Template(
+        id="code",
+        tenant="default",
+        name="Code",
+        channel=Channel.EMAIL,
+        message_class=MessageClass.VERIFICATION,
+        accounts=["mail"],
+        latest=1,
+        created_at=1,
+        updated_at=1,
+    )
+    content = EmailContent(subject="s", text="t")
+    desk.catalog.create_template(template, TemplateVersion(template="code", version=1, content=content, created_at=1))
+    answer = desk.call(DELETE, id="mail")
+    assert answer.status == 409
+    assert "code" in answer.json["detail"]
+    assert secret(desk) == {"password": PASSWORD}
+
+
+def test_a_secret_that_cannot_be_deleted_is_left_to_the_operator(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk.call(CREATE, BODY)
+
+    def fail(tenant: str, account_id: str) -> None:
+        raise SecretError("hunter2")
+
+    monkeypatch.setattr(desk.secrets, "delete", fail)
+    assert desk.call(DELETE, id="mail").status == 204
+    told = logged(caplog.records)
+    assert "left behind" in told
+    assert "hunter2" not in told
+
+
+# Verify
+
+
+def app(sandbox: WecomSandbox, corp_secret: str = CORP_SECRET) -> dict[str, Any]:
+    settings = {"provider": "app", "corp_id": CORP_ID, "agent_id": AGENT_ID, "endpoint": sandbox.url}
+    return {"id": "app", "name": "App", "settings": settings, "secret": {"corp_secret": corp_secret}}
+
+
+def test_a_good_account_is_found_good_and_a_bad_secret_bad(aws: Aws, clock: FakeClock) -> None:
+    desk = Desk(aws, clock, loopback=True)
+    with WecomSandbox() as sandbox:
+        desk.call(CREATE, app(sandbox))
+        good = desk.call(VERIFY, id="app")
+        assert (good.status, good.json["ok"]) == (200, True)
+        desk.call(PATCH, {"secret": {"corp_secret": "wrong"}}, id="app")
+        bad = desk.call(VERIFY, id="app")
+    assert (bad.status, bad.json["ok"]) == (200, False)
+    assert bad.json["summary"]
+    assert bad.json["action"]
+    assert bad.json["raw_code"] == "40001"
+
+
+def test_a_provider_that_is_away_is_told_in_words(aws: Aws, clock: FakeClock) -> None:
+    desk = Desk(aws, clock, loopback=True)
+    with WecomSandbox() as sandbox:
+        desk.call(CREATE, app(sandbox))
+    answer = desk.call(VERIFY, id="app")
+    assert (answer.status, answer.json["ok"]) == (200, False)
+    assert answer.json["summary"]
+
+
+def test_a_missing_secret_is_told_in_words(desk: Desk) -> None:
+    desk.call(CREATE, BODY)
+    Desk(desk.aws, desk.clock).secrets.delete("default", "mail")
+    answer = desk.call(VERIFY, id="mail")
+    assert (answer.status, answer.json["ok"]) == (200, False)
+    assert "secret is missing" in answer.json["summary"]
+
+
+def test_secrets_that_cannot_be_read_are_told_in_words(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.call(CREATE, BODY)
+
+    def fail(tenant: str, account_id: str, version: int) -> None:
+        raise SecretError("AccessDenied")
+
+    monkeypatch.setattr(desk.secrets, "get", fail)
+    answer = desk.call(VERIFY, id="mail")
+    assert (answer.status, answer.json["ok"]) == (200, False)
+    assert "cannot be read" in answer.json["summary"]
+
+
+def test_settings_that_no_longer_fit_are_told_in_words(desk: Desk) -> None:
+    desk.call(CREATE, BODY)
+    found = desk.catalog.load_account("default", "mail")
+    assert found is not None
+    broken = found.value.model_copy(update={"settings": {"provider": "smtp", "old_name": 1}})
+    desk.catalog.update_account(broken, found.rev)
+    answer = desk.call(VERIFY, id="mail")
+    assert (answer.status, answer.json["ok"]) == (200, False)
+    assert "do not fit" in answer.json["summary"]
+
+
+class Odd(Provider):
+    """A provider whose try does what the test says."""
+
+    def __init__(self, attempt: Any) -> None:
+        self._attempt = attempt
+        self.closed = threading.Event()
+
+    def send(self, group: Any) -> Any:
+        raise NotImplementedError
+
+    def verify(self) -> Verification:
+        result: Verification = self._attempt()
+        return result
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+def odd(monkeypatch: pytest.MonkeyPatch, attempt: Any) -> Odd:
+    provider = Odd(attempt)
+    monkeypatch.setattr("functions.manage.accounts.build_provider", lambda *_: provider)
+    return provider
+
+
+def test_a_try_that_fails_is_told_in_words_and_keeps_what_it_says_back(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk.call(CREATE, BODY)
+
+    def fail() -> None:
+        raise RuntimeError(f"login {PASSWORD}")
+
+    provider = odd(monkeypatch, fail)
+    answer = desk.call(VERIFY, id="mail")
+    assert (answer.status, answer.json["ok"]) == (200, False)
+    told = answer.text + logged(caplog.records)
+    assert "RuntimeError" in told
+    assert "hunter2" not in told
+    assert provider.closed.wait(5)
+
+
+def test_a_try_that_hangs_is_given_up(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.call(CREATE, BODY)
+    release = threading.Event()
+
+    def hang() -> Verification:
+        release.wait(10)
+        return Verification(True, "late")
+
+    provider = odd(monkeypatch, hang)
+    found = Accounts(desk.deps, verify_seconds=0.05).verify(caller(id="mail"))
+    assert not found.ok
+    assert "0.05 seconds" in found.summary
+    release.set()
+    assert provider.closed.wait(5)
+
+
+def test_settings_named_for_places_are_the_ones_that_are_checked() -> None:
+    """A provider whose settings say in another way where its server is must be added to the check."""
+    places = {
+        name
+        for provider in PROVIDERS
+        for name in provider_module(provider).Settings.model_fields
+        if any(word in name for word in ("host", "endpoint", "url", "server", "webhook", "proxy"))
+    }
+    assert places
+    assert all(name.endswith(account_input.PLACES) for name in places)
+
+
+def test_an_answer_that_is_not_described_would_be_noticed(desk: Desk) -> None:
+    def refuse(call: Call) -> None:
+        raise conflict("no")
+
+    desk.api = Api({"list_accounts": refuse})
+    with pytest.raises(AssertionError, match="lacks"):
+        desk.call(LIST)
+
+
+@pytest.fixture
+def _deployed(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name, value in (("CATALOG_TABLE", aws.catalog), ("GUARD_TABLE", aws.guard), ("SECRET_PREFIX", "mepush")):
+        monkeypatch.setenv(name, value)
+    handler.api.cache_clear()
+    deps.cache_clear()
+    yield
+    handler.api.cache_clear()
+    deps.cache_clear()
+
+
+@pytest.mark.usefixtures("_deployed")
+@pytest.mark.parametrize("operation", [o for o in OPERATIONS if o.function == "manage"], ids=lambda o: o.id)
+def test_the_function_serves_every_operation_that_is_its_own(operation: Operation) -> None:
+    context = Context("manage", "arn:aws:lambda:us-east-1:123456789012:function:manage", 512, "r1", 0.0)
+    who = {"tenant": "default", "key_id": "k1", "kind": "live", "scopes": "read manage", "problem": ""}
+    event = {
+        "routeKey": operation.route_key,
+        "pathParameters": {"id": "none", "version": "1"},
+        "requestContext": {"authorizer": {"lambda": who}},
+        "body": "{}",
+    }
+    answer = handler.lambda_handler(event, context)
+    assert answer["statusCode"] in {operation.success, *operation.errors}
+    assert "no such route" not in answer["body"]

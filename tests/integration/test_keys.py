@@ -1,0 +1,234 @@
+"""Managing API keys: nobody gives more than they have, and a key is shown once."""
+
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from functions.authorize.deps import AuthorizeDeps
+from functions.authorize.handler import authorize
+from shared.model.keys import hash_secret, parse_key
+from shared.model.words import KeyKind, Scope
+from shared.store.bootstrap import bootstrap
+from shared.store.catalog import Catalog
+from shared.store.catalog_items import CatalogConflictError
+from tests.conftest import Aws
+from tests.fakes import FakeClock, logged
+from tests.integration.managing import Desk
+
+CREATE, LIST, REVOKE = "POST /v1/keys", "GET /v1/keys", "DELETE /v1/keys/{id}"
+BODY = {"name": "Shop", "scopes": ["send"]}
+TEAM = {"name": "Staging", "kind": "team", "scopes": ["send"]}
+
+
+@pytest.fixture
+def desk(aws: Aws, clock: FakeClock) -> Desk:
+    return Desk(aws, clock)
+
+
+def who(desk: Desk, text: str) -> dict[str, str]:
+    """What a fresh authorizer says of a key."""
+    parts = AuthorizeDeps(Catalog(desk.aws.dynamodb, desk.aws.catalog, desk.clock), desk.clock)
+    return authorize({"headers": {"authorization": f"Bearer {text}"}}, parts)
+
+
+@pytest.mark.parametrize("kind", ["live", "test"])
+def test_a_key_is_made_shown_once_and_works(desk: Desk, kind: str) -> None:
+    answer = desk.call(CREATE, {**BODY, "kind": kind, "scopes": ["send", "read", "send"]})
+    assert answer.status == 201
+    text = answer.json.pop("key")
+    assert text.startswith(f"mp_{kind}_{answer.json['id']}_")
+    assert (answer.json["scopes"], answer.json["expires_at"], answer.json["revoked_at"]) == (
+        ["send", "read"],
+        None,
+        None,
+    )
+    assert desk.call(LIST).json == {"keys": [answer.json]}
+    assert who(desk, text) == {
+        "tenant": "default",
+        "key_id": answer.json["id"],
+        "kind": kind,
+        "scopes": "send read",
+        "problem": "",
+    }
+
+
+def test_only_the_hash_is_kept_and_nothing_is_logged(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    answer = desk.call(CREATE, {**TEAM, "recipients": ["email:qa@example.com"]})
+    parsed = parse_key(answer.json["key"])
+    assert parsed is not None
+    items = str(desk.aws.dynamodb.scan(TableName=desk.aws.catalog))
+    assert hash_secret(parsed.secret) in items
+    told = logged(caplog.records)
+    assert parsed.secret not in items + told + desk.call(LIST).text
+    assert hash_secret(parsed.secret) not in answer.text + told + desk.call(LIST).text
+    assert "qa@example.com" not in told
+
+
+def test_a_team_keys_recipients_are_normalised(desk: Desk) -> None:
+    recipients = [
+        "email:QA@Example.com",
+        "sms:138 0013 8000",
+        "sms:+86 13800138000",
+        "wecom:ZhangSan",
+        "WeCom:party:02",
+    ]
+    answer = desk.call(CREATE, {**TEAM, "recipients": recipients})
+    assert answer.status == 201
+    assert answer.json["recipients"] == [
+        "email:qa@example.com",
+        "sms:+8613800138000",
+        "wecom:zhangsan",
+        "wecom:party:2",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "fields"),
+    [
+        ({"name": ""}, ["name"]),
+        ({"scopes": []}, ["scopes"]),
+        ({"scopes": ["send", "fly"]}, ["scopes.1"]),
+        ({"kind": "root"}, ["kind"]),
+        ({"extra": 1}, ["extra"]),
+        ({"recipients": ["email:a@example.com"]}, ["recipients"]),
+        ({"kind": "team"}, ["recipients"]),
+        (
+            {"kind": "team", "recipients": ["email:a@example.com", "a@example.com", "fax:1"]},
+            ["recipients.1", "recipients.2"],
+        ),
+        ({"kind": "team", "recipients": ["email:a@", "sms:12", "wecom:a b"]}, [f"recipients.{i}" for i in range(3)]),
+        ({"kind": "team", "recipients": ["email:a@example.com"] * 101}, ["recipients"]),
+        ({"expires_at": "2025-01-15T10:00:00Z"}, ["expires_at"]),
+        ({"expires_at": "0001-01-01T00:00:00Z"}, ["expires_at"]),
+        ({"expires_at": "9999-12-31T23:59:59-12:00"}, ["expires_at"]),
+        ({"expires_at": "2030-01-01T00:00:00"}, ["expires_at"]),
+        ({"expires_at": "soon"}, ["expires_at"]),
+    ],
+)
+def test_a_wrong_field_is_named_and_no_key_made(desk: Desk, changes: Any, fields: list[str]) -> None:
+    answer = desk.call(CREATE, {**BODY, **changes})
+    assert answer.status == 422
+    assert answer.fields == fields
+    assert "a@example.com" not in answer.text
+    assert desk.call(LIST).json == {"keys": []}
+
+
+def test_a_key_with_an_end_works_until_then(desk: Desk, clock: FakeClock) -> None:
+    end = datetime.fromtimestamp(clock.now_ms() / 1000, UTC) + timedelta(hours=1)
+    answer = desk.call(CREATE, {**BODY, "expires_at": end.astimezone().isoformat()})
+    assert answer.json["expires_at"] == "2025-01-15T11:00:00Z"
+    assert who(desk, answer.json["key"])["problem"] == ""
+    clock.advance(3600)
+    assert "expired" in who(desk, answer.json["key"])["problem"]
+
+
+@pytest.mark.parametrize(
+    ("scopes", "wanted", "status"),
+    [
+        ("manage", ["send"], 403),
+        ("manage", ["manage", "read"], 403),
+        ("manage read", ["manage", "read"], 201),
+        ("send read", ["read"], 403),
+    ],
+)
+def test_nobody_gives_a_scope_they_lack(desk: Desk, scopes: str, wanted: list[str], status: int) -> None:
+    answer = desk.call(CREATE, {**BODY, "scopes": wanted}, scopes=scopes)
+    assert answer.status == status
+    assert len(desk.call(LIST).json["keys"]) == (1 if status == 201 else 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "wanted", "status"),
+    [
+        ("test", "test", 201),
+        ("test", "live", 403),
+        ("test", "team", 403),
+        ("team", "test", 201),
+        ("team", "live", 403),
+        ("team", "team", 403),
+        ("live", "team", 201),
+    ],
+)
+def test_nobody_reaches_further_by_a_new_key(desk: Desk, kind: str, wanted: str, status: int) -> None:
+    recipients = ["email:a@example.com"] if wanted == "team" else []
+    answer = desk.call(CREATE, {**BODY, "kind": wanted, "recipients": recipients}, kind=kind)
+    assert answer.status == status
+    if status == 403:
+        assert answer.fields == ["kind"]
+
+
+def test_keys_are_listed_the_newest_first(desk: Desk, clock: FakeClock) -> None:
+    for name in ("a", "b", "c"):
+        desk.call(CREATE, {**BODY, "name": name})
+        clock.advance(1)
+    assert [key["name"] for key in desk.call(LIST).json["keys"]] == ["c", "b", "a"]
+    assert desk.call(LIST, tenant="other").json == {"keys": []}
+
+
+def test_a_revoked_key_stays_in_the_list_and_works_no_more(desk: Desk, clock: FakeClock) -> None:
+    made = desk.call(CREATE, BODY).json
+    clock.advance(60)
+    answer = desk.call(REVOKE, id=made["id"])
+    assert (answer.status, answer.text) == (204, "")
+    clock.advance(60)
+    assert desk.call(REVOKE, id=made["id"]).status == 204
+    assert [key["revoked_at"] for key in desk.call(LIST).json["keys"]] == ["2025-01-15T10:01:00Z"]
+    assert "revoked" in who(desk, made["key"])["problem"]
+
+
+@pytest.mark.parametrize("key_id", ["000000000000", "x" * 3000, "汉"])
+def test_what_is_not_there_cannot_be_revoked(desk: Desk, key_id: str) -> None:
+    assert desk.call(REVOKE, id=key_id).status == 404
+
+
+def test_a_key_of_another_tenant_cannot_be_revoked(desk: Desk) -> None:
+    made = desk.call(CREATE, BODY).json
+    assert desk.call(REVOKE, id=made["id"], tenant="other").status == 404
+    assert who(desk, made["key"])["problem"] == ""
+
+
+def test_two_who_revoke_at_once_both_succeed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = desk.call(CREATE, BODY).json
+    revoke = desk.catalog.revoke_key
+    others = [Desk(desk.aws, desk.clock)]
+
+    def late(tenant: str, key_id: str) -> bool:
+        while others:
+            assert others.pop().call(REVOKE, id=made["id"]).status == 204
+            raise CatalogConflictError
+        return revoke(tenant, key_id)
+
+    monkeypatch.setattr(desk.catalog, "revoke_key", late)
+    assert desk.call(REVOKE, id=made["id"]).status == 204
+
+
+@pytest.mark.parametrize("route", [CREATE, LIST, REVOKE])
+def test_keys_want_the_scope_manage(desk: Desk, route: str) -> None:
+    assert desk.call(route, BODY, id="x", scopes="send read").status == 403
+    assert desk.call(route, BODY, id="x", problem="Give an API key.").status == 401
+
+
+def test_the_first_key_may_do_everything(aws: Aws, clock: FakeClock) -> None:
+    catalog = Catalog(aws.dynamodb, aws.catalog, clock)
+    text = bootstrap(catalog, clock)
+    parsed = parse_key(text)
+    assert parsed is not None
+    key = catalog.key(parsed.id)
+    assert key is not None
+    assert key.matches(parsed.secret)
+    assert (key.tenant, key.kind, set(key.scopes)) == ("default", KeyKind.LIVE, set(Scope))
+    tenant = catalog.tenant("default")
+    assert tenant is not None
+    assert bootstrap(catalog, clock, name="lost the first") != text
+    assert catalog.ensure_tenant("default").salt == tenant.salt
+    assert [k.name for k in catalog.list_keys("default") if k.id != key.id] == ["lost the first"]
+
+
+def test_another_tenant_has_keys_of_its_own(aws: Aws, clock: FakeClock) -> None:
+    catalog = Catalog(aws.dynamodb, aws.catalog, clock)
+    bootstrap(catalog, clock, "team-b", "b")
+    assert [key.name for key in catalog.list_keys("team-b")] == ["b"]
+    assert catalog.list_keys("default") == []
