@@ -20,7 +20,10 @@ from cli.errors import CliError
 from cli.output import make_console, plain
 from local.demo import run_demo
 from local.seed import first_key, seed
+from local.server import PortError
 from local.stack import LocalStack
+from local.synth import SynthesisError
+from local.template import TemplateError
 
 PORT = 8780
 """Where `run` and `serve` listen unless told otherwise, so that the address stays the same."""
@@ -35,8 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(options.command, options.port, console)
     except KeyboardInterrupt:
         return 130
-    except OSError as error:
-        console.print(plain(f"The local stack cannot start: {error}. Is the port taken? Give another with --port."))
+    except (PortError, SynthesisError, TemplateError) as error:
+        console.print(plain(f"The local stack cannot start: {error}"), style="red")
     except CliError as error:
         console.print(plain(f"{error} {error.hint}"), style="red")
         for field, message in error.details:

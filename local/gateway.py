@@ -7,7 +7,6 @@ APIs with AWS Lambda authorizers", "Quotas for configuring and running an HTTP A
 import base64
 import json
 import threading
-import traceback
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -97,12 +96,12 @@ class Gateway:
         except FutureTimeoutError:
             raise _RefusedError(503, "Service Unavailable") from None
         except Exception:
-            SINK.write(f"{route.function}: {traceback.format_exc()}")
+            SINK.failure(route.function)
             raise _RefusedError(500, "Internal Server Error") from None
         try:
             return _answer(answer)
         except (TypeError, ValueError, KeyError, AttributeError):
-            SINK.write(f"{route.function}: an answer that API Gateway cannot read\n")
+            SINK.failure(f"{route.function}: an answer that API Gateway cannot read")
             raise _RefusedError(500, "Internal Server Error") from None
 
     def _call(self, function: str, event: dict[str, Any], timeout_s: float) -> Any:
@@ -139,7 +138,7 @@ class Gateway:
         try:
             answer = self._call(authorizer.function, asked, AUTHORIZER_TIMEOUT_S)
         except Exception:
-            SINK.write(f"{authorizer.function}: {traceback.format_exc()}")
+            SINK.failure(authorizer.function)
             raise _RefusedError(500, "Internal Server Error") from None
         if not isinstance(answer, dict) or not isinstance(answer.get("isAuthorized"), bool):
             raise _RefusedError(500, "Internal Server Error")

@@ -3,9 +3,15 @@
 import io
 import logging
 import sys
+import time
+import traceback
 from pathlib import Path
 from typing import Any, TextIO
 from unittest.mock import patch
+
+from shared.model.clock import iso
+
+MAX_LOG_BYTES = 20_000_000
 
 
 class LogSink(io.TextIOBase):
@@ -18,9 +24,10 @@ class LogSink(io.TextIOBase):
         self._file: TextIO | None = None
 
     def open(self, path: Path) -> None:
-        """Append to `path` from now on."""
+        """Append to `path` from now on; begin anew if it has grown large."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("a", encoding="utf-8", buffering=1)
+        large = path.exists() and path.stat().st_size > MAX_LOG_BYTES
+        self._file = path.open("w" if large else "a", encoding="utf-8", buffering=1)
 
     def close_file(self) -> None:
         """Write to standard output again."""
@@ -33,6 +40,10 @@ class LogSink(io.TextIOBase):
 
     def write(self, text: str) -> int:
         return (self._file or sys.stdout).write(text)
+
+    def failure(self, where: str) -> None:
+        """Write that something failed, when, and with which exception; call it while that is handled."""
+        self.write(f"{iso(time.time_ns() // 1_000_000)} {where}: {traceback.format_exc()}")
 
     def flush(self) -> None:
         (self._file or sys.stdout).flush()

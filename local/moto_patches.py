@@ -28,6 +28,9 @@ from local.clock import LocalClock
 FIRST_SEQUENCE_NUMBER = 49_650_000_000_000_000_000_000_000_000_000_000_000_000_000_000_000_000_000
 """Sequence numbers of AWS have 56 digits and differ between shards; moto's begin at 1 in each."""
 
+MOTO_LOCK = threading.RLock()
+"""Held while moto answers a request: its backends are plain dicts and lists. One lock for all, since services call each
+other, and the work is Python's, which runs one thread at a time anyway."""
 _LOOPBACK = re.compile(r"^(127\.\d+\.\d+\.\d+|localhost|\[?::1\]?)$")
 
 
@@ -35,7 +38,7 @@ _LOOPBACK = re.compile(r"^(127\.\d+\.\d+\.\d+|localhost|\[?::1\]?)$")
 def patched(clock: LocalClock) -> Iterator[None]:
     """Have moto keep `clock`'s time and be fast and safe among threads, within the block."""
     with ExitStack() as stack:
-        for target, name, value in (*_sqs(clock), *_kinesis(clock), *_dynamodb(), *_dispatch()):
+        for target, name, value in (*_queue(clock), *_sqs(clock), *_kinesis(clock), *_dynamodb(), *_dispatch()):
             stack.enter_context(patch.object(target, name, value))
         yield
 
@@ -45,15 +48,12 @@ Patch = tuple[Any, str, Any]
 
 def _dispatch() -> list[Patch]:
     original: Callable[..., Any] = BotocoreStubber.__call__
-    # Backends are plain dicts and lists. One lock for all: services call each other (a bucket notifies a queue), and
-    # the work is Python's, which runs one thread at a time anyway.
-    lock = threading.RLock()
 
     def call(self: Any, event_name: str, request: Any, **kwargs: Any) -> Any:
         # Sandbox providers are real servers: nothing of theirs is moto's, and their threads must not wait here.
         if _LOOPBACK.match(urlsplit(request.url).hostname or ""):
             return None
-        with lock:
+        with MOTO_LOCK:
             return original(self, event_name, request, **kwargs)
 
     def new(cls: type, *args: Any, **kwargs: Any) -> Any:
@@ -92,10 +92,9 @@ class LazyAttributes(dict[str, Any]):
         return {key: self[key] for key in self}.values()
 
 
-def _sqs(clock: LocalClock) -> list[Patch]:
+def _queue(clock: LocalClock) -> list[Patch]:
     snake_case = lru_cache(maxsize=None)(camelcase_to_underscores)
     original_delete = sqs.Queue.delete_message
-    original_receive = sqs.SQSBackend.receive_message
 
     def messages(self: Any) -> list[Any]:
         # As moto's, but one look at the clock for all messages instead of two for each.
@@ -123,6 +122,16 @@ def _sqs(clock: LocalClock) -> list[Patch]:
                 return
         original_delete(self, receipt_handle)
 
+    return [
+        (sqs.Queue, "messages", property(messages)),
+        (sqs.Queue, "attributes", property(attributes)),
+        (sqs.Queue, "delete_message", delete_message),
+    ]
+
+
+def _sqs(clock: LocalClock) -> list[Patch]:
+    original_receive = sqs.SQSBackend.receive_message
+
     def receive_message(
         self: Any, queue_name: str, count: int, wait_seconds_timeout: int, visibility_timeout: int, *rest: Any
     ) -> Any:
@@ -138,9 +147,6 @@ def _sqs(clock: LocalClock) -> list[Patch]:
         # Visibility, delays and time stamps are of the stack's time; moto's own also makes four objects per look.
         (sqs, "unix_time", lambda dt=None: clock.now()),
         (sqs, "unix_time_millis", lambda dt=None: clock.now() * 1000),
-        (sqs.Queue, "messages", property(messages)),
-        (sqs.Queue, "attributes", property(attributes)),
-        (sqs.Queue, "delete_message", delete_message),
         (sqs.SQSBackend, "receive_message", receive_message),
     ]
 

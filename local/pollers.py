@@ -5,7 +5,6 @@ After the Lambda developer guide, "Using Lambda with Amazon SQS" and "Handling e
 
 import threading
 import time
-import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -163,7 +162,7 @@ class QueuePoller(Poller):
             try:
                 batch = self._gather(wait=True)
             except Exception:
-                SINK.write(f"{self._name}: {traceback.format_exc()}")
+                SINK.failure(self._name)
                 batch = []
             if batch and not self._stopping.is_set():
                 self._executor.submit(self._work_in_slot, batch)
@@ -182,7 +181,7 @@ class QueuePoller(Poller):
         try:
             self._work(batch)
         except Exception:
-            SINK.write(f"{self._name}: {traceback.format_exc()}")
+            SINK.failure(self._name)
         finally:
             self._work_ends()
             self._slots.release()
@@ -223,7 +222,7 @@ class QueuePoller(Poller):
         try:
             answer = self._invoke(self.mapping.function, {"Records": [self._record(message) for message in batch]})
         except Exception:
-            SINK.write(f"{self.mapping.function}: {traceback.format_exc()}")
+            SINK.failure(self.mapping.function)
             return
         failed = failed_identifiers(answer, identifiers) if self.mapping.partial else set()
         if failed is None:

@@ -127,7 +127,7 @@ class FunctionRunner:
         with _loading:
             for function in self._functions.values():
                 for module in _modules_of(_package_of(function)).values():
-                    for value in vars(module).values():
+                    for value in list(vars(module).values()):
                         if hasattr(value, "cache_clear") and getattr(value, "__module__", "") == module.__name__:
                             value.cache_clear()
             for pool in self._pools.values():
@@ -166,7 +166,8 @@ def _package_of(function: Function) -> str:
 
 
 def _modules_of(package: str) -> dict[str, ModuleType]:
-    return {n: m for n, m in sys.modules.items() if n == package or n.startswith(f"{package}.")}
+    # A copy: other threads may be importing.
+    return {n: m for n, m in list(sys.modules.items()) if n == package or n.startswith(f"{package}.")}
 
 
 def _load(function: Function, *, fresh: bool) -> Callable[[Any, Any], Any]:

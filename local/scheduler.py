@@ -8,9 +8,8 @@ import itertools
 import json
 import re
 import threading
-import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 
@@ -22,6 +21,7 @@ from local.clock import LocalClock
 from local.counting import RequestCounter
 from local.cron import At, Cron, Expression, ExpressionError, Rate, parse
 from local.logs import SINK
+from local.moto_patches import MOTO_LOCK
 from local.pollers import Poller
 
 SEND_MESSAGE = "arn:aws:scheduler:::aws-sdk:sqs:sendMessage"
@@ -52,10 +52,15 @@ class LocalScheduler(Poller):
     @contextmanager
     def patched(self) -> Iterator[None]:
         """Have moto's scheduler validate what it is given and hand it to this one, within the block."""
+        with ExitStack() as stack:
+            for target, name, value in (*self._backend(), *self._service()):
+                stack.enter_context(patch.object(target, name, value))
+            yield
+
+    def _backend(self) -> list[tuple[Any, str, Any]]:
+        """Of moto's: what keeps the schedules."""
         backend = models.EventBridgeSchedulerBackend
         create, update, delete = backend.create_schedule, backend.update_schedule, backend.delete_schedule
-        service = responses.EventBridgeSchedulerResponse
-        answer_create, answer_update = service.create_schedule, service.update_schedule
 
         def create_schedule(this: Any, **given: Any) -> Any:
             group = given["group_name"] or "default"
@@ -76,6 +81,17 @@ class LocalScheduler(Poller):
             schedule = this.get_schedule(group_name, name)
             delete(this, group_name, name)
             self._forget(schedule)
+
+        return [
+            (backend, "create_schedule", create_schedule),
+            (backend, "update_schedule", update_schedule),
+            (backend, "delete_schedule", delete_schedule),
+        ]
+
+    def _service(self) -> list[tuple[Any, str, Any]]:
+        """Of moto's: what reads requests, and leaves some of their fields unread."""
+        service = responses.EventBridgeSchedulerResponse
+        answer_create, answer_update = service.create_schedule, service.update_schedule
 
         def idempotent(this: Any) -> str:
             key = (this._get_param("GroupName") or "default", this.uri.split("?")[0].split("/")[-1])
@@ -98,14 +114,7 @@ class LocalScheduler(Poller):
             schedule.action_after_completion = this._get_param("ActionAfterCompletion")
             return changed
 
-        with (
-            patch.object(backend, "create_schedule", create_schedule),
-            patch.object(backend, "update_schedule", update_schedule),
-            patch.object(backend, "delete_schedule", delete_schedule),
-            patch.object(service, "create_schedule", idempotent),
-            patch.object(service, "update_schedule", complete),
-        ):
-            yield
+        return [(service, "create_schedule", idempotent), (service, "update_schedule", complete)]
 
     def step(self) -> bool:
         self._work_begins()
@@ -117,7 +126,7 @@ class LocalScheduler(Poller):
             try:
                 fire(due_ms)
             except Exception:
-                SINK.write(f"scheduler: {traceback.format_exc()}")
+                SINK.failure("scheduler")
             return True
         finally:
             self._work_ends()
@@ -196,7 +205,8 @@ class LocalScheduler(Poller):
         """A schedule that will not fire again stays, unless it said otherwise."""
         group = backend.schedule_groups.get(schedule.group_name)
         if schedule.action_after_completion == "DELETE" and group is not None:
-            group.schedules.pop(schedule.name, None)
+            with MOTO_LOCK:
+                group.schedules.pop(schedule.name, None)
 
     def _forget(self, schedule: Any) -> None:
         with self._lock:
@@ -207,10 +217,10 @@ class LocalScheduler(Poller):
     def _send(self, schedule: Any, target: Mapping[str, Any]) -> None:
         try:
             self._deliver(target)
-        except Exception as error:
+        except Exception:
             # A queue that is not there stays so: the retries of a day are left out.
             dead = (target.get("DeadLetterConfig") or {}).get("Arn")
-            SINK.write(f"scheduler: {schedule.name}: {type(error).__name__}: {error}\n")
+            SINK.failure(f"scheduler: {schedule.name}")
             if dead:
                 url = self._queue_url(dead)
                 self._sqs.send_message(QueueUrl=url, MessageBody=target.get("Input") or "{}")
@@ -237,7 +247,7 @@ class LocalScheduler(Poller):
             try:
                 self._invoke(arn, event)
             except Exception:
-                SINK.write(f"scheduler: {arn}: {traceback.format_exc()}")
+                SINK.failure(f"scheduler: {arn}")
                 if tried < len(_ASYNC_PAUSES_S):
                     again = self._clock.now_ms() + _ASYNC_PAUSES_S[tried] * 1000
                     self._push(again, lambda _: self._invoke_later(arn, event, tried + 1))

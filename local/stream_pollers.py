@@ -7,7 +7,6 @@ Kinesis Data Streams and Lambda".
 import base64
 import json
 import time
-import traceback
 import uuid
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -81,7 +80,7 @@ class ShardPoller(Poller):
             try:
                 failures = self._step(wait=True)
             except Exception:
-                SINK.write(f"{self._name}: {traceback.format_exc()}")
+                SINK.failure(self._name)
                 failures = 1
             finally:
                 self._work_ends()
@@ -167,7 +166,7 @@ class ShardPoller(Poller):
         try:
             answer = self._invoke(self.mapping.function, {"Records": [self._event(record) for record in records]})
         except Exception:
-            SINK.write(f"{self.mapping.function}: {traceback.format_exc()}")
+            SINK.failure(self.mapping.function)
             return 0
         if not self.mapping.partial:
             return len(records)

@@ -56,6 +56,11 @@ def _synthesise(folder: Path) -> None:
         if done.returncode or not (out / f"{STACK}.template.json").is_file():
             raise SynthesisError(f"python -m infra.cdk_app ended with {done.returncode}:\n{done.stderr.strip()}")
         for old in folder.parent.iterdir():
-            if old.is_dir() and old != Path(temporary) and not old.name.startswith("tmp"):
+            if old.is_dir() and not old.name.startswith("tmp") and old != folder:
                 shutil.rmtree(old, ignore_errors=True)
-        out.replace(folder) if not folder.exists() else None
+        try:
+            out.replace(folder)
+        except OSError:
+            # Another process was first, with the same result.
+            if not folder.is_dir():
+                raise

@@ -7,6 +7,7 @@ left to make a value grow: no multiplication, no calls, no `set`. On the way, a 
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 from jinja2 import Template, TemplateSyntaxError, nodes
@@ -17,7 +18,8 @@ MAX_DEPTH = 30
 MAX_LOOPS_DEEP = 2
 MAX_NODES = 4_000
 MAX_FILTERS = 400
-"""Nodes and filters of all parts of one content together; `default` costs nothing and is not counted."""
+MAX_TOKENS = 40_000
+"""Nodes, filters and tokens of all parts of one content together; `default` costs nothing and is not counted."""
 
 _RESERVED = frozenset({"loop", "self", "super", "caller", "varargs", "kwargs"})
 _LOOP_COUNTERS = frozenset({"index", "index0", "revindex", "revindex0", "first", "last", "length"})
@@ -39,7 +41,7 @@ _REFUSED: dict[type[nodes.Node], str] = {
     nodes.With: f"with {_VARIABLES}",
     nodes.NSRef: f"a namespace {_VARIABLES}",
     nodes.FilterBlock: "a filter block is not allowed; use the filter in a placeholder, such as {{ name | upper }}",
-    nodes.ScopedEvalContextModifier: "autoescape is not allowed; values are always escaped in HTML and never elsewhere",
+    nodes.Scope: "autoescape is not allowed; values are always escaped in HTML and never elsewhere",
     nodes.Macro: f"macro {_ONE_TEMPLATE}",
     nodes.CallBlock: f"call {_ONE_TEMPLATE}",
     nodes.Block: f"block {_ONE_TEMPLATE}",
@@ -63,6 +65,7 @@ class Allowance:
 
     nodes: int = MAX_NODES
     filters: int = MAX_FILTERS
+    tokens: int = MAX_TOKENS
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,7 @@ def check(source: str, html: bool, allowance: Allowance) -> Checked:
 
     Raises: RuleError.
     """
-    tree = _parse(source, _environment(html))
+    tree = _parse(source, _environment(html), allowance)
     _measure(tree, allowance)
     finder = _Finder()
     finder.statements(tree.body, _Scope())
@@ -117,11 +120,13 @@ def check(source: str, html: bool, allowance: Allowance) -> Checked:
     return Checked(tree, html, tuple(finder.required), optional, finder.loops)
 
 
-def _parse(source: str, environment: DataEnvironment) -> nodes.Template:
-    # Each opens a tag of a node or more; reading tens of thousands takes seconds.
-    if source.count("{{") + source.count("{%") + source.count("{#") > MAX_NODES:
-        raise RuleError(_TOO_MANY)
+def _parse(source: str, environment: DataEnvironment, allowance: Allowance) -> nodes.Template:
     try:
+        # Telling tokens apart is cheap and can be stopped; parsing what 200,000 characters may hold takes seconds.
+        tokens = environment.lexer.tokeniter(source, None)
+        allowance.tokens -= sum(1 for _ in islice(tokens, allowance.tokens + 1))
+        if allowance.tokens < 0:
+            raise RuleError(_TOO_MANY)
         return environment.parse(source)
     except TemplateSyntaxError as error:
         raise RuleError(f"line {error.lineno}: {error.message}") from None
@@ -149,7 +154,7 @@ def _measure(tree: nodes.Template, allowance: Allowance) -> None:
 
 
 def _error(node: nodes.Node, message: str) -> RuleError:
-    return RuleError(f"line {node.lineno}: {message}")
+    return RuleError(f"line {node.lineno}: {message}" if node.lineno else message)
 
 
 @dataclass(frozen=True, slots=True)

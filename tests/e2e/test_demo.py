@@ -1,16 +1,23 @@
 """The whole of `examples/` through the local stack: what `make demo` shows, asserted."""
 
 import io
+import shlex
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from rich.console import Console
 
+from cli.connection import LOCAL_FILE, find_connection
+from cli.output import make_console
 from cli.sending import FileResult, RowResult
+from local import __main__ as program
 from local.demo import Expected, Report, _compare, read_expected, run_demo
 from local.seed import first_key, seed
+from local.server import PortError
 from local.stack import LocalStack
 
 pytestmark = pytest.mark.xdist_group("local-stack")
@@ -131,3 +138,85 @@ def test_a_wrong_end_is_a_mismatch(
     assert len(report.mismatches) == 1
     assert words in report.mismatches[0]
     assert not report.ok
+
+
+def test_the_curl_line_works_as_printed(stack: LocalStack, key: str) -> None:
+    text = io.StringIO()
+    program._explain(Console(file=text, width=40, markup=False), stack.url, key)
+    lines = text.getvalue().splitlines()
+    words = shlex.split(next(line for line in lines if line.startswith("curl ")))
+    headers = dict(words[i + 1].split(": ", 1) for i, word in enumerate(words) if word == "-H")
+    answer = httpx.post(words[2], headers=headers, content=words[words.index("-d") + 1], trust_env=False)
+    assert answer.status_code == 202
+    assert answer.json()["accepted"] == 1
+    for page in ("/docs", "/openapi.json", "/_local/outbox"):
+        assert any(page in line for line in lines)
+        assert httpx.get(stack.url + page, trust_env=False).status_code == 200
+
+
+class FakeStack:
+    """Stands in for a stack where only the program around it is tried."""
+
+    url = "http://127.0.0.1:1"
+    sandboxes: dict[str, Any]
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.sandboxes = {}
+        self.left = False
+        STACKS.append(self)
+
+    def __enter__(self) -> "FakeStack":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.left = True
+
+
+STACKS: list[FakeStack] = []
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Report:
+    """The program around a fake stack; the report that its demonstration gives."""
+    report = Report(balance={"accepted": 0, "redriven": 0, "rejected": 0, "outcomes": {}, "in_flight": 0, "hours": []})
+    STACKS.clear()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(program, "LocalStack", FakeStack)
+    monkeypatch.setattr(program, "first_key", lambda stack: "the-key")
+    monkeypatch.setattr(program, "seed", lambda url, key, sandboxes: None)
+    monkeypatch.setattr(program, "run_demo", lambda stack, key: report)
+    return report
+
+
+def test_the_exit_code_says_whether_all_ends_were_expected(fake: Report, capsys: pytest.CaptureFixture[str]) -> None:
+    assert program._run("demo", None, make_console()) == 0
+    fake.mismatches.append("customers.csv, row 7: failed, not sent")
+    assert program._run("demo", None, make_console()) == 1
+    assert "customers.csv, row 7: failed, not sent" in capsys.readouterr().out
+    assert [(stack.port, stack.left) for stack in STACKS] == [(0, True), (0, True)]
+
+
+@pytest.mark.parametrize(("command", "code"), [("run", 1), ("serve", 0)])
+def test_the_command_finds_a_serving_stack_until_it_ends(
+    fake: Report, monkeypatch: pytest.MonkeyPatch, command: str, code: int
+) -> None:
+    fake.mismatches.append("something")
+    found = []
+    monkeypatch.setattr(program, "_until_interrupted", lambda: found.append(find_connection(None, None, {})))
+    assert program._run(command, None, make_console()) == code
+    assert [(connection.url, connection.key) for connection in found] == [(FakeStack.url, "the-key")]
+    assert not LOCAL_FILE.exists()
+    assert (STACKS[0].port, STACKS[0].left) == (program.PORT, True)
+
+
+def test_a_stack_that_cannot_start_is_a_sentence(
+    fake: Report, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(port: int) -> None:
+        raise PortError("no free port from 8780 to 8829")
+
+    monkeypatch.setattr(program, "LocalStack", refuse)
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    assert program.main(["serve"]) == 1
+    assert "The local stack cannot start: no free port" in capsys.readouterr().out

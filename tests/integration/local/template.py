@@ -2,6 +2,8 @@
 
 from typing import Any
 
+Resources = dict[str, Any]
+
 
 def function(name: str, **variables: Any) -> dict[str, Any]:
     """A function resource."""
@@ -36,13 +38,9 @@ def route(key: str, integration: str = "DoorIntegration", *, guarded: bool = Tru
     }
 
 
-def small_template() -> dict[str, Any]:
-    """Two functions behind an API, one behind a queue with a dead-letter queue, one behind a stream."""
-    names = [
-        "",
-        ["arn:aws:apigateway:us-east-1:lambda:path/functions/", {"Fn::GetAtt": ["Guard", "Arn"]}, "/invocations"],
-    ]
-    resources: dict[str, Any] = {
+def _storage() -> Resources:
+    """A role, a table, a stream and queues."""
+    return {
         "Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": {"Statement": []}}},
         "Policy": {"Type": "AWS::IAM::Policy", "Properties": {}},
         "Logs": {"Type": "AWS::Logs::LogGroup", "Properties": {}},
@@ -75,6 +73,12 @@ def small_template() -> dict[str, Any]:
                 "RedrivePolicy": {"deadLetterTargetArn": {"Fn::GetAtt": ["Dead", "Arn"]}, "maxReceiveCount": 3},
             },
         },
+    }
+
+
+def _functions() -> Resources:
+    """Two behind an API, one behind a queue, one behind a stream."""
+    return {
         "Door": function(
             "door",
             QUEUE_URLS={"Fn::Join": ["", ['{"work":"', {"Ref": "Queue"}, '"}']]},
@@ -84,6 +88,13 @@ def small_template() -> dict[str, Any]:
         "Guard": function("guard"),
         "Worker": function("worker", STREAM={"Ref": "Stream"}, DEAD_URL={"Fn::GetAtt": ["Dead", "QueueUrl"]}),
         "Tail": function("tail"),
+    }
+
+
+def _api() -> Resources:
+    """An API with an authorizer."""
+    uri = ["arn:aws:apigateway:us-east-1:lambda:path/functions/", {"Fn::GetAtt": ["Guard", "Arn"]}, "/invocations"]
+    return {
         "Api": {"Type": "AWS::ApiGatewayV2::Api", "Properties": {"Name": "small", "ProtocolType": "HTTP"}},
         "Stage": {"Type": "AWS::ApiGatewayV2::Stage", "Properties": {"ApiId": {"Ref": "Api"}, "StageName": "$default"}},
         "Authorizer": {
@@ -93,7 +104,7 @@ def small_template() -> dict[str, Any]:
                 "AuthorizerType": "REQUEST",
                 "AuthorizerPayloadFormatVersion": "2.0",
                 "AuthorizerResultTtlInSeconds": 0,
-                "AuthorizerUri": {"Fn::Join": names},
+                "AuthorizerUri": {"Fn::Join": ["", uri]},
                 "EnableSimpleResponses": True,
             },
         },
@@ -109,6 +120,12 @@ def small_template() -> dict[str, Any]:
         "PostItem": route("POST /items"),
         "GetItem": route("GET /items/{id}"),
         "GetOpen": route("GET /open", guarded=False),
+    }
+
+
+def _mappings() -> Resources:
+    """What feeds the functions behind queue and stream; a group for schedules."""
+    return {
         "Group": {"Type": "AWS::Scheduler::ScheduleGroup", "Properties": {"Name": "small"}},
         "WorkMapping": {
             "Type": "AWS::Lambda::EventSourceMapping",
@@ -135,9 +152,13 @@ def small_template() -> dict[str, Any]:
             },
         },
     }
+
+
+def small_template() -> dict[str, Any]:
+    """The whole template."""
     outputs = {
         "ApiUrl": {"Value": {"Fn::GetAtt": ["Api", "ApiEndpoint"]}},
         "TableName": {"Value": {"Ref": "Table"}},
         "LogsName": {"Value": {"Ref": "Logs"}},
     }
-    return {"Resources": resources, "Outputs": outputs}
+    return {"Resources": {**_storage(), **_functions(), **_api(), **_mappings()}, "Outputs": outputs}

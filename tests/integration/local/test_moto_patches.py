@@ -142,31 +142,38 @@ def observe_queries() -> Observed:
     return found
 
 
-def observe_transactions() -> Observed:
-    """Transactions that succeed and that fail, and the table after each."""
-    dynamodb = table()
+def key(pk: str, sk: str) -> dict[str, Any]:
+    """An item's key."""
+    return {"pk": {"S": pk}, "sk": {"S": sk}}
 
-    def key(pk: str, sk: str) -> dict[str, Any]:
-        return {"pk": {"S": pk}, "sk": {"S": sk}}
 
-    def put(pk: str, sk: str, n: int, **more: Any) -> dict[str, Any]:
-        return {"Put": {"TableName": "t", "Item": {**key(pk, sk), "n": {"N": str(n)}}, **more}}
+def put(pk: str, sk: str, n: int, **more: Any) -> dict[str, Any]:
+    """A transaction's action."""
+    return {"Put": {"TableName": "t", "Item": {**key(pk, sk), "n": {"N": str(n)}}, **more}}
 
-    def add(pk: str, sk: str, **more: Any) -> dict[str, Any]:
-        values = {":n": {"N": "5"}}
-        update = {"TableName": "t", "Key": key(pk, sk), "UpdateExpression": "ADD n :n", **more}
-        return {"Update": update | {"ExpressionAttributeValues": values}}
 
-    def delete(pk: str, sk: str) -> dict[str, Any]:
-        return {"Delete": {"TableName": "t", "Key": key(pk, sk)}}
+def add(pk: str, sk: str, update: str = "ADD n :n") -> dict[str, Any]:
+    """A transaction's action."""
+    values = {":n": {"N": "5"}}
+    named = {"TableName": "t", "Key": key(pk, sk), "UpdateExpression": update, "ExpressionAttributeValues": values}
+    return {"Update": named}
 
+
+def delete(pk: str, sk: str) -> dict[str, Any]:
+    """A transaction's action."""
+    return {"Delete": {"TableName": "t", "Key": key(pk, sk)}}
+
+
+def transactions() -> dict[str, list[dict[str, Any]]]:
+    """Transactions that succeed, and that fail in all ways."""
     absent = {"ConditionExpression": "attribute_not_exists(pk)", "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
-    check = {"ConditionCheck": {"TableName": "t", "Key": key("c", "00"), "ConditionExpression": "n = :z"}}
-    check["ConditionCheck"]["ExpressionAttributeValues"] = {":z": {"N": "9"}}
-    transactions: dict[str, list[dict[str, Any]]] = {
+    nine = {"ConditionExpression": "n = :z", "ExpressionAttributeValues": {":z": {"N": "9"}}}
+    check = {"ConditionCheck": {"TableName": "t", "Key": key("c", "00"), **nine}}
+    nowhere = {"Put": {"TableName": "nowhere", "Item": key("a", "0")}}
+    return {
         "good": [put("a", "00", 100), add("b", "00"), delete("c", "01"), put("new", "00", 1), add("newer", "00")],
         "condition": [
-            put("a", "01", 100),
+            put("a", "01", 9),
             add("b", "01"),
             delete("c", "02"),
             put("x", "0", 1),
@@ -174,15 +181,17 @@ def observe_transactions() -> Observed:
         ],
         "check": [add("b", "02"), put("y", "0", 1), check],
         "twice": [put("a", "03", 100), add("a", "03")],
-        "no table": [put("a", "04", 100), {"Put": {"TableName": "nowhere", "Item": key("a", "0")}}],
-        "bad update": [
-            put("z", "0", 1),
-            {"Update": {**add("a", "05")["Update"], "UpdateExpression": "SET n = pk + :n"}},
-        ],
-        "many": [put("many", f"{n:03}", n) for n in range(100)],
+        "no table": [put("a", "04", 100), nowhere],
+        "bad update": [put("z", "0", 1), add("a", "05", "SET n = pk + :n")],
+        "many": [put("many", f"{n:03}", n) for n in range(20)],
     }
+
+
+def observe_transactions() -> Observed:
+    """What each transaction answers, and the table after it."""
+    dynamodb = table()
     found: Observed = {}
-    for name, actions in transactions.items():
+    for name, actions in transactions().items():
         try:
             dynamodb.transact_write_items(TransactItems=actions)
             found[name] = "done"
