@@ -1,11 +1,19 @@
 """The operations on templates. A version is checked whole when it is saved, so that sending finds no surprise."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import re
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from functions.manage.deps import ManageDeps
+from functions.manage.template_checks import (
+    channel_of,
+    check_accounts,
+    check_content,
+    check_fit,
+    problems_of,
+    render_checked,
+)
 from shared.api.kit import Call, OperationFunction
 from shared.api.manage import (
     Preview,
@@ -21,17 +29,16 @@ from shared.api.manage import (
 )
 from shared.api.messages import PageQuery
 from shared.model.accounts import Account
-from shared.model.content import CHANNEL_OF_TYPE, Content, Rendered
-from shared.model.problems import FieldError, conflict, invalid, invalid_field, not_found
+from shared.model.problems import ProblemError, conflict, invalid_field, not_found
 from shared.model.templates import Template, TemplateVersion
-from shared.model.variables import check_variables
 from shared.model.words import Channel
-from shared.policy import limits
-from shared.rendering import Analysis, RenderingError, TemplateError, analyse, as_json, compile_content
+from shared.rendering import Analysis, as_json
 from shared.store.catalog_items import CatalogConflictError, CatalogTooLargeError, CursorError, Stored
 
 MAX_VERSIONS = 999_999
-Accounts = list[Account]
+_VERSION = re.compile(r"[1-9][0-9]{0,5}\Z")
+_ATTEMPTS = 5
+T = TypeVar("T")
 
 
 def template_operations(deps: ManageDeps) -> dict[str, OperationFunction]:
@@ -39,7 +46,7 @@ def template_operations(deps: ManageDeps) -> dict[str, OperationFunction]:
     templates = Templates(deps)
     return {
         "create_template": templates.create,
-        "list_templates": templates.list,
+        "list_templates": templates.page,
         "get_template": templates.get,
         "update_template": templates.update,
         "create_version": templates.add_version,
@@ -52,18 +59,18 @@ def template_operations(deps: ManageDeps) -> dict[str, OperationFunction]:
 
 
 class Templates:
-    """The operations."""
+    """The operations. Changes made by others in the same moment are read and built upon, some times over."""
 
     def __init__(self, deps: ManageDeps) -> None:
-        self._deps = deps
+        self._catalog = deps.catalog
+        self._now = deps.clock.now_ms
 
     def create(self, call: Call) -> TemplateView:
-        """Save a template and its first version. Raises: ProblemError 409, 422."""
+        """Save a template and its first version, or neither. Raises: ProblemError 409, 422."""
         body: TemplateCreate = call.body
-        tenant, now = call.caller.tenant, self._deps.clock.now_ms()
-        channel = CHANNEL_OF_TYPE[body.content.type]
+        tenant, channel, now = call.caller.tenant, channel_of(body.content), self._now()
         accounts = self._accounts(tenant, body.accounts, channel)
-        found = _check(body, accounts)
+        analysis = check_content(body.content, body.sample, accounts, new=True)
         template = Template(
             id=body.id,
             tenant=tenant,
@@ -76,93 +83,111 @@ class Templates:
             created_at=now,
             updated_at=now,
         )
-        version = _version(body.id, 1, body, found, now)
-        with _saving(f"There is a template `{body.id}` already."):
-            self._deps.catalog.create_template(template, version)
-        return _view(template, version)
+        return self._save_new(template, _version(body.id, 1, body, analysis, now))
 
-    def list(self, call: Call) -> TemplateList:
+    def page(self, call: Call) -> TemplateList:
         """A page of templates by id. Raises: ProblemError 422."""
         query: PageQuery = call.query
         try:
-            page = self._deps.catalog.list_templates(call.caller.tenant, query.limit, query.cursor)
+            page = self._catalog.list_templates(call.caller.tenant, query.limit, query.cursor)
         except CursorError:
             raise invalid_field("query.cursor", "give back the cursor of an earlier page as it was") from None
-        summaries = [TemplateSummary.model_validate(_common(t)) for t in page.items]
+        summaries = [TemplateSummary.model_validate(_common(template)) for template in page.items]
         return TemplateList(templates=summaries, cursor=page.cursor)
 
     def get(self, call: Call) -> TemplateView:
         """A template with its current version. Raises: ProblemError 404."""
-        return self._current(self._load(call).value)
+        return self._view(self._load(call).value)
 
     def update(self, call: Call) -> TemplateView:
-        """Change a template's name, accounts or time to live. Raises: ProblemError 404, 409, 422."""
+        """Change a template's name, accounts or time to live; a time to live of null goes back to the default.
+
+        Raises: ProblemError 404, 409, 422.
+        """
         body: TemplateUpdate = call.body
-        head = self._load(call)
         changes: dict[str, Any] = body.model_dump(exclude_none=True)
-        if body.accounts is not None:
-            accounts = self._accounts(call.caller.tenant, body.accounts, head.value.channel)
-            current = self._current_version(head.value)
-            errors = _account_errors(current.content, accounts)
-            if errors:
-                raise invalid(errors, "An account cannot carry the template's content.")
-        template = head.value.model_copy(update={**changes, "updated_at": self._deps.clock.now_ms()})
-        with _saving():
-            self._deps.catalog.update_template(template, head.rev)
-        return self._current(template)
+        if "ttl_seconds" in body.model_fields_set:
+            changes["ttl_seconds"] = body.ttl_seconds
+
+        def change(head: Stored[Template]) -> TemplateView:
+            current = self._current(head.value)
+            if body.accounts is not None:
+                check_fit(current, self._accounts(head.value.tenant, body.accounts, head.value.channel))
+            template = head.value.model_copy(update={**changes, "updated_at": self._now()})
+            self._catalog.update_template(template, head.rev)
+            return _view(template, current)
+
+        return self._change(call, change)
 
     def add_version(self, call: Call) -> VersionView:
         """Save a new version. Raises: ProblemError 404, 409, 422."""
         body: VersionCreate = call.body
-        head = self._load(call)
-        template = head.value
-        if CHANNEL_OF_TYPE[body.content.type] is not template.channel:
-            raise invalid_field("content.type", f"the template is for {template.channel}; give content of that channel")
-        if template.latest >= MAX_VERSIONS:
-            raise conflict("The template has too many versions; copy it and go on there.")
-        found = _check(body, self._accounts(call.caller.tenant, template.accounts, template.channel))
-        version = _version(template.id, template.latest + 1, body, found, self._deps.clock.now_ms())
-        with _saving():
-            self._deps.catalog.add_version(head, version)
-        return _version_view(version)
+
+        def change(head: Stored[Template]) -> VersionView:
+            template = head.value
+            if channel_of(body.content) is not template.channel:
+                message = f"the template is for {template.channel}; give content of that channel"
+                raise invalid_field("content.type", message)
+            if template.archived:
+                raise _archived()
+            if template.latest >= MAX_VERSIONS:
+                raise conflict("The template has too many versions; copy it and go on there.")
+            accounts = self._accounts(template.tenant, template.accounts, template.channel)
+            analysis = check_content(body.content, body.sample, accounts, new=False)
+            version = _version(template.id, template.latest + 1, body, analysis, self._now())
+            self._catalog.add_version(head, version)
+            return _version_view(version)
+
+        return self._change(call, change)
 
     def version(self, call: Call) -> VersionView:
         """One version. Raises: ProblemError 404, 422."""
+        self._load(call)
         return _version_view(self._version(call))
 
     def preview(self, call: Call) -> Preview:
-        """Render a version. Raises: ProblemError 404, 422 naming the variable."""
+        """Render a version, and say what each account's provider would refuse. Raises: ProblemError 404, 422."""
         body: PreviewRequest = call.body
-        version = self._version(call)
+        head, version = self._load(call).value, self._version(call)
+        analysis = Analysis(version.required, version.optional, version.loops)
         variables = version.sample if body.variables is None else body.variables
-        found = Analysis(version.required, version.optional, version.loops)
-        rendered = _render(version.content, found, variables, "variables")
-        head = self._load(call).value
-        problems = {}
-        for account_id in head.accounts:
-            account = self._deps.catalog.account(call.caller.tenant, account_id)
-            if account is not None:
-                unusable = limits.usable_by(version.content, account.provider)
-                issues = limits.check(rendered, account.provider) if unusable is None else [("content", unusable)]
-                problems[account_id] = [f"{field}: {message}" for field, message in issues]
+        rendered = render_checked(version.content, analysis, variables)
+        found = self._existing(head.tenant, head.accounts)
+        problems = {
+            account_id: problems_of(version.content, rendered, found[account_id])
+            if account_id in found
+            else ["the account does not exist any more"]
+            for account_id in head.accounts
+        }
         return Preview(rendered=as_json(rendered), problems=problems)
 
     def publish(self, call: Call) -> TemplateView:
-        """Make a version the one that is sent. Raises: ProblemError 404, 409, 422."""
-        head = self._load(call)
-        if head.value.archived:
-            raise conflict("The template is archived; copy it to use it again.")
-        with _saving():
-            template = self._deps.catalog.publish_version(head, _number(call))
-        if template is None:
-            raise not_found("version")
-        return self._current(template)
+        """Make a version the one that is sent, if the template's accounts can carry it. It may be pinned from now on.
+
+        Raises: ProblemError 404, 409, 422.
+        """
+        number = _number(call)
+
+        def change(head: Stored[Template]) -> TemplateView:
+            if head.value.archived:
+                raise _archived()
+            version = self._version(call)
+            # Since it was saved, the template may have got other accounts.
+            check_fit(version, self._accounts(head.value.tenant, head.value.accounts, head.value.channel))
+            template = self._catalog.publish_version(head, number)
+            if template is None:
+                raise not_found("version")
+            return self._view(template)
+
+        return self._change(call, change)
 
     def copy(self, call: Call) -> TemplateView:
-        """Copy the current version to a new template. Raises: ProblemError 404, 409, 422."""
+        """Copy the current version to a new template, unpublished. Raises: ProblemError 404, 409, 422."""
         body: TemplateCopy = call.body
         source = self._load(call).value
-        version, now = self._current_version(source), self._deps.clock.now_ms()
+        current, now = self._current(source), self._now()
+        # An archived template keeps no account from being deleted.
+        check_fit(current, self._accounts(source.tenant, source.accounts, source.channel))
         template = source.model_copy(
             update={
                 "id": body.id,
@@ -174,126 +199,85 @@ class Templates:
                 "updated_at": now,
             }
         )
-        first = version.model_copy(update={"template": body.id, "version": 1, "created_at": now, "published_at": None})
-        with _saving(f"There is a template `{body.id}` already."):
-            self._deps.catalog.create_template(template, first)
-        return _view(template, first)
+        first = current.model_copy(update={"template": body.id, "version": 1, "created_at": now, "published_at": None})
+        return self._save_new(template, first)
 
     def archive(self, call: Call) -> TemplateView:
-        """Stop a template being sent; what is queued still goes. Raises: ProblemError 404, 409."""
-        head = self._load(call)
-        template = head.value.model_copy(update={"archived": True, "updated_at": self._deps.clock.now_ms()})
-        with _saving():
-            self._deps.catalog.update_template(template, head.rev)
-        return self._current(template)
+        """Stop a template being sent for good; what is queued still goes. Raises: ProblemError 404, 409."""
+
+        def change(head: Stored[Template]) -> TemplateView:
+            template = head.value
+            if not template.archived:
+                template = template.model_copy(update={"archived": True, "updated_at": self._now()})
+                self._catalog.update_template(template, head.rev)
+            return self._view(template)
+
+        return self._change(call, change)
+
+    def _change(self, call: Call, change: Callable[[Stored[Template]], T]) -> T:
+        """Apply a change to a template as it is now, again if another came first. Raises: ProblemError 404, 409."""
+        for _ in range(_ATTEMPTS):
+            head = self._load(call)
+            try:
+                return change(head)
+            except CatalogConflictError:
+                continue
+            except CatalogTooLargeError:
+                raise _too_large() from None
+        raise conflict("Others are changing this template; look at it and try again.")
+
+    def _save_new(self, template: Template, first: TemplateVersion) -> TemplateView:
+        try:
+            self._catalog.create_template(template, first)
+        except CatalogConflictError:
+            raise conflict(f"There is a template `{template.id}` already; choose another id.") from None
+        except CatalogTooLargeError:
+            raise _too_large() from None
+        return _view(template, first)
 
     def _load(self, call: Call) -> Stored[Template]:
-        head = self._deps.catalog.load_template(call.caller.tenant, call.path["id"])
+        head = self._catalog.load_template(call.caller.tenant, call.path["id"])
         if head is None:
             raise not_found("template")
         return head
 
     def _version(self, call: Call) -> TemplateVersion:
-        found = self._deps.catalog.load_version(call.caller.tenant, call.path["id"], _number(call))
+        found = self._catalog.load_version(call.caller.tenant, call.path["id"], _number(call))
         if found is None:
             raise not_found("version")
         return found.value
 
-    def _current_version(self, template: Template) -> TemplateVersion:
+    def _current(self, template: Template) -> TemplateVersion:
         number = template.published or template.latest
-        found = self._deps.catalog.load_version(template.tenant, template.id, number)
+        found = self._catalog.load_version(template.tenant, template.id, number)
         if found is None:
             raise not_found("version")
         return found.value
 
-    def _current(self, template: Template) -> TemplateView:
-        return _view(template, self._current_version(template))
+    def _view(self, template: Template) -> TemplateView:
+        return _view(template, self._current(template))
 
-    def _accounts(self, tenant: str, ids: Sequence[str], channel: Channel) -> Accounts:
-        """The accounts named. Raises: ProblemError 422 naming each that is unknown or of another channel."""
-        found, errors = [], []
-        for position, account_id in enumerate(ids):
-            stored = self._deps.catalog.load_account(tenant, account_id)
-            if stored is None:
-                errors.append(FieldError(field=f"accounts.{position}", message=f"there is no account `{account_id}`"))
-            elif stored.value.channel is not channel:
-                message = f"the account `{account_id}` is for {stored.value.channel}, the content for {channel}"
-                errors.append(FieldError(field=f"accounts.{position}", message=message))
-            else:
-                found.append(stored.value)
-        if errors:
-            raise invalid(errors, "The accounts do not fit the template.")
-        return found
+    def _accounts(self, tenant: str, ids: Sequence[str], channel: Channel) -> list[Account]:
+        return check_accounts(ids, self._existing(tenant, ids), channel)
+
+    def _existing(self, tenant: str, ids: Sequence[str]) -> dict[str, Account]:
+        stored = ((account_id, self._catalog.load_account(tenant, account_id)) for account_id in ids)
+        return {account_id: found.value for account_id, found in stored if found is not None}
 
 
-@contextmanager
-def _saving(
-    taken: str = "The template was changed by another in this moment; read it and try again.",
-) -> Iterator[None]:
-    """Turn the catalog's refusals into answers."""
-    try:
-        yield
-    except CatalogConflictError:
-        raise conflict(taken) from None
-    except CatalogTooLargeError:
-        raise invalid_field("content", "the version is too large to keep; shorten it") from None
+def _archived() -> ProblemError:
+    return conflict("The template is archived; copy it to use it again.")
+
+
+def _too_large() -> ProblemError:
+    return invalid_field("content", "the version is too large to keep; shorten the content or the sample")
 
 
 def _number(call: Call) -> int:
     text = call.path["version"]
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:10]) <= MAX_VERSIONS:
+    if not _VERSION.match(text):
         raise invalid_field("path.version", f"give a number from 1 to {MAX_VERSIONS:,}")
     return int(text)
-
-
-def _check(body: VersionCreate, accounts: list[Account]) -> Analysis:
-    """Check a version with its sample against every account. Raises: ProblemError 422."""
-    try:
-        found = analyse(body.content)
-    except TemplateError as error:
-        raise invalid_field(error.field, error.message) from None
-    errors = _account_errors(body.content, accounts)
-    if errors:
-        raise invalid(errors, "An account cannot carry this content.")
-    rendered = _render(body.content, found, body.sample, "sample")
-    for position, account in enumerate(accounts):
-        for field, message in limits.check(rendered, account.provider):
-            said = f"{message} (account `{account.id}`, with the sample variables)"
-            errors.append(FieldError(field=f"content.{field}", message=said))
-        if errors:
-            raise invalid(errors, f"The content breaks a limit of `accounts.{position}`.")
-    return found
-
-
-def _account_errors(content: Content, accounts: list[Account]) -> list[FieldError]:
-    return [
-        FieldError(field=f"accounts.{position}", message=problem)
-        for position, account in enumerate(accounts)
-        if (problem := limits.usable_by(content, account.provider))
-    ]
-
-
-def _render(content: Content, found: Analysis, variables: dict[str, Any], where: str) -> Rendered:
-    """Render with sample variables. Raises: ProblemError 422 naming each variable that does not fit."""
-    errors = [
-        FieldError(field=f"{where}.{name}", message=f"the variable `{name}` is missing; the content uses it")
-        for name in found.required
-        if variables.get(name) is None
-    ]
-    used = {*found.required, *found.optional}
-    errors += [
-        FieldError(field=f"{where}.{name}", message=f"the variable `{name}` is not used by the content; leave it out")
-        for name in variables
-        if name not in used
-    ]
-    if problem := check_variables(variables):
-        errors.append(FieldError(field=where, message=problem))
-    if errors:
-        raise invalid(errors, "The variables do not fit the content.")
-    try:
-        return compile_content(content).render({}, variables)
-    except RenderingError as error:
-        raise invalid_field(error.field, error.message) from None
 
 
 def _version(template: str, number: int, body: VersionCreate, found: Analysis, now: int) -> TemplateVersion:

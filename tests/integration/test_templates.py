@@ -1,6 +1,8 @@
 """Managing templates through the API: what is saved, what is refused and why."""
 
 import json
+from base64 import b64encode
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,15 +10,27 @@ import pytest
 from functions.manage.deps import ManageDeps, ManageSettings
 from functions.manage.templates import template_operations
 from shared.api.kit import Api
+from shared.api.operations import OPERATIONS
 from shared.aws.secrets import SecretStore
 from shared.model.accounts import Account
 from shared.model.words import Channel
 from shared.store.catalog import Catalog
+from shared.store.catalog_items import CatalogConflictError
 from shared.store.tokens import MemoryTokenCache
 from tests.conftest import Aws
 from tests.fakes import FakeClock
 
 TEXT = {"type": "text", "content": "Hello {{ name }}"}
+CARD = {"type": "textcard", "title": "{{ name }}", "description": "d", "url": "https://example.com"}
+LIST = "GET /v1/templates"
+ONE = "GET /v1/templates/{id}"
+PATCH = "PATCH /v1/templates/{id}"
+COPY = "POST /v1/templates/{id}/copy"
+ARCHIVE = "POST /v1/templates/{id}/archive"
+VERSIONS = "POST /v1/templates/{id}/versions"
+VERSION = "GET /v1/templates/{id}/versions/{version}"
+PUBLISH = "POST /v1/templates/{id}/versions/{version}/publish"
+PREVIEW = "POST /v1/templates/{id}/versions/{version}/preview"
 
 
 class Desk:
@@ -59,7 +73,12 @@ class Desk:
                 "requestContext": {"authorizer": {"lambda": caller}},
             }
         )
-        return answer["statusCode"], json.loads(answer["body"])
+        status, data = answer["statusCode"], json.loads(answer["body"])
+        operation = next(o for o in OPERATIONS if o.route_key == route)
+        assert status in {operation.success, *operation.errors}, f"{route} is not described to answer {status}"
+        if status == operation.success and operation.response is not None:
+            operation.response.model_validate(data)
+        return status, data
 
     def create(self, content: Any = None, **changes: Any) -> Any:
         body = {
@@ -90,35 +109,34 @@ def test_a_template_is_created_versioned_published_copied_and_archived(desk: Des
     assert made["current"]["required"] == ["name"] and made["current"]["sample"] == {"name": "Ann"}
     content = {"type": "markdown", "content": "**{{ title }}** {{ more | default('') }}"}
     version = {"content": content, "sample": {"title": "T"}, "note": "second"}
-    status, second = desk.call("POST /v1/templates/{id}/versions", version, id="hello")
+    status, second = desk.call(VERSIONS, version, id="hello")
     assert status == 201 and (second["version"], second["required"], second["optional"]) == (2, ["title"], ["more"])
-    publish = "POST /v1/templates/{id}/versions/{version}/publish"
-    assert desk.call(publish, id="hello", version="2")[1]["published"] == 2
-    assert desk.call(publish, id="hello", version="3")[0] == 404
-    assert desk.call("GET /v1/templates/{id}", id="hello")[1]["current"]["note"] == "second"
+    assert desk.call(PUBLISH, id="hello", version="2")[1]["published"] == 2
+    assert desk.call(PUBLISH, id="hello", version="3")[0] == 404
+    assert desk.call(ONE, id="hello")[1]["current"]["note"] == "second"
     # The first version is as it was.
-    first = desk.call("GET /v1/templates/{id}/versions/{version}", id="hello", version="1")[1]
+    first = desk.call(VERSION, id="hello", version="1")[1]
     assert first["content"]["content"] == TEXT["content"] and first["published"] is False
-    status, copied = desk.call("POST /v1/templates/{id}/copy", {"id": "hello-2"}, id="hello")
+    status, copied = desk.call(COPY, {"id": "hello-2"}, id="hello")
     assert status == 201 and (copied["latest"], copied["published"]) == (1, None)
     assert copied["current"]["content"] == second["content"]
-    assert desk.call("POST /v1/templates/{id}/copy", {"id": "hello-2"}, id="hello")[0] == 409
-    assert desk.call("POST /v1/templates/{id}/archive", id="hello")[1]["archived"] is True
-    assert desk.call(publish, id="hello", version="1")[0] == 409
-    listed = desk.call("GET /v1/templates", query={"limit": "1"})[1]
-    rest = desk.call("GET /v1/templates", query={"limit": "1", "cursor": listed["cursor"]})[1]
+    assert desk.call(COPY, {"id": "hello-2"}, id="hello")[0] == 409
+    assert desk.call(ARCHIVE, id="hello")[1]["archived"] is True
+    assert desk.call(PUBLISH, id="hello", version="1")[0] == 409
+    listed = desk.call(LIST, query={"limit": "1"})[1]
+    rest = desk.call(LIST, query={"limit": "1", "cursor": listed["cursor"]})[1]
     assert [t["id"] for t in listed["templates"] + rest["templates"]] == ["hello", "hello-2"]
     assert rest["cursor"] is None
-    assert desk.call("GET /v1/templates", query={"cursor": "%"})[0] == 422
+    assert desk.call(LIST, query={"cursor": "%"})[0] == 422
 
 
 def test_what_is_not_there_or_another_tenants_is_not_found(desk: Desk) -> None:
     desk.create()
-    assert desk.call("GET /v1/templates/{id}", id="nope")[0] == 404
-    assert desk.call("GET /v1/templates/{id}", id="hello", tenant="other")[0] == 404
+    assert desk.call(ONE, id="nope")[0] == 404
+    assert desk.call(ONE, id="hello", tenant="other")[0] == 404
     assert desk.create()[0] == 409
     for version in ("9", "0", "x", "²", "-1", "9" * 30):
-        status, _ = desk.call("GET /v1/templates/{id}/versions/{version}", id="hello", version=version)
+        status, _ = desk.call(VERSION, id="hello", version=version)
         assert status == (404 if version == "9" else 422)
 
 
@@ -135,7 +153,22 @@ def test_what_is_not_there_or_another_tenants_is_not_found(desk: Desk) -> None:
         ({"sample": {"name": "n" * 3000}}, "content.content"),
         ({"accounts": ["nope"]}, "accounts.0"),
         ({"accounts": ["app", "mail"]}, "accounts.1"),
+        ({"accounts": ["app", "app"]}, "accounts.1"),
         ({"accounts": []}, "accounts"),
+        ({"sample": {"name": None}}, "sample.name"),
+        ({"sample": {"name": {"a": {"b": {"c": {"d": {}}}}}}}, "sample"),
+        ({"sample": {"name": ["a"]}}, "content.content"),
+        ({"sample": []}, "sample"),
+        ({"content": {"type": "text", "content": "{{ name * 1000000000 }}"}}, "content.content"),
+        ({"content": {"type": "text", "content": "{% for i in name recursive %}{{ loop(name) }}{% endfor %}"}},
+         "content.content"),
+        ({"content": {"type": "markdown", "content": "{{ name }}" + "x" * 3000}, "accounts": ["robot", "app"]},
+         "content.content"),
+        ({"content": {"type": "email", "subject": "{{ name }}", "html": "<p>", "text": "{{ other() }}"},
+          "accounts": ["mail"]}, "content.text"),
+        ({"content": {"type": "email", "subject": "{{ name }}", "html": "中" * 140_000}, "accounts": ["mail"]},
+         "content"),
+        ({"ttl_seconds": 5}, "ttl_seconds"),
         ({"id": "Not An Id"}, "id"),
         ({"class": "spam"}, "class"),
         ({"extra": 1}, "extra"),
@@ -153,14 +186,14 @@ def test_what_is_not_there_or_another_tenants_is_not_found(desk: Desk) -> None:
 )  # fmt: skip
 def test_bad_input_names_its_field(desk: Desk, changes: Any, field: str) -> None:
     assert field in fields(desk.create(**changes))
-    assert desk.call("GET /v1/templates", query={})[1]["templates"] == []
+    assert desk.call(LIST, query={})[1]["templates"] == []
 
 
 def test_an_sms_template_can_go_either_way(desk: Desk) -> None:
     content = {"type": "sms", "text": "Code {{ code }}", "tencent": {"template_id": "1001", "params": ["{{ code }}"]}}
     status, made = desk.create(content, accounts=["tencent", "aws"], sample={"code": "123456"})
     assert status == 201 and made["channel"] == "sms"
-    preview = desk.call("POST /v1/templates/{id}/versions/{version}/preview", {}, id="hello", version="1")[1]
+    preview = desk.call(PREVIEW, {}, id="hello", version="1")[1]
     assert preview["rendered"] == {"text": "Code 123456", "tencent": {"template_id": "1001", "params": ["123456"]}}
     assert preview["problems"] == {"tencent": [], "aws": []}
 
@@ -168,21 +201,177 @@ def test_an_sms_template_can_go_either_way(desk: Desk) -> None:
 def test_a_preview_escapes_html_and_names_variables(desk: Desk) -> None:
     content = {"type": "email", "subject": "Hi {{ name }}", "html": "<b>{{ name }}</b>", "text": "{{ name }}"}
     desk.create(content, accounts=["mail"])
-    route = "POST /v1/templates/{id}/versions/{version}/preview"
     evil = "<script>&"
-    status, preview = desk.call(route, {"variables": {"name": evil}}, id="hello", version="1")
+    status, preview = desk.call(PREVIEW, {"variables": {"name": evil}}, id="hello", version="1")
     assert status == 200
     assert preview["rendered"]["html"] == "<b>&lt;script&gt;&amp;</b>"
     assert preview["rendered"]["text"] == evil and preview["rendered"]["subject"] == "Hi " + evil
-    assert fields(desk.call(route, {"variables": {}}, id="hello", version="1")) == ["variables.name"]
-    assert fields(desk.call(route, {"variables": {"name": "a", "b": 1}}, id="hello", version="1")) == ["variables.b"]
+    assert fields(desk.call(PREVIEW, {"variables": {}}, id="hello", version="1")) == ["variables.name"]
+    assert fields(desk.call(PREVIEW, {"variables": {"name": "a", "b": 1}}, id="hello", version="1")) == ["variables.b"]
 
 
-def test_a_new_version_stays_in_its_channel_and_new_accounts_must_carry_the_content(desk: Desk) -> None:
-    card = {"type": "textcard", "title": "{{ name }}", "description": "d", "url": "https://example.com"}
-    desk.create(card)
-    body = {"content": {"type": "sms", "text": "x"}, "sample": {}}
-    assert fields(desk.call("POST /v1/templates/{id}/versions", body, id="hello")) == ["content.type"]
-    assert fields(desk.call("PATCH /v1/templates/{id}", {"accounts": ["robot"]}, id="hello")) == ["accounts.0"]
-    status, changed = desk.call("PATCH /v1/templates/{id}", {"name": "New", "ttl_seconds": 60}, id="hello")
-    assert status == 200 and (changed["name"], changed["ttl_seconds"]) == ("New", 60)
+def test_a_new_version_stays_in_its_channel_and_within_the_accounts(desk: Desk) -> None:
+    desk.create(accounts=["robot", "app"])
+    body: Any = {"content": {"type": "sms", "text": "x"}, "sample": {}}
+    assert fields(desk.call(VERSIONS, body, id="hello")) == ["content.type"]
+    # The request names no account, so the content is to blame.
+    answer = desk.call(VERSIONS, {"content": CARD, "sample": {"name": "Ann"}}, id="hello")
+    assert fields(answer) == ["content"] and "`robot`" in answer[1]["errors"][0]["message"]
+    assert fields(desk.call(VERSIONS, {"content": TEXT, "sample": {"x": 1}}, id="hello")) == ["sample.name", "sample.x"]
+    long = {"type": "markdown", "content": "x" * 3000}
+    answer = desk.call(VERSIONS, {"content": long}, id="hello")
+    assert fields(answer) == ["content.content"] and "provider app" in answer[1]["errors"][0]["message"]
+    assert desk.call(ONE, id="hello")[1]["latest"] == 1
+    assert desk.call(VERSIONS, {"content": TEXT, "sample": {"name": "A"}}, id="nope")[0] == 404
+
+
+def test_new_accounts_must_carry_the_content_that_is_sent(desk: Desk) -> None:
+    desk.create({"type": "markdown", "content": "{{ name }}" + "x" * 3000}, accounts=["robot"])
+    assert fields(desk.call(PATCH, {"accounts": ["robot", "app"]}, id="hello")) == ["accounts.1"]
+    assert fields(desk.call(PATCH, {"accounts": ["mail"]}, id="hello")) == ["accounts.0"]
+    desk.create(CARD, id="card")
+    answer = desk.call(PATCH, {"accounts": ["app", "robot"], "name": "Not taken"}, id="card")
+    assert fields(answer) == ["accounts.1"]
+    assert desk.call(ONE, id="card")[1]["name"] == "Hello"
+    # A version that the new accounts cannot carry cannot be published any more.
+    short = {"content": {"type": "markdown", "content": "{{ name }}"}, "sample": {"name": "A"}}
+    assert desk.call(VERSIONS, short, id="hello")[0] == 201
+    assert desk.call(PUBLISH, id="hello", version="2")[0] == 200
+    assert desk.call(PATCH, {"accounts": ["app"]}, id="hello")[1]["accounts"] == ["app"]
+    assert fields(desk.call(PUBLISH, id="hello", version="1")) == ["accounts.0"]
+    assert desk.call(ONE, id="hello")[1]["published"] == 2
+
+
+def test_what_an_update_does_not_name_stays(desk: Desk) -> None:
+    desk.create(ttl_seconds=600)
+    assert desk.call(PATCH, {"name": "New"}, id="hello")[1]["ttl_seconds"] == 600
+    changed = desk.call(PATCH, {"ttl_seconds": 60}, id="hello")[1]
+    assert (changed["name"], changed["ttl_seconds"], changed["accounts"]) == ("New", 60, ["app"])
+    assert desk.call(PATCH, {"ttl_seconds": None, "name": None}, id="hello")[1]["ttl_seconds"] is None
+    assert desk.call(ONE, id="hello")[1]["name"] == "New"
+    assert fields(desk.call(PATCH, {"class": "marketing"}, id="hello")) == ["class"]
+    assert desk.call(PATCH, {"name": "x"}, id="nope")[0] == 404
+
+
+def test_a_version_that_was_published_stays_so(desk: Desk, clock: FakeClock) -> None:
+    desk.create()
+    assert desk.call(VERSIONS, {"content": TEXT, "sample": {"name": "B"}}, id="hello")[0] == 201
+    assert desk.call(PUBLISH, id="hello", version="1")[1]["current"]["sample"] == {"name": "Ann"}
+    first = desk.catalog.load_version("default", "hello", 1)
+    assert first is not None and first.value.published_at == clock.now_ms()
+    clock.advance(60)
+    assert desk.call(PUBLISH, id="hello", version="2")[1]["published"] == 2
+    assert desk.call(PUBLISH, id="hello", version="1")[1]["published"] == 1
+    again = desk.catalog.load_version("default", "hello", 1)
+    assert again is not None and again.value == first.value
+    assert desk.call(VERSION, id="hello", version="2")[1]["published"] is True
+    assert fields(desk.call(PUBLISH, id="hello", version="x")) == ["path.version"]
+    assert desk.call(PUBLISH, id="nope", version="1")[0] == 404
+
+
+def test_an_archived_template_is_kept_but_not_changed(desk: Desk) -> None:
+    desk.create()
+    desk.call(PUBLISH, id="hello", version="1")
+    assert desk.call(ARCHIVE, id="hello")[1]["archived"] is True
+    rev = desk.catalog.load_template("default", "hello")
+    assert desk.call(ARCHIVE, id="hello")[1]["archived"] is True
+    assert desk.catalog.load_template("default", "hello") == rev
+    assert desk.call(ONE, id="hello")[1]["archived"] is True
+    assert desk.call(LIST)[1]["templates"][0]["archived"] is True
+    assert desk.call(VERSIONS, {"content": TEXT, "sample": {"name": "B"}}, id="hello")[0] == 409
+    assert desk.call(PREVIEW, {}, id="hello", version="1")[1]["rendered"]["body"]["content"] == "Hello Ann"
+    status, copied = desk.call(COPY, {"id": "again", "name": "Again"}, id="hello")
+    assert status == 201 and (copied["archived"], copied["published"], copied["name"]) == (False, None, "Again")
+    assert desk.call(ARCHIVE, id="nope")[0] == 404
+    assert desk.call(COPY, {"id": "x"}, id="nope")[0] == 404
+
+
+def test_a_copy_is_of_what_is_sent(desk: Desk) -> None:
+    desk.create(ttl_seconds=60)
+    desk.call(PUBLISH, id="hello", version="1")
+    other = {"content": {"type": "markdown", "content": "second"}}
+    assert desk.call(VERSIONS, other, id="hello")[0] == 201
+    copied = desk.call(COPY, {"id": "copy"}, id="hello")[1]
+    assert copied["current"]["content"]["content"] == "Hello {{ name }}" and copied["ttl_seconds"] == 60
+    assert (copied["current"]["version"], copied["current"]["required"]) == (1, ["name"])
+    assert desk.call(PUBLISH, id="copy", version="1")[1]["published"] == 1
+    assert fields(desk.call(COPY, {"id": "Bad Id"}, id="hello")) == ["id"]
+
+
+def test_an_account_that_is_gone_is_named(desk: Desk) -> None:
+    desk.create(accounts=["app", "robot"])
+    desk.call(ARCHIVE, id="hello")
+    assert desk.catalog.delete_account("default", "robot")
+    assert fields(desk.call(COPY, {"id": "copy"}, id="hello")) == ["accounts.1"]
+    problems = desk.call(PREVIEW, {}, id="hello", version="1")[1]["problems"]
+    assert problems == {"app": [], "robot": ["the account does not exist any more"]}
+
+
+def test_a_preview_says_what_each_provider_would_refuse(desk: Desk) -> None:
+    desk.create({"type": "markdown", "content": "{{ name }}"}, accounts=["robot", "app"])
+    status, preview = desk.call(PREVIEW, {"variables": {"name": "n" * 3000}}, id="hello", version="1")
+    assert status == 200 and preview["rendered"] == {"type": "markdown", "body": {"content": "n" * 3000}}
+    assert preview["problems"]["robot"] == []
+    assert [problem.partition(":")[0] for problem in preview["problems"]["app"]] == ["content"]
+    assert fields(desk.call(PREVIEW, {"variables": {"name": ["a"]}}, id="hello", version="1")) == ["content.content"]
+    assert fields(desk.call(PREVIEW, {"variables": {"name": None}}, id="hello", version="1")) == ["variables.name"]
+    assert fields(desk.call(PREVIEW, {"variables": {"name": "n" * 20_001}}, id="hello", version="1")) == ["variables"]
+    assert fields(desk.call(PREVIEW, {"variables": []}, id="hello", version="1")) == ["variables"]
+    assert desk.call(PREVIEW, {}, id="hello", version="2")[0] == 404
+
+
+def test_a_picture_comes_back_as_it_was_given(desk: Desk) -> None:
+    data = b64encode(b"\x89PNG\r\n\x1a\n" + bytes(range(256))).decode()
+    status, made = desk.create({"type": "image", "data": data}, accounts=["robot", "app"], sample={})
+    assert status == 201 and made["current"]["content"]["data"] == data
+    preview = desk.call(PREVIEW, {}, id="hello", version="1")[1]
+    assert preview["rendered"]["body"]["data"] == data and preview["problems"] == {"robot": [], "app": []}
+    assert fields(desk.create({"type": "image", "data": b64encode(b"GIF89a....").decode()}, sample={})) == [
+        "content.data"
+    ]
+
+
+CHANGES: dict[str, Callable[[Desk], tuple[int, Any]]] = {
+    "add_version": lambda desk: desk.call(VERSIONS, {"content": TEXT, "sample": {"name": "B"}}, id="hello"),
+    "publish_version": lambda desk: desk.call(PUBLISH, id="hello", version="1"),
+    "update_template": lambda desk: desk.call(PATCH, {"name": "New"}, id="hello"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_changes_at_the_same_time_all_count(desk: Desk, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    desk.create()
+    original, others = getattr(desk.catalog, name), [1, 2]
+
+    def after_another(*args: Any) -> Any:
+        if others:
+            head = desk.catalog.load_template("default", "hello")
+            assert head is not None
+            ttl = 100 * others.pop()
+            type(desk.catalog).update_template(
+                desk.catalog, head.value.model_copy(update={"ttl_seconds": ttl}), head.rev
+            )
+        return original(*args)
+
+    monkeypatch.setattr(desk.catalog, name, after_another)
+    assert CHANGES[name](desk)[0] < 300 and not others
+    after = desk.call(ONE, id="hello")[1]
+    assert after["ttl_seconds"] == 100
+    done = {"add_version": ("latest", 2), "publish_version": ("published", 1), "update_template": ("name", "New")}
+    field, value = done[name]
+    assert after[field] == value
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_that_others_never_let_through_is_given_up(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    desk.create()
+    tries = []
+
+    def refuse(*_: Any) -> None:
+        tries.append(1)
+        raise CatalogConflictError
+
+    monkeypatch.setattr(desk.catalog, name, refuse)
+    assert CHANGES[name](desk)[0] == 409 and 1 < len(tries) < 10

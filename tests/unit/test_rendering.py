@@ -21,6 +21,7 @@ from shared.model.content import (
     SmsContent,
     TencentTemplate,
 )
+from shared.model.variables import check_variables
 from shared.rendering import RenderingError, TemplateError, analyse, as_json, compile_content
 from shared.template_engine import FILTERS
 
@@ -195,10 +196,9 @@ def test_static_content_is_what_was_written() -> None:
 
 def test_values_are_shown_as_they_are_or_refused() -> None:
     made = SmsContent(text="{{ v }}")
-    shown = {"x": "x", "": "", 5: "5", 1.5: "1.5", -0.0: "-0.0"}
+    shown = {"x": "x", "": "", 5: "5", 1.5: "1.5", -0.0: "-0.0", True: "True"}
     for value, text in shown.items():
         assert render(made, v=value).text == text
-    assert render(made, v=True).text == "True"
     for structure in ([], ["a"], {}, {"a": "secret"}):
         error = unfit(made, v=structure)
         assert error.field == "content.text"
@@ -366,3 +366,34 @@ def test_a_template_that_cannot_be_compiled_is_an_error_of_its_field(monkeypatch
     with pytest.raises(TemplateError) as caught:
         compile_content(SmsContent(text="{{ a | upper }}"))
     assert caught.value.field == "content.text"
+
+
+def test_variables_are_bounded() -> None:
+    def nested(levels: int) -> Any:
+        return [nested(levels - 1)] if levels else "x"
+
+    fine = {
+        "a": "x" * 20_000,
+        "b": nested(4),
+        "c": list(range(200)),
+        "d": {"k": None},
+        "e": True,
+        "f": 1.5,
+        "g": 10**30,
+    }
+    assert check_variables({}) is None and check_variables(fine) is None
+    refused: dict[str, dict[str, Any]] = {
+        "`a` has a text of 20,001 characters, more than 20,000": {"a": "x" * 20_001},
+        "`b` has a list or object of 201 entries, more than 200": {"b": [list(range(201))]},
+        "`c` has a list or object of 300 entries, more than 200": {"c": {str(i): i for i in range(300)}},
+        "`d` is nested too deeply": {"d": nested(5)},
+        "`e` holds a number that is not finite": {"e": [float("inf")]},
+        "`f` has a text of 30,000 characters, more than 20,000": {"f": {"k" * 30_000: 1}},
+        "`g` holds something that JSON has no word for": {"g": b"bytes"},
+        "there are 201 variables, more than 200": {str(i): i for i in range(201)},
+        "a variable has a name of more than 20,000 characters": {"n" * 20_001: 1},
+    }
+    for message, variables in refused.items():
+        assert check_variables(variables) == message
+    assert check_variables({"secret": "secret"}, max_string=3) == "a variable has a name of more than 3 characters"
+    assert check_variables({"a": [["x"]]}, max_depth=1) == "`a` is nested too deeply"

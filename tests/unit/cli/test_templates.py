@@ -83,6 +83,9 @@ def test_a_changed_head_is_changed_without_a_version(api: FakeApi, mepush: Mepus
     found = mepush("template", "push", str(tmp_path), "--json").json["templates"][0]
     assert found["done"] == ["changed name, ttl_seconds"]
     assert (api.templates["order"]["name"], api.templates["order"]["ttl_seconds"]) == ("Renamed", 60)
+    write(tmp_path, name="Renamed")
+    mepush("template", "push", str(tmp_path))
+    assert api.requests[-1][2] == {"ttl_seconds": None}
     assert len(api.versions["order"]) == 1
 
 

@@ -1,0 +1,137 @@
+"""What a template's content, sample and accounts must hold against each other before any of them is saved."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from shared.channels import PROVIDERS
+from shared.model.accounts import Account
+from shared.model.content import CHANNEL_OF_TYPE, Content, Rendered
+from shared.model.problems import FieldError, invalid, invalid_field
+from shared.model.templates import TemplateVersion
+from shared.model.variables import check_variables
+from shared.model.words import Channel
+from shared.policy import limits
+from shared.rendering import Analysis, RenderingError, TemplateError, analyse, compile_content
+
+MAX_ERRORS = 50
+
+
+def channel_of(content: Content) -> Channel:
+    """The channel that a content is for."""
+    return CHANNEL_OF_TYPE[content.type]
+
+
+def check_accounts(ids: Sequence[str], found: Mapping[str, Account], channel: Channel) -> list[Account]:
+    """The accounts named, in order. found: those of them that exist, by id.
+
+    Raises: ProblemError 422 naming each that is unknown, of another channel or named twice.
+    """
+    errors = []
+    for position, account_id in enumerate(ids):
+        account = found.get(account_id)
+        if account is None:
+            message = f"there is no account `{account_id}`"
+        elif account.channel is not channel:
+            message = f"the account `{account_id}` is for {account.channel}, the content for {channel}"
+        elif account_id in ids[:position]:
+            message = f"the account `{account_id}` is named twice"
+        else:
+            continue
+        errors.append(FieldError(field=f"accounts.{position}", message=message))
+    if errors:
+        raise invalid(errors, "The accounts do not fit the template.")
+    return [found[account_id] for account_id in ids]
+
+
+def check_content(content: Content, sample: dict[str, Any], accounts: Sequence[Account], new: bool) -> Analysis:
+    """Check that a content is a template, that its sample fills it in, and that every account's provider takes that.
+
+    new: whether the accounts come with the content, so that one which cannot carry it is to blame; else the content is.
+    Raises: ProblemError 422 naming each field.
+    """
+    try:
+        analysis = analyse(content)
+    except TemplateError as error:
+        raise invalid_field(error.field, error.message) from None
+    errors = _variable_errors(analysis, sample, "sample")
+    for position, account in enumerate(accounts):
+        if problem := _unusable(content, account):
+            field = f"accounts.{position}" if new else "content"
+            errors.append(FieldError(field=field, message=f"the account `{account.id}` cannot carry it: {problem}"))
+    if errors:
+        raise invalid(errors[:MAX_ERRORS], "The content, its sample and the accounts do not fit together.")
+    rendered = _render(content, sample, "sample")
+    errors = [
+        FieldError(field=f"content.{field}", message=f"{message} (with the sample; provider {provider})")
+        for provider in dict.fromkeys(account.provider for account in accounts)
+        for field, message in limits.check(rendered, provider)
+    ]
+    if errors:
+        raise invalid(errors[:MAX_ERRORS], "The content, filled in with its sample, breaks a provider's limit.")
+    return analysis
+
+
+def check_fit(version: TemplateVersion, accounts: Sequence[Account]) -> None:
+    """Check that accounts can carry a version that was saved before.
+
+    Raises: ProblemError 422 naming each account that cannot.
+    """
+    rendered = _render(version.content, version.sample, "sample")
+    errors = [
+        FieldError(
+            field=f"accounts.{position}",
+            message=f"the account `{account.id}` cannot carry version {version.version}: {problem}",
+        )
+        for position, account in enumerate(accounts)
+        for problem in problems_of(version.content, rendered, account)
+    ]
+    if errors:
+        raise invalid(errors[:MAX_ERRORS], "An account cannot carry the template's content.")
+
+
+def render_checked(content: Content, analysis: Analysis, variables: dict[str, Any]) -> Rendered:
+    """Fill a saved content in. Raises: ProblemError 422 naming each variable that is missing or superfluous."""
+    errors = _variable_errors(analysis, variables, "variables")
+    if errors:
+        raise invalid(errors[:MAX_ERRORS], "The variables do not fit the content.")
+    return _render(content, variables, "variables")
+
+
+def problems_of(content: Content, rendered: Rendered, account: Account) -> list[str]:
+    """What an account's provider would refuse, in words."""
+    problem = _unusable(content, account)
+    if problem is not None:
+        return [problem]
+    return [f"{field}: {message}" for field, message in limits.check(rendered, account.provider)]
+
+
+def _unusable(content: Content, account: Account) -> str | None:
+    if account.provider not in PROVIDERS:
+        return f"the provider {account.provider} is not known"
+    return limits.usable_by(content, account.provider)
+
+
+def _variable_errors(analysis: Analysis, variables: Mapping[str, Any], where: str) -> list[FieldError]:
+    used = {*analysis.required, *analysis.optional}
+    errors = [
+        FieldError(field=f"{where}.{name}", message=f"the variable `{name}` is missing; the content uses it")
+        for name in analysis.required
+        if variables.get(name) is None
+    ]
+    errors += [
+        FieldError(
+            field=f"{where}.{name[:60]}",
+            message=f"the variable `{name[:60]}` is not used by the content; leave it out",
+        )
+        for name in variables
+        if name not in used
+    ]
+    problem = check_variables(variables)
+    return errors if problem is None else [*errors, FieldError(field=where, message=problem)]
+
+
+def _render(content: Content, variables: dict[str, Any], where: str) -> Rendered:
+    try:
+        return compile_content(content).render({}, variables)
+    except (TemplateError, RenderingError) as error:
+        raise invalid_field(error.field, f"{error.message} (filled in with the {where})") from None
