@@ -19,7 +19,7 @@ from infra.stages import Stage
 from shared.channels import CHANNELS, queue_name
 from shared.model.words import Channel, MessageClass
 
-TRACE_BATCH = 500
+TRACE_BATCH = 100
 TRACE_RETRIES = 50
 TRACE_RECORD_AGE_S = 24 * 3600
 

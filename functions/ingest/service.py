@@ -1,6 +1,6 @@
 """Accepts requests: resolves the template, claims the ids, queues the envelopes, tells the trace.
 
-Accepted means that SQS (or a schedule) holds it. The order matters: validate, claim, queue, mark done, trace.
+Accepted means that SQS (or a schedule) holds it. The order matters: validate, claim, queue, trace, mark done.
 """
 
 from dataclasses import dataclass

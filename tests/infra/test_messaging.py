@@ -76,7 +76,7 @@ def test_the_stream_feeds_the_trace_with_bounded_retries(prod: Template) -> None
     assert prod.of("Lambda::EventSourceMapping")["TraceSource"].properties == {
         "EventSourceArn": "${Events.Arn}",
         "FunctionName": "${TraceFunction}",
-        "BatchSize": 500,
+        "BatchSize": 100,
         "MaximumBatchingWindowInSeconds": 1,
         "ParallelizationFactor": 1,
         "StartingPosition": "TRIM_HORIZON",
