@@ -1,11 +1,11 @@
-"""Run all benchmarks: `python -m bench [email|ingest|requests]`."""
+"""Run all benchmarks: `python -m bench [email|ingest|requests|examples]`."""
 
 import sys
 
-from bench import email, ingest, requests
+from bench import email, examples, ingest, requests
 from bench.figures import report
 
-ALL = {"email": email.run, "ingest": ingest.run, "requests": requests.run}
+ALL = {"email": email.run, "ingest": ingest.run, "requests": requests.run, "examples": examples.run}
 
 
 def main() -> int:

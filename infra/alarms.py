@@ -53,7 +53,7 @@ class Alarms(Construct):
         for name, queue in queues.items():
             self._alarm(
                 f"dead-letters-{name.replace('.', '-')}",
-                f"Dead letters wait in {name}: look at their reason, mend it, then redrive them.",
+                f"Dead letters wait in {name}: look at their reason and mend it.",
                 queue.metric_approximate_number_of_messages_visible(period=self._period, statistic="Maximum"),
                 above=0,
             )

@@ -25,7 +25,7 @@ _STAGES: dict[Stage, tuple[str, str]] = {
     ),
     Stage.DEAD_LETTERED: (
         "All tries failed; it is kept in the dead-letter queue.",
-        "Mend the cause that the reason names, then redrive it.",
+        "Mend the cause that the reason names, then send it again.",
     ),
     Stage.REDRIVEN: ("Taken out of the dead-letter queue to be sent again.", "Nothing: it is on its way."),
     Stage.DELIVERED: ("Delivered, as the provider reports.", "Nothing."),

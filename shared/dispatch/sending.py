@@ -10,7 +10,6 @@ from functools import lru_cache
 from typing import Protocol
 
 from aws_lambda_powertools import Logger
-from jinja2 import TemplateError as JinjaError
 
 from shared.dispatch.accounts import Accounts, choose
 from shared.dispatch.verdict import Via, failed, judge, row
@@ -26,7 +25,7 @@ from shared.model.templates import Template, TemplateVersion
 from shared.model.words import KeyKind, Stage
 from shared.policy import limits
 from shared.providers.base import Outgoing, Provider
-from shared.rendering import Compiled, RenderingError, compile_content
+from shared.rendering import Compiled, RenderingError, TemplateError, compile_content
 
 logger = Logger(child=True)
 
@@ -75,7 +74,11 @@ class Sender:
             for expired in rows:
                 expired["why"] = Reason.EXPIRED
             return rows
-        compiled = self._compiled(envelope.tenant, envelope.template, envelope.version)
+        try:
+            compiled = self._compiled(envelope.tenant, envelope.template, envelope.version)
+        except TemplateError as error:
+            # Saved before a rule for templates became stricter: no try can help.
+            return [failed(envelope, r, Reason.RENDERING_FAILED, error.field, now) for r in envelope.recipients]
         if envelope.kind is KeyKind.TEST:
             return self._simulate(envelope, compiled)
         template = self._templates.template(envelope.tenant, envelope.template)
@@ -141,9 +144,8 @@ class Sender:
         for recipient in recipients:
             try:
                 rendered = compiled.render(envelope.variables, recipient.get("vars") or {})
-            except (RenderingError, JinjaError) as error:
-                field = getattr(error, "field", type(error).__name__)
-                rows.append(failed(envelope, recipient, Reason.RENDERING_FAILED, field, self._clock.now_ms()))
+            except RenderingError as error:
+                rows.append(failed(envelope, recipient, Reason.RENDERING_FAILED, error.field, self._clock.now_ms()))
                 continue
             broken = limits.check(rendered, provider) if provider else ()
             if broken:

@@ -157,7 +157,7 @@ EXPLANATIONS: dict[Reason, tuple[str, str]] = {
     ),
     Reason.TRIES_EXHAUSTED: (
         "All tries of the message's class were used up.",
-        "Look at the reason of the last try, mend it, then redrive the dead letters.",
+        "Look at the reason of the last try, mend it, then send the message again.",
     ),
     Reason.NOT_QUEUED: (
         "The message could not be put on its queue.",

@@ -231,6 +231,17 @@ def test_variables_that_cannot_be_rendered_fail_their_recipient_alone() -> None:
         assert (failed["i"], failed["why"], failed["code"]) == (1, "rendering_failed", "variables.name")
 
 
+def test_a_version_that_is_no_template_any_more_fails_its_recipients() -> None:
+    with world() as w:
+        head, version = w.templates["welcome"]
+        content = EmailContent(subject="{% for i in range(9) %}x{% endfor %}", text="hello")
+        w.templates["welcome"] = head, version.model_copy(update={"content": content})
+        assert w.run(envelope(2)) == []
+        assert w.providers["main"].calls == 0 and w.stages() == {"accepted": 2, "failed": 2}
+        failed = [e for e in w.records[0].events if e["s"] == "failed"]
+        assert {(e["why"], e["code"]) for e in failed} == {("rendering_failed", "content.subject")}
+
+
 def test_what_breaks_a_limit_of_the_provider_fails_before_it_is_asked() -> None:
     with world() as w:
         w.add_template(EmailContent(subject="{{ name }}", text="hello"))
