@@ -48,6 +48,6 @@ clean:
 # uv reads the lock; it is installed beside the project's own packages, so no tool needs to be there before.
 $(STAMP): pyproject.toml uv.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	$(BIN)/uv sync --quiet --frozen --python $(BIN)/python
 	touch $(STAMP)
