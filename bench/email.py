@@ -17,6 +17,7 @@ from bench.sample import CONTENT, FROM, Memory, envelopes, variables
 from shared.dispatch.accounts import Accounts
 from shared.dispatch.dispatcher import Dispatcher
 from shared.dispatch.sending import Sender
+from shared.dispatch.waves import Waves
 from shared.model.clock import SystemClock
 from shared.model.words import Channel
 from shared.store.tokens import MemoryTokenCache
@@ -79,7 +80,7 @@ def run() -> list[Figure]:
         stores: Any = memory
         accounts = Accounts(memory, memory, MemoryTokenCache(clock), clock)
         sender = Sender(memory, accounts, clock, calls)
-        dispatcher = Dispatcher(Channel.EMAIL, sender, memory, stores, stores, stores, side)
+        dispatcher = Dispatcher(Channel.EMAIL, Waves(sender, memory, clock), stores, stores, stores, side)
         prebuilt = _prebuilt(port)
 
         def ours() -> int:

@@ -14,12 +14,13 @@ from shared.model.accounts import Account
 from shared.model.clock import SystemClock
 from shared.model.content import EmailContent
 from shared.model.envelope import Envelope
-from shared.model.events import EventRow, StreamRecord
+from shared.model.events import StreamRecord
 from shared.model.ids import Numbering, Tagger, new_base
 from shared.model.templates import Template, TemplateVersion
 from shared.model.tenants import Tenant
 from shared.model.words import Channel, MessageClass
 from shared.rendering import analyse
+from shared.store.ledger import Entry, HeldError
 
 HTML = (
     "<html><body><h1>你好 {{ name }}</h1><p>您的订单 {{ order }} 已于今日发货，预计 {{ days }} 天内送达。</p>"
@@ -110,13 +111,21 @@ class Memory:
     def get(self, tenant: str, account_id: str, version: int) -> dict[str, Any]:
         return {}
 
-    def load(self, envelope_ids: Sequence[str]) -> dict[str, list[EventRow]]:
-        return {}
+    def acquire(self, envelope_id: str, entry: Entry) -> Entry | None:
+        self._encode(entry)
+        return None
 
-    def save(self, rows: dict[str, list[EventRow]]) -> None:
-        for found in rows.values():
-            self.sent += sum(row["s"] == "sent" for row in found)
-            zlib.compress(to_json(found), 1)
+    def take_over(self, envelope_id: str, seen: Entry, entry: Entry) -> None:
+        raise HeldError
+
+    def record(self, envelope_id: str, entry: Entry) -> None:
+        self._encode(entry)
+        if entry.closed:
+            self.sent += sum(row["s"] == "sent" for row in entry.rows)
+
+    def _encode(self, entry: Entry) -> None:
+        zlib.compress(to_json(entry.rows), 1)
+        to_json(entry.flight)
 
     def send(self, dispatches: Sequence[Dispatch]) -> set[str]:
         return set()

@@ -14,8 +14,20 @@ from shared.channels import CHANNELS, ChannelSpec, queue_name
 from shared.model.words import Channel, MessageClass
 
 MAX_RECEIVES = 6
+RETENTION = Duration.days(14)
+"""The longest that SQS keeps a message: what was accepted must outlast any backlog."""
 VISIBILITY_FACTOR = 6
 """How many function time-outs a received message stays hidden (Lambda's guide: at least six, plus the window)."""
+CODE_VISIBILITY_S = 90
+"""Of queues for codes: after a crash a code must come back before it expires. It may then come back while a throttled
+mapping still holds it; the ledger's lease tells the two apart. It is longer than any lease."""
+
+
+def visibility_s(spec: ChannelSpec, message_class: MessageClass) -> int:
+    """How long a received message stays hidden, in seconds."""
+    if message_class is MessageClass.VERIFICATION:
+        return CODE_VISIBILITY_S
+    return VISIBILITY_FACTOR * spec.timeout_s + window_s(message_class)
 
 
 def window_s(message_class: MessageClass) -> int:
@@ -29,7 +41,7 @@ def dead_letter_queue(scope: Construct, id: str, name: str) -> sqs.Queue:
         scope,
         id,
         queue_name=name,
-        retention_period=Duration.days(14),
+        retention_period=RETENTION,
         encryption=sqs.QueueEncryption.SQS_MANAGED,
         enforce_ssl=True,
         removal_policy=RemovalPolicy.DESTROY,
@@ -57,8 +69,8 @@ class Queues(Construct):
             self,
             id,
             queue_name=physical,
-            visibility_timeout=Duration.seconds(VISIBILITY_FACTOR * spec.timeout_s + window_s(message_class)),
-            retention_period=Duration.days(4),
+            visibility_timeout=Duration.seconds(visibility_s(spec, message_class)),
+            retention_period=RETENTION,
             dead_letter_queue=sqs.DeadLetterQueue(queue=dead, max_receive_count=MAX_RECEIVES),
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,

@@ -39,6 +39,10 @@ class Accounts:
         found = [a for i in account_ids if (a := self._catalog.account(tenant, i)) and a.state is AccountState.ACTIVE]
         return [a for a in found if a.id not in avoid] or found
 
+    def find(self, tenant: str, account_id: str) -> Account | None:
+        """An account in any state."""
+        return self._catalog.account(tenant, account_id)
+
     def provider(self, account: Account) -> Provider:
         """The kept provider of an account.
 

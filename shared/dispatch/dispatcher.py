@@ -1,6 +1,6 @@
 """The dispatcher: one for all channels. Takes a batch of queue messages through load, send, record and tail."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -10,22 +10,15 @@ from pydantic import ValidationError
 
 from shared.aws.queue import DeadLetters, Dispatch, Queues
 from shared.aws.stream import EventStream
-from shared.dispatch.sending import Sender
 from shared.dispatch.tail import Tail, tail
+from shared.dispatch.waves import Waves
 from shared.logs import log_error
 from shared.model.envelope import Envelope
 from shared.model.events import EventRow
 from shared.model.words import Channel
+from shared.store.ledger import HeldError
 
 logger = Logger(child=True)
-
-
-class Ledger(Protocol):
-    """What became of envelopes' recipients, kept until no redelivery can come."""
-
-    def load(self, envelope_ids: Sequence[str]) -> dict[str, list[EventRow]]: ...
-
-    def save(self, rows: dict[str, list[EventRow]]) -> None: ...
 
 
 class Context(Protocol):
@@ -45,25 +38,24 @@ class Received:
 class Dispatcher:
     """Dispatches envelopes of one channel.
 
-    A batch goes through four steps: load what is known of each envelope; send what is not done; record the outcomes;
-    then the tail (events, retries, dead letters), which may be repeated at will. Only then is a message acknowledged.
+    Envelopes are worked off side by side (`waves.py`); then comes the tail of the batch (events, retries, dead
+    letters), which follows from what the ledger recorded and may be repeated at will. Only then is a message
+    acknowledged.
 
-    pool: for envelopes side by side; not the sender's pool for calls, on which these wait.
+    pool: for envelopes; not the sender's pool for calls, on which these wait.
     """
 
     def __init__(
         self,
         channel: Channel,
-        sender: Sender,
-        ledger: Ledger,
+        waves: Waves,
         queues: Queues,
         dead_letters: DeadLetters,
         stream: EventStream,
         pool: Executor,
     ) -> None:
         self._channel = channel
-        self._sender = sender
-        self._ledger = ledger
+        self._waves = waves
         self._queues = queues
         self._dead_letters = dead_letters
         self._stream = stream
@@ -101,24 +93,21 @@ class Dispatcher:
     def _work(self, received: list[Received], remaining_s: Callable[[], float]) -> set[str]:
         # One message may stand twice in a batch: at-least-once delivery promises nothing else.
         distinct = {r.envelope.id: r.envelope for r in received}
-        known = self._ledger.load(list(distinct)) if distinct else {}
-        fresh = [e for e in distinct.values() if e.id not in known]
-        sent = self._send(fresh, remaining_s)
-        if sent:
-            self._ledger.save(sent)
-        rows = {**known, **sent}
-        undone = self._finish([tail(e, rows[e.id]) for e in distinct.values() if e.id in rows])
+        rows = self._waves_of(list(distinct.values()), remaining_s)
+        undone = self._finish([tail(distinct[id], found) for id, found in rows.items()])
         return {r.message_id for r in received if r.envelope.id not in rows or r.envelope.id in undone}
 
-    def _send(self, envelopes: list[Envelope], remaining_s: Callable[[], float]) -> dict[str, list[EventRow]]:
-        """Send envelopes side by side; one that raises is left out and comes back."""
+    def _waves_of(self, envelopes: list[Envelope], remaining_s: Callable[[], float]) -> dict[str, list[EventRow]]:
+        """Work envelopes off side by side; one that raises is left out and comes back."""
 
         def one(envelope: Envelope) -> list[EventRow] | None:
             try:
-                return self._sender.send(envelope, remaining_s)
+                return self._waves.work(envelope, remaining_s)
+            except HeldError:
+                logger.info("envelope is worked on elsewhere", envelope=envelope.id)
             except Exception as error:
                 log_error(logger, "envelope handed back to the queue", error, envelope=envelope.id)
-                return None
+            return None
 
         run = map if len(envelopes) < 2 else self._pool.map
         results = list(run(one, envelopes))

@@ -1,18 +1,18 @@
-"""Sends one envelope's messages: decides, renders, and calls providers in waves over kept connections."""
+"""Decides what is to be sent of an envelope, renders it, and calls providers over kept connections."""
 
 import random
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, wait
-from dataclasses import dataclass
+from concurrent.futures import Executor
 from functools import lru_cache
 from typing import Protocol
 
 from aws_lambda_powertools import Logger
 
 from shared.dispatch.accounts import Accounts, choose
-from shared.dispatch.verdict import Via, failed, judge, row
+from shared.dispatch.plan import Call, Plan
+from shared.dispatch.verdict import Via, failed, judge, judge_look_up, row
 from shared.logs import log_error
 from shared.model.accounts import Account
 from shared.model.clock import Clock
@@ -29,9 +29,6 @@ from shared.rendering import Compiled, RenderingError, TemplateError, compile_co
 
 logger = Logger(child=True)
 
-RESERVE_S = 10.0
-"""Kept back for recording outcomes and handing on when the function's time runs out."""
-
 
 class Templates(Protocol):
     """Where templates are read."""
@@ -45,16 +42,8 @@ class TemplateGoneError(Exception):
     """The envelope names a template version that is not there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A recipient whose message is rendered and ready for an account."""
-
-    recipient: EnvelopeRecipient
-    outgoing: Outgoing
-
-
 class Sender:
-    """Sends envelopes of one channel."""
+    """Plans and makes the calls of one channel's envelopes."""
 
     def __init__(self, templates: Templates, accounts: Accounts, clock: Clock, pool: Executor) -> None:
         self._templates = templates
@@ -63,33 +52,80 @@ class Sender:
         self._pool = pool
         self._compiled: Callable[[str, str, int], Compiled] = lru_cache(256)(self._compile)
 
-    def send(self, envelope: Envelope, remaining_s: Callable[[], float]) -> list[EventRow]:
-        """Send what can be sent in the time; returns a row per recipient that is done with in this envelope.
+    def plan(self, envelope: Envelope) -> Plan:
+        """Decide for each recipient: a row, or a place in a call. Sends nothing and writes nothing.
 
-        Raises: TemplateGoneError.
+        Raises: TemplateGoneError; what reading templates and accounts raises.
         """
+        plan = Plan(envelope)
+        recipients = envelope.recipients
         now = self._clock.now_ms()
         if envelope.expires_at is not None and now >= envelope.expires_at:
-            rows = [row(envelope, r, Stage.EXPIRED, now) for r in envelope.recipients]
-            for expired in rows:
-                expired["why"] = Reason.EXPIRED
-            return rows
+            plan.rows = [_expired(envelope, r, now) for r in recipients if r["i"] not in envelope.unsure]
+            # Whether an earlier try came through is still worth knowing.
+            recipients = [r for r in recipients if r["i"] in envelope.unsure]
+            if not recipients:
+                return plan
         try:
             compiled = self._compiled(envelope.tenant, envelope.template, envelope.version)
         except TemplateError as error:
             # Saved before a rule for templates became stricter: no try can help.
-            return [failed(envelope, r, Reason.RENDERING_FAILED, error.field, now) for r in envelope.recipients]
+            plan.rows += [failed(envelope, r, Reason.RENDERING_FAILED, error.field, now) for r in recipients]
+            return plan
         if envelope.kind is KeyKind.TEST:
-            return self._simulate(envelope, compiled)
+            self._simulate(plan, recipients, compiled)
+            return plan
         template = self._templates.template(envelope.tenant, envelope.template)
         accounts = self._accounts.active(envelope.tenant, template.accounts if template else (), envelope.avoid)
-        chance = random.random()  # noqa: S311 - spreads retries, guards nothing
+        fresh = self._look_ups(plan, recipients, compiled) if envelope.unsure else recipients
+        if not fresh:
+            return plan
         if not accounts:
-            down = AccountDown(Reason.NO_ACCOUNT, "")
-            return [judge(envelope, r, down, now, chance, None) for r in envelope.recipients]
+            self._down(plan, fresh, AccountDown(Reason.NO_ACCOUNT, ""), None)
+            return plan
+        for account, chosen in _by_account(fresh, accounts):
+            self._through(plan, account, chosen, compiled)
+        return plan
+
+    def via(self, tenant: str, account_id: str) -> Via | None:
+        """How a message went that was left in flight through an account; None when nothing is known of it any more."""
+        account = self._accounts.find(tenant, account_id)
+        if account is None:
+            return None
+        try:
+            looks_up = self._accounts.provider(account).looks_up
+        except Exception as error:  # a broken account can be asked nothing
+            log_error(logger, "account cannot be used", error, account=account_id)
+            looks_up = False
+        return Via(account.id, account.provider, 0, looks_up)
+
+    def call(self, envelope: Envelope, wave: Sequence[Call], remaining_s: Callable[[], float]) -> list[EventRow]:
+        """Make a wave's calls on as many threads as the providers take; returns a row per recipient.
+
+        A call that might not end in time is not begun: its recipients get no row.
+        """
+        chance = random.random()  # noqa: S311 - spreads retries, guards nothing
+        by_account: dict[str, deque[Call]] = {}
+        for each in wave:
+            by_account.setdefault(each.account.id, deque()).append(each)
+        done: list[tuple[Call, list[Outcome], int]] = []
+        work = [
+            lambda todo=todo: _make(todo, done, remaining_s)
+            for todo in by_account.values()
+            for _ in range(min(todo[0].provider.threads, len(todo)))
+        ]
+        if len(work) == 1:
+            work[0]()
+        else:
+            for future in [self._pool.submit(each) for each in work]:
+                future.result()
         rows = []
-        for account, recipients in _by_account(envelope, accounts):
-            rows += self._through(envelope, account, recipients, compiled, chance, remaining_s)
+        for each, outcomes, ms in done:
+            now = self._clock.now_ms()
+            via = Via(each.account.id, each.account.provider, ms, each.provider.looks_up)
+            verdict = judge_look_up if each.look_up else judge
+            for recipient, outcome in zip(each.recipients, outcomes, strict=True):
+                rows.append(verdict(envelope, recipient, outcome, now, chance, via))
         return rows
 
     def _compile(self, tenant: str, template: str, version: int) -> Compiled:
@@ -98,116 +134,121 @@ class Sender:
             raise TemplateGoneError
         return compile_content(found.content)
 
-    def _simulate(self, envelope: Envelope, compiled: Compiled) -> list[EventRow]:
+    def _simulate(self, plan: Plan, recipients: Sequence[EnvelopeRecipient], compiled: Compiled) -> None:
         """For test keys: render, call no provider."""
-        jobs, rows = self._render(envelope, envelope.recipients, compiled, None)
-        now, via = self._clock.now_ms(), Via("test", "test", 0)
-        return rows + [judge(envelope, j.recipient, Sent(f"test-{j.outgoing.message_id}"), now, 0, via) for j in jobs]
+        now, via = self._clock.now_ms(), Via("test", "test")
+        for recipient, message in self._render(plan, recipients, compiled, None):
+            plan.rows.append(judge(plan.envelope, recipient, Sent(f"test-{message.message_id}"), now, 0, via))
+
+    def _look_ups(
+        self, plan: Plan, recipients: Sequence[EnvelopeRecipient], compiled: Compiled
+    ) -> list[EnvelopeRecipient]:
+        """Plan to ask accounts what became of earlier tries; returns the recipients of whom there is nothing to ask."""
+        unsure, envelope = plan.envelope.unsure, plan.envelope
+        by_account: dict[str, list[EnvelopeRecipient]] = {}
+        for recipient in recipients:
+            if recipient["i"] in unsure:
+                by_account.setdefault(unsure[recipient["i"]], []).append(recipient)
+        for account_id, asked in by_account.items():
+            account = self._accounts.find(envelope.tenant, account_id)
+            provider = None if account is None else self._provider(account)
+            if account is None or provider is None:
+                # It cannot be asked any more, so it stays unknown.
+                now, via = self._clock.now_ms(), Via(account_id, "")
+                chance = random.random()  # noqa: S311 - spreads retries, guards nothing
+                outcome = Unknown(Reason.NO_ACCOUNT, "")
+                plan.rows += [judge_look_up(envelope, r, outcome, now, chance, via) for r in asked]
+                continue
+            pairs = self._render(plan, asked, compiled, None)
+            plan.calls.extend(Call(account, provider, [m], [r], look_up=True) for r, m in pairs)
+        return [r for r in recipients if r["i"] not in unsure]
 
     def _through(
-        self,
-        envelope: Envelope,
-        account: Account,
-        recipients: Sequence[EnvelopeRecipient],
-        compiled: Compiled,
-        chance: float,
-        remaining_s: Callable[[], float],
-    ) -> list[EventRow]:
-        """Send through one account."""
+        self, plan: Plan, account: Account, recipients: Sequence[EnvelopeRecipient], compiled: Compiled
+    ) -> None:
+        """Plan the calls of one account."""
+        provider = self._provider(account)
+        if provider is None:
+            via = Via(account.id, account.provider)
+            self._down(plan, recipients, AccountDown(Reason.ACCOUNT_MISCONFIGURED, ""), via)
+            return
+        pairs = self._render(plan, recipients, compiled, account.provider)
+        by_id = {message.message_id: recipient for recipient, message in pairs}
+        for group in provider.group([message for _, message in pairs]):
+            plan.calls.append(Call(account, provider, group, [by_id[m.message_id] for m in group]))
+
+    def _provider(self, account: Account) -> Provider | None:
         try:
-            provider = self._accounts.provider(account)
+            return self._accounts.provider(account)
         except Exception as error:  # a broken account must not sink the envelopes of others
             log_error(logger, "account cannot be used", error, account=account.id)
-            down = AccountDown(Reason.ACCOUNT_MISCONFIGURED, type(error).__name__)
-            now, via = self._clock.now_ms(), Via(account.id, account.provider, 0)
-            return [_marked(judge(envelope, r, down, now, chance, via), down) for r in recipients]
-        jobs, rows = self._render(envelope, recipients, compiled, account.provider)
-        by_id = {job.outgoing.message_id: job.recipient for job in jobs}
-        groups = deque(provider.group([job.outgoing for job in jobs]))
-        while groups:
-            size = _wave(provider, len(groups), remaining_s())
-            if size == 0:
-                break
-            wave = [groups.popleft() for _ in range(size)]
-            for group, outcomes, ms in self._call(provider, wave):
-                now, via = self._clock.now_ms(), Via(account.id, account.provider, ms)
-                for message, outcome in zip(group, outcomes, strict=True):
-                    verdict = judge(envelope, by_id[message.message_id], outcome, now, chance, via)
-                    rows.append(_marked(verdict, outcome))
-        return rows
+            return None
+
+    def _down(self, plan: Plan, recipients: Sequence[EnvelopeRecipient], outcome: AccountDown, via: Via | None) -> None:
+        now, chance = self._clock.now_ms(), random.random()  # noqa: S311 - spreads retries, guards nothing
+        plan.rows += [judge(plan.envelope, r, outcome, now, chance, via) for r in recipients]
 
     def _render(
-        self, envelope: Envelope, recipients: Sequence[EnvelopeRecipient], compiled: Compiled, provider: str | None
-    ) -> tuple[list[Job], list[EventRow]]:
+        self, plan: Plan, recipients: Sequence[EnvelopeRecipient], compiled: Compiled, provider: str | None
+    ) -> list[tuple[EnvelopeRecipient, Outgoing]]:
         """Render for each recipient; those that cannot be rendered, or not within the provider's limits, fail."""
-        number, jobs, rows = Numbering(envelope.root), [], []
+        envelope = plan.envelope
+        number, pairs = Numbering(envelope.root), []
         for recipient in recipients:
             try:
                 rendered = compiled.render(envelope.variables, recipient.get("vars") or {})
             except RenderingError as error:
-                rows.append(failed(envelope, recipient, Reason.RENDERING_FAILED, error.field, self._clock.now_ms()))
+                now = self._clock.now_ms()
+                plan.rows.append(failed(envelope, recipient, Reason.RENDERING_FAILED, error.field, now))
                 continue
             broken = limits.check(rendered, provider) if provider else ()
             if broken:
-                rows.append(failed(envelope, recipient, Reason.CONTENT_INVALID, broken[0][0], self._clock.now_ms()))
+                now = self._clock.now_ms()
+                plan.rows.append(failed(envelope, recipient, Reason.CONTENT_INVALID, broken[0][0], now))
                 continue
             message_id = number(recipient["i"]) + recipient["tag"]
-            jobs.append(Job(recipient, Outgoing(message_id, recipient["to"], rendered)))
-        return jobs, rows
-
-    def _call(
-        self, provider: Provider, wave: Sequence[list[Outgoing]]
-    ) -> list[tuple[list[Outgoing], list[Outcome], int]]:
-        """Call a provider for each group of a wave, on as many threads as it takes."""
-        todo = deque(wave)
-        done: list[tuple[list[Outgoing], list[Outcome], int]] = []
-
-        def work() -> None:
-            while True:
-                try:
-                    group = todo.popleft()
-                except IndexError:
-                    return
-                started = time.perf_counter()
-                done.append((group, _send(provider, group), int((time.perf_counter() - started) * 1000)))
-
-        workers = min(provider.threads, len(wave))
-        if workers == 1:
-            work()
-        else:
-            wait([self._pool.submit(work) for _ in range(workers)])
-        return done
+            pairs.append((recipient, Outgoing(message_id, recipient["to"], rendered)))
+        return pairs
 
 
-def _send(provider: Provider, group: list[Outgoing]) -> list[Outcome]:
+def _expired(envelope: Envelope, recipient: EnvelopeRecipient, now: int) -> EventRow:
+    result = row(envelope, recipient, Stage.EXPIRED, now)
+    result["why"] = Reason.EXPIRED
+    return result
+
+
+def _make(todo: deque[Call], done: list[tuple[Call, list[Outcome], int]], remaining_s: Callable[[], float]) -> None:
+    """Make calls until none is left or the time is short."""
+    while True:
+        try:
+            call = todo.popleft()
+        except IndexError:
+            return
+        if not call.fits(remaining_s()):
+            return
+        started = time.perf_counter()
+        outcomes = _ask(call)
+        done.append((call, outcomes, int((time.perf_counter() - started) * 1000)))
+
+
+def _ask(call: Call) -> list[Outcome]:
     try:
-        outcomes = provider.send(group)
+        outcomes = call.provider.look_up(call.messages) if call.look_up else call.provider.send(call.messages)
     except Exception as error:  # a provider's own mistake: whether the message left cannot be known
         log_error(logger, "provider raised", error)
-        return [Unknown(Reason.PROVIDER_ERROR, type(error).__name__)] * len(group)
-    if len(outcomes) != len(group):
-        return [Unknown(Reason.UNRECOGNISED_ANSWER, "wrong_count")] * len(group)
+        return [Unknown(Reason.PROVIDER_ERROR, type(error).__name__)] * len(call.messages)
+    if len(outcomes) != len(call.messages):
+        return [Unknown(Reason.UNRECOGNISED_ANSWER, "wrong_count")] * len(call.messages)
     return outcomes
 
 
-def _by_account(envelope: Envelope, accounts: Sequence[Account]) -> list[tuple[Account, list[EnvelopeRecipient]]]:
+def _by_account(
+    recipients: Sequence[EnvelopeRecipient], accounts: Sequence[Account]
+) -> list[tuple[Account, Sequence[EnvelopeRecipient]]]:
     if len(accounts) == 1:
-        return [(accounts[0], envelope.recipients)]
+        return [(accounts[0], recipients)]
     chosen: dict[str, tuple[Account, list[EnvelopeRecipient]]] = {}
-    for recipient in envelope.recipients:
+    for recipient in recipients:
         account = choose(accounts, recipient["tag"])
         chosen.setdefault(account.id, (account, []))[1].append(recipient)
     return list(chosen.values())
-
-
-def _wave(provider: Provider, left: int, remaining_s: float) -> int:
-    """How many groups may be sent at once so that even at their slowest the function's time suffices."""
-    rounds = int((remaining_s - RESERVE_S) / provider.worst_case_seconds)
-    return min(left, max(0, rounds) * provider.threads)
-
-
-def _marked(verdict: EventRow, outcome: Outcome) -> EventRow:
-    """Note on a retry that the account was down, so that the next try goes by another where there is one."""
-    if isinstance(outcome, AccountDown) and verdict["s"] == Stage.RETRYING:
-        verdict["down"] = True
-    return verdict

@@ -54,7 +54,10 @@ def _retries(envelope: Envelope, by_i: dict[int, EventRow]) -> list[Dispatch]:
         wanted = set(due[until])
         recipients = [r for r in envelope.recipients if r["i"] in wanted]
         suffix = f"r{attempt}" if k == 0 else f"r{attempt}.{k}"
-        child = envelope.child(suffix, recipients, attempt=attempt, avoid=avoid)
+        unsure = {i: by_i[i]["acc"] for i in due[until] if by_i[i].get("unsure")}
+        # Only what is asked again after a check goes on counting: a new try has all its checks before it.
+        checks = envelope.checks + 1 if envelope.unsure else 0
+        child = envelope.child(suffix, recipients, attempt=attempt, avoid=avoid, unsure=unsure, checks=checks)
         dispatches.append(Dispatch(child, child.to_json(), until))
     return dispatches
 

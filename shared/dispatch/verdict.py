@@ -7,27 +7,38 @@ from shared.model.events import EventRow
 from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Sent, Unknown
 from shared.model.reasons import Reason
 from shared.model.words import MessageClass, Stage
-from shared.policy.retry import wait_s
+from shared.policy.retry import CHECKS_S, due_ms, wait_s
 
 RESENDS = frozenset({MessageClass.VERIFICATION, MessageClass.NOTIFICATION})
 """Classes whose message is sent again when it is unknown whether it was sent: a second code beats none."""
+GENERATION = 100
+"""Retries of a later generation are numbered from here on, so that no event takes another's name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Via:
-    """How a message went: account, provider, and the milliseconds that the provider took."""
+    """How a message went: account, provider, the milliseconds that the provider took, and whether the account can be
+    asked later what became of a message."""
 
     account: str
     provider: str
-    ms: int
+    ms: int = 0
+    looks_up: bool = False
 
 
 def row(envelope: Envelope, recipient: EnvelopeRecipient, stage: Stage, now: int, via: Via | None = None) -> EventRow:
     """An event of a recipient at this envelope's try and generation."""
-    n = envelope.attempt + 1 if stage is Stage.RETRYING else envelope.generation
+    n = GENERATION * envelope.generation + envelope.attempt + 1 if stage is Stage.RETRYING else envelope.generation
     result: EventRow = {"i": recipient["i"], "tag": recipient["tag"], "s": stage.value, "n": n, "at": now}
     if via is not None:
         result["acc"], result["prov"], result["ms"] = via.account, via.provider, via.ms
+    return result
+
+
+def failed(envelope: Envelope, recipient: EnvelopeRecipient, reason: Reason, code: str, now: int) -> EventRow:
+    """A recipient that is given up before any provider is asked."""
+    result = row(envelope, recipient, Stage.FAILED, now)
+    result["why"], result["code"] = reason, code[:200]
     return result
 
 
@@ -41,20 +52,56 @@ def judge(
         return sent
     if isinstance(outcome, Rejected):
         result = row(envelope, recipient, Stage.FAILED, now, via)
-    elif isinstance(outcome, Unknown) and envelope.message_class not in RESENDS:
-        result = row(envelope, recipient, Stage.UNKNOWN, now, via)
+    elif isinstance(outcome, Unknown):
+        result = _unknown(envelope, recipient, now, chance, via)
     else:
         result = _again(envelope, recipient, outcome, now, chance, via)
-    result.setdefault("why", outcome.reason)
-    if outcome.raw_code:
-        result["code"] = outcome.raw_code[:200]
+    return _because(result, outcome)
+
+
+def judge_look_up(
+    envelope: Envelope, recipient: EnvelopeRecipient, outcome: Outcome, now: int, chance: float, via: Via
+) -> EventRow:
+    """What becomes of a recipient after its account was asked about an earlier try.
+
+    Sent, Rejected: so it was. Retry: it certainly was not sent. Otherwise nothing is known yet.
+    """
+    if isinstance(outcome, Sent | Rejected | Retry):
+        return judge(envelope, recipient, outcome, now, chance, via)
+    if envelope.message_class in RESENDS:
+        if envelope.expires_at is not None and now >= envelope.expires_at:
+            return _because(row(envelope, recipient, Stage.UNKNOWN, now, via), outcome)
+        # Whatever more can be known comes too late for these.
+        return _because(_at(envelope, recipient, now, now, via), outcome)
+    checks = CHECKS_S[envelope.message_class]
+    if envelope.checks + 1 >= len(checks):
+        return _because(row(envelope, recipient, Stage.UNKNOWN, now, via), outcome)
+    return _because(_check(envelope, recipient, checks[envelope.checks + 1], now, via), outcome)
+
+
+def _unknown(envelope: Envelope, recipient: EnvelopeRecipient, now: int, chance: float, via: Via | None) -> EventRow:
+    if via is not None and via.looks_up:
+        return _check(envelope, recipient, CHECKS_S[envelope.message_class][0], now, via)
+    if envelope.message_class not in RESENDS:
+        return row(envelope, recipient, Stage.UNKNOWN, now, via)
+    result = _again(envelope, recipient, None, now, chance, via)
+    if result["s"] == Stage.EXPIRED:
+        # There is no time for another try, and of this one it is not known that nothing came of it.
+        result["s"] = Stage.UNKNOWN.value
+    return result
+
+
+def _check(envelope: Envelope, recipient: EnvelopeRecipient, wait: float, now: int, via: Via) -> EventRow:
+    """Ask the account in a while; there is no end to wait for, since asking sends nothing."""
+    result = _at(envelope, recipient, due_ms(now, wait), now, via)
+    result["unsure"] = True
     return result
 
 
 def _again(
     envelope: Envelope,
     recipient: EnvelopeRecipient,
-    outcome: Retry | Unknown | AccountDown,
+    outcome: Retry | AccountDown | None,
     now: int,
     chance: float,
     via: Via | None,
@@ -63,16 +110,24 @@ def _again(
     wait = wait_s(envelope.message_class, envelope.attempt + 1, chance, after)
     if wait is None:
         return row(envelope, recipient, Stage.DEAD_LETTERED, now, via)
-    until = now + int(wait * 1000)
+    until = due_ms(now, wait)
     if envelope.expires_at is not None and until >= envelope.expires_at:
         return row(envelope, recipient, Stage.EXPIRED, now, via)
+    result = _at(envelope, recipient, until, now, via)
+    if isinstance(outcome, AccountDown):
+        # The next try goes by another account where there is one.
+        result["down"] = True
+    return result
+
+
+def _at(envelope: Envelope, recipient: EnvelopeRecipient, until: int, now: int, via: Via | None) -> EventRow:
     result = row(envelope, recipient, Stage.RETRYING, now, via)
     result["until"] = until
     return result
 
 
-def failed(envelope: Envelope, recipient: EnvelopeRecipient, reason: Reason, code: str, now: int) -> EventRow:
-    """A recipient that is given up before any provider is asked."""
-    result = row(envelope, recipient, Stage.FAILED, now)
-    result["why"], result["code"] = reason, code[:200]
+def _because(result: EventRow, outcome: Rejected | Retry | Unknown | AccountDown) -> EventRow:
+    result["why"] = outcome.reason
+    if outcome.raw_code:
+        result["code"] = outcome.raw_code[:200]
     return result

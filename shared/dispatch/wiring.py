@@ -10,6 +10,7 @@ from shared.aws.stream import EventStream
 from shared.dispatch.accounts import Accounts
 from shared.dispatch.dispatcher import Dispatcher
 from shared.dispatch.sending import Sender
+from shared.dispatch.waves import Waves
 from shared.model.clock import SystemClock
 from shared.model.words import Channel
 from shared.settings import (
@@ -52,10 +53,10 @@ def build_dispatcher(channel: Channel) -> Dispatcher:
     schedules = Schedules(
         client("scheduler"), settings.schedule_group, settings.schedule_role_arn, settings.schedule_dlq_arn
     )
+    sender = Sender(catalog, accounts, clock, ThreadPoolExecutor(CALL_THREADS, "call"))
     return Dispatcher(
         channel,
-        Sender(catalog, accounts, clock, ThreadPoolExecutor(CALL_THREADS, "call")),
-        Ledger(dynamodb, settings.guard_table, clock),
+        Waves(sender, Ledger(dynamodb, settings.guard_table, clock), clock),
         Queues(sqs, settings.queue_urls, schedules, clock),
         DeadLetters(sqs, settings.dlq_urls),
         EventStream(client("kinesis"), settings.stream_name),

@@ -30,6 +30,8 @@ class Envelope(BaseModel):
     id: the ULID of the root's first recipient, then `/r<n>` for a retry, `/c<n>` for a continuation, `/d<n>` for dead
     letters. attempt: tries already made. generation: grows with each redrive. Times: milliseconds since the epoch.
     reasons: for dead letters, recipient `i` -> (reason, raw code) of the last try. avoid: accounts that were down.
+    unsure: recipient `i` -> the account that may have sent its message already and can be asked. checks: how often
+    accounts were asked so far.
     """
 
     model_config = ConfigDict(extra="ignore", populate_by_name=True)
@@ -53,6 +55,8 @@ class Envelope(BaseModel):
     recipients: list[EnvelopeRecipient] = Field(min_length=1, max_length=MAX_RECIPIENTS)
     reasons: dict[int, tuple[str, str]] = Field(default_factory=dict)
     avoid: list[str] = Field(default_factory=list)
+    unsure: dict[int, str] = Field(default_factory=dict)
+    checks: int = 0
 
     @property
     def root(self) -> str:
@@ -63,12 +67,14 @@ class Envelope(BaseModel):
         """The queue message's body: what is not at its default."""
         # The model's own serialiser takes three times as long for a hundred recipients.
         out = {_ALIAS.get(name, name): value for name, value in self.__dict__.items() if value != _DEFAULTS.get(name)}
-        return to_json(out).decode()
+        text = to_json(out).decode()
+        # JSON may hold these two as they are, a message may not (SQS API reference, SendMessage).
+        return text.replace("\ufffe", r"\ufffe").replace("\uffff", r"\uffff")
 
     def child(self, suffix: str, recipients: list[EnvelopeRecipient], **changes: Any) -> "Envelope":
         """An envelope that carries on with some of the recipients; its id follows from this one's."""
         return self.model_copy(
-            update={"id": f"{self.id}/{suffix}", "recipients": recipients, "reasons": {}} | changes,
+            update={"id": f"{self.id}/{suffix}", "recipients": recipients, "reasons": {}, "unsure": {}} | changes,
         )
 
 
@@ -81,6 +87,8 @@ _DEFAULTS: dict[str, Any] = {
     "variables": {},
     "reasons": {},
     "avoid": [],
+    "unsure": {},
+    "checks": 0,
 }
 
 

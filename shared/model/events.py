@@ -19,7 +19,7 @@ class EventRow(TypedDict):
     i: recipient, counted from the root envelope's base. tag: the recipient's tag. s: stage. n: which time at it.
     at: milliseconds since the epoch. to: masked address. acc, prov: account and provider. pid: the provider's message
     id. why, code: reason and raw code. until: when it is due again. ms: how long the provider took. ref: reference.
-    down: the account was down.
+    down: the account was down. unsure: the account may have sent it and is asked before anything else.
     """
 
     i: int
@@ -37,6 +37,7 @@ class EventRow(TypedDict):
     ms: NotRequired[int]
     ref: NotRequired[str]
     down: NotRequired[bool]
+    unsure: NotRequired[bool]
 
 
 _ALIAS = {"message_class": "class"}

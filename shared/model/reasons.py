@@ -43,6 +43,8 @@ class Reason(StrEnum):
     TIMED_OUT = "timed_out"
     UNRECOGNISED_ANSWER = "unrecognised_answer"
     # of our own
+    INTERRUPTED = "interrupted"
+    GIVEN_UP = "given_up"
     EXPIRED = "expired"
     TRIES_EXHAUSTED = "tries_exhausted"
     NOT_QUEUED = "not_queued"
@@ -150,6 +152,14 @@ EXPLANATIONS: dict[Reason, tuple[str, str]] = {
     Reason.UNRECOGNISED_ANSWER: (
         "The provider answered with something the platform does not know.",
         "Report the raw code; the platform tries again, then keeps the message in the dead-letter queue.",
+    ),
+    Reason.INTERRUPTED: (
+        "The function broke off while the provider was being asked: the message may or may not have been sent.",
+        "Nothing now: what follows depends on the message's class.",
+    ),
+    Reason.GIVEN_UP: (
+        "The queue handed the message out several times, and each time the function failed over it.",
+        "Look for the cause in the log of the dispatch function, mend it, then redrive the message.",
     ),
     Reason.EXPIRED: (
         "The message was still unsent at the end of its time to live.",

@@ -35,3 +35,21 @@ def wait_s(message_class: MessageClass, attempt: int, chance: float, after: floa
     if attempt >= schedule.tries or (after or 0) > schedule.window_s:
         return None
     return max(schedule.ceiling_s(attempt) * chance, after or 0)
+
+
+CHECKS_S: dict[MessageClass, tuple[float, ...]] = {
+    MessageClass.VERIFICATION: (5,),
+    MessageClass.NOTIFICATION: (30,),
+    MessageClass.MARKETING: (60, 300, 1800, 7200),
+}
+"""When to ask a provider what became of a message whose outcome is unknown, in seconds after the try and each check.
+
+A class that sends again asks once, and does so if the provider does not know of it. Marketing is never sent again.
+"""
+
+
+def due_ms(now: int, wait: float) -> int:
+    """When a wait of that many seconds from `now` is over, rounded up so that recipients of an envelope that fail one
+    after the other are due together: to a second, and for long waits to a sixteenth of them."""
+    step = int(1000 * max(1.0, wait // 16))
+    return -(-(now + int(wait * 1000)) // step) * step

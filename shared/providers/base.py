@@ -12,7 +12,8 @@ from typing import Any, ClassVar, Protocol
 
 from shared.model.clock import Clock
 from shared.model.content import Rendered
-from shared.model.outcome import Outcome
+from shared.model.outcome import Outcome, Unknown
+from shared.model.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +75,13 @@ class Provider(ABC):
     """A reachable provider account. Instances are shared by threads and live across invocations.
 
     threads: how many `send` calls may run at the same time on one instance.
-    worst_case_seconds: the longest one `send` may take before it gives up by its own time-outs.
+    worst_case_seconds: the longest one `send` or `look_up` may take before it gives up by its own time-outs.
+    looks_up: whether `look_up` can tell what became of a message whose outcome is unknown.
     """
 
     threads: ClassVar[int] = 8
     worst_case_seconds: ClassVar[float] = 15.0
+    looks_up: ClassVar[bool] = False
 
     def group(self, messages: Sequence[Outgoing]) -> list[list[Outgoing]]:
         """Split messages into groups that one call can carry; here: one message per call."""
@@ -90,6 +93,13 @@ class Provider(ABC):
 
         Never raises for what a provider or a network may do: that is an outcome. Never retries by itself.
         """
+
+    def look_up(self, messages: Sequence[Outgoing]) -> list[Outcome]:
+        """Ask what became of messages that may have been sent; one outcome per message, in order.
+
+        Sent: it was. Rejected: it was refused. Retry: it certainly was not sent. Unknown: nothing is known of it (yet).
+        """
+        return [Unknown(Reason.UNRECOGNISED_ANSWER, "") for _ in messages]
 
     @abstractmethod
     def verify(self) -> Verification:

@@ -1,46 +1,118 @@
-"""The ledger of envelopes: what became of each recipient, recorded before anything that follows from it happens."""
+"""The ledger of envelopes: who works on one, which recipients are in flight, and what became of each.
+
+One item per envelope in the guard table. Every write is conditional, so of two consumers of one envelope only one gets
+on, and one that has lost its lease can change nothing any more.
+"""
 
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import TypeAdapter
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from shared.model.clock import Clock
 from shared.model.events import EventRow
-from shared.store.dynamo import batch_get, batch_put
 
-TTL_S = 7 * 86400
-"""Longer than a queue keeps a message (4 days), so that no redelivery finds its ledger gone."""
+TTL_S = 15 * 86400
+"""Longer than a queue keeps a message (14 days), so that no redelivery finds its ledger gone."""
+
+Flight = Mapping[str, Sequence[int]]
+"""Recipients that are handed to a provider, by account id: from before the call until its outcome is recorded."""
 
 _ROWS: TypeAdapter[list[EventRow]] = TypeAdapter(list[EventRow])
 
 
+class HeldError(Exception):
+    """Another invocation works on the envelope."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the ledger holds of an envelope.
+
+    owner: who had the lease last. lease: when it ends, in milliseconds since the epoch. rows: recipients that are done
+    with in this envelope. flight: those whose outcome was not recorded. closed: nothing more will be sent from it.
+    """
+
+    owner: str
+    lease: int
+    rows: list[EventRow] = field(default_factory=list)
+    flight: Flight = field(default_factory=dict)
+    closed: bool = False
+
+
 class Ledger:
-    """Outcome rows per envelope, in the guard table."""
+    """Ledger items in the guard table."""
 
     def __init__(self, client: Any, table: str, clock: Clock) -> None:
         self._client = client
         self._table = table
         self._clock = clock
 
-    def load(self, envelope_ids: Sequence[str]) -> dict[str, list[EventRow]]:
-        """The rows of those envelopes that have been worked on before."""
-        items = batch_get(self._client, self._table, [_key(e) for e in dict.fromkeys(envelope_ids)], consistent=True)
-        return {
-            item["pk"]["S"].removeprefix("envelope#"): _ROWS.validate_json(zlib.decompress(item["rows"]["B"]))
-            for item in items
-        }
+    def acquire(self, envelope_id: str, entry: Entry) -> Entry | None:
+        """Open an envelope's ledger with `entry`; None when that is done, else the entry that was there before."""
+        return self._write(envelope_id, entry, "attribute_not_exists(pk)", {})
 
-    def save(self, rows: Mapping[str, Sequence[EventRow]]) -> None:
-        """Record what became of envelopes' recipients; a recipient without a row is carried on by a continuation."""
-        ttl = str(self._clock.now_ms() // 1000 + TTL_S)
-        items = [
-            {**_key(envelope), "rows": {"B": zlib.compress(to_json(list(r)), 1)}, "ttl": {"N": ttl}}
-            for envelope, r in rows.items()
-        ]
-        batch_put(self._client, self._table, items)
+    def take_over(self, envelope_id: str, seen: Entry, entry: Entry) -> None:
+        """Replace the entry `seen`, whose lease has ended. Raises: HeldError when somebody was faster."""
+        values = {":seen": {"S": seen.owner}, ":ended": {"N": str(seen.lease)}}
+        condition = "#owner = :seen AND lease = :ended AND attribute_not_exists(closed)"
+        if self._write(envelope_id, entry, condition, values) is not None:
+            raise HeldError
+
+    def record(self, envelope_id: str, entry: Entry) -> None:
+        """Write `entry` as long as its owner has the lease. Raises: HeldError when somebody took it over."""
+        if self._write(envelope_id, entry, "#owner = :owner AND attribute_not_exists(closed)", {}) is not None:
+            raise HeldError
+
+    def read(self, envelope_id: str) -> Entry | None:
+        """The entry of an envelope, if it was ever worked on."""
+        item = self._client.get_item(TableName=self._table, Key=_key(envelope_id), ConsistentRead=True).get("Item")
+        return None if item is None else _entry(item)
+
+    def _write(self, envelope_id: str, entry: Entry, condition: str, values: dict[str, Any]) -> Entry | None:
+        """Write conditionally; None when it is written, else what is there instead."""
+        sets = "#owner = :owner, lease = :lease, #rows = :rows, flight = :flight, #ttl = :ttl"
+        values = values | {
+            ":owner": {"S": entry.owner},
+            ":lease": {"N": str(entry.lease)},
+            ":rows": {"B": zlib.compress(to_json(entry.rows), 1)},
+            ":flight": {"B": to_json(entry.flight)},
+            ":ttl": {"N": str(self._clock.now_ms() // 1000 + TTL_S)},
+        }
+        if entry.closed:
+            sets += ", closed = :closed"
+            values[":closed"] = {"BOOL": True}
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key=_key(envelope_id),
+                UpdateExpression=f"SET {sets}",
+                ConditionExpression=condition,
+                ExpressionAttributeNames={"#owner": "owner", "#rows": "rows", "#ttl": "ttl"},
+                ExpressionAttributeValues=values,
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except self._client.exceptions.ConditionalCheckFailedException as error:
+            there = _entry(error.response.get("Item") or {})
+            # The client repeats a write whose answer was lost, and then meets its own.
+            return None if there == entry else there
+        return None
+
+
+def _entry(item: Mapping[str, Any]) -> Entry:
+    # The item can be gone between the check and the answer only by its time to live, days after its last use.
+    if not item:
+        return Entry("", 0)
+    return Entry(
+        owner=item["owner"]["S"],
+        lease=int(item["lease"]["N"]),
+        rows=_ROWS.validate_json(zlib.decompress(item["rows"]["B"])),
+        flight=from_json(item["flight"]["B"]),
+        closed="closed" in item,
+    )
 
 
 def _key(envelope_id: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from local.sandbox.base import Fault, HttpSandbox
 from shared.channels import PROVIDERS, ProviderSpec
 from shared.dispatch.accounts import Accounts
 from shared.dispatch.sending import Sender
+from shared.dispatch.waves import Waves
 from shared.model.accounts import Account
 from shared.model.content import RenderedSms
 from shared.model.words import Channel, MessageClass
@@ -119,7 +120,7 @@ def post(sandbox: HttpSandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Post
         )  # fmt: skip
         accounts = Accounts(w, Secrets(), NoTokens(), w.clock)
         # The world's own accounts play scripts; these build the provider that the registry finds.
-        monkeypatch.setattr(w.dispatcher, "_sender", Sender(w, accounts, w.clock, calls))
+        monkeypatch.setattr(w.dispatcher, "_waves", Waves(Sender(w, accounts, w.clock, calls), w, w.clock))
         monkeypatch.setattr(w.dispatcher, "_channel", Channel.SMS)
         provider = accounts.provider(account)
         try:

@@ -21,7 +21,7 @@ def test_every_recipient_is_sent_once_and_traced() -> None:
         first = next(m for m in w.providers["main"].sent if m.to == "u0@example.com")
         assert first.content == RenderedEmail("Hello n0", "<p>Hello <b>n0</b></p>", "Hello n0")
         assert w.stages() == {"accepted": 25, "sent": 25}
-        assert w.log == ["save", "stream"]
+        assert w.log == ["acquire", "record", "stream"]
         sent = next(e for e in w.records[0].events if e["s"] == "sent")
         assert sent["acc"] == "main" and sent["prov"] == "smtp" and sent["pid"].startswith("p-")
 
@@ -43,7 +43,7 @@ def test_a_message_that_stands_twice_in_a_batch_is_sent_once() -> None:
         assert w.providers["main"].calls == 2
 
 
-@pytest.mark.parametrize("broken", ["save", "queue", "dead", "stream"])
+@pytest.mark.parametrize("broken", ["acquire", "queue", "dead", "stream"])
 def test_nothing_is_acknowledged_before_it_is_all_handed_on(broken: str) -> None:
     def script(message: Outgoing) -> Outcome:
         if message.to == "u0@example.com":
@@ -56,8 +56,7 @@ def test_nothing_is_acknowledged_before_it_is_all_handed_on(broken: str) -> None
         assert w.run(one) == ["0"]
         w.broken = set()
         assert w.run(one) == []
-        # Sent again only when the record of it was lost with the first try.
-        assert w.providers["main"].calls == (6 if broken == "save" else 3)
+        assert w.providers["main"].calls == 3
         assert {d.envelope.id for d in w.dispatched} == {one.id + "/r1"}
         assert {e.id for e in w.dead} == {one.id + "/d0"}
         assert {(e["i"], e["s"]) for r in w.records for e in r.events if e["s"] != "accepted"} == {
@@ -121,7 +120,8 @@ def test_the_wait_that_a_provider_asks_for_makes_a_child_of_its_own() -> None:
         later = {d.envelope.id.rpartition("/")[2]: d for d in w.dispatched}
         assert set(later) == {"r1", "r1.1"}
         assert [r["to"] for r in later["r1.1"].envelope.recipients] == ["u0@example.com"]
-        assert later["r1.1"].due_at == NOW + 700_000
+        due = later["r1.1"].due_at
+        assert due is not None and NOW + 700_000 <= due <= NOW + 750_000
 
 
 def test_exhausted_recipients_go_to_the_dead_letter_queue_with_the_reason() -> None:
@@ -172,19 +172,20 @@ def test_a_retry_that_would_come_after_the_end_expires_now() -> None:
 
 def test_what_does_not_fit_the_time_is_carried_on_by_a_continuation() -> None:
     with world() as w:
-        left = iter([60_000, 29_000, 11_000])
-        w.remaining_ms = lambda: next(left)
-        w.providers["main"].worst_case_seconds = 10.0  # type: ignore[misc]  # of this instance
+        main = w.providers["main"]
+        main.threads, main.worst_case_seconds = 1, 10.0  # type: ignore[misc]  # of this instance
+        w.remaining_ms = lambda: 60_000 - 1000 * main.calls
         one = envelope(100)
         assert w.run(one) == []
-        # Five rounds of four at first, one round of four then, and no time for another.
-        assert w.providers["main"].calls == 24
+        # A call is begun as long as its slowest end leaves ten seconds: a wave of 25, and 16 of the next.
+        assert main.calls == 41
+        assert w.log.count("acquire") == 1 and w.log.count("record") == 2
         [rest] = w.dispatched
         assert rest.envelope.id == one.id + "/c1" and rest.due_at is None
-        assert len(rest.envelope.recipients) == 76 and rest.envelope.attempt == 0
+        assert len(rest.envelope.recipients) == 59 and rest.envelope.attempt == 0
         w.remaining_ms = lambda: 10_000_000
         assert w.run(rest.envelope) == []
-        assert sorted(m.to for m in w.providers["main"].sent) == sorted(r["to"] for r in one.recipients)
+        assert sorted(m.to for m in main.sent) == sorted(r["to"] for r in one.recipients)
         assert w.stages() == {"accepted": 100, "sent": 100}
 
 

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -11,14 +12,16 @@ from shared.aws.queue import Dispatch
 from shared.dispatch.accounts import Accounts
 from shared.dispatch.dispatcher import Dispatcher
 from shared.dispatch.sending import Sender
+from shared.dispatch.waves import Waves
 from shared.model.accounts import Account
 from shared.model.content import Content
 from shared.model.envelope import Envelope
-from shared.model.events import EventRow, StreamRecord
+from shared.model.events import StreamRecord
 from shared.model.outcome import Outcome, Sent
 from shared.model.templates import Template, TemplateVersion
 from shared.model.words import Channel
 from shared.providers.base import Outgoing, Provider, Verification
+from shared.store.ledger import Entry, HeldError
 from tests import samples
 from tests.fakes import FakeClock
 
@@ -55,13 +58,14 @@ class World:
     accounts: dict[str, Account] = field(default_factory=dict)
     providers: dict[str, ScriptedProvider] = field(default_factory=dict)
     templates: dict[str, tuple[Template, TemplateVersion]] = field(default_factory=dict)
-    rows: dict[str, list[EventRow]] = field(default_factory=dict)
+    entries: dict[str, Entry] = field(default_factory=dict)
     dispatched: list[Dispatch] = field(default_factory=list)
     dead: list[Envelope] = field(default_factory=list)
     records: list[StreamRecord] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
     remaining_ms: Callable[[], int] = lambda: 60_000
+    naps: int = 0
     dispatcher: Dispatcher = field(init=False)
 
     # What the dispatcher reads
@@ -82,12 +86,31 @@ class World:
 
     # What it writes
 
-    def load(self, envelope_ids: Sequence[str]) -> dict[str, list[EventRow]]:
-        return {e: self.rows[e] for e in envelope_ids if e in self.rows}
+    def acquire(self, envelope_id: str, entry: Entry) -> Entry | None:
+        self._step("acquire")
+        if envelope_id in self.entries:
+            return self.entries[envelope_id]
+        self.entries[envelope_id] = deepcopy(entry)
+        return None
 
-    def save(self, rows: dict[str, list[EventRow]]) -> None:
-        self._step("save")
-        self.rows.update(rows)
+    def take_over(self, envelope_id: str, seen: Entry, entry: Entry) -> None:
+        self._step("take_over")
+        there = self.entries[envelope_id]
+        if there.closed or (there.owner, there.lease) != (seen.owner, seen.lease):
+            raise HeldError
+        self.entries[envelope_id] = deepcopy(entry)
+
+    def record(self, envelope_id: str, entry: Entry) -> None:
+        self._step("record")
+        there = self.entries[envelope_id]
+        if there.closed or there.owner != entry.owner:
+            raise HeldError
+        self.entries[envelope_id] = deepcopy(entry)
+
+    def sleep(self, seconds: float) -> None:
+        self.naps += 1
+        if self.naps > 1000:
+            raise AssertionError("sleeps without end")
 
     def _step(self, name: str) -> None:
         if name in self.broken:
@@ -170,7 +193,8 @@ def world(script: Script = lambda message: Sent("p-" + message.message_id[-4:]))
         queues: Any = _Queues(made)
         stream: Any = _Stream(made)
         sender = Sender(made, _Accounts(made), made.clock, calls)
-        made.dispatcher = Dispatcher(Channel.EMAIL, sender, made, queues, queues, stream, envelopes)
+        waves = Waves(sender, made, made.clock, sleep=made.sleep)
+        made.dispatcher = Dispatcher(Channel.EMAIL, waves, queues, queues, stream, envelopes)
         made.add_template()
         made.add_account("main", script)
         yield made

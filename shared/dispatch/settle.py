@@ -1,0 +1,68 @@
+"""Settles an envelope that its queue gave up: every recipient gets an end that people can see and act on.
+
+A message reaches the dead-letter queue by the queue's own hand when functions died over it or handed it back too often.
+Its ledger may hold outcomes, recipients in flight, or nothing yet.
+"""
+
+import secrets
+from dataclasses import replace
+from typing import Protocol
+
+from shared.dispatch.tail import Tail, tail
+from shared.dispatch.verdict import Via, judge, row
+from shared.model.clock import Clock
+from shared.model.envelope import Envelope
+from shared.model.events import EventRow
+from shared.model.outcome import Unknown
+from shared.model.reasons import Reason
+from shared.model.words import Stage
+from shared.store.ledger import Entry, HeldError
+
+
+class Ledger(Protocol):
+    """Who works on an envelope, and what became of its recipients."""
+
+    def acquire(self, envelope_id: str, entry: Entry) -> Entry | None: ...
+
+    def take_over(self, envelope_id: str, seen: Entry, entry: Entry) -> None: ...
+
+
+def settle(envelope: Envelope, ledger: Ledger, clock: Clock) -> Tail:
+    """Close a given-up envelope's ledger and return what follows from it; doing it again gives the same.
+
+    Recorded outcomes stand. Recipients in flight are unknown, with the class's rule for that. The others are dead
+    letters. Raises: HeldError while somebody works on the envelope; what the ledger raises.
+    """
+    now = clock.now_ms()
+    mine = Entry(secrets.token_hex(8), now, closed=True, rows=_given_up(envelope, set(), now))
+    seen = ledger.acquire(envelope.id, mine)
+    if seen is None:
+        return tail(envelope, mine.rows)
+    if seen.closed:
+        return tail(envelope, seen.rows)
+    if seen.lease > now:
+        raise HeldError
+    rows = seen.rows + _left_in_flight(envelope, seen, now)
+    rows += _given_up(envelope, {r["i"] for r in rows}, now)
+    ledger.take_over(envelope.id, seen, replace(mine, rows=rows))
+    return tail(envelope, rows)
+
+
+def _left_in_flight(envelope: Envelope, seen: Entry, now: int) -> list[EventRow]:
+    accounts = {i: account for account, found in seen.flight.items() for i in found}
+    outcome = Unknown(Reason.INTERRUPTED, "")
+    return [
+        judge(envelope, r, outcome, now, 0, Via(accounts[r["i"]], ""))
+        for r in envelope.recipients
+        if r["i"] in accounts
+    ]
+
+
+def _given_up(envelope: Envelope, done: set[int], now: int) -> list[EventRow]:
+    rows = []
+    for recipient in envelope.recipients:
+        if recipient["i"] not in done:
+            dead = row(envelope, recipient, Stage.DEAD_LETTERED, now)
+            dead["why"] = Reason.GIVEN_UP
+            rows.append(dead)
+    return rows
