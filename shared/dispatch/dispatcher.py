@@ -1,9 +1,9 @@
-"""The dispatcher: one for all channels. Takes a batch of queue messages through load, send, record and tail."""
+"""The dispatcher: one for all channels. Takes a batch of queue messages through decide, acquire, send and tail."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from aws_lambda_powertools import Logger
 from pydantic import ValidationError
@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from shared.aws.queue import DeadLetters, Dispatch, Queues
 from shared.aws.stream import EventStream
 from shared.dispatch.tail import Tail, tail
-from shared.dispatch.waves import Waves
+from shared.dispatch.waves import Waves, Work
 from shared.logs import log_error
 from shared.model.envelope import Envelope
 from shared.model.events import EventRow
@@ -19,6 +19,8 @@ from shared.model.words import Channel
 from shared.store.ledger import HeldError
 
 logger = Logger(child=True)
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 class Context(Protocol):
@@ -93,25 +95,35 @@ class Dispatcher:
     def _work(self, received: list[Received], remaining_s: Callable[[], float]) -> set[str]:
         # One message may stand twice in a batch: at-least-once delivery promises nothing else.
         distinct = {r.envelope.id: r.envelope for r in received}
-        rows = self._waves_of(list(distinct.values()), remaining_s)
+        rows = self._send(list(distinct.values()), remaining_s)
         undone = self._finish([tail(distinct[id], found) for id, found in rows.items()])
         return {r.message_id for r in received if r.envelope.id not in rows or r.envelope.id in undone}
 
-    def _waves_of(self, envelopes: list[Envelope], remaining_s: Callable[[], float]) -> dict[str, list[EventRow]]:
+    def _send(self, envelopes: list[Envelope], remaining_s: Callable[[], float]) -> dict[str, list[EventRow]]:
         """Work envelopes off side by side; one that raises is left out and comes back."""
 
-        def one(envelope: Envelope) -> list[EventRow] | None:
+        def send(work: Work) -> list[EventRow]:
+            return self._waves.send(work, seen[work.id], remaining_s)
+
+        works = self._each(lambda e: self._waves.decide(e, remaining_s), {e.id: e for e in envelopes})
+        seen = self._waves.acquire(list(works.values()))
+        return self._each(send, works)
+
+    def _each(self, call: Callable[[A], B], arguments: Mapping[str, A]) -> dict[str, B]:
+        """The results by envelope id, without those that raised."""
+
+        def one(id: str) -> B | None:
             try:
-                return self._waves.work(envelope, remaining_s)
+                return call(arguments[id])
             except HeldError:
-                logger.info("envelope is worked on elsewhere", envelope=envelope.id)
+                logger.info("envelope is worked on elsewhere", envelope=id)
             except Exception as error:
-                log_error(logger, "envelope handed back to the queue", error, envelope=envelope.id)
+                log_error(logger, "envelope handed back to the queue", error, envelope=id)
             return None
 
-        run = map if len(envelopes) < 2 else self._pool.map
-        results = list(run(one, envelopes))
-        return {e.id: rows for e, rows in zip(envelopes, results, strict=True) if rows is not None}
+        run = map if len(arguments) < 2 else self._pool.map
+        results = zip(arguments, run(one, arguments), strict=True)
+        return {id: result for id, result in results if result is not None}
 
     def _finish(self, tails: list[Tail]) -> set[str]:
         """Carry out tails; returns the ids of envelopes whose tail must be repeated."""

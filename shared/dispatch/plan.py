@@ -9,10 +9,10 @@ from shared.model.envelope import Envelope, EnvelopeRecipient
 from shared.model.events import EventRow
 from shared.providers.base import Outgoing, Provider
 
-WAVE_RECIPIENTS = 25
+WAVE_RECIPIENTS = 34
 """How many recipients are in flight between two records: as many can be unknown after a crash.
 
-One call may carry more.
+A full envelope takes three waves. One call may carry more.
 """
 RESERVE_S = 10.0
 """Kept back for recording outcomes and handing on when the function's time runs out."""

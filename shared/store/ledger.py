@@ -21,6 +21,7 @@ TTL_S = 15 * 86400
 Flight = Mapping[str, Sequence[int]]
 """Recipients that are handed to a provider, by account id: from before the call until its outcome is recorded."""
 
+_NEW = "attribute_not_exists(pk)"
 _ROWS: TypeAdapter[list[EventRow]] = TypeAdapter(list[EventRow])
 
 
@@ -53,7 +54,23 @@ class Ledger:
 
     def acquire(self, envelope_id: str, entry: Entry) -> Entry | None:
         """Open an envelope's ledger with `entry`; None when that is done, else the entry that was there before."""
-        return self._write(envelope_id, entry, "attribute_not_exists(pk)", {})
+        return self._write(envelope_id, entry, _NEW, {})
+
+    def acquire_all(self, entries: Mapping[str, Entry]) -> dict[str, Entry | None]:
+        """Acquire the ledgers of several envelopes (up to 100) in one request; answers as `acquire` does, by id.
+
+        A transaction costs twice the units of its writes and saves all requests but one. It holds for all or for none,
+        so when one envelope is known already each is acquired by itself.
+        """
+        if len(entries) > 1:
+            writes = [{"Update": self._update(id, entry, _NEW, {})} for id, entry in entries.items()]
+            try:
+                self._client.transact_write_items(TransactItems=writes)
+            except self._client.exceptions.TransactionCanceledException:
+                pass
+            else:
+                return dict.fromkeys(entries)
+        return {id: self.acquire(id, entry) for id, entry in entries.items()}
 
     def take_over(self, envelope_id: str, seen: Entry, entry: Entry) -> None:
         """Replace the entry `seen`, whose lease has ended. Raises: HeldError when somebody was faster."""
@@ -74,6 +91,15 @@ class Ledger:
 
     def _write(self, envelope_id: str, entry: Entry, condition: str, values: dict[str, Any]) -> Entry | None:
         """Write conditionally; None when it is written, else what is there instead."""
+        try:
+            self._client.update_item(**self._update(envelope_id, entry, condition, values))
+        except self._client.exceptions.ConditionalCheckFailedException as error:
+            there = _entry(error.response.get("Item") or {})
+            # The client repeats a write whose answer was lost, and then meets its own.
+            return None if there == entry else there
+        return None
+
+    def _update(self, envelope_id: str, entry: Entry, condition: str, values: dict[str, Any]) -> dict[str, Any]:
         sets = "#owner = :owner, lease = :lease, #rows = :rows, flight = :flight, #ttl = :ttl"
         values = values | {
             ":owner": {"S": entry.owner},
@@ -85,21 +111,15 @@ class Ledger:
         if entry.closed:
             sets += ", closed = :closed"
             values[":closed"] = {"BOOL": True}
-        try:
-            self._client.update_item(
-                TableName=self._table,
-                Key=_key(envelope_id),
-                UpdateExpression=f"SET {sets}",
-                ConditionExpression=condition,
-                ExpressionAttributeNames={"#owner": "owner", "#rows": "rows", "#ttl": "ttl"},
-                ExpressionAttributeValues=values,
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
-            )
-        except self._client.exceptions.ConditionalCheckFailedException as error:
-            there = _entry(error.response.get("Item") or {})
-            # The client repeats a write whose answer was lost, and then meets its own.
-            return None if there == entry else there
-        return None
+        return {
+            "TableName": self._table,
+            "Key": _key(envelope_id),
+            "UpdateExpression": f"SET {sets}",
+            "ConditionExpression": condition,
+            "ExpressionAttributeNames": {"#owner": "owner", "#rows": "rows", "#ttl": "ttl"},
+            "ExpressionAttributeValues": values,
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
 
 
 def _entry(item: Mapping[str, Any]) -> Entry:

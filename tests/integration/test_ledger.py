@@ -72,6 +72,26 @@ def test_a_closed_ledger_stays_as_it_is(ledger: Ledger) -> None:
     assert ledger.acquire(ID, Entry("two", 9000)) == closed
 
 
+def test_several_are_acquired_in_one_request(ledger: Ledger, client: Any) -> None:
+    entries = {f"{ID}-{i}": replace(FIRST, owner=str(i)) for i in range(10)}
+    requests: list[str] = []
+    count = lambda model, **_: requests.append(model.name)  # noqa: E731
+    client.meta.events.register("before-call.dynamodb", count)
+    try:
+        assert ledger.acquire_all(entries) == dict.fromkeys(entries)
+    finally:
+        client.meta.events.unregister("before-call.dynamodb", count)
+    assert requests == ["TransactWriteItems"]
+    assert all(ledger.read(id) == entry for id, entry in entries.items())
+
+
+def test_one_that_is_known_does_not_keep_the_others_back(ledger: Ledger) -> None:
+    ledger.acquire("b", FIRST)
+    entries = {id: Entry(id, 5000) for id in "abc"}
+    assert ledger.acquire_all(entries) == {"a": None, "b": FIRST, "c": None}
+    assert ledger.read("c") == Entry("c", 5000)
+
+
 def test_the_item_outlasts_any_redelivery(client: Any, ledger: Ledger, clock: FakeClock) -> None:
     ledger.acquire(ID, FIRST)
     [item] = client.scan(TableName="guard")["Items"]

@@ -177,7 +177,7 @@ def test_what_does_not_fit_the_time_is_carried_on_by_a_continuation() -> None:
         w.remaining_ms = lambda: 60_000 - 1000 * main.calls
         one = envelope(100)
         assert w.run(one) == []
-        # A call is begun as long as its slowest end leaves ten seconds: a wave of 25, and 16 of the next.
+        # A call is begun as long as its slowest end leaves ten seconds: a wave of 34, and 7 of the next.
         assert main.calls == 41
         assert w.log.count("acquire") == 1 and w.log.count("record") == 2
         [rest] = w.dispatched

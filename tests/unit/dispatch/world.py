@@ -1,7 +1,7 @@
 """A dispatcher with everything around it faked, and a provider that plays a script."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from copy import deepcopy
@@ -86,12 +86,11 @@ class World:
 
     # What it writes
 
-    def acquire(self, envelope_id: str, entry: Entry) -> Entry | None:
+    def acquire_all(self, entries: Mapping[str, Entry]) -> dict[str, Entry | None]:
         self._step("acquire")
-        if envelope_id in self.entries:
-            return self.entries[envelope_id]
-        self.entries[envelope_id] = deepcopy(entry)
-        return None
+        seen = {id: self.entries.get(id) for id in entries}
+        self.entries.update({id: deepcopy(entry) for id, entry in entries.items() if seen[id] is None})
+        return seen
 
     def take_over(self, envelope_id: str, seen: Entry, entry: Entry) -> None:
         self._step("take_over")
