@@ -1,4 +1,4 @@
-"""The local stack as a program: `python -m local run | demo | serve`.
+"""The local stack as a program: `python -m local run | demo | serve [--port N] [--faults FILE]`.
 
 run: start it, send the examples, then serve until Ctrl-C. demo: the same without serving. serve: no examples are sent.
 Exits with 0 only if every message reached its expected end.
@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
 from rich.console import Console
@@ -19,6 +20,7 @@ from cli.connection import LOCAL_FILE, Connection, write_local
 from cli.errors import CliError
 from cli.output import make_console, plain
 from local.demo import run_demo
+from local.faults import FaultFileError, FaultInput, read_faults
 from local.seed import first_key, seed
 from local.server import PortError
 from local.stack import LocalStack
@@ -35,11 +37,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = make_console()
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        return _run(options.command, options.port, console)
+        faults = read_faults(options.faults) if options.faults else []
+        return _run(options.command, options.port, console, faults)
     except KeyboardInterrupt:
         return 130
     except (PortError, SynthesisError, TemplateError) as error:
         console.print(plain(f"The local stack cannot start: {error}"), style="red")
+    except FaultFileError as error:
+        console.print(plain(f"{error}"), style="red")
+        for wrong in error.details:
+            console.print(plain(f"  {wrong.field}: {wrong.message}"))
     except CliError as error:
         console.print(plain(f"{error} {error.hint}"), style="red")
         for field, message in error.details:
@@ -51,6 +58,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     parser.add_argument("command", choices=["run", "demo", "serve"])
     parser.add_argument("--port", type=int, help=f"port of the API; {PORT} by default, any free one for demo")
+    parser.add_argument("--faults", type=Path, help="a JSON list of faults for the sandbox providers to play")
     return parser.parse_args(arguments)
 
 
@@ -58,10 +66,12 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _run(command: str, port: int | None, console: Console) -> int:
+def _run(command: str, port: int | None, console: Console, faults: Sequence[FaultInput] = ()) -> int:
     console.print("Starting the local stack: the real template, deployed into this process.")
     ok = True
-    with LocalStack(port=(0 if command == "demo" else PORT) if port is None else port) as stack:
+    if port is None:
+        port = 0 if command == "demo" else PORT
+    with LocalStack(port, faults=faults) as stack:
         key = first_key(stack)
         seed(stack.url, key, stack.sandboxes)
         if command != "serve":
@@ -99,6 +109,7 @@ def _explain(console: Console, url: str, key: str) -> None:
         ("Key", key),
         ("OpenAPI", f"{url}/docs and {url}/openapi.json"),
         ("Outbox", f"{url}/_local/outbox"),
+        ("Faults", f"{url}/_local/faults (docs/local-stack.md)"),
         ("Command", f"mepush balance (finds address and key in {LOCAL_FILE})"),
     ):
         console.print(f"{name:8} {value}", soft_wrap=True)

@@ -125,6 +125,9 @@ class QueuePoller(Poller):
         self._executor = ThreadPoolExecutor(workers, f"{self._name}-worker")
 
     def step(self) -> bool:
+        due = self.due_ms()
+        if due is None or due > self._clock.now_ms():
+            return False
         self._work_begins()
         try:
             batch = self._gather(wait=False)

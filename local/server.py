@@ -13,10 +13,23 @@ PORTS_TO_TRY = 50
 LOCAL_PAGES = "/_local/"
 # The server's own; API Gateway names none.
 _TOO_LARGE: Answer = (413, [("content-type", "application/json")], b'{"message": "Request Entity Too Large"}')
+_NO_PAGE: Answer = (404, [("content-type", "text/plain")], b"There is no such page.\n")
 _BAD_REQUEST: Answer = (400, [("content-type", "application/json")], b'{"message": "Bad Request"}')
 
-Page = Callable[[], tuple[str, bytes]]
-"""Makes a page: its content type and its body."""
+LocalPath = Callable[[Incoming], Answer]
+"""Answers the requests for one path under `/_local/`, of any method."""
+
+
+def page(make: Callable[[], tuple[str, bytes]]) -> LocalPath:
+    """A path that shows a page. make: returns its content type and its body."""
+
+    def answer(request: Incoming) -> Answer:
+        if request.method not in ("GET", "HEAD"):
+            return _NO_PAGE
+        content_type, body = make()
+        return 200, [("content-type", content_type), ("cache-control", "no-store")], body
+
+    return answer
 
 
 class PortError(OSError):
@@ -34,12 +47,12 @@ class _Server(ThreadingHTTPServer):
 class Server:
     """Listens on loopback as soon as it is made, so that its address is known; answers once started.
 
-    port: 0 for any; if it is taken, the next free one. pages: by their path under `/_local/`.
+    port: 0 for any; if it is taken, the next free one. paths: what is served under `/_local/`, by the rest of the path.
     Raises: PortError.
     """
 
-    def __init__(self, port: int, pages: Mapping[str, Page]) -> None:
-        self._pages = pages
+    def __init__(self, port: int, paths: Mapping[str, LocalPath]) -> None:
+        self._paths = paths
         self._answer: Callable[[Incoming], Answer] | None = None
         self._thread: Thread | None = None
         self._server = self._bind(port)
@@ -65,11 +78,8 @@ class Server:
     def respond(self, request: Incoming) -> Answer:
         """Answer a request: a page of the local stack, or what the gateway says."""
         if request.path.startswith(LOCAL_PAGES):
-            page = self._pages.get(request.path.removeprefix(LOCAL_PAGES))
-            if page is None or request.method not in ("GET", "HEAD"):
-                return 404, [("content-type", "text/plain")], b"There is no such page.\n"
-            content_type, body = page()
-            return 200, [("content-type", content_type), ("cache-control", "no-store")], body
+            path = self._paths.get(request.path.removeprefix(LOCAL_PAGES))
+            return _NO_PAGE if path is None else path(request)
         if self._answer is None:
             raise RuntimeError("start the server first")
         return self._answer(request)

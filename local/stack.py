@@ -5,7 +5,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -18,15 +18,16 @@ from local.clock import LocalClock, RealClock
 from local.counting import RequestCounter
 from local.deploy import deploy
 from local.deployment import REGION, Deployment
+from local.faults import FaultDesk, FaultInput
 from local.gateway import Gateway
 from local.logs import FunctionLogs
 from local.moto_patches import patched
 from local.pollers import Poller, QueuePoller
 from local.runtime import FunctionRunner
 from local.sandbox.base import Outbox, Sandbox
-from local.sandbox.pages import outbox_json, outbox_page
+from local.sandbox.pages import accepted_json, outbox_json, outbox_page
 from local.scheduler import LocalScheduler
-from local.server import HOST, Server
+from local.server import HOST, Server, page
 from local.stream_pollers import ShardPoller
 from local.synth import ROOT, synthesised
 from shared.aws import clients
@@ -69,10 +70,10 @@ class LocalStack:
 
     port: of the HTTP API; 0 for any, and the next free one if it is taken. threads: False to have nothing happen by
     itself: call `drain`. template: a template, or the path of one, instead of the platform's own. log_file: where
-    the functions' log goes.
+    the functions' log goes. faults: what the sandbox providers play from the start.
 
-    Once started: url, outbox, sandboxes (`smtp`, `ses`, `tencent`, `aws`, `wecom`), clock, deployment, runner,
-    counting. Raises on start: synth.SynthesisError, template.TemplateError, server.PortError.
+    Once started: url, outbox, sandboxes (`smtp`, `ses`, `tencent`, `aws`, `wecom`), faults, clock, deployment, runner,
+    counting. Raises on start: synth.SynthesisError, template.TemplateError, server.PortError; ProblemError for a fault.
     """
 
     url: str
@@ -89,11 +90,14 @@ class LocalStack:
         outbox: Outbox | None = None,
         template: Mapping[str, Any] | Path | None = None,
         log_file: Path = LOG_FILE,
+        faults: Iterable[FaultInput] = (),
     ) -> None:
         self.outbox = outbox if outbox is not None else Outbox()
         self.clock = LocalClock()
         self.counting = RequestCounter()
         self.sandboxes = {}
+        self.faults = FaultDesk(self.sandboxes)
+        self._first_faults = list(faults)
         self._port = port
         self._threads = threads
         self._template = template
@@ -227,7 +231,12 @@ class LocalStack:
         later(self._close_clients)
         server = Server(
             self._port,
-            {"outbox": partial(outbox_page, self.outbox), "outbox.json": partial(outbox_json, self.outbox)},
+            {
+                "outbox": page(partial(outbox_page, self.outbox)),
+                "outbox.json": page(partial(outbox_json, self.outbox)),
+                "accepted": partial(accepted_json, self.outbox),
+                "faults": self.faults,
+            },
         )
         later(server.stop)
         self.url = server.url
@@ -252,12 +261,14 @@ class LocalStack:
         made: dict[str, Sandbox] = {
             "smtp": SmtpSandbox(self.outbox),
             "ses": SesSandbox(self.outbox),
-            "tencent": TencentSandbox(self.outbox, keys=TENCENT_KEYS, clock=RealClock()),
+            "tencent": TencentSandbox(self.outbox, keys=TENCENT_KEYS, signature_clock=RealClock()),
             "aws": AwsSmsSandbox(self.outbox),
             "wecom": WecomSandbox(self.outbox),
         }
         for name, sandbox in made.items():
             self.sandboxes[name] = self._exit.enter_context(sandbox)
+        for fault in self._first_faults:
+            self.faults.add(fault)
 
     def _start_pollers(self) -> None:
         sqs, kinesis = self.client("sqs"), self.client("kinesis")

@@ -2,11 +2,11 @@
 
 import json
 import re
-import time
 import uuid
-from typing import Any
+from typing import Any, ClassVar
 
 from local.sandbox.base import Delivery, Fault, HttpSandbox, Outbox, Request, Response
+from shared.model.clock import Clock
 
 _TARGET = "PinpointSMSVoiceV2.SendTextMessage"
 _CREDENTIAL = re.compile(r"AWS4-HMAC-SHA256 Credential=(?P<id>[^/]+)/[0-9]{8}/[a-z0-9-]+/(?P<service>[a-z-]+)/")
@@ -22,6 +22,20 @@ class AwsSmsSandbox(HttpSandbox):
     """
 
     provider = "aws"
+    steps = ("SendTextMessage",)
+    sends = frozenset(steps)
+    broken = b'{"MessageId": '
+    content_type = _TYPE
+    mixture: ClassVar = (
+        Fault("reset_before"),
+        Fault("reset_after"),
+        Fault("status", status=500),
+        Fault("status", status=503),
+        Fault("throttle"),
+        Fault("bad_json"),
+        Fault("code", code="InternalServerException"),
+        Fault("code", code="InternalServerException", accepted=True),
+    )
 
     def __init__(
         self,
@@ -30,27 +44,34 @@ class AwsSmsSandbox(HttpSandbox):
         identities: frozenset[str] | None = None,
         access_keys: frozenset[str] | None = None,
         opted_out: frozenset[str] = frozenset(),
+        clock: Clock | None = None,
     ) -> None:
-        super().__init__(outbox)
+        super().__init__(outbox, clock)
         self._identities = identities
         self._access_keys = access_keys
         self._opted_out = opted_out
 
     def handle(self, request: Request) -> Response:
         params = _params(request)
-        fault = self.faults.take() or self.faults.take(to=str(params.get("DestinationPhoneNumber")))
-        if fault is not None and fault.kind == "delay":
-            time.sleep(fault.seconds)
-        elif fault is not None and fault.kind != "reset_after":
-            return _faulty(fault)
+        fault = self.faults.take(str(params.get("DestinationPhoneNumber")), at="SendTextMessage")
+        return self.play(fault, lambda: self._answer(request, params))
+
+    def throttled(self, fault: Fault) -> Response:
+        return _error("ThrottlingException")
+
+    def refused(self, fault: Fault) -> Response:
+        exception, _, reason = fault.code.partition("/")
+        return _error(exception, reason)
+
+    def _answer(self, request: Request, params: dict[str, Any]) -> Response:
         refused = self._unauthenticated(request) or self._refusal(request, params)
         if refused is not None:
             return refused
         message_id = str(uuid.uuid4())
         if not params.get("DryRun"):
-            self.outbox.put(Delivery(self.provider, params["DestinationPhoneNumber"], message_id, _data(params)))
-        if fault is not None and fault.kind == "reset_after":
-            return Response(drop=True)
+            ours = str(params.get("Context", {}).get("mepush_message_id", ""))
+            to = params["DestinationPhoneNumber"]
+            self.outbox.put(Delivery(self.provider, to, message_id, _data(params), message_id=ours))
         return Response.of({"MessageId": message_id}, content_type=_TYPE)
 
     def _unauthenticated(self, request: Request) -> Response | None:
@@ -101,19 +122,6 @@ def _data(params: dict[str, Any]) -> dict[str, Any]:
         "time_to_live": params.get("TimeToLive"),
         "protect_configuration": params.get("ProtectConfigurationId"),
     }
-
-
-def _faulty(fault: Fault) -> Response:
-    if fault.kind == "reset_before":
-        return Response(drop=True)
-    if fault.kind == "throttle":
-        return _error("ThrottlingException")
-    if fault.kind == "bad_json":
-        return Response(200, b'{"MessageId": ', {"Content-Type": _TYPE})
-    if fault.kind == "code":
-        exception, _, reason = fault.code.partition("/")
-        return _error(exception, reason)
-    return Response(fault.status, b"<html>error</html>", {"Content-Type": "text/html"})
 
 
 def _error(exception: str, reason: str = "", field: str = "") -> Response:

@@ -2,13 +2,17 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from functools import cache
 from typing import Any
+from urllib.parse import parse_qsl
 
 from jinja2 import Environment, Template
 
-from local.sandbox.base import Delivery, Outbox
+from local.gateway import Answer, Incoming
+from local.sandbox.outbox import Delivery, Outbox
+from shared.model.problems import CONTENT_TYPE, FieldError, invalid
 
 SHOWN = 500
 """How many deliveries the page shows, newest first."""
@@ -67,6 +71,34 @@ def outbox_page(outbox: Outbox) -> tuple[str, bytes]:
 def outbox_json(outbox: Outbox) -> tuple[str, bytes]:
     """The page for programs: a list of deliveries, oldest first."""
     return "application/json", json.dumps(outbox.as_json(), ensure_ascii=False, default=str).encode()
+
+
+def accepted_json(outbox: Outbox, request: Incoming) -> Answer:
+    """How often what was accepted: in all, or for the recipient and the message that the query names."""
+    query = dict(parse_qsl(request.raw_query, keep_blank_values=True))
+    wrong = [
+        FieldError(field=f"query.{name}", message="Give provider, to and message_id, or none of them.")
+        for name in sorted(set(query) - {"provider", "to", "message_id"})
+    ]
+    if "message_id" in query and "to" not in query:
+        wrong.append(FieldError(field="query.to", message="Give the recipient with the message id."))
+    if wrong:
+        problem = invalid(wrong)
+        return 422, [("content-type", CONTENT_TYPE)], json.dumps(problem.body()).encode()
+    provider = query.get("provider")
+    found: dict[str, Any]
+    if "to" in query:
+        found = {"accepted": outbox.accepted(query["to"], query.get("message_id"), provider)}
+    else:
+        repeated = outbox.repeated()
+        found = {
+            "accepted": outbox.count(provider),
+            "by_provider": outbox.totals(),
+            "repeated": [asdict(each) for each in repeated[:SHOWN]],
+            "repeated_messages": len(repeated),
+        }
+    headers = [("content-type", "application/json"), ("cache-control", "no-store")]
+    return 200, headers, json.dumps(found, ensure_ascii=False).encode()
 
 
 def _shown(delivery: Delivery) -> Mapping[str, Any]:

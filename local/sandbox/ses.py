@@ -5,10 +5,12 @@ import binascii
 import itertools
 import json
 import time
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from local.sandbox.base import Delivery, Fault, HttpSandbox, Outbox, Request, Response
 from local.sandbox.mail import read_mail
+from shared.model.clock import Clock
 
 _LARGEST_BYTES = 40 * 1024 * 1024
 
@@ -22,10 +24,24 @@ class SesSandbox(HttpSandbox):
     production: False is the SES sandbox of a new account. sending_enabled: False as after a pause.
     verified: if given, SendEmail takes only these senders (address or domain), and in the SES sandbox only these
     recipients. configuration_sets: if given, the only ones that exist.
-    Faults: `code` answers with this error, `throttle` with TooManyRequestsException; `to` is matched first.
+    Faults play at `SendEmail` unless they say `GetAccount`; `code` answers with this error (and, after a blank, this
+    text), `throttle` with TooManyRequestsException.
     """
 
     provider = "ses"
+    steps = ("SendEmail", "GetAccount")
+    sends = frozenset({"SendEmail"})
+    broken = b'{"MessageId": '
+    mixture: ClassVar = (
+        Fault("reset_before"),
+        Fault("reset_after"),
+        Fault("status", status=500),
+        Fault("status", status=503),
+        Fault("throttle"),
+        Fault("bad_json"),
+        Fault("code", code="InternalServiceErrorException"),
+        Fault("code", code="InternalServiceErrorException", accepted=True),
+    )
 
     def __init__(
         self,
@@ -35,8 +51,9 @@ class SesSandbox(HttpSandbox):
         sending_enabled: bool = True,
         verified: frozenset[str] | None = None,
         configuration_sets: frozenset[str] | None = None,
+        clock: Clock | None = None,
     ) -> None:
-        super().__init__(outbox)
+        super().__init__(outbox, clock)
         self.production = production
         self.sending_enabled = sending_enabled
         self.verified = verified
@@ -46,7 +63,7 @@ class SesSandbox(HttpSandbox):
     def handle(self, request: Request) -> Response:
         route = (request.method, request.path)
         if route == ("GET", "/v2/email/account"):
-            return self._with_faults(self.faults.take(), self._account)
+            return self.play(self.faults.take(at="GetAccount"), self._account)
         if route == ("POST", "/v2/email/outbound-emails"):
             return self._send(request)
         return _error("NotFoundException", "no such operation")
@@ -58,30 +75,14 @@ class SesSandbox(HttpSandbox):
             raw = base64.b64decode(body["Content"]["Raw"]["Data"], validate=True)
         except (ValueError, KeyError, TypeError, binascii.Error):
             return _error("BadRequestException", "give Destination.ToAddresses and Content.Raw.Data")
-        fault = next((f for f in map(self.faults.take, to) if f is not None), None) or self.faults.take()
-        return self._with_faults(fault, lambda: self._accept(body, to, raw))
+        return self.play(self.faults.take(*to, at="SendEmail"), lambda: self._accept(body, to, raw))
 
-    def _with_faults(self, fault: Fault | None, answer: Any) -> Response:
-        """Play a fault around an answer."""
-        match fault.kind if fault is not None else None:
-            case "delay" if fault is not None:
-                time.sleep(fault.seconds)
-            case "reset_before":
-                return Response(drop=True)
-            case "reset_after":
-                answer()
-                return Response(drop=True)
-            case "throttle":
-                return _error("TooManyRequestsException", "Maximum sending rate exceeded.")
-            case "code" if fault is not None:
-                code, _, text = fault.code.partition(" ")
-                return _error(code, text or "asked for by a fault")
-            case "bad_json":
-                return Response(200, b'{"MessageId": ', {"Content-Type": "application/json"})
-            case "status" | "outage" if fault is not None:
-                return Response(fault.status, b"", {"Content-Type": "application/json"})
-        result: Response = answer()
-        return result
+    def throttled(self, fault: Fault) -> Response:
+        return _error("TooManyRequestsException", "Maximum sending rate exceeded.")
+
+    def refused(self, fault: Fault) -> Response:
+        code, _, text = fault.code.partition(" ")
+        return _error(code, text or "asked for by a fault")
 
     def _accept(self, body: dict[str, Any], to: list[str], raw: bytes) -> Response:
         mail = read_mail(raw)
@@ -93,7 +94,7 @@ class SesSandbox(HttpSandbox):
         tags = {str(tag["Name"]): str(tag["Value"]) for tag in body.get("EmailTags", [])}
         for address in to:
             data = {**mail, "tags": tags, "configuration_set": body.get("ConfigurationSetName")}
-            self.outbox.put(Delivery(self.provider, address, ses_id, data))
+            self.outbox.put(Delivery(self.provider, address, ses_id, data, message_id=_our_id(mail, tags)))
         return Response.of({"MessageId": ses_id})
 
     def _refusal(self, body: dict[str, Any], to: list[str], raw: bytes, sender: str) -> Response | None:
@@ -129,6 +130,10 @@ class SesSandbox(HttpSandbox):
                 },
             }
         )
+
+
+def _our_id(mail: Mapping[str, Any], tags: Mapping[str, str]) -> str:
+    return tags.get("mepush_message_id") or str(mail["message_id"])
 
 
 def _error(code: str, text: str) -> Response:

@@ -9,52 +9,24 @@ import asyncio
 import itertools
 import logging
 import re
+import socket
 import ssl
 import threading
 from concurrent.futures import Future
-from dataclasses import replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 
-from local.sandbox.base import Delivery, Fault, Outbox, Sandbox
+from local.sandbox.base import HOST, Delivery, Fault, Outbox, Sandbox
 from local.sandbox.mail import read_mail
 from local.sandbox.sink import run_sink
+from local.sandbox.smtp_words import LOGIN_REFUSED, LOGIN_WANTED, TEXTS, THROTTLED, Flavour, step_of
 from local.sandbox.tls import Identity, TlsDoor, make_identity, server_context
+from shared.model.clock import Clock
 
 _ANGLE_ADDRESS = re.compile(r"\s*<([^<>\s]+)>\s*(.*)\Z").match
 _LONGEST_MESSAGE = 32 * 1024 * 1024
-
-# Refusals with these codes are about the session or the sender, so they answer MAIL; others answer the final dot.
-_ANSWER_MAIL = frozenset({421, 501, 503, 530, 535})
-_TEXTS = {
-    421: "4.3.2 Service not available, closing channel",
-    450: "4.2.1 Mailbox busy",
-    451: "4.3.0 Local error in processing",
-    452: "4.3.1 Insufficient system storage",
-    454: "Temporary service failure",
-    550: "5.1.1 No such user",
-    552: "Message is too long.",
-    554: "5.7.1 Message rejected as spam",
-}
-_THROTTLED = {
-    "plain": "450 4.7.1 Rate limit exceeded",
-    "ses": "454 Throttling failure: Maximum sending rate exceeded.",
-    "qq": "550 Sender frequency limited",
-}
-_LOGIN_REFUSED = {
-    "plain": "535 5.7.8 Authentication credentials invalid",
-    "ses": "535 Authentication Credentials Invalid",
-    "qq": "535 Login Fail. Please enter your authorization code to login. More information in the help pages",
-}
-_LOGIN_WANTED = {
-    "plain": "530 5.7.0 Authentication required",
-    "ses": "530 Authentication required",
-    "qq": "503 Error: need EHLO and AUTH first !",
-}
-
-Flavour = Literal["plain", "ses", "qq"]
 
 
 class SmtpSandbox(Sandbox):
@@ -64,15 +36,28 @@ class SmtpSandbox(Sandbox):
     username, password: ask for this login. flavour: whose texts to speak; `qq` also wants the sender to be the login.
     parse: False keeps only what is cheap (see `read_mail`).
 
-    Faults bound to a recipient answer RCPT. Of the others, `reset_before`, `outage` and codes about the session or the
-    sender (421, 501, 503, 530, 535) answer MAIL, and the rest the final dot; `reset_before` with code `dot` drops the
-    connection there, with nothing accepted. `status` and `code` both answer `status`, with `code` as text if given;
-    `bad_json` answers a line that is no SMTP reply. A 421 closes the connection.
+    Faults play at the step that they name: `connect` (in place of the greeting), `mail`, `rcpt`, `data`, `body` (while
+    the message is on its way: `reset_before` only) or `dot`, the final dot. Otherwise those for a recipient play at
+    `rcpt`, `reset_before` and codes about the session or the sender (421, 501, 503, 530, 535) at `mail`, and the rest
+    at `dot`. `status` and `code` both answer `status`, with `code` as text if given; `bad_json` answers a line that is
+    no SMTP reply. A 421 closes the connection.
 
     connections: how many were ever made.
     """
 
     provider = "smtp"
+    steps = ("connect", "mail", "rcpt", "data", "body", "dot")
+    mixture: ClassVar = (
+        Fault("reset_before", at="rcpt"),
+        Fault("reset_before", at="dot"),
+        Fault("reset_after"),
+        Fault("status", status=421, at="rcpt"),
+        Fault("status", status=421, at="dot"),
+        Fault("status", status=450, at="rcpt"),
+        Fault("status", status=451),
+        Fault("throttle"),
+        Fault("bad_json"),
+    )
 
     def __init__(
         self,
@@ -84,8 +69,9 @@ class SmtpSandbox(Sandbox):
         flavour: Flavour = "plain",
         pipelining: bool = True,
         parse: bool = True,
+        clock: Clock | None = None,
     ) -> None:
-        super().__init__(outbox)
+        super().__init__(outbox, clock)
         self.security = security
         self.username = username
         self.password = password
@@ -98,7 +84,7 @@ class SmtpSandbox(Sandbox):
         self._port = 0
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._stopping: asyncio.Event | None = None
+        self._closing: asyncio.Event | None = None
 
     @cached_property
     def identity(self) -> Identity:
@@ -110,25 +96,32 @@ class SmtpSandbox(Sandbox):
         """The certificate of the authority that vouches for the server."""
         return self.identity.ca_pem
 
+    def plays_at(self, fault: Fault, at: str) -> bool:
+        return at == step_of(fault)
+
     @property
     def port(self) -> int:
-        if self._thread is None:
+        if not self._port:
             raise RuntimeError("start the sandbox first")
         return self._port
 
-    def start(self) -> None:
+    @property
+    def is_open(self) -> bool:
+        return self._thread is not None
+
+    def open(self, port: int) -> None:
         # Its information lines hold addresses and commands, and cost time.
         logging.getLogger("mail.log").setLevel(logging.ERROR)
         started: Future[int] = Future()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(started)), daemon=True)
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(port, started)), daemon=True)
         self._thread.start()
         self._port = started.result(10)
 
-    def stop(self) -> None:
-        if self._thread is not None and self._loop is not None and self._stopping is not None:
-            self._loop.call_soon_threadsafe(self._stopping.set)
-            self._thread.join(5)
-            self._thread = None
+    def close(self) -> None:
+        thread, self._thread = self._thread, None
+        if thread is not None and self._loop is not None and self._closing is not None:
+            self._loop.call_soon_threadsafe(self._closing.set)
+            thread.join(5)
 
     def drop_connections(self, farewell: bytes = b"") -> None:
         """Close every open connection, as servers do with idle ones; returns when it is done.
@@ -147,17 +140,19 @@ class SmtpSandbox(Sandbox):
         """Forget a connection."""
         self._open.pop(connection, None)
 
-    async def _serve(self, started: "Future[int]") -> None:
+    async def _serve(self, port: int, started: "Future[int]") -> None:
         try:
             self._loop = asyncio.get_running_loop()
-            self._stopping = asyncio.Event()
+            self._closing = asyncio.Event()
             tls = server_context(self.identity) if self.security != "none" else None
-            server = await self._loop.create_server(lambda: self._protocol(tls), "127.0.0.1", 0)
+            server = await self._loop.create_server(
+                lambda: self._protocol(tls), HOST, port, reuse_port=hasattr(socket, "SO_REUSEPORT")
+            )
         except BaseException as error:
             started.set_exception(error)
             raise
         started.set_result(server.sockets[0].getsockname()[1])
-        await self._stopping.wait()
+        await self._closing.wait()
         # A connection that was just accepted takes the loop a few rounds to appear, and asyncio would lose it.
         self._loop.remove_reader(server.sockets[0].fileno())
         for _ in range(10):
@@ -201,7 +196,8 @@ class _Session(SMTP):
             loop=asyncio.get_running_loop(),
         )
         self.sandbox = sandbox
-        self.fault: Fault | None = None
+        self.later: Fault | None = None
+        self.slow = 0.0
         self.connection: asyncio.WriteTransport | None = None
 
     def begun(self, connection: asyncio.WriteTransport) -> None:
@@ -216,17 +212,10 @@ class _Session(SMTP):
         super().connection_made(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
-        self.give_fault_back()
         if self.connection is not None:
             self.sandbox.closed(self.connection)
         if self.session is not None:
             super().connection_lost(error)
-
-    def give_fault_back(self) -> None:
-        """Let another message have the fault that was meant for this one's end, which it never reached."""
-        fault, self.fault = self.fault, None
-        if fault is not None and fault.times != -1:
-            self.sandbox.faults.add(replace(fault, times=1))
 
     def drop(self) -> None:
         """Cut the connection at once. Raises: CancelledError, which ends the session's task."""
@@ -234,15 +223,50 @@ class _Session(SMTP):
             self.transport.abort()
         raise asyncio.CancelledError
 
+    async def play(self, fault: Fault | None) -> str | None:
+        """The reply that a fault gives in place of ours; None to go on. Raises: CancelledError when it cuts."""
+        if fault is None:
+            return None
+        match fault.kind:
+            case "delay":
+                await asyncio.sleep(fault.seconds)
+            case "trickle":
+                self.slow = fault.seconds
+            case "reset_before" | "reset_after":
+                self.drop()
+            case "throttle":
+                return THROTTLED[self.sandbox.flavour]
+            case "bad_json":
+                return "this is no SMTP reply"
+            case "outage":
+                self.close_soon()
+                return f"421 {TEXTS[421]}"
+            case "status" | "code":
+                if fault.status == 421:
+                    self.close_soon()
+                return f"{fault.status} {fault.code or TEXTS.get(fault.status, 'refused')}"
+        return None
+
     def close_soon(self) -> None:
         """Close the connection after the reply that is about to be written."""
         if self.transport is not None:
             self.loop.call_soon(self.transport.close)
 
+    async def _handle_client(self) -> None:
+        if self.sandbox.faults.outage("outage_dropped"):
+            self.drop()
+        reply = await self.play(self.sandbox.faults.take(at="connect"))
+        if reply is None:
+            await super()._handle_client()
+            return
+        await self.push(reply)
+        if self.transport is not None:
+            self.transport.close()
+
     async def check_auth_needed(self, caller_method: str) -> bool:
         if self.sandbox.username is None or (self.session is not None and self.session.authenticated):
             return False
-        await self.push(_LOGIN_WANTED[self.sandbox.flavour])
+        await self.push(LOGIN_WANTED[self.sandbox.flavour])
         return True
 
     async def smtp_DATA(self, arg: str | None) -> None:
@@ -251,7 +275,11 @@ class _Session(SMTP):
         if self.envelope is None or not self.envelope.rcpt_tos:
             await self.push("503 Error: need RCPT command")
             return
-        await self.push("354 End data with <CR><LF>.<CR><LF>")
+        refusal = await self.play(self.sandbox.faults.take(*self.envelope.rcpt_tos, at="data"))
+        await self.push(refusal or "354 End data with <CR><LF>.<CR><LF>")
+        if refusal is not None:
+            return
+        await self.play(self.sandbox.faults.take(*self.envelope.rcpt_tos, at="body", part=True))
         data = bytearray()
         while not (data.endswith(b"\r\n.\r\n") or data == b".\r\n"):
             data += await self._reader.readuntil(b".\r\n")
@@ -259,7 +287,18 @@ class _Session(SMTP):
         self.envelope.content = (b"\r\n" + bytes(data)).replace(b"\r\n..", b"\r\n.")[2:]
         status = await self._call_handler_hook("DATA")
         self.envelope = Envelope()
+        seconds, self.slow = self.slow, 0.0
+        if seconds:
+            status = await self._trickle(status, seconds)
         await self.push(status)
+
+    async def _trickle(self, reply: str, seconds: float) -> str:
+        """Write a reply letter by letter, but for the last, which is returned."""
+        for letter in reply[:-1]:
+            self._writer.write(letter.encode())
+            await self._writer.drain()
+            await asyncio.sleep(seconds / len(reply))
+        return reply[-1:]
 
     def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
         found = _ANGLE_ADDRESS(arg)
@@ -271,7 +310,7 @@ class _Session(SMTP):
         sandbox = self.sandbox
         if (login.login, login.password) == ((sandbox.username or "").encode(), (sandbox.password or "").encode()):
             return AuthResult(success=True, auth_data=login)
-        return AuthResult(success=False, handled=False, message=_LOGIN_REFUSED[sandbox.flavour])
+        return AuthResult(success=False, handled=False, message=LOGIN_REFUSED[sandbox.flavour])
 
 
 class _Hooks:
@@ -296,56 +335,36 @@ class _Hooks:
         sandbox = self._sandbox
         if sandbox.flavour == "qq" and sandbox.username is not None and address != sandbox.username:
             return "501 mail from address must be same as authorization user"
-        fault = sandbox.faults.take()
-        if fault is not None:
-            if fault.kind == "outage":
-                server.close_soon()
-                return f"421 {_TEXTS[421]}"
-            if fault.kind == "reset_before" and fault.code != "dot":
-                server.drop()
-            if fault.kind in {"status", "code"} and fault.status in _ANSWER_MAIL:
-                return _refusal(server, fault)
-        server.fault = fault
+        server.later = None
+        if sandbox.faults.outage("outage_dropped"):
+            server.drop()
+        reply = await server.play(sandbox.faults.take(at="mail"))
+        if reply is not None:
+            return reply
         envelope.mail_from = address
-        return "250 OK"
-
-    async def handle_RSET(self, server: _Session, session: Session, envelope: Envelope) -> str:
-        server.give_fault_back()
         return "250 OK"
 
     async def handle_RCPT(
         self, server: _Session, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        fault = self._sandbox.faults.take(address)
-        if fault is not None:
-            if fault.kind in {"reset_before", "reset_after"}:
-                server.drop()
-            if fault.kind == "throttle":
-                return _THROTTLED[self._sandbox.flavour]
-            if fault.kind == "bad_json":
-                return "this is no SMTP reply"
-            if fault.kind in {"status", "code"}:
-                return _refusal(server, fault)
-            await asyncio.sleep(fault.seconds)
+        fault = self._sandbox.faults.take(address, at="rcpt")
+        if fault is not None and step_of(fault) == "dot":
+            # Out of a mixture: it is drawn where the recipient is known.
+            server.later = fault
+            fault = None
+        reply = await server.play(fault)
+        if reply is not None:
+            return reply
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
     async def handle_DATA(self, server: _Session, session: Session, envelope: Envelope) -> str:
-        fault, server.fault = server.fault, None
-        if fault is not None:
-            if fault.kind == "reset_before":
-                server.drop()
-            if fault.kind == "throttle":
-                return _THROTTLED[self._sandbox.flavour]
-            if fault.kind == "bad_json":
-                return "this is no SMTP reply"
-            if fault.kind in {"status", "code"}:
-                return _refusal(server, fault)
-            await asyncio.sleep(fault.seconds)
-        status = self._accept(envelope)
-        if fault is not None and fault.kind == "reset_after":
-            server.drop()
-        return status
+        fault, server.later = server.later, None
+        fault = fault or self._sandbox.faults.take(*envelope.rcpt_tos, at="dot")
+        accepted = fault is not None and (fault.accepted or fault.kind == "reset_after")
+        status = self._accept(envelope) if accepted else ""
+        reply = await server.play(fault)
+        return reply or status or self._accept(envelope)
 
     def _accept(self, envelope: Envelope) -> str:
         sandbox = self._sandbox
@@ -359,14 +378,10 @@ class _Hooks:
             "qq": (str(mail["message_id_header"]), "250 OK: queued as."),
         }[sandbox.flavour]
         for address in envelope.rcpt_tos:
-            sandbox.outbox.put(Delivery(sandbox.provider, address, queue_id, {"sender": envelope.mail_from, **mail}))
+            data = {"sender": envelope.mail_from, **mail}
+            ours = str(mail["message_id"])
+            sandbox.outbox.put(Delivery(sandbox.provider, address, queue_id, data, message_id=ours))
         return status
-
-
-def _refusal(server: _Session, fault: Fault) -> str:
-    if fault.status == 421:
-        server.close_soon()
-    return f"{fault.status} {fault.code or _TEXTS.get(fault.status, 'refused')}"
 
 
 def main() -> None:

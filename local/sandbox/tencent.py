@@ -8,10 +8,11 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from local.sandbox.base import Delivery, Fault, HttpSandbox, Outbox, Request, Response
-from shared.model.clock import Clock, SystemClock
+from local.sandbox.tencent_records import BadQueryError, Record, Records, masked
+from shared.model.clock import Clock
 
 MAX_NUMBERS = 200
 MAX_SKEW_SECONDS = 300
@@ -51,14 +52,31 @@ def tc3_signature(secret_key: str, request: Request, signed_headers: str, timest
 
 
 class TencentSandbox(HttpSandbox):
-    """Answers SendSms, SendStatusStatistics and DescribeSendRecordList.
+    """Answers SendSms, SendStatusStatistics, DescribeSendRecordList and PullSmsSendStatusByPhoneNumber.
 
     keys: SecretId to SecretKey. sdk_app_id: the only one known; None takes any. templates: id to the number of its
     parameters, or to its text with {1}, {2}; None takes any id and any number. signs: the approved signatures; None:
-    all. clock: what signatures are dated by.
+    all. clock: its time. signature_clock: what signatures are dated by, if that is another. records: what it tells
+    about past calls.
+
+    Faults play at SendSms, or the action that they name. The kinds `code` and `throttle` with a recipient are about
+    that number alone, as those `at="number"` are about any one number of a call.
     """
 
     provider = "tencent"
+    steps = ("SendSms", "number", "SendStatusStatistics", "DescribeSendRecordList", "PullSmsSendStatusByPhoneNumber")
+    sends = frozenset({"SendSms"})
+    broken = b'{"Response": {"SendStatusSet": ['
+    mixture: ClassVar = (
+        Fault("reset_before"),
+        Fault("reset_after"),
+        Fault("status", status=502),
+        Fault("throttle"),
+        Fault("bad_json"),
+        Fault("code", code="LimitExceeded.GlobalSmsSendingRateLimit"),
+        Fault("code", code="InternalError.Timeout"),
+        Fault("code", code="InternalError.Timeout", accepted=True),
+    )
 
     def __init__(
         self,
@@ -69,34 +87,47 @@ class TencentSandbox(HttpSandbox):
         templates: Mapping[str, int | str] | None = None,
         signs: frozenset[str] | None = None,
         clock: Clock | None = None,
+        signature_clock: Clock | None = None,
     ) -> None:
-        super().__init__(outbox)
+        super().__init__(outbox, clock)
         self.keys = dict(keys)
         self._sdk_app_id = sdk_app_id
         self._templates = templates
         self._signs = signs
-        self._clock = clock or SystemClock()
+        self._signature_clock = signature_clock or self.clock
+        self.records = Records(self.clock)
         self._serial = itertools.count(1)
         self._actions: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "SendSms": self._send_sms,
             "SendStatusStatistics": self._statistics,
-            "DescribeSendRecordList": self._records,
+            "DescribeSendRecordList": self._described,
+            "PullSmsSendStatusByPhoneNumber": self._pulled,
         }
 
     def handle(self, request: Request) -> Response:
-        fault = self.faults.take()
-        if fault is not None and fault.kind == "delay":
-            time.sleep(fault.seconds)
-        elif fault is not None and fault.kind != "reset_after":
-            return _faulty(fault)
+        action = request.headers.get("x-tc-action", "")
+        fault = self.faults.take(*_numbers(request.body), at=action)
+        return self.play(fault, lambda: self._answer(request))
+
+    def plays_at(self, fault: Fault, at: str) -> bool:
+        if fault.at is None and fault.to is not None and fault.kind in {"code", "throttle"}:
+            return at == "number"
+        return super().plays_at(fault, at)
+
+    def throttled(self, fault: Fault) -> Response:
+        return _error(fault.code or "RequestLimitExceeded", "too many requests")
+
+    def refused(self, fault: Fault) -> Response:
+        return _error(fault.code)
+
+    def _answer(self, request: Request) -> Response:
         try:
             self._authenticate(request)
-            answer = self._actions[self._action(request)](_params(request))
+            return _response(self._actions[self._action(request)](_params(request)))
         except RefusedError as error:
             return _error(error.code, error.message)
-        if fault is not None and fault.kind == "reset_after":
-            return Response(drop=True)
-        return _response(answer)
+        except BadQueryError as error:
+            return _error(error.code)
 
     def _action(self, request: Request) -> str:
         if request.headers.get("x-tc-version") != "2021-01-11":
@@ -116,7 +147,7 @@ class TencentSandbox(HttpSandbox):
         signed = parts["headers"].split(";")
         if "content-type" not in signed or "host" not in signed:
             raise RefusedError("AuthFailure.InvalidAuthorization")
-        if abs(self._clock.now_ms() // 1000 - int(timestamp)) > MAX_SKEW_SECONDS:
+        if abs(self._signature_clock.now_ms() // 1000 - int(timestamp)) > MAX_SKEW_SECONDS:
             raise RefusedError("AuthFailure.SignatureExpire")
         if parts["date"] != datetime.fromtimestamp(int(timestamp), UTC).strftime("%Y-%m-%d"):
             raise RefusedError("AuthFailure.SignatureFailure")
@@ -161,9 +192,9 @@ class TencentSandbox(HttpSandbox):
         return None
 
     def _send_one(self, number: str, params: dict[str, Any], refused: str | None) -> dict[str, Any]:
-        fault = self.faults.take(to=number)
+        fault = self.faults.take(number, at="number", part=True)
         if fault is not None and fault.kind == "throttle":
-            refused = "LimitExceeded.PhoneNumberThirtySecondLimit"
+            refused = fault.code or "LimitExceeded.PhoneNumberThirtySecondLimit"
         elif fault is not None:
             refused = fault.code or "InternalError.OtherError"
         elif not _E164.match(number):
@@ -177,20 +208,30 @@ class TencentSandbox(HttpSandbox):
             "Message": refused or "send success",
             "IsoCode": "CN" if number.startswith("+86") else "DEF",
         }
+        now = self.clock.now_ms()
+        context = str(params.get("SessionContext", ""))
         if refused is None:
-            row |= {"SerialNo": f"5000:{self._clock.now_ms()}{next(self._serial):010d}", "Fee": 1}
-            self.outbox.put(Delivery(self.provider, number, str(row["SerialNo"]), self._data(params)))
+            row |= {"SerialNo": f"5000:{now}{next(self._serial):010d}", "Fee": 1}
+            data = self._data(params)
+            self.outbox.put(Delivery(self.provider, number, str(row["SerialNo"]), data, message_id=context))
+        content = self._text(params, masked(params.get("TemplateParamSet") or ())) or ""
+        self.records.add(number, Record(now, str(row["SerialNo"]), str(row["Code"]), context, content))
         return row
 
     def _data(self, params: dict[str, Any]) -> dict[str, Any]:
-        sign, template = params.get("SignName"), params["TemplateId"]
         values = list(params.get("TemplateParamSet") or ())
-        data = {"sign": sign, "template_id": template, "params": values, "context": params.get("SessionContext", "")}
-        wording = (self._templates or {}).get(template)
-        if isinstance(wording, str):
-            text = _PLACEHOLDER.sub(lambda found: _nth(values, int(found[1])), wording)
-            data["text"] = f"【{sign}】{text}" if sign else text
-        return data
+        data = {"sign": params.get("SignName"), "template_id": params["TemplateId"], "params": values}
+        data["context"] = params.get("SessionContext", "")
+        text = self._text(params, values)
+        return data if text is None else data | {"text": text}
+
+    def _text(self, params: dict[str, Any], values: list[Any]) -> str | None:
+        """The text with these parameters; None if the template's wording is not known here."""
+        sign, wording = params.get("SignName"), (self._templates or {}).get(params["TemplateId"])
+        if not isinstance(wording, str):
+            return None
+        text = _PLACEHOLDER.sub(lambda found: _nth(values, int(found[1])), wording)
+        return f"【{sign}】{text}" if sign else text
 
     def _statistics(self, params: dict[str, Any]) -> dict[str, Any]:
         self._check_app(params)
@@ -202,26 +243,25 @@ class TencentSandbox(HttpSandbox):
         count = self.outbox.count(self.provider)
         return {"SendStatusStatistics": {"FeeCount": count, "RequestCount": count, "RequestSuccessCount": count}}
 
-    def _records(self, params: dict[str, Any]) -> dict[str, Any]:
+    def _described(self, params: dict[str, Any]) -> dict[str, Any]:
         self._check_app(params)
-        offset, limit = int(params.get("Offset") or 0), int(params.get("Limit") or 20)
-        if not 1 <= limit <= 50:
-            raise RefusedError("InvalidParameterValue.LimitVerifyFail")
-        found = self.outbox.all(self.provider, str(params.get("PhoneNumber", "")))[::-1]
-        rows = [
-            {
-                "SerialNo": delivery.id,
-                "PhoneNumber": delivery.to,
-                "SendStatus": 2,
-                "RequestCode": "Ok",
-                "StatusCode": "DELIVRD",
-                "SendTime": int(delivery.at),
-                "UserReceiveTime": int(delivery.at),
-                "Content": "***",
-            }
-            for delivery in found[offset : offset + limit]
-        ]
-        return {"SendRecordSet": rows, "TotalCount": len(found)}
+        return self.records.described(params)
+
+    def _pulled(self, params: dict[str, Any]) -> dict[str, Any]:
+        self._check_app(params)
+        return self.records.pulled(params)
+
+
+def _numbers(body: bytes) -> list[str]:
+    """The numbers that a request is about, as far as they can be read."""
+    try:
+        params = json.loads(body)
+    except ValueError:
+        return []
+    if not isinstance(params, dict):
+        return []
+    numbers = params.get("PhoneNumberSet") or params.get("PhoneNumber") or ()
+    return [_e164(number) for number in (numbers if isinstance(numbers, list) else (numbers,))]
 
 
 def _params(request: Request) -> dict[str, Any]:
@@ -258,19 +298,6 @@ def _check_numbers(numbers: list[str]) -> bool:
 
 def _nth(values: list[Any], n: int) -> str:
     return str(values[n - 1]) if 0 < n <= len(values) else ""
-
-
-def _faulty(fault: Fault) -> Response:
-    """The answer that a fault of the whole request asks for."""
-    if fault.kind == "reset_before":
-        return Response(drop=True)
-    if fault.kind == "throttle":
-        return _error("RequestLimitExceeded", "too many requests")
-    if fault.kind == "bad_json":
-        return Response(200, b'{"Response": {"SendStatusSet": [', {"Content-Type": "application/json"})
-    if fault.kind == "code":
-        return _error(fault.code)
-    return Response(fault.status, b"<html>error</html>", {"Content-Type": "text/html"})
 
 
 def _error(code: str, message: str = "") -> Response:

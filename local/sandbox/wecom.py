@@ -1,32 +1,40 @@
 """A WeCom of our own on loopback: app messages and group robots, with the vendor's rules and codes.
 
-Every answer is HTTP 200 with an `errcode`, as WeCom's are. Faults: one bound to no recipient plays for the calls that
-send; one bound to a call (`to="gettoken"`) plays for that call; one bound to a user leaves that user out of an app
-message (`code="unlicensed"`: for want of a licence). An outage concerns all calls.
+Every answer is HTTP 200 with an `errcode`, as WeCom's are. Faults play for the calls that send, or for the call that
+they name (`at="gettoken"`). The codes `invaliduser` and `unlicenseduser` leave a member out of an app message that the
+others get. The codes 42001 and 40014 end the tokens indeed.
 """
 
 import hashlib
 import json
 import secrets
 import threading
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from local.sandbox.base import Delivery, Fault, Faults, HttpSandbox, Outbox, Request, Response
-from local.sandbox.wecom_rules import app_problem, cut_text, read_upload, robot_problem, shown, upload_problem
-from shared.model.clock import Clock, SystemClock
+from local.sandbox.base import Delivery, Fault, HttpSandbox, Outbox, Request, Response
+from local.sandbox.wecom_rules import (
+    app_problem,
+    cut_text,
+    read_recipients,
+    read_upload,
+    robot_problem,
+    shown,
+    upload_problem,
+)
+from shared.model.clock import Clock
 
 CORP_ID = "ww5a0d90x00000001"
 AGENT_ID = 1000002
 CORP_SECRET = "sandbox-corp-secret-for-agent-1000002"
 ROBOT_KEY = "5a0d90c0-0000-4000-8000-000000000001"
 
-_THREE_DAYS_MS = 3 * 24 * 3_600_000
 _DAY_MS = 24 * 3_600_000
-_SENDING = frozenset({"message/send", "webhook/send"})
+LEFT_OUT = frozenset({"invaliduser", "unlicenseduser"})
+APP_STEPS = ("gettoken", "message/send", "user", "media/upload", "agent/get", "message/recall")
+ROBOT_STEPS = ("webhook/send", "webhook/upload_media")
 
 Json = dict[str, Any]
 
@@ -57,13 +65,6 @@ class Media:
     expires_at: int
 
 
-class _WecomFaults(Faults):
-    @property
-    def outage(self) -> bool:
-        with self._lock:
-            return time.monotonic() < self._outage_until
-
-
 class WecomSandbox(HttpSandbox):
     """WeCom's interface for one corporation.
 
@@ -73,6 +74,19 @@ class WecomSandbox(HttpSandbox):
     """
 
     provider = "wecom"
+    steps = (*APP_STEPS, *ROBOT_STEPS)
+    sends = frozenset({"message/send", "webhook/send"})
+    broken = b'{"errcode": 0, "errmsg": '
+    mixture: ClassVar = (
+        Fault("reset_before"),
+        Fault("reset_after"),
+        Fault("status", status=502),
+        Fault("throttle"),
+        Fault("bad_json"),
+        Fault("bad_json", accepted=True),
+        Fault("code", code="-1"),
+        Fault("code", code="42001"),
+    )
 
     def __init__(
         self,
@@ -89,8 +103,7 @@ class WecomSandbox(HttpSandbox):
         robot_limit: int | None = None,
         clock: Clock | None = None,
     ) -> None:
-        super().__init__(outbox)
-        self.faults: _WecomFaults = _WecomFaults()
+        super().__init__(outbox, clock)
         self.corp_id = corp_id
         self.apps = dict(apps) if apps is not None else {AGENT_ID: CORP_SECRET}
         self.robot_keys = set(robot_keys)
@@ -104,12 +117,11 @@ class WecomSandbox(HttpSandbox):
         self.calls: Counter[str] = Counter()
         self.recalled: set[str] = set()
         self._token_ms = token_seconds * 1000
-        self._clock = clock or SystemClock()
         self._lock = threading.RLock()
         self._tokens: dict[str, _Token] = {}
         self._media: dict[str, Media] = {}
         self._sent: dict[str, tuple[int, int]] = {}
-        self._seen: dict[str, tuple[int, str]] = {}
+        self._seen: dict[bytes, tuple[int, str]] = {}
         self._posts: dict[str, deque[int]] = {}
         self._count = 0
         self._routes: dict[str, Callable[[Request], Json]] = {
@@ -145,32 +157,27 @@ class WecomSandbox(HttpSandbox):
             return Response(404, b"not found")
         with self._lock:
             self.calls[name] += 1
-        fault = self._fault(name)
-        if fault is not None:
-            if fault.kind != "delay":
-                return self._play(fault, route, request)
-            time.sleep(fault.seconds)
+        # Whom an app message is for is known only when it is read.
+        to = read_recipients(request.body) if name == "message/send" else ["@group"]
+        return self.play(self.faults.take(*to, at=name), lambda: self._answered(route, request))
+
+    def plays_at(self, fault: Fault, at: str) -> bool:
+        if fault.kind == "code" and fault.code in LEFT_OUT:
+            return at == "user"
+        return super().plays_at(fault, at)
+
+    def throttled(self, fault: Fault) -> Response:
+        return Response.of(_error(45009))
+
+    def refused(self, fault: Fault) -> Response:
+        if fault.code == "42001":
+            self.expire_tokens()
+        if fault.code == "40014":
+            self.revoke_tokens()
+        return Response.of(_error(int(fault.code)))
+
+    def _answered(self, route: Callable[[Request], Json], request: Request) -> Response:
         return Response.of(self._answer(route, request), content_type="application/json; charset=UTF-8")
-
-    def _fault(self, name: str) -> Fault | None:
-        if self.faults.outage:
-            return Fault("outage", status=503)
-        return self.faults.take(name) or (self.faults.take() if name in _SENDING else None)
-
-    def _play(self, fault: Fault, route: Callable[[Request], Json], request: Request) -> Response:
-        match fault.kind:
-            case "reset_before":
-                return Response(drop=True)
-            case "reset_after":
-                self._answer(route, request)
-                return Response(drop=True)
-            case "throttle":
-                return Response.of(_error(45009))
-            case "bad_json":
-                return Response(200, b'{"errcode": 0, "errmsg": ', {"Content-Type": "application/json"})
-            case "code":
-                return Response.of(_error(int(fault.code)))
-        return Response(fault.status, b"<html>gateway</html>", {"Content-Type": "text/html"})
 
     def _answer(self, route: Callable[[Request], Json], request: Request) -> Json:
         with self._lock:
@@ -190,7 +197,7 @@ class WecomSandbox(HttpSandbox):
         agent_id = next((agent for agent, known in self.apps.items() if known == request.query["corpsecret"]), None)
         if agent_id is None:
             raise WecomError(40001)
-        now = self._clock.now_ms()
+        now = self.clock.now_ms()
         # While a token lasts, asking again gives the same one.
         for value, token in self._tokens.items():
             if token.agent_id == agent_id and token.expires_at > now:
@@ -207,7 +214,7 @@ class WecomSandbox(HttpSandbox):
         token = self._tokens.get(value)
         if token is None:
             raise WecomError(40014)
-        if token.expires_at <= self._clock.now_ms():
+        if token.expires_at <= self.clock.now_ms():
             raise WecomError(42001)
         if not self.trusted:
             raise WecomError(60020)
@@ -243,9 +250,9 @@ class WecomSandbox(HttpSandbox):
 
     def _accept(self, agent_id: int, body: Json, recipients: list[str], data: Json) -> str:
         msgid = self._next_id("msg")
-        self._sent[msgid] = agent_id, self._clock.now_ms()
+        self._sent[msgid] = agent_id, self.clock.now_ms()
         if body.get("enable_duplicate_check") == 1:
-            self._seen[_digest(agent_id, body)] = self._clock.now_ms(), msgid
+            self._seen[_digest(agent_id, body)] = self.clock.now_ms(), msgid
         for to in recipients:
             self.outbox.put(Delivery("app", to, msgid, data))
         return msgid
@@ -277,8 +284,8 @@ class WecomSandbox(HttpSandbox):
         good: list[str] = []
         bad: dict[str, list[str]] = {"invaliduser": [], "unlicenseduser": []}
         for user in users:
-            fault = self.faults.take(user)
-            if user.lower() in self.unlicensed_users or (fault and fault.code == "unlicensed"):
+            fault = self.faults.take(user, at="user", part=True)
+            if user.lower() in self.unlicensed_users or (fault and fault.code == "unlicenseduser"):
                 bad["unlicenseduser"].append(user.lower())
             elif user.lower() in self.unknown_users or fault:
                 bad["invaliduser"].append(user.lower())
@@ -292,13 +299,13 @@ class WecomSandbox(HttpSandbox):
             return None
         at, msgid = self._seen.get(_digest(agent_id, body), (0, ""))
         interval = min(int(body.get("duplicate_check_interval", 1800)), 14400)
-        return msgid if msgid and self._clock.now_ms() - at < interval * 1000 else None
+        return msgid if msgid and self.clock.now_ms() - at < interval * 1000 else None
 
     def _message_recall(self, request: Request) -> Json:
         agent_id = self._authorise(request)
         msgid = _json(request.body).get("msgid")
         by, at = self._sent.get(str(msgid), (0, 0))
-        if by != agent_id or self._clock.now_ms() - at > _DAY_MS:
+        if by != agent_id or self.clock.now_ms() - at > _DAY_MS:
             raise WecomError(40058)
         self.recalled.add(str(msgid))
         return {}
@@ -329,7 +336,7 @@ class WecomSandbox(HttpSandbox):
     def _count_post(self, key: str) -> None:
         if self.robot_limit is None:
             return
-        now = self._clock.now_ms()
+        now = self.clock.now_ms()
         posts = self._posts.setdefault(key, deque())
         while posts and now - posts[0] >= 60_000:
             posts.popleft()
@@ -350,9 +357,9 @@ class WecomSandbox(HttpSandbox):
         kind, filename, data = read_upload(request)
         if problem := upload_problem(kind, data, kinds):
             raise WecomError(problem)
-        now = self._clock.now_ms()
+        now = self.clock.now_ms()
         media_id = self._next_id("media")
-        self._media[media_id] = Media(kind, filename, data, owner, now + _THREE_DAYS_MS)
+        self._media[media_id] = Media(kind, filename, data, owner, now + 3 * _DAY_MS)
         return {"type": kind, "media_id": media_id, "created_at": str(now // 1000)}
 
     def _media_of(self, part: Json, kind: str, owner: str) -> tuple[str, int] | None:
@@ -360,7 +367,7 @@ class WecomSandbox(HttpSandbox):
         if kind not in {"image", "file", "voice", "video"}:
             return None
         media = self._media.get(part["media_id"])
-        if media is None or media.kind != kind or media.owner != owner or media.expires_at <= self._clock.now_ms():
+        if media is None or media.kind != kind or media.owner != owner or media.expires_at <= self.clock.now_ms():
             raise WecomError(40007)
         return media.filename, len(media.data)
 
@@ -389,5 +396,5 @@ def _part(body: Json) -> tuple[str, Json]:
     return (kind, body.get(kind, {})) if isinstance(kind, str) else ("", {})
 
 
-def _digest(agent_id: int, body: Json) -> str:
-    return hashlib.sha256(f"{agent_id}:{json.dumps(body, sort_keys=True)}".encode()).hexdigest()
+def _digest(agent_id: int, body: Json) -> bytes:
+    return hashlib.blake2b(f"{agent_id}:{json.dumps(body, sort_keys=True)}".encode(), digest_size=16).digest()

@@ -5,6 +5,7 @@ Written from the vendor's pages, apart from the platform's own limits, so that e
 
 import base64
 import hashlib
+import json
 import re
 from typing import Any
 
@@ -76,6 +77,17 @@ def read_upload(request: Request) -> tuple[str, str, bytes]:
         if found and named:
             return kind, named[1], data.removesuffix(b"\r\n")
     return kind, "", b""
+
+
+def read_recipients(body: bytes) -> list[str]:
+    """Return whom an app message is for, in our notation, as far as that can be read."""
+    try:
+        message = json.loads(body)
+        lists = {"": str(message.get("touser", ""))}
+        lists |= {f"{kind}:": str(message.get(f"to{kind}", "")) for kind in ("party", "tag")}
+    except (ValueError, AttributeError):
+        return []
+    return [prefix + entry for prefix, entries in lists.items() for entry in entries.split("|") if entry]
 
 
 def cut_text(kind: Any, part: Json) -> Json:

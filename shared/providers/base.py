@@ -5,8 +5,9 @@ A provider module defines `Settings` (a `ProviderSettings` with `provider: Liter
 connections are made on first use. Its raw codes are mapped to outcomes in one table.
 """
 
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -69,6 +70,15 @@ class Tools:
     clock: Clock
     tokens: TokenCache
     account_key: str
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """The least wait in seconds that an HTTP answer asks for, at most a day; None if it names none (or a date).
+
+    headers: with lower-case names.
+    """
+    text = headers.get("retry-after", "")
+    return float(min(int(text), 86_400)) if re.fullmatch(r"[0-9]{1,9}", text) else None
 
 
 class Provider(ABC):

@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from botocore.exceptions import (
@@ -28,7 +29,7 @@ from shared.model.clock import Clock
 from shared.model.content import RenderedEmail
 from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Sent, Unknown
 from shared.model.reasons import EXPLANATIONS, Reason
-from shared.providers.base import Outgoing, Provider, Tools, Verification
+from shared.providers.base import Outgoing, Provider, Tools, Verification, retry_after
 from shared.providers.email.mime import Assembler, Mailbox, mailbox_problem
 
 if TYPE_CHECKING:
@@ -131,6 +132,12 @@ _FAILURES: tuple[tuple[type[Exception], _Kind, Reason], ...] = (
 
 def outcome_of_error(error: ClientError) -> Outcome:
     """Look an answer of SES up in the tables."""
+    outcome = _outcome_of_answer(error)
+    headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    return replace(outcome, after=retry_after(headers)) if isinstance(outcome, Retry) else outcome
+
+
+def _outcome_of_answer(error: ClientError) -> Outcome:
     details = error.response.get("Error", {})
     code, text = str(details.get("Code", "")), str(details.get("Message", "")).lower()
     for its_code, words, kind, reason in _TEXTS:
@@ -142,8 +149,8 @@ def outcome_of_error(error: ClientError) -> Outcome:
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     code = code or str(status)
     logger.warning("unrecognised SES answer", extra={"raw_code": code, "status": status})
-    if status == 503:
-        return Retry(Reason.PROVIDER_BUSY, code)
+    if status in (429, 503):
+        return Retry(Reason.THROTTLED if status == 429 else Reason.PROVIDER_BUSY, code)
     if status >= 500:
         return Unknown(Reason.PROVIDER_ERROR, code)
     return Retry(Reason.UNRECOGNISED_ANSWER, code)

@@ -52,7 +52,7 @@ class Settings(ProviderSettings):
         if pem is not None:
             try:
                 ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem)
-            except (ssl.SSLError, ValueError) as error:
+            except (ssl.SSLError, ValueError, TypeError) as error:  # TypeError: not in ASCII
                 raise ValueError("give certificates in PEM form") from error
         return pem
 

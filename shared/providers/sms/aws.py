@@ -12,7 +12,7 @@ from shared.model.accounts import NoSecret, ProviderSettings, check_endpoint
 from shared.model.content import RenderedSms
 from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Sent, Unknown
 from shared.model.reasons import EXPLANATIONS, Reason
-from shared.providers.base import Outgoing, Provider, Tools, Verification
+from shared.providers.base import Outgoing, Provider, Tools, Verification, retry_after
 
 if TYPE_CHECKING:
     from mypy_boto3_pinpoint_sms_voice_v2 import PinpointSMSVoiceV2Client
@@ -217,6 +217,8 @@ def _vendor_outcome(response: Any) -> Outcome:
             log.warning("unmapped code", extra={"provider": "aws", "code": raw})
             meaning = (Retry, Reason.UNRECOGNISED_ANSWER)
     kind, why = meaning
+    if kind is Retry:
+        return Retry(why, raw, retry_after(response.get("ResponseMetadata", {}).get("HTTPHeaders", {})))
     return kind(why, raw)
 
 

@@ -16,7 +16,15 @@ from shared.model.content import RenderedWecom
 from shared.model.outcome import Outcome, Rejected, Retry, Sent
 from shared.model.reasons import Reason
 from shared.providers.base import Outgoing, Provider, Token, Tools, Verification
-from shared.providers.wecom.errcodes import INVALID_MEDIA_ID, OK, ONE_OF_MANY_CODES, TOKEN_CODES, explain, outcome_of
+from shared.providers.wecom.errcodes import (
+    INVALID_MEDIA_ID,
+    NO_GOOD_ONE,
+    OK,
+    ONE_OF_MANY_CODES,
+    TOKEN_CODES,
+    explain,
+    outcome_of,
+)
 from shared.providers.wecom.media import MediaIds, has_own_media
 from shared.providers.wecom.wire import (
     Answer,
@@ -163,7 +171,7 @@ class AppProvider(Provider):
             half = len(messages) // 2
             return self._deliver(messages[:half], deadline) | self._deliver(messages[half:], deadline)
         if answer.code != OK:
-            return {message.message_id: outcome_of(answer.code) for message in messages}
+            return _refused(messages, answer)
         return _accepted(messages, answer.data)
 
     def _post(self, messages: list[Outgoing], deadline: Deadline) -> Answer | Failure:
@@ -270,6 +278,18 @@ def _fields(content: RenderedWecom, media_id: Any) -> Any:
 
 def _given(source: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     return {name: source[name] for name in names if source.get(name) is not None}
+
+
+def _refused(messages: list[Outgoing], answer: Answer) -> dict[str, Outcome]:
+    """Say why nobody got it. Among recipients of whom none is good, those without a licence are named."""
+    unlicensed = str(answer.data.get("unlicenseduser") or "").lower().split("|") if answer.code == NO_GOOD_ONE else []
+    outcomes: dict[str, Outcome] = {}
+    for message in messages:
+        no_licence = message.to.lower() in unlicensed
+        outcomes[message.message_id] = (
+            Rejected(Reason.RECIPIENT_BLOCKED, "unlicenseduser") if no_licence else outcome_of(answer.code)
+        )
+    return outcomes
 
 
 def _accepted(messages: list[Outgoing], data: Mapping[str, Any]) -> dict[str, Outcome]:

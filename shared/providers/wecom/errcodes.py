@@ -14,6 +14,8 @@ logger = logging.getLogger(__name__)
 
 OK = 0
 INVALID_MEDIA_ID = 40007
+NO_GOOD_ONE = 81013
+"""None of the recipients of a call can get the message."""
 
 TOKEN_CODES = frozenset({40014, 41001, 42001})
 """The access token is unknown, missing or expired: fetch another and ask again."""
@@ -57,7 +59,7 @@ _BY_CODE: dict[int, tuple[type[Rejected | Retry | AccountDown], Reason, float | 
     60011: (Rejected, Reason.RECIPIENT_BLOCKED, None),
     60111: (Rejected, Reason.ADDRESS_UNKNOWN, None),
     60123: (Rejected, Reason.ADDRESS_UNKNOWN, None),
-    81013: (Rejected, Reason.ADDRESS_UNKNOWN, None),
+    NO_GOOD_ONE: (Rejected, Reason.ADDRESS_UNKNOWN, None),
     82001: (Rejected, Reason.ADDRESS_UNKNOWN, None),
     82002: (Rejected, Reason.ADDRESS_INVALID, None),
     82003: (Rejected, Reason.ADDRESS_INVALID, None),

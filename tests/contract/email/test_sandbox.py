@@ -5,7 +5,9 @@ import smtplib
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,12 @@ from local.sandbox.base import Fault
 from local.sandbox.mail import read_mail
 from local.sandbox.smtp import SmtpSandbox
 from local.sandbox.tls import make_identity
+from shared.model.outcome import Retry, Sent, Unknown
+from shared.providers.base import Outgoing
+from shared.providers.email.smtp import SmtpProvider
+
+Make = Callable[..., SmtpProvider]
+Message = Callable[..., Outgoing]
 
 
 def talk(port: int, *writes: bytes, replies: int) -> list[bytes]:
@@ -105,3 +113,25 @@ def test_the_sink_counts_and_ends_with_its_input() -> None:
         rest, _ = sink.communicate("", timeout=10)
     assert re.fullmatch(r"5\s*", rest)
     assert sink.returncode == 0
+
+
+@pytest.mark.parametrize("security", ["tls", "starttls"])
+def test_faults_play_under_encryption_too(security: Any, smtp_provider: Make, outgoing: Message) -> None:
+    expected: list[tuple[Fault, type, int]] = [
+        (Fault("status", status=421, at="connect"), Retry, 0),
+        (Fault("trickle", seconds=0.1), Sent, 1),
+        (Fault("reset_before", at="data"), Retry, 0),
+        (Fault("reset_after"), Unknown, 1),
+        (Fault("outage_refused", seconds=60), Retry, 0),
+        (Fault("outage_dropped", seconds=60), Retry, 0),
+    ]
+    with SmtpSandbox(security=security) as sandbox:
+        provider = smtp_provider(sandbox)
+        for fault, outcome, accepted in expected:
+            provider.close()
+            sandbox.outbox.clear()
+            sandbox.faults.add(fault)
+            assert isinstance(provider.send([outgoing()])[0], outcome)
+            assert sandbox.outbox.count() == accepted
+            sandbox.faults.clear()
+        assert isinstance(provider.send([outgoing()])[0], Sent)

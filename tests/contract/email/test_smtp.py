@@ -98,7 +98,7 @@ def fault(kind: Any, **changes: Any) -> Fault:
         (fault("status", status=552), Rejected(Reason.CONTENT_TOO_LONG, "552"), 0),
         (fault("bad_json"), Unknown(Reason.UNRECOGNISED_ANSWER, "-1"), 0),
         (fault("reset_before"), Retry(Reason.CONNECTION_FAILED, "connection_lost"), 0),
-        (fault("reset_before", code="dot"), Unknown(Reason.CONNECTION_LOST, "connection_lost"), 0),
+        (fault("reset_before", at="dot"), Unknown(Reason.CONNECTION_LOST, "connection_lost"), 0),
         (fault("reset_after"), Unknown(Reason.CONNECTION_LOST, "connection_lost"), 1),
     ],
     ids=lambda value: f"{value.kind}-{value.status}-{'rcpt' if value.to else ''}" if isinstance(value, Fault) else "",
@@ -310,6 +310,7 @@ def test_closed_and_used_again(plain: SmtpSandbox, smtp_provider: Make, outgoing
     [
         ({"host": "mail.example.com", "security": "none"}, "unencrypted SMTP is for this machine only"),
         ({"ca_pem": "no certificate"}, "give certificates in PEM form"),
+        ({"ca_pem": "证书"}, "give certificates in PEM form"),
         ({"from_address": "a@b.com\r\nBcc: evil@example.com"}, "give an email address in ASCII"),
         ({"from_address": "张三@example.com"}, "give an email address in ASCII"),
         ({"reply_to": "a@b.com, c@d.com"}, "give an email address in ASCII"),

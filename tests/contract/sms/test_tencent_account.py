@@ -66,7 +66,7 @@ def test_verify_names_what_is_wrong(sandbox: Sandbox, settings: dict[str, str], 
     ],
 )
 def test_verify_has_words_for_codes(sandbox: Sandbox, provider: Provider, code: str, said: str) -> None:
-    sandbox.faults.add(Fault("code", code=code))
+    sandbox.faults.add(Fault("code", code=code, at="SendStatusStatistics"))
     found = provider.verify()
     assert (found.ok, found.raw_code) == (False, code)
     assert said in found.summary

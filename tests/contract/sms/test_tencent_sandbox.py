@@ -203,7 +203,7 @@ def test_records_of_a_number_come_newest_first_and_in_pages() -> None:
     box = sandbox()
     sent = [answer(send(), box)["SendStatusSet"][0]["SerialNo"] for _ in range(3)]
     answer(send(PhoneNumberSet=["+8613900000000"]), box)
-    params = {"SmsSdkAppId": "1400006666", "PhoneNumber": ONE, "Limit": 2, "Offset": 1}
+    params = {"SmsSdkAppId": "1400006666", "PhoneNumber": ONE, "BeginTime": TIMESTAMP, "Limit": 2, "Offset": 1}
     found = answer(request(json.dumps(params).encode(), "DescribeSendRecordList"), box)
     assert found["TotalCount"] == 3
     assert [row["SerialNo"] for row in found["SendRecordSet"]] == [sent[1], sent[0]]

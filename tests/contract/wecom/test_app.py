@@ -139,7 +139,7 @@ def test_all_recipients_unknown(provider: app.AppProvider, sandbox: WecomSandbox
     assert provider.send(messages("a", "b")) == [Rejected(Reason.ADDRESS_UNKNOWN, "81013")] * 2
 
 
-@pytest.mark.parametrize("kind", ["code", "unlicensed"])
+@pytest.mark.parametrize("kind", ["invaliduser", "unlicenseduser"])
 def test_a_fault_of_one_recipient(provider: app.AppProvider, sandbox: WecomSandbox, kind: str) -> None:
     sandbox.faults.add(Fault("code", code=kind, to="b"))
     first, second = provider.send(messages("a", "b"))
@@ -213,10 +213,10 @@ def test_a_media_id_of_the_template_is_used_as_it_is(provider: app.AppProvider, 
 @pytest.mark.parametrize(
     ("fault", "outcome"),
     [
-        (Fault("status", status=502, to="media/upload"), Retry(Reason.PROVIDER_ERROR, "http_502")),
-        (Fault("code", code="40009", to="media/upload"), Rejected(Reason.CONTENT_INVALID, "40009")),
-        (Fault("throttle", to="media/upload"), Retry(Reason.THROTTLED, "45009", 60.0)),
-        (Fault("reset_after", to="media/upload"), Retry(Reason.CONNECTION_LOST, "RemoteProtocolError")),
+        (Fault("status", status=502, at="media/upload"), Retry(Reason.PROVIDER_ERROR, "http_502")),
+        (Fault("code", code="40009", at="media/upload"), Rejected(Reason.CONTENT_INVALID, "40009")),
+        (Fault("throttle", at="media/upload"), Retry(Reason.THROTTLED, "45009", 60.0)),
+        (Fault("reset_after", at="media/upload"), Retry(Reason.CONNECTION_LOST, "RemoteProtocolError")),
     ],
 )
 def test_a_failed_upload_sends_nothing(
@@ -277,7 +277,7 @@ def test_verifying_a_disabled_app(provider: app.AppProvider, sandbox: WecomSandb
 
 @pytest.mark.parametrize("path", ["gettoken", "agent/get"])
 def test_verifying_while_wecom_is_down(provider: app.AppProvider, sandbox: WecomSandbox, path: str) -> None:
-    sandbox.faults.add(Fault("status", status=503, to=path))
+    sandbox.faults.add(Fault("status", status=503, at=path))
     found = provider.verify()
     assert (found.ok, found.raw_code) == (False, "http_503") and found.action
 

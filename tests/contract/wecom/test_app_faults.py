@@ -137,12 +137,12 @@ def test_an_outage(provider: app.AppProvider, sandbox: WecomSandbox) -> None:
 @pytest.mark.parametrize(
     ("fault", "outcome"),
     [
-        (Fault("status", status=502, to="gettoken"), Retry(Reason.PROVIDER_ERROR, "http_502")),
-        (Fault("bad_json", to="gettoken"), Retry(Reason.UNRECOGNISED_ANSWER, "not_json")),
-        (Fault("reset_after", to="gettoken"), Retry(Reason.CONNECTION_LOST, "RemoteProtocolError")),
-        (Fault("throttle", to="gettoken"), Retry(Reason.THROTTLED, "45009", 60.0)),
-        (Fault("code", code="40001", to="gettoken"), AccountDown(Reason.CREDENTIALS_REFUSED, "40001")),
-        (Fault("code", code="40013", to="gettoken"), AccountDown(Reason.CREDENTIALS_REFUSED, "40013")),
+        (Fault("status", status=502, at="gettoken"), Retry(Reason.PROVIDER_ERROR, "http_502")),
+        (Fault("bad_json", at="gettoken"), Retry(Reason.UNRECOGNISED_ANSWER, "not_json")),
+        (Fault("reset_after", at="gettoken"), Retry(Reason.CONNECTION_LOST, "RemoteProtocolError")),
+        (Fault("throttle", at="gettoken"), Retry(Reason.THROTTLED, "45009", 60.0)),
+        (Fault("code", code="40001", at="gettoken"), AccountDown(Reason.CREDENTIALS_REFUSED, "40001")),
+        (Fault("code", code="40013", at="gettoken"), AccountDown(Reason.CREDENTIALS_REFUSED, "40013")),
     ],
 )
 def test_without_a_token_nothing_is_sent(
@@ -220,19 +220,19 @@ def test_secrets_stay_out_of_logs_and_outcomes(
         Fault("bad_json"),
         Fault("status", status=500),
         Fault("code", code="987654"),
-        Fault("status", status=500, to="gettoken"),
-        Fault("reset_after", to="media/upload"),
+        Fault("status", status=500, at="gettoken"),
+        Fault("reset_after", at="media/upload"),
     )
     for fault in faults:
         sandbox.faults.clear()
         sandbox.faults.add(fault)
-        if fault.to == "gettoken":
+        if fault.at == "gettoken":
             sandbox.revoke_tokens()
         seen.append(
-            provider.send(messages("a", content=wecom("image", data=PNG) if fault.to else wecom("text", content="b")))
+            provider.send(messages("a", content=wecom("image", data=PNG) if fault.at else wecom("text", content="b")))
         )
     with pytest.raises(NotReadyError) as caught:
-        sandbox.faults.add(Fault("reset_before", to="gettoken"))
+        sandbox.faults.add(Fault("reset_before", at="gettoken"))
         provider._fetch_token(provider._wire.deadline())
     error: BaseException | None = caught.value
     while error is not None:

@@ -263,11 +263,11 @@ def test_the_key_stays_out_of_logs_and_outcomes(
         Fault("bad_json"),
         Fault("status", status=500),
         Fault("code", code="987654"),
-        Fault("reset_after", to="webhook/upload_media"),
+        Fault("reset_after", at="webhook/upload_media"),
     )
     for fault in faults:
         sandbox.faults.add(fault)
-        content = wecom("file", data=b"123456") if fault.to else TEXT
+        content = wecom("file", data=b"123456") if fault.at else TEXT
         seen.append(provider.send(messages("a", content=content)))
     text = everything_logged(caplog.records) + repr(seen) + repr(provider._secret)
     assert "987654" in text

@@ -14,7 +14,7 @@ import pytest
 from local.clock import LocalClock
 from local.deployment import Authorizer, Route
 from local.gateway import MAX_BODY_BYTES, Gateway, Incoming
-from local.server import PortError, Server
+from local.server import PortError, Server, page
 
 GUARD = Authorizer("guard", (), 0)
 Function = Callable[[Any], Any]
@@ -305,7 +305,7 @@ def server() -> Iterator[Server]:
         return {"statusCode": 200, "body": str(len(event.get("body", "")))}
 
     api.functions["door"] = door
-    made = Server(0, {"hello": lambda: ("text/plain", b"hello")})
+    made = Server(0, {"hello": page(lambda: ("text/plain", b"hello"))})
     made.start(api.gateway)
     yield made
     made.stop()

@@ -1,0 +1,45 @@
+"""What SMTP servers of three kinds say when they refuse, and where in a session a fault plays."""
+
+from typing import Literal
+
+from local.sandbox.base import Fault
+
+# Refusals with these codes are about the session or the sender, so they answer MAIL; others answer the final dot.
+_ANSWER_MAIL = frozenset({421, 501, 503, 530, 535})
+TEXTS = {
+    421: "4.3.2 Service not available, closing channel",
+    450: "4.2.1 Mailbox busy",
+    451: "4.3.0 Local error in processing",
+    452: "4.3.1 Insufficient system storage",
+    454: "Temporary service failure",
+    550: "5.1.1 No such user",
+    552: "Message is too long.",
+    554: "5.7.1 Message rejected as spam",
+}
+THROTTLED = {
+    "plain": "450 4.7.1 Rate limit exceeded",
+    "ses": "454 Throttling failure: Maximum sending rate exceeded.",
+    "qq": "550 Sender frequency limited",
+}
+LOGIN_REFUSED = {
+    "plain": "535 5.7.8 Authentication credentials invalid",
+    "ses": "535 Authentication Credentials Invalid",
+    "qq": "535 Login Fail. Please enter your authorization code to login. More information in the help pages",
+}
+LOGIN_WANTED = {
+    "plain": "530 5.7.0 Authentication required",
+    "ses": "530 Authentication required",
+    "qq": "503 Error: need EHLO and AUTH first !",
+}
+
+Flavour = Literal["plain", "ses", "qq"]
+
+
+def step_of(fault: Fault) -> str:
+    """Where a fault plays."""
+    if fault.at is not None:
+        return fault.at
+    if fault.to is not None or fault.kind == "mixed":
+        return "rcpt"
+    about_session = fault.kind in {"status", "code"} and fault.status in _ANSWER_MAIL
+    return "mail" if fault.kind == "reset_before" or about_session else "dot"
