@@ -87,7 +87,7 @@ def plan(request: SendRequest, context: Context) -> Plan:
     )
     number = Numbering(context.base)
     for start in range(0, len(accepted), MAX_RECIPIENTS):
-        _pack(header, accepted[start : start + MAX_RECIPIENTS], number, result)
+        _pack(header, accepted[start : start + MAX_RECIPIENTS], number, request, result)
     return result
 
 
@@ -121,7 +121,7 @@ def _check_variables(request: SendRequest, recipients: Sequence[RecipientIn], ve
 
 
 def _oversize(request: SendRequest, recipients: Sequence[RecipientIn]) -> list[FieldError]:
-    """Variables that would make a template with loops run long."""
+    """Variables that would make a template with loops run long, or hold no finite number."""
     errors = []
     if problem := check_variables(request.variables):
         errors.append(FieldError(field="variables", message=problem))
@@ -208,10 +208,10 @@ def _nobody_left(request: SendRequest, result: Plan) -> Exception:
     return invalid(errors, "No recipient can be accepted.")
 
 
-def _pack(header: Envelope, accepted: list[Accepted], number: Numbering, result: Plan) -> None:
+def _pack(header: Envelope, accepted: list[Accepted], number: Numbering, request: SendRequest, result: Plan) -> None:
     """Pack up to 100 recipients, in halves if they are too large for one envelope.
 
-    Raises: ProblemError 422 naming a recipient whose variables are too large for any.
+    Raises: ProblemError 422 naming a recipient whose variables are too large for any, or hold no finite number.
     """
     first = accepted[0][0]
     recipients = [recipient for _, recipient in accepted]
@@ -219,17 +219,20 @@ def _pack(header: Envelope, accepted: list[Accepted], number: Numbering, result:
         recipient["i"] = index - first
     envelope = header.model_copy(update={"id": number(first), "recipients": recipients})
     body = envelope.to_json()
+    # So a number like 1e999 is written, beyond what can be calculated with; the word may also stand in a text.
+    if "Infinity" in body and (errors := _oversize(request, request.recipients or ())):
+        raise invalid(errors[:MAX_ERRORS], "Variables do not fit the template.")
     if len(body) <= MAX_BYTES or len(body.encode()) <= MAX_BYTES:
         result.envelopes.append((envelope, body))
     elif len(accepted) > 1:
         half = len(accepted) // 2
-        _pack(header, accepted[:half], number, result)
-        _pack(header, accepted[half:], number, result)
+        _pack(header, accepted[:half], number, request, result)
+        _pack(header, accepted[half:], number, request, result)
     else:
         raise invalid(
             [
                 FieldError(
-                    field=f"recipients.{first}.variables",
+                    field=_field(request, first, "variables"),
                     message=f"shared and own variables exceed {MAX_BYTES:,} bytes",
                 )
             ]

@@ -5,7 +5,7 @@ from typing import Any
 
 from shared.channels import PROVIDERS
 from shared.model.accounts import Account
-from shared.model.content import CHANNEL_OF_TYPE, Content, Rendered
+from shared.model.content import CHANNEL_OF_TYPE, Content, Rendered, WecomTemplateCard
 from shared.model.problems import FieldError, invalid, invalid_field
 from shared.model.templates import TemplateVersion
 from shared.model.variables import check_variables
@@ -14,6 +14,8 @@ from shared.policy import limits
 from shared.rendering import Analysis, RenderingError, TemplateError, analyse, compile_content
 
 MAX_ERRORS = 50
+MAX_CARD_DEPTH = 20
+"""Far beyond the cards that WeCom documents."""
 
 
 def channel_of(content: Content) -> Channel:
@@ -54,6 +56,8 @@ def check_content(content: Content, sample: dict[str, Any], accounts: Sequence[A
     except TemplateError as error:
         raise invalid_field(error.field, error.message) from None
     errors = _variable_errors(analysis, sample, "sample")
+    if isinstance(content, WecomTemplateCard) and (problem := check_variables(content.card, MAX_CARD_DEPTH)):
+        errors.append(FieldError(field="content.card", message=problem))
     for position, account in enumerate(accounts):
         if problem := _unusable(content, account):
             field = f"accounts.{position}" if new else "content"

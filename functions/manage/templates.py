@@ -14,6 +14,7 @@ from functions.manage.template_checks import (
     problems_of,
     render_checked,
 )
+from shared.api.fields import MAX_VERSIONS
 from shared.api.kit import Call, OperationFunction
 from shared.api.manage import (
     Preview,
@@ -35,7 +36,6 @@ from shared.model.words import Channel
 from shared.rendering import Analysis, as_json
 from shared.store.catalog_items import CatalogConflictError, CatalogTooLargeError, CursorError, Stored
 
-MAX_VERSIONS = 999_999
 _VERSION = re.compile(r"[1-9][0-9]{0,5}\Z")
 _ATTEMPTS = 5
 T = TypeVar("T")

@@ -78,9 +78,15 @@ class Reading:
         after = _ms(query.after, 0)
         # The range is of whole milliseconds, its end excluded: the present one belongs to it.
         before = _ms(query.before, now + 1)
-        below = _decode_cursor(query.cursor)
+        if query.before is not None and after > before:
+            raise invalid_field("after", "is later than `before`")
+        below = _decode_cursor(query.cursor, "cursor")
         found: list[tuple[str, list[dict[str, Any]]]] = []
-        for channel, address in _addresses(query, tenant.region):
+        addresses = _addresses(query, tenant.region)
+        # DynamoDB refuses a range whose end comes before its beginning.
+        if after > before or (below is not None and ulid_time(below) < after):
+            return MessagePage(messages=[])
+        for channel, address in addresses:
             tag = Tagger(tenant.salt, channel)(address)
             found += self.timeline.newest(tenant.id, tag, after, before, query.limit + 1, below)
         found.sort(key=lambda pair: pair[0], reverse=True)
@@ -95,7 +101,7 @@ class Reading:
         ids = self.timeline.request_messages(call.caller.tenant, request_id) if len(request_id) == ULID_LENGTH else []
         if not ids:
             raise not_found("request; one accepted in the last seconds appears shortly")
-        after = _decode_cursor(query.cursor)
+        after = _decode_cursor(query.cursor, "query.cursor")
         left = [i for i in ids if after is None or i > after]
         page = left[: query.limit]
         events = self.timeline.events_of_many(call.caller.tenant, page)
@@ -211,7 +217,7 @@ def _encode_cursor(message_id: str) -> str:
     return base64.urlsafe_b64encode(message_id.encode()).decode()
 
 
-def _decode_cursor(cursor: str | None) -> str | None:
+def _decode_cursor(cursor: str | None, field: str) -> str | None:
     if cursor is None:
         return None
     try:
@@ -220,7 +226,7 @@ def _decode_cursor(cursor: str | None) -> str | None:
             raise ValueError
         ulid_value(message_id[:ULID_LENGTH])
     except (ValueError, binascii.Error):
-        raise invalid_field("cursor", "give back the cursor of an earlier page as it was") from None
+        raise invalid_field(field, "give back the cursor of an earlier page as it was") from None
     return message_id
 
 

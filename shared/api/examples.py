@@ -81,15 +81,18 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
             "name": "Order shipped",
             "class": "notification",
             "accounts": ["sms-main"],
-            "content": {"type": "sms", "tencent": {"template_id": "1234567", "params": ["{{ order }}"]}},
-            "sample": {"order": "A-1001"},
+            "content": {
+                "type": "sms",
+                "tencent": {"template_id": "1234567", "params": ["{{ order }}", "{{ carrier }}"]},
+            },
+            "sample": {"order": "A-1001", "carrier": "SF Express"},
         },
     },
     "update_template": {"accounts": {"accounts": ["mail-main", "mail-ses"]}},
     "create_version": {
-        "markdown": {
-            "content": {"type": "markdown", "content": "**{{ service }}** is {{ state }}"},
-            "sample": {"service": "billing", "state": "up"},
+        "email": {
+            "content": {"type": "email", "subject": "Your code", "text": "{{ code }} is your code."},
+            "sample": {"code": "428113"},
             "note": "Shorter.",
         },
     },

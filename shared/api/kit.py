@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from aws_lambda_powertools import Logger
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails, to_json
+from pydantic_core import ErrorDetails, from_json, to_json
 
 from shared.api.messages import MAX_BODY_BYTES
 from shared.api.operations import BY_ID, Operation
@@ -109,7 +109,8 @@ def _caller(operation: Operation, event: Mapping[str, Any]) -> Caller:
     context = ((event.get("requestContext") or {}).get("authorizer") or {}).get("lambda") or {}
     if context.get("problem") != "" or not context.get("tenant"):
         detail = context.get("problem") or "Give an API key: Authorization: Bearer mp_..."
-        raise ProblemError(401, "unauthorized", "No valid API key", detail, www_authenticate="Bearer")
+        errors = [FieldError(field="Authorization", message=detail)]
+        raise ProblemError(401, "unauthorized", "No valid API key", detail, errors, www_authenticate="Bearer")
     scopes = frozenset(Scope(s) for s in context["scopes"].split())
     if operation.scope not in scopes:
         raise ProblemError(
@@ -124,35 +125,45 @@ def _raw_body(event: Mapping[str, Any]) -> bytes:
         try:
             return base64.b64decode(body, validate=True)
         except binascii.Error:
-            raise ProblemError(400, "malformed", "The body cannot be read", "Send JSON in UTF-8.") from None
+            raise _malformed("The body cannot be read", "send JSON in UTF-8") from None
     return body.encode() if isinstance(body, str) else body
 
 
 def _check_body(headers: Mapping[str, str], raw: bytes) -> None:
     content_type = headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if content_type != "application/json" and not content_type.endswith("+json"):
-        raise ProblemError(
-            415, "unsupported-media-type", "The body is not JSON", "Send Content-Type: application/json."
-        )
+        errors = [FieldError(field="Content-Type", message="send application/json")]
+        detail = "Send Content-Type: application/json."
+        raise ProblemError(415, "unsupported-media-type", "The body is not JSON", detail, errors)
     if len(raw) > MAX_BODY_BYTES:
-        raise ProblemError(
-            413, "too-large", "The body is too large", f"Send at most {MAX_BODY_BYTES:,} bytes; split the recipients."
-        )
+        errors = [FieldError(field="", message=f"send at most {MAX_BODY_BYTES:,} bytes; split the recipients")]
+        detail = f"Send at most {MAX_BODY_BYTES:,} bytes; split the recipients."
+        raise ProblemError(413, "too-large", "The body is too large", detail, errors)
 
 
 def parse(model: type[M], raw: bytes) -> M:
     """Read a body in one pass. Raises: ProblemError 400 for what is not JSON, 422 naming each wrong field."""
+    # pydantic reads `NaN` and `Infinity`, which JSON has not: they would go out as texts.
+    if b"NaN" in raw or b"Infinity" in raw:
+        try:
+            from_json(raw, allow_inf_nan=False)
+        except ValueError as error:
+            raise _malformed("The body is not JSON", str(error)) from None
     try:
         return model.model_validate_json(raw)
     except ValidationError as error:
         raise validation_problem(error) from None
 
 
+def _malformed(title: str, message: str) -> ProblemError:
+    return ProblemError(400, "malformed", title, message, [FieldError(field="", message=message)])
+
+
 def validation_problem(error: ValidationError, where: str = "") -> ProblemError:
     """A 400 or 422 from pydantic's findings: field paths and messages, never the values."""
     found = error.errors(include_url=False, include_input=False, include_context=False)
     if found and found[0]["type"] == "json_invalid":
-        return ProblemError(400, "malformed", "The body is not JSON", found[0]["msg"])
+        return _malformed("The body is not JSON", found[0]["msg"])
     return invalid([_field_error(e, where) for e in found[:50]], f"{len(found)} field(s) are not valid.")
 
 

@@ -3,8 +3,9 @@
 from datetime import datetime
 from typing import Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from shared.api.fields import Moment, Ttl, Weight
 from shared.model.accounts import AccountState
 from shared.model.content import Content
 from shared.model.words import Channel, KeyKind, MessageClass, Scope
@@ -23,7 +24,7 @@ class AccountCreate(BaseModel):
     name: str = Field(min_length=1, max_length=100)
     settings: dict[str, Any]
     secret: dict[str, Any] = Field(default_factory=dict)
-    weight: int = Field(default=100, ge=0, le=1000)
+    weight: Weight = 100
 
 
 class AccountUpdate(BaseModel):
@@ -34,7 +35,7 @@ class AccountUpdate(BaseModel):
     name: str | None = Field(default=None, min_length=1, max_length=100)
     settings: dict[str, Any] | None = None
     secret: dict[str, Any] | None = None
-    weight: int | None = Field(default=None, ge=0, le=1000)
+    weight: Weight | None = None
     state: AccountState | None = None
 
 
@@ -85,7 +86,7 @@ class TemplateCreate(VersionCreate):
     name: str = Field(min_length=1, max_length=100)
     message_class: MessageClass = Field(alias="class")
     accounts: list[str] = Field(min_length=1, max_length=10)
-    ttl_seconds: int | None = Field(default=None, ge=10, le=3 * 86400)
+    ttl_seconds: Ttl | None = None
 
 
 class TemplateUpdate(BaseModel):
@@ -95,7 +96,7 @@ class TemplateUpdate(BaseModel):
 
     name: str | None = Field(default=None, min_length=1, max_length=100)
     accounts: list[str] | None = Field(default=None, min_length=1, max_length=10)
-    ttl_seconds: int | None = Field(default=None, ge=10, le=3 * 86400)
+    ttl_seconds: Ttl | None = None
 
 
 class TemplateCopy(BaseModel):
@@ -187,7 +188,7 @@ class KeyCreate(BaseModel):
     kind: KeyKind = KeyKind.LIVE
     scopes: list[Scope] = Field(min_length=1)
     recipients: list[str] = Field(default_factory=list, max_length=100)
-    expires_at: AwareDatetime | None = None
+    expires_at: Moment | None = None
 
 
 class KeyView(BaseModel):

@@ -3,9 +3,10 @@
 from datetime import datetime
 from typing import Annotated, Literal, NotRequired
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, model_validator, with_config
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator, with_config
 from typing_extensions import TypedDict
 
+from shared.api.fields import Limit, Moment, Ttl, VersionNumber
 from shared.model.words import Channel, KeyKind, MessageClass, Stage
 
 MAX_RECIPIENTS = 1000
@@ -38,9 +39,9 @@ class SendRequest(BaseModel):
     to: str | None = Field(default=None, min_length=1, max_length=320)
     recipients: list[RecipientIn] | None = Field(default=None, min_length=1, max_length=MAX_RECIPIENTS)
     variables: Variables = Field(default_factory=dict)
-    version: int | None = Field(default=None, ge=1)
-    send_at: AwareDatetime | None = None
-    ttl: int | None = Field(default=None, ge=10, le=3 * 86400)
+    version: VersionNumber | None = None
+    send_at: Moment | None = None
+    ttl: Ttl | None = None
     reference: str | None = Field(default=None, max_length=100)
 
     @model_validator(mode="after")
@@ -113,9 +114,9 @@ class MessageQuery(BaseModel):
 
     to: str = Field(min_length=1, max_length=320)
     channel: Channel | None = None
-    after: AwareDatetime | None = None
-    before: AwareDatetime | None = None
-    limit: int = Field(default=20, ge=1, le=100)
+    after: Moment | None = None
+    before: Moment | None = None
+    limit: Limit = 20
     cursor: str | None = Field(default=None, max_length=500)
 
 
@@ -176,8 +177,8 @@ class RangeQuery(BaseModel):
 
     model_config = _STRICT
 
-    after: AwareDatetime | None = None
-    before: AwareDatetime | None = None
+    after: Moment | None = None
+    before: Moment | None = None
 
 
 class PageQuery(BaseModel):

@@ -11,6 +11,7 @@ from shared.api.manage import AccountCreate, AccountUpdate
 from shared.api.messages import SendRequest
 from shared.api.operations import OPERATIONS, Operation
 from shared.channels import PROVIDERS
+from shared.model.content import EmailContent, SmsContent, WecomFile, WecomImage
 from shared.model.problems import CONTENT_TYPE, Problem
 from shared.providers.registry import provider_module
 
@@ -183,15 +184,24 @@ def _schemas() -> Json:
         models += [(operation.response, "serialization")] if operation.response is not None else []
     _, definitions = models_json_schema(list(dict.fromkeys(models)), ref_template=_REF + "{model}")
     schemas: Json = definitions["$defs"]
-    # What the model checks beyond its fields: exactly one of the two forms.
-    schemas[SendRequest.__name__]["oneOf"] = [
-        {"title": "To one", "required": ["to"], "properties": {"to": {"type": "string"}}},
-        {"title": "To several", "required": ["recipients"], "properties": {"recipients": {"type": "array"}}},
-    ]
+    # What the models check beyond their fields.
+    schemas[SendRequest.__name__]["oneOf"] = [_given("to", "string"), _given("recipients", "array")]
+    schemas[EmailContent.__name__]["anyOf"] = [_given("html", "string"), _given("text", "string")]
+    schemas[SmsContent.__name__]["anyOf"] = [_given("text", "string"), _given("tencent", "object")]
+    for name in (WecomFile.__name__, WecomImage.__name__):
+        schemas[name]["oneOf"] = [_given("media_id", "string"), _given("data", "string")]
+    for name in (EmailContent.__name__, SmsContent.__name__):
+        # It has a default for code of ours; a caller's content is told apart by it.
+        schemas[name]["required"] = ["type", *schemas[name].get("required", ())]
     settings, secrets = _provider_schemas(schemas)
     _substitute(schemas[AccountCreate.__name__], settings, secrets, nullable=False)
     _substitute(schemas[AccountUpdate.__name__], settings, secrets, nullable=True)
     return schemas
+
+
+def _given(name: str, kind: str) -> Json:
+    """A form in which an optional field is there, and not null."""
+    return {"required": [name], "properties": {name: {"type": kind}}}
 
 
 def _provider_schemas(schemas: Json) -> tuple[Json, Json]:

@@ -4,10 +4,20 @@ The content models describe shapes only. Vendor limits depend on the provider an
 `shared.policy.limits` checks them.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import (
+    Base64Bytes,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    WithJsonSchema,
+    model_validator,
+)
 
 from shared.model.words import Channel
 
@@ -96,9 +106,28 @@ class WecomNews(ContentModel):
     articles: list[WecomArticle] = Field(min_length=1, max_length=8)
 
 
+MAX_DATA_BYTES = 250_000
+_BASE64 = r"^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
+
+
+def _base64_only(value: object) -> object:
+    # The decoder skips what is not base64, and a file of rubbish would be sent.
+    if isinstance(value, str) and not re.fullmatch(_BASE64, value):
+        raise ValueError("give base64, without line breaks")
+    return value
+
+
+_Data = Annotated[
+    Base64Bytes,
+    Field(max_length=MAX_DATA_BYTES),
+    BeforeValidator(_base64_only),
+    WithJsonSchema({"type": "string", "contentEncoding": "base64", "pattern": _BASE64, "maxLength": 333_336}),
+]
+
+
 class _Media(ContentModel):
     media_id: str | None = Field(default=None, max_length=512)
-    data: Base64Bytes | None = Field(default=None, max_length=250_000)
+    data: _Data | None = None
     filename: str = Field(default="file", pattern=r"^[^/\\\r\n\"]{1,100}$")
 
     @model_validator(mode="after")

@@ -146,7 +146,7 @@ def test_broken_addresses_are_rejected_one_by_one_and_traced(desk: Desk) -> None
             "recipients.0.variables.y",
         ),
         ({"template": "welcome", "to": "a@example.com", "variables": {"name": "n"}, "version": 9}, "version"),
-        ({"template": "welcome", "to": "a@example.com", "variables": {"name": "n" * 95_000}}, "recipients.0.variables"),
+        ({"template": "welcome", "to": "a@example.com", "variables": {"name": "n" * 95_000}}, "variables"),
         (
             {
                 "template": "welcome",

@@ -257,6 +257,21 @@ def test_a_recipients_messages_are_found_newest_first_in_pages(desk: Desk) -> No
     assert desk.api(route, {"to": "ann@example.com", "after": "yesterday"})[1]["errors"][0]["field"] == "after"
 
 
+def test_a_range_that_ends_before_it_begins_is_not_asked_for(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DynamoDB refuses such a range, and moto does not."""
+    now = desk.clock.now_ms()
+    ann = {"to": "ann@example.com", "channel": "email"}
+    message_id = (one := real(desk, "ann@example.com", now)).id + one.recipients[0]["tag"]
+    monkeypatch.delattr(Timeline, "newest")
+    route = "POST /v1/messages/query"
+    status, problem = desk.api(route, ann | {"after": iso(now), "before": iso(now - 1000)})
+    assert (status, [error["field"] for error in problem["errors"]]) == (422, ["after"])
+    nothing: tuple[int, Any] = (200, {"messages": [], "cursor": None})
+    assert desk.api(route, ann | {"after": iso(now + 60_000)}) == nothing
+    cursor = base64.urlsafe_b64encode(message_id.encode()).decode()
+    assert desk.api(route, ann | {"after": iso(now + 1), "before": iso(now + 2), "cursor": cursor}) == nothing
+
+
 def iso(ms: int) -> str:
     from shared.model.clock import iso as write
 
@@ -280,6 +295,8 @@ def test_a_request_lists_its_messages_in_order_a_page_at_a_time(desk: Desk) -> N
     assert len(seen) == 120 and seen == sorted(seen) and not cursor
     assert desk.api("GET /v1/requests/{id}", path={"id": request[:-1] + "Z"})[0] == 404
     assert desk.api("GET /v1/requests/{id}", path={"id": request}, limit="0")[1]["errors"][0]["field"] == "query.limit"
+    bad = desk.api("GET /v1/requests/{id}", path={"id": request}, cursor="%%")
+    assert bad[1]["errors"][0]["field"] == "query.cursor"
 
 
 def test_the_balance_holds_hour_by_hour(desk: Desk) -> None:

@@ -1,0 +1,37 @@
+"""Kinds of fields that requests share: what pydantic would take beyond the API's description is refused."""
+
+import re
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import AwareDatetime, BeforeValidator, Field
+
+MAX_VERSIONS = 999_999
+
+_DATE_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}").match
+
+
+def _number(value: object) -> object:
+    # pydantic takes `true` for 1 and "7" for 7: more likely a mistake of the caller's than a wish.
+    if isinstance(value, bool | str):
+        raise ValueError("give a number")
+    return value
+
+
+def _text(value: object) -> object:
+    # pydantic takes numbers, even as text, for seconds since the epoch.
+    if isinstance(value, datetime) or (isinstance(value, str) and _DATE_TIME(value)):
+        return value
+    raise ValueError("give a time with its offset, such as 2025-01-15T08:00:00Z")
+
+
+# The bounds stand before the validator: behind it they would be missing from the description.
+VersionNumber = Annotated[int, Field(ge=1, le=MAX_VERSIONS), BeforeValidator(_number)]
+Ttl = Annotated[int, Field(ge=10, le=3 * 86_400), BeforeValidator(_number)]
+"""Seconds."""
+Weight = Annotated[int, Field(ge=0, le=1000), BeforeValidator(_number)]
+Limit = Annotated[int, Field(ge=1, le=100), BeforeValidator(_number)]
+"""How many to answer, in a body: a query has only text."""
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_text)]
+"""A time in RFC 3339, with its offset."""

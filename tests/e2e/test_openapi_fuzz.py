@@ -1,0 +1,333 @@
+"""Schemathesis reads the API's own description and calls every operation of it on the local stack."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from copy import deepcopy
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from typing import Any
+
+import pytest
+import requests
+import schemathesis
+from schemathesis.checks import CheckContext
+from schemathesis.generation.hypothesis.builder import HypothesisTestConfig, HypothesisTestMode, create_test
+from schemathesis.specs.openapi.schemas import OpenApiSchema
+
+from local.seed import account_body, first_key
+from local.stack import LocalStack
+from shared.api.examples import EXAMPLES
+from shared.api.operations import OPERATIONS, Operation
+
+pytestmark = pytest.mark.xdist_group("local-stack")
+
+FUZZED = 60
+"""Cases drawn per operation, besides the examples and those that the coverage phase derives from the description."""
+SPARES = 4
+CREATING = {"create_account", "create_template"}
+"""What these are given hardly ever fits together by chance; the examples do."""
+TO = "fuzz.recipient@example.com"
+PHONE = "+8613800138765"
+_ACCOUNTS = {entry["settings"]["provider"]: entry for entry in EXAMPLES["create_account"].values()}
+_TEMPLATES = [
+    *EXAMPLES["create_template"].values(),
+    {
+        "id": "fixed-words",
+        "name": "What any request may send",
+        "class": "marketing",
+        "accounts": ["mail-main"],
+        "content": {"type": "email", "subject": "Hello", "html": "<p>{{ note | default('Hello') }}</p>"},
+    },
+]
+
+
+@dataclass
+class World:
+    """A stack with something of everything. ids: what the path of an operation may name, by operation.
+
+    private: what no answer may hold, unless the request held it.
+    """
+
+    stack: LocalStack
+    key: str
+    session: requests.Session = field(default_factory=requests.Session)
+    ids: dict[str, list[str]] = field(default_factory=dict)
+    private: list[str] = field(default_factory=list)
+
+    def call(self, operation: Operation, body: Any = None, **path: Any) -> requests.Response:
+        """Call an operation with the key."""
+        return self.session.request(
+            operation.method, self.stack.url + operation.path.format(**path), json=body, timeout=30
+        )
+
+    def refused(
+        self, status: int, method: str, target: str, headers: list[tuple[str, str]], body: bytes
+    ) -> dict[str, Any]:
+        """Send a request as it is, to be refused, and return the problem."""
+        connection = HTTPConnection(self.stack.url.removeprefix("http://"), timeout=30)
+        with closing(connection):
+            connection.putrequest(method, target)
+            for name, value in [("Authorization", f"Bearer {self.key}"), ("Content-Length", str(len(body))), *headers]:
+                connection.putheader(name, value.encode("latin-1"))
+            connection.endheaders(body)
+            answer = connection.getresponse()
+            found: dict[str, Any] = json.loads(answer.read())
+        assert (answer.status, answer.headers["Content-Type"]) == (status, "application/problem+json"), found
+        return found
+
+    def make(self, operation_id: str, body: Any = None, **path: Any) -> Any:
+        """Call an operation that must succeed, and return its answer."""
+        answer = self.call(BY_ID[operation_id], body, **path)
+        assert answer.ok, answer.text
+        return answer.json()
+
+
+BY_ID = {operation.id: operation for operation in OPERATIONS}
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    # Without threads nothing is delivered by itself, so the accounts that are tried out are never sent through.
+    with LocalStack(port=0, threads=False) as stack:
+        made = World(stack, first_key(stack))
+        with made.session:
+            made.session.trust_env = False
+            made.session.headers["Authorization"] = f"Bearer {made.key}"
+            _fill(made)
+            yield made
+
+
+def _fill(world: World) -> None:
+    world.private += [world.key, TO, PHONE]
+    for provider, entry in _ACCOUNTS.items():
+        body = account_body(entry, world.stack.sandboxes)
+        world.private += [secret for secret in body["secret"].values() if secret]
+        world.make("create_account", body)
+        world.ids.setdefault("verify_account", []).append(body["id"])
+        for number in range(SPARES):
+            spare = world.make("create_account", body | {"id": f"spare-{provider}-{number}"})
+            world.ids.setdefault("delete_account" if number else "update_account", []).append(spare["id"])
+    world.ids["get_account"] = world.ids["verify_account"]
+    world.ids["delete_account"].append("mail-main")  # it is in use
+    _fill_templates(world)
+    _fill_messages(world)
+    for _ in range(SPARES):
+        made = world.make("create_key", EXAMPLES["create_key"]["sender"])
+        world.private.append(made["key"])
+        world.ids.setdefault("revoke_key", []).append(made["id"])
+
+
+def _fill_templates(world: World) -> None:
+    for body in _TEMPLATES:
+        for template in [body["id"], *(f"spare-{body['id']}-{number}" for number in range(SPARES))]:
+            world.make("create_template", body | {"id": template})
+            world.make("publish_version", id=template, version=1)
+            if template == body["id"]:
+                world.ids.setdefault("get_template", []).append(template)
+            elif template.endswith("-0"):
+                world.ids.setdefault("update_template", []).append(template)
+            else:
+                world.ids.setdefault("archive_template", []).append(template)
+    for name in ("get_version", "preview_version", "copy_template", "get_template_stats"):
+        world.ids[name] = world.ids["get_template"]
+    for name in ("create_version", "publish_version"):
+        world.ids[name] = world.ids["update_template"]
+
+
+def _fill_messages(world: World) -> None:
+    one, several = EXAMPLES["send_messages"].values()
+    first, *others = several["recipients"]
+    for body in (one | {"to": TO}, several | {"recipients": [first | {"to": PHONE}, *others]}):
+        sent = world.make("send_messages", body)
+        world.ids.setdefault("get_request", []).append(sent["request_id"])
+        world.ids.setdefault("get_message", []).append(sent["messages"][0]["message_id"])
+    world.stack.drain(until_due=True, horizon_s=60)
+
+
+@pytest.fixture(scope="module")
+def described(world: World) -> OpenApiSchema:
+    """The description as it is served, with examples of what there is for the places in paths."""
+    found = deepcopy(world.make("get_openapi"))
+    for methods in found["paths"].values():
+        for operation in methods.values():
+            for parameter in operation["parameters"]:
+                if parameter["in"] == "path":
+                    known = [1] if parameter["name"] == "version" else world.ids[operation["operationId"]]
+                    parameter["examples"] = {str(value): {"value": value} for value in known}
+    return schemathesis.openapi.from_dict(found, config=_config(world))
+
+
+def _config(world: World) -> schemathesis.Config:
+    operations: list[dict[str, Any]] = []
+    dictionaries: dict[str, Any] = {"template": {"values": world.ids["get_template"]}, "version": {"values": [1, 2]}}
+    for name, known in world.ids.items():
+        dictionaries[name] = {"values": known}
+        parameters = {"path.id": {"dictionary": name, "probability": 0.7}}
+        if "{version}" in BY_ID[name].path:
+            parameters["path.version"] = {"dictionary": "version", "probability": 0.7}
+        operations.append({"include-operation-id": name, "parameters": parameters})
+    send = {"body.template": {"dictionary": "template", "probability": 0.7}}
+    operations.append({"include-operation-id": "send_messages", "parameters": send})
+    return schemathesis.Config.from_dict(
+        {
+            "headers": {"Authorization": f"Bearer {world.key}"},
+            "generation": {"deterministic": True, "max-examples": FUZZED},
+            "suppress-health-check": ["too_slow"],  # it looks at the clock
+            "dictionaries": dictionaries,
+            "operations": operations,
+            "phases": {
+                # What no route takes is answered by API Gateway, before any code of ours.
+                "coverage": {"unexpected-methods": []},
+                # These two make a case depend on the answers before it, and answers hold ids that are drawn.
+                "fuzzing": {"error-feedback": {"enabled": False}, "extra-data-sources": {"responses": False}},
+            },
+            # That what fits the description is accepted cannot be asked for: a template or an account may not be
+            # there, variables may not fit. `_check` asks that at least the models take it.
+            "checks": {"positive_data_acceptance": {"enabled": False}},
+        }
+    )
+
+
+@pytest.mark.parametrize(("name", "example"), [(i, e) for i, found in EXAMPLES.items() for e in found])
+def test_an_example_of_the_description_works(name: str, example: str, world: World) -> None:
+    body = EXAMPLES[name][example]
+    if name in CREATING:
+        body = body | {"id": f"example-{example}"}
+    answer = world.call(BY_ID[name], body, id=world.ids.get(name, [""])[0], version=1)
+    assert answer.status_code == BY_ID[name].success, answer.text
+
+
+NOT_JSON = [b"", b"{", b"\xff\xfe{}", b"\xef\xbb\xbf{}", b'{"to": NaN}', b'{"to": "\\ud800"}', b"[" * 100_000]
+GOOD = {"template": "fixed-words", "to": TO}
+
+
+@pytest.mark.parametrize("body", NOT_JSON, ids=range(len(NOT_JSON)))
+def test_what_is_not_json_is_400(body: bytes, world: World) -> None:
+    problem = world.refused(400, "POST", "/v1/messages", [], body)
+    assert [error["field"] for error in problem["errors"]] == [""]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (GOOD | {"reference": 7}, "reference"),
+        (GOOD | {"unknown": 7}, "unknown"),
+        (GOOD | {"template": "fixed\0words"}, "template"),
+        (GOOD | {"template": "\U0001f600/../x"}, "template"),
+        (GOOD | {"to": "a\0b@example.com"}, "to"),
+        (GOOD | {"to": "\uffff@example.com"}, "to"),
+        (GOOD | {"version": 10**30}, "version"),
+        (GOOD | {"version": True}, "version"),
+        (GOOD | {"ttl": "60"}, "ttl"),
+        (GOOD | {"ttl": -(10**400)}, "ttl"),
+        (GOOD | {"send_at": 0}, "send_at"),
+        (GOOD | {"send_at": "0"}, "send_at"),
+        (GOOD | {"send_at": "2025-01-15T08:00:00"}, "send_at"),
+        (GOOD | {"variables": {"\0": 1}}, "variables.\0"),
+        (GOOD | {"variables": []}, "variables"),
+    ],
+)
+def test_a_hostile_field_is_422_and_named(body: dict[str, Any], field: str, world: World) -> None:
+    problem = world.refused(422, "POST", "/v1/messages", [], json.dumps(body).encode())
+    assert field in [error["field"] for error in problem["errors"]]
+
+
+def test_a_number_beyond_all_bounds_is_422(world: World) -> None:
+    body = json.dumps(GOOD | {"variables": {"note": 0}}).encode().replace(b'"note": 0', b'"note": 1e999')
+    problem = world.refused(422, "POST", "/v1/messages", [], body)
+    assert [error["field"] for error in problem["errors"]] == ["variables"]
+    many = {"template": "fixed-words", "recipients": [{"to": TO}, {"to": TO, "variables": {"note": 0}}]}
+    body = json.dumps(many).encode().replace(b'"note": 0', b'"note": -1e999')
+    problem = world.refused(422, "POST", "/v1/messages", [], body)
+    assert [error["field"] for error in problem["errors"]] == ["recipients.1.variables"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "status", "field"),
+    [
+        ([("Content-Type", "text/plain")], b"{}", 415, "Content-Type"),
+        ([("Content-Type", "application/json"), ("Content-Type", "application/json")], b"{}", 415, "Content-Type"),
+        ([("Content-Type", "application/json")], b" " * 5_000_001, 413, ""),
+        ([("Idempotency-Key", "")], None, 422, "Idempotency-Key"),
+        ([("Idempotency-Key", "x" * 201)], None, 422, "Idempotency-Key"),
+        ([("Idempotency-Key", "a\tb")], None, 422, "Idempotency-Key"),
+        ([("Idempotency-Key", "\x85")], None, 422, "Idempotency-Key"),
+        ([("Authorization", "Bearer mp_live_x")], None, 401, "Authorization"),
+    ],
+)
+def test_a_hostile_header_is_named(
+    headers: list[tuple[str, str]], body: bytes | None, status: int, field: str, world: World
+) -> None:
+    problem = world.refused(
+        status, "POST", "/v1/messages", headers, json.dumps(GOOD).encode() if body is None else body
+    )
+    assert [error["field"] for error in problem["errors"]] == [field]
+
+
+STRANGE = ["%00", "%2F", "..%2F..", "%FF", "%F0%9F%98%80", "%ED%A0%80", "%23", "a%0Ab", "x" * 5000]
+
+
+@pytest.mark.parametrize(
+    "operation", [o for o in OPERATIONS if "{" in o.path and o.request is None], ids=lambda operation: operation.id
+)
+def test_a_strange_id_is_404(operation: Operation, world: World) -> None:
+    for name in STRANGE:
+        path = operation.path.format(id=name, version=1)
+        problem = world.refused(404, operation.method, path, [], b"")
+        assert problem["detail"].startswith("There is no such ")
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.id)
+def test_every_answer_is_as_described(operation: Operation, described: OpenApiSchema, world: World) -> None:
+    answered: Counter[int] = Counter()
+
+    def check(ctx: CheckContext, response: schemathesis.Response, case: schemathesis.Case[Any]) -> None:
+        _check(response, case, world)
+
+    def try_one(case: schemathesis.Case[Any]) -> None:
+        if operation.id == "send_messages":
+            _make_sendable(case)
+        response = case.call(base_url=world.stack.url, session=world.session)
+        answered[response.status_code] += 1
+        case.validate_response(response, additional_checks=[check])
+
+    # As schemathesis' own plugin does; that takes a description that is there when tests are collected.
+    target = described[operation.path][operation.method]
+    settings = described.config.get_hypothesis_settings(operation=target, phase="fuzzing")
+    config = HypothesisTestConfig(project=described.config, modes=list(HypothesisTestMode), settings=settings)
+    create_test(operation=target, test_func=try_one, config=config)()
+    assert answered[operation.success] or operation.id in CREATING, answered
+    assert sum(answered.values()) >= (FUZZED if operation.request or "{" in operation.path else 1)
+
+
+def _make_sendable(case: schemathesis.Case[Any]) -> None:
+    """Give every other request that fits the description something that can be sent, as it would hardly be drawn."""
+    body: Any = case.body
+    if case.meta is None or not case.meta.generation.mode.is_positive or len(str(body)) % 2:
+        return
+    body = body | {"template": "fixed-words", "version": None, "variables": {}}
+    if body.get("to") is not None:
+        body["to"] = TO
+    if body.get("recipients") is not None:
+        body["recipients"] = [{"to": TO} for _ in body["recipients"]]
+    case.body = body
+
+
+def _check(response: schemathesis.Response, case: schemathesis.Case[Any], world: World) -> None:
+    text = response.text
+    assert "Traceback" not in text
+    assert 'File "' not in text
+    sent = f"{response.request.url} {response.request.body!r}"
+    assert [secret for secret in world.private if secret in text and secret not in sent] == []
+    if response.status_code < 400:
+        return
+    problem = json.loads(text)
+    assert problem["status"] == response.status_code
+    assert problem["detail"]
+    if response.status_code in (400, 413, 415, 422):
+        assert problem["errors"]
+        assert all(error["message"] for error in problem["errors"])
+    if case.meta is not None and case.meta.generation.mode.is_positive:
+        assert "field(s) are not valid" not in problem["detail"], "the models refuse what the description allows"
