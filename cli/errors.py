@@ -2,6 +2,9 @@
 
 from typing import Any
 
+_NO_FIELDS = frozenset({"", "Authorization"})
+"""Where a finding of the API may be that is nothing a person at a terminal has written."""
+
 
 class CliError(Exception):
     """Something failed; `str()` says what, as a sentence. Ends the command with exit code 1.
@@ -43,11 +46,19 @@ class ApiError(CliError):
     """The API said no. status: of HTTP. kind: the problem's stable name, such as `urn:mepush:problem:conflict`."""
 
     def __init__(self, status: int, kind: str, title: str, detail: str, details: list[tuple[str, str]]) -> None:
-        message = title if not detail or detail == title else f"{title}: {detail}"
-        # A single finding is often the detail itself.
-        super().__init__(message, details=[d for d in details if d[1] != detail or d[0]])
+        said = _same_words(detail, title)
+        if len(details) == 1 and _same_words(details[0][1], detail):
+            # A single finding is often the detail itself: say it once, beside its field where that helps.
+            beside = details[0][0] not in _NO_FIELDS
+            details = details if beside else []
+            said = said or beside
+        super().__init__(title if said or not detail else f"{title}: {detail}", details=details)
         self.status = status
         self.kind = kind
 
     def as_json(self) -> dict[str, Any]:
         return {**super().as_json(), "status": self.status, "type": self.kind}
+
+
+def _same_words(one: str, other: str) -> bool:
+    return one.rstrip(".").casefold() == other.rstrip(".").casefold()

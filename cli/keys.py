@@ -8,7 +8,7 @@ from rich.console import Console
 
 from cli.client import segment
 from cli.errors import CliError
-from cli.output import JsonOption, KeyOption, UrlOption, plain, reporting, row, session, table
+from cli.output import JsonOption, KeyOption, UrlOption, parse_time, plain, reporting, row, session, table
 from cli.views import moment
 from shared.model.tenants import DEFAULT_TENANT
 from shared.model.words import KeyKind, Scope
@@ -27,7 +27,10 @@ def create(
         list[str] | None, typer.Option("--recipient", help="For team keys, as channel:address; repeatable.")
     ] = None,
     expires_at: Annotated[
-        datetime | None, typer.Option("--expires-at", formats=["%Y-%m-%dT%H:%M:%S%z"], help="With its zone.")
+        datetime | None,
+        typer.Option(
+            "--expires-at", metavar="TIME", parser=parse_time, help="No use after it, as 2026-11-24T09:00:00+08:00."
+        ),
     ] = None,
     url: UrlOption = None,
     key: KeyOption = None,

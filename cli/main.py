@@ -20,10 +20,11 @@ app = typer.Typer(
     # A traceback with locals could print a key.
     pretty_exceptions_enable=False,
 )
-app.command("send")(messages.send)
-app.command("trace")(messages.trace)
-app.command("balance")(messages.balance)
-app.command("bootstrap")(keys.bootstrap)
+# Short helps fit beside the names on a terminal of 80 columns.
+app.command("send", short_help="Send a template to an address or to a CSV's rows.")(messages.send)
+app.command("trace", short_help="Show what happened to a message, and why.")(messages.trace)
+app.command("balance", short_help="Show accepted messages, outcomes, what is in flight.")(messages.balance)
+app.command("bootstrap", short_help="Make a deployment's first API key, in its table.")(keys.bootstrap)
 app.add_typer(templates.app, name="template")
 app.add_typer(accounts.app, name="account")
 app.add_typer(keys.app, name="key")

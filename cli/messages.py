@@ -13,7 +13,7 @@ from rich.console import Console
 from cli.client import ApiClient, segment
 from cli.csvfile import read_audience
 from cli.errors import ApiError, FileError
-from cli.output import JsonOption, KeyOption, Output, UrlOption, fail_if, parse_pairs, plain, session
+from cli.output import JsonOption, KeyOption, Output, UrlOption, fail_if, parse_pairs, parse_time, plain, session
 from cli.sending import fit, placeholders, send_file
 from cli.views import show_balance, show_file, show_one, timeline
 from shared.model.ids import MESSAGE_ID_LENGTH, ULID_LENGTH
@@ -22,6 +22,8 @@ from shared.model.words import Channel
 _ID = re.compile(
     rf"^[0-7][0-9A-HJKMNP-TV-Z]{{{ULID_LENGTH - 1}}}([0-9A-HJKMNP-TV-Z]{{{MESSAGE_ID_LENGTH - ULID_LENGTH}}})?$"
 )
+_KEY = re.compile(r"[!-~](?:[ -~]{0,198}[!-~])?")
+"""An Idempotency-Key that a header carries as it is: no blanks at its ends."""
 _SHOWN_MESSAGES = 20
 
 
@@ -55,7 +57,7 @@ def send(
         typer.Option(
             "--send-at",
             metavar="TIME",
-            formats=["%Y-%m-%dT%H:%M:%S%z"],
+            parser=parse_time,
             help="Not before, as 2026-11-24T09:00:00+08:00.",
         ),
     ] = None,
@@ -74,6 +76,9 @@ def send(
     """
     if (to is None) == (csv is None):
         raise typer.BadParameter("give either --to or --csv", param_hint="--to")
+    if idempotency_key is not None and not _KEY.fullmatch(idempotency_key):
+        # An empty one, as of a variable that is not set, must not pass for none.
+        raise typer.BadParameter("give 1 to 200 printable ASCII characters", param_hint="--idempotency-key")
     request: dict[str, Any] = {"template": template, "version": version, "reference": reference, "ttl": ttl}
     request["send_at"] = send_at.isoformat() if send_at else None
     request = {name: value for name, value in request.items() if value is not None}
@@ -141,13 +146,13 @@ def balance(
         typer.Option(
             "--after",
             metavar="TIME",
-            formats=["%Y-%m-%dT%H:%M:%S%z"],
+            parser=parse_time,
             help="From this hour on, as 2026-11-24T09:00:00Z.",
         ),
     ] = None,
     before: Annotated[
         datetime | None,
-        typer.Option("--before", metavar="TIME", formats=["%Y-%m-%dT%H:%M:%S%z"], help="Up to this hour."),
+        typer.Option("--before", metavar="TIME", parser=parse_time, help="Up to this hour."),
     ] = None,
     url: UrlOption = None,
     key: KeyOption = None,
@@ -212,8 +217,9 @@ def _show_trace(console: Console, data: dict[str, Any]) -> None:
         console.print(plain(f"request {data['request_id']}: {counts}"), style="bold")
     if not messages:
         console.print("Nothing was sent to this address.")
-    for message in messages[:_SHOWN_MESSAGES]:
-        console.print()
+    for position, message in enumerate(messages[:_SHOWN_MESSAGES]):
+        if position or "counts" in data:
+            console.print()
         console.print(timeline(message))
     if len(messages) > _SHOWN_MESSAGES:
         console.print(f"\n... and {len(messages) - _SHOWN_MESSAGES:,} more; --json has them all")

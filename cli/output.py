@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Annotated, Any
 from unicodedata import category
 
@@ -113,6 +114,17 @@ def fail_if(failed: bool) -> None:
     """End the command with exit code 1."""
     if failed:
         raise typer.Exit(1)
+
+
+def parse_time(text: str) -> datetime:
+    """Read a time with its zone, as 2026-11-24T09:00:00+08:00. Raises: typer.BadParameter."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        raise typer.BadParameter(f"{text!r} is no time with a zone; give it as 2026-11-24T09:00:00+08:00 or ...Z")
+    return found
 
 
 def parse_pairs(pairs: list[str], flag: str) -> dict[str, str]:

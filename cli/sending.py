@@ -55,6 +55,12 @@ class FileResult:
         """Whether every row was accepted."""
         return self.error is None and not self.refused()
 
+    @property
+    def resumable(self) -> bool:
+        """Whether the same command would send the rest: something failed that is not the request itself."""
+        refused = isinstance(self.error, ApiError) and self.error.status == 422
+        return not refused and self.count("not_queued", "not_sent") > 0
+
     def as_json(self) -> dict[str, Any]:
         """For machines."""
         found = {

@@ -12,6 +12,8 @@ from cli.errors import FileError
 from shared.api.manage import TemplateCreate
 
 _SUFFIX = "_file"
+_WORDS = {"extra_forbidden": "there is no such field; is it misspelt?", "missing": "is missing"}
+"""Plainer words for what pydantic says, by its kinds of errors."""
 _BYTES = frozenset({"data"})
 """Content fields that hold bytes, in base64."""
 
@@ -71,7 +73,13 @@ def read_toml(path: Path) -> dict[str, Any]:
 def field_errors(error: ValidationError) -> list[tuple[str, str]]:
     """pydantic's findings as (field, message) pairs, never with the values, which may be secret."""
     found = error.errors(include_url=False, include_input=False, include_context=False)
-    return [(".".join(str(part) for part in e["loc"]), e["msg"].removeprefix("Value error, ")) for e in found]
+    return [(_path(e["loc"]), _WORDS.get(e["type"], e["msg"].removeprefix("Value error, "))) for e in found]
+
+
+def _path(loc: tuple[int | str, ...]) -> str:
+    # Validators and the variant of the content are named too; in the file they are nowhere.
+    parts = loc[:1] + loc[2:] if loc[:1] == ("content",) else loc
+    return ".".join(str(part) for part in parts if not str(part).startswith("function-"))
 
 
 def _side_file(path: Path, name: str, value: Any) -> str:

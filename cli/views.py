@@ -100,7 +100,7 @@ def show_file(console: Console, result: FileResult) -> None:
     console.print(f"{result.count('accepted'):,} accepted, {rejected:,} rejected, {waiting:,} not sent")
     for request in result.requests:
         console.print(plain(f"request {request}"))
-    if waiting:
+    if result.resumable:
         console.print("Run the same command again to send the rest; what was accepted is not sent twice.")
 
 

@@ -176,3 +176,20 @@ def test_keys_that_no_header_can_hold_are_refused_without_being_repeated(key: st
     with pytest.raises(UsageError) as caught:
         ApiClient(URL, key)
     assert not key.strip() or key not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("detail", "field", "message", "words", "details"),
+    [
+        ("there is no template `x`", "template", "there is no template `x`", "No", [("template",)]),
+        ("Send at most 5,000,000 bytes.", "", "send at most 5,000,000 bytes", "No: Send at most 5,000,000 bytes.", []),
+        ("It has expired.", "Authorization", "It has expired.", "No: It has expired.", []),
+        ("It does not fit.", "to", "has no @", "No: It does not fit.", [("to",)]),
+    ],
+)
+def test_a_single_finding_is_said_once(
+    detail: str, field: str, message: str, words: str, details: list[tuple[str]]
+) -> None:
+    error = ApiError(422, "", "No", detail, [(field, message)])
+    assert str(error) == words
+    assert error.details == [(field, message) for (field,) in details]

@@ -244,3 +244,29 @@ def test_the_key_of_a_chunk_follows_from_file_template_position_and_salt(tmp_pat
     assert len(set(found)) == 5
     assert chunk_key(Audience("digest-1", []), "t", 0) == found[0]
     assert all(len(key) <= 200 for key in found)
+
+
+@pytest.mark.parametrize("key", ["", " ", "订单-1", "a\nb", "a\n", "k" * 201])
+def test_an_idempotency_key_that_no_header_carries_is_refused(api: FakeApi, mepush: Mepush, key: str) -> None:
+    ran = mepush("send", "-t", "welcome", "--to", "a@example.com", "--var", "name=A", "--idempotency-key", key)
+    assert ran.code == 2
+    assert "--idempotency-key" in ran.err
+    assert "1 to 200" in ran.err
+    assert bodies(api) == []
+
+
+@pytest.mark.parametrize("time", ["tomorrow", "2030-01-02", "2030-01-02T03:04:05", "2030-13-02T03:04:05Z"])
+def test_a_time_without_its_zone_is_refused_with_an_example(api: FakeApi, mepush: Mepush, time: str) -> None:
+    ran = mepush("send", "-t", "welcome", "--to", "a@example.com", "--var", "name=A", "--send-at", time)
+    assert ran.code == 2
+    assert "2026-11-24T09:00:00+08:00" in " ".join(ran.err.split())
+    assert bodies(api) == []
+
+
+def test_the_same_file_with_other_options_says_what_to_do(api: FakeApi, mepush: Mepush, tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("to,name\na@example.com,A\n")
+    assert mepush("send", "-t", "welcome", "--csv", "p.csv").code == 0
+    ran = mepush("send", "-t", "welcome", "--csv", "p.csv", "--reference", "other")
+    assert ran.code == 1
+    assert "give a new --idempotency-key" in ran.err
+    assert "Run the same command again" not in ran.out

@@ -182,3 +182,16 @@ def test_a_preview_that_a_provider_would_refuse_fails(mepush: Mepush) -> None:
     ran = mepush("template", "preview", "welcome", "--var", "name=a\nb")
     assert ran.code == 1
     assert "mail: subject: has a line break" in ran.out
+
+
+def test_a_misspelt_field_and_a_missing_one_are_said_in_plain_words(tmp_path: Path) -> None:
+    path = tmp_path / "t.toml"
+    path.write_text('id = "t"\nname = "T"\nclass = "notification"\nttl = 5\n[content]\ntype = "email"\nfrom = "x"\n')
+    with pytest.raises(FileError) as caught:
+        read_template(path)
+    assert caught.value.details == [
+        ("content.subject", "is missing"),
+        ("content.from", "there is no such field; is it misspelt?"),
+        ("accounts", "is missing"),
+        ("ttl", "there is no such field; is it misspelt?"),
+    ]

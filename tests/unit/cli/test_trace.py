@@ -91,3 +91,9 @@ def test_what_comes_from_elsewhere_cannot_steer_the_terminal(api: FakeApi, mepus
     assert "\u202e" not in ran.out
     assert "[bold]as it is[/bold] :smile:" in ran.out
     assert plain("李　雷 🎉\n\ttab\r\x00") == "李　雷 🎉\n\ttab"
+
+
+def test_blank_lines_stand_between_messages_only(mepush: Mepush, sent: list[str]) -> None:
+    lines = mepush("trace", "ada@example.com").out.splitlines()
+    assert lines[0].startswith(tuple(sent))
+    assert sum(not line.strip() for line in lines) == len(sent) - 1
