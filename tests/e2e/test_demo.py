@@ -150,7 +150,7 @@ class FakeStack:
     url = "http://127.0.0.1:1"
     sandboxes: dict[str, Any]
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, faults: object) -> None:
         self.port = port
         self.sandboxes = {}
         self.left = False
@@ -203,7 +203,7 @@ def test_the_command_finds_a_serving_stack_until_it_ends(
 def test_a_stack_that_cannot_start_is_a_sentence(
     fake: Report, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def refuse(port: int) -> None:
+    def refuse(port: int, faults: object) -> None:
         raise PortError("no free port from 8780 to 8829")
 
     monkeypatch.setattr(program, "LocalStack", refuse)
