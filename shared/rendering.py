@@ -25,7 +25,8 @@ from shared.model.content import (
     WecomImage,
 )
 from shared.template_engine import MAX_OUTPUT, METER, Meter, OverrunError, ShapeError, show
-from shared.template_rules import Allowance, Checked, RuleError, check, has_placeholders
+from shared.template_links import LinkError, check_link
+from shared.template_rules import Allowance, Blank, Checked, RuleError, check, has_placeholders
 
 Variables = Mapping[str, Any]
 _FILENAME = re.compile(r"[^/\\\r\n\"]{1,100}\Z")
@@ -106,26 +107,33 @@ def _part(field: str, checked: Checked) -> Callable[[dict[str, Any]], str]:
 class _Blanks:
     """A string that holds nothing but `{{ name }}`: filled in without Jinja, several times as fast."""
 
-    __slots__ = ("_blanks", "_chunks", "_field", "_write")
+    __slots__ = ("_blanks", "_chunks", "_field")
 
-    def __init__(self, field: str, html: bool, pieces: list[str | tuple[str, int]]) -> None:
+    def __init__(self, field: str, html: bool, pieces: list[str | Blank]) -> None:
         self._field = field
-        self._write: Callable[[Any], str] = escape if html else str
+        write: Callable[[Any], str] = escape if html else str
         self._chunks = [piece if isinstance(piece, str) else "" for piece in pieces]
-        self._blanks = [(i, *piece) for i, piece in enumerate(pieces) if not isinstance(piece, str)]
+        self._blanks = [
+            (i, piece.name, piece.line, _escaped_link if piece.link else write)
+            for i, piece in enumerate(pieces)
+            if not isinstance(piece, str)
+        ]
 
     def __call__(self, variables: dict[str, Any]) -> str:
         chunks = self._chunks.copy()
-        write = self._write
-        for i, name, line in self._blanks:
+        for i, name, line, write in self._blanks:
             try:
                 chunks[i] = write(show(variables[name]))
-            except (ShapeError, ValueError) as error:
+            except (ShapeError, LinkError, ValueError) as error:
                 raise RenderingError(self._field, f"line {line}: {_explain(error)}") from None
         filled = "".join(chunks)
         if len(filled) > MAX_OUTPUT:
             raise RenderingError(self._field, _TOO_LONG)
         return filled
+
+
+def _escaped_link(value: Any) -> str:
+    return escape(check_link(value))
 
 
 class _Program:
@@ -169,7 +177,7 @@ _TOO_LONG = f"becomes longer than {MAX_OUTPUT:,} characters"
 
 def _explain(error: Exception) -> str:
     """Say what went wrong without the messages of Python, which quote values."""
-    if isinstance(error, OverrunError | ShapeError):
+    if isinstance(error, OverrunError | ShapeError | LinkError):
         return str(error)
     if isinstance(error, UndefinedError):
         return f"something is missing: {error.message}"

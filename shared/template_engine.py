@@ -17,6 +17,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.tests import TESTS as JINJA_TESTS
 from jinja2.visitor import NodeTransformer
 
+from shared.template_links import LINK, check_link
+
 METER = " meter"
 """Where a render keeps its `Meter` among its variables; no name in a template can hold a blank."""
 
@@ -204,7 +206,7 @@ class DataEnvironment(ImmutableSandboxedEnvironment):
         )
         self.globals.clear()
         self.filters.clear()
-        self.filters.update(FILTERS, **{_ENTRIES: _entries})
+        self.filters.update(FILTERS, **{_ENTRIES: _entries, LINK: check_link})
         self.tests.clear()
         self.tests.update(TESTS)
 

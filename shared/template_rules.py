@@ -8,11 +8,12 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Template, TemplateSyntaxError, nodes
 
 from shared.template_engine import FILTERS, HTML, TESTS, TEXT, DataEnvironment, build, walk
+from shared.template_links import LINK, guard_links
 
 MAX_DEPTH = 30
 MAX_LOOPS_DEEP = 2
@@ -68,6 +69,14 @@ class Allowance:
     tokens: int = MAX_TOKENS
 
 
+class Blank(NamedTuple):
+    """A placeholder that is only a name. link: its value begins a link."""
+
+    name: str
+    line: int
+    link: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Checked:
     """A template that may run. required, optional: its variables, by first use. loops: whether it has any."""
@@ -82,9 +91,9 @@ class Checked:
         """Compile it; once only, since this uses the tree up."""
         return build(self.tree, _environment(self.html))
 
-    def pieces(self) -> list[str | tuple[str, int]] | None:
-        """Its texts and placeholders (name and line) in order, if it consists of nothing else."""
-        found: list[str | tuple[str, int]] = []
+    def pieces(self) -> "list[str | Blank] | None":
+        """Its texts and placeholders in order, if it consists of nothing else."""
+        found: list[str | Blank] = []
         for statement in self.tree.body:
             if not isinstance(statement, nodes.Output):
                 return None
@@ -92,7 +101,9 @@ class Checked:
                 if isinstance(node, nodes.TemplateData):
                     found.append(node.data)
                 elif isinstance(node, nodes.Name):
-                    found.append((node.name, node.lineno))
+                    found.append(Blank(node.name, node.lineno))
+                elif isinstance(node, nodes.Filter) and node.name == LINK and isinstance(node.node, nodes.Name):
+                    found.append(Blank(node.node.name, node.lineno, link=True))
                 else:
                     return None
         return found
@@ -117,6 +128,8 @@ def check(source: str, html: bool, allowance: Allowance) -> Checked:
     finder = _Finder()
     finder.statements(tree.body, _Scope())
     optional = tuple(name for name in finder.optional if name not in finder.required)
+    if html:
+        guard_links(tree.body)
     return Checked(tree, html, tuple(finder.required), optional, finder.loops)
 
 

@@ -397,3 +397,41 @@ def test_variables_are_bounded() -> None:
         assert check_variables(variables) == message
     assert check_variables({"secret": "secret"}, max_string=3) == "a variable has a name of more than 3 characters"
     assert check_variables({"a": [["x"]]}, max_depth=1) == "`a` is nested too deeply"
+
+
+LINKS = (
+    '<a href="{{ v }}">x</a>',
+    "<a href = '{{ v }}/more'>x</a>",
+    "<img src={{ v }}>",
+    '<a\nHREF="{{ v | default("x") }}">x</a>',
+    '<a href="{% if v %}{{ v }}{% endif %}">x</a>',
+    '<a href="{% for w in [v] %}{{ w }}{% endfor %}">x</a>'.replace("[v]", "list"),
+)
+
+
+@pytest.mark.parametrize("html", LINKS)
+@pytest.mark.parametrize(
+    "value", ["javascript:alert(1)", " JavaScript:x", "java\nscript:x", "\x01data:text/html,x", "vbscript:x"]
+)
+def test_a_link_runs_no_script(html: str, value: str) -> None:
+    made = content(type="email", subject="s", html=html)
+    error = unfit(made, **({"list": [value]} if "list" in html else {"v": value}))
+    assert error.field == "content.html"
+    assert "a link may begin with http:" in error.message
+    assert value not in error.message
+
+
+@pytest.mark.parametrize("html", LINKS)
+@pytest.mark.parametrize(
+    "value", ["https://example.com/a:b", "mailto:a@example.com", "www.example.com", "/a", "#b", "HTTP://x", "7"]
+)
+def test_a_link_leads_where_it_says(html: str, value: str) -> None:
+    made = content(type="email", subject="s", html=html)
+    assert value in render(made, **({"list": [value]} if "list" in html else {"v": value})).html
+
+
+def test_what_does_not_begin_a_link_is_text() -> None:
+    made = content(type="email", subject="s", html='<a href="https://x/?q={{ v }}" title="{{ v }}">{{ v }}</a>')
+    assert render(made, v="note: a:b").html == '<a href="https://x/?q=note: a:b" title="note: a:b">note: a:b</a>'
+    text = content(type="email", subject="s", text='href="{{ v }}"')
+    assert render(text, v="javascript:x").text == 'href="javascript:x"'
