@@ -13,6 +13,7 @@ from shared.api.kit import Call, Caller
 from shared.api.messages import SendRequest, SendResponse
 from shared.aws.queue import Dispatch, Queues
 from shared.aws.stream import EventStream, StreamError
+from shared.logs import log_error
 from shared.model.clock import Clock
 from shared.model.ids import new_base
 from shared.model.problems import FieldError, ProblemError, conflict, invalid, invalid_field
@@ -42,7 +43,7 @@ class Ingest:
     def send_messages(self, call: Call) -> SendResponse:
         """Accept a request. Raises: ProblemError."""
         request: SendRequest = call.body
-        key = _idempotency_key(call)
+        key = _idempotency_key(call, request)
         body_hash = blake2b(call.raw_body, digest_size=16).hexdigest()
         try:
             planned, version = self._plan(call.caller, request, new_base(self.clock.now_ms()), None)
@@ -56,14 +57,25 @@ class Ingest:
         if key is None:
             return self._carry_out(planned)
         claim = self.idempotency.claim(call.caller.tenant, key, body_hash, planned.base, version)
-        _check_claim(claim)
+        _check_claim(claim, KEY_HEADER in call.headers)
         if claim.base != planned.base:
             planned, _ = self._plan(call.caller, request, claim.base, claim.version)
         if claim.done:
             return _response(planned, set())
-        response = self._carry_out(planned)
-        self.idempotency.finish(call.caller.tenant, key, done=response.not_queued == 0)
+        try:
+            response = self._carry_out(planned)
+        except ProblemError:
+            self._finish(call.caller.tenant, key, done=False)
+            raise
+        self._finish(call.caller.tenant, key, done=response.not_queued == 0)
         return response
+
+    def _finish(self, tenant: str, key: str, *, done: bool) -> None:
+        """Mark the claim. What is queued stays accepted if that fails: a repeat queues it again under the same ids."""
+        try:
+            self.idempotency.finish(tenant, key, done=done)
+        except Exception as error:  # botocore's errors share no useful base with the connection's
+            log_error(logger, "claim not marked", error)
 
     def _plan(self, caller: Caller, request: SendRequest, base: str, claimed: int | None) -> tuple[Plan, int]:
         """Plan a request with a base; `claimed` is the template version that an earlier claim of it went by."""
@@ -104,27 +116,23 @@ class Ingest:
         return _response(planned, failed)
 
 
-def _idempotency_key(call: Call) -> str | None:
+def _idempotency_key(call: Call, request: SendRequest) -> str | None:
     key = call.headers.get(KEY_HEADER)
     if key is None:
-        return None
+        # Not printable, so that no header can name it.
+        return f"\x1f{request.template}\x1f{request.reference}" if request.once_per_reference else None
     if not 1 <= len(key) <= MAX_KEY_LENGTH or not key.isprintable():
         raise invalid_field("Idempotency-Key", f"give 1 to {MAX_KEY_LENGTH} printable characters")
     return key
 
 
-def _check_claim(claim: Claim) -> None:
+def _check_claim(claim: Claim, by_header: bool) -> None:
+    field = "Idempotency-Key" if by_header else "reference"
     if not claim.same_body:
-        raise invalid(
-            [
-                FieldError(
-                    field="Idempotency-Key", message="was used with another body in the last 24 hours; use a new key"
-                )
-            ],
-            "The Idempotency-Key belongs to another request.",
-        )
+        message = "was used with another body in the last 24 hours; use a new one"
+        raise invalid([FieldError(field=field, message=message)], f"The {field} belongs to another request.")
     if claim.busy:
-        error = conflict("A request with this Idempotency-Key is being carried out; ask again for its answer.")
+        error = conflict(f"A request with this {field} is being carried out; ask again for its answer.")
         error.headers["Retry-After"] = "1"
         raise error
 

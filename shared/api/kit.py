@@ -1,5 +1,5 @@
 """Turns an API Gateway event (HTTP API, payload 2.0) into a call of an operation's function, and its result or error
-into an answer. One place decides what 400, 401, 403, 413, 415 and 500 look like."""
+into an answer. One place decides what 400, 401, 403, 413, 415, 500 and 503 look like."""
 
 import base64
 import binascii
@@ -78,11 +78,16 @@ class Api:
             return _problem(error)
         except Exception as error:
             log_error(logger, "unhandled error", error, route=event.get("routeKey"))
-            return _problem(
-                ProblemError(
-                    500, "internal", "An error of ours", "Try again; if it lasts, report the time and the route."
-                )
-            )
+            return _problem(_unhandled(error))
+
+
+def _unhandled(error: Exception) -> ProblemError:
+    # By name, since not every function that answers loads botocore: AWS that is out of reach or refuses is not our
+    # mistake, and a caller may well try again.
+    if any(kind.__module__ == "botocore.exceptions" for kind in type(error).__mro__):
+        detail = "A service that the platform needs did not answer. Try again, with the same Idempotency-Key."
+        return ProblemError(503, "unavailable", "Not available now", detail, Retry_After="1")
+    return ProblemError(500, "internal", "An error of ours", "Try again; if it lasts, report the time and the route.")
 
 
 def _read(operation: Operation, event: Mapping[str, Any]) -> Call:

@@ -31,6 +31,8 @@ class SendRequest(BaseModel):
     send_at: not before this time, at most 365 days ahead. ttl: seconds after `send_at` (or now) in which it must have
     been sent, else it ends as `expired`; the default is the template's, and 300 for codes.
     reference: your own word for the request, shown in the trace.
+    once_per_reference: a repeat of this request, with the same template and `reference`, gets the same answer and sends
+    nothing again for 24 hours, as under an Idempotency-Key; for callers that cannot set the header.
     """
 
     model_config = _STRICT
@@ -43,11 +45,14 @@ class SendRequest(BaseModel):
     send_at: Moment | None = None
     ttl: Ttl | None = None
     reference: str | None = Field(default=None, max_length=100)
+    once_per_reference: bool = False
 
     @model_validator(mode="after")
     def _one_form(self) -> "SendRequest":
         if (self.to is None) == (self.recipients is None):
             raise ValueError("give either to or recipients")
+        if self.once_per_reference and not self.reference:
+            raise ValueError("once_per_reference needs a reference: give one")
         return self
 
 

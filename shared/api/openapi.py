@@ -84,7 +84,6 @@ def document(server_url: str | None = None) -> Json:
             "title": "mePush",
             "version": "1.0.0",
             "description": _DESCRIPTION,
-            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": server_url or "/"}],
         "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
@@ -162,7 +161,7 @@ def _responses(operation: Operation, schemas: Json) -> Json:
         good["content"] = {"application/json": {"schema": {"type": "object"}}}
     elif operation.id == "get_docs":
         good["content"] = {"text/html": {"schema": {"type": "string"}}}
-    errors = {*operation.errors, 500} | ({401, 403} if operation.scope is not None else set())
+    errors = {*operation.errors, 500, 503} | ({401, 403} if operation.scope is not None else set())
     return {str(operation.success): good, **{str(status): _problem(status) for status in sorted(errors)}}
 
 
@@ -186,6 +185,14 @@ def _schemas() -> Json:
     schemas: Json = definitions["$defs"]
     # What the models check beyond their fields.
     schemas[SendRequest.__name__]["oneOf"] = [_given("to", "string"), _given("recipients", "array")]
+    schemas[SendRequest.__name__]["if"] = {
+        "properties": {"once_per_reference": {"const": True}},
+        "required": ["once_per_reference"],
+    }
+    schemas[SendRequest.__name__]["then"] = {
+        "properties": {"reference": {"type": "string", "minLength": 1}},
+        "required": ["reference"],
+    }
     schemas[EmailContent.__name__]["anyOf"] = [_given("html", "string"), _given("text", "string")]
     schemas[SmsContent.__name__]["anyOf"] = [_given("text", "string"), _given("tencent", "object")]
     for name in (WecomFile.__name__, WecomImage.__name__):

@@ -29,7 +29,7 @@ class Operation:
 
     id: in snake case, unique; handlers are found by it. path: API Gateway's syntax, `{name}` for a parameter.
     function: which Lambda function serves it. scope: what the key must hold; None for an open page.
-    success: the status of a good answer. errors: the error statuses it may answer besides 401, 403 and 500.
+    success: the status of a good answer. errors: the error statuses it may answer besides 401, 403, 500 and 503.
     """
 
     id: str
@@ -63,7 +63,7 @@ OPERATIONS: tuple[Operation, ...] = (
         SendResponse,
         SendRequest,
         success=202,
-        errors=(*_BODY, 409, 503),
+        errors=(*_BODY, 409),
     ),
     Operation(
         "get_message",

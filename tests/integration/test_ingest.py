@@ -1,10 +1,14 @@
 """Accepting messages, against moto: what is queued, what is refused, what a repeat answers."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from threading import Lock
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from functions.ingest.service import Ingest
 from shared.api.kit import Api
@@ -231,6 +235,73 @@ def test_a_twin_waits_and_an_abandoned_claim_is_taken_over_with_its_ids(desk: De
     assert (status, answer["request_id"]) == (202, base)
 
 
+def test_a_reference_may_serve_as_the_key(desk: Desk) -> None:
+    body = BODY | {"reference": "order-1", "once_per_reference": True}
+    first = desk.send(body)
+    assert desk.send(body) == first
+    assert len(desk.envelopes()) == 1
+    status, answer = desk.send(body | {"to": "b@example.com"})
+    assert (status, answer["errors"][0]["field"]) == (422, "reference")
+    # Another reference, no wish to be told apart by it, and a key in the header are other requests.
+    others = [desk.send(body | {"reference": "order-2"}), desk.send(BODY | {"reference": "order-1"})]
+    others.append(desk.send(body, idempotency_key="order-1"))
+    assert len({answer["request_id"] for _, answer in [first, *others]}) == 4
+    status, answer = desk.send(BODY | {"once_per_reference": True})
+    assert status == 422 and "give one" in answer["errors"][0]["message"]
+
+
+def test_twins_at_the_same_time_are_accepted_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    client, lock = desk.aws.dynamodb, Lock()
+
+    def put_item(**arguments: Any) -> Any:
+        # moto looks and writes in two steps, DynamoDB in one.
+        with lock:
+            return client.put_item(**arguments)
+
+    double = SimpleNamespace(put_item=put_item, update_item=client.update_item, exceptions=client.exceptions)
+    monkeypatch.setattr(desk.ingest.idempotency, "_client", double)
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: desk.send(BODY, idempotency_key="k1"), range(24)))
+    assert {status for status, _ in answers} <= {202, 409}
+    assert len({answer["request_id"] for status, answer in answers if status == 202}) == 1
+    assert len({e.id for e in desk.envelopes()}) == 1
+
+
+def test_a_claim_knows_itself_when_its_answer_was_lost(desk: Desk) -> None:
+    claims = desk.ingest.idempotency
+    assert claims.claim("default", "k1", "hash", "base", 1).mine
+    assert claims.claim("default", "k1", "hash", "base", 1).mine
+    assert claims.claim("default", "k1", "hash", "another", 1).busy
+
+
+def test_a_table_that_is_down_refuses_before_anything_is_accepted(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def down(*_: Any, **__: Any) -> None:
+        raise EndpointConnectionError(endpoint_url="http://127.0.0.1")
+
+    monkeypatch.setattr(
+        desk.ingest.idempotency, "_client", SimpleNamespace(put_item=down, exceptions=desk.aws.dynamodb.exceptions)
+    )
+    status, answer = desk.send(BODY, idempotency_key="k1")
+    assert (status, answer["type"]) == (503, "urn:mepush:problem:unavailable")
+    assert desk.envelopes() == []
+
+
+def test_what_is_queued_stays_accepted_though_the_claim_cannot_be_marked(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down(*_: Any, **__: Any) -> None:
+        raise EndpointConnectionError(endpoint_url="http://127.0.0.1")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Idempotency, "finish", down)
+        first = desk.send(BODY, idempotency_key="k1")
+    assert first[0] == 202
+    assert desk.send(BODY, idempotency_key="k1")[0] == 409
+    desk.clock.advance(31)
+    assert desk.send(BODY, idempotency_key="k1") == first
+    assert len({e.id for e in desk.envelopes()}) == 1
+
+
 def test_messages_for_later_are_delayed_or_scheduled(desk: Desk) -> None:
     now = datetime.fromtimestamp(desk.clock.now_ms() / 1000, UTC)
     status, answer = desk.send(BODY | {"send_at": (now + timedelta(days=2)).isoformat()})
@@ -286,10 +357,12 @@ def test_what_cannot_be_queued_is_said_per_recipient_and_a_repeat_makes_up_for_i
     assert len({e.id for e in desk.envelopes()}) == 3
 
 
-def test_when_nothing_can_be_queued_nothing_is_accepted(desk: Desk) -> None:
+def test_when_nothing_can_be_queued_nothing_is_accepted_and_the_key_is_free_at_once(desk: Desk) -> None:
     desk.queues._client = _Flaky(desk.sqs, lambda call, entry: True)
-    assert desk.send(MANY)[0] == 503
+    assert desk.send(MANY, idempotency_key="k")[0] == 503
     assert desk.envelopes() == [] and desk.events() == []
+    desk.queues._client = desk.sqs
+    assert desk.send(MANY, idempotency_key="k")[0] == 202
 
 
 def test_a_stream_that_is_down_does_not_stop_acceptance(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
