@@ -13,13 +13,15 @@ from typing import Any
 from jinja2 import Environment
 
 from bench.figures import Figure, cpu_medians
-from bench.sample import CONTENT, FROM, Memory, envelopes, variables
+from bench.sample import CONTENT, FROM, Memory, NoLedger, dynamodb_in_air, envelopes, variables
 from shared.dispatch.accounts import Accounts
 from shared.dispatch.dispatcher import Dispatcher
 from shared.dispatch.sending import Sender
+from shared.dispatch.waves import Ledger as AnyLedger
 from shared.dispatch.waves import Waves
 from shared.model.clock import SystemClock
 from shared.model.words import Channel
+from shared.store.ledger import Ledger
 from shared.store.tokens import MemoryTokenCache
 
 MESSAGES = 1000
@@ -73,27 +75,32 @@ def _prebuilt(port: int) -> list[tuple[str, bytes]]:
     return made
 
 
+def _dispatch(dispatcher: Dispatcher, memory: Memory, each: int) -> int:
+    """Send the messages in envelopes of `each` recipients."""
+    before = memory.sent
+    made = envelopes(MESSAGES // each, each)
+    for start in range(0, len(made), 10):
+        batch = [{"messageId": e.id, "body": e.to_json()} for e in made[start : start + 10]]
+        if dispatcher.run({"Records": batch}, _Context())["batchItemFailures"]:
+            raise RuntimeError("an envelope was handed back")
+    if memory.sent - before != MESSAGES:
+        raise RuntimeError("not everything was sent")
+    return MESSAGES
+
+
 def run() -> list[Figure]:
-    """email_cpu_vs_naive and email_cpu_vs_prebuilt."""
+    """email_cpu_vs_naive and email_cpu_vs_prebuilt; guard_cpu and guard_cpu_lone, the price of the ledger."""
     with sink() as port, ThreadPoolExecutor(32) as calls, ThreadPoolExecutor(10) as side:
         memory, clock = Memory(port), SystemClock()
         stores: Any = memory
         accounts = Accounts(memory, memory, MemoryTokenCache(clock), clock)
         sender = Sender(memory, accounts, clock, calls)
-        dispatcher = Dispatcher(Channel.EMAIL, Waves(sender, memory, clock), stores, stores, stores, side)
-        prebuilt = _prebuilt(port)
 
-        def ours() -> int:
-            before = memory.sent
-            event = {
-                "Records": [
-                    {"messageId": str(i), "body": e.to_json()} for i, e in enumerate(envelopes(MESSAGES // 100))
-                ]
-            }
-            answer = dispatcher.run(event, _Context())
-            if answer["batchItemFailures"] or memory.sent - before != MESSAGES:
-                raise RuntimeError("not everything was sent")
-            return MESSAGES
+        def dispatcher(ledger: AnyLedger) -> Dispatcher:
+            return Dispatcher(Channel.EMAIL, Waves(sender, ledger, clock), stores, stores, stores, side)
+
+        guarded, bare = dispatcher(Ledger(dynamodb_in_air(), "guard", clock)), dispatcher(NoLedger())
+        prebuilt = _prebuilt(port)
 
         def sendmail() -> int:
             with smtplib.SMTP("127.0.0.1", port) as server:
@@ -101,9 +108,20 @@ def run() -> list[Figure]:
                     server.sendmail(FROM, [to], data)
             return MESSAGES
 
-        mine, naive, built = cpu_medians([ours, lambda: _naive(port), sendmail])
+        mine, without, naive, built, lone, lone_without = cpu_medians(
+            [
+                lambda: _dispatch(guarded, memory, 100),
+                lambda: _dispatch(bare, memory, 100),
+                lambda: _naive(port),
+                sendmail,
+                lambda: _dispatch(guarded, memory, 1),
+                lambda: _dispatch(bare, memory, 1),
+            ]
+        )
     unit = "µs CPU per email"
     return [
         Figure("email_cpu_vs_naive", mine, unit, "EmailMessage + smtplib", naive, 1 / 3),
         Figure("email_cpu_vs_prebuilt", mine, unit, "smtplib.sendmail of prebuilt bytes", built, 1.6),
+        Figure("guard_cpu", mine, unit, "no ledger", without),
+        Figure("guard_cpu_lone", lone, "µs CPU per envelope of one", "no ledger", lone_without),
     ]

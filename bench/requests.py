@@ -1,82 +1,126 @@
-"""AWS requests from acceptance to trace, counted at botocore, and what the event source mappings poll and delete."""
+"""AWS requests from acceptance to trace, counted at botocore, and what the event source mappings poll and delete; with
+the DynamoDB write units, and the price of the ledger in both."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
+from unittest.mock import patch
 
 import httpx
+from rich.console import Console
+from rich.table import Table
 
 from bench.figures import Figure
-from bench.sample import CONTENT
-from local.sandbox.smtp import SmtpSandbox
+from bench.sample import CONTENT, NoLedger
+from bench.units import WriteUnits
+from cli.accounts import read_accounts
+from local.seed import EXAMPLES, account_body, first_key
 from local.stack import LocalStack
-from shared.model.clock import SystemClock
-from shared.store.bootstrap import bootstrap
-from shared.store.catalog import Catalog
+from shared.store.ledger import Ledger
+
+SMS = {"type": "sms", "text": "Sale at {{ shop }}", "tencent": {"template_id": "1900002", "params": ["{{ shop }}"]}}
+CODE = {"type": "sms", "text": "{{ code }}", "tencent": {"template_id": "1900001", "params": ["{{ code }}"]}}
+TEMPLATES: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
+    "emails": ("marketing", "mail-smtp", CONTENT.model_dump(), {"name": "n", "order": "o", "days": 1}),
+    "sms": ("marketing", "sms-tencent", SMS, {"shop": "s"}),
+    "codes": ("verification", "sms-tencent", CODE, {"code": "123456"}),
+}
+"""Name -> class, account of the examples, content, and the variables of every recipient."""
+RUNS = {"1,000 emails": ("emails", 1000, 1), "1,000 SMS": ("sms", 1000, 1), "100 codes": ("codes", 1, 100),
+        "a lone code": ("codes", 1, 1)}  # fmt: skip
+"""What is measured: the template, recipients of a request, and requests."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """requests: to AWS. units: DynamoDB write units. by_name: the requests of each kind."""
+
+    requests: int
+    units: int
+    by_name: dict[str, int]
 
 
 class Desk:
-    """The local stack without threads, one account and one published template of each class needed."""
+    """The local stack without threads, the examples' accounts and a published template for each run."""
 
     def __init__(self, stack: LocalStack) -> None:
         self._stack = stack
-        table = stack.environment("manage")["CATALOG_TABLE"]
-        key = bootstrap(Catalog(stack.client("dynamodb"), table, SystemClock()), SystemClock(), name="bench")
+        key = first_key(stack)
+        self._units = WriteUnits(stack.client("dynamodb"))
+        stack.counting.observe(self._units)
         self._http = httpx.Client(base_url=stack.url, headers={"Authorization": f"Bearer {key}"}, timeout=30)
-        sandbox = stack.sandboxes["smtp"]
-        if not isinstance(sandbox, SmtpSandbox):
-            raise TypeError("the SMTP sandbox is another")
-        settings = {"provider": "smtp", "host": "127.0.0.1", "port": sandbox.port, "security": "none",
-                    "from_address": "shop@example.com"}  # fmt: skip
-        self._post("/v1/accounts", {"id": "main", "name": "main", "settings": settings})
-        for name in ("verification", "marketing"):
-            body = {
-                "id": name,
-                "name": name,
-                "class": name,
-                "accounts": ["main"],
-                "content": CONTENT.model_dump(),
-                "sample": {"name": "n", "order": "o", "days": 1},
-            }
-            self._post("/v1/templates", body)
+        for entry in read_accounts(EXAMPLES / "accounts.toml"):
+            self._post("/v1/accounts", account_body(entry, stack.sandboxes))
+        for name, (message_class, account, content, sample) in TEMPLATES.items():
+            body = {"id": name, "name": name, "class": message_class, "accounts": [account], "content": content}
+            self._post("/v1/templates", {**body, "sample": sample})
             self._post(f"/v1/templates/{name}/versions/1/publish", {})
+        for name in TEMPLATES:
+            self.count(name, 1)  # warm: templates, accounts and secrets are in the functions' memory
 
     def _post(self, path: str, body: Any) -> Any:
         answer = self._http.post(path, content=json.dumps(body))
         answer.raise_for_status()
         return answer.json() if answer.content else None
 
-    def send(self, template: str, recipients: int, times: int = 1) -> None:
-        """Send `times` requests."""
-        everyone = [
-            {"to": f"u{i}@example.com", "variables": {"name": "n", "order": "o", "days": 1}} for i in range(recipients)
-        ]
-        for _ in range(times):
-            answer = self._post("/v1/messages", {"template": template, "recipients": everyone})
-            if answer["accepted"] != recipients:
-                raise RuntimeError("not everything was accepted")
-
-    def count(self, template: str, recipients: int, times: int = 1) -> dict[str, int]:
-        """The requests of sending until all is traced."""
+    def count(self, template: str, recipients: int, times: int = 1) -> Cost:
+        """The cost of sending until all is traced."""
         self._stack.drain()
         self._stack.counting.clear()
-        self.send(template, recipients, times)
+        self._units.total.clear()
+        address = "u{}@example.com" if template == "emails" else "+86138{:08d}"
+        everyone = [{"to": address.format(i)} for i in range(recipients)]
+        for _ in range(times):
+            body = {"template": template, "recipients": everyone, "variables": TEMPLATES[template][3]}
+            if self._post("/v1/messages", body)["accepted"] != recipients:
+                raise RuntimeError("not everything was accepted")
         self._stack.drain()
-        return {name: n for name, n in self._stack.counting.snapshot().items() if name != "lambda.Invoke"}
+        counts = {name: n for name, n in self._stack.counting.snapshot().items() if name != "lambda.Invoke"}
+        return Cost(sum(counts.values()), sum(self._units.total.values()), counts)
+
+
+@contextmanager
+def without_ledger() -> Iterator[None]:
+    """Have dispatchers guard nothing."""
+    nothing = NoLedger()
+    names = ("acquire_all", "take_over", "record")
+    plain = {name: getattr(nothing, name) for name in names}
+    with patch.multiple(Ledger, **{name: staticmethod(function) for name, function in plain.items()}):
+        yield
 
 
 def run() -> list[Figure]:
-    """aws_requests_per_1000, aws_requests_per_code and aws_requests_lone_code."""
+    """aws_requests_* with all guards; guard_requests_* and guard_units_*, the price of the ledger."""
     with LocalStack(threads=False) as stack:
         desk = Desk(stack)
-        for template in ("verification", "marketing"):
-            desk.count(template, 1)  # warm: templates, accounts and secrets are in the functions' memory
-        bulk = desk.count("marketing", 1000)
-        codes = desk.count("verification", 1, 100)
-        lone = desk.count("verification", 1)
-    for name, counts in (("1,000 recipients", bulk), ("100 codes", codes), ("one code", lone)):
-        print(name, dict(sorted(counts.items())))
+        guarded = {name: desk.count(*arguments) for name, arguments in RUNS.items()}
+        with without_ledger():
+            bare = {name: desk.count(*arguments) for name, arguments in RUNS.items()}
+    for name, cost in guarded.items():
+        print(name, dict(sorted(cost.by_name.items())))
+    _show_price(guarded, bare)
+    emails, sms, codes, lone = guarded.values()
     return [
-        Figure("aws_requests_per_1000", sum(bulk.values()), "AWS requests", most=160),
-        Figure("aws_requests_per_code", sum(codes.values()) / 100, "AWS requests", most=4),
-        Figure("aws_requests_lone_code", sum(lone.values()), "AWS requests", most=16),
+        Figure("aws_requests_per_1000", emails.requests, "AWS requests", most=160),
+        Figure("aws_requests_per_1000_sms", sms.requests, "AWS requests", most=170),
+        Figure("aws_requests_per_code", codes.requests / 100, "AWS requests", most=4),
+        Figure("aws_requests_lone_code", lone.requests, "AWS requests", most=16),
+        *(
+            Figure(f"guard_{what}_{name.replace(' ', '_').replace(',', '')}", ours, unit, "no ledger", without)
+            for name in RUNS
+            for what, unit, ours, without in (
+                ("requests", "AWS requests", guarded[name].requests, bare[name].requests),
+                ("units", "DynamoDB write units", guarded[name].units, bare[name].units),
+            )
+        ),
     ]
+
+
+def _show_price(guarded: dict[str, Cost], bare: dict[str, Cost]) -> None:
+    table = Table("the ledger's price", "requests without", "with", "write units without", "with")
+    for name in RUNS:
+        table.add_row(name, *(str(n) for n in (bare[name].requests, guarded[name].requests)),
+                      *(str(n) for n in (bare[name].units, guarded[name].units)))  # fmt: skip
+    Console(width=120).print(table)
