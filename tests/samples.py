@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from shared.model.audit import AuditRecord, record_change
 from shared.model.content import Content, EmailContent, SmsContent
 from shared.model.envelope import Envelope, EnvelopeRecipient
 from shared.model.ids import Numbering, Tagger, derived_base
@@ -72,3 +73,8 @@ def template(content: Content = EMAIL, **changes: Any) -> tuple[Template, Templa
         published_at=NOW,
     )
     return Template(**head | changes), version
+
+
+def change() -> AuditRecord:
+    """The record of a change, for tests that change the catalog directly; another one each time."""
+    return record_change(NOW, TENANT.id, "k1", "test", "test", None, None)

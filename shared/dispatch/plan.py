@@ -22,14 +22,14 @@ RESERVE_S = 10.0
 class Call:
     """One call of a provider: the messages that it carries, and their recipients in the same order.
 
-    look_up: ask what became of earlier tries; send nothing.
+    tried: ask what became of earlier tries, which were made within this time, and send nothing.
     """
 
     account: Account
     provider: Provider
     messages: Sequence[Outgoing]
     recipients: Sequence[EnvelopeRecipient]
-    look_up: bool = False
+    tried: tuple[int, int] | None = None
 
     def fits(self, remaining_s: float) -> bool:
         """Whether the call ends in time even at its slowest."""
@@ -42,7 +42,7 @@ class Call:
             return self
         if not pairs:
             return None
-        return Call(self.account, self.provider, [m for m, _ in pairs], [r for _, r in pairs], self.look_up)
+        return Call(self.account, self.provider, [m for m, _ in pairs], [r for _, r in pairs], self.tried)
 
 
 @dataclass(slots=True)

@@ -30,6 +30,10 @@ from shared.rendering import Compiled, RenderingError, TemplateError, compile_co
 logger = Logger(child=True)
 
 
+_Done = tuple[Call, list[Outcome], int, int]
+"""A call that was made, what became of its messages, when it ended, and the milliseconds that it took."""
+
+
 class Templates(Protocol):
     """Where templates are read."""
 
@@ -108,9 +112,9 @@ class Sender:
         by_account: dict[str, deque[Call]] = {}
         for each in wave:
             by_account.setdefault(each.account.id, deque()).append(each)
-        done: list[tuple[Call, list[Outcome], int]] = []
+        done: list[_Done] = []
         work = [
-            lambda todo=todo: _make(todo, done, remaining_s)
+            lambda todo=todo: _make(todo, done, remaining_s, self._clock)
             for todo in by_account.values()
             for _ in range(min(todo[0].provider.threads, len(todo)))
         ]
@@ -120,12 +124,11 @@ class Sender:
             for future in [self._pool.submit(each) for each in work]:
                 future.result()
         rows = []
-        for each, outcomes, ms in done:
-            now = self._clock.now_ms()
+        for each, outcomes, ended, ms in done:
             via = Via(each.account.id, each.account.provider, ms, each.provider.looks_up)
-            verdict = judge_look_up if each.look_up else judge
+            verdict = judge if each.tried is None else judge_look_up
             for recipient, outcome in zip(each.recipients, outcomes, strict=True):
-                rows.append(verdict(envelope, recipient, outcome, now, chance, via))
+                rows.append(verdict(envelope, recipient, outcome, ended, chance, via))
         return rows
 
     def _compile(self, tenant: str, template: str, version: int) -> Compiled:
@@ -159,8 +162,9 @@ class Sender:
                 outcome = Unknown(Reason.NO_ACCOUNT, "")
                 plan.rows += [judge_look_up(envelope, r, outcome, now, chance, via) for r in asked]
                 continue
+            tried = envelope.tried or (envelope.accepted_at, self._clock.now_ms())
             pairs = self._render(plan, asked, compiled, None)
-            plan.calls.extend(Call(account, provider, [m], [r], look_up=True) for r, m in pairs)
+            plan.calls.extend(Call(account, provider, [m], [r], tried) for r, m in pairs)
         return [r for r in recipients if r["i"] not in unsure]
 
     def _through(
@@ -217,7 +221,7 @@ def _expired(envelope: Envelope, recipient: EnvelopeRecipient, now: int) -> Even
     return result
 
 
-def _make(todo: deque[Call], done: list[tuple[Call, list[Outcome], int]], remaining_s: Callable[[], float]) -> None:
+def _make(todo: deque[Call], done: list[_Done], remaining_s: Callable[[], float], clock: Clock) -> None:
     """Make calls until none is left or the time is short."""
     while True:
         try:
@@ -228,12 +232,15 @@ def _make(todo: deque[Call], done: list[tuple[Call, list[Outcome], int]], remain
             return
         started = time.perf_counter()
         outcomes = _ask(call)
-        done.append((call, outcomes, int((time.perf_counter() - started) * 1000)))
+        done.append((call, outcomes, clock.now_ms(), int((time.perf_counter() - started) * 1000)))
 
 
 def _ask(call: Call) -> list[Outcome]:
     try:
-        outcomes = call.provider.look_up(call.messages) if call.look_up else call.provider.send(call.messages)
+        if call.tried is None:
+            outcomes = call.provider.send(call.messages)
+        else:
+            outcomes = call.provider.look_up(call.messages, *call.tried)
     except Exception as error:  # a provider's own mistake: whether the message left cannot be known
         log_error(logger, "provider raised", error)
         return [Unknown(Reason.PROVIDER_ERROR, type(error).__name__)] * len(call.messages)

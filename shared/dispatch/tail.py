@@ -3,12 +3,15 @@
 Everything here is derived from the envelope and its rows alone, so a redelivered envelope repeats it with the same ids.
 """
 
-from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from shared.aws.queue import Dispatch
+from shared.dispatch.lineage import Child, children
 from shared.model.envelope import Envelope
 from shared.model.events import EventRow, StreamRecord, accepted_rows, record_of
+from shared.model.reasons import Reason
 from shared.model.words import Stage
 
 
@@ -29,37 +32,47 @@ def tail(envelope: Envelope, rows: list[EventRow]) -> Tail:
         events = accepted_rows(envelope) + rows
     result = Tail(record_of(envelope, events))
     by_i = {row["i"]: row for row in rows}
-    left = [r for r in envelope.recipients if r["i"] not in by_i]
-    if left:
-        child = envelope.child("c1", left)
-        result.dispatches.append(Dispatch(child, child.to_json()))
-    result.dispatches += _retries(envelope, by_i)
+    everyone = [r["i"] for r in envelope.recipients]
+    for child in children(rows, everyone, envelope.attempt, envelope.unsure):
+        carried = _carried(envelope, child, by_i)
+        result.dispatches.append(Dispatch(carried, carried.to_json(), child.due_at))
     dead = [r for r in envelope.recipients if r["i"] in by_i and by_i[r["i"]]["s"] == Stage.DEAD_LETTERED]
     if dead:
-        reasons = {r["i"]: (by_i[r["i"]].get("why", ""), by_i[r["i"]].get("code", "")) for r in dead}
+        reasons = {r["i"]: _cause(by_i[r["i"]]) for r in dead}
         result.dead = envelope.child(f"d{envelope.generation}", dead, reasons=reasons)
     return result
 
 
-def _retries(envelope: Envelope, by_i: dict[int, EventRow]) -> list[Dispatch]:
-    """A child for each time at which recipients are due again; most often it is one."""
-    due: dict[int, list[int]] = defaultdict(list)
-    for i, row in by_i.items():
-        if row["s"] == Stage.RETRYING:
-            due[row["until"]].append(i)
-    attempt = envelope.attempt + 1
-    avoid = sorted({*envelope.avoid, *_down(by_i)})
-    dispatches = []
-    for k, until in enumerate(sorted(due)):
-        wanted = set(due[until])
-        recipients = [r for r in envelope.recipients if r["i"] in wanted]
-        suffix = f"r{attempt}" if k == 0 else f"r{attempt}.{k}"
-        unsure = {i: by_i[i]["acc"] for i in due[until] if by_i[i].get("unsure")}
+def _carried(envelope: Envelope, child: Child, by_i: dict[int, EventRow]) -> Envelope:
+    """The envelope of a child."""
+    wanted = set(child.recipients)
+    recipients = [r for r in envelope.recipients if r["i"] in wanted]
+    changes: dict[str, Any] = {"unsure": dict(child.unsure), "tried": _tried(envelope, child.unsure, by_i)}
+    if child.attempt > envelope.attempt:
         # Only what is asked again after a check goes on counting: a new try has all its checks before it.
         checks = envelope.checks + 1 if envelope.unsure else 0
-        child = envelope.child(suffix, recipients, attempt=attempt, avoid=avoid, unsure=unsure, checks=checks)
-        dispatches.append(Dispatch(child, child.to_json(), until))
-    return dispatches
+        avoid = sorted({*envelope.avoid, *_down(by_i)})
+        changes |= {"attempt": child.attempt, "avoid": avoid, "checks": checks}
+    return envelope.child(child.suffix, recipients, **changes)
+
+
+def _cause(row: EventRow) -> tuple[str, str, str]:
+    return row.get("why", ""), row.get("code", ""), row.get("acc", "")
+
+
+def _tried(envelope: Envelope, unsure: Iterable[int], by_i: Mapping[int, EventRow]) -> tuple[int, int] | None:
+    """The time within which all messages were tried of which it is unknown what became of them."""
+    times = []
+    for i in unsure:
+        if i in envelope.unsure and envelope.tried is not None:
+            # In this envelope it was only asked about, if that.
+            times.append(envelope.tried)
+        elif i in by_i and by_i[i].get("why") != Reason.INTERRUPTED:
+            times.append((by_i[i]["at"] - by_i[i].get("ms", 0), by_i[i]["at"]))
+        elif i in by_i:
+            # Nobody saw the try; the row is of the time when that was noticed.
+            times.append((envelope.accepted_at, by_i[i]["at"]))
+    return (min(began for began, _ in times), max(ended for _, ended in times)) if times else None
 
 
 def _down(by_i: dict[int, EventRow]) -> set[str]:

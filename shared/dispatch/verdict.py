@@ -69,10 +69,9 @@ def judge_look_up(
     if isinstance(outcome, Sent | Rejected | Retry):
         return judge(envelope, recipient, outcome, now, chance, via)
     if envelope.message_class in RESENDS:
-        if envelope.expires_at is not None and now >= envelope.expires_at:
-            return _because(row(envelope, recipient, Stage.UNKNOWN, now, via), outcome)
         # Whatever more can be known comes too late for these.
-        return _because(_at(envelope, recipient, now, now, via), outcome)
+        result = _again(envelope, recipient, None, now, 0, via)
+        return _because(_late(result), outcome)
     checks = CHECKS_S[envelope.message_class]
     if envelope.checks + 1 >= len(checks):
         return _because(row(envelope, recipient, Stage.UNKNOWN, now, via), outcome)
@@ -84,9 +83,12 @@ def _unknown(envelope: Envelope, recipient: EnvelopeRecipient, now: int, chance:
         return _check(envelope, recipient, CHECKS_S[envelope.message_class][0], now, via)
     if envelope.message_class not in RESENDS:
         return row(envelope, recipient, Stage.UNKNOWN, now, via)
-    result = _again(envelope, recipient, None, now, chance, via)
+    return _late(_again(envelope, recipient, None, now, chance, via))
+
+
+def _late(result: EventRow) -> EventRow:
+    """There may be no time for another try, and of the last one it is not known that nothing came of it."""
     if result["s"] == Stage.EXPIRED:
-        # There is no time for another try, and of this one it is not known that nothing came of it.
         result["s"] = Stage.UNKNOWN.value
     return result
 
@@ -114,7 +116,9 @@ def _again(
     if envelope.expires_at is not None and until >= envelope.expires_at:
         return row(envelope, recipient, Stage.EXPIRED, now, via)
     result = _at(envelope, recipient, until, now, via)
-    if isinstance(outcome, AccountDown):
+    if outcome is None:
+        result["maybe"] = True
+    elif isinstance(outcome, AccountDown):
         # The next try goes by another account where there is one.
         result["down"] = True
     return result

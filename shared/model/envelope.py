@@ -28,10 +28,11 @@ class Envelope(BaseModel):
     """What one queue message holds.
 
     id: the ULID of the root's first recipient, then `/r<n>` for a retry, `/c<n>` for a continuation, `/d<n>` for dead
-    letters. attempt: tries already made. generation: grows with each redrive. Times: milliseconds since the epoch.
-    reasons: for dead letters, recipient `i` -> (reason, raw code) of the last try. avoid: accounts that were down.
-    unsure: recipient `i` -> the account that may have sent its message already and can be asked. checks: how often
-    accounts were asked so far.
+    letters, `/g<n>` for a redrive. attempt: tries already made. generation: grows with each redrive. Times:
+    milliseconds since the epoch; accepted_at is the time of the redrive where there was one.
+    reasons: for dead letters, recipient `i` -> (reason, raw code, account) of the last try. avoid: accounts that were
+    down. unsure: recipient `i` -> the account that may have sent its message already and can be asked. tried: when the
+    first of their tries began and the last one ended. checks: how often accounts were asked so far.
     """
 
     model_config = ConfigDict(extra="ignore", populate_by_name=True)
@@ -53,9 +54,10 @@ class Envelope(BaseModel):
     generation: int = 0
     variables: dict[str, JsonValue] = Field(default_factory=dict)
     recipients: list[EnvelopeRecipient] = Field(min_length=1, max_length=MAX_RECIPIENTS)
-    reasons: dict[int, tuple[str, str]] = Field(default_factory=dict)
+    reasons: dict[int, tuple[str, str, str]] = Field(default_factory=dict)
     avoid: list[str] = Field(default_factory=list)
     unsure: dict[int, str] = Field(default_factory=dict)
+    tried: tuple[int, int] | None = None
     checks: int = 0
 
     @property
@@ -73,9 +75,8 @@ class Envelope(BaseModel):
 
     def child(self, suffix: str, recipients: list[EnvelopeRecipient], **changes: Any) -> "Envelope":
         """An envelope that carries on with some of the recipients; its id follows from this one's."""
-        return self.model_copy(
-            update={"id": f"{self.id}/{suffix}", "recipients": recipients, "reasons": {}, "unsure": {}} | changes,
-        )
+        fresh: dict[str, Any] = {"reasons": {}, "unsure": {}, "tried": None}
+        return self.model_copy(update={"id": f"{self.id}/{suffix}", "recipients": recipients} | fresh | changes)
 
 
 _ALIAS = {"message_class": "class"}
@@ -88,6 +89,7 @@ _DEFAULTS: dict[str, Any] = {
     "reasons": {},
     "avoid": [],
     "unsure": {},
+    "tried": None,
     "checks": 0,
 }
 

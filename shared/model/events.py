@@ -19,7 +19,8 @@ class EventRow(TypedDict):
     i: recipient, counted from the root envelope's base. tag: the recipient's tag. s: stage. n: which time at it.
     at: milliseconds since the epoch. to: masked address. acc, prov: account and provider. pid: the provider's message
     id. why, code: reason and raw code. until: when it is due again. ms: how long the provider took. ref: reference.
-    down: the account was down. unsure: the account may have sent it and is asked before anything else.
+    note: a person's words. down: the account was down. unsure: the account may have sent it and is asked before
+    anything else. maybe: it may have been sent, and is sent again all the same.
     """
 
     i: int
@@ -36,15 +37,20 @@ class EventRow(TypedDict):
     until: NotRequired[int]
     ms: NotRequired[int]
     ref: NotRequired[str]
+    note: NotRequired[str]
     down: NotRequired[bool]
     unsure: NotRequired[bool]
+    maybe: NotRequired[bool]
 
 
 _ALIAS = {"message_class": "class"}
 
 
 class StreamRecord(BaseModel):
-    """One record on the stream: what one step learned about one envelope."""
+    """One record on the stream: what one step learned about one envelope.
+
+    expires_at: the end of the messages' time to live, in milliseconds since the epoch.
+    """
 
     model_config = ConfigDict(extra="ignore", populate_by_name=True)
 
@@ -59,6 +65,7 @@ class StreamRecord(BaseModel):
     run: str | None = None
     kind: KeyKind = KeyKind.LIVE
     reference: str | None = None
+    expires_at: int | None = None
     events: list[EventRow]
 
     def to_json(self) -> bytes:
@@ -103,6 +110,7 @@ def record_of(envelope: Envelope, rows: list[EventRow]) -> StreamRecord:
         run=envelope.run,
         kind=envelope.kind,
         reference=envelope.reference,
+        expires_at=envelope.expires_at,
         events=rows,
     )
 
@@ -127,6 +135,11 @@ _AFTER_SENT = (
     Stage.UNDELIVERED,
     Stage.DELIVERED,
 )
+_AFTER: Mapping[str, tuple[Stage, ...]] = {
+    Stage.SENT: _AFTER_SENT,
+    Stage.UNKNOWN: _AFTER_SENT,
+    Stage.DEAD_LETTERED: (Stage.DISCARDED,),
+}
 _OPEN = (Stage.RETRYING, Stage.DEFERRED, Stage.ACCEPTED)
 
 
@@ -134,7 +147,8 @@ def fold(events: Iterable[Mapping[str, Any]]) -> Status:
     """Fold a message's events (`s`, `n`, `at`, `why`, `code`), in any order, into its status.
 
     An outcome outranks whatever is still open, unless a later redrive opened the message again; what the provider
-    reported afterwards outranks `sent`. Raises: ValueError without events.
+    reported afterwards outranks `sent`, and that a person discarded it outranks `dead_lettered`.
+    Raises: ValueError without events.
     """
     latest = _latest_by_stage(events)
     if not latest:
@@ -161,7 +175,7 @@ def _deciding(latest: dict[str, Mapping[str, Any]]) -> tuple[Mapping[str, Any], 
     outcomes = [e for s, e in latest.items() if s in OUTCOMES and e["n"] >= generation]
     if outcomes:
         outcome = max(outcomes, key=lambda e: (e["n"], e["at"]))
-        reports = _AFTER_SENT if outcome["s"] in (Stage.SENT, Stage.UNKNOWN) else ()
+        reports = _AFTER.get(outcome["s"], ())
         return next((latest[s] for s in reports if s in latest), outcome), True
     if redriven:
         return redriven, False

@@ -42,10 +42,14 @@ class Reason(StrEnum):
     CONNECTION_LOST = "connection_lost"
     TIMED_OUT = "timed_out"
     UNRECOGNISED_ANSWER = "unrecognised_answer"
+    # of asking what became of a message
+    NOT_TAKEN = "not_taken"
+    UNRESOLVED = "unresolved"
     # of our own
     INTERRUPTED = "interrupted"
     GIVEN_UP = "given_up"
     EXPIRED = "expired"
+    LOST_TRACK = "lost_track"
     TRIES_EXHAUSTED = "tries_exhausted"
     NOT_QUEUED = "not_queued"
     SCHEDULED = "scheduled"
@@ -153,6 +157,14 @@ EXPLANATIONS: dict[Reason, tuple[str, str]] = {
         "The provider answered with something the platform does not know.",
         "Report the raw code; the platform tries again, then keeps the message in the dead-letter queue.",
     ),
+    Reason.NOT_TAKEN: (
+        "The provider was asked what became of the message, and has no record of it: it never took it.",
+        "Nothing: the platform tries again by itself.",
+    ),
+    Reason.UNRESOLVED: (
+        "The provider was asked what became of the message, and could not tell for certain.",
+        "Nothing: what may follow depends on the message's class.",
+    ),
     Reason.INTERRUPTED: (
         "The function broke off while the provider was being asked: the message may or may not have been sent.",
         "Nothing now: what follows depends on the message's class.",
@@ -165,6 +177,10 @@ EXPLANATIONS: dict[Reason, tuple[str, str]] = {
         "The message was still unsent at the end of its time to live.",
         "Send it anew if it still matters; give it a longer time to live.",
     ),
+    Reason.LOST_TRACK: (
+        "The time to live is over and nothing is recorded of the last try: the message may or may not have been sent.",
+        "Ask the recipient or the provider if it matters; the platform does not send it again.",
+    ),
     Reason.TRIES_EXHAUSTED: (
         "All tries of the message's class were used up.",
         "Look at the reason of the last try, mend it, then send the message again.",
@@ -176,3 +192,27 @@ EXPLANATIONS: dict[Reason, tuple[str, str]] = {
     Reason.SCHEDULED: ("The message waits for its time.", "Nothing."),
 }
 """Reason -> (what it means, what to do)."""
+
+_WAIT = "Redrive the message once the provider works again."
+_UNSURE = "Redrive the message if it may reach the recipient twice: the last try may have been sent."
+_ONCE_GIVEN_UP: dict[Reason, str] = {
+    Reason.THROTTLED: "Redrive the message when there is less to send, or have the provider raise its limit.",
+    Reason.PROVIDER_BUSY: _WAIT,
+    Reason.PROVIDER_ERROR: _WAIT,
+    Reason.CONNECTION_FAILED: "Check the account's host and port, then redrive the message.",
+    Reason.NOT_TAKEN: _WAIT,
+    Reason.CONNECTION_LOST: _UNSURE,
+    Reason.TIMED_OUT: _UNSURE,
+    Reason.INTERRUPTED: _UNSURE,
+    Reason.UNRESOLVED: _UNSURE,
+    Reason.UNRECOGNISED_ANSWER: "Report the raw code, then redrive the message.",
+}
+"""What to do where otherwise the platform would try again by itself."""
+
+
+def explain_given_up(reason: str) -> tuple[str, str]:
+    """(what it means, what to do) for a message that was given up with this reason."""
+    if reason not in Reason.__members__.values():
+        return "It is not known why.", "Redrive the message, or discard it."
+    cause, cure = EXPLANATIONS[Reason(reason)]
+    return cause, _ONCE_GIVEN_UP.get(Reason(reason), cure)

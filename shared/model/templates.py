@@ -1,5 +1,7 @@
 """Templates and their immutable versions."""
 
+from enum import StrEnum
+
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from shared.model.content import Content
@@ -29,11 +31,34 @@ class Template(BaseModel):
     updated_at: int
 
 
+class ReviewState(StrEnum):
+    """Where a version's review stands."""
+
+    DRAFT = "draft"
+    SUBMITTED = "submitted"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+
+
+class Review(BaseModel):
+    """A version's review: who submitted it, who decided last, when, and what they said. Who: ids of API keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    state: ReviewState = ReviewState.DRAFT
+    submitted_by: str | None = None
+    submitted_at: int | None = None
+    decided_by: str | None = None
+    decided_at: int | None = None
+    comment: str = ""
+
+
 class TemplateVersion(BaseModel):
-    """One version of a template's content; never changed once saved.
+    """One version of a template's content; never changed once saved, but for its review.
 
     required, optional: its placeholders; an optional one is used only with a default.
     loops: whether it iterates over a variable.
+    author: the id of the API key that saved it.
     published_at: set once, when it was first published; such a version may be pinned by a request.
     """
 
@@ -48,4 +73,6 @@ class TemplateVersion(BaseModel):
     sample: dict[str, JsonValue] = Field(default_factory=dict)
     note: str = ""
     created_at: int
+    author: str = ""
+    review: Review = Field(default_factory=Review)
     published_at: int | None = None

@@ -54,6 +54,7 @@ class Stage(StrEnum):
     DEAD_LETTERED = "dead_lettered"
 
     REDRIVEN = "redriven"
+    DISCARDED = "discarded"
 
     DELIVERED = "delivered"
     UNDELIVERED = "undelivered"

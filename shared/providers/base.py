@@ -104,12 +104,14 @@ class Provider(ABC):
         Never raises for what a provider or a network may do: that is an outcome. Never retries by itself.
         """
 
-    def look_up(self, messages: Sequence[Outgoing]) -> list[Outcome]:
+    def look_up(self, messages: Sequence[Outgoing], began: int, ended: int) -> list[Outcome]:
         """Ask what became of messages that may have been sent; one outcome per message, in order.
+
+        began, ended: the time within which they were tried, in milliseconds since the epoch.
 
         Sent: it was. Rejected: it was refused. Retry: it certainly was not sent. Unknown: nothing is known of it (yet).
         """
-        return [Unknown(Reason.UNRECOGNISED_ANSWER, "") for _ in messages]
+        return [Unknown(Reason.UNRESOLVED, "") for _ in messages]
 
     @abstractmethod
     def verify(self) -> Verification:

@@ -46,14 +46,17 @@ TABLE: list[Row] = [
     ("smtp", {"kind": "outage", "seconds": 60}, "Retry provider_busy 421 4.3.2", 0),
     ("smtp", {"kind": "outage_refused", "seconds": 60}, "Retry connection_failed connection_refused", 0),
     ("smtp", {"kind": "outage_dropped", "seconds": 60}, "Retry connection_failed", 0),
-    # SES: an answer that is lost or cannot be read may have been a yes
+    # SES: an answer that is lost or cannot be read may have been a yes; so may a 5xx that is not the vendor's own word
     ("ses", {"kind": "delay", "seconds": 0.05}, "Sent", 1),
     ("ses", {"kind": "trickle", "seconds": 0.1}, "Sent", 1),
     ("ses", {"kind": "status", "status": 400}, "Retry unrecognised_answer 400", 0),
     ("ses", {"kind": "status", "status": 403}, "Retry unrecognised_answer 403", 0),
     ("ses", {"kind": "status", "status": 429}, "Retry throttled 429", 0),
+    ("ses", {"kind": "status", "status": 429, "seconds": 7}, "Retry throttled 429 after 7", 0),
     ("ses", {"kind": "status", "status": 500}, "Unknown provider_error 500", 0),
-    ("ses", {"kind": "status", "status": 503}, "Retry provider_busy 503", 0),
+    ("ses", {"kind": "status", "status": 503}, "Unknown provider_error 503", 0),
+    ("ses", {"kind": "status", "status": 503, "accepted": True}, "Unknown provider_error 503", 1),
+    ("ses", {"kind": "code", "code": "ServiceUnavailable"}, "Retry provider_busy ServiceUnavailable", 0),
     ("ses", {"kind": "status", "status": 504, "accepted": True}, "Unknown provider_error 504", 1),
     ("ses", {"kind": "throttle"}, "Retry throttled TooManyRequestsException", 0),
     ("ses", {"kind": "throttle", "seconds": 7}, "Retry throttled TooManyRequestsException after 7", 0),
@@ -80,7 +83,7 @@ TABLE: list[Row] = [
     ),
     ("ses", {"kind": "reset_before"}, "Unknown connection_lost ConnectionClosedError", 0),
     ("ses", {"kind": "reset_after"}, "Unknown connection_lost ConnectionClosedError", 1),
-    ("ses", {"kind": "outage", "seconds": 60}, "Retry provider_busy 503", 0),
+    ("ses", {"kind": "outage", "seconds": 60}, "Unknown provider_error 503", 0),
     ("ses", {"kind": "outage_refused", "seconds": 60}, "Retry connection_failed EndpointConnectionError", 0),
     ("ses", {"kind": "outage_dropped", "seconds": 60}, "Unknown connection_lost", 0),
     # Tencent Cloud: HTTP 200 for its own errors, in the whole or number by number
@@ -133,6 +136,29 @@ TABLE: list[Row] = [
         "Unknown timed_out InternalError.Timeout",
         1,
     ),
+    *(
+        (
+            "tencent",
+            {"kind": "code", "code": f"InternalError{name}", "accepted": accepted},
+            f"Unknown {reason}",
+            int(accepted),
+        )
+        for name, reason in (
+            ("", "provider_error InternalError"),
+            (".SendAndRecvFail", "timed_out InternalError.SendAndRecvFail"),
+            (".OtherError", "provider_error InternalError.OtherError"),
+            (".UnknownError", "provider_error InternalError.UnknownError"),
+            (".ParseBackendResponseFail", "provider_error InternalError.ParseBackendResponseFail"),
+        )
+        for accepted in (False, True)
+    ),
+    (
+        "tencent",
+        {"kind": "code", "code": "InternalError.JsonParseFail"},
+        "Rejected content_invalid InternalError.JsonParseFail",
+        0,
+    ),
+    ("tencent", {"kind": "code", "code": "ServiceUnavailable"}, "Retry provider_busy ServiceUnavailable", 0),
     ("tencent", {"kind": "bad_json"}, "Unknown unrecognised_answer bad_json", 0),
     ("tencent", {"kind": "bad_json", "accepted": True}, "Unknown unrecognised_answer bad_json", 1),
     ("tencent", {"kind": "reset_before"}, "Unknown connection_lost ConnectionError", 0),
@@ -145,6 +171,8 @@ TABLE: list[Row] = [
     ("aws", {"kind": "trickle", "seconds": 0.1}, "Sent", 1),
     ("aws", {"kind": "status", "status": 400}, "Retry unrecognised_answer 400", 0),
     ("aws", {"kind": "status", "status": 429}, "Retry throttled 429", 0),
+    ("aws", {"kind": "status", "status": 503, "accepted": True}, "Unknown provider_error 503", 1),
+    ("aws", {"kind": "code", "code": "ServiceUnavailable"}, "Retry provider_busy ServiceUnavailable", 0),
     ("aws", {"kind": "status", "status": 500}, "Unknown provider_error 500", 0),
     ("aws", {"kind": "status", "status": 500, "accepted": True}, "Unknown provider_error 500", 1),
     ("aws", {"kind": "throttle"}, "Retry throttled ThrottlingException", 0),
@@ -179,6 +207,11 @@ TABLE: list[Row] = [
     ("app", {"kind": "trickle", "seconds": 0.1}, "Sent", 1),
     ("app", {"kind": "status", "status": 404}, "Retry unrecognised_answer http_404", 0),
     ("app", {"kind": "status", "status": 429}, "Retry throttled http_429", 0),
+    ("app", {"kind": "status", "status": 429, "seconds": 7}, "Retry throttled http_429 after 7", 0),
+    ("app", {"kind": "status", "status": 429, "seconds": 7, "at": "gettoken"}, "Retry throttled http_429 after 7", 0),
+    ("app", {"kind": "code", "code": "-1"}, "Retry provider_busy -1", 0),
+    ("app", {"kind": "code", "code": "45033"}, "Retry throttled 45033 after 1", 0),
+    ("app", {"kind": "code", "code": "45009", "at": "gettoken"}, "Retry throttled 45009 after 60", 0),
     ("app", {"kind": "status", "status": 502}, "Unknown provider_error http_502", 0),
     ("app", {"kind": "status", "status": 502, "accepted": True}, "Unknown provider_error http_502", 1),
     ("app", {"kind": "status", "status": 502, "at": "gettoken"}, "Retry provider_error http_502", 0),
@@ -198,17 +231,19 @@ TABLE: list[Row] = [
     ),
     ("app", {"kind": "code", "code": "60020"}, "AccountDown address_not_trusted 60020", 0),
     ("app", {"kind": "code", "code": "40001", "at": "gettoken"}, "AccountDown credentials_refused 40001", 0),
-    ("app", {"kind": "reset_before", "at": "gettoken"}, "Retry connection_lost RemoteProtocolError", 0),
+    ("app", {"kind": "reset_before", "at": "gettoken"}, "Retry connection_failed RemoteProtocolError", 0),
     ("app", {"kind": "reset_before"}, "Unknown connection_lost RemoteProtocolError", 0),
     ("app", {"kind": "reset_after"}, "Unknown connection_lost RemoteProtocolError", 1),
     ("app", {"kind": "outage", "seconds": 60}, "Retry provider_error http_503", 0),
     ("app", {"kind": "outage_refused", "seconds": 60}, "Retry connection_failed ConnectError", 0),
-    ("app", {"kind": "outage_dropped", "seconds": 60}, "Retry connection_lost", 0),
+    ("app", {"kind": "outage_dropped", "seconds": 60}, "Retry connection_failed", 0),
     # WeCom robots
     ("robot", {"kind": "delay", "seconds": 0.05}, "Sent", 1),
     ("robot", {"kind": "trickle", "seconds": 0.1}, "Sent", 1),
     ("robot", {"kind": "status", "status": 502}, "Unknown provider_error http_502", 0),
     ("robot", {"kind": "status", "status": 429}, "Retry throttled http_429", 0),
+    ("robot", {"kind": "status", "status": 429, "seconds": 7}, "Retry throttled http_429 after 7", 0),
+    ("robot", {"kind": "status", "status": 502, "accepted": True}, "Unknown provider_error http_502", 1),
     ("robot", {"kind": "throttle"}, "Retry throttled 45009 after 60", 0),
     ("robot", {"kind": "bad_json", "accepted": True}, "Unknown unrecognised_answer not_json", 1),
     ("robot", {"kind": "code", "code": "93000"}, "AccountDown credentials_refused 93000", 0),
@@ -269,6 +304,34 @@ def test_a_big_mail_cut_on_its_way_is_certainly_not_sent(world: World) -> None:
     big = Outgoing("m", TO["smtp"], RenderedEmail("Big", None, "x" * 70 + "\n" + ("y" * 70 + "\n") * 250_000))
     [outcome] = world.provider("smtp").send([big])
     assert (said(outcome), world.outbox.count()) == ("Retry connection_failed connection_lost", 0)
+
+
+@pytest.mark.parametrize(
+    ("at", "expected", "accepted"),
+    [
+        ("mail", "Retry connection_failed connection_lost", 0),
+        ("rcpt", "Retry connection_failed connection_lost", 0),
+        ("data", "Retry connection_failed connection_lost", 0),
+        ("dot", "Unknown connection_lost connection_lost", 0),
+        ("after", "Unknown connection_lost connection_lost", 1),
+    ],
+)
+def test_a_connection_lost_without_pipelining(
+    at: str, expected: str, accepted: int, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(world.sandboxes["smtp"], "pipelining", False)
+    where = {"kind": "reset_after"} if at == "after" else {"kind": "reset_before", "at": at}
+    world.ask("POST", {"provider": "smtp", **where})
+    [outcome] = world.provider("smtp").send([world.message("smtp")])
+    assert (said(outcome), world.outbox.count()) == (expected, accepted)
+
+
+def test_a_kept_connection_that_ends_after_the_final_dot_is_no_reason_to_send_again(world: World) -> None:
+    provider = world.provider("smtp")
+    provider.send([world.message("smtp")])
+    world.ask("POST", {"provider": "smtp", "kind": "reset_after"})
+    assert said(provider.send([world.message("smtp")])[0]) == "Unknown connection_lost connection_lost"
+    assert world.outbox.count() == 2
 
 
 def test_a_kept_connection_that_ends_before_the_message_is_replaced_at_once(world: World) -> None:

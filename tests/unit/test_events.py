@@ -30,6 +30,12 @@ A, S = Stage.ACCEPTED, Stage.SENT
         ([event(A), event(Stage.UNKNOWN, at=2), event(Stage.DELIVERED, at=3)], Stage.DELIVERED, True),
         ([event(A), event(Stage.FAILED, at=2), event(Stage.DELIVERED, at=3)], Stage.FAILED, True),
         ([event(A), event(Stage.DEAD_LETTERED, 0, 2)], Stage.DEAD_LETTERED, True),
+        ([event(A), event(Stage.DEAD_LETTERED, 0, 2), event(Stage.DISCARDED, 0, 3)], Stage.DISCARDED, True),
+        (
+            [event(Stage.DEAD_LETTERED, 0, 2), event(Stage.REDRIVEN, 1, 3), event(Stage.DEAD_LETTERED, 1, 4)],
+            Stage.DEAD_LETTERED,
+            True,
+        ),
         ([event(A), event(Stage.DEAD_LETTERED, 0, 2), event(Stage.REDRIVEN, 1, 3)], Stage.REDRIVEN, False),
         ([event(A), event(Stage.DEAD_LETTERED, 0, 2), event(Stage.REDRIVEN, 1, 3), event(S, 1, 4)], S, True),
     ],

@@ -7,13 +7,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from botocore.exceptions import (
-    BotoCoreError,
     ClientError,
     ConnectionClosedError,
     ConnectionError,
     CredentialRetrievalError,
+    EndpointProviderError,
     HTTPClientError,
     IncompleteReadError,
+    InvalidRegionError,
     NoCredentialsError,
     NoRegionError,
     ParamValidationError,
@@ -125,8 +126,9 @@ _FAILURES: tuple[tuple[type[Exception], _Kind, Reason], ...] = (
     (PartialCredentialsError, AccountDown, Reason.CREDENTIALS_REFUSED),
     (CredentialRetrievalError, Retry, Reason.CONNECTION_FAILED),
     (NoRegionError, AccountDown, Reason.ACCOUNT_MISCONFIGURED),
+    (InvalidRegionError, AccountDown, Reason.ACCOUNT_MISCONFIGURED),
+    (EndpointProviderError, AccountDown, Reason.ACCOUNT_MISCONFIGURED),
     (ParamValidationError, Rejected, Reason.CONTENT_INVALID),
-    (BotoCoreError, Retry, Reason.UNRECOGNISED_ANSWER),
 )
 
 
@@ -149,8 +151,8 @@ def _outcome_of_answer(error: ClientError) -> Outcome:
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     code = code or str(status)
     logger.warning("unrecognised SES answer", extra={"raw_code": code, "status": status})
-    if status in (429, 503):
-        return Retry(Reason.THROTTLED if status == 429 else Reason.PROVIDER_BUSY, code)
+    if status == 429:
+        return Retry(Reason.THROTTLED, code)
     if status >= 500:
         return Unknown(Reason.PROVIDER_ERROR, code)
     return Retry(Reason.UNRECOGNISED_ANSWER, code)
@@ -163,8 +165,6 @@ def outcome_of_failure(error: Exception) -> Outcome:
         return Unknown(Reason.CONNECTION_LOST, "SSLError")
     for kind, outcome, reason in _FAILURES:
         if isinstance(error, kind):
-            if reason is Reason.UNRECOGNISED_ANSWER:
-                logger.warning("unrecognised failure of SES", extra={"raw_code": type(error).__name__})
             return outcome(reason, type(error).__name__)
     # botocore's parser stumbles in many ways over a body that has not the shape it expects.
     logger.warning("unreadable SES answer", extra={"raw_code": type(error).__name__})

@@ -62,7 +62,9 @@ CODES: dict[str, tuple[_Kind, Reason]] = {
     "ValidationException/CHANNEL_NOT_ENABLED": (AccountDown, Reason.ACCOUNT_MISCONFIGURED),
     "ValidationException/INVALID_ARN": (AccountDown, Reason.ACCOUNT_MISCONFIGURED),
     "ValidationException/RESOURCE_NOT_ACCESSIBLE": (AccountDown, Reason.ACCOUNT_MISCONFIGURED),
-    # Common to all services of AWS.
+    # Common to all services of AWS. The first two say that the request failed, a bare 503 of something before them not.
+    "ServiceUnavailable": (Retry, Reason.PROVIDER_BUSY),
+    "ServiceUnavailableException": (Retry, Reason.PROVIDER_BUSY),
     "UnrecognizedClientException": (AccountDown, Reason.CREDENTIALS_REFUSED),
     "InvalidSignatureException": (AccountDown, Reason.CREDENTIALS_REFUSED),
     "IncompleteSignatureException": (AccountDown, Reason.CREDENTIALS_REFUSED),

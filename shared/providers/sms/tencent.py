@@ -3,6 +3,7 @@
 import logging
 import ssl
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -16,9 +17,12 @@ from shared.model.outcome import Outcome, Rejected, Retry, Sent, Unknown
 from shared.model.reasons import EXPLANATIONS, Reason
 from shared.providers.base import Outgoing, Provider, Tools, Verification
 from shared.providers.sms.tencent_codes import WORDS, outcome_of, request_outcome
+from shared.providers.sms.tencent_records import OLDEST_MS, by_records, by_reports, records_query, reports_query
 
 NUMBERS_PER_CALL = 200
 CONNECT_SECONDS = 3.0
+SECOND_CALL_WITHIN_S = 2.0
+"""A look-up makes its second call only after so quick a first one that both end in the provider's worst case."""
 MAINLAND = "+86"
 
 
@@ -97,6 +101,7 @@ class TencentSms(Provider):
     """
 
     worst_case_seconds = 15.0
+    looks_up = True
 
     def __init__(self, settings: Settings, secret: Secret, tools: Tools) -> None:
         self._settings = settings
@@ -138,6 +143,9 @@ class TencentSms(Provider):
             return [error.outcome] * len(group)
         return _outcomes(group, answer)
 
+    def look_up(self, messages: Sequence[Outgoing], began: int, ended: int) -> list[Outcome]:
+        return [self._look_up(message, began, ended) for message in messages]
+
     def verify(self) -> Verification:
         """Ask for the last hour's statistics: that tries key, application and network, and sends nothing."""
         hour = datetime.fromtimestamp(self._clock.now_ms() / 1000, UTC) + timedelta(hours=8)  # the vendor's days
@@ -166,6 +174,24 @@ class TencentSms(Provider):
             client, self._client = self._client, None
         if client is not None:
             client.request.conn._session.close()
+
+    def _look_up(self, message: Outgoing, began: int, ended: int) -> Outcome:
+        app, now = self._settings.sdk_app_id, self._clock.now_ms()
+        if began < now - OLDEST_MS + 60_000:
+            return Unknown(Reason.UNRESOLVED, "too_long_ago")
+        started = time.monotonic()
+        try:
+            answer = self._call("DescribeSendRecordList", records_query(app, message.to, began))
+            outcome = by_records(answer, began, ended, now)
+            in_time = time.monotonic() - started < SECOND_CALL_WITHIN_S
+            if not isinstance(outcome, Unknown) or outcome.raw_code == "not_listed" or not in_time:
+                return outcome
+            answer = self._call("PullSmsSendStatusByPhoneNumber", reports_query(app, message.to, began))
+            return by_reports(answer, message) or outcome
+        except _VendorError as error:
+            return Unknown(Reason.UNRESOLVED, error.code)
+        except _TransportError as error:
+            return Unknown(Reason.UNRESOLVED, error.outcome.raw_code)
 
     def _params(self, group: Sequence[Outgoing], content: RenderedSms) -> dict[str, Any]:
         params: dict[str, Any] = {

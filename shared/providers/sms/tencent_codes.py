@@ -168,7 +168,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "AuthFailure.TokenFailure": ("The token is not valid.", "Use a permanent key, not a temporary one."),
     "AuthFailure.UnauthorizedOperation": (
         "The key's owner may not use the SMS interface.",
-        "Give the sub-account the policy QcloudSMSFullAccess, or allow it sms:SendSms and sms:SendStatusStatistics.",
+        "Give the sub-account the policy QcloudSMSFullAccess, or allow it sms:SendSms, sms:SendStatusStatistics, "
+        "sms:DescribeSendRecordList and sms:PullSmsSendStatusByPhoneNumber.",
     ),
     "InvalidParameterValue.SdkAppIdNotExist": (
         "There is no SMS application with this SdkAppId.",

@@ -19,6 +19,7 @@ import httpx
 from shared.model.accounts import check_endpoint
 from shared.model.outcome import AccountDown, Rejected, Retry, Unknown
 from shared.model.reasons import Reason
+from shared.providers.base import retry_after
 from shared.providers.wecom.errcodes import outcome_of
 
 HOME = "https://qyapi.weixin.qq.com"
@@ -67,17 +68,18 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """No answer that WeCom would give. left: the request had left, so it may have been carried out."""
+    """No answer that WeCom would give. left: the request had left, so it may have been carried out. after: the least
+    wait in seconds that was asked for, if it was."""
 
     reason: Reason
     raw_code: str
     left: bool
+    after: float | None = None
 
     @property
     def outcome(self) -> Retry | Unknown:
         """What that means for the messages of the call."""
-        kind = Unknown if self.left else Retry
-        return kind(self.reason, self.raw_code)
+        return Unknown(self.reason, self.raw_code) if self.left else Retry(self.reason, self.raw_code, self.after)
 
 
 class NotReadyError(Exception):
@@ -91,7 +93,9 @@ class NotReadyError(Exception):
 def not_ready(answer: Answer | Failure) -> NotReadyError:
     """Make the error for a preparatory call: whatever became of that call, the message has not left."""
     if isinstance(answer, Failure):
-        return NotReadyError(Retry(answer.reason, answer.raw_code))
+        # Where the connection broke, no message was on it.
+        reason = Reason.CONNECTION_FAILED if answer.reason is Reason.CONNECTION_LOST else answer.reason
+        return NotReadyError(Retry(reason, answer.raw_code, answer.after))
     return NotReadyError(outcome_of(answer.code))
 
 
@@ -201,7 +205,7 @@ def _read(response: httpx.Response) -> Answer | Failure:
         return Failure(Reason.PROVIDER_ERROR, f"http_{status}", left=True)
     if status != 200:
         reason = Reason.THROTTLED if status == 429 else Reason.UNRECOGNISED_ANSWER
-        return Failure(reason, f"http_{status}", left=False)
+        return Failure(reason, f"http_{status}", False, retry_after(response.headers))
     try:
         data = json.loads(response.content)
     except (ValueError, RecursionError):

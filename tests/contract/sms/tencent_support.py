@@ -3,6 +3,7 @@
 import json
 
 from local.sandbox.tencent import TencentSandbox
+from shared.model.clock import Clock
 from shared.model.outcome import Outcome
 from shared.providers.base import Provider
 from shared.providers.registry import build_provider
@@ -26,10 +27,12 @@ class Sandbox(Recorded, TencentSandbox):
         return [json.loads(request.body) for request in self.requests]
 
 
-def provider_at(url: str, *, key: str = SECRET_KEY, secret_id: str = SECRET_ID, **settings: object) -> Provider:
-    """A provider of the sandbox's account; its clock stands still."""
+def provider_at(
+    url: str, *, key: str = SECRET_KEY, secret_id: str = SECRET_ID, clock: Clock | None = None, **settings: object
+) -> Provider:
+    """A provider of the sandbox's account; its clock stands still if none is given."""
     values = {"provider": "tencent", "sdk_app_id": APP, "sign_name": "微推", "endpoint": url, **settings}
-    return build_provider(values, {"secret_id": secret_id, "secret_key": key}, tools(FakeClock()))
+    return build_provider(values, {"secret_id": secret_id, "secret_key": key}, tools(clock or FakeClock()))
 
 
 def send_one(provider: Provider, to: str = ONE) -> Outcome:

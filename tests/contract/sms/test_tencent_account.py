@@ -1,6 +1,7 @@
 """The Tencent Cloud provider: trying an account, its settings and its secret."""
 
 import logging
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -45,7 +46,7 @@ def test_verify_points_out_a_missing_signature(sandbox: Sandbox) -> None:
         ({"sdk_app_id": "1"}, "UnauthorizedOperation.SmsSdkAppIdVerifyFail", "does not belong to the account"),
     ],
 )
-def test_verify_names_what_is_wrong(sandbox: Sandbox, settings: dict[str, str], raw: str, said: str) -> None:
+def test_verify_names_what_is_wrong(sandbox: Sandbox, settings: dict[str, Any], raw: str, said: str) -> None:
     provider = provider_at(sandbox.url, **settings)
     found = provider.verify()
     assert (found.ok, found.raw_code) == (False, raw)

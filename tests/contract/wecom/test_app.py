@@ -216,7 +216,7 @@ def test_a_media_id_of_the_template_is_used_as_it_is(provider: app.AppProvider, 
         (Fault("status", status=502, at="media/upload"), Retry(Reason.PROVIDER_ERROR, "http_502")),
         (Fault("code", code="40009", at="media/upload"), Rejected(Reason.CONTENT_INVALID, "40009")),
         (Fault("throttle", at="media/upload"), Retry(Reason.THROTTLED, "45009", 60.0)),
-        (Fault("reset_after", at="media/upload"), Retry(Reason.CONNECTION_LOST, "RemoteProtocolError")),
+        (Fault("reset_after", at="media/upload"), Retry(Reason.CONNECTION_FAILED, "RemoteProtocolError")),
     ],
 )
 def test_a_failed_upload_sends_nothing(

@@ -1,5 +1,6 @@
 """The app provider when WeCom, the network or the token fails: what may have left is never called unsent."""
 
+import json
 import logging
 import socket
 import threading
@@ -111,6 +112,22 @@ def test_sent_but_never_confirmed_shows_once(provider: app.AppProvider, sandbox:
     assert sorted(delivery.to for delivery in sandbox.outbox.all()) == ["a", "b"]
 
 
+def test_a_resend_is_the_same_request_to_the_byte(new_app: AppMaker, clock: FakeClock) -> None:
+    """By another function with another token, later: or WeCom would not know it again, and show it twice."""
+    group = [*messages("b", "party:2", "a", "tag:3", "party:1"), *messages("c")]
+    requests = []
+    for token in ("one", "two"):
+        answer = {"errcode": 0, "access_token": token, "expires_in": 7200, "msgid": token}
+        with Scripted(Response.of(answer)) as server:
+            new_app(server.url).send(group)
+            requests += [request for request in server.requests if request.path.endswith("message/send")]
+        clock.advance(1234)
+        group.reverse()
+    first, again = requests
+    assert first.body == again.body and json.loads(first.body)["enable_duplicate_check"] == 1
+    assert [request.query for request in requests] == [{"access_token": "one"}, {"access_token": "two"}]
+
+
 def test_nobody_listens(new_app: AppMaker, clock: FakeClock, provider: app.AppProvider) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
@@ -139,7 +156,7 @@ def test_an_outage(provider: app.AppProvider, sandbox: WecomSandbox) -> None:
     [
         (Fault("status", status=502, at="gettoken"), Retry(Reason.PROVIDER_ERROR, "http_502")),
         (Fault("bad_json", at="gettoken"), Retry(Reason.UNRECOGNISED_ANSWER, "not_json")),
-        (Fault("reset_after", at="gettoken"), Retry(Reason.CONNECTION_LOST, "RemoteProtocolError")),
+        (Fault("reset_after", at="gettoken"), Retry(Reason.CONNECTION_FAILED, "RemoteProtocolError")),
         (Fault("throttle", at="gettoken"), Retry(Reason.THROTTLED, "45009", 60.0)),
         (Fault("code", code="40001", at="gettoken"), AccountDown(Reason.CREDENTIALS_REFUSED, "40001")),
         (Fault("code", code="40013", at="gettoken"), AccountDown(Reason.CREDENTIALS_REFUSED, "40013")),

@@ -131,7 +131,7 @@ def test_exhausted_recipients_go_to_the_dead_letter_queue_with_the_reason() -> N
         assert w.dispatched == []
         [dead] = w.dead
         assert dead.id == one.id + "/d0"
-        assert dead.reasons == {0: ("provider_busy", "421"), 1: ("provider_busy", "421")}
+        assert dead.reasons == {0: ("provider_busy", "421", "main"), 1: ("provider_busy", "421", "main")}
         assert w.stages() == {"dead_lettered": 2}
 
 

@@ -188,7 +188,7 @@ def asked(w: World, answers: list[Outcome]) -> list[str]:
     found: list[str] = []
     main = w.providers["main"]
 
-    def look_up(messages: list[Outgoing]) -> list[Outcome]:
+    def look_up(messages: list[Outgoing], began: int, ended: int) -> list[Outcome]:
         found.extend(m.to for m in messages)
         return [answers.pop(0)]
 
@@ -216,6 +216,52 @@ def test_an_account_is_asked_before_anything_is_sent_again(message_class: Messag
         assert child.unsure == {0: "main"} and found == ["u0@example.com"]
         [sent] = [e for r in w.records for e in r.events if e["s"] == "sent"]
         assert sent["pid"] == "serial-1" and w.providers["main"].calls == 1 and w.dispatched == []
+
+
+def test_an_account_is_told_when_the_try_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    times: list[tuple[int, int]] = []
+
+    def look_up(messages: list[Outgoing], began: int, ended: int) -> list[Outcome]:
+        times.append((began, ended))
+        return [Unknown(Reason.UNRESOLVED, "")]
+
+    with world(lambda m: Unknown(Reason.TIMED_OUT, "read")) as w:
+        asked(w, [])
+        monkeypatch.setattr(w.providers["main"], "look_up", look_up)
+        w.clock.advance(100)
+        w.run(envelope(1, message_class=M.MARKETING))
+        [row] = [e for e in w.records[0].events if e["s"] == "retrying"]
+        for _ in range(4):
+            follow(w)
+    assert times == [(row["at"] - row["ms"], row["at"])] * 4 and row["at"] == NOW + 100_000
+
+
+def test_of_a_try_that_nobody_saw_only_the_earliest_time_is_known() -> None:
+    times: list[tuple[int, int]] = []
+    with world() as w:
+        main = w.providers["main"]
+        main.looks_up = True  # type: ignore[misc]  # of this instance
+        main.look_up = lambda m, began, ended: times.append((began, ended)) or [Sent("1")]  # type: ignore[method-assign, assignment, func-returns-value]
+        one = envelope(1, message_class=M.MARKETING)
+        w.broken = {"record"}
+        assert w.run(one) == ["0"]
+        w.broken, w.naps = set(), 0
+        later(w)
+        noticed = w.clock.now_ms()
+        assert w.run(one) == []
+        follow(w)
+        assert times == [(one.accepted_at, noticed)] and main.calls == 1 and w.stages()["sent"] == 1
+
+
+@pytest.mark.parametrize(("message_class", "sends"), [(M.VERIFICATION, 3), (M.NOTIFICATION, 4)])
+def test_tries_are_used_up_where_no_answer_ever_comes(message_class: MessageClass, sends: int) -> None:
+    with world(lambda m: Unknown(Reason.TIMED_OUT, "read")) as w:
+        asked(w, [Unknown(Reason.UNRESOLVED, "")] * 20)
+        w.run(envelope(1, message_class=message_class))
+        while w.dispatched:
+            follow(w)
+        assert w.providers["main"].calls == sends and w.stages()["dead_lettered"] == 1
+        assert all(e.get("unsure") or e.get("maybe") for r in w.records for e in r.events if e["s"] == "retrying")
 
 
 def test_what_the_account_does_not_know_of_is_sent_again_unless_it_is_marketing() -> None:

@@ -1,0 +1,101 @@
+"""The audit log's records: who changed what, and what it was before and after."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from shared.model.ids import new_base
+
+BOOTSTRAP = "bootstrap"
+"""Who makes a deployment's first key: nobody has one before."""
+LARGE_BYTES = 2_000
+"""A value beyond it is recorded by its digest; one of several parts part by part, up to `LARGEST_BYTES`."""
+LARGEST_BYTES = 10_000
+MAX_CHANGED = 100
+_DEPTH = 3
+
+Document = dict[str, Any]
+
+
+class AuditRecord(BaseModel):
+    """One change.
+
+    at: milliseconds since the epoch. who: the id of the API key. action: the operation's id.
+    target: kind and id of what changed, such as `account/mail` or, for a version, `template/code/3`.
+    before, after: as the API shows it, None for what was not there. changed: the fields that differ, as paths.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str
+    at: int
+    tenant: str
+    who: str
+    who_name: str = ""
+    action: str
+    target: str
+    changed: list[str]
+    before: dict[str, JsonValue] | None
+    after: dict[str, JsonValue] | None
+
+    def is_about(self, target: str) -> bool:
+        """Whether it is of this target, or of something that belongs to it."""
+        return self.target == target or self.target.startswith(f"{target}/")
+
+
+def record_change(
+    now_ms: int,
+    tenant: str,
+    who: str,
+    action: str,
+    target: str,
+    before: Document | None,
+    after: Document | None,
+    *,
+    who_name: str = "",
+    hidden: tuple[str, ...] = (),
+) -> AuditRecord:
+    """Make the record of a change. before, after: JSON-able, without secrets. hidden: changed fields that they hide."""
+    changed = {*_differences(before, after), *hidden} if before is not None and after is not None else set()
+    return AuditRecord(
+        id=new_base(now_ms),
+        at=now_ms,
+        tenant=tenant,
+        who=who,
+        who_name=who_name,
+        action=action,
+        target=target,
+        changed=sorted(changed)[:MAX_CHANGED],
+        before=None if before is None else _shortened(before),
+        after=None if after is None else _shortened(after),
+    )
+
+
+def _differences(before: Document, after: Document, depth: int = 1) -> Iterator[str]:
+    for name in sorted(before.keys() | after.keys()):
+        old, new = before.get(name), after.get(name)
+        if old == new:
+            continue
+        if isinstance(old, dict) and isinstance(new, dict) and depth < _DEPTH:
+            yield from (f"{name}.{path}" for path in _differences(old, new, depth + 1))
+        else:
+            yield name
+
+
+def _shortened(document: Document) -> Document:
+    return {name: _short(value) for name, value in document.items()}
+
+
+def _short(value: Any) -> Any:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+    data = text.encode(errors="surrogatepass")
+    if len(data) <= LARGE_BYTES:
+        return value
+    if isinstance(value, dict):
+        short = _shortened(value)
+        if len(json.dumps(short, ensure_ascii=False).encode(errors="surrogatepass")) <= LARGEST_BYTES:
+            return short
+    return {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
