@@ -5,6 +5,7 @@ Its ledger may hold outcomes, recipients in flight, or nothing yet.
 """
 
 import secrets
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
@@ -33,19 +34,35 @@ def settle(envelope: Envelope, ledger: Ledger, clock: Clock) -> Tail:
     Recorded outcomes stand. Recipients in flight are unknown, with the class's rule for that. The others are dead
     letters. Raises: HeldError while somebody works on the envelope; what the ledger raises.
     """
+
+    def end(seen: Entry, now: int) -> list[EventRow]:
+        rows = seen.rows + _left_in_flight(envelope, seen, now)
+        return rows + _given_up(envelope, {r["i"] for r in rows}, now)
+
+    return tail(envelope, close(envelope.id, ledger, clock, end))
+
+
+def close(
+    envelope_id: str, ledger: Ledger, clock: Clock, end: Callable[[Entry, int], list[EventRow]]
+) -> list[EventRow]:
+    """Close a ledger on which nobody works, and return its rows: those recorded before if it was closed already.
+
+    end: all rows of the envelope, from the entry that is there (an empty one if there is none) and the time.
+    Raises: HeldError while somebody works on the envelope; what the ledger raises.
+    """
     now = clock.now_ms()
-    mine = Entry(secrets.token_hex(8), now, closed=True, rows=_given_up(envelope, set(), now))
-    seen = ledger.acquire(envelope.id, mine)
+    nobody = Entry("", 0)
+    mine = Entry(secrets.token_hex(8), now, closed=True, rows=end(nobody, now))
+    seen = ledger.acquire(envelope_id, mine)
     if seen is None:
-        return tail(envelope, mine.rows)
+        return mine.rows
     if seen.closed:
-        return tail(envelope, seen.rows)
+        return seen.rows
     if seen.lease > now:
         raise HeldError
-    rows = seen.rows + _left_in_flight(envelope, seen, now)
-    rows += _given_up(envelope, {r["i"] for r in rows}, now)
-    ledger.take_over(envelope.id, seen, replace(mine, rows=rows))
-    return tail(envelope, rows)
+    rows = end(seen, now)
+    ledger.take_over(envelope_id, seen, replace(mine, rows=rows))
+    return rows
 
 
 def _left_in_flight(envelope: Envelope, seen: Entry, now: int) -> list[EventRow]:

@@ -14,6 +14,7 @@ from pydantic_core import from_json, to_json
 
 from shared.model.clock import Clock
 from shared.model.events import EventRow
+from shared.store.dynamo import batch_get
 
 TTL_S = 15 * 86400
 """Longer than a queue keeps a message (14 days), so that no redelivery finds its ledger gone."""
@@ -21,6 +22,7 @@ TTL_S = 15 * 86400
 Flight = Mapping[str, Sequence[int]]
 """Recipients that are handed to a provider, by account id: from before the call until its outcome is recorded."""
 
+_PREFIX = "envelope#"
 _NEW = "attribute_not_exists(pk)"
 _ROWS: TypeAdapter[list[EventRow]] = TypeAdapter(list[EventRow])
 
@@ -89,6 +91,12 @@ class Ledger:
         item = self._client.get_item(TableName=self._table, Key=_key(envelope_id), ConsistentRead=True).get("Item")
         return None if item is None else _entry(item)
 
+    def read_all(self, envelope_ids: Sequence[str]) -> dict[str, Entry]:
+        """The entries of those envelopes that were ever worked on, by id."""
+        keys = [_key(id) for id in dict.fromkeys(envelope_ids)]
+        items = batch_get(self._client, self._table, keys, consistent=True)
+        return {item["pk"]["S"].removeprefix(_PREFIX): _entry(item) for item in items}
+
     def _write(self, envelope_id: str, entry: Entry, condition: str, values: dict[str, Any]) -> Entry | None:
         """Write conditionally; None when it is written, else what is there instead."""
         try:
@@ -136,4 +144,4 @@ def _entry(item: Mapping[str, Any]) -> Entry:
 
 
 def _key(envelope_id: str) -> dict[str, Any]:
-    return {"pk": {"S": f"envelope#{envelope_id}"}, "sk": {"S": "ledger"}}
+    return {"pk": {"S": f"{_PREFIX}{envelope_id}"}, "sk": {"S": "ledger"}}

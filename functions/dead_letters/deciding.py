@@ -1,0 +1,137 @@
+"""The operations on dead letters: list them, redrive them, discard them."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from itertools import islice, product
+
+from shared.api.audit import Auditor
+from shared.api.dead_letters import (
+    DeadLetterPage,
+    DeadLetterQuery,
+    DeadLetterTally,
+    DeadLetterView,
+    DiscardRequest,
+    RedriveRequest,
+)
+from shared.api.kit import Call, OperationFunction
+from shared.channels import queue_name
+from shared.dispatch.redrive import Order, Redriver
+from shared.model.clock import Clock
+from shared.model.ids import ulid_value
+from shared.model.letters import Letter, LetterState
+from shared.model.problems import invalid_field
+from shared.model.reasons import explain_given_up
+from shared.model.words import Channel, MessageClass
+from shared.store.audit import AuditLog
+from shared.store.catalog_items import CursorError, from_cursor, to_cursor
+from shared.store.dead_letters import OPEN, Choice, DeadLetterStore
+
+WORK_MS = 20_000
+"""How long one call works: what is begun then still ends within the API's 30 seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deciding:
+    """Reads a caller's dead letters and carries out what people decide of them."""
+
+    store: DeadLetterStore
+    redriver: Redriver
+    auditor: Auditor
+    audit_log: AuditLog
+    clock: Clock
+
+    def operations(self) -> dict[str, OperationFunction]:
+        """Operation id -> function."""
+        return {
+            "list_dead_letters": self.list_letters,
+            "redrive_dead_letters": self.redrive,
+            "discard_dead_letters": self.discard,
+        }
+
+    def list_letters(self, call: Call) -> DeadLetterPage:
+        """A page of dead letters. Raises: ProblemError 422."""
+        query: DeadLetterQuery = call.query
+        states = OPEN if query.state is None else frozenset({query.state})
+        choice = Choice(states, query.template, query.account, query.reason)
+        queues = _queues(query.channel, query.message_class)
+        beyond = _beyond(query.cursor)
+        letters = self.store.find(call.caller.tenant, queues, choice, newest_first=True, beyond=beyond)
+        found = list(islice(letters, query.limit + 1))
+        page = found[: query.limit]
+        cursor = to_cursor(page[-1].id) if len(found) > query.limit else None
+        now = self.clock.now_ms()
+        return DeadLetterPage(dead_letters=[_view(letter, now) for letter in page], cursor=cursor)
+
+    def redrive(self, call: Call) -> DeadLetterTally:
+        """Send letters anew."""
+        return self._carry_out(call, Order(LetterState.REDRIVING, call.caller.key_id))
+
+    def discard(self, call: Call) -> DeadLetterTally:
+        """Give letters up for good."""
+        request: DiscardRequest = call.body
+        return self._carry_out(call, Order(LetterState.DISCARDING, call.caller.key_id, request.note))
+
+    def _carry_out(self, call: Call, order: Order) -> DeadLetterTally:
+        letters = self._chosen(call.caller.tenant, call.body)
+        # Before anything is done: of the letters themselves each names who decided on it, and when.
+        self.audit_log.add(self.auditor.record(call, "dead-letters", None, call.body))
+        tally = self.redriver.carry_out(letters, order, self.clock.now_ms() + WORK_MS)
+        return DeadLetterTally(**asdict(tally))
+
+    def _chosen(self, tenant: str, request: RedriveRequest) -> Iterator[Letter]:
+        queues = _queues(request.channel, request.message_class)
+        choice = Choice(OPEN, request.template, request.account, request.reason)
+        if request.ids is not None:
+            return self.store.named(tenant, queues, request.ids, choice)
+        return self.store.find(tenant, queues, choice)
+
+
+def _queues(channel: Channel | None, message_class: MessageClass | None) -> list[str]:
+    channels = Channel if channel is None else (channel,)
+    classes = MessageClass if message_class is None else (message_class,)
+    return [queue_name(*pair) for pair in product(channels, classes)]
+
+
+def _beyond(cursor: str | None) -> str | None:
+    """Raises: ProblemError 422."""
+    if cursor is None:
+        return None
+    try:
+        id = from_cursor(cursor, "")
+        ulid_value(id[:26])
+    except (CursorError, ValueError):
+        raise invalid_field("query.cursor", "give back the cursor of an earlier page as it was") from None
+    return id
+
+
+def _view(letter: Letter, now: int) -> DeadLetterView:
+    explanation, action = explain_given_up(letter.reason)
+    decided = letter.state is not LetterState.KEPT
+    return DeadLetterView(
+        id=letter.id,
+        state=letter.state,
+        channel=letter.channel,
+        message_class=letter.message_class,
+        template=letter.template,
+        version=letter.version,
+        account=letter.account or None,
+        reason=letter.reason,
+        code=letter.code or None,
+        explanation=explanation,
+        action=action,
+        recipients=letter.recipients,
+        request_id=letter.request,
+        kind=letter.kind,
+        generation=letter.generation,
+        accepted_at=_time(letter.accepted_at),
+        dead_at=_time(letter.dead_at),
+        age_seconds=(now - letter.dead_at) // 1000,
+        changed_at=_time(letter.changed_at) if decided else None,
+        changed_by=letter.by if decided else None,
+        note=letter.note or None,
+    )
+
+
+def _time(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)

@@ -1,0 +1,75 @@
+"""Wires the functions of dead letters: the consumer of their queues, and the API."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+
+from aws_lambda_powertools.metrics import EphemeralMetrics
+
+from functions.dead_letters.deciding import Deciding
+from functions.dead_letters.keeping import Keeper
+from shared.api.audit import Auditor
+from shared.api.kit import Api
+from shared.aws.clients import client
+from shared.aws.queue import Queues
+from shared.aws.schedules import Schedules
+from shared.aws.stream import EventStream
+from shared.dispatch.redrive import Redriver
+from shared.model.clock import Clock, SystemClock
+from shared.settings import CatalogSettings, GuardSettings, QueueSettings, StreamSettings
+from shared.store.audit import AuditLog
+from shared.store.catalog import Catalog
+from shared.store.dead_letters import DeadLetterStore
+from shared.store.ledger import Ledger
+
+THREADS = 10
+
+
+class KeeperSettings(CatalogSettings, GuardSettings, StreamSettings, QueueSettings):
+    """The environment of the consumer."""
+
+
+class DecidingSettings(CatalogSettings, StreamSettings, QueueSettings):
+    """The environment of the API function."""
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """The queues' consumer, and where it counts what it keeps."""
+
+    keeper: Keeper
+    metrics: EphemeralMetrics
+
+
+@cache
+def deps() -> Consumer:
+    """The queues' consumer, built on first use."""
+    settings, clock, dynamodb = KeeperSettings.load(), SystemClock(), client("dynamodb")
+    keeper = Keeper(
+        DeadLetterStore(dynamodb, settings.catalog_table),
+        Ledger(dynamodb, settings.guard_table, clock),
+        _queues(settings, clock),
+        EventStream(client("kinesis"), settings.stream_name),
+        clock,
+    )
+    return Consumer(keeper, EphemeralMetrics())
+
+
+@cache
+def api_deps() -> Api:
+    """The API, built on first use."""
+    settings, clock, dynamodb = DecidingSettings.load(), SystemClock(), client("dynamodb")
+    store = DeadLetterStore(dynamodb, settings.catalog_table)
+    stream = EventStream(client("kinesis"), settings.stream_name)
+    pool = ThreadPoolExecutor(THREADS, "letter")
+    redriver = Redriver(store, _queues(settings, clock), stream, clock, pool)
+    auditor = Auditor(Catalog(dynamodb, settings.catalog_table, clock), clock)
+    audit_log = AuditLog(dynamodb, settings.catalog_table)
+    return Api(Deciding(store, redriver, auditor, audit_log, clock).operations())
+
+
+def _queues(settings: QueueSettings, clock: Clock) -> Queues:
+    schedules = Schedules(
+        client("scheduler"), settings.schedule_group, settings.schedule_role_arn, settings.schedule_dlq_arn
+    )
+    return Queues(client("sqs"), settings.queue_urls, schedules, clock)

@@ -1,0 +1,97 @@
+"""Takes messages from the dead-letter queues into the table, where they can be looked at and decided on.
+
+A message is either an envelope of given-up recipients, which the dispatcher sent, or an envelope that its queue gave up
+and that must be settled first. Every step may be repeated: a message is acknowledged after the last.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from aws_lambda_powertools import Logger
+from pydantic import ValidationError
+
+from shared.aws.queue import Dispatch
+from shared.dispatch.settle import Ledger, settle
+from shared.logs import log_error
+from shared.model.clock import Clock
+from shared.model.envelope import Envelope
+from shared.model.events import StreamRecord
+from shared.model.letters import letters_of
+from shared.store.dead_letters import DeadLetterStore
+from shared.store.ledger import HeldError
+
+logger = Logger(child=True)
+
+_DEAD = re.compile(r"/d\d+$")
+
+
+class NotSentError(Exception):
+    """What follows from a settled envelope could not be sent to its queue."""
+
+
+class Queues(Protocol):
+    """Where envelopes are sent; returns the ids of those that could not be."""
+
+    def send(self, dispatches: Sequence[Dispatch]) -> set[str]: ...
+
+
+class Stream(Protocol):
+    """Where events are told."""
+
+    def put(self, records: Sequence[StreamRecord]) -> None: ...
+
+
+@dataclass(slots=True)
+class Taken:
+    """What became of a batch. letters: kept for the first time. failed: the ids of messages that come back."""
+
+    letters: int = 0
+    failed: list[str] = field(default_factory=list)
+
+
+class Keeper:
+    """Keeps the dead letters of batches."""
+
+    def __init__(self, store: DeadLetterStore, ledger: Ledger, queues: Queues, stream: Stream, clock: Clock) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._queues = queues
+        self._stream = stream
+        self._clock = clock
+
+    def run(self, event: dict[str, Any]) -> Taken:
+        """Work on one SQS batch."""
+        taken = Taken()
+        for record in event["Records"]:
+            try:
+                taken.letters += self._take(record["body"])
+            except ValidationError as error:
+                # It stays in its queue, where the alarm shows it: there is no one to tell of it.
+                fields = [".".join(map(str, e["loc"])) for e in error.errors()][:10]
+                logger.error("malformed envelope", message_id=record["messageId"], fields=fields)
+                taken.failed.append(record["messageId"])
+            except HeldError:
+                logger.info("envelope is worked on elsewhere", message_id=record["messageId"])
+                taken.failed.append(record["messageId"])
+            except Exception as error:
+                log_error(logger, "dead letter handed back to its queue", error, message_id=record["messageId"])
+                taken.failed.append(record["messageId"])
+        return taken
+
+    def _take(self, body: str) -> int:
+        """Keep what a message holds; how many letters are new."""
+        envelope = Envelope.model_validate_json(body)
+        if envelope.reasons and _DEAD.search(envelope.id):
+            return self._keep(envelope)
+        result = settle(envelope, self._ledger, self._clock)
+        if self._queues.send(result.dispatches):
+            raise NotSentError
+        new = self._keep(result.dead) if result.dead is not None else 0
+        self._stream.put([result.record])
+        return new
+
+    def _keep(self, dead: Envelope) -> int:
+        now = self._clock.now_ms()
+        return sum(self._store.keep(letter, body) for letter, body in letters_of(dead, now))

@@ -1,0 +1,106 @@
+"""What callers send and read about dead letters."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
+
+from shared.api.messages import PageQuery
+from shared.model.letters import LetterState
+from shared.model.reasons import Reason
+from shared.model.words import Channel, KeyKind, MessageClass
+
+_STRICT = ConfigDict(extra="forbid")
+LetterId = Annotated[str, Field(pattern=r"^[0-9A-Za-z./]+$", max_length=1000)]
+Name = Annotated[str, Field(min_length=1, max_length=60)]
+
+
+class DeadLetterQuery(PageQuery):
+    """Which dead letters to list. Without `state`, those that still wait."""
+
+    model_config = _STRICT
+
+    channel: Channel | None = None
+    message_class: MessageClass | None = Field(default=None, alias="class")
+    template: Name | None = None
+    account: Name | None = None
+    reason: Reason | None = None
+    state: LetterState | None = None
+
+
+class DeadLetterView(BaseModel):
+    """Given-up recipients of one envelope that share a reason and an account.
+
+    account: absent where none was asked. code: what the provider said most often. generation: how often they were
+    redriven before. changed_at, changed_by, note: of the redrive or discard, and the key that asked for it.
+    """
+
+    id: str
+    state: LetterState
+    channel: Channel
+    message_class: MessageClass = Field(serialization_alias="class")
+    template: str
+    version: int
+    account: str | None
+    reason: str
+    code: str | None
+    explanation: str
+    action: str
+    recipients: int
+    request_id: str
+    kind: KeyKind
+    generation: int
+    accepted_at: datetime
+    dead_at: datetime
+    age_seconds: int
+    changed_at: datetime | None
+    changed_by: str | None
+    note: str | None
+
+
+class DeadLetterPage(BaseModel):
+    """Dead letters, newest first by acceptance. cursor: give it back for the next page; absent on the last."""
+
+    dead_letters: list[DeadLetterView]
+    cursor: str | None = None
+
+
+class RedriveRequest(BaseModel):
+    """Which kept dead letters to work on: all that every filter fits, or `all`."""
+
+    model_config = _STRICT
+
+    channel: Channel | None = None
+    message_class: MessageClass | None = Field(default=None, alias="class")
+    template: Name | None = None
+    account: Name | None = None
+    reason: Reason | None = None
+    ids: list[LetterId] | None = Field(default=None, min_length=1, max_length=100)
+    all: StrictBool = False
+
+    @model_validator(mode="after")
+    def _one_form(self) -> "RedriveRequest":
+        filters = (self.channel, self.message_class, self.template, self.account, self.reason, self.ids)
+        if self.all == any(value is not None for value in filters):
+            raise ValueError("give either a filter (channel, class, template, account, reason, ids) or all: true")
+        return self
+
+
+class DiscardRequest(RedriveRequest):
+    """Which kept dead letters to discard, and why, in your own words; the note is shown in the trace."""
+
+    note: str = Field(min_length=1, max_length=200, pattern=r"\S")
+
+
+class DeadLetterTally(BaseModel):
+    """What one call did. It stops after some seconds: call again while `left` is true.
+
+    letters, recipients: done as asked. carried_on: letters of which the other of redrive and discard had been begun
+    before, and was ended now. failed: letters to be tried again.
+    """
+
+    letters: int
+    recipients: int
+    carried_on: int
+    failed: int
+    left: bool

@@ -1,0 +1,133 @@
+"""Dead letters on the whole local stack: from the provider's refusal to the list, back to the queue, and to an end."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.accounts import read_accounts
+from cli.client import ApiClient
+from cli.main import app
+from local.faults import FaultInput
+from local.seed import EXAMPLES, account_body, first_key
+from local.stack import LOG_FILE, LocalStack
+
+pytestmark = pytest.mark.xdist_group("local-stack")
+
+MAIL = "mail-ses"
+HOURS_S = 2 * 3600.0
+
+
+@dataclass
+class Desk:
+    """A stack that does nothing by itself, with one account and a template of notifications."""
+
+    stack: LocalStack
+    api: ApiClient
+    key: str
+
+    def fail(self, count: int) -> list[str]:
+        """Send to that many people while the provider is too busy, until all are given up; returns the message ids."""
+        self.stack.faults.add(FaultInput(provider="ses", kind="throttle", times=-1))
+        body = {"template": "hello", "recipients": [{"to": f"u{k}@example.com"} for k in range(count)]}
+        sent = self.api.send(body)
+        self.stack.drain(until_due=True, horizon_s=HOURS_S)
+        self.stack.sandboxes["ses"].faults.clear()
+        return [each["message_id"] for each in sent["messages"]]
+
+    def drain(self) -> None:
+        self.stack.drain(until_due=True, horizon_s=HOURS_S)
+
+    def stages(self, message_id: str) -> list[str]:
+        message = self.api.get(f"/v1/messages/{message_id}")
+        return [event["stage"] for event in message["timeline"] if event["stage"] != "retrying"]
+
+    def dlq(self, *args: str) -> Any:
+        ran = CliRunner().invoke(app, ["dlq", *args, "--url", self.stack.url, "--key", self.key, "--json"])
+        assert ran.exit_code == 0, ran.output
+        return json.loads(ran.stdout)
+
+
+@pytest.fixture(scope="module")
+def desk() -> Iterator[Desk]:
+    with LocalStack(threads=False) as stack:
+        key = first_key(stack)
+        with ApiClient(stack.url, key) as api:
+            [entry] = read_accounts(EXAMPLES / "accounts.toml", MAIL)
+            api.post("/v1/accounts", account_body(entry, stack.sandboxes))
+            content = {"type": "email", "subject": "Hello", "text": "Hello"}
+            template = {"id": "hello", "name": "Hello", "class": "notification", "accounts": [MAIL], "content": content}
+            api.post("/v1/templates", template)
+            api.post("/v1/templates/hello/versions/1/publish", {})
+            yield Desk(stack, api, key)
+
+
+def test_what_was_given_up_is_listed_redriven_and_sent(desk: Desk) -> None:
+    ids = desk.fail(3)
+    assert {tuple(desk.stages(each)) for each in ids} == {("accepted", "dead_lettered")}
+    [letter] = desk.dlq("list", "--template", "hello")["dead_letters"]
+    assert (letter["reason"], letter["account"], letter["recipients"]) == ("throttled", MAIL, 3)
+    assert desk.dlq("redrive", "--account", MAIL) == {"letters": 1, "recipients": 3, "carried_on": 0}
+    desk.drain()
+    assert {tuple(desk.stages(each)) for each in ids} == {("accepted", "dead_lettered", "redriven", "sent")}
+    assert all(desk.api.get(f"/v1/messages/{each}")["status"] == "sent" for each in ids)
+    assert desk.stack.outbox.count("ses") == 3
+    assert desk.dlq("list")["dead_letters"] == []
+    balance = desk.api.get("/v1/balance")
+    assert (balance["redriven"], balance["in_flight"]) == (3, 0)
+    assert '"DeadLetters":[1.0]' in LOG_FILE.read_text()
+
+
+def test_what_fails_again_can_be_redriven_again_or_discarded(desk: Desk) -> None:
+    [message_id] = desk.fail(1)
+    desk.dlq("redrive", "--all", "--yes")
+    desk.stack.faults.add(FaultInput(provider="ses", kind="throttle", times=-1))
+    desk.drain()
+    desk.stack.sandboxes["ses"].faults.clear()
+    [letter] = desk.dlq("list")["dead_letters"]
+    assert letter["generation"] == 1
+    desk.dlq("discard", "--id", letter["id"], "--note", "Told by phone")
+    desk.drain()
+    message = desk.api.get(f"/v1/messages/{message_id}")
+    assert (message["status"], message["final"]) == ("discarded", True)
+    assert desk.stages(message_id) == ["accepted", "dead_lettered", "redriven", "dead_lettered", "discarded"]
+    assert "Told by phone" in message["timeline"][-1]["text"]
+    [shown] = desk.dlq("list", "--state", "discarded")["dead_letters"]
+    assert (shown["id"], shown["note"]) == (letter["id"], "Told by phone")
+    assert desk.api.get("/v1/balance")["in_flight"] == 0
+
+
+def test_what_its_queue_gave_up_has_an_end_and_can_be_sent(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    invoke = desk.stack.runner.invoke
+
+    def broken(name: str, event: Any) -> Any:
+        if name == "dispatch_email":
+            raise RuntimeError("the function dies")
+        return invoke(name, event)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(desk.stack.runner, "invoke", broken)
+        sent = desk.api.send({"template": "hello", "to": "late@example.com"})
+        desk.drain()
+    message_id = sent["messages"][0]["message_id"]
+    [letter] = desk.dlq("list")["dead_letters"]
+    assert (letter["reason"], letter["account"], letter["recipients"]) == ("given_up", None, 1)
+    assert desk.stages(message_id) == ["accepted", "dead_lettered"]
+    desk.dlq("redrive", "--reason", "given_up")
+    desk.drain()
+    assert desk.stages(message_id) == ["accepted", "dead_lettered", "redriven", "sent"]
+
+
+def test_what_is_malformed_stays_in_the_dead_letter_queue(desk: Desk) -> None:
+    sqs, outputs = desk.stack.client("sqs"), desk.stack.outputs
+    queue, dead = (json.loads(outputs[name])["sms.marketing"] for name in ("QueueUrls", "DeadLetterUrls"))
+    sqs.send_message(QueueUrl=queue, MessageBody='{"id": "x"}')
+    desk.drain()
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    counts = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=names)["Attributes"]
+    assert sum(map(int, counts.values())) == 1
+    sqs.purge_queue(QueueUrl=dead)
+    assert desk.dlq("list")["dead_letters"] == []

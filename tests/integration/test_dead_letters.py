@@ -1,0 +1,635 @@
+"""Dead letters: kept once, found by what they are, redriven and discarded once, whatever dies in between."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import islice
+from threading import Lock
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from functions.dead_letters.deciding import Deciding
+from functions.dead_letters.keeping import Keeper, Taken
+from functions.trace.words import describe
+from shared.api.audit import Auditor
+from shared.api.kit import Api
+from shared.aws.queue import Queues
+from shared.aws.schedules import Schedules
+from shared.aws.stream import EventStream
+from shared.channels import queue_name
+from shared.dispatch.redrive import ABANDONED_MS, Order, Redriver
+from shared.model.envelope import Envelope
+from shared.model.events import EventRow, StreamRecord
+from shared.model.letters import Letter, LetterState, letters_of, redriven
+from shared.model.words import Channel, MessageClass
+from shared.store.audit import AuditLog, AuditSearch
+from shared.store.catalog import Catalog
+from shared.store.dead_letters import HISTORY_S, OPEN, Choice, DeadLetterStore
+from shared.store.ledger import Entry, Ledger
+from tests.conftest import Aws
+from tests.fakes import FakeClock
+from tests.samples import NOW, envelope
+
+URLS = {queue_name(c, m): f"https://sqs/{c}-{m}" for c in Channel for m in MessageClass}
+HERE = {"channel": "email", "class": "notification"}
+LIST, REDRIVE, DISCARD = "GET /v1/dead-letters", "POST /v1/dead-letters/redrive", "POST /v1/dead-letters/discard"
+
+
+class Killed(BaseException):
+    """The function dies here; nothing may catch it."""
+
+
+class Fate:
+    """Counts calls to AWS and dies before or after the n-th."""
+
+    def __init__(self) -> None:
+        self.calls, self.at, self.after = 0, 0, False
+        self.lock = Lock()
+
+    def arm(self, at: int, after: bool = False) -> None:
+        self.calls, self.at, self.after = 0, at, after
+
+    def strike(self, after: bool) -> None:
+        if not after:
+            self.calls += 1
+        if self.calls == self.at and self.after is after:
+            raise Killed
+
+
+class Fragile:
+    """A client under a fate."""
+
+    def __init__(self, client: Any, fate: Fate) -> None:
+        self._client, self._fate = client, fate
+        self.exceptions = getattr(client, "exceptions", None)
+
+    def __getattr__(self, name: str) -> Any:
+        operation = getattr(self._client, name)
+
+        def call(**arguments: Any) -> Any:
+            # moto looks and writes in two steps, DynamoDB in one.
+            with self._fate.lock:
+                self._fate.strike(after=False)
+                try:
+                    return operation(**arguments)
+                finally:
+                    self._fate.strike(after=True)
+
+        return call
+
+
+class Wire:
+    """SQS and Kinesis as far as they are used: remember what they are given. refused: an SQS that takes nothing."""
+
+    def __init__(self) -> None:
+        self.bodies: list[tuple[str, str]] = []
+        self.records: list[StreamRecord] = []
+        self.refused = self.deaf = False
+
+    def send_message_batch(self, QueueUrl: str, Entries: Sequence[dict[str, Any]]) -> Any:
+        if self.refused:
+            return {"Failed": [{"Id": e["Id"], "Code": "InternalError"} for e in Entries]}
+        self.bodies += [(QueueUrl, e["MessageBody"]) for e in Entries]
+        return {"Successful": [{"Id": e["Id"]} for e in Entries]}
+
+    def put_records(self, StreamName: str, Records: Sequence[dict[str, Any]]) -> Any:
+        if self.deaf:
+            raise ClientError({"Error": {"Code": "InternalFailure"}}, "PutRecords")
+        self.records += [StreamRecord.model_validate_json(r["Data"]) for r in Records]
+        return {"FailedRecordCount": 0, "Records": []}
+
+    def children(self) -> dict[str, tuple[str, Envelope]]:
+        """What was sent, by envelope id; what was sent twice must be the same to the byte."""
+        found: dict[str, tuple[str, str]] = {}
+        for url, body in self.bodies:
+            assert found.setdefault(json.loads(body)["id"], (url, body)) == (url, body)
+        return {id: (url, Envelope.model_validate_json(body)) for id, (url, body) in found.items()}
+
+    def events(self) -> dict[tuple[str, str, int], EventRow]:
+        """What was told, by message, stage and number; what was told twice must be the same."""
+        found: dict[tuple[str, str, int], EventRow] = {}
+        for record in self.records:
+            for message_id, row in record.message_ids():
+                assert found.setdefault((message_id, row["s"], row["n"]), row) == row
+        return found
+
+
+class Desk:
+    """The functions' parts over moto's tables."""
+
+    def __init__(self, aws: Aws, clock: FakeClock) -> None:
+        self.aws, self.clock, self.wire, self.fate = aws, clock, Wire(), Fate()
+        dynamodb: Any = Fragile(aws.dynamodb, self.fate)
+        wire: Any = Fragile(self.wire, self.fate)
+        self.store = DeadLetterStore(dynamodb, "catalog")
+        self.ledger = Ledger(dynamodb, "guard", clock)
+        queues = Queues(wire, URLS, Schedules(None, "", "", ""), clock)
+        stream = EventStream(wire, "events")
+        self.keeper = Keeper(self.store, self.ledger, queues, stream, clock)
+        self.redriver = Redriver(self.store, queues, stream, clock)
+        auditor = Auditor(Catalog(aws.dynamodb, "catalog", clock), clock)
+        self.audit_log = AuditLog(dynamodb, "catalog")
+        self.api = Api(Deciding(self.store, self.redriver, auditor, self.audit_log, clock).operations())
+
+    def take(self, *bodies: str) -> Taken:
+        return self.keeper.run({"Records": [{"messageId": f"m{k}", "body": body} for k, body in enumerate(bodies)]})
+
+    def keep(self, *envelopes: Envelope) -> None:
+        assert self.take(*(e.to_json() for e in envelopes)).failed == []
+
+    def letters(self, tenant: str = "default", states: Any = frozenset(LetterState)) -> list[Letter]:
+        return list(self.store.find(tenant, URLS, Choice(states)))
+
+    def call(self, route: str, body: Any = None, tenant: str = "default", **query: str) -> tuple[int, Any]:
+        caller = {"tenant": tenant, "key_id": "k1", "kind": "live", "scopes": "read manage", "problem": ""}
+        answer = self.api(
+            {
+                "routeKey": route,
+                "queryStringParameters": query,
+                "body": None if body is None else json.dumps(body),
+                "requestContext": {"authorizer": {"lambda": caller}},
+            }
+        )
+        return answer["statusCode"], json.loads(answer["body"])
+
+    def wipe(self) -> None:
+        for table in ("catalog", "guard"):
+            for item in self.aws.dynamodb.scan(TableName=table)["Items"]:
+                self.aws.dynamodb.delete_item(TableName=table, Key={"pk": item["pk"], "sk": item["sk"]})
+        self.wire.bodies.clear()
+        self.wire.records.clear()
+
+    def left(self) -> Counter[str]:
+        """The catalog's items by kind, but for the audit log's."""
+        kinds = Counter(i["pk"]["S"].split("#")[0] for i in self.aws.dynamodb.scan(TableName="catalog")["Items"])
+        return kinds - Counter(audit=kinds["audit"])
+
+
+@pytest.fixture
+def desk(aws: Aws) -> Desk:
+    return Desk(aws, FakeClock(NOW + 60_000))
+
+
+CAUSES = [("throttled", "4", "b"), ("throttled", "4", "a"), ("given_up", "", "")]
+
+
+def dead(count: int = 5, start: int = 0, causes: Sequence[tuple[str, str, str]] = CAUSES, **changes: Any) -> Envelope:
+    """An envelope of given-up recipients, whose causes take turns."""
+    one = envelope(count, start=start, **changes)
+    reasons = {r["i"]: causes[k % len(causes)] for k, r in enumerate(one.recipients)}
+    return one.model_copy(update={"id": f"{one.id}/r1/d0", "attempt": 7, "avoid": ["x"], "reasons": reasons})
+
+
+def at_every_call(desk: Desk, prepare: Callable[[], None], act: Callable[[], None], check: Callable[[], None]) -> int:
+    """Die at every call of `act`, before and after it, repeat it, and check; returns how many calls there are."""
+    prepare()
+    desk.fate.arm(0)
+    act()
+    calls = desk.fate.calls
+    check()
+    for at in range(1, calls + 1):
+        for after in (False, True):
+            desk.wipe()
+            desk.fate.arm(0)
+            prepare()
+            desk.fate.arm(at, after)
+            with pytest.raises(Killed):
+                act()
+            desk.fate.arm(0)
+            # A repeat comes later, and must be the same for all that.
+            desk.clock.advance(1)
+            act()
+            check()
+    return calls
+
+
+# Keeping
+
+
+def test_an_envelope_is_split_by_reason_and_account(desk: Desk) -> None:
+    one = dead()
+    assert desk.take(one.to_json()) == Taken(3, [])
+    found = {letter.id: letter for letter in desk.letters()}
+    assert [(found[id].reason, found[id].account, found[id].code, found[id].recipients) for id in sorted(found)] == [
+        ("given_up", "", "", 1),
+        ("throttled", "a", "4", 2),
+        ("throttled", "b", "4", 2),
+    ]
+    assert sorted(found) == [one.id, f"{one.id}.1", f"{one.id}.2"]
+    bodies = [desk.store.body(letter) for letter in found.values()]
+    numbers = [r["i"] for body in bodies if body for r in body.recipients]
+    assert sorted(numbers) == [0, 1, 2, 3, 4]
+    head = found[one.id]
+    assert (head.state, head.dead_at, head.accepted_at) == ("kept", desk.clock.now_ms(), NOW)
+    # Neither addresses nor variables are readable in the table.
+    assert "example.com" not in str(desk.aws.dynamodb.scan(TableName="catalog"))
+
+
+def test_a_letter_is_kept_once(desk: Desk) -> None:
+    one = dead()
+    assert desk.take(one.to_json(), one.to_json()) == Taken(3, [])
+    first = desk.letters()
+    desk.clock.advance(60)
+    assert desk.take(one.to_json()) == Taken(0, [])
+    assert desk.letters() == first
+    assert desk.wire.records == []
+
+
+def test_what_is_malformed_stays_in_its_queue_and_is_not_logged(
+    desk: Desk, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken = desk.take(dead(1).to_json(), '{"id": "x", "recipients": [{"to": "ann@example.com"}]}', "{")
+    assert taken == Taken(1, ["m1", "m2"])
+    assert "ann@example.com" not in caplog.text + "".join(capsys.readouterr())
+
+
+def test_an_envelope_that_its_queue_gave_up_is_settled(desk: Desk) -> None:
+    """Of four: one was sent, one was in flight, two were not reached."""
+    one = envelope(4)
+    sent: EventRow = {"i": 0, "tag": one.recipients[0]["tag"], "s": "sent", "n": 0, "at": NOW, "acc": "a", "prov": "p"}
+    desk.ledger.acquire(one.id, Entry("someone", NOW, [sent], {"a": [1]}))
+    assert desk.take(one.to_json()) == Taken(1, [])
+    [letter] = desk.letters()
+    assert (letter.id, letter.reason, letter.account, letter.recipients) == (f"{one.id}/d0", "given_up", "", 2)
+    stages = Counter(stage for _, stage, _ in desk.wire.events())
+    assert stages == {"accepted": 4, "sent": 1, "retrying": 1, "dead_lettered": 2}
+    [(id, (url, child))] = desk.wire.children().items()
+    assert (id, url, [r["i"] for r in child.recipients]) == (f"{one.id}/r1", URLS["email.notification"], [1])
+
+
+def test_an_envelope_that_somebody_works_on_comes_back(desk: Desk) -> None:
+    one = envelope(2)
+    desk.ledger.acquire(one.id, Entry("someone", desk.clock.now_ms() + 1))
+    assert desk.take(one.to_json(), dead(1, start=9).to_json()) == Taken(1, ["m0"])
+    desk.clock.advance(1)
+    assert desk.take(one.to_json()) == Taken(1, [])
+
+
+def test_nothing_is_acknowledged_before_all_that_follows_is_done(desk: Desk) -> None:
+    one = envelope(2)
+    desk.ledger.acquire(one.id, Entry("someone", NOW, [], {"a": [0]}))
+    desk.wire.refused = True
+    assert desk.take(one.to_json()).failed == ["m0"]
+    desk.wire.refused, desk.wire.deaf = False, True
+    assert desk.take(one.to_json()).failed == ["m0"]
+    desk.wire.deaf = False
+    assert desk.take(one.to_json()).failed == []
+    assert len(desk.wire.children()) == len(desk.letters()) == 1
+
+
+def test_keeping_may_die_at_every_call(desk: Desk) -> None:
+    one, given_up = dead(), envelope(3, start=500)
+
+    def prepare() -> None:
+        desk.ledger.acquire(given_up.id, Entry("someone", NOW, [], {"a": [0]}))
+
+    def act() -> None:
+        desk.keep(one, given_up)
+
+    def check() -> None:
+        assert sorted(letter.recipients for letter in desk.letters()) == [1, 2, 2, 2]
+        assert desk.left() == {"dead": 4, "letter": 4}
+        assert list(desk.wire.children()) == [f"{given_up.id}/r1"]
+        assert Counter(s for _, s, _ in desk.wire.events()) == {"accepted": 3, "retrying": 1, "dead_lettered": 2}
+
+    assert at_every_call(desk, prepare, act, check) >= 8
+
+
+# Redriving and discarding
+
+
+def redrive(desk: Desk) -> None:
+    while desk.call(REDRIVE, HERE)[1]["left"]:
+        pass
+
+
+def test_a_redrive_sends_anew_with_fresh_tries_and_time(desk: Desk) -> None:
+    one = dead(2, causes=[("throttled", "4", "a")])
+    desk.keep(one)
+    desk.clock.advance(86_400)
+    now = desk.clock.now_ms()
+    tally = {"letters": 1, "recipients": 2, "carried_on": 0, "failed": 0, "left": False}
+    assert desk.call(REDRIVE, {"account": "a"}) == (200, tally)
+    [(id, (url, child))] = desk.wire.children().items()
+    assert (id, url) == (f"{one.id}/g1", URLS["email.notification"])
+    assert (child.attempt, child.generation, child.avoid, child.reasons) == (0, 1, [], {})
+    assert child.expires_at == now + 3 * 86_400_000
+    assert child.recipients == one.recipients and child.version == one.version
+    assert {(s, n, row["at"]) for (_, s, n), row in desk.wire.events().items()} == {("redriven", 1, now)}
+    [letter] = desk.letters()
+    assert (letter.state, letter.by, letter.changed_at) == ("redriven", "k1", now)
+    [item] = [i for i in desk.aws.dynamodb.scan(TableName="catalog")["Items"] if i["pk"]["S"].startswith("dead#")]
+    assert int(item["ttl"]["N"]) == now // 1000 + HISTORY_S
+
+
+def test_the_time_to_live_stays_what_it_was_over_redrives(desk: Desk) -> None:
+    [(letter, body)] = letters_of(dead(1, expires_at=NOW + 300_000), NOW)
+    for generation in (1, 2, 3):
+        at = NOW + generation * 86_400_000
+        child = redriven(letter.model_copy(update={"changed_at": at}), body)
+        assert (child.generation, child.expires_at) == (generation, at + 300_000)
+        again = child.child(f"d{generation}", child.recipients, reasons=body.reasons)
+        [(letter, body)] = letters_of(again, at)
+    late = letter.model_copy(update={"id": "x" * 400}), body.model_copy(update={"expires_at": NOW + 400 * 86_400_000})
+    assert redriven(*late).expires_at == letter.changed_at + 3 * 86_400_000
+
+
+def test_ids_stay_short_enough_for_a_key_over_any_number_of_redrives() -> None:
+    one, seen = dead(1), set()
+    for _ in range(100):
+        [(letter, body)] = letters_of(one, NOW)
+        child = redriven(letter, body)
+        seen.add(child.id)
+        assert child.root == one.root
+        one = child.child("r1/r2/r3/r4/r5/r6/r7/d1", child.recipients, reasons=body.reasons)
+        assert len(one.id) < 400
+    assert len(seen) == 100
+
+
+def test_a_letter_does_not_come_back_when_its_queue_delivers_it_again(desk: Desk) -> None:
+    one, other = dead(2, causes=CAUSES[:1]), dead(2, start=50, causes=CAUSES[:1])
+    desk.keep(one, other)
+    desk.call(REDRIVE, {"ids": [one.id]})
+    desk.call(DISCARD, {"ids": [other.id], "note": "over"})
+    assert desk.take(one.to_json(), other.to_json()) == Taken(0, [])
+    assert desk.letters(states=OPEN) == [] and desk.left() == {"dead": 2}
+
+
+def test_redriving_may_die_at_every_call(desk: Desk) -> None:
+    one = dead()
+
+    def check() -> None:
+        assert {letter.state for letter in desk.letters()} == {"redriven"}
+        assert desk.left() == {"dead": 3}
+        children = desk.wire.children()
+        assert sorted(children) == sorted(f"{letter.id}/g1" for letter in desk.letters())
+        assert sorted(r["i"] for _, e in children.values() for r in e.recipients) == [0, 1, 2, 3, 4]
+        assert Counter((s, n) for _, s, n in desk.wire.events()) == {("redriven", 1): 5}
+
+    assert at_every_call(desk, lambda: desk.keep(one), lambda: redrive(desk), check) >= 10
+
+
+def test_discarding_may_die_at_every_call(desk: Desk) -> None:
+    one = dead()
+
+    def act() -> None:
+        while desk.call(DISCARD, HERE | {"note": "The sale is over"})[1]["left"]:
+            pass
+
+    def check() -> None:
+        assert {(letter.state, letter.note) for letter in desk.letters()} == {("discarded", "The sale is over")}
+        assert desk.left() == {"dead": 3}
+        assert desk.wire.bodies == []
+        events = desk.wire.events()
+        assert Counter((s, n) for _, s, n in events) == {("discarded", 0): 5}
+        assert all("The sale is over" in describe(row) for row in events.values())
+
+    assert at_every_call(desk, lambda: desk.keep(one), act, check) >= 9
+
+
+def test_what_was_begun_is_carried_on_by_whoever_comes_next(desk: Desk) -> None:
+    """Neither a discard nor the watch turns a redrive that was begun into something else."""
+    for resume in (False, True):
+        desk.wipe()
+        desk.keep(dead(2, causes=CAUSES[:1]))
+        desk.fate.arm(4)
+        with pytest.raises(Killed):
+            redrive(desk)
+        desk.fate.arm(0)
+        assert [letter.state for letter in desk.letters()] == ["redriving"]
+        if resume:
+            until = desk.clock.now_ms() + 10**9
+            assert desk.redriver.resume(until).carried_on == 0
+            desk.clock.advance(ms=ABANDONED_MS + 1)
+            assert desk.redriver.resume(until).carried_on == 1
+            assert desk.redriver.resume(until).carried_on == 0
+        else:
+            status, tally = desk.call(DISCARD, {"all": True, "note": "no"})
+            assert (status, tally["letters"], tally["carried_on"], tally["left"]) == (200, 0, 1, False)
+        assert [letter.state for letter in desk.letters()] == ["redriven"]
+        assert len(desk.wire.children()) == 1 and {s for _, s, _ in desk.wire.events()} == {"redriven"}
+
+
+def test_two_redrives_of_the_same_letters_send_one_child_and_count_once(desk: Desk) -> None:
+    desk.keep(*(dead(2, start=10 * k, causes=CAUSES[:1]) for k in range(6)))
+    order = Order(LetterState.REDRIVING, "k1")
+    one, two = desk.letters(), iter(desk.letters())
+    until = desk.clock.now_ms() + 1000
+    first = desk.redriver.carry_out(islice(two, 3), order, until)
+    # The other one has read all six as kept, and finds three of them gone.
+    second = desk.redriver.carry_out(iter(one), order, until)
+    assert (first.letters, second.letters, second.carried_on, second.failed) == (3, 3, 0, 0)
+    assert len(desk.wire.children()) == 6
+    assert {letter.state for letter in desk.letters()} == {"redriven"}
+
+
+def test_redrives_at_the_same_time_send_one_child_and_count_once(desk: Desk) -> None:
+    desk.keep(*(dead(1, start=k, causes=CAUSES[:1]) for k in range(8)))
+
+    def work(_: int) -> int:
+        done = 0
+        while True:
+            _, tally = desk.call(REDRIVE, {"all": True})
+            done += int(tally["letters"])
+            if not tally["left"]:
+                return done
+
+    with ThreadPoolExecutor(4) as pool:
+        counted = list(pool.map(work, range(4)))
+    assert sum(counted) == 8
+    assert len(desk.wire.children()) == 8
+    assert {letter.state for letter in desk.letters()} == {"redriven"}
+    assert desk.left() == {"dead": 8}
+
+
+def test_what_fails_is_said_and_left_for_another_try(desk: Desk) -> None:
+    desk.keep(dead(2, causes=CAUSES[:1]))
+    desk.wire.refused = True
+    assert desk.call(REDRIVE, {"all": True})[1] == {
+        "letters": 0,
+        "recipients": 0,
+        "carried_on": 0,
+        "failed": 1,
+        "left": True,
+    }
+    desk.wire.refused, desk.wire.deaf = False, True
+    assert desk.call(REDRIVE, {"all": True})[1]["failed"] == 1
+    desk.wire.deaf = False
+    assert desk.call(REDRIVE, {"all": True})[1]["letters"] == 1
+    assert len(desk.wire.children()) == 1
+
+
+def test_a_call_ends_when_its_time_is_up(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.keep(*(dead(1, start=k, causes=CAUSES[:1]) for k in range(45)))
+    order = Order(LetterState.REDRIVING, "k1")
+    now = desk.clock.now_ms()
+    put = desk.wire.put_records
+
+    def slow(**arguments: Any) -> Any:
+        desk.clock.advance(10)
+        return put(**arguments)
+
+    monkeypatch.setattr(desk.wire, "put_records", slow)
+    tally = desk.redriver.carry_out(iter(desk.letters()), order, now + 15_000)
+    assert (tally.letters, tally.left) == (40, True)
+    rest = desk.redriver.carry_out(iter(desk.letters(states=OPEN)), order, desk.clock.now_ms() + 15_000)
+    assert (rest.letters, rest.left) == (5, False)
+
+
+def test_a_pool_works_as_one_thread_does(desk: Desk) -> None:
+    desk.keep(dead())
+    with ThreadPoolExecutor(4) as pool:
+        desk.redriver._pool = pool
+        assert desk.call(REDRIVE, {"all": True})[1]["recipients"] == 5
+
+
+# The API
+
+
+@pytest.fixture
+def filled(desk: Desk) -> Desk:
+    desk.keep(
+        dead(3, start=0),
+        dead(1, start=20, causes=CAUSES[:1], template="sale", message_class="marketing"),
+        dead(1, start=40, causes=[("no_account", "", "")], channel=Channel.SMS, message_class="verification"),
+        dead(1, start=60, causes=CAUSES[1:2]),
+    )
+    desk.keep(dead(1, start=80, tenant="other"))
+    return desk
+
+
+def test_the_list_shows_newest_first_what_it_is_and_what_to_do(filled: Desk) -> None:
+    filled.clock.advance(90)
+    status, page = filled.call(LIST)
+    assert (status, page["cursor"]) == (200, None)
+    ids = [letter["id"] for letter in page["dead_letters"]]
+    assert len(ids) == 6 and ids == sorted(ids, reverse=True)
+    sms = page["dead_letters"][1]
+    assert (sms["channel"], sms["class"], sms["template"], sms["account"]) == ("sms", "verification", "welcome", None)
+    assert (sms["reason"], sms["state"], sms["age_seconds"], sms["recipients"]) == ("no_account", "kept", 90, 1)
+    assert "No active account" in sms["explanation"] and "Bind" in sms["action"]
+    # Of what was given up nobody may say that it is tried again by itself.
+    assert not [each for each in page["dead_letters"] if "by itself" in each["action"]]
+    assert (sms["changed_at"], sms["changed_by"], sms["note"]) == (None, None, None)
+    assert "example.com" not in json.dumps(page) and "+86" not in json.dumps(page)
+
+
+@pytest.mark.parametrize(
+    ("filters", "count"),
+    [
+        ({}, 6),
+        ({"channel": "email"}, 5),
+        ({"class": "marketing"}, 1),
+        ({"channel": "sms", "class": "verification"}, 1),
+        ({"channel": "wecom"}, 0),
+        ({"template": "sale"}, 1),
+        ({"account": "a"}, 2),
+        ({"account": "a", "template": "sale"}, 0),
+        ({"reason": "throttled"}, 4),
+        ({"state": "redriven"}, 0),
+    ],
+)
+def test_filters_are_exact_for_the_list_and_for_a_redrive(filled: Desk, filters: dict[str, str], count: int) -> None:
+    found = filled.call(LIST, **filters)[1]["dead_letters"]
+    assert len(found) == count
+    if filters and "state" not in filters:
+        tally = filled.call(REDRIVE, filters)[1]
+        assert (tally["letters"], tally["recipients"]) == (count, sum(letter["recipients"] for letter in found))
+        assert {letter["id"] for letter in filled.call(LIST, state="redriven")[1]["dead_letters"]} == {
+            letter["id"] for letter in found
+        }
+        assert len(filled.call(LIST)[1]["dead_letters"]) == 6 - count
+
+
+def test_the_list_comes_in_pages(filled: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.store.dead_letters.PAGE", 2)
+    ids: list[str] = []
+    cursor: dict[str, str] = {}
+    for size in (4, 2):
+        page = filled.call(LIST, limit="4", **cursor)[1]
+        assert len(page["dead_letters"]) == size
+        ids += [letter["id"] for letter in page["dead_letters"]]
+        cursor = {"cursor": page["cursor"]}
+    assert cursor == {"cursor": None}
+    assert ids == [letter["id"] for letter in filled.call(LIST)[1]["dead_letters"]]
+    assert len(filled.call(LIST, reason="throttled", limit="3")[1]["dead_letters"]) == 3
+
+
+def test_letters_are_chosen_by_id(filled: Desk) -> None:
+    ids = [letter.id for letter in filled.letters()][:2]
+    tally = filled.call(REDRIVE, {"ids": [*ids, *ids, "nope"], "channel": "email"})[1]
+    assert tally["letters"] == 2
+    assert filled.call(REDRIVE, {"ids": ids})[1]["letters"] == 0
+
+
+def test_a_tenant_sees_and_moves_its_own_letters_only(filled: Desk) -> None:
+    assert len(filled.call(LIST, tenant="other")[1]["dead_letters"]) == 1
+    assert filled.call(DISCARD, {"all": True, "note": "x"}, tenant="other")[1]["letters"] == 1
+    assert len(filled.letters(states=OPEN)) == 6
+
+
+@pytest.mark.parametrize(
+    ("route", "body", "field"),
+    [
+        (REDRIVE, {}, ""),
+        (REDRIVE, {"all": False}, ""),
+        (REDRIVE, {"all": True, "template": "sale"}, ""),
+        (REDRIVE, {"all": "true"}, "all"),
+        (REDRIVE, {"channel": "fax"}, "channel"),
+        (REDRIVE, {"class": "spam"}, "class"),
+        (REDRIVE, {"message_class": "marketing"}, "message_class"),
+        (REDRIVE, {"reason": "bad luck"}, "reason"),
+        (REDRIVE, {"ids": []}, "ids"),
+        (REDRIVE, {"ids": ["a b"]}, "ids.0"),
+        (REDRIVE, {"all": True, "note": "x"}, "note"),
+        (DISCARD, {"all": True}, "note"),
+        (DISCARD, {"all": True, "note": ""}, "note"),
+        (DISCARD, {"all": True, "note": " \n"}, "note"),
+        (DISCARD, {"note": "x"}, ""),
+    ],
+)
+def test_a_wrong_request_is_refused_by_field(filled: Desk, route: str, body: Any, field: str) -> None:
+    status, problem = filled.call(route, body)
+    assert (status, field in [error["field"] for error in problem["errors"]]) == (422, True)
+    assert len(filled.letters(states=OPEN)) == 6
+
+
+@pytest.mark.parametrize(
+    "query", [{"channel": "fax"}, {"state": "lost"}, {"limit": "0"}, {"cursor": "%%"}, {"cursor": ""}, {"to": "x"}]
+)
+def test_a_wrong_query_is_refused_by_field(filled: Desk, query: dict[str, str]) -> None:
+    status, problem = filled.call(LIST, **query)
+    assert (status, [error["field"] for error in problem["errors"]]) == (422, [f"query.{next(iter(query))}"])
+
+
+def test_entries_compare_by_choice() -> None:
+    [(letter, _), *_] = letters_of(dead(1), NOW)
+    assert Choice().takes(letter) and Choice(template="welcome").takes(letter)
+    assert not Choice(account="z").takes(letter)
+    assert not replace(Choice(), states=frozenset({LetterState.DISCARDED})).takes(letter)
+
+
+def test_who_decided_is_in_the_audit_log_even_if_nothing_more_was_done(filled: Desk) -> None:
+    redriver = filled.redriver
+
+    def records() -> list[tuple[str, str, Any]]:
+        found = filled.audit_log.page("default", AuditSearch(0, filled.clock.now_ms() + 1), 10).items
+        return [(record.action, record.who, record.after) for record in found]
+
+    def killed(*_: Any) -> Any:
+        raise Killed
+
+    with pytest.MonkeyPatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(type(redriver), "carry_out", killed)
+        filled.call(REDRIVE, {"template": "welcome"})
+    [(action, who, after)] = records()
+    assert (action, who, after["template"]) == ("redrive_dead_letters", "k1", "welcome")
+    filled.clock.advance(1)
+    assert filled.call(DISCARD, {"all": True, "note": "too late"})[0] == 200
+    assert [record[0] for record in records()] == ["discard_dead_letters", "redrive_dead_letters"]
+    filled.call(LIST)
+    assert len(records()) == 2
