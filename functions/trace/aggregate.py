@@ -11,7 +11,7 @@ part of it, or a second copy of an event anywhere leaves the counters equal to t
 
 import base64
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +24,7 @@ from shared.model.ids import ulid_time
 from shared.model.words import Stage
 from shared.store.counters import HOUR_MS, MAX_ITEMS, CounterKey, Counters, scopes
 from shared.store.dynamo import Item
-from shared.store.timeline import EventKey, Timeline, event_item, event_key, request_item
+from shared.store.timeline import EventKey, Timeline, event_item, event_key, hour_item, request_item
 
 logger = Logger(child=True)
 
@@ -86,9 +86,8 @@ class Aggregator:
         return {"batchItemFailures": [{"itemIdentifier": bad}] if bad else []}
 
     def _aggregate(self, shard: str, records: Sequence[Sequenced]) -> None:
-        ttl = self._clock.now_ms() // 1000 + self._retention_s
         checkpoint = self._counters.checkpoint(shard)
-        for part in _parts(records, ttl):
+        for part in _parts(records, self._ttl):
             beyond = [key for key, found in part.events.items() if found.sequence > checkpoint]
             kept = self._timeline.existing(beyond) if beyond else set()
             counts: dict[CounterKey, Counter[str]] = defaultdict(Counter)
@@ -102,6 +101,11 @@ class Aggregator:
                 checkpoint = part.last
             fresh = [found.item for key, found in part.events.items() if key not in kept]
             self._timeline.put([*fresh, *part.others.values()])
+
+    def _ttl(self, record: StreamRecord) -> int:
+        """When the items of a record may go. What is deferred is kept until it is due, and then as long as the rest."""
+        latest = max((row.get("until", 0) for row in record.events), default=0)
+        return max(self._clock.now_ms(), latest) // 1000 + self._retention_s
 
 
 def _read(raw: dict[str, Any]) -> Sequenced | None:
@@ -119,10 +123,11 @@ def _shard(raw: dict[str, Any]) -> str:
     return f"{raw['eventSourceARN'].rpartition('/')[2]}/{raw['eventID'].partition(':')[0]}"
 
 
-def _parts(records: Sequence[Sequenced], ttl: int) -> Iterator[Part]:
+def _parts(records: Sequence[Sequenced], ttl_of: Callable[[StreamRecord], int]) -> Iterator[Part]:
     """Cut a batch where the counters of one transaction are full; a record is never cut."""
     part = Part()
     for sequenced in records:
+        ttl = ttl_of(sequenced.record)
         events = _events(sequenced, ttl)
         keys = {key for found in events.values() for key in found.counter_keys}
         if part.events and len(part.counter_keys | keys) > MAX_ITEMS:
@@ -157,10 +162,12 @@ def _events(sequenced: Sequenced, ttl: int) -> dict[EventKey, Found]:
 
 
 def _request_items(record: StreamRecord, ttl: int) -> list[Item]:
-    """Items by which the request is found, from the records that name all recipients of a root envelope."""
+    """Items by which a request and its hour are found, from the records that name all recipients of a root envelope."""
     items = []
     for stage in (Stage.ACCEPTED, Stage.REJECTED):
         ids = [message_id for message_id, row in record.message_ids() if row["s"] == stage]
         if ids:
             items.append(request_item(record, ids, f"{record.partition_key}#{stage}", ttl))
+            if stage is Stage.ACCEPTED:
+                items.append(hour_item(record, ttl))
     return items

@@ -30,7 +30,7 @@ from shared.model.ids import MESSAGE_ID_LENGTH, ULID_LENGTH, Tagger, tag_of, uli
 from shared.model.problems import invalid_field, not_found
 from shared.model.words import OUTCOMES, Channel, Stage
 from shared.store.catalog import Catalog
-from shared.store.counters import HOUR_MS, Counters
+from shared.store.counters import HOUR_MS, Counters, in_flight
 from shared.store.timeline import Timeline
 
 MAX_HOURS = 24 * 92
@@ -148,7 +148,7 @@ class Reading:
 def view(message_id: str, events: list[dict[str, Any]]) -> MessageView:
     """A message as callers see it, from its events."""
     status = fold(events)
-    meaning, action = explain(status.state, status.reason)
+    meaning, action = explain(max((e for e in events if e["s"] == status.state), key=lambda e: (e["n"], e["at"])))
     ordered = sorted(events, key=lambda e: (e["at"], _RANK[e["s"]], e["n"]))
     any_event = ordered[0]
     return MessageView(
@@ -205,7 +205,7 @@ def _balance(counts: Counter[str]) -> dict[str, Any]:
         "accepted": accepted,
         "redriven": redriven,
         "outcomes": outcomes,
-        "in_flight": accepted + redriven - sum(outcomes.values()),
+        "in_flight": in_flight(counts),
     }
 
 

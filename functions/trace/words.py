@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.model.clock import iso
-from shared.model.reasons import EXPLANATIONS, Reason
+from shared.model.reasons import EXPLANATIONS, Reason, explain_given_up
 from shared.model.words import Stage
 
 _STAGES: dict[Stage, tuple[str, str]] = {
@@ -24,10 +24,14 @@ _STAGES: dict[Stage, tuple[str, str]] = {
         "Ask the recipient or the provider before sending again.",
     ),
     Stage.DEAD_LETTERED: (
-        "All tries failed; it is kept in the dead-letter queue.",
-        "Mend the cause that the reason names, then send it again.",
+        "All tries failed; it is kept among the dead letters.",
+        "Mend the cause that the reason names, then redrive it.",
     ),
-    Stage.REDRIVEN: ("Taken out of the dead-letter queue to be sent again.", "Nothing: it is on its way."),
+    Stage.REDRIVEN: ("Taken out of the dead letters to be sent again.", "Nothing: it is on its way."),
+    Stage.DISCARDED: (
+        "Discarded from the dead letters; it will not be sent.",
+        "Nothing; send it anew if that was wrong.",
+    ),
     Stage.DELIVERED: ("Delivered, as the provider reports.", "Nothing."),
     Stage.UNDELIVERED: ("Sent, but not delivered, as the provider reports.", "Look at the reason."),
     Stage.OPENED: ("Opened by the recipient.", "Nothing."),
@@ -36,25 +40,41 @@ _STAGES: dict[Stage, tuple[str, str]] = {
     Stage.UNSUBSCRIBED: ("The recipient unsubscribed.", "Do not send marketing to this recipient again."),
 }
 
+_ASKED = (
+    "It is not known whether the provider took the message; it is asked before anything else is done.",
+    "Nothing: the platform asks by itself.",
+)
+_MAYBE_TWICE = (
+    "It is not known whether the provider took the message; one of this class is sent again all the same.",
+    "Nothing: the platform tries again by itself; the recipient may get it twice.",
+)
 
-def explain(stage: Stage, reason: str | None) -> tuple[str, str]:
-    """(what it means, what to do) for a stage and its reason, if it has one."""
+_OWN_ACTION = frozenset({Stage.RETRYING, Stage.DEFERRED, Stage.UNKNOWN, Stage.DISCARDED})
+"""Stages after which what to do does not follow from the reason."""
+
+
+def explain(event: Mapping[str, Any]) -> tuple[str, str]:
+    """(what it means, what to do) for an event's stage and its reason, if it has one."""
+    stage, reason = Stage(event["s"]), event.get("why")
     meaning, action = _STAGES[stage]
+    if stage is Stage.RETRYING and (event.get("unsure") or event.get("maybe")):
+        meaning, action = _ASKED if event.get("unsure") else _MAYBE_TWICE
     if reason is None or reason not in Reason.__members__.values():
         return meaning, action
-    cause, cure = EXPLANATIONS[Reason(reason)]
-    return f"{meaning} {cause}", action if stage in (Stage.RETRYING, Stage.DEFERRED) else cure
+    cause, cure = explain_given_up(reason) if stage is Stage.DEAD_LETTERED else EXPLANATIONS[Reason(reason)]
+    return f"{meaning} {cause}", action if stage in _OWN_ACTION else cure
 
 
 def describe(event: Mapping[str, Any]) -> str:
     """One event in a sentence or two."""
-    stage = Stage(event["s"])
-    text = explain(stage, event.get("why"))[0]
+    text = explain(event)[0]
     if "prov" in event:
         text += f" Through account {event['acc']} ({event['prov']})"
         text += f", answered in {event['ms']} ms." if "ms" in event else "."
     if "code" in event:
         text += f" The provider said: {event['code']}."
+    if "note" in event:
+        text += f" Why it was discarded: {event['note']}."
     if "until" in event:
         text += f" Due again at {iso(event['until'])}."
     return text

@@ -130,3 +130,19 @@ class DeadLetters:
             for batch in _batches(entries):
                 failed |= _send_batch(self._client, url, batch)
         return failed
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """How many messages a queue holds, about: waiting to be received, hidden while they are worked on, delayed."""
+
+    waiting: int
+    hidden: int
+    delayed: int
+
+
+def depth_of(client: Any, url: str) -> Depth:
+    """How full a queue is; approximate by a minute or so (SQS API reference, GetQueueAttributes)."""
+    names = [f"ApproximateNumberOfMessages{part}" for part in ("", "NotVisible", "Delayed")]
+    found = client.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+    return Depth(*(int(found.get(name, 0)) for name in names))

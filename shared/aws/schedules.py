@@ -1,17 +1,19 @@
 """One-shot schedules: envelopes that are due later than SQS can delay."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
 
 from aws_lambda_powertools import Logger
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 logger = Logger(child=True)
 
 SEND_MESSAGE = "arn:aws:scheduler:::aws-sdk:sqs:sendMessage"
 """The universal target: unlike the SQS target it takes a MessageGroupId on standard queues (EventBridge Scheduler user
 guide, "Using universal targets")."""
+MAX_NAME = 64
 
 
 class Schedules:
@@ -26,9 +28,9 @@ class Schedules:
     def create(self, envelope_id: str, due_at: int, queue_url: str, body: str, group_id: str) -> bool:
         """Have `body` sent to a queue at `due_at` (ms since the epoch; precision one minute); False if it failed.
 
-        The name follows from the envelope's id, so creating it twice leaves one schedule.
+        The name follows from the time and the envelope's id, so creating it twice leaves one schedule.
         """
-        name = _name(envelope_id)
+        name = schedule_name(envelope_id, due_at)
         # A schedule fires within the minute it names, never before it: the next whole second is early enough.
         at = datetime.fromtimestamp(-(-due_at // 1000), UTC).strftime("%Y-%m-%dT%H:%M:%S")
         try:
@@ -56,9 +58,69 @@ class Schedules:
         return True
 
 
-def _name(envelope_id: str) -> str:
-    """A schedule's name (at most 64 of `[0-9a-zA-Z-_.]`) from an envelope's id."""
-    name = envelope_id.replace("/", ".")
-    if len(name) <= 64:
-        return name
-    return f"{name[:26]}.{blake2b(name.encode(), digest_size=16).hexdigest()}"
+def schedule_name(envelope_id: str, due_at: int) -> str:
+    """A schedule's name (at most 64 of `[0-9a-zA-Z-_.]`): the minute in which it is due, then the envelope's id.
+
+    Names are the only thing by which schedules can be listed (EventBridge Scheduler API reference, ListSchedules).
+    """
+    minute = datetime.fromtimestamp(due_at / 1000, UTC).strftime("%Y%m%d%H%M")
+    rest = envelope_id.replace("/", ".")
+    if len(rest) > MAX_NAME - len(minute) - 1:
+        rest = f"{rest[:26]}.{blake2b(rest.encode(), digest_size=12).hexdigest()}"
+    return f"{minute}.{rest}"
+
+
+def prefixes_before(ms: int) -> Iterator[str]:
+    """Beginnings of the names of all schedules that were due before a time, to ten minutes; up to two years back."""
+    at = datetime.fromtimestamp(ms / 1000, UTC)
+    yield from (f"{year}" for year in (at.year - 2, at.year - 1))
+    yield from (f"{at:%Y}{month:02d}" for month in range(1, at.month))
+    yield from (f"{at:%Y%m}{day:02d}" for day in range(1, at.day))
+    yield from (f"{at:%Y%m%d}{hour:02d}" for hour in range(at.hour))
+    yield from (f"{at:%Y%m%d%H}{ten}" for ten in range(at.minute // 10))
+
+
+class DueSchedules:
+    """Finds schedules whose time has passed, and what they were to send."""
+
+    def __init__(self, client: Any, group: str) -> None:
+        self._client = client
+        self._group = group
+
+    def before(self, ms: int) -> Iterator[str]:
+        """The names of the schedules that were due before a time (ms since the epoch; to ten minutes)."""
+        for prefix in prefixes_before(ms):
+            arguments = {"GroupName": self._group, "NamePrefix": prefix, "MaxResults": 100}
+            while True:
+                answer = self._client.list_schedules(**arguments)
+                yield from (found["Name"] for found in answer["Schedules"])
+                if not answer.get("NextToken"):
+                    break
+                arguments["NextToken"] = answer["NextToken"]
+
+    def input_of(self, name: str) -> str | None:
+        """What a schedule gives to its target; None when it is gone, as after it fired."""
+        try:
+            found = self._client.get_schedule(GroupName=self._group, Name=name)
+        except self._client.exceptions.ResourceNotFoundException:
+            return None
+        return str(found["Target"].get("Input", ""))
+
+    def delete(self, name: str) -> None:
+        """Delete a schedule; one that is gone already is no error."""
+        try:
+            self._client.delete_schedule(GroupName=self._group, Name=name)
+        except self._client.exceptions.ResourceNotFoundException:
+            logger.info("schedule was gone already", schedule=name)
+
+
+def message_of(text: str) -> dict[str, str] | None:
+    """The queue message in a schedule's input, as SendMessage takes it; None if it is none."""
+    try:
+        found = from_json(text)
+    except ValueError:
+        return None
+    if not isinstance(found, dict) or not {"QueueUrl", "MessageBody"} <= found.keys():
+        return None
+    message = {name: found[name] for name in ("QueueUrl", "MessageBody", "MessageGroupId") if name in found}
+    return message if all(isinstance(value, str) for value in message.values()) else None

@@ -1,6 +1,6 @@
 """Writes event records to the Kinesis stream."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from aws_lambda_powertools import Logger
@@ -14,6 +14,7 @@ MAX_RECORDS = 500
 MAX_BYTES = 4_500_000
 """Bytes per PutRecords: below 5 MiB, the limit until it was raised to 10 MiB, so that every Region takes it."""
 TRIES = 4
+EMPTY_ANSWERS = 10
 
 
 class StreamError(Exception):
@@ -47,6 +48,52 @@ class EventStream:
             results = zip(batch, answer["Records"], strict=True)
             batch = [entry for entry, result in results if result.get("ErrorCode")]
         raise StreamError(f"{len(batch)} records not written")
+
+
+class StreamLag:
+    """Measures how far a consumer of the stream is behind."""
+
+    def __init__(self, client: Any, name: str) -> None:
+        self._client = client
+        self._name = name
+
+    def by_shard(self, checkpoint: Callable[[str], int], now_ms: int) -> dict[str, int]:
+        """For each shard the milliseconds since the arrival of the first record beyond its checkpoint; 0 if none is.
+
+        checkpoint: the sequence number up to which `<stream>/<shard>` is done with; -1 for none.
+        """
+        found = {}
+        arguments = {"StreamName": self._name}
+        while True:
+            answer = self._client.list_shards(**arguments)
+            for shard in (each["ShardId"] for each in answer["Shards"]):
+                found[shard] = self._lag(shard, checkpoint(f"{self._name}/{shard}"), now_ms)
+            if not answer.get("NextToken"):
+                return found
+            arguments = {"NextToken": answer["NextToken"]}
+
+    def _lag(self, shard: str, checkpoint: int, now_ms: int) -> int:
+        place = (
+            {"ShardIteratorType": "TRIM_HORIZON"}
+            if checkpoint < 0
+            else {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": str(checkpoint)}
+        )
+        got = self._client.get_shard_iterator(StreamName=self._name, ShardId=shard, **place)
+        iterator: str | None = got["ShardIterator"]
+        behind = 0
+        # An answer without records says nothing as long as it is behind the newest one (Kinesis API, GetRecords).
+        for _ in range(EMPTY_ANSWERS):
+            if iterator is None:
+                return 0
+            answer = self._client.get_records(ShardIterator=iterator, Limit=1)
+            if answer["Records"]:
+                arrived = int(answer["Records"][0]["ApproximateArrivalTimestamp"].timestamp() * 1000)
+                return max(0, now_ms - arrived)
+            behind = int(answer.get("MillisBehindLatest", 0))
+            if not behind:
+                return 0
+            iterator = answer.get("NextShardIterator")
+        return behind
 
 
 def _batches(records: Sequence[StreamRecord]) -> Iterator[list[dict[str, Any]]]:

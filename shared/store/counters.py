@@ -4,12 +4,20 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import Any
 
+from shared.model.words import OUTCOMES, Stage
+
 HOUR_MS = 3_600_000
 MAX_ITEMS = 99
 """Counter items per transaction: 100 actions (DynamoDB API reference, TransactWriteItems) less the checkpoint."""
 
 CounterKey = tuple[str, int]
 """(scope such as `default#template#welcome`, cohort hour since the epoch)."""
+
+
+def in_flight(counts: Mapping[str, int]) -> int:
+    """How many messages have no outcome yet, from counts by stage."""
+    opened = counts.get(Stage.ACCEPTED, 0) + counts.get(Stage.REDRIVEN, 0)
+    return opened - sum(n for stage, n in counts.items() if stage in OUTCOMES)
 
 
 class CheckpointMovedError(Exception):

@@ -1,17 +1,24 @@
 """The timeline: append-only events, one item each, in the recipient's partition."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from typing import Any
+from zlib import crc32
 
 from pydantic_core import from_json, to_json
 
 from shared.model.events import EventRow, StreamRecord
-from shared.model.ids import ULID_LENGTH, first_ulid_at
+from shared.model.ids import ULID_LENGTH, first_ulid_at, ulid_time
+from shared.model.words import Stage
+from shared.store.counters import HOUR_MS
 from shared.store.dynamo import Item, batch_get, batch_put
 
 EventKey = tuple[str, str]
 """(partition, sort key) of an event."""
+
+HOUR_BUCKETS = 16
+"""Partitions of an hour's requests: one takes 1,000 writes a second (DynamoDB developer guide, partition limits)."""
 
 
 def event_key(tenant: str, message_id: str, row: EventRow) -> EventKey:
@@ -34,6 +41,8 @@ def event_item(key: EventKey, record: StreamRecord, row: EventRow, ttl: int) -> 
         doc["run"] = record.run
     if record.reference:
         doc["reference"] = record.reference
+    if record.expires_at is not None and row["s"] in (Stage.ACCEPTED, Stage.REDRIVEN):
+        doc["expires_at"] = record.expires_at
     return {"pk": {"S": key[0]}, "sk": {"S": key[1]}, "d": {"S": to_json(doc).decode()}, "ttl": {"N": str(ttl)}}
 
 
@@ -45,6 +54,20 @@ def request_item(record: StreamRecord, message_ids: Sequence[str], part: str, tt
         "d": {"S": to_json(message_ids).decode()},
         "ttl": {"N": str(ttl)},
     }
+
+
+def hour_item(record: StreamRecord, ttl: int) -> Item:
+    """The item by which the hour in which a request was accepted finds the request."""
+    hour = ulid_time(record.envelope) // HOUR_MS
+    return {
+        "pk": {"S": _hour_pk(record.tenant, hour, crc32(record.request.encode()) % HOUR_BUCKETS)},
+        "sk": {"S": record.request},
+        "ttl": {"N": str(ttl)},
+    }
+
+
+def _hour_pk(tenant: str, hour: int, bucket: int) -> str:
+    return f"{tenant}#request#hour#{hour}#{bucket}"
 
 
 class Timeline:
@@ -108,6 +131,41 @@ class Timeline:
         for _, part in self._query(f"{tenant}#request#{request_id}", None, {}):
             ids.update(part)
         return sorted(ids)
+
+    def requests_of_hour(self, tenant: str, hour: int, bucket: int, after: str, limit: int) -> list[str]:
+        """Up to `limit` requests of one bucket of an hour, by id, those that come after `after`."""
+        values = {":pk": {"S": _hour_pk(tenant, hour, bucket)}}
+        if after:
+            # DynamoDB takes no empty text for a key.
+            values[":after"] = {"S": after}
+        answer = self._client.query(
+            TableName=self._table,
+            KeyConditionExpression="pk = :pk AND sk > :after" if after else "pk = :pk",
+            ExpressionAttributeValues=values,
+            Limit=limit,
+        )
+        return [item["sk"]["S"] for item in answer["Items"]]
+
+    def accepted_of_many(self, tenant: str, request_ids: Sequence[str]) -> list[dict[str, list[str]]]:
+        """The accepted messages of several requests, in the order asked for: root envelope -> message ids."""
+        run = map if self._pool is None else self._pool.map
+        return list(run(lambda request_id: self._accepted(tenant, request_id), request_ids))
+
+    def _accepted(self, tenant: str, request_id: str) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = defaultdict(list)
+        for part, ids in self._query(f"{tenant}#request#{request_id}", None, {}):
+            root, _, stage = part.partition("#")
+            if stage == Stage.ACCEPTED:
+                found[root] += ids
+        return dict(found)
+
+    def read(self, keys: Sequence[EventKey]) -> dict[EventKey, dict[str, Any]]:
+        """Those of these events that are kept."""
+        keys = list(dict.fromkeys(keys))
+        items = batch_get(
+            self._client, self._table, [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in keys], consistent=False
+        )
+        return {(item["pk"]["S"], item["sk"]["S"]): from_json(item["d"]["S"]) for item in items}
 
     def _query(
         self, pk: str, condition: str | None, values: dict[str, Any], *, forward: bool = True

@@ -19,7 +19,7 @@ from shared.store.counters import Counters
 from shared.store.timeline import Timeline
 from tests.conftest import Aws
 from tests.fakes import FakeClock
-from tests.samples import envelope, template
+from tests.samples import change, envelope, template
 
 # Beyond 2**64 and of different lengths, as Kinesis has them: text would sort them wrongly.
 FIRST_SEQUENCE = 10**55 - 3
@@ -318,7 +318,7 @@ def test_the_balance_holds_hour_by_hour(desk: Desk) -> None:
 
 
 def test_template_statistics(desk: Desk) -> None:
-    desk.catalog.create_template(*template())
+    desk.catalog.create_template(*template(), change())
     one = envelope(4)
     desk.aggregate([(1, record_of(one, accepted_rows(one) + rows(one, "sent")))])
     status, stats = desk.api("GET /v1/stats/templates/{id}", path={"id": "welcome"})

@@ -1,0 +1,87 @@
+"""What the platform says of its own health."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from shared.model.accounts import AccountState
+
+
+class Finding(BaseModel):
+    """Something that is not as it should be, and what to do about it."""
+
+    problem: str
+    action: str
+
+
+class HealthBalance(BaseModel):
+    """The messages accepted in the last 24 hours: accepted + redriven = outcomes + in_flight."""
+
+    accepted: int
+    redriven: int
+    outcomes: int
+    in_flight: int
+
+
+class SweepView(BaseModel):
+    """The last sweep of the watch. found: what is stuck, by kind; mended: what it did; failed: parts that broke off."""
+
+    at: datetime
+    age_seconds: int
+    duration_ms: int
+    unfinished: bool
+    found: dict[str, int]
+    mended: dict[str, int]
+    failed: list[str]
+
+
+class QueueView(BaseModel):
+    """A queue, about: messages that wait, that are worked on, that are due later, and dead letters not taken yet."""
+
+    name: str
+    waiting: int
+    hidden: int
+    delayed: int
+    dead: int
+
+
+class ShardView(BaseModel):
+    """How long ago the oldest event arrived that is not in the timeline yet; 0 if all are."""
+
+    shard: str
+    lag_seconds: float
+
+
+class AccountHealth(BaseModel):
+    """What became of the tries through an account, for messages accepted in this hour and the one before."""
+
+    account: str
+    provider: str
+    state: AccountState
+    verdict: Literal["healthy", "failing", "idle"]
+    sent: int
+    retrying: int
+    failed: int
+    unknown: int
+    dead_lettered: int
+
+
+class Health(BaseModel):
+    """Whether the platform is well, what is not, and what to do.
+
+    oldest_in_flight: since when the oldest message has been due that should have come to an end by now.
+    in_flight_too_long: how many such messages there are. Both are of the last sweep.
+    """
+
+    verdict: Literal["healthy", "unhealthy"]
+    findings: list[Finding]
+    balance: HealthBalance
+    oldest_in_flight: datetime | None = Field(description="Null if nothing is in flight for too long.")
+    in_flight_too_long: int
+    sweep: SweepView | None = Field(description="Null before the first one.")
+    queues: list[QueueView]
+    schedules_dead: int = Field(description="Schedules that could not deliver.")
+    trace_dead: int = Field(description="Batches of events that the trace gave up.")
+    stream: list[ShardView]
+    accounts: list[AccountHealth]

@@ -1,0 +1,127 @@
+"""Marks of the watch in the counters table: what a sweep found, and where it is to go on.
+
+| pk | sk | holds |
+|---|---|---|
+| `watch#sweep` | `mark` | the last sweep |
+| `watch#hours#<tenant>` | `<hour>` | what was found in an hour whose messages have not all come to an end |
+"""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.store.dynamo import Item
+
+_SWEEP: Item = {"pk": {"S": "watch#sweep"}, "sk": {"S": "mark"}}
+
+
+class Look(BaseModel):
+    """What a look into an hour found.
+
+    found: recipients still in flight, by how they stand. too_long: how many of them have waited too long. oldest: since
+    when the first of these has been due. again_at: when they are worth another look. mended: those that
+    have an end now. Times: milliseconds since the epoch.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    found: dict[str, int] = Field(default_factory=dict)
+    too_long: int = 0
+    oldest: int | None = None
+    again_at: int | None = None
+    mended: int = 0
+
+    def add(self, kind: str, count: int, since: int, again_at: int, too_long: bool) -> None:
+        """Note recipients in flight that are due since a time."""
+        self.found[kind] = self.found.get(kind, 0) + count
+        self.again_at = again_at if self.again_at is None else min(self.again_at, again_at)
+        if too_long:
+            self.too_long += count
+            self.oldest = since if self.oldest is None else min(self.oldest, since)
+
+
+class HourMark(BaseModel):
+    """How far the watch is with a cohort hour.
+
+    in_flight: by the counters. last: the last whole look. running: the one that is under way, with the bucket and the
+    request after which it goes on; None between two looks. looked_at: milliseconds since the epoch.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    hour: int
+    in_flight: int
+    looked_at: int = 0
+    last: Look = Field(default_factory=Look)
+    running: Look | None = None
+    bucket: int = 0
+    after: str = ""
+
+
+class SweepMark(BaseModel):
+    """The last sweep.
+
+    at: when it began; whole_at: when all hours were last read, to the end (ms since the epoch). ms: how long it took.
+    found: what is stuck, by kind; mended: what it did about it. too_long: messages in flight for too long.
+    unfinished: it ran out of time. failed: the parts that broke off.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    at: int
+    ms: int = 0
+    whole_at: int = 0
+    found: dict[str, int] = Field(default_factory=dict)
+    mended: dict[str, int] = Field(default_factory=dict)
+    too_long: int = 0
+    unfinished: bool = False
+    failed: list[str] = Field(default_factory=list)
+
+
+class Marks:
+    """Reads and writes the marks."""
+
+    def __init__(self, client: Any, table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def sweep(self) -> SweepMark | None:
+        """The last sweep, if there was one."""
+        item = self._client.get_item(TableName=self._table, Key=_SWEEP, ConsistentRead=True).get("Item")
+        return None if item is None else SweepMark.model_validate_json(item["doc"]["S"])
+
+    def write_sweep(self, mark: SweepMark) -> None:
+        """Replace the last sweep."""
+        self._put(_SWEEP, mark)
+
+    def hours(self, tenant: str) -> dict[int, HourMark]:
+        """A tenant's hours that were looked into and have messages in flight."""
+        found: dict[int, HourMark] = {}
+        arguments: dict[str, Any] = {
+            "TableName": self._table,
+            "KeyConditionExpression": "pk = :pk",
+            "ExpressionAttributeValues": {":pk": {"S": f"watch#hours#{tenant}"}},
+            "ConsistentRead": True,
+        }
+        while True:
+            answer = self._client.query(**arguments)
+            marks = [HourMark.model_validate_json(item["doc"]["S"]) for item in answer["Items"]]
+            found.update({mark.hour: mark for mark in marks})
+            if "LastEvaluatedKey" not in answer:
+                return found
+            arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    def write_hour(self, tenant: str, mark: HourMark) -> None:
+        """Replace what is known of an hour."""
+        self._put(_hour_key(tenant, mark.hour), mark)
+
+    def forget_hour(self, tenant: str, hour: int) -> None:
+        """An hour balances: nothing more is to be known of it."""
+        self._client.delete_item(TableName=self._table, Key=_hour_key(tenant, hour))
+
+    def _put(self, key: Item, mark: BaseModel) -> None:
+        self._client.put_item(TableName=self._table, Item={**key, "doc": {"S": mark.model_dump_json()}})
+
+
+def _hour_key(tenant: str, hour: int) -> Item:
+    return {"pk": {"S": f"watch#hours#{tenant}"}, "sk": {"S": f"{hour:08d}"}}
