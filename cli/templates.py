@@ -14,7 +14,7 @@ from cli.pushing import Pushed, push_template
 from cli.templatefiles import find_files, read_template
 from cli.views import moment
 
-app = typer.Typer(no_args_is_help=True, help="Templates: push them from files, list, show and preview them.")
+app = typer.Typer(no_args_is_help=True, help="Templates: push them from files, look at them, review them.")
 
 TemplateArgument = Annotated[str, typer.Argument(metavar="TEMPLATE", help="The template's id.")]
 VersionOption = Annotated[int | None, typer.Option("--version", min=1, help="Else the published one, or the latest.")]
@@ -115,10 +115,19 @@ def _show_template(console: Console, data: dict[str, Any]) -> None:
     console.print(plain(f"{data['id']}  {data['name']}"), style="bold")
     console.print(plain(f"{data['channel']}, {data['class']}, through {', '.join(data['accounts'])}; {state}"))
     console.print(plain(f"version {current['version']} of {data['latest']}, saved {moment(current['created_at'])} UTC"))
+    show_review(console, current)
     console.print(plain(f"required: {', '.join(current['required']) or '-'}"))
     console.print(plain(f"optional: {', '.join(current['optional']) or '-'}"))
     console.print()
     _show_content(console, current["content"])
+
+
+def show_review(console: Console, version: dict[str, Any]) -> None:
+    """How a version's review stands."""
+    review = version["review"]
+    who = review["decided_by"] or review["submitted_by"]
+    words = f"review: {review['state']}" + (f" by key {who}" if who else "")
+    console.print(plain(f"{words}: {review['comment']}" if review["comment"] else words))
 
 
 def _show_content(console: Console, content: dict[str, Any]) -> None:

@@ -29,15 +29,18 @@ class TtlCache(Generic[V]):
         self._misses: OrderedDict[str, float] = OrderedDict()
         self._dropped = 0
 
-    def get(self, key: str, load: Callable[[], V | None]) -> V | None:
-        """The value under `key`, from `load` when none is known or it is too old. Raises: what `load` raises."""
+    def get(self, key: str, load: Callable[[], V | None], fresh: bool = False) -> V | None:
+        """The value under `key`, from `load` when none is known or it is too old, or if it is to be fresh.
+
+        Raises: what `load` raises.
+        """
         now = self._clock.now_ms()
         with self._lock:
             found = self._values.get(key)
-            if found is not None and now < found[1]:
+            if found is not None and now < found[1] and not fresh:
                 self._values.move_to_end(key)
                 return found[0]
-            if now < self._misses.get(key, 0):
+            if now < self._misses.get(key, 0) and not fresh:
                 return None
             dropped = self._dropped
         value = load()

@@ -3,20 +3,22 @@
 import queue
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from aws_lambda_powertools import Logger
 from pydantic import ValidationError
 
 from functions.manage.account_input import MASK, read_secret, read_settings, refuse_this_machine
 from functions.manage.deps import ManageDeps
+from shared.api.audit import Auditor
+from shared.api.governance import moment
 from shared.api.kit import Call, OperationFunction
 from shared.api.manage import AccountCreate, AccountList, AccountUpdate, AccountView, VerificationView
 from shared.aws.secrets import NO_SECRET, SecretError, SecretMissingError, SecretTooLargeError
 from shared.channels import PROVIDERS
 from shared.logs import log_error
 from shared.model.accounts import Account, ProviderSettings
-from shared.model.problems import conflict, invalid_field, not_found
+from shared.model.audit import AuditRecord
+from shared.model.problems import ProblemError, conflict, invalid_field, not_found
 from shared.providers.base import Tools, Verification
 from shared.providers.registry import build_provider, secret_model
 from shared.store.catalog_items import CatalogConflictError, CatalogInUseError, CatalogTooLargeError, Stored
@@ -46,6 +48,7 @@ class Accounts:
 
     def __init__(self, deps: ManageDeps, verify_seconds: float = VERIFY_SECONDS) -> None:
         self._deps = deps
+        self._auditor = Auditor(deps.catalog, deps.clock)
         self._verify_seconds = verify_seconds
 
     def create(self, call: Call) -> AccountView:
@@ -70,7 +73,7 @@ class Accounts:
             updated_at=now,
         )
         try:
-            self._deps.catalog.create_account(account)
+            self._deps.catalog.create_account(account, self._record(call, None, account))
         except CatalogConflictError:
             # Another made it in this moment; it names its own version of the secret, not ours.
             raise conflict(f"There is an account `{body.id}` already.") from None
@@ -102,7 +105,8 @@ class Accounts:
         for _ in range(_ATTEMPTS):
             account = self._changed(stored.value, body, settings, version)
             try:
-                self._deps.catalog.update_account(account, stored.rev)
+                record = self._record(call, stored.value, account)
+                self._deps.catalog.update_account(account, stored.rev, record)
             except CatalogConflictError:
                 stored = self._stored(call)
                 if stored.value.created_at != before.created_at:
@@ -114,19 +118,23 @@ class Accounts:
             if version == NO_SECRET != before.secret_version:
                 self._drop_secret(account)
             return view(account)
-        raise conflict("Others are changing this account; look at it and try again.")
+        raise _unsettled()
 
     def delete(self, call: Call) -> None:
         """Delete an account that no template names, then its secret."""
-        stored = self._stored(call)
-        try:
-            gone = self._deps.catalog.delete_account(call.caller.tenant, stored.value.id)
-        except CatalogInUseError as error:
-            names = ", ".join(error.templates)
-            raise conflict(f"Templates send through this account: {names}. Change or archive them first.") from None
-        if not gone:
-            raise not_found("account")
-        self._drop_secret(stored.value)
+        for _ in range(_ATTEMPTS):
+            stored = self._stored(call)
+            account = stored.value
+            try:
+                self._deps.catalog.delete_account(account, stored.rev, self._record(call, account, None))
+            except CatalogInUseError as error:
+                names = ", ".join(error.templates)
+                raise conflict(f"Templates send through this account: {names}. Change or archive them first.") from None
+            except CatalogConflictError:
+                continue
+            self._drop_secret(account)
+            return
+        raise _unsettled()
 
     def verify(self, call: Call) -> VerificationView:
         """Try an account, within bounded time."""
@@ -138,6 +146,17 @@ class Accounts:
         if found is None:
             raise not_found("account")
         return found
+
+    def _record(self, call: Call, before: Account | None, after: Account | None) -> AuditRecord:
+        # The views mask a secret before and after: that it is another one must be told.
+        another = before is not None and after is not None and before.secret_version != after.secret_version
+        return self._auditor.record(
+            call,
+            f"account/{call.path['id'] if after is None else after.id}",
+            None if before is None else view(before),
+            None if after is None else view(after),
+            hidden=("secret",) if another else (),
+        )
 
     def _settings(self, given: dict[str, object]) -> ProviderSettings:
         settings = read_settings(given)
@@ -218,9 +237,13 @@ def view(account: Account) -> AccountView:
         secret=masked,
         weight=account.weight,
         state=account.state,
-        created_at=datetime.fromtimestamp(account.created_at / 1000, UTC),
-        updated_at=datetime.fromtimestamp(account.updated_at / 1000, UTC),
+        created_at=moment(account.created_at),
+        updated_at=moment(account.updated_at),
     )
+
+
+def _unsettled() -> ProblemError:
+    return conflict("Others are changing this account; look at it and try again.")
 
 
 def _bounded(attempt: Callable[[], Verification], seconds: float, account: Account) -> Verification:

@@ -8,6 +8,7 @@ from shared.aws.secrets import SecretStore
 from shared.model.clock import Clock, SystemClock
 from shared.providers.base import TokenCache
 from shared.settings import CatalogSettings, GuardSettings, LoopbackSettings, SecretSettings
+from shared.store.audit import AuditLog
 from shared.store.catalog import Catalog
 from shared.store.tokens import DynamoTokenCache
 
@@ -21,6 +22,7 @@ class ManageDeps:
     """What the operations work with."""
 
     catalog: Catalog
+    audit: AuditLog
     secrets: SecretStore
     tokens: TokenCache
     clock: Clock
@@ -34,6 +36,7 @@ def deps() -> ManageDeps:
     dynamodb = client("dynamodb")
     return ManageDeps(
         Catalog(dynamodb, settings.catalog_table, clock),
+        AuditLog(dynamodb, settings.catalog_table),
         SecretStore(client("secretsmanager"), settings.secret_prefix, clock=clock),
         DynamoTokenCache(dynamodb, settings.guard_table, clock),
         clock,

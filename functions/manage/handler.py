@@ -1,4 +1,4 @@
-"""Manages accounts, templates and keys, and serves the API's description."""
+"""Manages accounts, templates, keys and settings, answers who changed them, and serves the API's description."""
 
 from functools import cache
 from typing import Any
@@ -6,9 +6,12 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from functions.manage.accounts import account_operations
+from functions.manage.audit import audit_operations
 from functions.manage.deps import deps
 from functions.manage.docs import docs_operations
 from functions.manage.keys import key_operations
+from functions.manage.reviews import review_operations
+from functions.manage.settings import settings_operations
 from functions.manage.templates import template_operations
 from shared.api.kit import Api
 
@@ -20,7 +23,15 @@ def api() -> Api:
     """The function's API, built on first use."""
     parts = deps()
     return Api(
-        {**account_operations(parts), **template_operations(parts), **key_operations(parts), **docs_operations()}
+        {
+            **account_operations(parts),
+            **template_operations(parts),
+            **review_operations(parts),
+            **key_operations(parts),
+            **settings_operations(parts),
+            **audit_operations(parts),
+            **docs_operations(),
+        }
     )
 
 

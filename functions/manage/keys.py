@@ -1,16 +1,17 @@
 """The operations on API keys. A key's text is answered once, when it is made; only its hash is kept."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import datetime
 
 from functions.manage.deps import ManageDeps
+from shared.api.audit import Auditor
 from shared.api.kit import Call, Caller, OperationFunction
 from shared.api.manage import KeyCreate, KeyCreated, KeyList, KeyView
 from shared.model.address import AddressError, normalise
-from shared.model.keys import ApiKey
-from shared.model.problems import FieldError, ProblemError, invalid, invalid_field, not_found
+from shared.model.problems import FieldError, ProblemError, conflict, invalid, invalid_field, not_found
 from shared.model.words import Channel, KeyKind
-from shared.store.bootstrap import issue_key
+from shared.store.bootstrap import new_key
 from shared.store.catalog_items import CatalogConflictError
 
 MAX_AHEAD_MS = 10 * 366 * 86_400_000
@@ -28,6 +29,7 @@ class Keys:
 
     def __init__(self, deps: ManageDeps) -> None:
         self._deps = deps
+        self._auditor = Auditor(deps.catalog, deps.clock)
 
     def create(self, call: Call) -> KeyCreated:
         """Make a key that may do no more than the caller's."""
@@ -36,34 +38,32 @@ class Keys:
         recipients = self._recipients(call.caller, body)
         expires_at = self._expiry(body.expires_at)
         scopes = list(dict.fromkeys(body.scopes))
-        key, text = issue_key(
-            self._deps.catalog,
-            self._deps.clock,
-            call.caller.tenant,
-            body.name,
-            body.kind,
-            scopes,
-            recipients,
-            expires_at,
+        key, text = new_key(
+            self._deps.clock.now_ms(), call.caller.tenant, body.name, body.kind, scopes, recipients, expires_at
         )
-        return KeyCreated(**view(key).model_dump(), key=text)
+        view = KeyView.of(key)
+        self._deps.catalog.create_key(key, self._auditor.record(call, f"key/{key.id}", None, view))
+        return KeyCreated(**view.model_dump(), key=text)
 
     def list(self, call: Call) -> KeyList:
         """All keys of the caller's tenant, the newest first; revoked ones too."""
         keys = self._deps.catalog.list_keys(call.caller.tenant)
-        return KeyList(keys=[view(key) for key in sorted(keys, key=lambda key: (-key.created_at, key.id))])
+        return KeyList(keys=[KeyView.of(key) for key in sorted(keys, key=lambda key: (-key.created_at, key.id))])
 
     def revoke(self, call: Call) -> None:
-        """Revoke a key; the authorizers learn of it within 30 seconds."""
-        for attempt in range(_ATTEMPTS):
-            try:
-                if not self._deps.catalog.revoke_key(call.caller.tenant, call.path["id"]):
-                    raise not_found("key")
+        """Revoke a key; the authorizers learn of it within 30 seconds. Doing it again changes nothing."""
+        for _ in range(_ATTEMPTS):
+            found = self._deps.catalog.load_key(call.caller.tenant, call.path["id"])
+            if found is None:
+                raise not_found("key")
+            if found.value.revoked_at is not None:
                 return
-            except CatalogConflictError:
-                # Someone else revokes it in this moment; if so, there is nothing left to do the next time.
-                if attempt == _ATTEMPTS - 1:
-                    raise
+            key = found.value.model_copy(update={"revoked_at": self._deps.clock.now_ms()})
+            record = self._auditor.record(call, f"key/{key.id}", KeyView.of(found.value), KeyView.of(key))
+            # A conflict: someone else revokes it in this moment, and there is nothing left to do the next time.
+            with suppress(CatalogConflictError):
+                return self._deps.catalog.update_key(key, found.rev, record)
+        raise conflict("Others are changing this key; look at it and try again.")
 
     def _recipients(self, caller: Caller, body: KeyCreate) -> Sequence[str]:
         if body.kind is not KeyKind.TEAM:
@@ -95,20 +95,6 @@ class Keys:
         return expires_at
 
 
-def view(key: ApiKey) -> KeyView:
-    """A key as callers see it."""
-    return KeyView(
-        id=key.id,
-        name=key.name,
-        kind=key.kind,
-        scopes=key.scopes,
-        recipients=key.recipients,
-        created_at=_time(key.created_at),
-        expires_at=None if key.expires_at is None else _time(key.expires_at),
-        revoked_at=None if key.revoked_at is None else _time(key.revoked_at),
-    )
-
-
 def _check_rights(caller: Caller, body: KeyCreate) -> None:
     """A key must not be a way to more than the caller has. Raises: ProblemError 403."""
     lacking = [scope for scope in body.scopes if scope not in caller.scopes]
@@ -131,7 +117,3 @@ def _recipient(text: str, region: str) -> str:
     if not colon or name not in set(Channel):
         raise AddressError(f"begin with the channel: {', '.join(f'{channel}:' for channel in Channel)}")
     return f"{name}:{normalise(name, address, region)}"
-
-
-def _time(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, UTC)

@@ -1,11 +1,10 @@
 """The operations on templates. A version is checked whole when it is saved, so that sending finds no surprise."""
 
-import re
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from functions.manage.deps import ManageDeps
+from functions.manage.reviews import check_approved
 from functions.manage.template_checks import (
     channel_of,
     check_accounts,
@@ -14,6 +13,16 @@ from functions.manage.template_checks import (
     problems_of,
     render_checked,
 )
+from functions.manage.template_views import (
+    archived,
+    load_template,
+    load_version,
+    template_summary,
+    template_view,
+    too_large,
+    version_view,
+)
+from shared.api.audit import Auditor
 from shared.api.fields import MAX_VERSIONS
 from shared.api.kit import Call, OperationFunction
 from shared.api.manage import (
@@ -22,7 +31,6 @@ from shared.api.manage import (
     TemplateCopy,
     TemplateCreate,
     TemplateList,
-    TemplateSummary,
     TemplateUpdate,
     TemplateView,
     VersionCreate,
@@ -30,13 +38,13 @@ from shared.api.manage import (
 )
 from shared.api.messages import PageQuery
 from shared.model.accounts import Account
-from shared.model.problems import ProblemError, conflict, invalid_field, not_found
-from shared.model.templates import Template, TemplateVersion
+from shared.model.audit import AuditRecord
+from shared.model.problems import conflict, invalid_field, not_found
+from shared.model.templates import Review, Template, TemplateVersion
 from shared.model.words import Channel
 from shared.rendering import Analysis, as_json
 from shared.store.catalog_items import CatalogConflictError, CatalogTooLargeError, CursorError, Stored
 
-_VERSION = re.compile(r"[1-9][0-9]{0,5}\Z")
 _ATTEMPTS = 5
 T = TypeVar("T")
 
@@ -64,6 +72,7 @@ class Templates:
     def __init__(self, deps: ManageDeps) -> None:
         self._catalog = deps.catalog
         self._now = deps.clock.now_ms
+        self._auditor = Auditor(deps.catalog, deps.clock)
 
     def create(self, call: Call) -> TemplateView:
         """Save a template and its first version, or neither. Raises: ProblemError 409, 422."""
@@ -83,7 +92,7 @@ class Templates:
             created_at=now,
             updated_at=now,
         )
-        return self._save_new(template, _version(body.id, 1, body, analysis, now))
+        return self._save_new(call, template, _version(call, body.id, 1, body, analysis, now))
 
     def page(self, call: Call) -> TemplateList:
         """A page of templates by id. Raises: ProblemError 422."""
@@ -92,12 +101,11 @@ class Templates:
             page = self._catalog.list_templates(call.caller.tenant, query.limit, query.cursor)
         except CursorError:
             raise invalid_field("query.cursor", "give back the cursor of an earlier page as it was") from None
-        summaries = [TemplateSummary.model_validate(_common(template)) for template in page.items]
-        return TemplateList(templates=summaries, cursor=page.cursor)
+        return TemplateList(templates=[template_summary(template) for template in page.items], cursor=page.cursor)
 
     def get(self, call: Call) -> TemplateView:
         """A template with its current version. Raises: ProblemError 404."""
-        return self._view(self._load(call).value)
+        return self._view(load_template(self._catalog, call).value)
 
     def update(self, call: Call) -> TemplateView:
         """Change a template's name, accounts or time to live; a time to live of null goes back to the default.
@@ -114,8 +122,8 @@ class Templates:
             if body.accounts is not None:
                 check_fit(current, self._accounts(head.value.tenant, body.accounts, head.value.channel))
             template = head.value.model_copy(update={**changes, "updated_at": self._now()})
-            self._catalog.update_template(template, head.rev)
-            return _view(template, current)
+            self._catalog.update_template(template, head.rev, self._record(call, head.value, template))
+            return template_view(template, current)
 
         return self._change(call, change)
 
@@ -129,26 +137,28 @@ class Templates:
                 message = f"the template is for {template.channel}; give content of that channel"
                 raise invalid_field("content.type", message)
             if template.archived:
-                raise _archived()
+                raise archived()
             if template.latest >= MAX_VERSIONS:
                 raise conflict("The template has too many versions; copy it and go on there.")
             accounts = self._accounts(template.tenant, template.accounts, template.channel)
             analysis = check_content(body.content, body.sample, accounts, new=False)
-            version = _version(template.id, template.latest + 1, body, analysis, self._now())
-            self._catalog.add_version(head, version)
-            return _version_view(version)
+            version = _version(call, template.id, template.latest + 1, body, analysis, self._now())
+            view = version_view(version)
+            record = self._auditor.record(call, f"template/{template.id}/{version.version}", None, view)
+            self._catalog.add_version(head, version, record)
+            return view
 
         return self._change(call, change)
 
     def version(self, call: Call) -> VersionView:
         """One version. Raises: ProblemError 404, 422."""
-        self._load(call)
-        return _version_view(self._version(call))
+        load_template(self._catalog, call)
+        return version_view(load_version(self._catalog, call).value)
 
     def preview(self, call: Call) -> Preview:
         """Render a version, and say what each account's provider would refuse. Raises: ProblemError 404, 422."""
         body: PreviewRequest = call.body
-        head, version = self._load(call).value, self._version(call)
+        head, version = load_template(self._catalog, call).value, load_version(self._catalog, call).value
         analysis = Analysis(version.required, version.optional, version.loops)
         variables = version.sample if body.variables is None else body.variables
         rendered = render_checked(version.content, analysis, variables)
@@ -164,19 +174,22 @@ class Templates:
     def publish(self, call: Call) -> TemplateView:
         """Make a version the one that is sent, if the template's accounts can carry it. It may be pinned from now on.
 
+        Where the settings require a review, the version must have been approved.
         Raises: ProblemError 404, 409, 422.
         """
-        number = _number(call)
 
         def change(head: Stored[Template]) -> TemplateView:
-            if head.value.archived:
-                raise _archived()
-            version = self._version(call)
+            before = head.value
+            if before.archived:
+                raise archived()
+            version, settings = load_version(self._catalog, call), self._catalog.load_settings(before.tenant)
+            if settings is not None and settings.value.review_required:
+                check_approved(version.value)
             # Since it was saved, the template may have got other accounts.
-            check_fit(version, self._accounts(head.value.tenant, head.value.accounts, head.value.channel))
-            template = self._catalog.publish_version(head, number)
-            if template is None:
-                raise not_found("version")
+            check_fit(version.value, self._accounts(before.tenant, before.accounts, before.channel))
+            template = before.model_copy(update={"published": version.value.version, "updated_at": self._now()})
+            record = self._record(call, before, template)
+            self._catalog.publish_version(Stored(template, head.rev), version, settings, record)
             return self._view(template)
 
         return self._change(call, change)
@@ -184,7 +197,7 @@ class Templates:
     def copy(self, call: Call) -> TemplateView:
         """Copy the current version to a new template, unpublished. Raises: ProblemError 404, 409, 422."""
         body: TemplateCopy = call.body
-        source = self._load(call).value
+        source = load_template(self._catalog, call).value
         current, now = self._current(source), self._now()
         # An archived template keeps no account from being deleted.
         check_fit(current, self._accounts(source.tenant, source.accounts, source.channel))
@@ -199,8 +212,17 @@ class Templates:
                 "updated_at": now,
             }
         )
-        first = current.model_copy(update={"template": body.id, "version": 1, "created_at": now, "published_at": None})
-        return self._save_new(template, first)
+        first = current.model_copy(
+            update={
+                "template": body.id,
+                "version": 1,
+                "created_at": now,
+                "author": call.caller.key_id,
+                "review": Review(),
+                "published_at": None,
+            }
+        )
+        return self._save_new(call, template, first)
 
     def archive(self, call: Call) -> TemplateView:
         """Stop a template being sent for good; what is queued still goes. Raises: ProblemError 404, 409."""
@@ -209,7 +231,7 @@ class Templates:
             template = head.value
             if not template.archived:
                 template = template.model_copy(update={"archived": True, "updated_at": self._now()})
-                self._catalog.update_template(template, head.rev)
+                self._catalog.update_template(template, head.rev, self._record(call, head.value, template))
             return self._view(template)
 
         return self._change(call, change)
@@ -217,35 +239,29 @@ class Templates:
     def _change(self, call: Call, change: Callable[[Stored[Template]], T]) -> T:
         """Apply a change to a template as it is now, again if another came first. Raises: ProblemError 404, 409."""
         for _ in range(_ATTEMPTS):
-            head = self._load(call)
+            head = load_template(self._catalog, call)
             try:
                 return change(head)
             except CatalogConflictError:
                 continue
             except CatalogTooLargeError:
-                raise _too_large() from None
+                raise too_large() from None
         raise conflict("Others are changing this template; look at it and try again.")
 
-    def _save_new(self, template: Template, first: TemplateVersion) -> TemplateView:
+    def _save_new(self, call: Call, template: Template, first: TemplateVersion) -> TemplateView:
+        view = template_view(template, first)
         try:
-            self._catalog.create_template(template, first)
+            record = self._auditor.record(call, f"template/{template.id}", None, view)
+            self._catalog.create_template(template, first, record)
         except CatalogConflictError:
             raise conflict(f"There is a template `{template.id}` already; choose another id.") from None
         except CatalogTooLargeError:
-            raise _too_large() from None
-        return _view(template, first)
+            raise too_large() from None
+        return view
 
-    def _load(self, call: Call) -> Stored[Template]:
-        head = self._catalog.load_template(call.caller.tenant, call.path["id"])
-        if head is None:
-            raise not_found("template")
-        return head
-
-    def _version(self, call: Call) -> TemplateVersion:
-        found = self._catalog.load_version(call.caller.tenant, call.path["id"], _number(call))
-        if found is None:
-            raise not_found("version")
-        return found.value
+    def _record(self, call: Call, before: Template, after: Template) -> AuditRecord:
+        target = f"template/{after.id}"
+        return self._auditor.record(call, target, template_summary(before), template_summary(after))
 
     def _current(self, template: Template) -> TemplateVersion:
         number = template.published or template.latest
@@ -255,7 +271,7 @@ class Templates:
         return found.value
 
     def _view(self, template: Template) -> TemplateView:
-        return _view(template, self._current(template))
+        return template_view(template, self._current(template))
 
     def _accounts(self, tenant: str, ids: Sequence[str], channel: Channel) -> list[Account]:
         return check_accounts(ids, self._existing(tenant, ids), channel)
@@ -265,22 +281,7 @@ class Templates:
         return {account_id: found.value for account_id, found in stored if found is not None}
 
 
-def _archived() -> ProblemError:
-    return conflict("The template is archived; copy it to use it again.")
-
-
-def _too_large() -> ProblemError:
-    return invalid_field("content", "the version is too large to keep; shorten the content or the sample")
-
-
-def _number(call: Call) -> int:
-    text = call.path["version"]
-    if not _VERSION.match(text):
-        raise invalid_field("path.version", f"give a number from 1 to {MAX_VERSIONS:,}")
-    return int(text)
-
-
-def _version(template: str, number: int, body: VersionCreate, found: Analysis, now: int) -> TemplateVersion:
+def _version(call: Call, template: str, number: int, body: VersionCreate, found: Analysis, now: int) -> TemplateVersion:
     return TemplateVersion(
         template=template,
         version=number,
@@ -290,48 +291,6 @@ def _version(template: str, number: int, body: VersionCreate, found: Analysis, n
         loops=found.loops,
         sample=body.sample,
         note=body.note,
+        author=call.caller.key_id,
         created_at=now,
     )
-
-
-def _version_view(version: TemplateVersion) -> VersionView:
-    return VersionView(
-        template=version.template,
-        version=version.version,
-        content=version.content,
-        required=version.required,
-        optional=version.optional,
-        sample=version.sample,
-        note=version.note,
-        published=version.published_at is not None,
-        created_at=_time(version.created_at),
-    )
-
-
-def _view(template: Template, current: TemplateVersion) -> TemplateView:
-    return TemplateView.model_validate(
-        _common(template)
-        | {
-            "ttl_seconds": template.ttl_seconds,
-            "current": _version_view(current),
-            "created_at": _time(template.created_at),
-        }
-    )
-
-
-def _common(template: Template) -> dict[str, Any]:
-    return {
-        "id": template.id,
-        "name": template.name,
-        "channel": template.channel,
-        "class": template.message_class,
-        "accounts": template.accounts,
-        "latest": template.latest,
-        "published": template.published,
-        "archived": template.archived,
-        "updated_at": _time(template.updated_at),
-    }
-
-
-def _time(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, UTC)

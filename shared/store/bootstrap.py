@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from shared.api.manage import KeyView
+from shared.model.audit import BOOTSTRAP, record_change
 from shared.model.clock import Clock
 from shared.model.keys import ApiKey, new_secret
 from shared.model.tenants import DEFAULT_TENANT
@@ -17,12 +19,15 @@ def bootstrap(catalog: Catalog, clock: Clock, tenant: str = DEFAULT_TENANT, name
     Every call makes another key, so that an operator who lost the last one can come back in.
     """
     catalog.ensure_tenant(tenant)
-    return issue_key(catalog, clock, tenant, name, KeyKind.LIVE, FIRST_SCOPES)[1]
+    now = clock.now_ms()
+    key, text = new_key(now, tenant, name, KeyKind.LIVE, FIRST_SCOPES)
+    view = KeyView.of(key).model_dump(mode="json")
+    catalog.create_key(key, record_change(now, tenant, BOOTSTRAP, "create_key", f"key/{key.id}", None, view))
+    return text
 
 
-def issue_key(
-    catalog: Catalog,
-    clock: Clock,
+def new_key(
+    now_ms: int,
     tenant: str,
     name: str,
     kind: KeyKind,
@@ -30,7 +35,7 @@ def issue_key(
     recipients: Sequence[str] = (),
     expires_at: int | None = None,
 ) -> tuple[ApiKey, str]:
-    """Make and save a key; return it and its text, of which only a hash is stored.
+    """Make a key, to be saved; return it and its text, of which it holds only a hash.
 
     recipients: of a team key, normalised, as `channel:address`. expires_at: milliseconds since the epoch.
     """
@@ -43,8 +48,7 @@ def issue_key(
         scopes=list(scopes),
         recipients=list(recipients),
         hash=digest,
-        created_at=clock.now_ms(),
+        created_at=now_ms,
         expires_at=expires_at,
     )
-    catalog.create_key(key)
     return key, text

@@ -1,8 +1,9 @@
 """The catalog: tenants, accounts, templates with their versions, and API keys.
 
 Two ways in. `tenant`, `template`, `version`, `account` and `key` serve the hot paths from the process's memory and may
-be some seconds old. The rest is for management: it reads what was written last, and every write is guarded by the
-revision it replaces. Documents handed out may be shared by threads: change copies only.
+be some seconds old; `fresh` has them read what is stored now. The rest is for management: it reads what was written
+last, and every write is guarded by the revision it replaces, and takes the audit log's record of the change with it, in
+one transaction. Documents handed out may be shared by threads: change copies only.
 """
 
 import secrets
@@ -15,10 +16,12 @@ from pydantic import BaseModel
 
 from shared.cache import FOREVER, TtlCache
 from shared.model.accounts import Account
+from shared.model.audit import AuditRecord
 from shared.model.clock import Clock
 from shared.model.keys import ApiKey
 from shared.model.templates import Template, TemplateVersion
-from shared.model.tenants import Tenant
+from shared.model.tenants import Tenant, TenantName, TenantSettings
+from shared.store.audit import audit_put
 from shared.store.catalog_items import (
     MAX_SORT_KEY_BYTES,
     CatalogConflictError,
@@ -31,8 +34,10 @@ from shared.store.catalog_items import (
     key_of,
     put_of,
     read_item,
+    settings_sk,
     tenant_pk,
     to_cursor,
+    unchanged,
     version_sk,
 )
 
@@ -41,6 +46,8 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound=BaseModel)
 KEY_CACHE_SECONDS = 30
+TENANTS_PK = "tenants"
+"""The partition that names every tenant, so that they can be listed without reading the whole table."""
 SALT_BYTES = 32
 
 
@@ -76,19 +83,19 @@ class Catalog:
         pk, sk = tenant_pk(tenant), f"account#{account_id}"
         return self._accounts.get(f"{pk}#{sk}", lambda: self._value(Account, pk, sk))
 
-    def template(self, tenant: str, template_id: str) -> Template | None:
+    def template(self, tenant: str, template_id: str, fresh: bool = False) -> Template | None:
         """A template, at most `cache_seconds` old."""
         pk, sk = tenant_pk(tenant), f"template#{template_id}"
-        return self._templates.get(f"{pk}#{sk}", lambda: self._value(Template, pk, sk))
+        return self._templates.get(f"{pk}#{sk}", lambda: self._value(Template, pk, sk, fresh), fresh)
 
-    def version(self, tenant: str, template_id: str, version: int) -> TemplateVersion | None:
+    def version(self, tenant: str, template_id: str, version: int, fresh: bool = False) -> TemplateVersion | None:
         """A version of a template; one that is not published yet is at most `cache_seconds` old."""
         pk, sk = tenant_pk(tenant), version_sk(template_id, version)
-        return self._versions.get(f"{pk}#{sk}", lambda: self._value(TemplateVersion, pk, sk))
+        return self._versions.get(f"{pk}#{sk}", lambda: self._value(TemplateVersion, pk, sk, fresh), fresh)
 
-    def key(self, key_id: str) -> ApiKey | None:
+    def key(self, key_id: str, fresh: bool = False) -> ApiKey | None:
         """A key by its id alone, at most 30 seconds old."""
-        return self._keys.get(key_id, lambda: self._value(ApiKey, f"key#{key_id}", "key"))
+        return self._keys.get(key_id, lambda: self._value(ApiKey, f"key#{key_id}", "key", fresh), fresh)
 
     # Management: tenants
 
@@ -100,12 +107,21 @@ class Catalog:
             salt = b64encode(secrets.token_bytes(SALT_BYTES))
             # A conflict: another made it in this moment, and its salt is the one that counts.
             with suppress(CatalogConflictError):
-                self._put(pk, "tenant", Tenant(id=tenant_id, salt=salt, created_at=self._clock.now_ms()), None)
+                tenant = Tenant(id=tenant_id, salt=salt, created_at=self._clock.now_ms())
+                name = TenantName(id=tenant_id)
+                self._transact(
+                    self._put(pk, "tenant", tenant, None),
+                    self._put(TENANTS_PK, f"tenant#{tenant_id}", name, None),
+                )
             self._tenants.drop(tenant_id)
             found = self._load(Tenant, pk, "tenant")
         if found is None:
             raise CatalogConflictError("the tenant vanished while it was made")
         return found.value
+
+    def list_tenants(self) -> list[str]:
+        """The ids of all tenants."""
+        return [stored.value.id for stored in self._all(TenantName, TENANTS_PK, "tenant#")]
 
     # Management: accounts
 
@@ -113,41 +129,41 @@ class Catalog:
         """An account as it is now."""
         return self._load(Account, tenant_pk(tenant), f"account#{account_id}")
 
-    def create_account(self, account: Account) -> None:
+    def create_account(self, account: Account, record: AuditRecord) -> None:
         """Save a new account. Raises: CatalogConflictError if the id is taken."""
-        self._put(tenant_pk(account.tenant), f"account#{account.id}", account, None)
-        self._forget_account(account.tenant, account.id)
+        self._save_account(account, None, record)
 
-    def update_account(self, account: Account, rev: int) -> None:
+    def update_account(self, account: Account, rev: int, record: AuditRecord) -> None:
         """Replace revision `rev` of an account. Raises: CatalogConflictError if it has changed or is gone."""
-        self._put(tenant_pk(account.tenant), f"account#{account.id}", account, rev)
-        self._forget_account(account.tenant, account.id)
+        self._save_account(account, rev, record)
 
     def list_accounts(self, tenant: str) -> list[Account]:
         """All accounts by id."""
         return [stored.value for stored in self._all(Account, tenant_pk(tenant), "account#")]
 
-    def delete_account(self, tenant: str, account_id: str) -> bool:
-        """Delete an account; False if there is none.
+    def delete_account(self, account: Account, rev: int, record: AuditRecord) -> None:
+        """Delete revision `rev` of an account.
 
         The look at the templates and the deletion are not one step: a template saved between them names an account
         that is gone, until either is mended.
-        Raises: CatalogInUseError if a template that is not archived names it.
+        Raises: CatalogInUseError if a template that is not archived names it; CatalogConflictError if it has changed
+        or is gone.
         """
+        pk = tenant_pk(account.tenant)
         users = [
             stored.value.id
-            for stored in self._all(Template, tenant_pk(tenant), "template#")
-            if account_id in stored.value.accounts and not stored.value.archived
+            for stored in self._all(Template, pk, "template#")
+            if account.id in stored.value.accounts and not stored.value.archived
         ]
         if users:
             raise CatalogInUseError(users[:10])
-        gone = self._client.delete_item(
-            TableName=self._table,
-            Key=key_of(tenant_pk(tenant), f"account#{account_id}"),
-            ReturnValues="ALL_OLD",
-        )
-        self._forget_account(tenant, account_id)
-        return bool(gone.get("Attributes"))
+        key = key_of(pk, f"account#{account.id}")
+        self._change(record, {"Delete": {"TableName": self._table, "Key": key, **unchanged(rev)}})
+        self._forget_account(account.tenant, account.id)
+
+    def _save_account(self, account: Account, over: int | None, record: AuditRecord) -> None:
+        self._change(record, self._put(tenant_pk(account.tenant), f"account#{account.id}", account, over))
+        self._forget_account(account.tenant, account.id)
 
     def _forget_account(self, tenant: str, account_id: str) -> None:
         self._accounts.drop(f"{tenant_pk(tenant)}#account#{account_id}")
@@ -166,21 +182,22 @@ class Catalog:
         """A page of at most `limit` templates by id. Raises: CursorError."""
         return self._page(Template, tenant_pk(tenant), "template#", limit, cursor)
 
-    def create_template(self, template: Template, first: TemplateVersion) -> None:
+    def create_template(self, template: Template, first: TemplateVersion, record: AuditRecord) -> None:
         """Save a template and its first version, or neither.
 
         Raises: CatalogConflictError if the id is taken; CatalogTooLargeError; ValueError if `first` is not its first.
         """
         if (first.template, first.version, template.latest) != (template.id, 1, 1):
             raise ValueError("not the first version of this template")
-        self._put_both(template, None, first, None)
+        self._change(record, self._put_template(template, None), self._put_version(template, first, None))
+        self._forget_template(template, first)
 
-    def update_template(self, template: Template, rev: int) -> None:
+    def update_template(self, template: Template, rev: int, record: AuditRecord) -> None:
         """Replace revision `rev` of a template. Raises: CatalogConflictError if it has changed."""
-        self._put(tenant_pk(template.tenant), f"template#{template.id}", template, rev)
+        self._change(record, self._put_template(template, rev))
         self._forget_template(template)
 
-    def add_version(self, head: Stored[Template], version: TemplateVersion) -> Template:
+    def add_version(self, head: Stored[Template], version: TemplateVersion, record: AuditRecord) -> Template:
         """Save a template's next version, and return the template that names it as its latest.
 
         Raises: CatalogConflictError if the template has changed since; CatalogTooLargeError; ValueError if `version`
@@ -189,75 +206,106 @@ class Catalog:
         if (version.template, version.version) != (head.value.id, head.value.latest + 1):
             raise ValueError("not the next version of this template")
         template = head.value.model_copy(update={"latest": version.version, "updated_at": self._clock.now_ms()})
-        self._put_both(template, head.rev, version, None)
+        self._change(record, self._put_template(template, head.rev), self._put_version(template, version, None))
+        self._forget_template(template, version)
         return template
 
-    def publish_version(self, head: Stored[Template], version: int) -> Template | None:
-        """Make a version the one that is sent, and return the template; None if there is no such version.
+    def publish_version(
+        self,
+        head: Stored[Template],
+        version: Stored[TemplateVersion],
+        settings: Stored[TenantSettings] | None,
+        record: AuditRecord,
+    ) -> None:
+        """Save a template that names a version as the one that is sent. head: the template to save, over its revision.
 
         A version that was published before keeps the time of its first publication.
-        Raises: CatalogConflictError if the template or the version has changed meanwhile.
+        Raises: CatalogConflictError if the template, the version or the tenant's settings have changed meanwhile, so
+        that what they allowed at once is still so.
         """
-        found = self.load_version(head.value.tenant, head.value.id, version)
-        if found is None:
-            return None
-        now = self._clock.now_ms()
-        template = head.value.model_copy(update={"published": version, "updated_at": now})
-        if found.value.published_at is None:
-            published = found.value.model_copy(update={"published_at": now})
-            self._put_both(template, head.rev, published, found.rev)
-        else:
-            self.update_template(template, head.rev)
-        return template
+        template, found = head.value, version.value
+        items = [self._put_template(template, head.rev), self._settings_are(template.tenant, settings)]
+        if found.published_at is None:
+            published = found.model_copy(update={"published_at": template.updated_at})
+            items.append(self._put_version(template, published, version.rev))
+        self._change(record, *items)
+        self._forget_template(template, found)
 
-    def _put_both(
-        self, template: Template, over: int | None, version: TemplateVersion, version_over: int | None
-    ) -> None:
+    def update_review(self, template: Template, version: Stored[TemplateVersion], record: AuditRecord) -> None:
+        """Save a version with another review, over its revision. Raises: CatalogConflictError if it has changed."""
+        self._change(record, self._put_version(template, version.value, version.rev))
+        self._forget_template(template, version.value)
+
+    def _put_template(self, template: Template, over: int | None) -> Any:
+        return self._put(tenant_pk(template.tenant), f"template#{template.id}", template, over)
+
+    def _put_version(self, template: Template, version: TemplateVersion, over: int | None) -> Any:
+        return self._put(tenant_pk(template.tenant), version_sk(template.id, version.version), version, over)
+
+    def _forget_template(self, template: Template, version: TemplateVersion | None = None) -> None:
         pk = tenant_pk(template.tenant)
-        sk = version_sk(template.id, version.version)
-        self._transact(
-            (pk, f"template#{template.id}", template, over),
-            (pk, sk, version, version_over),
-        )
-        self._forget_template(template)
-        self._versions.drop(f"{pk}#{sk}")
+        self._templates.drop(f"{pk}#template#{template.id}")
+        if version is not None:
+            self._versions.drop(f"{pk}#{version_sk(template.id, version.version)}")
 
-    def _forget_template(self, template: Template) -> None:
-        self._templates.drop(f"{tenant_pk(template.tenant)}#template#{template.id}")
+    # Management: settings. The current version twice: as what counts, and among all versions.
+
+    def load_settings(self, tenant: str) -> Stored[TenantSettings] | None:
+        """A tenant's settings as they are now; None while nobody has changed them."""
+        return self._load(TenantSettings, tenant_pk(tenant), "settings")
+
+    def load_settings_version(self, tenant: str, version: int) -> TenantSettings | None:
+        """A version of a tenant's settings."""
+        found = self._load(TenantSettings, tenant_pk(tenant), settings_sk(version))
+        return None if found is None else found.value
+
+    def list_settings(self, tenant: str, limit: int, cursor: str | None = None) -> Page[TenantSettings]:
+        """A page of at most `limit` versions of the settings by number. Raises: CursorError."""
+        return self._page(TenantSettings, tenant_pk(tenant), "settings#", limit, cursor)
+
+    def save_settings(self, tenant: str, settings: TenantSettings, over: int | None, record: AuditRecord) -> None:
+        """Save the next version of the settings, over a revision. Raises: CatalogConflictError if they have changed."""
+        pk = tenant_pk(tenant)
+        self._change(
+            record,
+            self._put(pk, "settings", settings, over),
+            self._put(pk, settings_sk(settings.version), settings, None),
+        )
+
+    def _settings_are(self, tenant: str, settings: Stored[TenantSettings] | None) -> Any:
+        condition = unchanged(None if settings is None else settings.rev)
+        return {"ConditionCheck": {"TableName": self._table, "Key": key_of(tenant_pk(tenant), "settings"), **condition}}
 
     # Management: keys. The same item twice: by its id for the authorizer, by its tenant for listing.
 
-    def create_key(self, key: ApiKey) -> None:
+    def load_key(self, tenant: str, key_id: str) -> Stored[ApiKey] | None:
+        """A key as it is now."""
+        return self._load(ApiKey, tenant_pk(tenant), f"key#{key_id}")
+
+    def create_key(self, key: ApiKey, record: AuditRecord) -> None:
         """Save a new key. Raises: CatalogConflictError if the id is taken."""
-        self._put_key(key, None)
+        self._save_key(key, None, record)
+
+    def update_key(self, key: ApiKey, rev: int, record: AuditRecord) -> None:
+        """Replace revision `rev` of a key. Raises: CatalogConflictError if it has changed."""
+        self._save_key(key, rev, record)
 
     def list_keys(self, tenant: str) -> list[ApiKey]:
         """All keys, revoked ones too, by id."""
         return [stored.value for stored in self._all(ApiKey, tenant_pk(tenant), "key#")]
 
-    def revoke_key(self, tenant: str, key_id: str) -> bool:
-        """Revoke a key from now on; False if the tenant has none of that id. Doing it again changes nothing.
-
-        Raises: CatalogConflictError if the key is being changed by another in this moment.
-        """
-        found = self._load(ApiKey, tenant_pk(tenant), f"key#{key_id}")
-        if found is None:
-            return False
-        if found.value.revoked_at is None:
-            self._put_key(found.value.model_copy(update={"revoked_at": self._clock.now_ms()}), found.rev)
-        return True
-
-    def _put_key(self, key: ApiKey, over: int | None) -> None:
-        self._transact(
-            (f"key#{key.id}", "key", key, over),
-            (tenant_pk(key.tenant), f"key#{key.id}", key, over),
+    def _save_key(self, key: ApiKey, over: int | None, record: AuditRecord) -> None:
+        self._change(
+            record,
+            self._put(f"key#{key.id}", "key", key, over),
+            self._put(tenant_pk(key.tenant), f"key#{key.id}", key, over),
         )
         self._keys.drop(key.id)
 
     # The table
 
-    def _value(self, model: type[M], pk: str, sk: str) -> M | None:
-        found = self._load(model, pk, sk, consistent=False)
+    def _value(self, model: type[M], pk: str, sk: str, fresh: bool = False) -> M | None:
+        found = self._load(model, pk, sk, consistent=fresh)
         return None if found is None else found.value
 
     def _load(self, model: type[M], pk: str, sk: str, consistent: bool = True) -> Stored[M] | None:
@@ -268,18 +316,16 @@ class Catalog:
         item = got.get("Item")
         return None if item is None else read_item(model, item)
 
-    def _put(self, pk: str, sk: str, value: BaseModel, over: int | None) -> None:
-        item = item_of(pk, sk, value, (over or 0) + 1)
-        with conflicts():
-            self._client.put_item(**put_of(self._table, item, over))
+    def _change(self, record: AuditRecord, *items: Any) -> None:
+        """Write a change and its record, or neither."""
+        self._transact(*items, audit_put(self._table, record))
 
-    def _transact(self, *writes: tuple[str, str, BaseModel, int | None]) -> None:
-        puts: list[Any] = [
-            {"Put": put_of(self._table, item_of(pk, sk, value, (over or 0) + 1), over)}
-            for pk, sk, value, over in writes
-        ]
+    def _put(self, pk: str, sk: str, value: BaseModel, over: int | None) -> Any:
+        return {"Put": put_of(self._table, item_of(pk, sk, value, (over or 0) + 1), over)}
+
+    def _transact(self, *items: Any) -> None:
         with conflicts():
-            self._client.transact_write_items(TransactItems=puts)
+            self._client.transact_write_items(TransactItems=list(items))
 
     def _page(self, model: type[M], pk: str, prefix: str, limit: int, cursor: str | None) -> Page[M]:
         after = None if cursor is None else from_cursor(cursor, prefix)

@@ -70,6 +70,11 @@ def version_sk(template: str, version: int) -> str:
     return f"version#{template}#{version:06d}"
 
 
+def settings_sk(version: int) -> str:
+    """The sort key of a version of a tenant's settings."""
+    return f"settings#{version:06d}"
+
+
 def key_of(pk: str, sk: str) -> dict[str, Any]:
     """An item's primary key as the low-level client takes it."""
     return {"pk": {"S": pk}, "sk": {"S": sk}}
@@ -85,14 +90,17 @@ def item_of(pk: str, sk: str, value: BaseModel, rev: int) -> dict[str, Any]:
 
 def put_of(table: str, item: dict[str, Any], over: int | None) -> dict[str, Any]:
     """A conditional put, as PutItem and TransactWriteItems take it. over: the revision it replaces; None: none."""
-    put: dict[str, Any] = {"TableName": table, "Item": item}
-    if over is None:
-        return {**put, "ConditionExpression": "attribute_not_exists(pk)"}
+    return {"TableName": table, "Item": item, **unchanged(over)}
+
+
+def unchanged(rev: int | None) -> dict[str, Any]:
+    """The condition that an item is at a revision, or is not there at all."""
+    if rev is None:
+        return {"ConditionExpression": "attribute_not_exists(pk)"}
     return {
-        **put,
         "ConditionExpression": "#rev = :rev",
         "ExpressionAttributeNames": {"#rev": "rev"},
-        "ExpressionAttributeValues": {":rev": {"N": str(over)}},
+        "ExpressionAttributeValues": {":rev": {"N": str(rev)}},
     }
 
 

@@ -6,12 +6,17 @@ from functools import cache
 from typing import Any
 
 from functions.manage.accounts import account_operations
+from functions.manage.audit import audit_operations
 from functions.manage.deps import ManageDeps, ManageSettings
 from functions.manage.docs import docs_operations
 from functions.manage.keys import key_operations
+from functions.manage.reviews import review_operations
+from functions.manage.settings import settings_operations
+from functions.manage.templates import template_operations
 from shared.api.kit import Api
 from shared.api.openapi import document
 from shared.aws.secrets import SecretStore
+from shared.store.audit import AuditLog
 from shared.store.catalog import Catalog
 from shared.store.tokens import MemoryTokenCache
 from tests.conftest import Aws
@@ -38,7 +43,7 @@ def _described() -> dict[str, Any]:
 
 
 class Desk:
-    """The operations on accounts and keys, and the description."""
+    """All operations of the function."""
 
     def __init__(self, aws: Aws, clock: FakeClock, loopback: bool = False) -> None:
         settings = ManageSettings(
@@ -51,8 +56,19 @@ class Desk:
         self.clock = clock
         self.catalog = Catalog(aws.dynamodb, aws.catalog, clock)
         self.secrets = SecretStore(aws.client("secretsmanager"), "mepush", clock=clock)
-        self.deps = ManageDeps(self.catalog, self.secrets, MemoryTokenCache(clock), clock, settings)
-        self.api = Api({**account_operations(self.deps), **key_operations(self.deps), **docs_operations()})
+        self.audit = AuditLog(aws.dynamodb, aws.catalog)
+        self.deps = ManageDeps(self.catalog, self.audit, self.secrets, MemoryTokenCache(clock), clock, settings)
+        self.api = Api(
+            {
+                **account_operations(self.deps),
+                **template_operations(self.deps),
+                **review_operations(self.deps),
+                **key_operations(self.deps),
+                **settings_operations(self.deps),
+                **audit_operations(self.deps),
+                **docs_operations(),
+            }
+        )
 
     def call(
         self,
@@ -60,6 +76,9 @@ class Desk:
         body: Any = None,
         *,
         id: str = "",
+        version: int | str = 1,
+        query: dict[str, str] | None = None,
+        who: str = "k1",
         tenant: str = "default",
         scopes: str = "send read manage",
         kind: str = "live",
@@ -69,10 +88,11 @@ class Desk:
         event: dict[str, Any] = {
             "routeKey": route,
             "headers": {"content-type": "application/json"},
-            "pathParameters": {"id": id},
+            "pathParameters": {"id": id, "version": str(version)},
+            "queryStringParameters": query,
             "requestContext": {
                 "authorizer": {
-                    "lambda": {"tenant": tenant, "key_id": "k1", "kind": kind, "scopes": scopes, "problem": problem}
+                    "lambda": {"tenant": tenant, "key_id": who, "kind": kind, "scopes": scopes, "problem": problem}
                 }
             },
         }

@@ -18,6 +18,7 @@ from shared.api.operations import OPERATIONS, Operation
 from shared.aws.secrets import SecretError
 from shared.channels import PROVIDERS
 from shared.model.accounts import Account
+from shared.model.audit import AuditRecord
 from shared.model.content import EmailContent
 from shared.model.problems import conflict
 from shared.model.templates import Template, TemplateVersion
@@ -28,6 +29,7 @@ from shared.store.catalog_items import CatalogConflictError
 from tests.conftest import Aws
 from tests.fakes import FakeClock, logged
 from tests.integration.managing import Desk
+from tests.samples import change
 
 CREATE, LIST = "POST /v1/accounts", "GET /v1/accounts"
 GET, PATCH, DELETE = "GET /v1/accounts/{id}", "PATCH /v1/accounts/{id}", "DELETE /v1/accounts/{id}"
@@ -60,7 +62,7 @@ def secret(desk: Desk, account_id: str = "mail") -> dict[str, Any]:
 
 
 def caller(**path: str) -> Call:
-    return Call(Caller("default", "k1", KeyKind.LIVE, frozenset(Scope)), path, {}, b"", None, None)
+    return Call("test", Caller("default", "k1", KeyKind.LIVE, frozenset(Scope)), path, {}, b"", None, None)
 
 
 # Create and read
@@ -342,10 +344,10 @@ def test_two_who_change_at_once_both_get_their_change(desk: Desk, monkeypatch: p
     update = desk.catalog.update_account
     theirs = [{"weight": 7, "secret": {"password": "theirs"}}]
 
-    def late(account: Account, rev: int) -> None:
+    def late(account: Account, rev: int, record: AuditRecord) -> None:
         while theirs:
             assert other.call(PATCH, theirs.pop(), id="mail").status == 200
-        update(account, rev)
+        update(account, rev, record)
 
     monkeypatch.setattr(desk.catalog, "update_account", late)
     assert desk.call(PATCH, {"name": "Ours"}, id="mail").status == 200
@@ -356,7 +358,7 @@ def test_two_who_change_at_once_both_get_their_change(desk: Desk, monkeypatch: p
 def test_an_account_that_never_stands_still_is_a_conflict(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.call(CREATE, BODY)
 
-    def never(account: Account, rev: int) -> None:
+    def never(account: Account, rev: int, record: AuditRecord) -> None:
         raise CatalogConflictError
 
     monkeypatch.setattr(desk.catalog, "update_account", never)
@@ -368,7 +370,7 @@ def test_a_change_that_dies_after_its_secret_leaves_the_account_as_it_was(
 ) -> None:
     desk.call(CREATE, BODY)
 
-    def die(account: Account, rev: int) -> None:
+    def die(account: Account, rev: int, record: AuditRecord) -> None:
         raise ConnectionError
 
     with monkeypatch.context() as patch:
@@ -396,6 +398,34 @@ def test_an_account_goes_with_its_secret_and_its_id_can_be_used_again(desk: Desk
     assert secret(desk) == {"password": "again"}
 
 
+def test_an_account_that_changes_while_it_is_deleted_goes_as_it_is(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.catalog.ensure_tenant("default")
+    desk.call(CREATE, BODY)
+    delete, others = desk.catalog.delete_account, [Desk(desk.aws, desk.clock)]
+
+    def late(account: Account, rev: int, record: AuditRecord) -> None:
+        while others:
+            assert others.pop().call(PATCH, {"name": "Theirs"}, id="mail").status == 200
+        delete(account, rev, record)
+
+    monkeypatch.setattr(desk.catalog, "delete_account", late)
+    assert desk.call(DELETE, id="mail").status == 204
+    assert not others
+    [gone] = desk.call("GET /v1/audit", query={"action": "delete_account"}).json["records"]
+    assert gone["before"]["name"] == "Theirs"
+
+
+def test_an_account_that_never_stands_still_cannot_be_deleted(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.call(CREATE, BODY)
+
+    def never(account: Account, rev: int, record: AuditRecord) -> None:
+        raise CatalogConflictError
+
+    monkeypatch.setattr(desk.catalog, "delete_account", never)
+    assert desk.call(DELETE, id="mail").status == 409
+    assert secret(desk) == {"password": PASSWORD}
+
+
 def test_an_account_in_use_stays_with_its_secret(desk: Desk) -> None:
     desk.call(CREATE, BODY)
     template = Template(
@@ -410,7 +440,8 @@ def test_an_account_in_use_stays_with_its_secret(desk: Desk) -> None:
         updated_at=1,
     )
     content = EmailContent(subject="s", text="t")
-    desk.catalog.create_template(template, TemplateVersion(template="code", version=1, content=content, created_at=1))
+    first = TemplateVersion(template="code", version=1, content=content, created_at=1)
+    desk.catalog.create_template(template, first, change())
     answer = desk.call(DELETE, id="mail")
     assert answer.status == 409
     assert "code" in answer.json["detail"]
@@ -488,7 +519,7 @@ def test_settings_that_no_longer_fit_are_told_in_words(desk: Desk) -> None:
     found = desk.catalog.load_account("default", "mail")
     assert found is not None
     broken = found.value.model_copy(update={"settings": {"provider": "smtp", "old_name": 1}})
-    desk.catalog.update_account(broken, found.rev)
+    desk.catalog.update_account(broken, found.rev, change())
     answer = desk.call(VERIFY, id="mail")
     assert (answer.status, answer.json["ok"]) == (200, False)
     assert "do not fit" in answer.json["summary"]

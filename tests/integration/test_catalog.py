@@ -13,6 +13,7 @@ from shared.model.accounts import Account
 from shared.model.content import EmailContent
 from shared.model.keys import ApiKey
 from shared.model.templates import Template, TemplateVersion
+from shared.model.tenants import TenantSettings
 from shared.model.words import Channel, KeyKind, MessageClass, Scope
 from shared.store.catalog import Catalog
 from shared.store.catalog_items import (
@@ -20,9 +21,11 @@ from shared.store.catalog_items import (
     CatalogInUseError,
     CatalogTooLargeError,
     CursorError,
+    Stored,
 )
 from tests.conftest import Aws
 from tests.fakes import FakeClock
+from tests.samples import change
 
 
 class Counting:
@@ -94,19 +97,41 @@ def key(key_id: str = "0123456789ab", tenant: str = "default") -> ApiKey:
     )
 
 
+def publish(catalog: Catalog, number: int = 1, at: int = 7) -> Template:
+    """Publish a version of the template as it is now."""
+    head, found = catalog.load_template("default", "code"), catalog.load_version("default", "code", number)
+    assert head is not None and found is not None
+    changed = head.value.model_copy(update={"published": number, "updated_at": at})
+    catalog.publish_version(Stored(changed, head.rev), found, catalog.load_settings("default"), change())
+    return changed
+
+
+def revoke(catalog: Catalog, at: int) -> None:
+    found = catalog.load_key("default", "0123456789ab")
+    assert found is not None
+    catalog.update_key(found.value.model_copy(update={"revoked_at": at}), found.rev, change())
+
+
 def test_the_layout_is_the_one_that_others_rely_on(catalog: Catalog, aws: Aws) -> None:
     catalog.ensure_tenant("default")
-    catalog.create_account(account())
-    catalog.create_template(template(), version())
-    catalog.create_key(key())
+    catalog.create_account(account(), change())
+    catalog.create_template(template(), version(), change())
+    catalog.create_key(key(), change())
+    catalog.save_settings("default", TenantSettings(version=1), None, change())
     items = aws.dynamodb.scan(TableName=aws.catalog)["Items"]
-    assert sorted((item["pk"]["S"], item["sk"]["S"]) for item in items) == [
+    records = [item for item in items if item["pk"]["S"] == "audit#default#2025-01"]
+    assert len(records) == 4
+    assert all(item["sk"]["S"].startswith("01JH") for item in records)
+    assert sorted((item["pk"]["S"], item["sk"]["S"]) for item in items if item not in records) == [
         ("key#0123456789ab", "key"),
         ("tenant#default", "account#mail"),
         ("tenant#default", "key#0123456789ab"),
+        ("tenant#default", "settings"),
+        ("tenant#default", "settings#000001"),
         ("tenant#default", "template#code"),
         ("tenant#default", "tenant"),
         ("tenant#default", "version#code#000001"),
+        ("tenants", "tenant#default"),
     ]
     assert all(set(item) == {"pk", "sk", "doc", "rev"} and item["rev"] == {"N": "1"} for item in items)
     head = next(item for item in items if item["sk"]["S"] == "template#code")
@@ -114,9 +139,9 @@ def test_the_layout_is_the_one_that_others_rely_on(catalog: Catalog, aws: Aws) -
 
 
 def test_documents_come_back_as_they_were(catalog: Catalog) -> None:
-    catalog.create_account(account())
-    catalog.create_template(template(), version())
-    catalog.create_key(key())
+    catalog.create_account(account(), change())
+    catalog.create_template(template(), version(), change())
+    catalog.create_key(key(), change())
     assert catalog.account("default", "mail") == account()
     assert catalog.template("default", "code") == template()
     assert catalog.version("default", "code", 1) == version()
@@ -149,7 +174,7 @@ def test_losing_the_race_for_a_tenant_takes_the_winners_salt(aws: Aws, clock: Fa
         """Lets the other make the tenant between our read and our write."""
 
         def __getattr__(self, name: str) -> Any:
-            if name == "put_item":
+            if name == "transact_write_items":
                 other.ensure_tenant("default")
             return super().__getattr__(name)
 
@@ -160,13 +185,13 @@ def test_losing_the_race_for_a_tenant_takes_the_winners_salt(aws: Aws, clock: Fa
 def test_a_hot_read_is_remembered_for_ten_seconds(
     catalog: Catalog, other: Catalog, dynamodb: Counting, clock: FakeClock
 ) -> None:
-    catalog.create_account(account())
+    catalog.create_account(account(), change())
     for _ in range(3):
         assert catalog.account("default", "mail") is not None
     assert dynamodb.calls["get_item"] == 1
     stored = other.load_account("default", "mail")
     assert stored is not None
-    other.update_account(stored.value.model_copy(update={"name": "New"}), stored.rev)
+    other.update_account(stored.value.model_copy(update={"name": "New"}), stored.rev, change())
     clock.advance(9.9)
     assert catalog.account("default", "mail") == account()
     clock.advance(0.2)
@@ -180,15 +205,15 @@ def test_absence_is_remembered_for_a_second_at_most(
     for _ in range(3):
         assert catalog.template("default", "code") is None
     assert dynamodb.calls["get_item"] == 1
-    other.create_template(template(), version())
+    other.create_template(template(), version(), change())
     clock.advance(1.0)
     assert catalog.template("default", "code") == template()
 
 
 def test_a_key_is_remembered_for_thirty_seconds(catalog: Catalog, other: Catalog, clock: FakeClock) -> None:
-    catalog.create_key(key())
+    catalog.create_key(key(), change())
     assert catalog.key("0123456789ab") is not None
-    assert other.revoke_key("default", "0123456789ab")
+    revoke(other, 5)
     clock.advance(29.9)
     found = catalog.key("0123456789ab")
     assert found is not None
@@ -200,14 +225,12 @@ def test_a_key_is_remembered_for_thirty_seconds(catalog: Catalog, other: Catalog
 
 
 def test_a_published_version_is_read_once(catalog: Catalog, dynamodb: Counting, clock: FakeClock) -> None:
-    catalog.create_template(template(), version())
+    catalog.create_template(template(), version(), change())
     catalog.version("default", "code", 1)
     clock.advance(11)
     catalog.version("default", "code", 1)
     assert dynamodb.calls["get_item"] == 2
-    head = catalog.load_template("default", "code")
-    assert head is not None
-    catalog.publish_version(head, 1)
+    publish(catalog)
     assert catalog.version("default", "code", 1) is not None
     before = dynamodb.calls["get_item"]
     clock.advance(86_400)
@@ -219,9 +242,9 @@ def test_a_published_version_is_read_once(catalog: Catalog, dynamodb: Counting, 
 
 def test_a_process_sees_its_own_writes_at_once(catalog: Catalog) -> None:
     assert catalog.account("default", "mail") is None
-    catalog.create_account(account())
+    catalog.create_account(account(), change())
     assert catalog.account("default", "mail") == account()
-    assert catalog.delete_account("default", "mail")
+    catalog.delete_account(account(), 1, change())
     assert catalog.account("default", "mail") is None
 
 
@@ -234,43 +257,44 @@ def test_a_change_while_it_is_read_is_not_kept_out(aws: Aws, clock: FakeClock, o
         def get_item(self, **kwargs: Any) -> Any:
             answer = aws.dynamodb.get_item(**kwargs)
             if not kwargs["ConsistentRead"] and writer:
-                writer.pop().update_account(account(name="New"), 1)
+                writer.pop().update_account(account(name="New"), 1, change())
             return answer
 
     client: Any = Late(aws.dynamodb)
     catalog = Catalog(client, aws.catalog, clock)
-    catalog.create_account(account())
+    catalog.create_account(account(), change())
     writer.append(catalog)
     assert catalog.account("default", "mail") == account()
     assert catalog.account("default", "mail") == account(name="New")
 
 
 def test_tenants_do_not_see_each_other(catalog: Catalog) -> None:
-    catalog.create_account(account(tenant="a"))
-    catalog.create_key(key(tenant="a"))
+    catalog.create_account(account(tenant="a"), change())
+    catalog.create_key(key(tenant="a"), change())
     assert catalog.account("b", "mail") is None
     assert catalog.list_accounts("b") == []
     assert catalog.list_keys("b") == []
-    assert not catalog.delete_account("b", "mail")
-    assert not catalog.revoke_key("b", "0123456789ab")
+    assert catalog.load_key("b", "0123456789ab") is None
+    with pytest.raises(CatalogConflictError):
+        catalog.delete_account(account(tenant="b"), 1, change())
     assert catalog.account("a", "mail") is not None
 
 
 def test_an_id_is_given_once(catalog: Catalog) -> None:
-    catalog.create_account(account())
+    catalog.create_account(account(), change())
     with pytest.raises(CatalogConflictError):
-        catalog.create_account(account(name="Another"))
+        catalog.create_account(account(name="Another"), change())
     assert catalog.list_accounts("default") == [account()]
 
 
 def test_a_write_over_what_has_changed_is_refused(catalog: Catalog, other: Catalog) -> None:
-    catalog.create_account(account())
+    catalog.create_account(account(), change())
     stored = catalog.load_account("default", "mail")
     assert stored is not None
     assert stored.rev == 1
-    other.update_account(account(name="Theirs"), stored.rev)
+    other.update_account(account(name="Theirs"), stored.rev, change())
     with pytest.raises(CatalogConflictError):
-        catalog.update_account(account(name="Ours"), stored.rev)
+        catalog.update_account(account(name="Ours"), stored.rev, change())
     again = catalog.load_account("default", "mail")
     assert again is not None
     assert (again.value.name, again.rev) == ("Theirs", 2)
@@ -278,71 +302,93 @@ def test_a_write_over_what_has_changed_is_refused(catalog: Catalog, other: Catal
 
 def test_changing_what_is_gone_is_refused(catalog: Catalog) -> None:
     with pytest.raises(CatalogConflictError):
-        catalog.update_account(account(), 1)
+        catalog.update_account(account(), 1, change())
 
 
 def test_an_account_in_use_stays(catalog: Catalog) -> None:
-    catalog.create_account(account())
-    catalog.create_template(template(), version())
+    catalog.create_account(account(), change())
+    catalog.create_template(template(), version(), change())
     with pytest.raises(CatalogInUseError) as caught:
-        catalog.delete_account("default", "mail")
+        catalog.delete_account(account(), 1, change())
     assert caught.value.templates == ["code"]
-    catalog.update_template(template(archived=True), 1)
-    assert catalog.delete_account("default", "mail")
-    assert not catalog.delete_account("default", "mail")
+    catalog.update_template(template(archived=True), 1, change())
+    catalog.delete_account(account(), 1, change())
+    with pytest.raises(CatalogConflictError):
+        catalog.delete_account(account(), 1, change())
 
 
 def test_a_template_and_its_first_version_come_together(catalog: Catalog) -> None:
-    catalog.create_template(template(), version())
+    catalog.create_template(template(), version(), change())
     with pytest.raises(CatalogConflictError):
-        catalog.create_template(template(name="Another"), version(text="another"))
+        catalog.create_template(template(name="Another"), version(text="another"), change())
     assert catalog.template("default", "code") == template()
     assert catalog.version("default", "code", 1) == version()
     with pytest.raises(ValueError, match="first version"):
-        catalog.create_template(template("x"), version("x", 2))
+        catalog.create_template(template("x"), version("x", 2), change())
 
 
 def test_versions_count_up_and_two_at_once_do_not_collide(catalog: Catalog, clock: FakeClock) -> None:
-    catalog.create_template(template(), version())
+    catalog.create_template(template(), version(), change())
     head = catalog.load_template("default", "code")
     assert head is not None
-    assert catalog.add_version(head, version(number=2)).latest == 2
+    assert catalog.add_version(head, version(number=2), change()).latest == 2
     with pytest.raises(CatalogConflictError):
-        catalog.add_version(head, version(number=2, text="theirs"))
+        catalog.add_version(head, version(number=2, text="theirs"), change())
     assert catalog.version("default", "code", 2) == version(number=2)
     with pytest.raises(ValueError, match="next version"):
-        catalog.add_version(head, version(number=5))
+        catalog.add_version(head, version(number=5), change())
 
 
-def test_publishing_names_the_version_and_keeps_its_first_time(catalog: Catalog, clock: FakeClock) -> None:
-    catalog.create_template(template(), version())
-    head = catalog.load_template("default", "code")
-    assert head is not None
-    first = clock.now_ms()
-    published = catalog.publish_version(head, 1)
-    assert published is not None
+def test_publishing_names_the_version_and_keeps_its_first_time(catalog: Catalog) -> None:
+    catalog.create_template(template(), version(), change())
+    assert catalog.template("default", "code") == template()
+    published = publish(catalog, at=70)
+    assert catalog.template("default", "code") == published
     assert published.published == 1
-    with pytest.raises(CatalogConflictError):
-        catalog.publish_version(head, 1)
-    clock.advance(60)
-    again = catalog.load_template("default", "code")
-    assert again is not None
-    assert catalog.publish_version(again, 1) is not None
+    publish(catalog, at=80)
     stored = catalog.load_version("default", "code", 1)
     assert stored is not None
-    assert stored.value.published_at == first
-    assert catalog.publish_version(again, 9) is None
+    assert stored.value.published_at == 70
+
+
+@pytest.mark.parametrize("what", ["template", "version", "settings"])
+def test_what_is_published_is_what_was_looked_at(catalog: Catalog, other: Catalog, what: str) -> None:
+    catalog.create_template(template(), version(), change())
+    head, found = catalog.load_template("default", "code"), catalog.load_version("default", "code", 1)
+    assert head is not None and found is not None
+    settings = catalog.load_settings("default")
+    if what == "template":
+        other.update_template(head.value, head.rev, change())
+    elif what == "version":
+        other.update_review(head.value, found, change())
+    else:
+        other.save_settings("default", TenantSettings(version=1, review_required=True), None, change())
+    with pytest.raises(CatalogConflictError):
+        catalog.publish_version(head, found, settings, change())
+
+
+def test_a_change_and_its_record_come_together(catalog: Catalog, aws: Aws) -> None:
+    catalog.create_account(account(), change())
+    with pytest.raises(CatalogConflictError):
+        catalog.create_account(account(name="Another"), change())
+    taken = change()
+    catalog.create_key(key(), taken)
+    with pytest.raises(CatalogConflictError):
+        catalog.update_account(account(name="New"), 1, taken)
+    assert catalog.account("default", "mail") == account()
+    items = aws.dynamodb.scan(TableName=aws.catalog)["Items"]
+    assert sum(item["pk"]["S"].startswith("audit#") for item in items) == 2
 
 
 def test_what_no_item_can_hold_is_refused(catalog: Catalog) -> None:
     with pytest.raises(CatalogTooLargeError):
-        catalog.create_template(template(), version(text="汉" * 150_000))
+        catalog.create_template(template(), version(text="汉" * 150_000), change())
     assert catalog.load_template("default", "code") is None
 
 
 def test_templates_are_listed_by_page(catalog: Catalog) -> None:
     for i in range(7):
-        catalog.create_template(template(f"t{i}"), version(f"t{i}"))
+        catalog.create_template(template(f"t{i}"), version(f"t{i}"), change())
     seen: list[str] = []
     cursor: str | None = None
     sizes = []
@@ -387,25 +433,25 @@ def test_long_listings_are_read_to_their_end(aws: Aws, clock: FakeClock) -> None
     client: Any = Short(aws.dynamodb)
     catalog = Catalog(client, aws.catalog, clock)
     for i in range(5):
-        catalog.create_account(account(f"a{i}"))
+        catalog.create_account(account(f"a{i}"), change())
     assert [a.id for a in catalog.list_accounts("default")] == [f"a{i}" for i in range(5)]
     assert client.calls["query"] == 3
 
 
 def test_keys_are_listed_and_revoked_in_both_places(catalog: Catalog, clock: FakeClock) -> None:
-    catalog.create_key(key())
+    catalog.create_key(key(), change())
     with pytest.raises(CatalogConflictError):
-        catalog.create_key(key())
+        catalog.create_key(key(), change())
     assert catalog.list_keys("default") == [key()]
     at = clock.now_ms()
-    assert catalog.revoke_key("default", "0123456789ab")
-    clock.advance(60)
-    assert catalog.revoke_key("default", "0123456789ab")
+    revoke(catalog, at)
     by_id = catalog.key("0123456789ab")
     assert by_id is not None
     assert by_id.revoked_at == at
     assert catalog.list_keys("default") == [by_id]
-    assert not catalog.revoke_key("default", "unknown00000")
+    with pytest.raises(CatalogConflictError):
+        catalog.update_key(by_id, 1, change())
+    assert catalog.load_key("default", "unknown00000") is None
 
 
 def test_names_that_no_item_can_have_are_not_looked_for(catalog: Catalog, dynamodb: Counting) -> None:
@@ -417,6 +463,6 @@ def test_names_that_no_item_can_have_are_not_looked_for(catalog: Catalog, dynamo
 def test_errors_of_aws_are_not_taken_for_conflicts(aws: Aws, clock: FakeClock) -> None:
     catalog = Catalog(aws.dynamodb, "no-such-table", clock)
     with pytest.raises(ClientError):
-        catalog.create_account(account())
+        catalog.create_account(account(), change())
     with pytest.raises(ClientError):
-        catalog.create_key(key())
+        catalog.create_key(key(), change())

@@ -14,11 +14,13 @@ from shared.api.operations import OPERATIONS
 from shared.aws.secrets import SecretStore
 from shared.model.accounts import Account
 from shared.model.words import Channel
+from shared.store.audit import AuditLog
 from shared.store.catalog import Catalog
 from shared.store.catalog_items import CatalogConflictError
 from shared.store.tokens import MemoryTokenCache
 from tests.conftest import Aws
 from tests.fakes import FakeClock
+from tests.samples import change
 
 TEXT = {"type": "text", "content": "Hello {{ name }}"}
 CARD = {"type": "textcard", "title": "{{ name }}", "description": "d", "url": "https://example.com"}
@@ -40,7 +42,9 @@ class Desk:
         self.catalog = Catalog(aws.dynamodb, aws.catalog, clock)
         settings = ManageSettings(catalog_table="catalog", guard_table="guard", secret_prefix="x")
         secrets = SecretStore(aws.client("secretsmanager"), "x", clock=clock)
-        self.api = Api(template_operations(ManageDeps(self.catalog, secrets, MemoryTokenCache(clock), clock, settings)))
+        audit = AuditLog(aws.dynamodb, aws.catalog)
+        deps = ManageDeps(self.catalog, audit, secrets, MemoryTokenCache(clock), clock, settings)
+        self.api = Api(template_operations(deps))
         for name, channel, provider in (
             ("mail", Channel.EMAIL, "smtp"),
             ("tencent", Channel.SMS, "tencent"),
@@ -58,7 +62,8 @@ class Desk:
                     settings={},
                     created_at=0,
                     updated_at=0,
-                )
+                ),
+                change(),
             )
 
     def call(self, route: str, body: Any = None, query: Any = None, tenant: str = "default", **path: str) -> Any:
@@ -301,7 +306,9 @@ def test_a_copy_is_of_what_is_sent(desk: Desk) -> None:
 def test_an_account_that_is_gone_is_named(desk: Desk) -> None:
     desk.create(accounts=["app", "robot"])
     desk.call(ARCHIVE, id="hello")
-    assert desk.catalog.delete_account("default", "robot")
+    robot = desk.catalog.load_account("default", "robot")
+    assert robot is not None
+    desk.catalog.delete_account(robot.value, robot.rev, change())
     assert fields(desk.call(COPY, {"id": "copy"}, id="hello")) == ["accounts.1"]
     problems = desk.call(PREVIEW, {}, id="hello", version="1")[1]["problems"]
     assert problems == {"app": [], "robot": ["the account does not exist any more"]}
@@ -349,7 +356,7 @@ def test_changes_at_the_same_time_all_count(desk: Desk, monkeypatch: pytest.Monk
             assert head is not None
             ttl = 100 * others.pop()
             type(desk.catalog).update_template(
-                desk.catalog, head.value.model_copy(update={"ttl_seconds": ttl}), head.rev
+                desk.catalog, head.value.model_copy(update={"ttl_seconds": ttl}), head.rev, change()
             )
         return original(*args)
 

@@ -33,6 +33,14 @@ def test_a_value_is_loaded_once_until_it_is_too_old(clock: FakeClock) -> None:
     assert load.count == 2
 
 
+@pytest.mark.parametrize("before", ["old", None])
+def test_what_is_to_be_fresh_is_loaded_and_kept(clock: FakeClock, before: str | None) -> None:
+    cache: TtlCache[str] = TtlCache(clock, 10, 5, 1)
+    cache.get("k", Loads(before))
+    assert cache.get("k", Loads("new"), fresh=True) == "new"
+    assert cache.get("k", Loads("none asks")) == "new"
+
+
 def test_absence_is_remembered_for_less(clock: FakeClock) -> None:
     cache: TtlCache[str] = TtlCache(clock, 10, 5, 1)
     load = Loads(None)

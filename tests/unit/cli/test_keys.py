@@ -105,6 +105,8 @@ def test_a_stack_that_is_down_is_one_sentence(mepush: Mepush) -> None:
     [
         *(("send",), ("trace",), ("balance",), ("bootstrap",), ("template", "push"), ("template", "list")),
         *(("template", "preview"), ("template", "show"), ("account", "add"), ("account", "list")),
+        *(("template", "submit"), ("template", "approve"), ("template", "reject"), ("audit",)),
+        *(("settings", "show"), ("settings", "set"), ("settings", "versions"), ("settings", "restore")),
         *(("account", "verify"), ("account", "delete"), ("key", "create"), ("key", "list"), ("key", "revoke")),
     ],
 )

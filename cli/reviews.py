@@ -1,0 +1,66 @@
+"""`mepush template submit`, `approve` and `reject`: the review of a version."""
+
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from cli.client import segment
+from cli.output import JsonOption, KeyOption, UrlOption, plain, session
+from cli.templates import TemplateArgument, show_review
+
+VersionOption = Annotated[int | None, typer.Option("--version", min=1, help="Else the latest.")]
+
+
+def submit(
+    template: TemplateArgument,
+    version: VersionOption = None,
+    url: UrlOption = None,
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask for a review of a version; after a rejection, too."""
+    _review("submit", template, version, None, (url, key, as_json))
+
+
+def approve(
+    template: TemplateArgument,
+    version: VersionOption = None,
+    comment: Annotated[str, typer.Option("--comment", help="What there is to say.")] = "",
+    url: UrlOption = None,
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Approve a version; needs another key than its author's and its submitter's."""
+    _review("approve", template, version, {"comment": comment}, (url, key, as_json))
+
+
+def reject(
+    template: TemplateArgument,
+    comment: Annotated[str, typer.Option("--comment", help="What is wrong.")],
+    version: VersionOption = None,
+    url: UrlOption = None,
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Reject a version that is not published yet, and say why."""
+    _review("reject", template, version, {"comment": comment}, (url, key, as_json))
+
+
+def _review(
+    what: str,
+    template: str,
+    version: int | None,
+    body: dict[str, Any] | None,
+    options: tuple[str | None, str | None, bool],
+) -> None:
+    with session(*options) as (api, out):
+        path = f"/v1/templates/{segment(template)}"
+        number = api.get(path)["latest"] if version is None else version
+        data = api.post(f"{path}/versions/{number}/{what}", body)
+
+        def show(console: Console) -> None:
+            console.print(plain(f"{template} version {number}"))
+            show_review(console, data)
+
+        out.result(data, show)

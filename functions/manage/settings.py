@@ -1,0 +1,86 @@
+"""The operations on a tenant's settings: every change is a new version, and an old one can be taken up again."""
+
+from collections.abc import Callable
+
+from functions.manage.deps import ManageDeps
+from shared.api.audit import Auditor
+from shared.api.governance import SettingsPage, SettingsRestore, SettingsUpdate, SettingsView
+from shared.api.kit import Call, OperationFunction
+from shared.api.messages import PageQuery
+from shared.model.problems import conflict, invalid_field, not_found
+from shared.model.tenants import TenantSettings
+from shared.store.catalog_items import CatalogConflictError, CursorError
+
+_ATTEMPTS = 5
+
+
+def settings_operations(deps: ManageDeps) -> dict[str, OperationFunction]:
+    """The operations on settings, by id."""
+    settings = Settings(deps)
+    return {
+        "get_settings": settings.get,
+        "update_settings": settings.update,
+        "list_settings": settings.page,
+        "restore_settings": settings.restore,
+    }
+
+
+class Settings:
+    """The operations. A change that changes nothing makes no version."""
+
+    def __init__(self, deps: ManageDeps) -> None:
+        self._catalog = deps.catalog
+        self._now = deps.clock.now_ms
+        self._auditor = Auditor(deps.catalog, deps.clock)
+
+    def get(self, call: Call) -> SettingsView:
+        """The settings that count."""
+        found = self._catalog.load_settings(call.caller.tenant)
+        return SettingsView.of(TenantSettings() if found is None else found.value)
+
+    def update(self, call: Call) -> SettingsView:
+        """Change what is given. Raises: ProblemError 409."""
+        body: SettingsUpdate = call.body
+        changes = body.model_dump(exclude_none=True)
+        return self._change(call, lambda current: current.model_copy(update={**changes, "restored": None}))
+
+    def page(self, call: Call) -> SettingsPage:
+        """A page of versions by number. Raises: ProblemError 422."""
+        query: PageQuery = call.query
+        try:
+            page = self._catalog.list_settings(call.caller.tenant, query.limit, query.cursor)
+        except CursorError:
+            raise invalid_field("query.cursor", "give back the cursor of an earlier page as it was") from None
+        return SettingsPage(settings=[SettingsView.of(settings) for settings in page.items], cursor=page.cursor)
+
+    def restore(self, call: Call) -> SettingsView:
+        """Save the values of an earlier version as the next one. Raises: ProblemError 404, 409."""
+        body: SettingsRestore = call.body
+        wanted = self._catalog.load_settings_version(call.caller.tenant, body.version)
+        if wanted is None:
+            raise not_found("version of the settings")
+        return self._change(call, lambda current: wanted.model_copy(update={"restored": wanted.version}))
+
+    def _change(self, call: Call, change: Callable[[TenantSettings], TenantSettings]) -> SettingsView:
+        """Change the settings as they are now, again if another came first. Raises: ProblemError 409."""
+        tenant = call.caller.tenant
+        for _ in range(_ATTEMPTS):
+            found = self._catalog.load_settings(tenant)
+            current = TenantSettings() if found is None else found.value
+            wanted = change(current)
+            if _values(wanted) == _values(current):
+                return SettingsView.of(current)
+            who = {"version": current.version + 1, "changed_by": call.caller.key_id, "changed_at": self._now()}
+            settings = wanted.model_copy(update=who)
+            after = SettingsView.of(settings)
+            record = self._auditor.record(call, "settings", SettingsView.of(current), after)
+            try:
+                self._catalog.save_settings(tenant, settings, None if found is None else found.rev, record)
+            except CatalogConflictError:
+                continue
+            return after
+        raise conflict("Others are changing the settings; look at them and try again.")
+
+
+def _values(settings: TenantSettings) -> dict[str, object]:
+    return settings.model_dump(exclude={"version", "changed_by", "changed_at", "restored"})

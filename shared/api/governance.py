@@ -1,0 +1,149 @@
+"""What callers send and read about reviews, a tenant's settings and the audit log."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
+
+from shared.api.fields import Moment, VersionNumber
+from shared.api.messages import PageQuery
+from shared.model.audit import AuditRecord
+from shared.model.templates import Review, ReviewState
+from shared.model.tenants import TenantSettings
+
+_STRICT = ConfigDict(extra="forbid")
+MAX_COMMENT = 1_000
+
+
+def moment(ms: int) -> datetime:
+    """Milliseconds since the epoch as callers read a time."""
+    return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+def moment_or_none(ms: int | None) -> datetime | None:
+    """The same for a time that may not have come."""
+    return None if ms is None else moment(ms)
+
+
+class ReviewView(BaseModel):
+    """A version's review. submitted_by, decided_by: ids of API keys."""
+
+    state: ReviewState
+    submitted_by: str | None
+    submitted_at: datetime | None
+    decided_by: str | None
+    decided_at: datetime | None
+    comment: str
+
+    @classmethod
+    def of(cls, review: Review) -> Self:
+        """A review as callers see it."""
+        times = {
+            "submitted_at": moment_or_none(review.submitted_at),
+            "decided_at": moment_or_none(review.decided_at),
+        }
+        return cls.model_validate(review.model_dump() | times)
+
+
+class ApproveRequest(BaseModel):
+    """An approval."""
+
+    model_config = _STRICT
+
+    comment: str = Field(default="", max_length=MAX_COMMENT)
+
+
+class RejectRequest(BaseModel):
+    """A rejection, and what is wrong."""
+
+    model_config = _STRICT
+
+    comment: str = Field(min_length=1, max_length=MAX_COMMENT, pattern=r"\S")
+
+
+class SettingsUpdate(BaseModel):
+    """What to change; what is absent or null stays."""
+
+    model_config = _STRICT
+
+    review_required: StrictBool | None = None
+
+
+class SettingsRestore(BaseModel):
+    """The version whose values shall count again."""
+
+    model_config = _STRICT
+
+    version: VersionNumber
+
+
+class SettingsView(BaseModel):
+    """A tenant's settings. version: 0 while nobody has changed them. changed_by: the id of an API key.
+
+    restored: the version whose values were taken up again.
+    """
+
+    version: int
+    review_required: bool = Field(description="Whether only approved versions of templates can be published.")
+    changed_by: str | None
+    changed_at: datetime | None
+    restored: int | None
+
+    @classmethod
+    def of(cls, settings: TenantSettings) -> Self:
+        """Settings as callers see them."""
+        facts = {"changed_by": settings.changed_by or None, "changed_at": moment_or_none(settings.changed_at)}
+        return cls.model_validate(settings.model_dump() | facts)
+
+
+class SettingsPage(BaseModel):
+    """Versions of the settings by number."""
+
+    settings: list[SettingsView]
+    cursor: str | None = None
+
+
+_Text = Annotated[str, Field(max_length=200)]
+
+
+class AuditQuery(PageQuery):
+    """A page of the audit log, the newest first."""
+
+    after: Moment | None = Field(default=None, description="Records from this time on.")
+    before: Moment | None = Field(default=None, description="Records before this time.")
+    who: _Text | None = Field(default=None, description="The id of an API key, or `bootstrap`.")
+    target: _Text | None = Field(
+        default=None,
+        description="What was changed, and all that belongs to it, such as `account/mail`, `template` or `settings`.",
+    )
+    action: _Text | None = Field(default=None, description="The id of an operation.")
+
+
+class AuditView(BaseModel):
+    """One change. who: the id of the API key, or `bootstrap`. target: kind and id of what was changed.
+
+    before, after: as the API shows it, null where there was nothing; a large value is its SHA-256 and size.
+    changed: the fields that differ, as paths.
+    """
+
+    id: str
+    at: datetime
+    who: str
+    who_name: str
+    action: str
+    target: str
+    changed: list[str]
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+    @classmethod
+    def of(cls, record: AuditRecord) -> Self:
+        """A record as callers see it."""
+        return cls.model_validate(record.model_dump(exclude={"tenant"}) | {"at": moment(record.at)})
+
+
+class AuditPage(BaseModel):
+    """A page of the audit log. One with a cursor may hold few records, or none, when what is searched for is rare."""
+
+    records: list[AuditView]
+    cursor: str | None = None
