@@ -16,17 +16,19 @@ from types import FrameType
 
 from rich.console import Console
 
-from cli.connection import LOCAL_FILE, Connection, write_local
+from cli.client import ApiClient
+from cli.connection import LOCAL_FILE, Connection, forget_local, read_local, write_local
 from cli.errors import CliError
 from cli.output import make_console, plain
 from local.demo import run_demo
 from local.faults import FaultFileError, FaultInput, read_faults
 from local.seed import first_key, seed
-from local.server import PortError
+from local.server import LAST_PORT, PortError
 from local.stack import LocalStack
 from local.synth import SynthesisError
 from local.template import TemplateError
 
+_MEPUSH = ".venv/bin/mepush"
 PORT = 8780
 """Where `run` and `serve` listen unless told otherwise, so that the address stays the same."""
 
@@ -57,9 +59,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     parser.add_argument("command", choices=["run", "demo", "serve"])
-    parser.add_argument("--port", type=int, help=f"port of the API; {PORT} by default, any free one for demo")
+    parser.add_argument("--port", type=_port, help=f"port of the API; {PORT} by default, any free one for demo")
     parser.add_argument("--faults", type=Path, help="a JSON list of faults for the sandbox providers to play")
     return parser.parse_args(arguments)
+
+
+def _port(text: str) -> int:
+    """A port as the command line gives it. Raises: ArgumentTypeError."""
+    if not text.isascii() or not text.isdecimal() or not 0 <= int(text[:9]) <= LAST_PORT:
+        raise argparse.ArgumentTypeError(f"give a number from 1 to {LAST_PORT}, or 0 for any free port")
+    return int(text)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
@@ -73,31 +82,53 @@ def _run(command: str, port: int | None, console: Console, faults: Sequence[Faul
         port = 0 if command == "demo" else PORT
     with LocalStack(port, faults=faults) as stack:
         key = first_key(stack)
+        _say_port(console, port, stack.url)
         seed(stack.url, key, stack.sandboxes)
         if command != "serve":
             report = run_demo(stack, key)
             report.show(console)
             ok = report.ok
         if command != "demo":
-            with _connection(Connection(stack.url, key)):
-                _explain(console, stack.url, key)
+            with _connection(Connection(stack.url, key)) as other:
+                _explain(console, stack.url, key, other)
                 _until_interrupted()
             console.print("Ended.")
     return 0 if ok else 1
 
 
+def _say_port(console: Console, wanted: int, url: str) -> None:
+    if wanted and not url.endswith(f":{wanted}"):
+        console.print(f"Port {wanted} is taken; this run listens at {url}.", style="yellow")
+
+
 @contextmanager
-def _connection(connection: Connection) -> Iterator[None]:
-    """Let the `mepush` command find the stack while it serves."""
-    path = write_local(connection)
+def _connection(connection: Connection) -> Iterator[Connection | None]:
+    """Let the `mepush` command find the stack while it serves; yields another one that it goes on finding instead."""
+    other = read_local()
+    if other is not None and _answers(other):
+        yield other
+        return
+    write_local(connection)
     try:
-        yield
+        yield None
     finally:
-        path.unlink(missing_ok=True)
+        # Another run may have taken this one for gone.
+        forget_local(connection)
 
 
-def _explain(console: Console, url: str, key: str) -> None:
-    """What a person needs to try it by hand; the curl line works as printed."""
+def _answers(connection: Connection) -> bool:
+    """Whether the stack that made a connection's key still serves there."""
+    try:
+        with ApiClient(connection.url, connection.key, timeout_s=2) as api:
+            api.get("/v1/settings")
+    except CliError:
+        return False
+    return True
+
+
+def _explain(console: Console, url: str, key: str, other: Connection | None = None) -> None:
+    """What a person needs to try it by hand; the lines work as printed. other: the stack that `mepush` finds by itself
+    instead of this one."""
     body = {"template": "login-code-cn", "to": "13800138000", "variables": {"code": "123456"}}
     curl = (
         f"curl -sS {url}/v1/messages -H 'Authorization: Bearer {key}' "
@@ -110,9 +141,14 @@ def _explain(console: Console, url: str, key: str) -> None:
         ("OpenAPI", f"{url}/docs and {url}/openapi.json"),
         ("Outbox", f"{url}/_local/outbox"),
         ("Faults", f"{url}/_local/faults (docs/local-stack.md)"),
-        ("Command", f"mepush balance (finds address and key in {LOCAL_FILE})"),
+        ("Command", f"{_MEPUSH} balance" + ("" if other else f" (finds address and key in {LOCAL_FILE})")),
     ):
         console.print(f"{name:8} {value}", soft_wrap=True)
+    if other is not None:
+        console.print(
+            f"\nAnother local stack serves at {other.url}: {_MEPUSH} talks to that one, unless you set", style="yellow"
+        )
+        console.print(f"export MEPUSH_URL={url} MEPUSH_KEY={key}", soft_wrap=True)
     console.print("\nSend a message:")
     console.print(curl, soft_wrap=True)
 

@@ -3,13 +3,10 @@
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
-from functools import cache
 from typing import Any
 
 import boto3
-import botocore.session
 from botocore.handlers import BUILTIN_HANDLERS
-from botocore.loaders import create_loader
 
 from local.deployment import REGION
 
@@ -18,12 +15,6 @@ Observer = Callable[[str, str, Mapping[str, Any], Mapping[str, Any]], None]
 
 _PARAMETERS = "mepush_parameters"
 _BEFORE, _AFTER = "before-parameter-build", "after-call"
-
-
-@cache
-def _loader() -> Any:
-    """Reads the services' descriptions: several megabytes, the same for each stack of a process."""
-    return create_loader()
 
 
 class StackClosedError(Exception):
@@ -60,9 +51,7 @@ class RequestCounter:
 
     def session(self) -> boto3.session.Session:
         """A session whose requests are observed but not counted: for what belongs to the local stack itself."""
-        core = botocore.session.get_session()
-        core.register_component("data_loader", _loader())
-        session = boto3.session.Session(botocore_session=core, region_name=REGION)
+        session = boto3.session.Session(region_name=REGION)
         session.events.unregister(_BEFORE, self._count)
         return session
 

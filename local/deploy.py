@@ -125,6 +125,7 @@ class _Deployer:
             streams=self._physical("AWS::Kinesis::Stream"),
             buckets=self._physical("AWS::S3::Bucket"),
             schedule_groups=self._schedule_groups(),
+            schedules=tuple(self._properties(name) for name in self._of("AWS::Scheduler::Schedule")),
             outputs=self._outputs(),
         )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
@@ -71,7 +72,11 @@ class StreamMapping:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What was deployed. queues, tables, streams, buckets: logical id -> URL or name; outputs: the stack's."""
+    """What was deployed.
+
+    queues, tables, streams, buckets: logical id -> URL or name. schedules: as the scheduler's API takes them, still to
+    be made. outputs: the stack's.
+    """
 
     functions: Mapping[str, Function]
     routes: tuple[Route, ...]
@@ -82,4 +87,5 @@ class Deployment:
     streams: Mapping[str, str]
     buckets: Mapping[str, str]
     schedule_groups: tuple[str, ...]
+    schedules: tuple[Mapping[str, Any], ...] = ()
     outputs: Mapping[str, str] = field(default_factory=dict)

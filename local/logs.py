@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, TextIO
 from unittest.mock import patch
 
+from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
+
 from shared.model.clock import iso
 
 MAX_LOG_BYTES = 20_000_000
@@ -49,16 +51,29 @@ class LogSink(io.TextIOBase):
         (self._file or sys.stdout).flush()
 
 
+def _not_by_powertools(record: logging.LogRecord) -> bool:
+    """Whether no handler of Powertools writes a record: those of its loggers have one and hand on all the same."""
+    logger: logging.Logger | None = logging.getLogger(record.name)
+    while logger is not None:
+        if getattr(logger, "powertools_handler", None) is not None:
+            return False
+        logger = logger.parent
+    return True
+
+
 SINK = LogSink()
 """The one stream of all functions in this process."""
 
 
 class FunctionLogs:
-    """Leads what Powertools writes to a file. Use as a context manager around the life of the functions."""
+    """Leads what functions log to a file. Use as a context manager around the life of the functions."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._metrics: Any = None
+        self._plain = logging.StreamHandler(SINK)
+        self._plain.setFormatter(LambdaPowertoolsFormatter())
+        self._plain.addFilter(_not_by_powertools)
 
     def __enter__(self) -> "FunctionLogs":
         SINK.open(self._path)
@@ -67,9 +82,12 @@ class FunctionLogs:
 
         self._metrics = patch.object(emf, "print", lambda text: SINK.write(f"{text}\n"), create=True)
         self._metrics.start()
+        # Lambda has a handler at the root, too: without one, what loggers of the standard library say is on the screen.
+        logging.getLogger().addHandler(self._plain)
         return self
 
     def __exit__(self, *exc: object) -> None:
+        logging.getLogger().removeHandler(self._plain)
         self._metrics.stop()
         SINK.close_file()
 

@@ -12,8 +12,9 @@ from typing import Any
 
 from local.clock import LocalClock
 from local.counting import RequestCounter
-from local.deployment import ACCOUNT, REGION, QueueMapping
+from local.deployment import REGION, QueueMapping
 from local.logs import SINK
+from local.sources import MOTO, Sources
 
 Invoke = Callable[[str, Any], Any]
 """Invokes a function by its logical name."""
@@ -112,7 +113,13 @@ class QueuePoller(Poller):
     """Follows one queue for one function."""
 
     def __init__(
-        self, mapping: QueueMapping, invoke: Invoke, client: Any, counter: RequestCounter, clock: LocalClock
+        self,
+        mapping: QueueMapping,
+        invoke: Invoke,
+        client: Any,
+        counter: RequestCounter,
+        clock: LocalClock,
+        sources: Sources = MOTO,
     ) -> None:
         super().__init__(f"poll-{mapping.queue_arn.rpartition(':')[2]}")
         self.mapping = mapping
@@ -120,6 +127,7 @@ class QueuePoller(Poller):
         self._client = client
         self._counter = counter
         self._clock = clock
+        self._sources = sources
         workers = min(mapping.max_concurrency or MAX_WORKERS, MAX_WORKERS)
         self._slots = threading.Semaphore(workers)
         self._executor = ThreadPoolExecutor(workers, f"{self._name}-worker")
@@ -139,11 +147,7 @@ class QueuePoller(Poller):
 
     def due_ms(self) -> float | None:
         # Asking SQS would tell how many there are, but not when they are due.
-        from moto.sqs.models import sqs_backends
-
-        queue = sqs_backends[ACCOUNT][REGION].queues[self.mapping.queue_url.rpartition("/")[2]]
-        # Visible is what became so before now: one millisecond later.
-        return min((max(m.visible_at + 1, m.delayed_until) for m in list(queue._messages)), default=None)
+        return self._sources.queue_due_ms(self.mapping.queue_url)
 
     def request_stop(self) -> None:
         super().request_stop()

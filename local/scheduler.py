@@ -47,6 +47,7 @@ class LocalScheduler(Poller):
         self._order = itertools.count()
         self._due: list[tuple[int, int, Callable[[int], None]]] = []
         self._current: dict[int, int] = {}
+        self._recurring: set[int] = set()
         self._tokens: dict[tuple[str, str], str] = {}
 
     @contextmanager
@@ -132,6 +133,11 @@ class LocalScheduler(Poller):
             self._work_ends()
 
     def due_ms(self) -> float | None:
+        """As of all pollers, but for what recurs: of that something is always left, and nothing waits for it."""
+        with self._lock:
+            return min((due for due, entry, _ in self._due if entry not in self._recurring), default=None)
+
+    def _next_ms(self) -> int | None:
         with self._lock:
             return self._due[0][0] if self._due else None
 
@@ -140,7 +146,7 @@ class LocalScheduler(Poller):
             self._awake.clear()
             while not self._stopping.is_set() and self.step():
                 pass
-            due = self.due_ms()
+            due = self._next_ms()
             seconds = _IDLE_WAIT_S if due is None else min(max(due / 1000 - self._clock.now(), 0.0), _IDLE_WAIT_S)
             self._awake.wait(seconds)
 
@@ -183,6 +189,8 @@ class LocalScheduler(Poller):
         with self._lock:
             entry = next(self._order)
             self._current[id(schedule)] = entry
+            if not isinstance(expression, At):
+                self._recurring.add(entry)
 
         def fire(at_ms: int) -> None:
             with self._lock:
@@ -194,12 +202,17 @@ class LocalScheduler(Poller):
             finally:
                 following: int | None = None
                 if isinstance(expression, Rate):
-                    following = at_ms + expression.every_ms
+                    following = self._following(at_ms, expression, schedule)
                 elif isinstance(expression, Cron):
                     following = expression.next_after(at_ms)
                 self._plan(schedule, expression, backend, following)
 
         self._push(due_ms, fire, entry)
+
+    def _following(self, at_ms: int, rate: Rate, schedule: Any) -> int:
+        """The next firing; of those of a function that moving the clock has skipped, one is enough."""
+        missed = max(0, self._clock.now_ms() - at_ms) // rate.every_ms if ":lambda:" in schedule.target["Arn"] else 0
+        return at_ms + (missed + 1) * rate.every_ms
 
     def _finish(self, schedule: Any, backend: Any) -> None:
         """A schedule that will not fire again stays, unless it said otherwise."""
@@ -211,6 +224,7 @@ class LocalScheduler(Poller):
     def _forget(self, schedule: Any) -> None:
         with self._lock:
             entry = self._current.pop(id(schedule), None)
+            self._recurring.discard(-1 if entry is None else entry)
             self._due = [each for each in self._due if each[1] != entry]
             heapq.heapify(self._due)
 

@@ -10,6 +10,7 @@ from local.gateway import MAX_BODY_BYTES, Answer, Incoming
 
 HOST = "127.0.0.1"
 PORTS_TO_TRY = 50
+LAST_PORT = 65_535
 LOCAL_PAGES = "/_local/"
 # The server's own; API Gateway names none.
 _TOO_LARGE: Answer = (413, [("content-type", "application/json")], b'{"message": "Request Entity Too Large"}')
@@ -86,12 +87,13 @@ class Server:
 
     def _bind(self, port: int) -> _Server:
         handler = type("Handler", (_Handler,), {"server_of": self})
-        for candidate in range(port, port + PORTS_TO_TRY) if port else (0,):
+        last = min(port + PORTS_TO_TRY - 1, LAST_PORT)
+        for candidate in range(port, last + 1) if port else (0,):
             try:
                 return _Server((HOST, candidate), handler)
             except OSError:
                 continue
-        raise PortError(f"no free port from {port} to {port + PORTS_TO_TRY - 1}")
+        raise PortError(f"no free port from {port} to {last}")
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -7,11 +7,13 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 from unittest.mock import patch
 
+import botocore.session
+from botocore.loaders import create_loader
 from moto import mock_aws
 
 from local.clock import LocalClock, RealClock
@@ -21,6 +23,7 @@ from local.deployment import REGION, Deployment
 from local.faults import FaultDesk, FaultInput
 from local.gateway import Gateway
 from local.logs import FunctionLogs
+from local.memory.engine import Memory
 from local.moto_patches import patched
 from local.pollers import Poller, QueuePoller
 from local.runtime import FunctionRunner
@@ -28,6 +31,7 @@ from local.sandbox.base import Outbox, Sandbox
 from local.sandbox.pages import accepted_json, outbox_json, outbox_page
 from local.scheduler import LocalScheduler
 from local.server import HOST, Server, page
+from local.sources import MOTO, Sources
 from local.stream_pollers import ShardPoller
 from local.synth import ROOT, synthesised
 from shared.aws import clients
@@ -70,10 +74,12 @@ class LocalStack:
 
     port: of the HTTP API; 0 for any, and the next free one if it is taken. threads: False to have nothing happen by
     itself: call `drain`. template: a template, or the path of one, instead of the platform's own. log_file: where
-    the functions' log goes. faults: what the sandbox providers play from the start.
+    the functions' log goes. faults: what the sandbox providers play from the start. memory: have DynamoDB, SQS and
+    Kinesis played by `local.memory` instead of moto: much faster, and stricter.
 
     Once started: url, outbox, sandboxes (`smtp`, `ses`, `tencent`, `aws`, `wecom`), faults, clock, deployment, runner,
-    counting. Raises on start: synth.SynthesisError, template.TemplateError, server.PortError; ProblemError for a fault.
+    counting, memory (None without it). Raises on start: synth.SynthesisError, template.TemplateError, server.PortError;
+    ProblemError for a fault.
     """
 
     url: str
@@ -91,10 +97,12 @@ class LocalStack:
         template: Mapping[str, Any] | Path | None = None,
         log_file: Path = LOG_FILE,
         faults: Iterable[FaultInput] = (),
+        memory: bool = False,
     ) -> None:
         self.outbox = outbox if outbox is not None else Outbox()
         self.clock = LocalClock()
         self.counting = RequestCounter()
+        self.memory = Memory(self.clock) if memory else None
         self.sandboxes = {}
         self.faults = FaultDesk(self.sandboxes)
         self._first_faults = list(faults)
@@ -219,6 +227,8 @@ class LocalStack:
         enter(_aws_environment())
         clients.reset()
         later(clients.reset)
+        # Each session makes its own otherwise, and so does each provider that is made with a function's environment.
+        enter(patch.object(botocore.session, "create_loader", lambda *_: _loader()))
         self.counting.install()
         later(self.counting.uninstall)
         enter(mock_aws())
@@ -241,6 +251,9 @@ class LocalStack:
         later(server.stop)
         self.url = server.url
         self.deployment = deploy(template, client=self.client, api_url=self.url, overrides=OVERRIDES)
+        if self.memory is not None:
+            self.memory.adopt(self.client)
+            enter(self.memory.attached())
         self.runner = FunctionRunner(self.deployment.functions)
         self.runner.reset()
         later(self.runner.reset)
@@ -272,16 +285,21 @@ class LocalStack:
 
     def _start_pollers(self) -> None:
         sqs, kinesis = self.client("sqs"), self.client("kinesis")
+        sources: Sources = self.memory or MOTO
         scheduler = LocalScheduler(self.clock, sqs, self._invoke_arn, self.counting)
         self._exit.enter_context(scheduler.patched())
+        for schedule in self.deployment.schedules:
+            self.client("scheduler").create_schedule(**schedule)
         self._pollers.append(scheduler)
         for queue in self.deployment.queue_mappings:
-            self._follow(queue.queue_url, QueuePoller(queue, self.invoke, sqs, self.counting, self.clock))
+            self._follow(queue.queue_url, QueuePoller(queue, self.invoke, sqs, self.counting, self.clock, sources))
         for stream in self.deployment.stream_mappings:
             for shard in kinesis.list_shards(StreamName=stream.stream_name)["Shards"]:
                 self._follow(
                     stream.stream_name,
-                    ShardPoller(stream, shard["ShardId"], self.invoke, (kinesis, sqs), self.counting, self.clock),
+                    ShardPoller(
+                        stream, shard["ShardId"], self.invoke, (kinesis, sqs), self.counting, self.clock, sources
+                    ),
                 )
         self.counting.observe(self._wake)
         self.clock.on_advance(self._wake_all)
@@ -338,6 +356,12 @@ def _closing_providers() -> Iterator[None]:
         yield
     for provider in made:
         provider.close()
+
+
+@cache
+def _loader() -> Any:
+    """Reads the services' descriptions: several megabytes, the same for each session of a process."""
+    return create_loader()
 
 
 @contextmanager

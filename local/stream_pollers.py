@@ -18,6 +18,7 @@ from local.counting import RequestCounter
 from local.deployment import ACCOUNT, REGION, StreamMapping
 from local.logs import SINK
 from local.pollers import Invoke, Poller, failed_identifiers
+from local.sources import MOTO, Sources
 from shared.model.clock import iso
 
 MAX_PAYLOAD_BYTES = 6 * 1024 * 1024
@@ -47,6 +48,7 @@ class ShardPoller(Poller):
         clients: tuple[Any, Any],
         counter: RequestCounter,
         clock: LocalClock,
+        sources: Sources = MOTO,
     ) -> None:
         super().__init__(f"poll-{mapping.stream_name}-{shard_id[-4:]}")
         self.mapping = mapping
@@ -55,6 +57,7 @@ class ShardPoller(Poller):
         self._kinesis, self._sqs = clients
         self._counter = counter
         self._clock = clock
+        self._sources = sources
         self._iterator: str | None = None
         self._read_to = 0
         self._work: deque[_Batch] = deque()
@@ -67,10 +70,7 @@ class ShardPoller(Poller):
             self._work_ends()
 
     def due_ms(self) -> float | None:
-        from moto.kinesis.models import kinesis_backends
-
-        records = kinesis_backends[ACCOUNT][REGION].streams[self.mapping.stream_name].shards[self._shard_id].records
-        unread = bool(records) and next(reversed(records)) > self._read_to
+        unread = self._sources.newest_record(self.mapping.stream_name, self._shard_id) > self._read_to
         return 0.0 if self._work or unread else None
 
     def _run(self) -> None:

@@ -26,6 +26,7 @@ PLAYED_HERE = frozenset(
         "AWS::ApiGatewayV2::Route",
         "AWS::ApiGatewayV2::Stage",
         "AWS::Lambda::EventSourceMapping",
+        "AWS::Scheduler::Schedule",
         "AWS::Scheduler::ScheduleGroup",
     }
 )

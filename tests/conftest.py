@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +27,24 @@ _ENVIRONMENT = {
 }
 # A developer's own settings must not lead a test to a real account.
 _UNWANTED = ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE")
+
+
+GUARANTEES = Path(__file__).parents[1] / "build" / "guarantees.txt"
+"""What the crash matrix covered, a line per run; written by `tests/guarantees/matrix.py`."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin with an empty report; workers of xdist add to the one of their controller."""
+    if not hasattr(config, "workerinput"):
+        GUARANTEES.unlink(missing_ok=True)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what the crash matrix covered: how much was tried belongs to the proof, and workers' output is not seen."""
+    if GUARANTEES.exists():
+        terminalreporter.section("crash matrix")
+        for line in sorted(GUARANTEES.read_text(encoding="utf-8").splitlines()):
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session", autouse=True)

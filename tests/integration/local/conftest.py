@@ -27,13 +27,14 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Callable[..., 
     SCRIPT.clear()
 
 
-@pytest.fixture
-def make_stack(script: Any, tmp_path: Path) -> Iterator[MakeStack]:
-    """Start stacks of the small template; they are closed after the test."""
+@pytest.fixture(params=[False, True], ids=["moto", "memory"])
+def make_stack(request: pytest.FixtureRequest, script: Any, tmp_path: Path) -> Iterator[MakeStack]:
+    """Start stacks of the small template, on moto and in memory; they are closed after the test."""
     started: list[LocalStack] = []
 
     def make(**given: Any) -> LocalStack:
         given.setdefault("template", small_template())
+        given.setdefault("memory", request.param)
         stack = LocalStack(log_file=tmp_path / "functions.log", **given)
         stack.start()
         started.append(stack)

@@ -381,6 +381,19 @@ def test_the_next_port_is_taken_if_one_is_not_free() -> None:
             server.stop()
 
 
+def test_ports_end_at_the_last_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def taken(address: tuple[str, int], _handler: object) -> None:
+        asked.append(address[1])
+        raise OSError
+
+    monkeypatch.setattr("local.server._Server", taken)
+    with pytest.raises(PortError, match="from 65533 to 65535"):
+        Server(65_533, {})
+    assert asked == [65_533, 65_534, 65_535]
+
+
 def test_no_port_at_all_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("local.server.PORTS_TO_TRY", 1)
     with socket.socket() as taken:

@@ -209,14 +209,19 @@ def test_logs_and_metrics_go_to_the_file(tmp_path: Path, capsys: pytest.CaptureF
     logger = Logger(service="local-logs-test")
     with FunctionLogs(path):
         FunctionLogs.adopt()
-        logger.info("a line")
+        logger.warning("a line")
+        # Without a handler, and a child whose parent is not there: the root's handler on Lambda writes what they say.
+        logging.getLogger("shared.providers.test").warning("odd answer", extra={"raw_code": "E42"})
+        Logger(service="nobody", child=True).warning("of an orphan")
         metrics = Metrics(namespace="test", service="local-logs-test")
         metrics.add_metric(name="Things", unit="Count", value=1)
         metrics.flush_metrics()
         SINK.write("plain\n")
     written = path.read_text()
-    assert "a line" in written
+    assert written.count("a line") == 1
     assert '"Things"' in written
+    assert "odd answer" in written and "E42" in written
+    assert "of an orphan" in written
     assert "plain" in written
     assert capsys.readouterr().out == ""
     # The handler outlives the file.

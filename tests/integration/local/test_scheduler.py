@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from local.clock import LocalClock
 from local.counting import RequestCounter
+from local.memory.engine import Memory
 from local.scheduler import SEND_MESSAGE, LocalScheduler
 from shared.aws import clients
 
@@ -76,12 +78,14 @@ class Schedules:
         return [each["Name"] for each in self.client.list_schedules(GroupName="group")["Schedules"]]
 
 
-@pytest.fixture
-def schedules(moto: None, local_clock: LocalClock) -> Iterator[Schedules]:
-    """An empty group."""
+@pytest.fixture(params=["moto", "memory"])
+def schedules(request: pytest.FixtureRequest, moto: None, local_clock: LocalClock) -> Iterator[Schedules]:
+    """An empty group, on moto and in memory."""
     made = Schedules(local_clock)
     made.client.create_schedule_group(Name="group")
-    with made.scheduler.patched():
+    memory = Memory(local_clock)
+    memory.adopt(clients.client)
+    with made.scheduler.patched(), memory.attached() if request.param == "memory" else nullcontext():
         yield made
 
 

@@ -158,10 +158,13 @@ def test_the_platforms_own_template_deploys(moto: None, platform: dict[str, Any]
     found = deployed(platform)
     assert {each.key for each in found.routes} == {operation.route_key for operation in OPERATIONS}
     assert {each.function for each in found.routes} == {operation.function for operation in OPERATIONS}
-    assert len(found.queue_mappings) == len(CHANNELS) * len(MessageClass)
+    assert len(found.queue_mappings) == 2 * len(CHANNELS) * len(MessageClass)
     assert [each.function for each in found.stream_mappings] == ["trace"]
-    urls = json.loads(found.functions["ingest"].environment["QUEUE_URLS"])
-    assert set(urls.values()) == {each.queue_url for each in found.queue_mappings}
+    urls = {
+        *json.loads(found.functions["ingest"].environment["QUEUE_URLS"]).values(),
+        *json.loads(found.outputs["DeadLetterUrls"]).values(),
+    }
+    assert urls == {each.queue_url for each in found.queue_mappings}
     assert found.outputs["ApiUrl"] == URL
 
 

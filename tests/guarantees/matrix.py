@@ -1,0 +1,64 @@
+"""Covers a run with strikes: at each of its calls, at each position, once."""
+
+from collections import Counter
+from collections.abc import Callable
+
+from tests.conftest import GUARANTEES
+from tests.guarantees.platform import Platform
+from tests.guarantees.points import Position
+
+MAX_CALLS = 150
+
+Ends = Counter[str]
+Scenario = Callable[[Platform], Callable[[], Ends]]
+"""Prepares a run, in which nothing is struck; what it returns is struck at, and tells how many came to which end."""
+
+
+def cover(one: Platform, name: str, scenario: Scenario, expected: dict[str, int]) -> None:
+    """Go through a run undisturbed, then once for each call and position, and write how many there were.
+
+    expected: the ends of the undisturbed run. Raises: AssertionError that names the strike after which a promise broke.
+    """
+    calls = _undisturbed(one, scenario, expected)
+    struck: Counter[Position] = Counter()
+    ends: Ends = Counter()
+    for position in Position:
+        for number in range(MAX_CALLS):
+            found = _struck(one, scenario, position, number)
+            if found is None:
+                break
+            struck[position] += 1
+            ends += found
+        else:
+            raise AssertionError(f"{name} has no end")
+    everywhere = (Position.BEFORE, Position.AFTER, Position.LOST, Position.REFUSED)
+    # A token that was fetched in the first run is there in the others.
+    if any(struck[p] < calls - 2 for p in everywhere) or not all(struck[p] for p in Position):
+        raise AssertionError(f"{name}: of {calls} calls only {dict(struck)} were struck")
+    written = ", ".join(f"{n} {end}" for end, n in sorted(ends.items()))
+    GUARANTEES.parent.mkdir(parents=True, exist_ok=True)
+    with GUARANTEES.open("a", encoding="utf-8") as report:
+        report.write(f"{name}: {calls} calls, struck at {struck.total()} points; {written}\n")
+
+
+def _undisturbed(one: Platform, scenario: Scenario, expected: dict[str, int]) -> int:
+    """How many calls a run makes in which nothing is struck."""
+    one.reset()
+    rest = scenario(one)
+    one.points.disarm()
+    ends = rest()
+    if ends != expected:
+        raise AssertionError(f"undisturbed, they ended as {dict(ends)}, not as {expected}")
+    return len(one.points.disarm())
+
+
+def _struck(one: Platform, scenario: Scenario, position: Position, number: int) -> Ends | None:
+    """The ends of a run that was struck; None if it has no such call."""
+    one.reset()
+    rest = scenario(one)
+    one.points.arm(number, position)
+    try:
+        ends = rest()
+    except AssertionError as error:
+        raise AssertionError(f"{position} call {number} ({one.points.struck}): {error}") from error
+    return None if one.points.struck is None else ends
