@@ -3,7 +3,7 @@ the DynamoDB write units, and the price of the ledger in both."""
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
@@ -85,9 +85,9 @@ class Desk:
 def without_ledger() -> Iterator[None]:
     """Have dispatchers guard nothing."""
     nothing = NoLedger()
-    names = ("acquire_all", "take_over", "record")
-    plain = {name: getattr(nothing, name) for name in names}
-    with patch.multiple(Ledger, **{name: staticmethod(function) for name, function in plain.items()}):
+    with ExitStack() as patches:
+        for name in ("acquire_all", "take_over", "record"):
+            patches.enter_context(patch.object(Ledger, name, staticmethod(getattr(nothing, name))))
         yield
 
 

@@ -138,6 +138,11 @@ class _Nothing:
 def dynamodb_in_air() -> Any:
     """A real client that makes, signs and reads each request, and sends none: DynamoDB says yes to everything."""
     client = boto3.session.Session("testing", "testing").client("dynamodb", region_name="us-east-1")
-    yes: Any = _Nothing()
-    client.meta.events.register("before-send.dynamodb", lambda request, **_: AWSResponse(request.url, 200, {}, yes))
+    events: Any = client.meta.events
+    events.register("before-send.dynamodb", _say_yes)
     return client
+
+
+def _say_yes(request: Any, **_: Any) -> AWSResponse:
+    nothing: Any = {}
+    return AWSResponse(request.url, 200, nothing, _Nothing())

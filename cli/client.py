@@ -15,14 +15,14 @@ from shared.model.accounts import is_loopback
 TRIES = 4
 """Of a call that may be repeated without harm."""
 
-_TIMEOUT = httpx.Timeout(60.0, connect=10.0)
+_CONNECT_TIMEOUT_S = 10.0
 _BUSY = frozenset({429, 502, 503, 504})
 
 
 class ApiClient:
     """The API at one address with one key. Use as a context manager.
 
-    transport, pause: seams for tests; `pause` waits between tries.
+    transport, pause: seams for tests; `pause` waits between tries. timeout_s: for an answer.
     Raises: UsageError for an address that is not one, or that would send the key in the clear.
     """
 
@@ -32,6 +32,7 @@ class ApiClient:
         key: str,
         transport: httpx.BaseTransport | None = None,
         pause: Callable[[float], None] | None = None,
+        timeout_s: float = 60.0,
     ) -> None:
         self.url = url.rstrip("/")
         loopback = _check_url(self.url)
@@ -40,7 +41,7 @@ class ApiClient:
         self._http = httpx.Client(
             base_url=self.url,
             headers={"Authorization": f"Bearer {key}", "User-Agent": "mepush-cli"},
-            timeout=_TIMEOUT,
+            timeout=httpx.Timeout(timeout_s, connect=min(timeout_s, _CONNECT_TIMEOUT_S)),
             transport=transport,
             # A company's proxy cannot reach this machine's loopback.
             trust_env=not loopback,
@@ -93,11 +94,11 @@ class ApiClient:
             self._pause(1.0)
         raise AssertionError("unreachable")  # pragma: no cover - the last try returns or raises
 
-    def pages(self, path: str, name: str, limit: int = 100) -> Iterator[Any]:
+    def pages(self, path: str, name: str, limit: int = 100, **params: str | None) -> Iterator[Any]:
         """Yield the entries of every page of a listing. Raises: as `get`."""
         cursor: str | None = None
         while True:
-            page = self.get(path, limit=limit, cursor=cursor)
+            page = self.get(path, limit=limit, cursor=cursor, **params)
             yield from page[name]
             cursor = page.get("cursor")
             if cursor is None:

@@ -57,6 +57,20 @@ def write_local(connection: Connection, folder: Path | None = None) -> Path:
     return path
 
 
+def read_local(folder: Path | None = None) -> Connection | None:
+    """What the local stack's file says; None if there is none that can be read."""
+    try:
+        return _read((Path.cwd() if folder is None else folder) / LOCAL_FILE)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def forget_local(connection: Connection, folder: Path | None = None) -> None:
+    """Delete the local stack's file if it is this connection's."""
+    if read_local(folder) == connection:
+        ((Path.cwd() if folder is None else folder) / LOCAL_FILE).unlink(missing_ok=True)
+
+
 def _local(folder: Path) -> Connection:
     path = next((p for f in (folder, *folder.parents) if (p := f / LOCAL_FILE).is_file()), None)
     if path is None:
@@ -65,10 +79,14 @@ def _local(folder: Path) -> Connection:
             "Set MEPUSH_URL and MEPUSH_KEY, give --url and --key, or start the local stack with `make run`.",
         )
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        return Connection(str(data["url"]), str(data["key"]))
+        return _read(path)
     except (OSError, ValueError, KeyError, TypeError):
         raise FileError(f"{path} cannot be read.", "Start the local stack again with `make run`.") from None
+
+
+def _read(path: Path) -> Connection:
+    data = json.loads(path.read_text(encoding="utf-8"))
+    return Connection(str(data["url"]), str(data["key"]))
 
 
 def _from_file(path: Path) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli import accounts, keys, messages, templates
+from cli import accounts, audit, deadletters, doctor, keys, messages, reviews, settings, templates
 
 EPILOG = "Exit codes: 0 done, 1 the platform said no or something failed or was rejected, 2 the command was not right."
 
@@ -24,10 +24,17 @@ app = typer.Typer(
 app.command("send", short_help="Send a template to an address or to a CSV's rows.")(messages.send)
 app.command("trace", short_help="Show what happened to a message, and why.")(messages.trace)
 app.command("balance", short_help="Show accepted messages, outcomes, what is in flight.")(messages.balance)
+app.command("doctor", short_help="Say whether the platform is well, and what to do.")(doctor.doctor)
 app.command("bootstrap", short_help="Make a deployment's first API key, in its table.")(keys.bootstrap)
+app.command("audit", short_help="Show who changed what, and how it was before.")(audit.audit)
+templates.app.command("submit")(reviews.submit)
+templates.app.command("approve")(reviews.approve)
+templates.app.command("reject")(reviews.reject)
 app.add_typer(templates.app, name="template")
 app.add_typer(accounts.app, name="account")
 app.add_typer(keys.app, name="key")
+app.add_typer(settings.app, name="settings")
+app.add_typer(deadletters.app, name="dlq")
 
 
 def _show_version(wanted: bool) -> None:

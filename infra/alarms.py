@@ -11,9 +11,13 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from infra.environment import METRICS_NAMESPACE
 from infra.stages import Stage
 
 MAX_ITERATOR_AGE_MS = 5 * 60_000
+STUCK_MINUTES = 15
+SWEEP_PERIOD_MINUTES = 5
+NO_SWEEP_MINUTES = 30
 
 
 class Alarms(Construct):
@@ -49,13 +53,44 @@ class Alarms(Construct):
         )
 
     def watch_dead_letters(self, queues: Mapping[str, sqs.Queue]) -> None:
-        """Alarm as soon as a dead-letter queue holds a message. queues: by names such as `sms.verification`."""
+        """Alarm as soon as a queue holds a message that only a person can see to. queues: by their names."""
         for name, queue in queues.items():
             self._alarm(
                 f"dead-letters-{name.replace('.', '-')}",
                 f"Dead letters wait in {name}: look at their reason and mend it.",
                 queue.metric_approximate_number_of_messages_visible(period=self._period, statistic="Maximum"),
                 above=0,
+            )
+
+    def watch_kept_letters(self, queues: Mapping[str, sqs.Queue], function: str) -> None:
+        """Alarm when dead letters are kept, and when they are not taken from their queue. function: that takes them."""
+        for name, queue in queues.items():
+            label = name.replace(".", "-")
+            self._alarm(
+                f"dead-letters-{label}",
+                f"Messages of {name} were given up: look at them with `mepush dlq list`, mend the cause, redrive them.",
+                cloudwatch.Metric(
+                    namespace=METRICS_NAMESPACE,
+                    metric_name="DeadLetters",
+                    dimensions_map={"queue": queue.queue_name, "service": function},
+                    period=self._period,
+                    statistic="Sum",
+                ),
+                above=0,
+            )
+            # A message that the function cannot take is hidden nearly all the time, so those are counted too.
+            depths = {
+                "shown": queue.metric_approximate_number_of_messages_visible(period=self._period, statistic="Maximum"),
+                "hidden": queue.metric_approximate_number_of_messages_not_visible(
+                    period=self._period, statistic="Maximum"
+                ),
+            }
+            self._alarm(
+                f"dead-letters-stuck-{label}",
+                f"Dead letters of {name} cannot be kept: read the log of {function}.",
+                cloudwatch.MathExpression(expression="shown + hidden", using_metrics=depths, period=self._period),
+                above=0,
+                periods=STUCK_MINUTES,
             )
 
     def watch_functions(self, functions: Mapping[str, lambda_.Function]) -> None:
@@ -86,17 +121,54 @@ class Alarms(Construct):
             periods=3,
         )
 
-    def _alarm(self, name: str, description: str, metric: cloudwatch.Metric, *, above: float, periods: int = 1) -> None:
+    def watch_sweeps(self, deployment: str, function: str) -> None:
+        """Alarm when messages are stuck, and when nobody looks for them. function: that looks."""
+
+        def metric(name: str, minutes: int, statistic: str) -> cloudwatch.Metric:
+            return cloudwatch.Metric(
+                namespace=METRICS_NAMESPACE,
+                metric_name=name,
+                dimensions_map={"deployment": deployment, "service": function},
+                period=Duration.minutes(minutes),
+                statistic=statistic,
+            )
+
+        self._alarm(
+            "in-flight-too-long",
+            "Messages have been in flight for too long: run `mepush doctor`.",
+            metric("InFlightTooLong", SWEEP_PERIOD_MINUTES, "Maximum"),
+            above=0,
+            periods=3,
+        )
+        self._alarm(
+            "no-sweep",
+            f"Nothing has looked for stuck messages for half an hour: read the log of {function}.",
+            metric("Sweeps", NO_SWEEP_MINUTES, "Sum"),
+            below=1,
+        )
+
+    def _alarm(
+        self,
+        name: str,
+        description: str,
+        metric: cloudwatch.IMetric,
+        *,
+        above: float = 0,
+        below: float | None = None,
+        periods: int = 1,
+    ) -> None:
+        """below: instead of `above`, for what has to happen all the time: without data it does not."""
+        comparison, missing = cloudwatch.ComparisonOperator, cloudwatch.TreatMissingData
         alarm = cloudwatch.Alarm(
             self,
             name.title().replace("-", ""),
             alarm_name=f"{self._prefix}-{name}",
             alarm_description=description,
             metric=metric,
-            threshold=above,
-            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
+            threshold=above if below is None else below,
+            comparison_operator=comparison.GREATER_THAN_THRESHOLD if below is None else comparison.LESS_THAN_THRESHOLD,
             evaluation_periods=periods,
             # Most of these metrics exist only while something happens.
-            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+            treat_missing_data=missing.NOT_BREACHING if below is None else missing.BREACHING,
         )
         alarm.add_alarm_action(actions.SnsAction(self.topic))

@@ -17,14 +17,15 @@ class Tables(Construct):
 
     def __init__(self, scope: Construct, id: str, *, stage: Stage) -> None:
         super().__init__(scope, id)
-        self.catalog = self._table("Catalog", stage, precious=True)
-        self.counters = self._table("Counters", stage, precious=True)
-        self.guard = self._table("Guard", stage, precious=False)
-        self.timeline = self._table("Timeline", stage, precious=False)
+        self.catalog = self._table("Catalog", stage, precious=True, forgets=True)
+        self.counters = self._table("Counters", stage, precious=True, forgets=False)
+        self.guard = self._table("Guard", stage, precious=False, forgets=True)
+        self.timeline = self._table("Timeline", stage, precious=False, forgets=True)
         acknowledge(self.guard, "DDB3", "ledgers and marks live for hours; old ones restored would send messages again")
         acknowledge(self.timeline, "DDB3", "append-only events with a time to live; the counters are what is kept")
 
-    def _table(self, id: str, stage: Stage, *, precious: bool) -> dynamodb.Table:
+    def _table(self, id: str, stage: Stage, *, precious: bool, forgets: bool) -> dynamodb.Table:
+        """forgets: some of its items have a time to live."""
         # The L2 Table and not TableV2, which makes a global table. Encryption is with the key that AWS owns, without
         # a charge per request.
         keep = precious and stage.keep_data
@@ -34,7 +35,7 @@ class Tables(Construct):
             partition_key=dynamodb.Attribute(name="pk", type=dynamodb.AttributeType.STRING),
             sort_key=dynamodb.Attribute(name="sk", type=dynamodb.AttributeType.STRING),
             billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
-            time_to_live_attribute=None if precious else TTL_ATTRIBUTE,
+            time_to_live_attribute=TTL_ATTRIBUTE if forgets else None,
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
                 point_in_time_recovery_enabled=precious
             ),

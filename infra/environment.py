@@ -15,6 +15,8 @@ from infra.stages import Stage
 LIBRARY_VARIABLES = ("POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL")
 """What Powertools reads by itself: the names that log lines and metrics carry, and the level of logging."""
 
+METRICS_NAMESPACE = "mePush"
+
 
 class UnknownVariableError(Exception):
     """A function's settings declare a variable for which the stack has no value."""
@@ -24,7 +26,14 @@ class Environments:
     """Makes environments from the parts of the stack."""
 
     def __init__(
-        self, stack: Stack, stage: Stage, tables: Tables, stream: kinesis.Stream, queues: Queues, schedules: Schedules
+        self,
+        stack: Stack,
+        stage: Stage,
+        tables: Tables,
+        stream: kinesis.Stream,
+        queues: Queues,
+        schedules: Schedules,
+        trace_dead: sqs.Queue,
     ) -> None:
         self._stack = stack
         self._queues = queues
@@ -37,6 +46,8 @@ class Environments:
             "schedule_group": schedules.group_name,
             "schedule_role_arn": schedules.role.role_arn,
             "schedule_dlq_arn": schedules.dead_letters.queue_arn,
+            "schedules_dlq_url": schedules.dead_letters.queue_url,
+            "trace_dlq_url": trace_dead.queue_url,
             "secret_prefix": stage.prefix,
             "retention_days": str(stage.timeline_days),
             "allow_loopback_endpoints": str(stage.allow_loopback).lower(),
@@ -51,7 +62,7 @@ class Environments:
         missing = [name for name in spec.variables if name not in values]
         if missing:
             raise UnknownVariableError(f"{spec.name}: no value for {', '.join(missing)}")
-        library = (spec.name, "mePush", "INFO")
+        library = (spec.name, METRICS_NAMESPACE, "INFO")
         return {
             **{name.upper(): values[name] for name in spec.variables},
             **dict(zip(LIBRARY_VARIABLES, library, strict=True)),

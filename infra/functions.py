@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_scheduler as scheduler
 from constructs import Construct
 
 from infra.nag import acknowledge
@@ -112,3 +113,33 @@ class Service(Construct):
                 conditions=conditions,
             )
         )
+
+
+def run_regularly(service: Service, stage: Stage, *, minutes: int) -> None:
+    """Have a function run every so many minutes, by a schedule of its own with a role that may call it alone."""
+    stack = Stack.of(service)
+    # Envelopes have a group of schedules to themselves, so this one is in the group that every account has.
+    group_arn = stack.format_arn(service="scheduler", resource="schedule-group", resource_name="default")
+    role = iam.Role(
+        service,
+        "ScheduleRole",
+        description=f"Runs {stage.prefix}-{service.spec.name} regularly",
+        assumed_by=iam.ServicePrincipal(
+            "scheduler.amazonaws.com",
+            conditions={
+                "StringEquals": {"aws:SourceAccount": stack.account},
+                "ArnEquals": {"aws:SourceArn": group_arn},
+            },
+        ),
+    )
+    role.add_to_policy(
+        iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[service.function.function_arn])
+    )
+    scheduler.CfnSchedule(
+        service,
+        "Schedule",
+        name=f"{stage.prefix}-{service.spec.name}",
+        schedule_expression=f"rate({minutes} minutes)",
+        flexible_time_window=scheduler.CfnSchedule.FlexibleTimeWindowProperty(mode="OFF"),
+        target=scheduler.CfnSchedule.TargetProperty(arn=service.function.function_arn, role_arn=role.role_arn),
+    )

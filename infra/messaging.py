@@ -9,6 +9,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.nag import acknowledge
+from infra.specs import DEAD_LETTERS_TIMEOUT_S
 from infra.stages import Stage
 from shared.channels import CHANNELS, ChannelSpec, queue_name
 from shared.model.words import Channel, MessageClass
@@ -35,12 +36,13 @@ def window_s(message_class: MessageClass) -> int:
     return 0 if message_class is MessageClass.VERIFICATION else 1
 
 
-def dead_letter_queue(scope: Construct, id: str, name: str) -> sqs.Queue:
-    """A queue where messages wait up to 14 days for a person."""
+def dead_letter_queue(scope: Construct, id: str, name: str, visibility: Duration | None = None) -> sqs.Queue:
+    """A queue where messages wait up to 14 days for a person, or for the function that takes them."""
     return sqs.Queue(
         scope,
         id,
         queue_name=name,
+        visibility_timeout=visibility,
         retention_period=RETENTION,
         encryption=sqs.QueueEncryption.SQS_MANAGED,
         enforce_ssl=True,
@@ -63,7 +65,8 @@ class Queues(Construct):
         name = queue_name(spec.channel, message_class)
         id = f"{spec.channel.value.title()}{message_class.value.title()}"
         physical = f"{prefix}-{spec.channel}-{message_class}"
-        dead = dead_letter_queue(self, f"{id}Dead", f"{physical}-dlq")
+        hidden = Duration.seconds(VISIBILITY_FACTOR * DEAD_LETTERS_TIMEOUT_S)
+        dead = dead_letter_queue(self, f"{id}Dead", f"{physical}-dlq", hidden)
         self.dead_letters[name] = dead
         self.queues[name] = sqs.Queue(
             self,

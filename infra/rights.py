@@ -7,15 +7,22 @@ from infra.stages import Stage
 
 # Transactions are allowed by the rights of their single actions, batches by their own.
 READ = ("dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query")
-CATALOG_WRITE = (
-    *READ,
-    "dynamodb:PutItem",
-    "dynamodb:UpdateItem",
-    "dynamodb:DeleteItem",
-    "dynamodb:ConditionCheckItem",
-)
+CATALOG_WRITE = (*READ, "dynamodb:PutItem", "dynamodb:ConditionCheckItem")
+DELETE = ("dynamodb:DeleteItem",)
+TENANTS = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["tenant#*"]}}
+"""The partitions of the catalog that hold what people configure: the audit log is not among them."""
 ITEM_READ = ("dynamodb:GetItem",)
+PUT = ("dynamodb:PutItem",)
+LETTER_WRITE = ("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem")
+LETTERS = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["dead#*", "letter#*"]}}
+"""The partitions of the catalog that hold dead letters: nothing that people configure."""
+AUDIT = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["audit#*"]}}
+"""The partitions of the catalog that hold the audit log."""
 ITEM_WRITE = ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
+CLOSE = ("dynamodb:BatchGetItem", "dynamodb:UpdateItem")
+MARK = ("dynamodb:PutItem", "dynamodb:DeleteItem")
+MARKS = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["watch#*"]}}
+"""The partitions of the counters' table that hold marks of the watch: no counts."""
 GUARD_ALL = (*ITEM_WRITE, "dynamodb:BatchGetItem", "dynamodb:BatchWriteItem")
 TIMELINE_WRITE = ("dynamodb:BatchGetItem", "dynamodb:BatchWriteItem")
 COUNTERS_WRITE = ("dynamodb:GetItem", "dynamodb:UpdateItem")
@@ -30,7 +37,12 @@ FOLLOW = (
     "kinesis:GetShardIterator",
     "kinesis:ListShards",
 )
+LOOK = ("kinesis:GetRecords", "kinesis:GetShardIterator", "kinesis:ListShards")
+EMPTY = ("sqs:ReceiveMessage", "sqs:DeleteMessage")
+DEPTH = ("sqs:GetQueueAttributes",)
 SCHEDULE = ("scheduler:CreateSchedule",)
+OVERDUE = ("scheduler:GetSchedule", "scheduler:DeleteSchedule")
+LIST_SCHEDULES = ("scheduler:ListSchedules",)
 PASS_ROLE = ("iam:PassRole",)
 
 SECRET_READ = ("secretsmanager:GetSecretValue",)

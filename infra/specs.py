@@ -14,6 +14,7 @@ from shared.settings import (
     Settings,
     StreamSettings,
     TraceSettings,
+    WatchSettings,
 )
 
 PYTHON_VERSION = "3.14"
@@ -38,6 +39,10 @@ API_TIMEOUT_S = 29
 """One second less than the most that an HTTP API waits for an integration."""
 AUTHORIZER_TIMEOUT_S = 9
 """One second less than the most that an HTTP API waits for an authorizer."""
+DEAD_LETTERS_TIMEOUT_S = 30
+"""Of the function that takes messages from the dead-letter queues, which hide them six times as long."""
+WATCH_TIMEOUT_S = 240
+"""Less than the time between two sweeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +142,33 @@ MANAGE = FunctionSpec(
     channels=tuple(CHANNELS),
     packages=(*CORE_PACKAGES, *ADDRESS_PACKAGES, *RENDERING_PACKAGES, *_provider_packages(*CHANNELS)),
 )
+DEAD_LETTERS = FunctionSpec(
+    "dead_letters",
+    "functions.dead_letters.handler.lambda_handler",
+    "Keeps what the dead-letter queues hold",
+    (CatalogSettings, GuardSettings, StreamSettings, QueueSettings),
+    memory_mb=512,
+    timeout_s=DEAD_LETTERS_TIMEOUT_S,
+)
+WATCH = FunctionSpec(
+    "watch",
+    "functions.watch.handler.lambda_handler",
+    "Finds what got stuck, and mends it",
+    (CatalogSettings, GuardSettings, TraceSettings, StreamSettings, QueueSettings, WatchSettings),
+    timeout_s=WATCH_TIMEOUT_S,
+)
+WATCH_API = FunctionSpec(
+    "watch_api",
+    "functions.watch.api.lambda_handler",
+    "Answers how the platform is",
+    (CatalogSettings, TraceSettings, StreamSettings, QueueSettings, DeadLetterSettings, WatchSettings),
+)
+DEAD_LETTERS_API = FunctionSpec(
+    "dead_letters_api",
+    "functions.dead_letters.api.lambda_handler",
+    "Lists, redrives and discards dead letters",
+    (CatalogSettings, StreamSettings, QueueSettings),
+)
 AUTHORIZE = FunctionSpec(
     "authorize",
     "functions.authorize.handler.lambda_handler",
@@ -147,5 +179,17 @@ AUTHORIZE = FunctionSpec(
 )
 
 FUNCTIONS: dict[str, FunctionSpec] = {
-    spec.name: spec for spec in (INGEST, *DISPATCHERS.values(), TRACE, TRACE_API, MANAGE, AUTHORIZE)
+    spec.name: spec
+    for spec in (
+        INGEST,
+        *DISPATCHERS.values(),
+        TRACE,
+        TRACE_API,
+        DEAD_LETTERS,
+        DEAD_LETTERS_API,
+        WATCH,
+        WATCH_API,
+        MANAGE,
+        AUTHORIZE,
+    )
 }

@@ -11,17 +11,33 @@ from infra.alarms import Alarms
 from infra.api import HttpApi
 from infra.data import Tables, assets_bucket, event_stream
 from infra.environment import Environments
-from infra.functions import Service
+from infra.functions import Service, run_regularly
 from infra.messaging import Queues, Schedules, dead_letter_queue, window_s
 from infra.nag import acknowledge
-from infra.specs import AUTHORIZE, DISPATCHERS, INGEST, MANAGE, TRACE, TRACE_API, FunctionSpec
+from infra.specs import (
+    AUTHORIZE,
+    DEAD_LETTERS,
+    DEAD_LETTERS_API,
+    DISPATCHERS,
+    INGEST,
+    MANAGE,
+    TRACE,
+    TRACE_API,
+    WATCH,
+    WATCH_API,
+    FunctionSpec,
+)
 from infra.stages import Stage
 from shared.channels import CHANNELS, queue_name
 from shared.model.words import Channel, MessageClass
 
+SWEEP_MINUTES = 5
 TRACE_BATCH = 100
 TRACE_RETRIES = 50
 TRACE_RECORD_AGE_S = 24 * 3600
+DEAD_LETTER_BATCH = 10
+DEAD_LETTER_CONCURRENCY = 5
+"""Per queue: a campaign that failed as a whole must not take the functions' concurrency from those that send."""
 
 
 class PlatformStack(Stack):
@@ -46,20 +62,29 @@ class PlatformStack(Stack):
         self._schedules = Schedules(self, "Schedules", stage=stage, queues=self._queues)
         self._trace_dead = dead_letter_queue(self, "TraceDead", f"{stage.prefix}-trace-dlq")
         acknowledge(self._trace_dead, "SQS3", "the dead-letter queue of an event source mapping")
-        self._environments = Environments(self, stage, self._tables, self._stream, self._queues, self._schedules)
+        self._environments = Environments(
+            self, stage, self._tables, self._stream, self._queues, self._schedules, self._trace_dead
+        )
         self._services: dict[str, Service] = {}
         self._ingest()
         for channel in CHANNELS:
             self._dispatch(channel)
         self._trace()
         self._trace_api()
+        self._dead_letters()
+        self._dead_letters_api()
+        self._sweeps()
+        self._watch_api()
         self._manage()
         self._authorize()
         self._api = HttpApi(
             self,
             "Api",
             stage=stage,
-            functions={spec.name: self._services[spec.name].function for spec in (INGEST, MANAGE, TRACE_API)},
+            functions={
+                spec.name: self._services[spec.name].function
+                for spec in (INGEST, MANAGE, TRACE_API, DEAD_LETTERS_API, WATCH_API)
+            },
             authorizer=self._services[AUTHORIZE.name].function,
         )
         self._watch()
@@ -157,9 +182,58 @@ class PlatformStack(Stack):
         tables = (self._tables.catalog, self._tables.timeline, self._tables.counters)
         service.allow(rights.READ, *(table.table_arn for table in tables))
 
+    def _dead_letters(self) -> None:
+        service = self._service(DEAD_LETTERS)
+        service.allow(rights.PUT, self._tables.catalog.table_arn, conditions=rights.LETTERS)
+        service.allow(rights.ITEM_WRITE, self._tables.guard.table_arn)
+        self._allow_sending(service, *self._queues.names())
+        service.allow(rights.CONSUME, *(queue.queue_arn for queue in self._queues.dead_letters.values()))
+        for name, queue in self._queues.dead_letters.items():
+            lambda_.EventSourceMapping(
+                service,
+                f"{name.title().replace('.', '')}Source",
+                target=service.function,
+                event_source_arn=queue.queue_arn,
+                batch_size=DEAD_LETTER_BATCH,
+                max_concurrency=DEAD_LETTER_CONCURRENCY,
+                report_batch_item_failures=True,
+            )
+
+    def _dead_letters_api(self) -> None:
+        service = self._service(DEAD_LETTERS_API)
+        service.allow(rights.READ, self._tables.catalog.table_arn)
+        service.allow(rights.LETTER_WRITE, self._tables.catalog.table_arn, conditions=rights.LETTERS)
+        service.allow(rights.PUT, self._tables.catalog.table_arn, conditions=rights.AUDIT)
+        # A redrive is due at once: it needs no schedule.
+        service.allow(rights.SEND, *(queue.queue_arn for queue in self._queues.queues.values()))
+        service.allow(rights.PUBLISH, self._stream.stream_arn)
+
+    def _sweeps(self) -> None:
+        service = self._service(WATCH)
+        tables = (self._tables.catalog, self._tables.timeline, self._tables.counters)
+        service.allow(rights.READ, *(table.table_arn for table in tables))
+        service.allow(rights.LETTER_WRITE, self._tables.catalog.table_arn, conditions=rights.LETTERS)
+        service.allow(rights.CLOSE, self._tables.guard.table_arn)
+        service.allow(rights.MARK, self._tables.counters.table_arn, conditions=rights.MARKS)
+        service.allow(rights.SEND, *(queue.queue_arn for queue in self._queues.queues.values()))
+        service.allow(rights.EMPTY, self._schedules.dead_letters.queue_arn)
+        service.allow((*rights.PUBLISH, *rights.LOOK), self._stream.stream_arn)
+        service.allow(rights.OVERDUE, rights.schedules(self, self._schedules.schedule_arns))
+        service.allow(rights.LIST_SCHEDULES, rights.anything("scheduler:ListSchedules knows no resources"))
+        run_regularly(service, self._stage, minutes=SWEEP_MINUTES)
+
+    def _watch_api(self) -> None:
+        service = self._service(WATCH_API)
+        service.allow(rights.READ, self._tables.catalog.table_arn, self._tables.counters.table_arn)
+        queues = (*self._queues.queues.values(), *self._queues.dead_letters.values())
+        others = (self._schedules.dead_letters, self._trace_dead)
+        service.allow(rights.DEPTH, *(queue.queue_arn for queue in (*queues, *others)))
+        service.allow(rights.LOOK, self._stream.stream_arn)
+
     def _manage(self) -> None:
         service = self._service(MANAGE)
         service.allow(rights.CATALOG_WRITE, self._tables.catalog.table_arn)
+        service.allow(rights.DELETE, self._tables.catalog.table_arn, conditions=rights.TENANTS)
         service.allow(rights.ITEM_WRITE, self._tables.guard.table_arn)
         service.allow(rights.SECRET_WRITE, rights.secrets(self, self._stage))
         # For trying an account: AWS lets nobody name a resource for the first.
@@ -171,15 +245,11 @@ class PlatformStack(Stack):
 
     def _watch(self) -> None:
         alarms = Alarms(self, "Alarms", stage=self._stage)
-        alarms.watch_dead_letters(
-            {
-                **self._queues.dead_letters,
-                "trace": self._trace_dead,
-                "schedules": self._schedules.dead_letters,
-            }
-        )
+        alarms.watch_dead_letters({"trace": self._trace_dead, "schedules": self._schedules.dead_letters})
+        alarms.watch_kept_letters(self._queues.dead_letters, DEAD_LETTERS.name)
         alarms.watch_functions({name: service.function for name, service in self._services.items()})
         alarms.watch_lag(self._services[TRACE.name].function)
+        alarms.watch_sweeps(self._schedules.group_name, WATCH.name)
         CfnOutput(self, "AlarmTopic", value=alarms.topic.topic_arn)
 
     def _outputs(self) -> None:

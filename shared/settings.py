@@ -69,6 +69,16 @@ class DeadLetterSettings(Settings):
     dlq_urls: Json[dict[str, str]]
 
 
+class WatchSettings(Settings):
+    """Looks after what got stuck.
+
+    schedules_dlq_url: of schedules that could not be delivered. trace_dlq_url: of batches that the trace gave up.
+    """
+
+    schedules_dlq_url: str
+    trace_dlq_url: str
+
+
 class SecretSettings(Settings):
     """Reads or writes account secrets. secret_prefix: their names are `<prefix>/<tenant>/account/<id>`."""
 

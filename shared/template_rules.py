@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 from jinja2 import Template, TemplateSyntaxError, nodes
 
 from shared.template_engine import FILTERS, HTML, TESTS, TEXT, DataEnvironment, build, walk
-from shared.template_links import LINK, guard_links
+from shared.template_html import PlaceError, guard
+from shared.template_links import LINK
 
 MAX_DEPTH = 30
 MAX_LOOPS_DEEP = 2
@@ -129,7 +130,10 @@ def check(source: str, html: bool, allowance: Allowance) -> Checked:
     finder.statements(tree.body, _Scope())
     optional = tuple(name for name in finder.optional if name not in finder.required)
     if html:
-        guard_links(tree.body)
+        try:
+            guard(tree.body)
+        except PlaceError as error:
+            raise RuleError(str(error)) from None
     return Checked(tree, html, tuple(finder.required), optional, finder.loops)
 
 

@@ -45,8 +45,9 @@ class Ingest:
         request: SendRequest = call.body
         key = _idempotency_key(call, request)
         body_hash = blake2b(call.raw_body, digest_size=16).hexdigest()
+        _check_send_at(request, self.clock.now_ms())
         try:
-            planned, version = self._plan(call.caller, request, new_base(self.clock.now_ms()), None)
+            planned, version = self._plan_new(call.caller, request)
         except ProblemError:
             # What was accepted under this key stays accepted, though the template has changed since.
             earlier = self.idempotency.find(call.caller.tenant, key, body_hash) if key else None
@@ -77,24 +78,39 @@ class Ingest:
         except Exception as error:  # botocore's errors share no useful base with the connection's
             log_error(logger, "claim not marked", error)
 
-    def _plan(self, caller: Caller, request: SendRequest, base: str, claimed: int | None) -> tuple[Plan, int]:
+    def _plan_new(self, caller: Caller, request: SendRequest) -> tuple[Plan, int]:
+        """Plan a request. What would be refused by what is remembered is looked at again by what is stored now: who
+        has just published a template, or put somebody on a list, need not wait. Raises: ProblemError."""
+        base = new_base(self.clock.now_ms())
+        try:
+            planned, version = self._plan(caller, request, base, None)
+            if planned.rejected is None or caller.kind is not KeyKind.TEAM:
+                return planned, version
+        except ProblemError:
+            pass
+        return self._plan(caller, request, base, None, fresh=True)
+
+    def _plan(
+        self, caller: Caller, request: SendRequest, base: str, claimed: int | None, fresh: bool = False
+    ) -> tuple[Plan, int]:
         """Plan a request with a base; `claimed` is the template version that an earlier claim of it went by."""
         tenant = self.catalog.tenant(caller.tenant)
-        template = self.catalog.template(caller.tenant, request.template)
+        template = self.catalog.template(caller.tenant, request.template, fresh)
         if tenant is None or template is None:
             raise invalid_field("template", f"there is no template `{request.template}`")
         number = claimed or _version_number(request, template)
         version = self.catalog.version(caller.tenant, template.id, number)
+        if fresh and (version is None or version.published_at is None):
+            version = self.catalog.version(caller.tenant, template.id, number, fresh)
         if version is None or version.published_at is None:
             raise invalid_field("version", f"version {number} of the template was never published")
-        _check_send_at(request, self.clock.now_ms() if claimed is None else 0)
-        context = Context(tenant, template, version, caller.kind, base, self._team(caller))
+        context = Context(tenant, template, version, caller.kind, base, self._team(caller, fresh))
         return plan(request, context), number
 
-    def _team(self, caller: Caller) -> frozenset[str] | None:
+    def _team(self, caller: Caller, fresh: bool) -> frozenset[str] | None:
         if caller.kind is not KeyKind.TEAM:
             return None
-        key = self.catalog.key(caller.key_id)
+        key = self.catalog.key(caller.key_id, fresh)
         return frozenset(key.recipients if key else ())
 
     def _carry_out(self, planned: Plan) -> SendResponse:
@@ -148,10 +164,8 @@ def _version_number(request: SendRequest, template: Template) -> int:
 
 
 def _check_send_at(request: SendRequest, now_ms: int) -> None:
-    if request.send_at is not None and now_ms:
-        ahead = request.send_at.timestamp() * 1000 - now_ms
-        if ahead > MAX_AHEAD_MS:
-            raise invalid_field("send_at", "is more than 365 days ahead")
+    if request.send_at is not None and request.send_at.timestamp() * 1000 - now_ms > MAX_AHEAD_MS:
+        raise invalid_field("send_at", "is more than 365 days ahead")
 
 
 def _response(planned: Plan, failed: set[str]) -> SendResponse:

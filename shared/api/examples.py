@@ -19,6 +19,14 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
     "query_messages": {
         "recipient": {"to": "alice@example.com", "channel": "email", "limit": 20},
     },
+    "redrive_dead_letters": {
+        "account": {"account": "mail-main", "reason": "credentials_refused"},
+        "class": {"channel": "sms", "class": "notification"},
+        "all": {"all": True},
+    },
+    "discard_dead_letters": {
+        "template": {"template": "weekend-sale", "note": "The sale is over."},
+    },
     "create_account": {
         "smtp": {
             "id": "mail-main",
@@ -97,6 +105,8 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
         },
     },
     "preview_version": {"variables": {"variables": {"code": "428113"}}},
+    "approve_version": {"approve": {"comment": "Reads well."}},
+    "reject_version": {"reject": {"comment": "The offer ends on the 31st, not on the 30th."}},
     "copy_template": {"copy": {"id": "login-code-2", "name": "Login code, second try"}},
     "create_key": {
         "sender": {"name": "Shop backend", "kind": "live", "scopes": ["send", "read"]},
@@ -108,5 +118,10 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
             "expires_at": "2030-01-01T00:00:00Z",
         },
     },
+    "update_settings": {
+        "review": {"review_required": True},
+        "no-review": {"review_required": False},
+    },
+    "restore_settings": {"earlier": {"version": 2}},
 }
 """By operation id, then by a name for the example."""

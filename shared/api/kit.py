@@ -32,8 +32,12 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of an operation: its caller, path parameters, headers (lower-case), parsed query and parsed body."""
+    """One call of an operation.
 
+    operation: its id. headers: lower-case. body, query: parsed.
+    """
+
+    operation: str
     caller: Caller
     path: Mapping[str, str]
     headers: Mapping[str, str]
@@ -104,7 +108,7 @@ def _read(operation: Operation, event: Mapping[str, Any]) -> Call:
             query = operation.query.model_validate(event.get("queryStringParameters") or {})
         except ValidationError as error:
             raise validation_problem(error, "query") from None
-    return Call(caller, event.get("pathParameters") or {}, headers, raw, body, query)
+    return Call(operation.id, caller, event.get("pathParameters") or {}, headers, raw, body, query)
 
 
 def _caller(operation: Operation, event: Mapping[str, Any]) -> Caller:

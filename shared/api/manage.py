@@ -1,13 +1,15 @@
 """What callers send and read about accounts, templates and keys."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from shared.api.fields import Moment, Ttl, Weight
+from shared.api.governance import ReviewView, moment, moment_or_none
 from shared.model.accounts import AccountState
 from shared.model.content import Content
+from shared.model.keys import ApiKey
 from shared.model.words import Channel, KeyKind, MessageClass, Scope
 
 _STRICT = ConfigDict(extra="forbid", populate_by_name=True)
@@ -109,7 +111,7 @@ class TemplateCopy(BaseModel):
 
 
 class VersionView(BaseModel):
-    """A version of a template, with its placeholders."""
+    """A version of a template, with its placeholders. author: the id of the API key that saved it."""
 
     template: str
     version: int
@@ -118,6 +120,8 @@ class VersionView(BaseModel):
     optional: list[str]
     sample: dict[str, JsonValue]
     note: str
+    author: str
+    review: ReviewView
     published: bool
     created_at: datetime
 
@@ -154,6 +158,7 @@ class TemplateSummary(BaseModel):
     latest: int
     published: int | None
     archived: bool
+    ttl_seconds: int | None
     updated_at: datetime
 
 
@@ -202,6 +207,16 @@ class KeyView(BaseModel):
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+
+    @classmethod
+    def of(cls, key: ApiKey) -> Self:
+        """A key as callers see it."""
+        times = {
+            "created_at": moment(key.created_at),
+            "expires_at": moment_or_none(key.expires_at),
+            "revoked_at": moment_or_none(key.revoked_at),
+        }
+        return cls.model_validate(key.model_dump(exclude={"hash", "tenant"}) | times)
 
 
 class KeyCreated(KeyView):

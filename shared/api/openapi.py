@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from shared.api.dead_letters import DiscardRequest, RedriveRequest
 from shared.api.examples import EXAMPLES
 from shared.api.manage import AccountCreate, AccountUpdate
 from shared.api.messages import SendRequest
@@ -31,9 +32,13 @@ _TAGS = {
     "requests": "The messages of one request.",
     "balance": "That nothing is lost, in numbers.",
     "stats": "Counts for a template.",
+    "health": "How the platform is.",
+    "dead-letters": "What was given up: look at it, redrive it, discard it.",
     "accounts": "The providers that messages go out through.",
     "templates": "What is sent: content with placeholders, in versions.",
     "keys": "Who may call.",
+    "settings": "What holds for everything, in versions.",
+    "audit": "Every change: who, what, before and after.",
     "description": "This description.",
 }
 
@@ -70,6 +75,18 @@ _IDEMPOTENCY_KEY: Json = {
     "schema": {"type": "string", "minLength": 1, "maxLength": 200},
     "example": "order-20250115-0042",
 }
+
+_NONE: Json = {"type": "null"}
+_FILTERS = ("channel", "class", "template", "account", "reason", "ids")
+_ALL: Json = {
+    "required": ["all"],
+    "properties": {"all": {"const": True}, **dict.fromkeys(_FILTERS, _NONE)},
+}
+_SOME: Json = {
+    "properties": {"all": {"const": False}},
+    "anyOf": [{"required": [name], "properties": {name: {"not": _NONE}}} for name in _FILTERS],
+}
+"""Dead letters are chosen either all or by a filter."""
 
 
 def document(server_url: str | None = None) -> Json:
@@ -137,15 +154,17 @@ def _parameters(operation: Operation) -> list[Json]:
         found.append(_IDEMPOTENCY_KEY)
     if operation.query is not None:
         schema = operation.query.model_json_schema()
-        required = set(schema.get("required", ()))
-        found += [_query(name, name in required, field) for name, field in schema["properties"].items()]
+        required, kinds = set(schema.get("required", ())), schema.get("$defs", {})
+        found += [_query(name, name in required, field, kinds) for name, field in schema["properties"].items()]
     return found
 
 
-def _query(name: str, required: bool, field: Json) -> Json:
+def _query(name: str, required: bool, field: Json, definitions: Json) -> Json:
     # A parameter that is absent is not null: only the other kind can be written in a query.
-    kinds = [kind for kind in field.get("anyOf", [field]) if kind.get("type") != "null"]
-    schema = {key: value for key, value in kinds[0].items() if key not in {"title", "default"}}
+    kind = next(kind for kind in field.get("anyOf", [field]) if kind.get("type") != "null")
+    # The words of a closed vocabulary are few enough to stand here.
+    kind = definitions[kind["$ref"].rpartition("/")[2]] if "$ref" in kind else kind
+    schema = {key: value for key, value in kind.items() if key not in {"title", "default"}}
     if field.get("default") is not None:
         schema["default"] = field["default"]
     return {"name": name, "in": "query", "required": required, "schema": schema}
@@ -193,6 +212,8 @@ def _schemas() -> Json:
         "properties": {"reference": {"type": "string", "minLength": 1}},
         "required": ["reference"],
     }
+    for name in (RedriveRequest.__name__, DiscardRequest.__name__):
+        schemas[name]["oneOf"] = [_ALL, _SOME]
     schemas[EmailContent.__name__]["anyOf"] = [_given("html", "string"), _given("text", "string")]
     schemas[SmsContent.__name__]["anyOf"] = [_given("text", "string"), _given("tencent", "object")]
     for name in (WecomFile.__name__, WecomImage.__name__):

@@ -5,7 +5,16 @@ from typing import Literal
 
 from pydantic import BaseModel
 
+from shared.api import governance as g
 from shared.api import manage as m
+from shared.api.dead_letters import (
+    DeadLetterPage,
+    DeadLetterQuery,
+    DeadLetterTally,
+    DiscardRequest,
+    RedriveRequest,
+)
+from shared.api.health import Health
 from shared.api.messages import (
     Balance,
     MessagePage,
@@ -20,7 +29,7 @@ from shared.api.messages import (
 )
 from shared.model.words import Scope
 
-ApiFunction = Literal["ingest", "manage", "trace_api"]
+ApiFunction = Literal["ingest", "manage", "trace_api", "dead_letters_api", "watch_api"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +127,48 @@ OPERATIONS: tuple[Operation, ...] = (
         TemplateStats,
         query=RangeQuery,
         errors=(404, 422),
+    ),
+    Operation(
+        "get_health",
+        "GET",
+        "/v1/health",
+        "watch_api",
+        Scope.READ,
+        "Whether the platform is well, and what to do if not",
+        Health,
+    ),
+    Operation(
+        "list_dead_letters",
+        "GET",
+        "/v1/dead-letters",
+        "dead_letters_api",
+        Scope.READ,
+        "List what was given up, with the reason",
+        DeadLetterPage,
+        query=DeadLetterQuery,
+        errors=(422,),
+    ),
+    Operation(
+        "redrive_dead_letters",
+        "POST",
+        "/v1/dead-letters/redrive",
+        "dead_letters_api",
+        Scope.MANAGE,
+        "Send dead letters again",
+        DeadLetterTally,
+        RedriveRequest,
+        errors=_BODY,
+    ),
+    Operation(
+        "discard_dead_letters",
+        "POST",
+        "/v1/dead-letters/discard",
+        "dead_letters_api",
+        Scope.MANAGE,
+        "Discard dead letters, with a reason",
+        DeadLetterTally,
+        DiscardRequest,
+        errors=_BODY,
     ),
     Operation(
         "create_account",
@@ -260,12 +311,44 @@ OPERATIONS: tuple[Operation, ...] = (
         errors=(*_BODY, 404),
     ),
     Operation(
+        "submit_version",
+        "POST",
+        "/v1/templates/{id}/versions/{version}/submit",
+        "manage",
+        Scope.MANAGE,
+        "Ask for a review of a version",
+        m.VersionView,
+        errors=(404, 409, 422),
+    ),
+    Operation(
+        "approve_version",
+        "POST",
+        "/v1/templates/{id}/versions/{version}/approve",
+        "manage",
+        Scope.MANAGE,
+        "Approve a version that another key saved and submitted",
+        m.VersionView,
+        g.ApproveRequest,
+        errors=(*_BODY, 404, 409),
+    ),
+    Operation(
+        "reject_version",
+        "POST",
+        "/v1/templates/{id}/versions/{version}/reject",
+        "manage",
+        Scope.MANAGE,
+        "Reject a version, with a comment",
+        m.VersionView,
+        g.RejectRequest,
+        errors=(*_BODY, 404, 409),
+    ),
+    Operation(
         "publish_version",
         "POST",
         "/v1/templates/{id}/versions/{version}/publish",
         "manage",
         Scope.MANAGE,
-        "Make a version the one that is sent",
+        "Make a version the one that is sent; where another was sent before, within 10 seconds",
         m.TemplateView,
         errors=(404, 409, 422),
     ),
@@ -313,7 +396,52 @@ OPERATIONS: tuple[Operation, ...] = (
         "Revoke a key, within 60 seconds",
         None,
         success=204,
-        errors=(404,),
+        errors=(404, 409),
+    ),
+    Operation("get_settings", "GET", "/v1/settings", "manage", Scope.READ, "The settings", g.SettingsView),
+    Operation(
+        "update_settings",
+        "PATCH",
+        "/v1/settings",
+        "manage",
+        Scope.MANAGE,
+        "Change the settings",
+        g.SettingsView,
+        g.SettingsUpdate,
+        errors=(*_BODY, 409),
+    ),
+    Operation(
+        "list_settings",
+        "GET",
+        "/v1/settings/versions",
+        "manage",
+        Scope.READ,
+        "All versions of the settings",
+        g.SettingsPage,
+        query=PageQuery,
+        errors=(422,),
+    ),
+    Operation(
+        "restore_settings",
+        "POST",
+        "/v1/settings/restore",
+        "manage",
+        Scope.MANAGE,
+        "Take up a version of the settings again",
+        g.SettingsView,
+        g.SettingsRestore,
+        errors=(*_BODY, 404, 409),
+    ),
+    Operation(
+        "list_audit",
+        "GET",
+        "/v1/audit",
+        "manage",
+        Scope.MANAGE,
+        "Who changed what, and how it was before",
+        g.AuditPage,
+        query=g.AuditQuery,
+        errors=(422,),
     ),
     Operation("get_openapi", "GET", "/openapi.json", "manage", None, "This description", None),
     Operation("get_docs", "GET", "/docs", "manage", None, "This description as a page", None),

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from rich.console import Console
 
-from cli.connection import LOCAL_FILE, find_connection
+from cli.connection import LOCAL_FILE, Connection, find_connection, read_local, write_local
 from cli.output import make_console
 from cli.sending import FileResult, RowResult
 from local import __main__ as program
@@ -198,6 +198,55 @@ def test_the_command_finds_a_serving_stack_until_it_ends(
     assert [(connection.url, connection.key) for connection in found] == [(FakeStack.url, "the-key")]
     assert not LOCAL_FILE.exists()
     assert (STACKS[0].port, STACKS[0].left) == (program.PORT, True)
+
+
+def test_a_second_run_says_which_port_it_has_and_leaves_the_first_its_command(
+    fake: Report,
+    stack: LocalStack,
+    key: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    first = Connection(stack.url, key)
+    found = []
+    monkeypatch.setattr(program, "_until_interrupted", lambda: found.append(find_connection(None, None, {})))
+    write_local(first)
+    program._run("serve", None, make_console())
+    said = capsys.readouterr().out
+    assert f"Port {program.PORT} is taken; this run listens at {FakeStack.url}." in said
+    assert f"Another local stack serves at {stack.url}" in said
+    assert f"export MEPUSH_URL={FakeStack.url} MEPUSH_KEY=the-key" in said
+    assert found == [first]
+    assert read_local() == first
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "the stack"])
+def test_the_file_of_a_run_that_is_gone_is_replaced(
+    fake: Report, stack: LocalStack, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    # Nothing listens there; or another run does, which does not know the key.
+    write_local(Connection(stack.url if url == "the stack" else url, "mp_live_gone"))
+    found = []
+    monkeypatch.setattr(program, "_until_interrupted", lambda: found.append(find_connection(None, None, {})))
+    program._run("serve", None, make_console())
+    assert found == [Connection(FakeStack.url, "the-key")]
+    assert not LOCAL_FILE.exists()
+
+
+def test_the_file_of_a_later_run_stays(fake: Report, monkeypatch: pytest.MonkeyPatch) -> None:
+    later = Connection("http://127.0.0.1:2", "later")
+    monkeypatch.setattr(program, "_until_interrupted", lambda: write_local(later))
+    program._run("serve", None, make_console())
+    assert read_local() == later
+
+
+@pytest.mark.parametrize("port", ["70000", "-1", "eight", "٨", "9" * 5000])
+def test_a_port_that_is_none_is_a_sentence(fake: Report, capsys: pytest.CaptureFixture[str], port: str) -> None:
+    with pytest.raises(SystemExit) as caught:
+        program.main(["run", f"--port={port}"])
+    assert caught.value.code == 2
+    assert "give a number from 1 to 65535" in capsys.readouterr().err
 
 
 def test_a_stack_that_cannot_start_is_a_sentence(

@@ -20,6 +20,8 @@ from local.seed import account_body, first_key
 from local.stack import LocalStack
 from shared.api.examples import EXAMPLES
 from shared.api.operations import OPERATIONS, Operation
+from shared.model.words import Channel
+from tests.samples import envelope
 
 pytestmark = pytest.mark.xdist_group("local-stack")
 
@@ -112,11 +114,15 @@ def _fill(world: World) -> None:
     world.ids["get_account"] = world.ids["verify_account"]
     world.ids["delete_account"].append("mail-main")  # it is in use
     _fill_templates(world)
+    _fill_reviews(world)
     _fill_messages(world)
+    _fill_dead_letters(world)
     for _ in range(SPARES):
         made = world.make("create_key", EXAMPLES["create_key"]["sender"])
         world.private.append(made["key"])
         world.ids.setdefault("revoke_key", []).append(made["id"])
+    for wanted in (True, False):
+        world.make("update_settings", {"review_required": wanted})
 
 
 def _fill_templates(world: World) -> None:
@@ -136,6 +142,23 @@ def _fill_templates(world: World) -> None:
         world.ids[name] = world.ids["update_template"]
 
 
+def _fill_reviews(world: World) -> None:
+    """Versions that another key saved and submitted, since nobody approves what is their own."""
+    made = world.make("create_key", {"name": "Author", "scopes": ["manage", "read"]})
+    world.private.append(made["key"])
+    with requests.Session() as session:
+        session.trust_env = False
+        session.headers["Authorization"] = f"Bearer {made['key']}"
+        author = World(world.stack, made["key"], session)
+        for name in ("submit_version", "approve_version", "reject_version"):
+            for number in range(SPARES):
+                template = f"{name.replace('_', '-')}-{number}"
+                author.make("create_template", _TEMPLATES[-1] | {"id": template})
+                if name != "submit_version":
+                    author.make("submit_version", id=template, version=1)
+                world.ids.setdefault(name, []).append(template)
+
+
 def _fill_messages(world: World) -> None:
     one, several = EXAMPLES["send_messages"].values()
     first, *others = several["recipients"]
@@ -144,6 +167,18 @@ def _fill_messages(world: World) -> None:
         world.ids.setdefault("get_request", []).append(sent["request_id"])
         world.ids.setdefault("get_message", []).append(sent["messages"][0]["message_id"])
     world.stack.drain(until_due=True, horizon_s=60)
+
+
+def _fill_dead_letters(world: World) -> None:
+    """A dead letter of each channel, as the dispatcher would send it."""
+    sqs = world.stack.client("sqs")
+    for queue, url in json.loads(world.stack.outputs["DeadLetterUrls"]).items():
+        channel, message_class = queue.split(".")
+        one = envelope(1, Channel(channel), message_class=message_class)
+        world.private.append(one.recipients[0]["to"])
+        dead = one.child("d0", one.recipients, reasons={0: ("throttled", "421", "mail-main")})
+        sqs.send_message(QueueUrl=url, MessageBody=dead.to_json())
+    world.stack.drain()
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from tests.infra.template import Template
 
 def _alarms(prod: Template, metric: str) -> list[dict[str, Any]]:
     alarms = prod.of("CloudWatch::Alarm").values()
-    return [each.properties for each in alarms if each.properties["MetricName"] == metric]
+    return [each.properties for each in alarms if each.properties.get("MetricName") == metric]
 
 
 def _dimension(alarm: dict[str, Any]) -> str:
@@ -16,13 +16,38 @@ def _dimension(alarm: dict[str, Any]) -> str:
     return str(dimension["Value"])
 
 
-def test_one_message_in_any_dead_letter_queue_is_an_alarm(prod: Template) -> None:
+def test_one_message_in_a_dead_letter_queue_without_a_function_is_an_alarm(prod: Template) -> None:
     alarms = _alarms(prod, "ApproximateNumberOfMessagesVisible")
-    dead = {id for id in prod.of("SQS::Queue") if id.endswith("Dead")}
+    dead = {"TraceDead", "SchedulesDead"}
     assert {_dimension(each) for each in alarms} == {f"${{{id}.QueueName}}" for id in dead}
     for alarm in alarms:
         assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (0, "GreaterThanThreshold")
         assert (alarm["Statistic"], alarm["EvaluationPeriods"]) == ("Maximum", 1)
+
+
+def test_one_dead_letter_that_is_kept_is_an_alarm(prod: Template) -> None:
+    alarms = _alarms(prod, "DeadLetters")
+    assert len(alarms) == 9
+    variables = prod.functions()["dead_letters"].properties["Environment"]["Variables"]
+    for alarm in alarms:
+        dimensions = {each["Name"]: each["Value"] for each in alarm["Dimensions"]}
+        assert dimensions.pop("queue").endswith("Dead.QueueName}")
+        assert dimensions == {"service": variables["POWERTOOLS_SERVICE_NAME"]}
+        assert alarm["Namespace"] == variables["POWERTOOLS_METRICS_NAMESPACE"]
+        assert (alarm["Threshold"], alarm["Statistic"], alarm["EvaluationPeriods"]) == (0, "Sum", 1)
+
+
+def test_a_dead_letter_that_cannot_be_kept_is_an_alarm_though_it_is_hidden(prod: Template) -> None:
+    alarms = [each.properties for each in prod.of("CloudWatch::Alarm").values() if "Metrics" in each.properties]
+    assert len(alarms) == 9
+    for alarm in alarms:
+        (sum,) = [each["Expression"] for each in alarm["Metrics"] if "Expression" in each]
+        metrics = {each["Id"]: each["MetricStat"]["Metric"] for each in alarm["Metrics"] if "MetricStat" in each}
+        assert sum == "shown + hidden"
+        assert metrics["shown"]["MetricName"] == "ApproximateNumberOfMessagesVisible"
+        assert metrics["hidden"]["MetricName"] == "ApproximateNumberOfMessagesNotVisible"
+        assert metrics["shown"]["Dimensions"] == metrics["hidden"]["Dimensions"]
+        assert (alarm["Threshold"], alarm["EvaluationPeriods"]) == (0, 15)
 
 
 def test_every_function_is_watched_for_errors_and_throttles(prod: Template) -> None:
@@ -40,12 +65,34 @@ def test_the_trace_must_not_lag(prod: Template) -> None:
     assert (alarm["Threshold"], alarm["Statistic"]) == (300_000, "Maximum")
 
 
+def test_stuck_messages_are_an_alarm_and_so_is_that_nobody_looks_for_them(prod: Template) -> None:
+    variables = prod.functions()["watch"].properties["Environment"]["Variables"]
+    (stuck,), (sweeps,) = _alarms(prod, "InFlightTooLong"), _alarms(prod, "Sweeps")
+    for alarm in (stuck, sweeps):
+        assert {each["Name"]: each["Value"] for each in alarm["Dimensions"]} == {
+            "deployment": variables["SCHEDULE_GROUP"],
+            "service": variables["POWERTOOLS_SERVICE_NAME"],
+        }
+        assert alarm["Namespace"] == variables["POWERTOOLS_METRICS_NAMESPACE"]
+    assert (stuck["Threshold"], stuck["ComparisonOperator"]) == (0, "GreaterThanThreshold")
+    assert (stuck["Statistic"], stuck["Period"], stuck["EvaluationPeriods"]) == ("Maximum", 300, 3)
+    assert (sweeps["Threshold"], sweeps["ComparisonOperator"]) == (1, "LessThanThreshold")
+    assert (sweeps["Statistic"], sweeps["Period"], sweeps["EvaluationPeriods"]) == ("Sum", 1800, 1)
+
+
+def test_the_watch_runs_every_five_minutes_and_ends_before_the_next_time(prod: Template) -> None:
+    (schedule,) = prod.of("Scheduler::Schedule").values()
+    assert schedule.properties["ScheduleExpression"] == "rate(5 minutes)"
+    assert schedule.properties["Target"] == {"Arn": "${WatchFunction.Arn}", "RoleArn": "${WatchScheduleRole.Arn}"}
+    assert prod.functions()["watch"].properties["Timeout"] < 300
+
+
 def test_every_alarm_tells_the_topic_says_what_to_do_and_is_quiet_when_nothing_happens(prod: Template) -> None:
     alarms = prod.of("CloudWatch::Alarm").values()
-    assert len(alarms) == 11 + 2 * len(FUNCTIONS) + 1
+    assert len(alarms) == 2 + 2 * 9 + 2 * len(FUNCTIONS) + 1 + 2
     assert len({each.properties["AlarmName"] for each in alarms}) == len(alarms)
     for alarm in alarms:
         assert alarm.properties["AlarmActions"] == ["${AlarmsTopic}"]
-        assert alarm.properties["TreatMissingData"] == "notBreaching"
+        assert alarm.properties["TreatMissingData"] == ("breaching" if alarm.id == "AlarmsNoSweep" else "notBreaching")
         assert alarm.properties["AlarmName"].startswith("mepush-")
         assert alarm.properties["AlarmDescription"]

@@ -30,14 +30,18 @@ def test_precious_tables_can_be_restored_and_outlive_the_stack(prod: Template) -
         assert table.properties["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
         assert table.properties["DeletionProtectionEnabled"] is True
         assert (table.raw["DeletionPolicy"], table.raw["UpdateReplacePolicy"]) == ("Retain", "Retain")
-        assert "TimeToLiveSpecification" not in table.properties
 
 
-def test_disposable_tables_forget_by_themselves(prod: Template) -> None:
+def test_disposable_tables_go_with_the_stack(prod: Template) -> None:
     for id in DISPOSABLE:
-        table = prod.of("DynamoDB::Table")[id]
-        assert table.properties["TimeToLiveSpecification"] == {"AttributeName": "ttl", "Enabled": True}
-        assert table.raw["DeletionPolicy"] == "Delete"
+        assert prod.of("DynamoDB::Table")[id].raw["DeletionPolicy"] == "Delete"
+
+
+def test_tables_forget_what_has_a_time_to_live(prod: Template) -> None:
+    """In the catalog those are dead letters that were decided on; counters are kept."""
+    for id, table in prod.of("DynamoDB::Table").items():
+        forgets = {"AttributeName": "ttl", "Enabled": True} if id != "TablesCounters" else None
+        assert table.properties.get("TimeToLiveSpecification") == forgets
 
 
 def test_a_stage_to_try_things_on_leaves_nothing_behind(dev: Template) -> None:

@@ -86,8 +86,9 @@ def test_a_dispatch_function_sees_its_own_queues_only(prod: Template, channel: C
     }
 
 
-def test_ingest_sees_all_queues(prod: Template) -> None:
-    urls = json.loads(_environment(prod, "ingest")["QUEUE_URLS"])
+@pytest.mark.parametrize("name", ["ingest", "dead_letters", "dead_letters_api", "watch", "watch_api"])
+def test_what_sends_to_any_queue_sees_all(prod: Template, name: str) -> None:
+    urls = json.loads(_environment(prod, name)["QUEUE_URLS"])
     assert set(urls) == {queue_name(channel, each) for channel in Channel for each in MessageClass}
 
 
@@ -105,5 +106,5 @@ def test_lambda_does_not_take_retries_for_a_runaway_loop(prod: Template) -> None
 
 def test_what_the_api_waits_for_ends_before_the_api_gives_up(prod: Template) -> None:
     timeouts = {name: each.properties["Timeout"] for name, each in prod.functions().items()}
-    assert max(timeouts[name] for name in ("ingest", "manage", "trace_api")) < 30
+    assert max(timeouts[name] for name in ("ingest", "manage", "trace_api", "dead_letters_api", "watch_api")) < 30
     assert timeouts["authorize"] < 10

@@ -58,6 +58,23 @@ def test_dead_letters_wait_for_two_weeks(prod: Template) -> None:
         assert "RedrivePolicy" not in queue.properties
 
 
+@pytest.mark.parametrize(("channel", "message_class"), PAIRS)
+def test_each_dead_letter_queue_feeds_the_function_that_keeps_them(
+    prod: Template, channel: Channel, message_class: MessageClass
+) -> None:
+    id = f"{channel.title()}{message_class.title()}"
+    assert prod.of("Lambda::EventSourceMapping")[f"DeadLetters{id}Source"].properties == {
+        "EventSourceArn": f"${{Queues{id}Dead.Arn}}",
+        "FunctionName": "${DeadLettersFunction}",
+        "BatchSize": 10,
+        "FunctionResponseTypes": ["ReportBatchItemFailures"],
+        "ScalingConfig": {"MaximumConcurrency": 5},
+    }
+    timeout = prod.functions()["dead_letters"].properties["Timeout"]
+    # Lambda's guide: at least six times the function's.
+    assert prod.of("SQS::Queue")[f"Queues{id}Dead"].properties["VisibilityTimeout"] == 6 * timeout
+
+
 @pytest.mark.parametrize("stage", ["dev", "prod"])
 @pytest.mark.parametrize(("channel", "message_class"), PAIRS)
 def test_each_queue_feeds_its_channels_function_under_its_own_cap(
@@ -77,7 +94,7 @@ def test_each_queue_feeds_its_channels_function_under_its_own_cap(
 
 
 def test_the_stream_feeds_the_trace_with_bounded_retries(prod: Template) -> None:
-    assert len(prod.of("Lambda::EventSourceMapping")) == len(PAIRS) + 1
+    assert len(prod.of("Lambda::EventSourceMapping")) == 2 * len(PAIRS) + 1
     assert prod.of("Lambda::EventSourceMapping")["TraceSource"].properties == {
         "EventSourceArn": "${Events.Arn}",
         "FunctionName": "${TraceFunction}",

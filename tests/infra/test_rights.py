@@ -16,12 +16,12 @@ CATALOG, GUARD = "${TablesCatalog.Arn}", "${TablesGuard.Arn}"
 TIMELINE, COUNTERS = "${TablesTimeline.Arn}", "${TablesCounters.Arn}"
 READ = ("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query")
 ITEM = ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
-WRITE = ("dynamodb:ConditionCheckItem", "dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
 SECRETS = f"{AWS}:secretsmanager:{HERE}:secret:mepush/*"
 SMS_SENDERS = tuple(f"{AWS}:sms-voice:*:${{AWS::AccountId}}:{kind}/*" for kind in ("phone-number", "pool", "sender-id"))
 PASS_ROLE: Statement = (("iam:PassRole",), ("${SchedulesRole.Arn}",))
 SCHEDULE: Statement = (("scheduler:CreateSchedule",), (f"{AWS}:scheduler:{HERE}:schedule/mepush/*",))
 PUBLISH: Statement = (("kinesis:PutRecords",), ("${Events.Arn}",))
+LOOK = ("kinesis:GetRecords", "kinesis:GetShardIterator", "kinesis:ListShards")
 SEND_SMS: Statement = (("sms-voice:SendTextMessage",), SMS_SENDERS)
 
 
@@ -81,9 +81,48 @@ EXPECTED: dict[str, list[Statement]] = {
         ),
         (("sqs:SendMessage",), ("${TraceDead.Arn}",)),
     ],
+    "dead_letters": [
+        (("dynamodb:PutItem",), (CATALOG,)),
+        (ITEM, (GUARD,)),
+        (("sqs:SendMessage",), _queues(*Channel)),
+        (
+            ("sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"),
+            _queues(*Channel, dead=True),
+        ),
+        SCHEDULE,
+        PASS_ROLE,
+        PUBLISH,
+    ],
+    "dead_letters_api": [
+        (READ, (CATALOG,)),
+        (("dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:UpdateItem"), (CATALOG,)),
+        (("dynamodb:PutItem",), (CATALOG,)),
+        (("sqs:SendMessage",), _queues(*Channel)),
+        PUBLISH,
+    ],
+    "watch": [
+        (READ, (CATALOG, TIMELINE, COUNTERS)),
+        (("dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:UpdateItem"), (CATALOG,)),
+        (("dynamodb:BatchGetItem", "dynamodb:UpdateItem"), (GUARD,)),
+        (("dynamodb:DeleteItem", "dynamodb:PutItem"), (COUNTERS,)),
+        (("sqs:SendMessage",), _queues(*Channel)),
+        (("sqs:DeleteMessage", "sqs:ReceiveMessage"), ("${SchedulesDead.Arn}",)),
+        (("kinesis:PutRecords", *LOOK), ("${Events.Arn}",)),
+        (("scheduler:DeleteSchedule", "scheduler:GetSchedule"), SCHEDULE[1]),
+        (("scheduler:ListSchedules",), ("*",)),
+    ],
+    "watch_api": [
+        (READ, (CATALOG, COUNTERS)),
+        (
+            ("sqs:GetQueueAttributes",),
+            (*_queues(*Channel), *_queues(*Channel, dead=True), "${SchedulesDead.Arn}", "${TraceDead.Arn}"),
+        ),
+        (LOOK, ("${Events.Arn}",)),
+    ],
     "trace_api": [(READ, (CATALOG, TIMELINE, COUNTERS))],
     "manage": [
-        ((*READ, *WRITE), (CATALOG,)),
+        ((*READ, "dynamodb:ConditionCheckItem", "dynamodb:PutItem"), (CATALOG,)),
+        (("dynamodb:DeleteItem",), (CATALOG,)),
         (ITEM, (GUARD,)),
         (
             (
@@ -128,18 +167,20 @@ def test_no_statement_allows_a_wildcard_of_actions(prod: Template) -> None:
     assert [action for each in statements for action in each["Action"] if "*" in action] == []
 
 
-def test_only_the_look_at_the_ses_account_has_no_resource(prod: Template) -> None:
+def test_only_two_actions_have_no_resource(prod: Template) -> None:
     statements = [each for role in prod.of("IAM::Role") for each in prod.statements(role)]
-    assert [each["Action"] for each in statements if "*" in each["Resource"]] == [["ses:GetAccount"]]
+    found = [each["Action"] for each in statements if "*" in each["Resource"]]
+    # AWS lets nobody name a resource for either (Service Authorization Reference).
+    assert sorted(found) == [["scheduler:ListSchedules"], ["ses:GetAccount"]]
 
 
 def test_every_role_has_only_its_own_policy_and_its_own_service(prod: Template) -> None:
     roles = prod.of("IAM::Role")
-    assert len(roles) == len(FUNCTIONS) + 1
+    assert len(roles) == len(FUNCTIONS) + 2
     for id, role in roles.items():
         assert "ManagedPolicyArns" not in role.properties
         (trust,) = role.properties["AssumeRolePolicyDocument"]["Statement"]
-        service = "scheduler" if id == "SchedulesRole" else "lambda"
+        service = "scheduler" if id in ("SchedulesRole", "WatchScheduleRole") else "lambda"
         assert trust["Principal"] == {"Service": f"{service}.amazonaws.com"}
 
 
@@ -153,6 +194,38 @@ def test_the_schedules_role_is_passed_to_the_scheduler_only(prod: Template, func
     (statement,) = [each for each in _of(prod, function) if each["Action"] == ["iam:PassRole"]]
     assert statement["Condition"] == {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}
     assert [each for each in _of(prod, function) if "Condition" in each] == [statement]
+
+
+def test_the_watch_writes_its_marks_and_no_counts(prod: Template) -> None:
+    writes = [each for each in _of(prod, "watch") if each["Resource"] == [COUNTERS]]
+    (statement,) = [each for each in writes if "dynamodb:PutItem" in each["Action"]]
+    assert statement["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["watch#*"]}}
+
+
+def test_the_schedule_of_the_watch_runs_the_watch_only(prod: Template) -> None:
+    (statement,) = prod.statements("WatchScheduleRole")
+    assert (statement["Action"], statement["Resource"]) == (["lambda:InvokeFunction"], ["${WatchFunction.Arn}"])
+    (trust,) = prod.of("IAM::Role")["WatchScheduleRole"].properties["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Condition"]["ArnEquals"] == {"aws:SourceArn": f"{AWS}:scheduler:{HERE}:schedule-group/default"}
+
+
+@pytest.mark.parametrize("function", ["dead_letters", "dead_letters_api", "watch"])
+def test_dead_letters_are_written_among_their_own_kind_only(prod: Template, function: str) -> None:
+    writes = [each for each in _of(prod, function) if "dynamodb:PutItem" in each["Action"]]
+    statement, *others = [each for each in writes if each["Resource"] == [CATALOG]]
+    assert statement["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["dead#*", "letter#*"]}}
+    audit = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["audit#*"]}}
+    assert [each["Condition"] for each in others] == ([audit] if function == "dead_letters_api" else [])
+
+
+def test_no_function_can_take_a_record_out_of_the_audit_log(prod: Template) -> None:
+    for function in FUNCTIONS:
+        for statement in _of(prod, function):
+            if CATALOG in statement["Resource"] and {"dynamodb:DeleteItem", "dynamodb:UpdateItem"} & set(
+                statement["Action"]
+            ):
+                keys = statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
+                assert set(keys) in ({"tenant#*"}, {"dead#*", "letter#*"})
 
 
 def test_schedules_reach_the_nine_queues_and_their_own_dead_letters(prod: Template) -> None:
@@ -177,7 +250,9 @@ def test_only_this_api_calls_functions(prod: Template) -> None:
         "${AuthorizeFunction.Arn}": f"{api}/authorizers/${{ApiAuthorizer}}",
         "${IngestFunction.Arn}": f"{api}/*/*/*",
         "${ManageFunction.Arn}": f"{api}/*/*/*",
+        "${DeadLettersApiFunction.Arn}": f"{api}/*/*/*",
         "${TraceApiFunction.Arn}": f"{api}/*/*/*",
+        "${WatchApiFunction.Arn}": f"{api}/*/*/*",
     }
     assert {each.properties["Principal"] for each in permissions} == {"apigateway.amazonaws.com"}
 

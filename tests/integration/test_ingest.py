@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from threading import Lock
 from types import SimpleNamespace
@@ -57,7 +58,7 @@ class Desk:
     def add_template(self, content: Content = samples.EMAIL, **changes: Any) -> None:
         head, version = samples.template(content, **changes)
         version = version.model_copy(update={"template": head.id})
-        self.catalog.create_template(head, version)
+        self.catalog.create_template(head, version, samples.change())
 
     def send(self, body: Any, **headers: str) -> tuple[int, Any]:
         text = body if isinstance(body, str) else json.dumps(body)
@@ -191,6 +192,67 @@ def test_a_template_that_is_not_published_or_archived_is_not_sent(desk: Desk) ->
         assert (status, answer["errors"][0]["field"]) == (422, "template")
 
 
+def test_what_was_just_changed_elsewhere_refuses_nothing_any_more(desk: Desk, clock: FakeClock) -> None:
+    elsewhere = Catalog(desk.aws.dynamodb, desk.aws.catalog, clock)
+    body = {"template": "draft", "to": "a@example.com", "variables": {"name": "n"}}
+    assert desk.send(body)[1]["errors"][0]["message"] == "there is no template `draft`"
+    head, version = samples.template(samples.EMAIL, id="draft", published=None)
+    version = version.model_copy(update={"template": "draft", "published_at": None})
+    elsewhere.create_template(head, version, samples.change())
+    assert "no published version" in desk.send(body)[1]["errors"][0]["message"]
+    assert "never published" in desk.send(body | {"version": 1})[1]["errors"][0]["message"]
+
+    def change(**changes: Any) -> None:
+        found = elsewhere.load_template("default", "draft")
+        assert found is not None
+        elsewhere.update_template(found.value.model_copy(update=changes), found.rev, samples.change())
+
+    found, stored = elsewhere.load_template("default", "draft"), elsewhere.load_version("default", "draft", 1)
+    assert found is not None and stored is not None
+    published = found.value.model_copy(update={"published": 1, "updated_at": 5})
+    elsewhere.publish_version(replace(found, value=published), stored, None, samples.change())
+    assert desk.send(body)[0] == 202
+    assert desk.send(body | {"version": 1})[0] == 202
+    change(archived=True)
+    clock.advance(11)
+    assert "archived" in desk.send(body)[1]["errors"][0]["message"]
+    change(archived=False)
+    assert desk.send(body)[0] == 202
+
+
+def test_variables_are_refused_by_the_version_that_is_published_now(desk: Desk, clock: FakeClock) -> None:
+    assert desk.send(BODY)[0] == 202
+    elsewhere = Catalog(desk.aws.dynamodb, desk.aws.catalog, clock)
+    head = elsewhere.load_template("default", "welcome")
+    first = elsewhere.load_version("default", "welcome", 1)
+    assert head is not None and first is not None
+    changes = {"version": 2, "required": ["name", "city"], "published_at": None}
+    elsewhere.add_version(head, first.value.model_copy(update=changes), samples.change())
+    head, second = elsewhere.load_template("default", "welcome"), elsewhere.load_version("default", "welcome", 2)
+    assert head is not None and second is not None
+    published = head.value.model_copy(update={"published": 2, "updated_at": 5})
+    elsewhere.publish_version(replace(head, value=published), second, None, samples.change())
+    status, answer = desk.send(BODY | {"variables": {"name": "n", "city": "Paris"}})
+    assert status == 202, answer
+    assert sorted(e.version for e in desk.envelopes()) == [1, 2]
+
+
+def test_only_a_refusal_reads_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[bool] = []
+    get_item = desk.aws.dynamodb.get_item
+
+    def counted(**arguments: Any) -> Any:
+        reads.append(arguments["ConsistentRead"])
+        return get_item(**arguments)
+
+    desk.send(BODY)
+    monkeypatch.setattr(desk.aws.dynamodb, "get_item", counted)
+    assert desk.send(BODY)[0] == 202
+    assert reads == []
+    assert desk.send(BODY | {"variables": {}})[0] == 422
+    assert reads == [True]
+
+
 BODY = {"template": "welcome", "to": "a@example.com", "variables": {"name": "n"}}
 
 
@@ -206,7 +268,7 @@ def test_a_repeat_after_the_template_was_archived_gets_the_same_answer(desk: Des
     first = desk.send(BODY, idempotency_key="k1")
     head = desk.catalog.load_template("default", "welcome")
     assert head is not None
-    desk.catalog.update_template(head.value.model_copy(update={"archived": True}), head.rev)
+    desk.catalog.update_template(head.value.model_copy(update={"archived": True}), head.rev, samples.change())
     assert desk.send(BODY, idempotency_key="k1") == first
     assert desk.send(BODY, idempotency_key="k2")[0] == 422
 
@@ -380,7 +442,7 @@ def test_a_team_key_reaches_its_list_only(desk: Desk) -> None:
         id="k", tenant="default", name="team", kind=KeyKind.TEAM, scopes=[Scope.SEND],
         recipients=["email:ann@example.com"], hash="x", created_at=0,
     )  # fmt: skip
-    desk.catalog.create_key(key)
+    desk.catalog.create_key(key, samples.change())
     desk.caller["kind"] = "team"
     recipients = [{"to": t, "variables": {"name": "n"}} for t in ("Ann@example.com", "bob@example.com")]
     _, answer = desk.send({"template": "welcome", "recipients": recipients})
@@ -388,6 +450,21 @@ def test_a_team_key_reaches_its_list_only(desk: Desk) -> None:
         ("accepted", None),
         ("rejected", "not_in_team_list"),
     ]
+    elsewhere = Catalog(desk.aws.dynamodb, desk.aws.catalog, desk.clock)
+    for address in ("bob@example.com", "cy@example.com"):
+        stored = elsewhere.load_key("default", "k")
+        assert stored is not None
+        listed = [*stored.value.recipients, f"email:{address}"]
+        elsewhere.update_key(stored.value.model_copy(update={"recipients": listed}), stored.rev, samples.change())
+        one = {"template": "welcome", "recipients": [recipients[0], {"to": address, "variables": {"name": "n"}}]}
+        assert desk.send(one)[1]["rejected"] == 0
+    alone = {"template": "welcome", "to": "dan@example.com", "variables": {"name": "n"}}
+    assert desk.send(alone)[0] == 422
+    stored = elsewhere.load_key("default", "k")
+    assert stored is not None
+    listed = [*stored.value.recipients, "email:dan@example.com"]
+    elsewhere.update_key(stored.value.model_copy(update={"recipients": listed}), stored.rev, samples.change())
+    assert desk.send(alone)[0] == 202
 
 
 def test_codes_expire_after_five_minutes_by_default(desk: Desk) -> None:

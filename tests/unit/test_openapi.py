@@ -69,7 +69,8 @@ def test_an_operation_documents_its_parameters(described: dict[str, Any], operat
         by_place[parameter["in"]].add(parameter["name"])
         assert "anyOf" not in parameter["schema"]
     assert by_place["path"] == set(re.findall(r"\{(\w+)\}", operation.path))
-    assert by_place["query"] == (set(operation.query.model_fields) if operation.query else set())
+    fields = operation.query.model_fields if operation.query else {}
+    assert by_place["query"] == {field.alias or name for name, field in fields.items()}
     assert by_place["header"] == ({"Idempotency-Key"} if operation.id == "send_messages" else set())
 
 
@@ -116,6 +117,13 @@ def test_every_providers_settings_and_secret_are_described(described: dict[str, 
         ("update_account", {"settings": None, "secret": None}, True),
         ("update_account", {"secret": {"passwort": "x"}}, False),
         ("create_key", {"name": "a", "scopes": []}, False),
+        ("redrive_dead_letters", {"all": True}, True),
+        ("redrive_dead_letters", {"all": True, "class": None}, True),
+        ("redrive_dead_letters", {"class": "marketing", "ids": ["a"]}, True),
+        ("redrive_dead_letters", {}, False),
+        ("redrive_dead_letters", {"all": False, "template": None}, False),
+        ("redrive_dead_letters", {"all": True, "template": "x"}, False),
+        ("discard_dead_letters", {"account": "a"}, False),
     ],
 )
 def test_the_schema_says_what_the_model_takes(described: dict[str, Any], name: str, body: Any, fits: bool) -> None:

@@ -402,9 +402,12 @@ def test_variables_are_bounded() -> None:
 LINKS = (
     '<a href="{{ v }}">x</a>',
     "<a href = '{{ v }}/more'>x</a>",
-    "<img src={{ v }}>",
+    "<img src=\n'{{ v }}'>",
     '<a\nHREF="{{ v | default("x") }}">x</a>',
     '<a href="{% if v %}{{ v }}{% endif %}">x</a>',
+    "<a {% if v %}href{% else %}title{% endif %}='{{ v }}'>x</a>",
+    '<a href="{# none #}{{ v }}{{ v }}">x</a>',
+    "<!--[if mso]><v:rect href='{{ v }}'></v:rect><![endif]-->",
     '<a href="{% for w in [v] %}{{ w }}{% endfor %}">x</a>'.replace("[v]", "list"),
 )
 
@@ -428,6 +431,15 @@ def test_a_link_runs_no_script(html: str, value: str) -> None:
 def test_a_link_leads_where_it_says(html: str, value: str) -> None:
     made = content(type="email", subject="s", html=html)
     assert value in render(made, **({"list": [value]} if "list" in html else {"v": value})).html
+
+
+def test_no_scheme_is_put_together_of_two_values() -> None:
+    made = content(type="email", subject="s", html='<a href="{{ a }}{{ b }}">x</a>')
+    for a, b in (("javascript", ":x"), ("java", "script:x"), ("javascript ", "\n:x"), ("", "javascript:x")):
+        assert "a link may begin with" in unfit(made, a=a, b=b).message
+    assert 'href="https://x/a:b"' in render(made, a="https://x", b="/a:b").html
+    made = content(type="email", subject="s", html='<a href="java{{ b }}">x</a>')
+    assert "a link may begin with" in unfit(made, b="script:x").message
 
 
 def test_what_does_not_begin_a_link_is_text() -> None:

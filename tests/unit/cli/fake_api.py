@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
+from urllib.parse import parse_qs, urlsplit
 
 KEY = "mp_live_abcdefghijkl_" + "s" * 40
 NOW = "2026-11-24T09:12:03.120000Z"
@@ -31,7 +32,8 @@ class Refusal(Exception):
 class FakeApi:
     """Use as a context manager.
 
-    requests: those received. scopes: of the key. good_sends: after so many sends every other one answers 503.
+    requests: those received. letters: dead ones. stuck: how many of them cannot be worked off. scopes: of the key.
+    good_sends: after so many sends every other one answers 503.
     """
 
     def __init__(self) -> None:
@@ -42,7 +44,12 @@ class FakeApi:
         self.accounts: dict[str, dict[str, Any]] = {}
         self.keys: dict[str, dict[str, Any]] = {}
         self.messages: dict[str, dict[str, Any]] = {}
+        self.letters: list[dict[str, Any]] = []
+        self.stuck = 0
+        self.settings: list[dict[str, Any]] = [settings(0, False)]
+        self.records: list[dict[str, Any]] = []
         self.sends: dict[str, tuple[Any, dict[str, Any]]] = {}
+        self.health = json.loads(json.dumps(HEALTH))
         self.scopes = {"send", "read", "manage"}
         self._routes: list[tuple[str, str, str, Callable[..., Any]]] = [
             ("POST", r"/v1/messages", "send", self._send),
@@ -50,6 +57,9 @@ class FakeApi:
             ("GET", r"/v1/messages/([^/]+)", "read", self._message),
             ("GET", r"/v1/requests/([^/]+)", "read", self._request),
             ("GET", r"/v1/balance", "read", lambda body: BALANCE),
+            ("GET", r"/v1/health", "read", lambda body: self.health),
+            ("GET", r"/v1/dead-letters", "read", self._dead_letters),
+            ("POST", r"/v1/dead-letters/(redrive|discard)", "manage", self._work_off),
             ("POST", r"/v1/accounts", "manage", self._create_account),
             ("GET", r"/v1/accounts", "read", lambda body: {"accounts": list(self.accounts.values())}),
             ("PATCH", r"/v1/accounts/([^/]+)", "manage", self._update_account),
@@ -68,6 +78,12 @@ class FakeApi:
             ("GET", r"/v1/templates/([^/]+)/versions/(\d+)", "read", self._version),
             ("POST", r"/v1/templates/([^/]+)/versions/(\d+)/preview", "read", self._preview),
             ("POST", r"/v1/templates/([^/]+)/versions/(\d+)/publish", "manage", self._publish),
+            ("POST", r"/v1/templates/([^/]+)/versions/(\d+)/(submit|approve|reject)", "manage", self._review),
+            ("GET", r"/v1/settings", "read", lambda body: self.settings[-1]),
+            ("PATCH", r"/v1/settings", "manage", self._set),
+            ("GET", r"/v1/settings/versions", "read", lambda body: {"settings": self.settings[1:], "cursor": None}),
+            ("POST", r"/v1/settings/restore", "manage", self._restore),
+            ("GET", r"/v1/audit", "manage", self._audit),
             ("POST", r"/v1/keys", "manage", self._create_key),
             ("GET", r"/v1/keys", "manage", lambda body: {"keys": list(self.keys.values())}),
             ("DELETE", r"/v1/keys/([^/]+)", "manage", lambda body, name: self._drop(self.keys, name)),
@@ -212,6 +228,26 @@ class FakeApi:
         found = list(self.messages.values()) if body["to"] in {"ada@example.com", ULID + "0"} else []
         return {"messages": found[: body.get("limit", 20)], "cursor": None}
 
+    # dead letters
+
+    def _dead_letters(self, _body: Any) -> dict[str, Any]:
+        """Two letters a page."""
+        query = parse_qs(urlsplit(self.requests[-1][1]).query)
+        start = int(query.get("cursor", ["0"])[0])
+        found = [each for each in self.letters if "account" not in query or each["account"] == query["account"][0]]
+        left = start + 2 < len(found)
+        return {"dead_letters": found[start : start + 2], "cursor": str(start + 2) if left else None}
+
+    def _work_off(self, body: dict[str, Any], what: str) -> dict[str, Any]:
+        """Two letters a call."""
+        if what == "discard" and not body["note"].strip():
+            raise Refusal(422, "invalid-request", "The request is not valid", "x", ("note", "say why"))
+        able = max(len(self.letters) - self.stuck, 0)
+        done, self.letters = self.letters[: min(2, able)], self.letters[min(2, able) :]
+        counts = {"letters": len(done), "recipients": sum(each["recipients"] for each in done)}
+        failed = 0 if done else len(self.letters)
+        return {**counts, "carried_on": 0, "failed": failed, "left": bool(self.letters)}
+
     # accounts, templates, keys
 
     def _found(self, table: dict[str, dict[str, Any]], name: str, what: str) -> dict[str, Any]:
@@ -261,7 +297,8 @@ class FakeApi:
         content = {"html": None, "text": None, **body["content"]}
         facts = {"template": name, "version": len(versions) + 1, "content": content, "note": body.get("note", "")}
         found = {"required": required, "optional": optional, "sample": body.get("sample", {})}
-        versions.append({**facts, **found, "published": False, "created_at": NOW})
+        reviewed = {"author": "author000000", "review": dict(DRAFT)}
+        versions.append({**facts, **found, **reviewed, "published": False, "created_at": NOW})
         self.templates[name]["latest"] = len(versions)
         return versions[-1]
 
@@ -288,6 +325,38 @@ class FakeApi:
         self.templates[name]["published"] = int(version)
         return self._template(None, name)
 
+    def _review(self, body: dict[str, Any], name: str, version: str, what: str) -> dict[str, Any]:
+        found = self._version(None, name, version)
+        state = {"submit": "submitted", "approve": "approved", "reject": "rejected"}[what]
+        if what == "approve" and found["review"]["state"] != "submitted":
+            raise Refusal(409, "conflict", "Not possible now", "The review is: draft.")
+        who = {"submitted_by": "author000000"} if what == "submit" else {"decided_by": "reviewer0000"}
+        found["review"] |= {"state": state, "comment": (body or {}).get("comment", ""), **who}
+        return found
+
+    # settings, audit
+
+    def _set(self, body: dict[str, Any]) -> dict[str, Any]:
+        self.settings.append(settings(len(self.settings), body["review_required"]))
+        return self.settings[-1]
+
+    def _restore(self, body: dict[str, Any]) -> dict[str, Any]:
+        if body["version"] >= len(self.settings):
+            raise Refusal(404, "not-found", "Not found", "There is no such version of the settings.")
+        old = self.settings[body["version"]]
+        self.settings.append(settings(len(self.settings), old["review_required"], old["version"]))
+        return self.settings[-1]
+
+    def _audit(self, _body: Any) -> dict[str, Any]:
+        """Two records a page, after an empty one."""
+        query = parse_qs(urlsplit(self.requests[-1][1]).query)
+        if "cursor" not in query:
+            return {"records": [], "cursor": "0"}
+        start = int(query["cursor"][0])
+        found = [each for each in self.records if "who" not in query or each["who"] == query["who"][0]]
+        more = start + 2 < len(found)
+        return {"records": found[start : start + 2], "cursor": str(start + 2) if more else None}
+
     def _create_key(self, body: dict[str, Any]) -> dict[str, Any]:
         view = {"id": "abc123abc123", "recipients": [], **body}
         view |= {"created_at": NOW, "expires_at": body.get("expires_at"), "revoked_at": None}
@@ -295,6 +364,14 @@ class FakeApi:
         return {**view, "key": "mp_live_abc123abc123_newkey"}
 
 
+DRAFT: dict[str, Any] = {
+    "state": "draft",
+    "submitted_by": None,
+    "submitted_at": None,
+    "decided_by": None,
+    "decided_at": None,
+    "comment": "",
+}
 BALANCE: dict[str, Any] = {
     "accepted": 12,
     "redriven": 0,
@@ -309,6 +386,62 @@ BALANCE: dict[str, Any] = {
             "outcomes": {"sent": 10, "failed": 1},
             "in_flight": 1,
         }
+    ],
+}
+
+
+def dead_letter(number: int, account: str | None = "mail") -> dict[str, Any]:
+    """A dead letter of that many messages."""
+    return {
+        "id": f"{ULID}{number}/d0",
+        "state": "kept",
+        "channel": "email",
+        "class": "notification",
+        "template": "welcome",
+        "version": 1,
+        "account": account,
+        "reason": "credentials_refused" if account else "no_account",
+        "code": "535" if account else None,
+        "explanation": "The provider refused the credentials." if account else "There is no account.",
+        "action": "Enter the right secret." if account else "Bind one.",
+        "recipients": number,
+        "age_seconds": 50 * 60**number // 60,
+    }
+
+
+HEALTH: dict[str, Any] = {
+    "verdict": "healthy",
+    "findings": [],
+    "balance": {"accepted": 1200, "redriven": 0, "outcomes": 1190, "in_flight": 10},
+    "oldest_in_flight": None,
+    "in_flight_too_long": 0,
+    "sweep": {
+        "at": NOW,
+        "age_seconds": 42,
+        "duration_ms": 310,
+        "unfinished": False,
+        "found": {},
+        "mended": {},
+        "failed": [],
+    },
+    "queues": [
+        {"name": f"{channel}.{each}", "waiting": 0, "hidden": 0, "delayed": 0, "dead": 0}
+        for channel in ("email", "sms", "wecom")
+        for each in ("verification", "notification", "marketing")
+    ],
+    "schedules_dead": 0,
+    "trace_dead": 0,
+    "stream": [{"shard": "shardId-000000000000", "lag_seconds": 0.0}],
+    "accounts": [
+        {
+            "account": account,
+            "provider": "smtp",
+            "state": "active",
+            "verdict": verdict,
+            **dict.fromkeys(("retrying", "failed", "unknown", "dead_lettered"), 0),
+            "sent": sent,
+        }
+        for account, verdict, sent in (("mail", "healthy", 1190), ("spare", "idle", 0))
     ],
 }
 
@@ -345,3 +478,15 @@ def event(stage: str, text: str, **facts: Any) -> dict[str, Any]:
     """One event of a timeline."""
     names = ("account", "provider", "provider_message_id", "reason", "code", "until", "duration_ms")
     return {"stage": stage, "at": NOW, "text": text, **dict.fromkeys(names), **facts}
+
+
+def settings(version: int, review_required: bool, restored: int | None = None) -> dict[str, Any]:
+    """A version of the settings; 0 for those that nobody has changed."""
+    who = {"changed_by": "author000000", "changed_at": NOW} if version else {"changed_by": None, "changed_at": None}
+    return {"version": version, "review_required": review_required, **who, "restored": restored}
+
+
+def record(action: str, target: str, before: Any, after: Any, changed: Any = (), who: str = "k1") -> dict[str, Any]:
+    """A record of the audit log."""
+    facts = {"id": ULID + "0", "at": NOW, "who": who, "who_name": "Ann's key" if who == "k1" else ""}
+    return {**facts, "action": action, "target": target, "changed": list(changed), "before": before, "after": after}

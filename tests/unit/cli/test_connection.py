@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.connection import Connection, find_connection, write_local
+from cli.connection import LOCAL_FILE, Connection, find_connection, forget_local, read_local, write_local
 from cli.errors import FileError, UsageError
 
 ENV = {"MEPUSH_URL": "https://env.example.com", "MEPUSH_KEY": "env-key"}
@@ -64,6 +64,21 @@ def test_a_damaged_local_file_is_named(tmp_path: Path, content: str) -> None:
     write_local(Connection("u", "k"), tmp_path).write_text(content)
     with pytest.raises(FileError, match="cannot be read"):
         find_connection(None, None, {}, tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"url": "x"}'])
+def test_a_damaged_local_file_tells_of_no_stack(tmp_path: Path, content: str) -> None:
+    assert read_local(tmp_path) is None
+    write_local(Connection("u", "k"), tmp_path).write_text(content)
+    assert read_local(tmp_path) is None
+
+
+def test_only_ones_own_local_file_is_deleted(tmp_path: Path) -> None:
+    write_local(Connection("u", "mine"), tmp_path)
+    forget_local(Connection("u", "another"), tmp_path)
+    assert read_local(tmp_path) == Connection("u", "mine")
+    forget_local(Connection("u", "mine"), tmp_path)
+    assert not (tmp_path / LOCAL_FILE).exists()
 
 
 def test_the_key_is_not_in_the_representation() -> None:
