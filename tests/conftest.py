@@ -12,7 +12,7 @@ from shared.aws import clients
 from tests.fakes import FakeClock
 
 REGION = "us-east-1"
-_ENVIRONMENT = {
+ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "testing",
     "AWS_SECRET_ACCESS_KEY": "testing",
     "AWS_SESSION_TOKEN": "testing",
@@ -51,7 +51,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def environment() -> Iterator[None]:
     """Fake credentials and a region, for the whole session; the environment is put back afterwards."""
     before = dict(os.environ)
-    os.environ.update(_ENVIRONMENT)
+    os.environ.update(ENVIRONMENT)
     for name in _UNWANTED:
         os.environ.pop(name, None)
     yield

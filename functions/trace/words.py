@@ -61,6 +61,8 @@ def explain(event: Mapping[str, Any]) -> tuple[str, str]:
         meaning, action = _ASKED if event.get("unsure") else _MAYBE_TWICE
     if reason is None or reason not in Reason.__members__.values():
         return meaning, action
+    if stage is Stage.DEAD_LETTERED and event.get("maybe"):
+        meaning += " One of its tries may have come through all the same."
     cause, cure = explain_given_up(reason) if stage is Stage.DEAD_LETTERED else EXPLANATIONS[Reason(reason)]
     return f"{meaning} {cause}", action if stage in _OWN_ACTION else cure
 

@@ -60,8 +60,8 @@ class Root:
 class Leg:
     """An envelope on the way of some of a root's messages.
 
-    due_at, expires_at: milliseconds since the epoch. attempt, generation, unsure: as in the envelope. doubtful:
-    recipients of whom an earlier try may have come through. retry: it came about by a retry.
+    due_at, expires_at: milliseconds since the epoch. attempt, generation, unsure, doubtful: as in the envelope.
+    retry: it came about by a retry.
     """
 
     root: Root
@@ -187,6 +187,7 @@ class Follower:
             for each in closed
             for suffix, recipients in dead_letters(each.rows, each.leg.generation)
         ]
+        in_doubt = {each.leg.id: {row["i"] for row in each.rows if row.get("maybe")} for each in closed}
         keys = [leg.root.key(recipients[0], Stage.REDRIVEN, leg.generation + 1) for leg, _, recipients in found]
         events = self._timeline.read(keys) if keys else {}
         legs = []
@@ -196,7 +197,8 @@ class Follower:
                 at = event["at"]
                 id, generation = redriven_id(letter_id, leg.generation), leg.generation + 1
                 expires_at = event.get("expires_at", at + UNBOUNDED_MS)
-                legs.append(Leg(leg.root, id, recipients, at, expires_at, generation=generation))
+                doubtful = frozenset(i for i in recipients if i in in_doubt[leg.id])
+                legs.append(Leg(leg.root, id, recipients, at, expires_at, generation=generation, doubtful=doubtful))
         return legs
 
     def _tell(self, told: Sequence[Told], traced_ms: int, look: Look) -> Counter[str]:
@@ -229,7 +231,7 @@ def _tags(root: str, message_ids: Sequence[str]) -> dict[int, str]:
 
 def _carried_on(told: Told) -> Iterator[Leg]:
     leg = told.leg
-    return (leg.child(child) for child in children(told.rows, leg.recipients, leg.attempt, leg.unsure))
+    return (leg.child(child) for child in children(told.rows, leg.recipients, leg.attempt, leg.unsure, leg.doubtful))
 
 
 def _standing(leg: Leg, entry: Entry | None, now: int) -> str:
@@ -254,7 +256,7 @@ def _ended(leg: Leg, seen: Entry, now: int) -> list[EventRow]:
         row["why"] = Reason.EXPIRED
         if i in accounts:
             row["s"], row["why"], row["acc"] = Stage.UNKNOWN, Reason.INTERRUPTED, accounts[i]
-        elif i in leg.doubtful or forgotten:
+        elif i in leg.doubtful or i in leg.unsure or forgotten:
             row["s"], row["why"] = Stage.UNKNOWN, Reason.LOST_TRACK
         rows.append(row)
     return rows

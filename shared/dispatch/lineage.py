@@ -4,7 +4,7 @@ It needs no addresses, so that whoever has the ledger alone can follow a message
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from shared.model.events import EventRow
@@ -16,7 +16,7 @@ class Child:
     """An envelope that carries on. suffix: of its id. recipients: by number. attempt: tries that it has behind it.
 
     due_at: milliseconds since the epoch; None for now. unsure: recipient -> the account that is to be asked first.
-    doubtful: those of whom an earlier try may have come through.
+    doubtful: others of whom an earlier try may have come through.
     """
 
     suffix: str
@@ -27,18 +27,24 @@ class Child:
     doubtful: frozenset[int] = frozenset()
 
 
-def children(rows: Iterable[EventRow], everyone: Iterable[int], attempt: int, unsure: Mapping[int, str]) -> list[Child]:
+def children(
+    rows: Iterable[EventRow],
+    everyone: Iterable[int],
+    attempt: int,
+    unsure: Mapping[int, str],
+    doubtful: Collection[int] = frozenset(),
+) -> list[Child]:
     """The envelopes that carry on from one of `everyone` at try `attempt`, once its ledger is closed with `rows`.
 
-    unsure: of the envelope itself. Recipients without a row are carried on by a continuation, and those that are tried
-    again by a child for each time at which they are due; most often that is one.
+    unsure, doubtful: of the envelope itself. Recipients without a row are carried on by a continuation, and those that
+    are tried again by a child for each time at which they are due; most often that is one.
     """
     by_i = {row["i"]: row for row in rows}
     found = []
     left = [i for i in everyone if i not in by_i]
     if left:
         asked = {i: unsure[i] for i in left if i in unsure}
-        found.append(Child("c1", left, attempt, None, asked, frozenset(asked)))
+        found.append(Child("c1", left, attempt, None, asked, frozenset(doubtful).intersection(left)))
     due: dict[int, list[int]] = defaultdict(list)
     for i, row in by_i.items():
         if row["s"] == Stage.RETRYING:
@@ -46,8 +52,8 @@ def children(rows: Iterable[EventRow], everyone: Iterable[int], attempt: int, un
     for k, until in enumerate(sorted(due)):
         suffix = f"r{attempt + 1}" if k == 0 else f"r{attempt + 1}.{k}"
         asked = {i: by_i[i]["acc"] for i in due[until] if by_i[i].get("unsure")}
-        doubtful = frozenset(i for i in due[until] if i in asked or by_i[i].get("maybe"))
-        found.append(Child(suffix, due[until], attempt + 1, until, asked, doubtful))
+        in_doubt = frozenset(i for i in due[until] if i in doubtful or by_i[i].get("maybe"))
+        found.append(Child(suffix, due[until], attempt + 1, until, asked, in_doubt))
     return found
 
 

@@ -33,13 +33,14 @@ def tail(envelope: Envelope, rows: list[EventRow]) -> Tail:
     result = Tail(record_of(envelope, events))
     by_i = {row["i"]: row for row in rows}
     everyone = [r["i"] for r in envelope.recipients]
-    for child in children(rows, everyone, envelope.attempt, envelope.unsure):
+    for child in children(rows, everyone, envelope.attempt, envelope.unsure, envelope.doubtful):
         carried = _carried(envelope, child, by_i)
         result.dispatches.append(Dispatch(carried, carried.to_json(), child.due_at))
     dead = [r for r in envelope.recipients if r["i"] in by_i and by_i[r["i"]]["s"] == Stage.DEAD_LETTERED]
     if dead:
         reasons = {r["i"]: _cause(by_i[r["i"]]) for r in dead}
-        result.dead = envelope.child(f"d{envelope.generation}", dead, reasons=reasons)
+        doubtful = [r["i"] for r in dead if by_i[r["i"]].get("maybe")]
+        result.dead = envelope.child(f"d{envelope.generation}", dead, reasons=reasons, doubtful=doubtful)
     return result
 
 
@@ -48,6 +49,7 @@ def _carried(envelope: Envelope, child: Child, by_i: dict[int, EventRow]) -> Env
     wanted = set(child.recipients)
     recipients = [r for r in envelope.recipients if r["i"] in wanted]
     changes: dict[str, Any] = {"unsure": dict(child.unsure), "tried": _tried(envelope, child.unsure, by_i)}
+    changes["doubtful"] = sorted(child.doubtful)
     if child.attempt > envelope.attempt:
         # Only what is asked again after a check goes on counting: a new try has all its checks before it.
         checks = envelope.checks + 1 if envelope.unsure else 0

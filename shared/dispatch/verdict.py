@@ -27,7 +27,12 @@ class Via:
 
 
 def row(envelope: Envelope, recipient: EnvelopeRecipient, stage: Stage, now: int, via: Via | None = None) -> EventRow:
-    """An event of a recipient at this envelope's try and generation."""
+    """An event of a recipient at this envelope's try and generation.
+
+    Of whom an earlier try may have come through, nobody can say that the message failed or expired unsent.
+    """
+    if stage in (Stage.FAILED, Stage.EXPIRED) and recipient["i"] in envelope.doubtful:
+        stage = Stage.UNKNOWN
     n = GENERATION * envelope.generation + envelope.attempt + 1 if stage is Stage.RETRYING else envelope.generation
     result: EventRow = {"i": recipient["i"], "tag": recipient["tag"], "s": stage.value, "n": n, "at": now}
     if via is not None:
@@ -111,7 +116,11 @@ def _again(
     after = outcome.after if isinstance(outcome, Retry) else None
     wait = wait_s(envelope.message_class, envelope.attempt + 1, chance, after)
     if wait is None:
-        return row(envelope, recipient, Stage.DEAD_LETTERED, now, via)
+        dead = row(envelope, recipient, Stage.DEAD_LETTERED, now, via)
+        if outcome is None or recipient["i"] in envelope.doubtful:
+            # Who decides on it should know.
+            dead["maybe"] = True
+        return dead
     until = due_ms(now, wait)
     if envelope.expires_at is not None and until >= envelope.expires_at:
         return row(envelope, recipient, Stage.EXPIRED, now, via)

@@ -32,7 +32,8 @@ class Envelope(BaseModel):
     milliseconds since the epoch; accepted_at is the time of the redrive where there was one.
     reasons: for dead letters, recipient `i` -> (reason, raw code, account) of the last try. avoid: accounts that were
     down. unsure: recipient `i` -> the account that may have sent its message already and can be asked. tried: when the
-    first of their tries began and the last one ended. checks: how often accounts were asked so far.
+    first of their tries began and the last one ended. checks: how often accounts were asked so far. doubtful: those of
+    whom an earlier try may have come through, about which nothing more can be learned.
     """
 
     model_config = ConfigDict(extra="ignore", populate_by_name=True)
@@ -59,6 +60,7 @@ class Envelope(BaseModel):
     unsure: dict[int, str] = Field(default_factory=dict)
     tried: tuple[int, int] | None = None
     checks: int = 0
+    doubtful: list[int] = Field(default_factory=list)
 
     @property
     def root(self) -> str:
@@ -91,6 +93,7 @@ _DEFAULTS: dict[str, Any] = {
     "unsure": {},
     "tried": None,
     "checks": 0,
+    "doubtful": [],
 }
 
 

@@ -282,9 +282,13 @@ class Platform:
             dead |= {message_id} if end == Stage.DEAD_LETTERED else set()
         if self.kept() != dead:
             raise ViolationError(f"{len(dead)} given up, {len(self.kept())} kept to be decided on")
+        self.check_books(timelines)
+        return ends
+
+    def check_books(self, timelines: Mapping[str, list[dict[str, Any]]]) -> None:
+        """Check that the counters say what the timelines say, and that nothing is left. Raises: ViolationError."""
         self._check_counters(timelines)
         self._check_nothing_left()
-        return ends
 
     def _check_message(self, message_id: str, events: list[dict[str, Any]]) -> str:
         status = fold(events)

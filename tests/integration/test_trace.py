@@ -162,6 +162,16 @@ def test_a_copy_of_an_event_behind_the_checkpoint_never_counts(desk: Desk) -> No
     assert desk.counters() == desk.timeline() == {"accepted": 3}
 
 
+def test_a_batch_that_died_may_come_back_longer(desk: Desk) -> None:
+    one, other = envelope(3), envelope(2, start=100)
+    first, second = (record_of(each, accepted_rows(each)) for each in (one, other))
+    # It dies between counting and keeping; what comes back is behind the checkpoint, and what is new comes with it.
+    with pytest.raises(Killed):
+        desk.aggregate([(5, first)], Fragile(desk.aws.dynamodb, at=4))
+    desk.aggregate([(5, first), (6, second)])
+    assert desk.counters() == desk.timeline() == {"accepted": 5}
+
+
 def test_it_may_die_at_every_call_and_still_balance(desk: Desk) -> None:
     records = history(2, 25)
     counting = Fragile(desk.aws.dynamodb)

@@ -4,8 +4,12 @@ from typing import Any
 
 from shared.dispatch.lineage import children, dead_letters
 from shared.dispatch.tail import tail
+from shared.dispatch.verdict import judge, row
 from shared.model.events import EventRow
 from shared.model.letters import letters_of
+from shared.model.outcome import Rejected, Retry, Sent
+from shared.model.reasons import Reason
+from shared.model.words import MessageClass, Stage
 from tests.samples import NOW, envelope
 
 
@@ -37,10 +41,30 @@ def test_a_continuation_still_asks_before_it_sends() -> None:
 
 
 def test_those_are_doubtful_of_whom_a_try_may_have_come_through() -> None:
-    [child] = children(rows(RETRY, {**RETRY, "maybe": True}, {**RETRY, "unsure": True}), range(3), 0, {})
-    assert child.doubtful == {1, 2}
-    [child] = children([], range(2), 0, {1: "main"})
-    assert child.doubtful == {1}
+    found = rows(RETRY, {**RETRY, "maybe": True}, {**RETRY, "unsure": True}, RETRY)
+    [child] = children(found, range(4), 0, {}, [3])
+    assert (child.doubtful, set(child.unsure)) == ({1, 3}, {2})
+    [child] = children([], range(3), 0, {1: "main"}, [2])
+    assert (child.doubtful, set(child.unsure)) == ({2}, {1})
+
+
+def test_what_may_have_been_sent_neither_failed_nor_expired_for_certain() -> None:
+    one = envelope(3, message_class=MessageClass.NOTIFICATION)
+    [dispatch] = tail(one, rows({**RETRY, "maybe": True}, RETRY, {"s": "sent"})).dispatches
+    child = dispatch.envelope
+    first, second = child.recipients
+    rejected = Rejected(Reason.ADDRESS_UNKNOWN, "550")
+    assert [judge(child, r, rejected, NOW, 0, None)["s"] for r in (first, second)] == ["unknown", "failed"]
+    assert [judge(child, r, Sent("p"), NOW, 0, None)["s"] for r in (first, second)] == ["sent", "sent"]
+    assert (row(child, first, Stage.EXPIRED, NOW)["s"], row(child, second, Stage.EXPIRED, NOW)["s"]) == (
+        "unknown",
+        "expired",
+    )
+    last = child.model_copy(update={"attempt": 99})
+    gone = [judge(last, r, Retry(Reason.THROTTLED, ""), NOW, 0, None) for r in last.recipients]
+    assert [r.get("maybe") for r in gone] == [True, None]
+    body = tail(last, gone).dead
+    assert body is not None and (body.doubtful, body.child("x", body.recipients).doubtful) == ([0], [0])
 
 
 def test_dead_letters_are_named_as_they_are_kept() -> None:

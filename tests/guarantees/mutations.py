@@ -1,0 +1,157 @@
+"""Removes one guard at a time and shows that a named test fails: `python -m tests.guarantees.mutations [word ...]`.
+
+Works on a copy of the project, so that nothing of it is touched. Words choose the guards whose name holds one of them.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+MINUTES = 5
+_LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".*_cache", ".hypothesis", "__pycache__", "*.egg-info")
+_MATRIX = "tests/guarantees/test_crash_matrix.py::test_it_may_die_anywhere"
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """A guard, and how to remove it. old: occurs once in the file. test: fails without the guard."""
+
+    guard: str
+    file: str
+    old: str
+    new: str
+    test: str
+
+
+MUTATIONS = (
+    Mutation(
+        "a lease is taken only if there is none",
+        "shared/store/ledger.py",
+        '_NEW = "attribute_not_exists(pk)"',
+        '_NEW = "attribute_not_exists(pk) OR attribute_exists(pk)"',
+        f"{_MATRIX}[smtp-marketing]",
+    ),
+    Mutation(
+        "a lease that has not ended is respected",
+        "shared/dispatch/waves.py",
+        "if seen.lease > self._clock.now_ms():",
+        "if seen.lease > self._clock.now_ms() + 10**12:",
+        "tests/unit/dispatch/test_waves.py::test_of_two_consumers_one_works_and_the_other_backs_off",
+    ),
+    Mutation(
+        "of two that take over one gets on",
+        "shared/store/ledger.py",
+        'condition = "#owner = :seen AND lease = :ended AND attribute_not_exists(closed)"',
+        'condition = "(#owner = :seen AND lease = :ended) OR attribute_exists(pk)"',
+        "tests/integration/test_ledger.py::test_one_of_two_takes_over_and_the_old_owner_is_out",
+    ),
+    Mutation(
+        "only the owner records",
+        "shared/store/ledger.py",
+        '"#owner = :owner AND attribute_not_exists(closed)"',
+        '"#owner = :owner OR attribute_exists(pk)"',
+        "tests/integration/test_ledger.py::test_only_the_owner_records",
+    ),
+    Mutation(
+        "recipients are marked in flight before a wave",
+        "shared/dispatch/waves.py",
+        "flight=in_flight, closed=not in_flight",
+        "flight={}, closed=not in_flight",
+        f"{_MATRIX}[smtp-marketing]",
+    ),
+    Mutation(
+        "nothing is acknowledged whose tail broke off",
+        "shared/dispatch/dispatcher.py",
+        "            failed |= {r.message_id for r in received}",
+        "            failed |= set()",
+        f"{_MATRIX}[smtp-notification]",
+    ),
+    Mutation(
+        "a retry that its queue did not take is sent again",
+        "shared/dispatch/dispatcher.py",
+        "undone |= {parent for parent, d in dispatches if d.envelope.id in failed}",
+        "undone |= set()",
+        "tests/guarantees/test_outages.py::test_nothing_is_lost_while_a_service_is_out_of_reach[sqs-notification]",
+    ),
+    Mutation(
+        "the ids of retries are derived",
+        "shared/dispatch/lineage.py",
+        'suffix = f"r{attempt + 1}" if k == 0 else f"r{attempt + 1}.{k}"',
+        'suffix = f"r{attempt + 1}.{__import__("secrets").token_hex(4)}"',
+        f"{_MATRIX}[smtp-notification]",
+    ),
+    Mutation(
+        "the checkpoint moves only from where it was read",
+        "shared/store/counters.py",
+        '"ConditionExpression": "attribute_not_exists(pk)" if old < 0 else "seq = :old",',
+        '"ConditionExpression": "attribute_not_exists(pk)" if old < 0 else "seq = :old OR attribute_exists(pk)",',
+        f"{_MATRIX}[smtp-notification]",
+    ),
+    Mutation(
+        "what is behind the checkpoint is not counted",
+        "functions/trace/aggregate.py",
+        "if found.sequence > checkpoint]",
+        "if found.sequence > -1]",
+        "tests/integration/test_trace.py::test_a_batch_that_died_may_come_back_longer",
+    ),
+    Mutation(
+        "an event counts by its first place",
+        "functions/trace/aggregate.py",
+        "part.events.setdefault(key, found)",
+        "part.events[key] = found",
+        "tests/integration/test_trace.py::test_a_copy_of_an_event_behind_the_checkpoint_never_counts",
+    ),
+    Mutation(
+        "the base of a request is claimed once",
+        "shared/store/idempotency.py",
+        'ConditionExpression="attribute_not_exists(pk) OR #ttl < :now"',
+        'ConditionExpression="attribute_not_exists(pk) OR attribute_exists(pk) OR #ttl < :now"',
+        f"{_MATRIX}[smtp-notification]",
+    ),
+    Mutation(
+        "a dead letter is kept once",
+        "functions/dead_letters/keeping.py",
+        "return sum(self._store.keep(letter, body) for letter, body in letters_of(dead, now))",
+        "return sum(self._store.keep(letter, body) for letter, body in letters_of(dead, now)[1:])",
+        "tests/guarantees/test_crash_matrix.py::test_a_redrive_may_die_anywhere[notification]",
+    ),
+)
+
+
+def main() -> int:
+    """Try the chosen mutations; 1 if a guard can be removed and its test does not notice."""
+    chosen = [m for m in MUTATIONS if not sys.argv[1:] or any(word in m.guard for word in sys.argv[1:])]
+    missed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "mepush"
+        shutil.copytree(ROOT, copy, ignore=_LEFT_OUT)
+        for mutation in chosen:
+            noticed = _noticed(copy, mutation)
+            missed += not noticed
+            print(f"{'noticed' if noticed else 'MISSED '}  {mutation.guard}: {mutation.test}", flush=True)
+    return 1 if missed else 0
+
+
+def _noticed(copy: Path, mutation: Mutation) -> bool:
+    """Whether the test fails, and passes again with the guard in its place."""
+    file = copy / mutation.file
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace(mutation.old, mutation.new), encoding="utf-8")
+    try:
+        failed = _run(copy, mutation.test) == 1
+    finally:
+        file.write_text(text, encoding="utf-8")
+    return failed and _run(copy, mutation.test) == 0
+
+
+def _run(copy: Path, test: str) -> int:
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", test]
+    return subprocess.run(command, cwd=copy, capture_output=True, timeout=60 * MINUTES, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
