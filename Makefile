@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 STAMP := $(VENV)/.installed
 
-.PHONY: run demo test lint fmt types imports unit bench soak synth clean
+.PHONY: run demo test lint fmt types imports unit bench soak mutants synth clean
 
 # Start the local stack, send the examples through every channel, serve the API.
 run: $(STAMP)
@@ -38,6 +38,10 @@ bench: $(STAMP)
 # The guarantees, tried for a quarter of an hour: random lives, then 100,000 messages among faults.
 soak: $(STAMP)
 	$(BIN)/python -m tests.guarantees.soak
+
+# Takes one guard at a time out of a copy of the project, and sees the named test fail.
+mutants: $(STAMP)
+	$(BIN)/python -m tests.guarantees.mutations
 
 synth: $(STAMP)
 	$(BIN)/python -m infra.cdk_app
