@@ -72,7 +72,9 @@ def _compare(one: Platform, addresses: Mapping[str, str], strikes: int) -> None:
     one.check_books(timelines)
     print(f"{len(addresses):,} messages, {strikes} functions struck, {RATE:.0%} of providers' calls gone wrong")
     print(f"lost: {len(lost)}; ends: {_written(ends)}")
-    print(f"taken more than once: {twice.total()}; {_written(twice)}")
+    print(f"taken more than once: {twice.total()}:")
+    for why, times in sorted(twice.items()):
+        print(f"  {times} {why}")
     if lost or twice["in silence"]:
         raise ViolationError("a promise is broken")
 
