@@ -164,7 +164,8 @@ def test_what_is_let_through_keeps_its_shape_whatever_the_value(html: str, other
     html += "'>\">"
     try:
         made = compile_content(EmailContent(subject="s", html=html))
-        pages = [made.render({}, {"v": value, "w": other}).html or "" for value in values().values()]
+        filled: list[Any] = [made.render({}, {"v": value, "w": other}) for value in values().values()]
+        pages = [each.html or "" for each in filled]
     except (TemplateError, RenderingError):
         return
     evil, tame = (Page(page, "mark") for page in pages)
