@@ -21,10 +21,10 @@ class _Catalog:
     def tenant(self, tenant_id: str) -> Any:
         return TENANT
 
-    def template(self, tenant: str, template_id: str) -> Any:
+    def template(self, tenant: str, template_id: str, fresh: bool = False) -> Any:
         return self._template
 
-    def version(self, tenant: str, template_id: str, number: int) -> Any:
+    def version(self, tenant: str, template_id: str, number: int, fresh: bool = False) -> Any:
         return self._version
 
 
