@@ -12,7 +12,7 @@ from rich.console import Console
 
 from cli.client import ApiClient, segment
 from cli.csvfile import read_audience
-from cli.errors import ApiError, FileError
+from cli.errors import ApiError, FileError, UsageError
 from cli.output import JsonOption, KeyOption, Output, UrlOption, fail_if, parse_pairs, parse_time, plain, session
 from cli.sending import fit, placeholders, send_file
 from cli.views import show_balance, show_file, show_one, timeline
@@ -22,6 +22,8 @@ from shared.model.words import Channel
 _ID = re.compile(
     rf"^[0-7][0-9A-HJKMNP-TV-Z]{{{ULID_LENGTH - 1}}}([0-9A-HJKMNP-TV-Z]{{{MESSAGE_ID_LENGTH - ULID_LENGTH}}})?$"
 )
+_LIKE_AN_ID = re.compile(r"[0-7][0-9a-z]{15,}", re.IGNORECASE)
+"""What is most likely an id of ours, and if not that, some rare WeCom user id."""
 _KEY = re.compile(r"[!-~](?:[ -~]{0,198}[!-~])?")
 """An Idempotency-Key that a header carries as it is: no blanks at its ends."""
 _SHOWN_MESSAGES = 20
@@ -169,12 +171,13 @@ def balance(
 
 
 def _find(api: ApiClient, what: str, channel: Channel | None, limit: int) -> dict[str, Any]:
-    """A message, a request or a page of messages. Raises: ApiError."""
-    shape = _ID.match(what)
+    """A message, a request or a page of messages. Raises: ApiError; UsageError for an id that is none."""
+    wanted = what.upper()
+    shape = _ID.match(wanted)
     if shape and channel is None:
         kind = "messages" if shape[1] else "requests"
         try:
-            return _whole(api, what) if kind == "requests" else dict(api.get(f"/v1/messages/{segment(what)}"))
+            return _whole(api, wanted) if kind == "requests" else dict(api.get(f"/v1/messages/{segment(wanted)}"))
         except ApiError as error:
             # A WeCom user id may look like an id of ours; what is neither is reported as the id it seemed to be.
             if error.status != 404:
@@ -183,7 +186,14 @@ def _find(api: ApiClient, what: str, channel: Channel | None, limit: int) -> dic
             if not page["messages"]:
                 raise
             return page
-    return _query(api, what, channel, limit)
+    page = _query(api, what, channel, limit)
+    if not page["messages"] and channel is None and _LIKE_AN_ID.fullmatch(what):
+        raise UsageError(
+            f"{what} is no message id: one has {MESSAGE_ID_LENGTH} characters, a request's {ULID_LENGTH}, and none of "
+            "them is I, L, O or U.",
+            "Copy the whole id. As an address, nothing was sent to it either.",
+        )
+    return page
 
 
 def _query(api: ApiClient, to: str, channel: Channel | None, limit: int) -> dict[str, Any]:

@@ -10,10 +10,9 @@ from pydantic import ValidationError
 
 from cli.errors import FileError
 from shared.api.manage import TemplateCreate
+from shared.model.findings import details, plain_words
 
 _SUFFIX = "_file"
-_WORDS = {"extra_forbidden": "there is no such field; is it misspelt?", "missing": "is missing"}
-"""Plainer words for what pydantic says, by its kinds of errors."""
 _BYTES = frozenset({"data"})
 """Content fields that hold bytes, in base64."""
 
@@ -72,8 +71,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def field_errors(error: ValidationError) -> list[tuple[str, str]]:
     """pydantic's findings as (field, message) pairs, never with the values, which may be secret."""
-    found = error.errors(include_url=False, include_input=False, include_context=False)
-    return [(_path(e["loc"]), _WORDS.get(e["type"], e["msg"].removeprefix("Value error, "))) for e in found]
+    return [(_path(found["loc"]), plain_words(found)) for found in details(error)]
 
 
 def _path(loc: tuple[int | str, ...]) -> str:

@@ -57,6 +57,7 @@ SECRET_WRITE = (
 )
 EMAIL_SEND = ("ses:SendEmail", "ses:SendRawEmail")
 EMAIL_ACCOUNT = ("ses:GetAccount",)
+EMAIL_IDENTITY = ("ses:GetEmailIdentity",)
 SMS_SEND = ("sms-voice:SendTextMessage",)
 
 _SENDERS = "accounts name identities that people make later, in a region of their choice"
@@ -73,16 +74,14 @@ def secrets(stack: Stack, stage: Stage) -> Wildcard:
     return _wildcard(stack, arn, "the accounts' secrets come and go while the platform runs; all are under one prefix")
 
 
+def email_identities(stack: Stack) -> Wildcard:
+    """SES identities of this AWS account, in any region."""
+    return _email(stack, "identity")
+
+
 def email_senders(stack: Stack) -> list[Wildcard]:
     """SES identities and configuration sets of this AWS account, in any region."""
-    return [
-        _wildcard(
-            stack,
-            stack.format_arn(service="ses", region="*", resource=resource, resource_name="*"),
-            _SENDERS,
-        )
-        for resource in ("identity", "configuration-set")
-    ]
+    return [email_identities(stack), _email(stack, "configuration-set")]
 
 
 def sms_senders(stack: Stack) -> list[Wildcard]:
@@ -100,6 +99,10 @@ def sms_senders(stack: Stack) -> list[Wildcard]:
 def schedules(stack: Stack, arn: str) -> Wildcard:
     """The schedules of a group."""
     return _wildcard(stack, arn, "a schedule is named after the envelope that it holds; all are in one group")
+
+
+def _email(stack: Stack, resource: str) -> Wildcard:
+    return _wildcard(stack, stack.format_arn(service="ses", region="*", resource=resource, resource_name="*"), _SENDERS)
 
 
 def anything(reason: str) -> Wildcard:

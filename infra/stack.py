@@ -238,6 +238,7 @@ class PlatformStack(Stack):
         service.allow(rights.SECRET_WRITE, rights.secrets(self, self._stage))
         # For trying an account: AWS lets nobody name a resource for the first.
         service.allow(rights.EMAIL_ACCOUNT, rights.anything("ses:GetAccount knows no resources"))
+        service.allow(rights.EMAIL_IDENTITY, rights.email_identities(self))
         service.allow(rights.SMS_SEND, *rights.sms_senders(self))
 
     def _authorize(self) -> None:

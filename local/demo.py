@@ -265,6 +265,12 @@ def _show(report: Report, console: Console) -> None:
     console.rule("Ends", align="left")
     ends = ", ".join(f"{count:,} {end}" for end, count in report.ends.most_common())
     console.print(f"{report.recipients:,} recipients: {ends}")
+    if unknown := sum(1 for refused in report.refused if not refused.result.message_id):
+        console.print(
+            f"Of the {len(report.refused):,} rejected rows, {len(report.refused) - unknown:,} are in the balance; "
+            f"{unknown:,} got no message id: the command found them wrong in the file, or the API named them as the "
+            "cause for refusing a whole request, and the rest was sent without them."
+        )
     console.print(
         f"accepted within {report.accepted_seconds:.1f} s; accepted, sent and traced within {report.seconds:.1f} s"
     )

@@ -42,6 +42,10 @@ from shared.providers.registry import build_provider
 
 TENCENT_KEYS = {"AKIDsandboxsandboxsandboxsandbox0000": "sandboxsandboxsandboxsandbox0000"}
 """SecretId -> SecretKey that the Tencent sandbox checks signatures with."""
+SES_IDENTITIES = frozenset({"example.com"})
+"""What the SES sandbox sends from: any address of this domain."""
+AWS_SMS_IDENTITIES = frozenset({"BLUEWHALE"})
+"""The origination identities that the AWS SMS sandbox knows."""
 LOG_FILE = ROOT / "build" / "local" / "functions.log"
 OVERRIDES = {"ALLOW_LOOPBACK_ENDPOINTS": "true"}
 """Variables whose value differs from what is deployed, where a function has them."""
@@ -273,9 +277,9 @@ class LocalStack:
 
         made: dict[str, Sandbox] = {
             "smtp": SmtpSandbox(self.outbox),
-            "ses": SesSandbox(self.outbox),
+            "ses": SesSandbox(self.outbox, verified=SES_IDENTITIES),
             "tencent": TencentSandbox(self.outbox, keys=TENCENT_KEYS, signature_clock=RealClock()),
-            "aws": AwsSmsSandbox(self.outbox),
+            "aws": AwsSmsSandbox(self.outbox, identities=AWS_SMS_IDENTITIES),
             "wecom": WecomSandbox(self.outbox),
         }
         for name, sandbox in made.items():

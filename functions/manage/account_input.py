@@ -2,7 +2,7 @@
 
 import ipaddress
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,6 +10,7 @@ from pydantic import SecretStr, ValidationError
 
 from shared.channels import PROVIDERS
 from shared.model.accounts import ProviderSettings
+from shared.model.findings import details, plain_words
 from shared.model.problems import FieldError, invalid, invalid_field
 from shared.providers.registry import secret_model, settings_adapter
 
@@ -41,6 +42,14 @@ def read_secret(provider: str, given: Mapping[str, Any]) -> dict[str, str]:
         raise invalid(list(_errors(error, "secret", 0))) from None
     values = {name: getattr(secret, name) for name in type(secret).model_fields}
     return {name: value.get_secret_value() for name, value in values.items() if isinstance(value, SecretStr)}
+
+
+def check_together(settings: ProviderSettings, given: Collection[str]) -> None:
+    """Check settings against the fields of the secret that are given or stored. Raises: ProblemError 422."""
+    missing = settings.missing_secret(given)
+    if missing is not None:
+        field, why = missing
+        raise invalid_field(f"secret.{field}", why)
 
 
 def refuse_this_machine(settings: Mapping[str, Any]) -> None:
@@ -75,7 +84,7 @@ def is_this_machine(host: str) -> bool:
 
 
 def _settings_errors(error: ValidationError) -> Iterator[FieldError]:
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    first = details(error)[0]
     if first["type"] in {"union_tag_not_found", "union_tag_invalid"}:
         yield FieldError(field="settings.provider", message=f"give one of {', '.join(PROVIDERS)}")
         return
@@ -84,6 +93,6 @@ def _settings_errors(error: ValidationError) -> Iterator[FieldError]:
 
 
 def _errors(error: ValidationError, where: str, skip: int) -> Iterator[FieldError]:
-    for found in error.errors(include_url=False, include_input=False, include_context=False)[:50]:
+    for found in details(error)[:50]:
         path = ".".join([where, *(str(part) for part in found["loc"][skip:])])
-        yield FieldError(field=path, message=found["msg"].removeprefix("Value error, "))
+        yield FieldError(field=path, message=plain_words(found))

@@ -2,12 +2,12 @@
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from aws_lambda_powertools import Logger
 from pydantic import ValidationError
 
-from functions.manage.account_input import MASK, read_secret, read_settings, refuse_this_machine
+from functions.manage.account_input import MASK, check_together, read_secret, read_settings, refuse_this_machine
 from functions.manage.deps import ManageDeps
 from shared.api.audit import Auditor
 from shared.api.governance import moment
@@ -57,6 +57,7 @@ class Accounts:
         tenant = call.caller.tenant
         settings = self._settings(body.settings)
         secret = read_secret(settings.provider, body.secret)
+        check_together(settings, secret)
         if self._deps.catalog.load_account(tenant, body.id) is not None:
             raise conflict(f"There is an account `{body.id}` already.")
         now = self._deps.clock.now_ms()
@@ -100,10 +101,13 @@ class Accounts:
                 "settings.provider", f"the provider stays `{before.provider}`; create another account instead"
             )
         version = before.secret_version
-        if body.secret is not None:
-            version = self._put_secret(before.tenant, before.id, read_secret(before.provider, body.secret))
+        secret = None if body.secret is None else read_secret(before.provider, body.secret)
+        if secret is not None:
+            version = self._put_secret(before.tenant, before.id, secret)
         for _ in range(_ATTEMPTS):
             account = self._changed(stored.value, body, settings, version)
+            if settings is not None or secret is not None:
+                check_together(read_settings(account.settings), _secret_fields(account) if secret is None else secret)
             try:
                 record = self._record(call, stored.value, account)
                 self._deps.catalog.update_account(account, stored.rev, record)
@@ -226,8 +230,8 @@ class Accounts:
 def view(account: Account) -> AccountView:
     """An account as callers see it: of its secret only the names of the fields."""
     masked: dict[str, str] = {}
-    if account.secret_version != NO_SECRET and account.provider in PROVIDERS:
-        masked = dict.fromkeys(secret_model(account.provider).model_fields, MASK)
+    if account.provider in PROVIDERS:
+        masked = dict.fromkeys(_secret_fields(account), MASK)
     return AccountView(
         id=account.id,
         name=account.name,
@@ -240,6 +244,11 @@ def view(account: Account) -> AccountView:
         created_at=moment(account.created_at),
         updated_at=moment(account.updated_at),
     )
+
+
+def _secret_fields(account: Account) -> Collection[str]:
+    """The fields of the secret that is stored."""
+    return () if account.secret_version == NO_SECRET else secret_model(account.provider).model_fields
 
 
 def _unsettled() -> ProblemError:

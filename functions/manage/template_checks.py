@@ -9,7 +9,7 @@ from shared.model.content import CHANNEL_OF_TYPE, Content, Rendered, WecomTempla
 from shared.model.problems import FieldError, invalid, invalid_field
 from shared.model.templates import TemplateVersion
 from shared.model.variables import check_variables
-from shared.model.words import Channel
+from shared.model.words import Channel, MessageClass
 from shared.policy import limits
 from shared.rendering import Analysis, RenderingError, TemplateError, analyse, compile_content
 
@@ -45,7 +45,9 @@ def check_accounts(ids: Sequence[str], found: Mapping[str, Account], channel: Ch
     return [found[account_id] for account_id in ids]
 
 
-def check_content(content: Content, sample: dict[str, Any], accounts: Sequence[Account], new: bool) -> Analysis:
+def check_content(
+    content: Content, message_class: MessageClass, sample: dict[str, Any], accounts: Sequence[Account], new: bool
+) -> Analysis:
     """Check that a content is a template, that its sample fills it in, and that every account's provider takes that.
 
     new: whether the accounts come with the content, so that one which cannot carry it is to blame; else the content is.
@@ -68,14 +70,14 @@ def check_content(content: Content, sample: dict[str, Any], accounts: Sequence[A
     errors = [
         FieldError(field=f"content.{field}", message=f"{message} (with the sample; provider {provider})")
         for provider in dict.fromkeys(account.provider for account in accounts)
-        for field, message in limits.check(rendered, provider)
+        for field, message in limits.check(rendered, provider, message_class)
     ]
     if errors:
         raise invalid(errors[:MAX_ERRORS], "The content, filled in with its sample, breaks a provider's limit.")
     return analysis
 
 
-def check_fit(version: TemplateVersion, accounts: Sequence[Account]) -> None:
+def check_fit(version: TemplateVersion, message_class: MessageClass, accounts: Sequence[Account]) -> None:
     """Check that accounts can carry a version that was saved before.
 
     Raises: ProblemError 422 naming each account that cannot.
@@ -87,7 +89,7 @@ def check_fit(version: TemplateVersion, accounts: Sequence[Account]) -> None:
             message=f"the account `{account.id}` cannot carry version {version.version}: {problem}",
         )
         for position, account in enumerate(accounts)
-        for problem in problems_of(version.content, rendered, account)
+        for problem in problems_of(version.content, message_class, rendered, account)
     ]
     if errors:
         raise invalid(errors[:MAX_ERRORS], "An account cannot carry the template's content.")
@@ -101,12 +103,12 @@ def render_checked(content: Content, analysis: Analysis, variables: dict[str, An
     return _render(content, variables, "variables")
 
 
-def problems_of(content: Content, rendered: Rendered, account: Account) -> list[str]:
+def problems_of(content: Content, message_class: MessageClass, rendered: Rendered, account: Account) -> list[str]:
     """What an account's provider would refuse, in words."""
     problem = _unusable(content, account)
     if problem is not None:
         return [problem]
-    return [f"{field}: {message}" for field, message in limits.check(rendered, account.provider)]
+    return [f"{field}: {message}" for field, message in limits.check(rendered, account.provider, message_class)]
 
 
 def _unusable(content: Content, account: Account) -> str | None:

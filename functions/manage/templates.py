@@ -79,7 +79,7 @@ class Templates:
         body: TemplateCreate = call.body
         tenant, channel, now = call.caller.tenant, channel_of(body.content), self._now()
         accounts = self._accounts(tenant, body.accounts, channel)
-        analysis = check_content(body.content, body.sample, accounts, new=True)
+        analysis = check_content(body.content, body.message_class, body.sample, accounts, new=True)
         template = Template(
             id=body.id,
             tenant=tenant,
@@ -120,7 +120,8 @@ class Templates:
         def change(head: Stored[Template]) -> TemplateView:
             current = self._current(head.value)
             if body.accounts is not None:
-                check_fit(current, self._accounts(head.value.tenant, body.accounts, head.value.channel))
+                accounts = self._accounts(head.value.tenant, body.accounts, head.value.channel)
+                check_fit(current, head.value.message_class, accounts)
             template = head.value.model_copy(update={**changes, "updated_at": self._now()})
             self._catalog.update_template(template, head.rev, self._record(call, head.value, template))
             return template_view(template, current)
@@ -141,7 +142,7 @@ class Templates:
             if template.latest >= MAX_VERSIONS:
                 raise conflict("The template has too many versions; copy it and go on there.")
             accounts = self._accounts(template.tenant, template.accounts, template.channel)
-            analysis = check_content(body.content, body.sample, accounts, new=False)
+            analysis = check_content(body.content, template.message_class, body.sample, accounts, new=False)
             version = _version(call, template.id, template.latest + 1, body, analysis, self._now())
             view = version_view(version)
             record = self._auditor.record(call, f"template/{template.id}/{version.version}", None, view)
@@ -164,7 +165,7 @@ class Templates:
         rendered = render_checked(version.content, analysis, variables)
         found = self._existing(head.tenant, head.accounts)
         problems = {
-            account_id: problems_of(version.content, rendered, found[account_id])
+            account_id: problems_of(version.content, head.message_class, rendered, found[account_id])
             if account_id in found
             else ["the account does not exist any more"]
             for account_id in head.accounts
@@ -186,7 +187,8 @@ class Templates:
             if settings is not None and settings.value.review_required:
                 check_approved(version.value)
             # Since it was saved, the template may have got other accounts.
-            check_fit(version.value, self._accounts(before.tenant, before.accounts, before.channel))
+            accounts = self._accounts(before.tenant, before.accounts, before.channel)
+            check_fit(version.value, before.message_class, accounts)
             template = before.model_copy(update={"published": version.value.version, "updated_at": self._now()})
             record = self._record(call, before, template)
             self._catalog.publish_version(Stored(template, head.rev), version, settings, record)
@@ -200,7 +202,8 @@ class Templates:
         source = load_template(self._catalog, call).value
         current, now = self._current(source), self._now()
         # An archived template keeps no account from being deleted.
-        check_fit(current, self._accounts(source.tenant, source.accounts, source.channel))
+        accounts = self._accounts(source.tenant, source.accounts, source.channel)
+        check_fit(current, source.message_class, accounts)
         template = source.model_copy(
             update={
                 "id": body.id,

@@ -74,7 +74,9 @@ def describe(event: Mapping[str, Any]) -> str:
         text += f" Through account {event['acc']} ({event['prov']})"
         text += f", answered in {event['ms']} ms." if "ms" in event else "."
     if "code" in event:
-        text += f" The provider said: {event['code']}."
+        # Without a provider it was found before any was asked.
+        said = "The provider said" if "prov" in event else "What was found"
+        text += f" {said}: {event['code']}."
     if "note" in event:
         text += f" Why it was discarded: {event['note']}."
     if "until" in event:

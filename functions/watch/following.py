@@ -21,6 +21,7 @@ from shared.model.ids import Numbering, ulid_value
 from shared.model.letters import redriven_id
 from shared.model.reasons import Reason
 from shared.model.words import OUTCOMES, Stage
+from shared.policy.simulation import receipts
 from shared.store.ledger import TTL_S, Entry, HeldError, Ledger
 from shared.store.marks import Look
 from shared.store.timeline import EventKey, Timeline
@@ -203,7 +204,8 @@ class Follower:
 
     def _tell(self, told: Sequence[Told], traced_ms: int, look: Look) -> Counter[str]:
         """Put the events on the stream that were ended just now, or that the trace has missed."""
-        keys = [(each, row, each.leg.root.key(row["i"], row["s"], row["n"])) for each in told for row in each.rows]
+        events = [(each, row) for each in told for row in each.rows + receipts(each.rows)]
+        keys = [(each, row, each.leg.root.key(row["i"], row["s"], row["n"])) for each, row in events]
         kept = self._timeline.existing([key for _, _, key in keys]) if keys else set()
         mended: Counter[str] = Counter()
         missing: dict[str, tuple[Leg, list[EventRow]]] = {}

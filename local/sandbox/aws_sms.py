@@ -96,7 +96,9 @@ class AwsSmsSandbox(HttpSandbox):
             return _error("ValidationException", "INVALID_PARAMETER", "MessageType")
         if len(params.get("Context", {})) > 5:
             return _error("ValidationException", "INVALID_PARAMETER", "Context")
-        if self._identities is not None and params.get("OriginationIdentity") not in self._identities:
+        # Without one, AWS chooses among the account's.
+        identity = params.get("OriginationIdentity")
+        if self._identities is not None and identity is not None and identity not in self._identities:
             return _error("ResourceNotFoundException")
         if to in self._opted_out:
             return _error("ConflictException", "DESTINATION_PHONE_NUMBER_OPTED_OUT")

@@ -1,4 +1,4 @@
-"""A double of the Amazon SES API v2: SendEmail with raw content, and GetAccount."""
+"""A double of the Amazon SES API v2: SendEmail with raw content, GetAccount and GetEmailIdentity."""
 
 import base64
 import binascii
@@ -7,11 +7,13 @@ import json
 import time
 from collections.abc import Mapping
 from typing import Any, ClassVar
+from urllib.parse import unquote
 
 from local.sandbox.base import Delivery, Fault, HttpSandbox, Outbox, Request, Response
 from local.sandbox.mail import read_mail
 from shared.model.clock import Clock
 
+_IDENTITIES = "/v2/email/identities/"
 _LARGEST_BYTES = 40 * 1024 * 1024
 
 # Which HTTP status SES gives an error (SES API v2 reference); others are 400.
@@ -23,13 +25,13 @@ class SesSandbox(HttpSandbox):
 
     production: False is the SES sandbox of a new account. sending_enabled: False as after a pause.
     verified: if given, SendEmail takes only these senders (address or domain), and in the SES sandbox only these
-    recipients. configuration_sets: if given, the only ones that exist.
-    Faults play at `SendEmail` unless they say `GetAccount`; `code` answers with this error (and, after a blank, this
+    recipients. pending: identities that are not verified yet. configuration_sets: if given, the only ones that exist.
+    Faults play at `SendEmail` unless they say another step; `code` answers with this error (and, after a blank, this
     text), `throttle` with TooManyRequestsException.
     """
 
     provider = "ses"
-    steps = ("SendEmail", "GetAccount")
+    steps = ("SendEmail", "GetAccount", "GetEmailIdentity")
     sends = frozenset({"SendEmail"})
     broken = b'{"MessageId": '
     mixture: ClassVar = (
@@ -50,6 +52,7 @@ class SesSandbox(HttpSandbox):
         production: bool = True,
         sending_enabled: bool = True,
         verified: frozenset[str] | None = None,
+        pending: frozenset[str] = frozenset(),
         configuration_sets: frozenset[str] | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -57,6 +60,7 @@ class SesSandbox(HttpSandbox):
         self.production = production
         self.sending_enabled = sending_enabled
         self.verified = verified
+        self.pending = pending
         self.configuration_sets = configuration_sets
         self._serial = itertools.count(1)
 
@@ -64,6 +68,9 @@ class SesSandbox(HttpSandbox):
         route = (request.method, request.path)
         if route == ("GET", "/v2/email/account"):
             return self.play(self.faults.take(at="GetAccount"), self._account)
+        if request.method == "GET" and request.path.startswith(_IDENTITIES):
+            identity = unquote(request.path.removeprefix(_IDENTITIES))
+            return self.play(self.faults.take(at="GetEmailIdentity"), lambda: self._identity(identity))
         if route == ("POST", "/v2/email/outbound-emails"):
             return self._send(request)
         return _error("NotFoundException", "no such operation")
@@ -86,7 +93,7 @@ class SesSandbox(HttpSandbox):
 
     def _accept(self, body: dict[str, Any], to: list[str], raw: bytes) -> Response:
         mail = read_mail(raw)
-        refusal = self._refusal(body, to, raw, str(mail["from_address"]))
+        refusal = self._refusal(body, to, raw, str(body.get("FromEmailAddress") or mail["from_address"]))
         if refusal is not None:
             return refusal
         # The form of SES's own ids.
@@ -109,11 +116,29 @@ class SesSandbox(HttpSandbox):
             return _error("NotFoundException", f"Configuration set <{wanted}> does not exist.")
         if self.verified is not None:
             identities = [sender] if self.production else [sender, *to]
-            if not all(i in self.verified or i.rpartition("@")[2] in self.verified for i in identities):
+            if not all(self._vouched(identity) for identity in identities):
                 return _error(
                     "MessageRejected", "Email address is not verified. The following identities failed the check"
                 )
         return None
+
+    def _vouched(self, address: str) -> bool:
+        """Whether an address or a domain above it is verified."""
+        labels = address.rpartition("@")[2].split(".")
+        domains = {".".join(labels[i:]) for i in range(len(labels))}
+        return self.verified is None or not self.verified.isdisjoint({address, *domains})
+
+    def _identity(self, identity: str) -> Response:
+        verified = self.verified is None or identity in self.verified
+        if not verified and identity not in self.pending:
+            return _error("NotFoundException", f"Email identity {identity} does not exist.")
+        return Response.of(
+            {
+                "IdentityType": "EMAIL_ADDRESS" if "@" in identity else "DOMAIN",
+                "VerificationStatus": "SUCCESS" if verified else "PENDING",
+                "VerifiedForSendingStatus": verified,
+            }
+        )
 
     def _account(self) -> Response:
         most, rate = (50_000.0, 14.0) if self.production else (200.0, 1.0)

@@ -117,6 +117,7 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
             "recipients": ["email:qa@example.com", "sms:+8613800138000", "wecom:zhangsan"],
             "expires_at": "2030-01-01T00:00:00Z",
         },
+        "test": {"name": "Continuous integration", "kind": "test", "scopes": ["send", "read"]},
     },
     "update_settings": {
         "review": {"review_required": True},

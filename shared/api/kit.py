@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails, from_json, to_json
 from shared.api.messages import MAX_BODY_BYTES
 from shared.api.operations import BY_ID, Operation
 from shared.logs import log_error
+from shared.model.findings import details, plain_words
 from shared.model.problems import CONTENT_TYPE, FieldError, ProblemError, invalid
 from shared.model.words import KeyKind, Scope
 
@@ -170,7 +171,7 @@ def _malformed(title: str, message: str) -> ProblemError:
 
 def validation_problem(error: ValidationError, where: str = "") -> ProblemError:
     """A 400 or 422 from pydantic's findings: field paths and messages, never the values."""
-    found = error.errors(include_url=False, include_input=False, include_context=False)
+    found = details(error)
     if found and found[0]["type"] == "json_invalid":
         return _malformed("The body is not JSON", found[0]["msg"])
     return invalid([_field_error(e, where) for e in found[:50]], f"{len(found)} field(s) are not valid.")
@@ -181,7 +182,7 @@ def _field_error(e: ErrorDetails, where: str) -> FieldError:
     # Validators and the variant of a template's content are named too; they are no part of the caller's path.
     loc = e["loc"][:1] + e["loc"][2:] if e["loc"][:1] == ("content",) and e["loc"][1:2] else e["loc"]
     path += [str(p) for p in loc if not str(p).startswith("function-")]
-    return FieldError(field=".".join(path), message=e["msg"].removeprefix("Value error, "))
+    return FieldError(field=".".join(path), message=plain_words(e))
 
 
 def _answer(operation: Operation, result: Any) -> dict[str, Any]:

@@ -185,7 +185,13 @@ class Preview(BaseModel):
 
 
 class KeyCreate(BaseModel):
-    """A key to make. recipients: for team keys, as `channel:address`."""
+    """A key to make.
+
+    kind: `live`; `team`, which reaches its recipients only; `test`, which reaches nobody: the address says what is
+    played, such as `bounced@example.com`, a number that ends in 0002, or the WeCom user `bounced`; likewise
+    `throttled` (0003), `unknown` (0004) and `refused` (0005); any other is `delivered`. recipients: for team keys, as
+    `channel:address`.
+    """
 
     model_config = _STRICT
 

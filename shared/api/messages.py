@@ -28,8 +28,9 @@ class SendRequest(BaseModel):
     """Send one template to one address (`to`) or up to 1,000 (`recipients`).
 
     variables: shared by all recipients; a recipient's own come first. version: pin a version that was published.
-    send_at: not before this time, at most 365 days ahead. ttl: seconds after `send_at` (or now) in which it must have
-    been sent, else it ends as `expired`; the default is the template's, and 300 for codes.
+    send_at: not before this time, at most 365 days ahead; a time in the past means now. ttl: seconds after `send_at`
+    (or now) in which it must have been sent, else it ends as `expired`; the default is the template's, and 300 for
+    codes.
     reference: your own word for the request, shown in the trace.
     once_per_reference: a repeat of this request, with the same template and `reference`, gets the same answer and sends
     nothing again for 24 hours, as under an Idempotency-Key; for callers that cannot set the header.

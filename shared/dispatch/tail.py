@@ -13,6 +13,7 @@ from shared.model.envelope import Envelope
 from shared.model.events import EventRow, StreamRecord, accepted_rows, record_of
 from shared.model.reasons import Reason
 from shared.model.words import Stage
+from shared.policy.simulation import receipts
 
 
 @dataclass(slots=True)
@@ -26,10 +27,10 @@ class Tail:
 
 def tail(envelope: Envelope, rows: list[EventRow]) -> Tail:
     """What follows from `rows`; recipients without one are carried on by a continuation."""
-    events = rows
+    events = rows + receipts(rows)
     if envelope.attempt == 0 and "/" not in envelope.id:
         # Repeats cost nothing, and the accepting function may have failed to tell.
-        events = accepted_rows(envelope) + rows
+        events = accepted_rows(envelope) + events
     result = Tail(record_of(envelope, events))
     by_i = {row["i"]: row for row in rows}
     everyone = [r["i"] for r in envelope.recipients]

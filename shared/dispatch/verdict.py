@@ -40,10 +40,10 @@ def row(envelope: Envelope, recipient: EnvelopeRecipient, stage: Stage, now: int
     return result
 
 
-def failed(envelope: Envelope, recipient: EnvelopeRecipient, reason: Reason, code: str, now: int) -> EventRow:
-    """A recipient that is given up before any provider is asked."""
+def failed(envelope: Envelope, recipient: EnvelopeRecipient, reason: Reason, found: str, now: int) -> EventRow:
+    """A recipient that is given up before any provider is asked. found: where and what, without any value."""
     result = row(envelope, recipient, Stage.FAILED, now)
-    result["why"], result["code"] = reason, code[:200]
+    result["why"], result["code"] = reason, found[:200]
     return result
 
 

@@ -1,6 +1,7 @@
 """Accounts: a provider configured for a tenant. Each provider's file defines its own settings and secret models."""
 
 import ipaddress
+from collections.abc import Collection
 from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,6 +27,10 @@ class ProviderSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     provider: str
+
+    def missing_secret(self, given: Collection[str]) -> tuple[str, str] | None:
+        """The field of the secret that these settings need and that is not given, and why they need it."""
+        return None
 
 
 class ProviderSecret(BaseModel):

@@ -25,11 +25,13 @@ _EMAIL_MAX = 254
 _MAINLAND_CANONICAL = re.compile(r"\+861[3-9][0-9]{9}\Z").match
 _MAINLAND = re.compile(r"(?:86|0086)?1[3-9][0-9]{9}\Z").match
 _PHONE_SHAPE = re.compile(r"\+?[0-9 ()./\-]{3,40}\Z").match
+_PHONE_CHARACTERS = re.compile(r"\+?[0-9 ()./\-]*\Z").match
 _PHONE_PUNCTUATION = re.compile(r"[ ()./\-]+")
 _DASHES = str.maketrans({c: "-" for c in "\u2010\u2011\u2012\u2013\u2014\u2212"})
 
 # A member's id begins with a digit or a letter (WeCom docs, path 90195), so a mistyped "@al" is refused here.
 _WECOM_USER = re.compile(r"[a-z0-9][a-z0-9_\-@.]{0,63}\Z").match
+_WECOM_CHARACTERS = re.compile(r"[a-z0-9_\-@.]+\Z").match
 _WECOM_SET = re.compile(r"(party|tag):([0-9]{1,10})\Z").match
 _WECOM_ALL = frozenset({"@all", "@group"})
 
@@ -126,11 +128,22 @@ def _sms(raw: str, region: str) -> str:
     if not text:
         raise AddressError("the phone number is empty")
     if not _PHONE_SHAPE(text):
-        raise AddressError("the phone number may hold digits, a leading +, blanks and hyphens only")
+        raise AddressError(_phone_problem(text))
     digits = _PHONE_PUNCTUATION.sub("", text)
     if _MAINLAND_CANONICAL(digits) or (region == "CN" and _MAINLAND(digits)):
         return "+86" + digits[-11:]
     return _sms_elsewhere(text, region)
+
+
+def _phone_problem(text: str) -> str:
+    """Why a text has not the shape of a phone number."""
+    if "+" in text[1:]:
+        return "the phone number has a + that is not at its beginning"
+    if not _PHONE_CHARACTERS(text):
+        return "the phone number may hold digits, a leading +, blanks and hyphens only"
+    if not any(c.isdigit() for c in text):
+        return "the phone number has no digits"
+    return "the phone number is too long" if len(text) > 40 else "the phone number is too short"
 
 
 def _sms_elsewhere(text: str, region: str) -> str:
@@ -161,7 +174,13 @@ def _wecom(raw: str) -> str:
         return f"{found[1]}:{int(found[2])}"
     if not user:
         raise AddressError("the WeCom recipient is empty")
-    raise AddressError(
-        "a WeCom recipient is a user id (1 to 64 letters, digits and _-@. beginning with a letter or digit), "
-        "@all, @group, party:<id> or tag:<id>"
-    )
+    raise AddressError(_wecom_problem(user))
+
+
+def _wecom_problem(user: str) -> str:
+    """Why a text is no WeCom recipient."""
+    if _WECOM_CHARACTERS(user) is None:
+        return "a WeCom user id holds only letters, digits and _-@.; else give @all, @group, party:<id> or tag:<id>"
+    if len(user) > 64:
+        return "a WeCom user id has at most 64 characters"
+    return "a WeCom user id begins with a letter or digit; else give @all or @group"

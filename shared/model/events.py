@@ -18,9 +18,10 @@ class EventRow(TypedDict):
 
     i: recipient, counted from the root envelope's base. tag: the recipient's tag. s: stage. n: which time at it.
     at: milliseconds since the epoch. to: masked address. acc, prov: account and provider. pid: the provider's message
-    id. why, code: reason and raw code. until: when it is due again. ms: how long the provider took. ref: reference.
-    note: a person's words. down: the account was down. unsure: the account may have sent it and is asked before
-    anything else. maybe: it may have been sent, and is sent again all the same, or given up.
+    id. why, code: reason, and the provider's raw code or, if none was asked, where and what was found. until: when it
+    is due again. ms: how long the provider took. ref: reference. note: a person's words. down: the account was down.
+    unsure: the account may have sent it and is asked before anything else. maybe: it may have been sent, and is sent
+    again all the same, or given up.
     """
 
     i: int

@@ -8,7 +8,7 @@ account (approved templates, words, quotas) only the vendor knows.
 import base64
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from shared.channels import PROVIDERS
 from shared.model.content import (
@@ -22,13 +22,23 @@ from shared.model.content import (
     WecomImage,
     WecomTextCard,
 )
-from shared.model.words import Channel
+from shared.model.words import Channel, MessageClass
 
 Issue = tuple[str, str]
-"""A field, written with dots and positions such as `articles.0.url`, and what is wrong with it."""
+"""A field, written with dots and positions such as `articles.0.url`, and what is wrong with it, without the value."""
+
+
+class TooLong(NamedTuple):
+    """An issue that is about length."""
+
+    field: str
+    message: str
+
 
 AWS_SMS_CHARACTERS = 1600  # AWS End User Messaging SMS, SendTextMessage
 EMAIL_BYTES = 10 * 1024 * 1024
+# Tencent Cloud SMS, error code InvalidParameterValue.TemplateParameterFormatError: code templates take digits only.
+TENCENT_CODE = re.compile(r"[0-9]{1,6}\Z")
 
 # WeCom docs, path 90236 (apps) and 99110 (group robots). Longer text is cut by apps without an error.
 TEXT_BYTES = 2048
@@ -73,7 +83,7 @@ def usable_by(content: Content, provider: str) -> str | None:
     return None
 
 
-def check(rendered: Rendered, provider: str) -> list[Issue]:
+def check(rendered: Rendered, provider: str, message_class: MessageClass) -> list[Issue]:
     """Name every limit of the provider's vendor that the rendered content breaks; empty when it may be sent.
 
     Raises: KeyError for a provider that is not registered.
@@ -82,7 +92,7 @@ def check(rendered: Rendered, provider: str) -> list[Issue]:
     if isinstance(rendered, RenderedEmail):
         return _email(rendered) if channel is Channel.EMAIL else _wrong_channel("email", provider)
     if isinstance(rendered, RenderedSms):
-        return _sms(rendered, provider) if channel is Channel.SMS else _wrong_channel("sms", provider)
+        return _sms(rendered, provider, message_class) if channel is Channel.SMS else _wrong_channel("sms", provider)
     return _wecom(rendered, provider) if channel is Channel.WECOM else _wrong_channel(rendered.type, provider)
 
 
@@ -110,7 +120,7 @@ def _size(text: str) -> int:
 def _too_long(field: str, text: str, most: int, unit: str) -> list[Issue]:
     length = _size(text) if unit == "bytes" else len(text)
     hint = " (in UTF-8; a Chinese character takes 3)" if unit == "bytes" else ""
-    return [(field, f"has {length:,} {unit}, more than {most:,}{hint}")] if length > most else []
+    return [TooLong(field, f"has {length:,} {unit}, more than {most:,}{hint}")] if length > most else []
 
 
 def _blank(field: str, text: Any) -> list[Issue]:
@@ -130,16 +140,28 @@ def _email(email: RenderedEmail) -> list[Issue]:
         issues.append(("subject", "has a line break"))
     size = sum(_size(part) for part in (email.subject, email.html, email.text) if part is not None)
     if size > EMAIL_BYTES:
-        issues.append(("text" if email.html is None else "html", f"makes an email of {size:,} bytes, over 10 MB"))
+        field = "text" if email.html is None else "html"
+        issues.append(TooLong(field, f"makes an email of {size:,} bytes, more than {EMAIL_BYTES:,}"))
     return issues
 
 
-def _sms(sms: RenderedSms, provider: str) -> list[Issue]:
+def _sms(sms: RenderedSms, provider: str, message_class: MessageClass) -> list[Issue]:
     if provider == "tencent":
-        return [] if sms.tencent_template_id else [("tencent", "Tencent Cloud sends approved templates only")]
+        return _tencent(sms, message_class)
     if sms.text is None:
         return [("text", "AWS sends texts only")]
     return _blank("text", sms.text) + _too_long("text", sms.text, AWS_SMS_CHARACTERS, "characters")
+
+
+def _tencent(sms: RenderedSms, message_class: MessageClass) -> list[Issue]:
+    if not sms.tencent_template_id:
+        return [("tencent", "Tencent Cloud sends approved templates only")]
+    if message_class is not MessageClass.VERIFICATION:
+        return []
+    wrong = "must be 1 to 6 digits: Tencent Cloud takes nothing else in templates for codes"
+    return [
+        (f"tencent.params.{i}", wrong) for i, param in enumerate(sms.tencent_params) if not TENCENT_CODE.match(param)
+    ]
 
 
 def _wecom(rendered: RenderedWecom, provider: str) -> list[Issue]:

@@ -10,6 +10,7 @@ import httpx
 import pytest
 from rich.console import Console
 
+from cli.client import ApiClient
 from cli.connection import LOCAL_FILE, Connection, find_connection, read_local, write_local
 from cli.output import make_console
 from cli.sending import FileResult, RowResult
@@ -74,6 +75,28 @@ def test_the_report_says_it_all(report: Report) -> None:
     assert f"{report.recipients:,} recipients: " in text.getvalue()
     assert "Every recipient came to the expected end." in text.getvalue()
     assert "address_invalid" in text.getvalue()
+    known = sum(1 for refused in report.refused if refused.result.message_id)
+    assert 0 < known < len(report.refused)
+    words = f"Of the {len(report.refused)} rejected rows, {known} are in the balance; {len(report.refused) - known} got"
+    assert words in text.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("account", "wrong"),
+    [
+        ("mail-ses", {"from_address": "shop@example.org"}),
+        ("sms-aws", {"origination_identity": "STRANGER"}),
+    ],
+)
+def test_an_account_with_a_sender_that_its_sandbox_does_not_know_fails_to_verify(
+    stack: LocalStack, key: str, account: str, wrong: dict[str, str]
+) -> None:
+    with ApiClient(stack.url, key) as api:
+        assert api.post(f"/v1/accounts/{account}/verify", {})["ok"]
+        settings = api.get(f"/v1/accounts/{account}")["settings"]
+        api.post("/v1/accounts", {"id": "wrong-" + account, "name": "Wrong", "settings": settings | wrong})
+        found = api.post(f"/v1/accounts/wrong-{account}/verify", {})
+        assert not found["ok"] and found["summary"] and found["action"]
 
 
 def test_what_the_providers_got_is_what_was_written(stack: LocalStack, report: Report) -> None:

@@ -101,7 +101,7 @@ class Platform:
     @staticmethod
     def _add_template(api: ApiClient, name: str, message_class: str, account: str, content: Mapping[str, Any]) -> None:
         body = {"id": name, "name": name, "class": message_class, "accounts": [account], "content": content}
-        api.post("/v1/templates", {**body, "sample": {"name": "n"}})
+        api.post("/v1/templates", {**body, "sample": {"name": "1234"}})
         api.post(f"/v1/templates/{name}/versions/1/publish", {})
 
     def addresses(self, provider: str, count: int) -> list[str]:
@@ -145,7 +145,7 @@ class Platform:
 
         key: the Idempotency-Key; a new one if none is given.
         """
-        body = {"template": template, "recipients": [{"to": t, "variables": {"name": "n"}} for t in to], **fields}
+        body = {"template": template, "recipients": [{"to": t, "variables": {"name": "1234"}} for t in to], **fields}
         event = self._event("POST /v1/messages", body)
         event["headers"]["idempotency-key"] = key or self.new_key()
         answer = self._ask("ingest", event, lambda answer: True)

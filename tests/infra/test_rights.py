@@ -136,6 +136,7 @@ EXPECTED: dict[str, list[Statement]] = {
             (SECRETS,),
         ),
         (("ses:GetAccount",), ("*",)),
+        (("ses:GetEmailIdentity",), (f"{AWS}:ses:*:${{AWS::AccountId}}:identity/*",)),
         SEND_SMS,
     ],
     "authorize": [(("dynamodb:GetItem",), (CATALOG,))],

@@ -43,6 +43,7 @@ SMTP = {
     "username": "me",
     "from_address": "me@example.com",
 }
+NO_LOGIN = {name: value for name, value in SMTP.items() if name != "username"}
 BODY = {"id": "mail", "name": "Mail", "settings": SMTP, "secret": {"password": PASSWORD}}
 
 
@@ -108,7 +109,7 @@ def test_the_secret_is_in_no_answer_no_log_and_not_in_the_catalog(
     ("changes", "expected"),
     [
         ({"settings": {"provider": "ses", "from_address": "a@example.com"}, "secret": {}}, {}),
-        ({"secret": {}}, {}),
+        ({"settings": NO_LOGIN, "secret": {}}, {}),
         (
             {
                 "settings": {"provider": "tencent", "sdk_app_id": "14", "sign_name": "示例"},
@@ -151,6 +152,13 @@ def test_every_provider_has_a_secret_of_its_own_or_none(desk: Desk, changes: Any
         ({"secret": {"password": MASK}}, "secret.password"),
         ({"settings": {"provider": "ses", "from_address": "a@example.com"}}, "secret.password"),
         ({"secret": {"password": "x" * 70_000}}, "secret"),
+        ({"secret": {}}, "secret.password"),
+        ({"settings": {**SMTP, "from_name": "Shop\r\nBcc: a"}}, "settings.from_name"),
+        ({"settings": {**SMTP, "from_name": "a\x00"}}, "settings.from_name"),
+        (
+            {"settings": {"provider": "ses", "from_address": "a@example.com", "from_name": "\u2028"}, "secret": {}},
+            "settings.from_name",
+        ),
     ],
 )
 def test_a_wrong_field_is_named_and_nothing_is_saved(desk: Desk, changes: Any, field: str) -> None:
@@ -303,9 +311,23 @@ def test_a_new_secret_makes_a_new_version(desk: Desk, clock: FakeClock) -> None:
     assert secret(desk) == {"password": "new"}
 
 
+def test_a_login_never_loses_its_password(desk: Desk) -> None:
+    desk.call(CREATE, BODY)
+    answer = desk.call(PATCH, {"secret": {}}, id="mail")
+    assert (answer.status, answer.fields) == (422, ["secret.password"])
+    assert "to log in with a username" in answer.text
+    assert secret(desk) == {"password": PASSWORD}
+    # The password that is stored counts; once it is gone, a username needs one.
+    assert desk.call(PATCH, {"settings": {**SMTP, "username": "you"}}, id="mail").status == 200
+    assert desk.call(PATCH, {"settings": NO_LOGIN, "secret": {}}, id="mail").status == 200
+    assert desk.call(PATCH, {"settings": SMTP}, id="mail").fields == ["secret.password"]
+    assert desk.call(PATCH, {"name": "Other"}, id="mail").status == 200
+    assert desk.call(PATCH, {"settings": SMTP, "secret": {"password": "x"}}, id="mail").status == 200
+
+
 def test_an_empty_secret_takes_it_away(desk: Desk) -> None:
     desk.call(CREATE, BODY)
-    assert desk.call(PATCH, {"secret": {}}, id="mail").json["secret"] == {}
+    assert desk.call(PATCH, {"secret": {}, "settings": NO_LOGIN}, id="mail").json["secret"] == {}
     assert secret(desk) == {}
     listed = desk.aws.client("secretsmanager").list_secrets(IncludePlannedDeletion=False)["SecretList"]
     assert listed == []

@@ -203,6 +203,19 @@ def test_an_sms_template_can_go_either_way(desk: Desk) -> None:
     assert preview["problems"] == {"tencent": [], "aws": []}
 
 
+def test_a_code_for_tencent_must_be_a_number(desk: Desk) -> None:
+    content = {"type": "sms", "tencent": {"template_id": "1001", "params": ["{{ code }}", "{{ code }}"]}}
+    body: Any = {"accounts": ["tencent"], "class": "verification"}
+    answer = desk.create(content, **body, sample={"code": "A1B2"})
+    assert fields(answer) == ["content.tencent.params.0", "content.tencent.params.1"]
+    assert "1 to 6 digits" in answer[1]["errors"][0]["message"]
+    assert desk.create(content, **body, sample={"code": "123456"})[0] == 201
+    version: Any = {"content": content, "sample": {"code": "1234567"}}
+    assert fields(desk.call(VERSIONS, version, id="hello"))[0] == "content.tencent.params.0"
+    preview = desk.call(PREVIEW, {"variables": {"code": "A1"}}, id="hello", version="1")[1]
+    assert "1 to 6 digits" in preview["problems"]["tencent"][0]
+
+
 def test_a_preview_escapes_html_and_names_variables(desk: Desk) -> None:
     content = {"type": "email", "subject": "Hi {{ name }}", "html": "<b>{{ name }}</b>", "text": "{{ name }}"}
     desk.create(content, accounts=["mail"])

@@ -14,7 +14,7 @@ from shared.model.events import record_of
 from shared.model.ids import ulid_text
 from shared.model.letters import letters_of, redriven
 from shared.model.reasons import Reason
-from shared.model.words import MessageClass
+from shared.model.words import KeyKind, MessageClass
 from shared.store.ledger import Entry
 from tests.conftest import Aws
 from tests.fakes import FakeClock
@@ -84,6 +84,17 @@ def test_a_lost_stream_record_is_told_again(world: World) -> None:
     event = world.events("sent")[0]
     assert (event["pid"], event["channel"], event["class"], event["version"]) == ("p-1", "email", "notification", 1)
     assert sum(world.counters.read("default#account#main", 0, 10**7)[NOW // 3_600_000].values()) == 5
+    assert world.mend().mended == {}
+
+
+def test_the_receipts_of_a_test_key_are_told_again_with_what_they_follow_from(world: World) -> None:
+    one = envelope(5, kind=KeyKind.TEST)
+    world.accept(one)
+    sent = rows_of(one, "sent", prov="test", acc="test", pid="bounced-M")
+    world.close(one, sent, told=False)
+    later(world, 3 * HOUR_S)
+    assert world.mend().mended == {"restated": 10}
+    assert world.counts() == {"accepted": 5, "sent": 5, "undelivered": 5} and world.in_flight() == 0
     assert world.mend().mended == {}
 
 

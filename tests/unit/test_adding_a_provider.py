@@ -161,8 +161,9 @@ def test_settings_that_do_not_fit_are_named(change: dict[str, str], field: str) 
 def test_the_limits_of_texts_hold_for_it() -> None:
     assert usable_by(samples.SMS, "pigeon") is None
     assert "for sms" in str(usable_by(samples.EMAIL, "pigeon"))
-    assert check(RenderedSms("x" * 1600, None, ()), "pigeon") == []
-    assert [field for field, _ in check(RenderedSms("x" * 1601, None, ()), "pigeon")] == ["text"]
+    assert check(RenderedSms("x" * 1600, None, ()), "pigeon", MessageClass.NOTIFICATION) == []
+    [(field, _)] = check(RenderedSms("x" * 1601, None, ()), "pigeon", MessageClass.NOTIFICATION)
+    assert field == "text"
 
 
 def test_its_outcomes_reach_the_events(

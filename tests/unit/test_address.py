@@ -190,6 +190,24 @@ def test_phone_that_cannot_be_right_is_refused_in_plain_words(raw: str, region: 
 
 
 @pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        ("12", "too short"),
+        ("+12", "too short"),
+        ("+" + "1" * 41, "too long"),
+        ("--", "has no digits"),
+        ("+", "has no digits"),
+        ("138+00138000", "a + that is not at its beginning"),
+        ("++8613812345678", "a + that is not at its beginning"),
+        ("zhangsan", "may hold digits, a leading"),
+    ],
+)
+def test_phone_error_names_the_fault(raw: str, said: str) -> None:
+    with pytest.raises(AddressError, match=re.escape(said)):
+        normalise("sms", raw)
+
+
+@pytest.mark.parametrize(
     ("raw", "expected"),
     [
         ("ZhangSan", "zhangsan"),
@@ -235,6 +253,21 @@ def test_wecom_recipients(raw: str, expected: str) -> None:
 )
 def test_wecom_recipient_that_cannot_be_right_is_refused(raw: str) -> None:
     with pytest.raises(AddressError, match="WeCom"):
+        normalise("wecom", raw)
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        ("", "is empty"),
+        ("张三", "holds only letters"),
+        ("party:x", "party:<id>"),
+        ("z" * 65, "at most 64"),
+        ("@al", "begins with a letter or digit; else give @all"),
+    ],
+)
+def test_wecom_error_names_the_fault(raw: str, said: str) -> None:
+    with pytest.raises(AddressError, match=said):
         normalise("wecom", raw)
 
 

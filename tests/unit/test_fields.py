@@ -15,6 +15,7 @@ from shared.api.openapi import document
 from shared.model.content import WecomFile, WecomTemplateCard
 from shared.model.envelope import Envelope
 from shared.model.problems import ProblemError
+from shared.model.words import MessageClass
 from tests.samples import envelope
 
 SEND = {"template": "x", "to": "a"}
@@ -76,7 +77,9 @@ def test_a_card_holds_finite_numbers_and_no_endless_nesting() -> None:
         card = {"a": card}
     for bad in (card, {"a": [float("inf")]}):
         with pytest.raises(ProblemError) as caught:
-            check_content(WecomTemplateCard(type="template_card", card=bad), {}, [], new=True)
+            check_content(
+                WecomTemplateCard(type="template_card", card=bad), MessageClass.NOTIFICATION, {}, [], new=True
+            )
         assert [error.field for error in caught.value.problem.errors] == ["content.card"]
 
 

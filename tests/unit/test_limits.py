@@ -20,7 +20,9 @@ from shared.model.content import (
     WecomText,
     WecomTextCard,
 )
-from shared.policy.limits import check, media_bytes, usable_by
+from shared.model.words import MessageClass
+from shared.policy import limits
+from shared.policy.limits import Issue, TooLong, media_bytes, usable_by
 
 PNG = b"\x89PNG\r\n\x1a\n"
 URL = "https://example.com/a"
@@ -28,6 +30,10 @@ URL = "https://example.com/a"
 
 def wecom(kind: str, **body: Any) -> RenderedWecom:
     return RenderedWecom(kind, body, key="k")
+
+
+def check(rendered: Rendered, provider: str) -> list[Issue]:
+    return limits.check(rendered, provider, MessageClass.NOTIFICATION)
 
 
 def fields(rendered: Rendered, provider: str) -> list[str]:
@@ -159,6 +165,29 @@ def test_mentions_are_for_robots_only() -> None:
 def test_a_message_says_how_much_is_too_much() -> None:
     [(field, message)] = check(wecom("text", content="码" * 683), "app")
     assert (field, message) == ("content", "has 2,049 bytes, more than 2,048 (in UTF-8; a Chinese character takes 3)")
+
+
+@pytest.mark.parametrize(
+    ("rendered", "long"),
+    [(RenderedSms("x" * 1601, None, ()), True), (RenderedSms(" ", None, ()), False)],
+)
+def test_what_is_about_length_can_be_told(rendered: Rendered, long: bool) -> None:
+    assert [isinstance(issue, TooLong) for issue in check(rendered, "aws")] == [long]
+
+
+@pytest.mark.parametrize(
+    ("params", "wrong"),
+    [
+        (("1", "123456"), []),
+        ((), []),
+        (("",), ["tencent.params.0"]),
+        (("1", "1234567", "12a4", "１２", "12\n"), [f"tencent.params.{i}" for i in (1, 2, 3, 4)]),
+    ],
+)
+def test_tencent_takes_numbers_only_in_templates_for_codes(params: tuple[str, ...], wrong: list[str]) -> None:
+    rendered = RenderedSms(None, "1", params)
+    assert [field for field, _ in limits.check(rendered, "tencent", MessageClass.VERIFICATION)] == wrong
+    assert limits.check(rendered, "tencent", MessageClass.MARKETING) == []
 
 
 def test_half_a_surrogate_pair_is_counted() -> None:

@@ -12,7 +12,7 @@ from binascii import b2a_base64
 from email.utils import formatdate
 from typing import Annotated, Final
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from shared.model.content import RenderedEmail
 
@@ -58,7 +58,15 @@ def _checked_mailbox(address: str) -> str:
     return address
 
 
+def _checked_name(name: str) -> str:
+    if _CONTROL.search(name):
+        raise ValueError("give a name without control characters or line breaks")
+    return name
+
+
 Mailbox = Annotated[str, AfterValidator(_checked_mailbox)]
+SenderName = Annotated[str, Field(max_length=100), AfterValidator(_checked_name)]
+"""The name beside a sender's address."""
 
 
 def one_line(value: str) -> str:

@@ -31,7 +31,7 @@ from shared.model.content import RenderedEmail
 from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Sent, Unknown
 from shared.model.reasons import EXPLANATIONS, Reason
 from shared.providers.base import Outgoing, Provider, Tools, Verification, retry_after
-from shared.providers.email.mime import Assembler, Mailbox, mailbox_problem
+from shared.providers.email.mime import Assembler, Mailbox, SenderName, mailbox_problem
 
 if TYPE_CHECKING:
     from mypy_boto3_sesv2 import SESV2Client
@@ -53,7 +53,7 @@ class Settings(ProviderSettings):
     provider: Literal["ses"]
     region: str | None = Field(default=None, pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
     from_address: Mailbox
-    from_name: str | None = Field(default=None, max_length=100)
+    from_name: SenderName | None = None
     reply_to: Mailbox | None = None
     configuration_set: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
     endpoint: str | None = None
@@ -190,19 +190,49 @@ class SesProvider(Provider):
     def verify(self) -> Verification:
         try:
             account = self._client().get_account()
+            if "SendingEnabled" not in account:
+                return _explain(Retry(Reason.UNRECOGNISED_ANSWER, "200"))
+            found = _describe(account)
+            return (self._unverified() or found) if found.ok else found
         except ClientError as error:
             return _explain(outcome_of_error(error))
         except Exception as error:
             return _explain(outcome_of_failure(error))
-        if "SendingEnabled" not in account:
-            return _explain(Retry(Reason.UNRECOGNISED_ANSWER, "200"))
-        return _describe(account)
 
     def close(self) -> None:
         with self._lock:
             made, self._made = self._made, None
         if made is not None:
             made.close()
+
+    def _unverified(self) -> Verification | None:
+        """Say that SES would not take the sender; None if it would. Raises: what asking SES raises."""
+        address = self._settings.from_address
+        unfinished = status = ""
+        for identity in _vouching(address):
+            try:
+                found = self._client().get_email_identity(EmailIdentity=identity)
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") != "NotFoundException":
+                    raise
+                continue
+            if found.get("VerifiedForSendingStatus"):
+                return None
+            if not unfinished:
+                unfinished, status = identity, found.get("VerificationStatus", "")
+        if unfinished:
+            return Verification(
+                False,
+                f"SES has not verified {unfinished} yet, so it takes no mail from {address}.",
+                "Finish it in the SES console: a domain by its DNS records, an address by the link in the mail of SES.",
+                status,
+            )
+        return Verification(
+            False,
+            f"SES knows neither the sender {address} nor its domain in this region.",
+            "Verify one of them in the SES console, in the account's region.",
+            "NotFoundException",
+        )
 
     def _send(self, message: Outgoing) -> Outcome:
         content = message.content
@@ -253,6 +283,13 @@ class SesProvider(Provider):
             return self._made
 
 
+def _vouching(address: str) -> list[str]:
+    """The identities of which one must be verified to send from an address. A domain vouches for its subdomains, too
+    (SES Developer Guide, "Verified identities")."""
+    labels = address.rpartition("@")[2].lower().split(".")
+    return [address, *(".".join(labels[i:]) for i in range(max(len(labels) - 1, 1)))]
+
+
 def _describe(account: "GetAccountResponseTypeDef") -> Verification:
     """Say in plain words what SES says of the account."""
     if not account["SendingEnabled"] or account.get("EnforcementStatus") == "SHUTDOWN":
@@ -282,7 +319,7 @@ def _explain(outcome: Outcome) -> Verification:
         return Verification(
             False,
             "AWS does not let the platform's role use SES here.",
-            "Allow ses:SendEmail and ses:GetAccount to the function's role, and check the account's region.",
+            "Allow ses:SendEmail, ses:GetAccount and ses:GetEmailIdentity to the functions' roles; check the region.",
             outcome.raw_code,
         )
     summary, action = EXPLANATIONS[outcome.reason]

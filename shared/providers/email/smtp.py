@@ -6,7 +6,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -17,7 +17,7 @@ from shared.model.content import RenderedEmail
 from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Sent, Unknown
 from shared.model.reasons import EXPLANATIONS, Reason
 from shared.providers.base import Outgoing, Provider, Tools, Verification
-from shared.providers.email.mime import Assembler, Mailbox, mailbox_problem
+from shared.providers.email.mime import Assembler, Mailbox, SenderName, mailbox_problem
 from shared.providers.email.smtp_client import Connection, MisfitError, Pool, RefusedError, Reply, Security, Step
 
 logger = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class Settings(ProviderSettings):
     security: Security = "starttls"
     username: str | None = Field(default=None, min_length=1, max_length=320)
     from_address: Mailbox
-    from_name: str | None = Field(default=None, max_length=100)
+    from_name: SenderName | None = None
     reply_to: Mailbox | None = None
     ca_pem: str | None = Field(default=None, max_length=20_000)
     helo: str | None = Field(default=None, pattern=r"^[A-Za-z0-9\[][A-Za-z0-9.:\]-]{0,252}$")
@@ -61,6 +61,11 @@ class Settings(ProviderSettings):
         if self.security == "none" and not is_loopback(self.host):
             raise ValueError("choose starttls or tls: unencrypted SMTP is for this machine only")
         return self
+
+    def missing_secret(self, given: Collection[str]) -> tuple[str, str] | None:
+        if self.username is None or "password" in given:
+            return None
+        return "password", "is needed to log in with a username; give it, or leave `username` out of the settings"
 
 
 class Secret(ProviderSecret):

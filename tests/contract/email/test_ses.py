@@ -301,8 +301,47 @@ def test_verify_in_production(sandbox: Recorded, provider: SesProvider) -> None:
 def test_verify_says_what_the_account_may(
     account: dict[str, Any], expected: Verification, sandbox: Recorded, provider: SesProvider
 ) -> None:
-    sandbox.answer = Response.of(account)
+    sandbox.answer = Response.of(account | {"VerifiedForSendingStatus": True})
     assert provider.verify() == expected
+
+
+SENDER = "notice@mail.example.com"
+
+
+@pytest.mark.parametrize(
+    ("verified", "pending", "expected"),
+    [
+        ({SENDER}, set(), None),
+        ({"mail.example.com"}, set(), None),
+        ({"example.com"}, {SENDER}, None),
+        (
+            {"other.example.com", "com"},
+            set(),
+            ("knows neither the sender notice@mail.example.com", "NotFoundException"),
+        ),
+        (set(), {SENDER, "example.com"}, ("has not verified notice@mail.example.com yet", "PENDING")),
+        (set(), {"example.com"}, ("has not verified example.com yet", "PENDING")),
+    ],
+)
+def test_verify_wants_a_sender_that_is_verified(
+    verified: set[str], pending: set[str], expected: tuple[str, str] | None
+) -> None:
+    with SesSandbox(verified=frozenset(verified), pending=frozenset(pending)) as sandbox:
+        provider = provider_at(sandbox.url, from_address=SENDER)
+        found = provider.verify()
+        provider.close()
+    assert found.ok is (expected is None)
+    if expected is not None:
+        words, code = expected
+        assert words in found.summary and found.raw_code == code
+        assert "SES console" in found.action
+
+
+def test_a_sender_that_cannot_be_looked_at_is_not_called_fine(sandbox: Recorded, provider: SesProvider) -> None:
+    sandbox.faults.add(fault("code", code="AccessDeniedException", at="GetEmailIdentity"))
+    found = provider.verify()
+    assert (found.ok, found.raw_code) == (False, "AccessDeniedException")
+    assert "ses:GetEmailIdentity" in found.action
 
 
 @pytest.mark.parametrize(

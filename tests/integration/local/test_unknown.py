@@ -47,7 +47,7 @@ class World:
             for each in MessageClass:
                 name = f"{provider}-{each}"
                 body = {"id": name, "name": name, "class": each, "accounts": [account], "content": CONTENTS[channel]}
-                api.post("/v1/templates", body | {"sample": {"name": "n"}})
+                api.post("/v1/templates", body | {"sample": {"name": "1234"}})
                 api.post(f"/v1/templates/{name}/versions/1/publish", {})
 
     def address(self, provider: str) -> str:
@@ -66,7 +66,7 @@ class World:
 
     def send(self, provider: str, message_class: MessageClass, to: str) -> str:
         """Have a message accepted and tried once; its id."""
-        body = {"template": f"{provider}-{message_class}", "recipients": [{"to": to, "variables": {"name": "Li"}}]}
+        body = {"template": f"{provider}-{message_class}", "recipients": [{"to": to, "variables": {"name": "1234"}}]}
         [accepted] = self._api.send(body)["messages"]
         self.stack.drain()
         return str(accepted["message_id"])
@@ -77,7 +77,7 @@ class World:
 
     def send_to(self, template: str, to: Sequence[str]) -> None:
         """Have one content sent to several, until all is done."""
-        self._api.send({"template": template, "variables": {"name": "Li"}, "recipients": [{"to": t} for t in to]})
+        self._api.send({"template": template, "variables": {"name": "1234"}, "recipients": [{"to": t} for t in to]})
         self.stack.drain(until_due=True)
 
     def run(self, provider: str, message_class: MessageClass, kind: str) -> tuple[Any, int, float]:

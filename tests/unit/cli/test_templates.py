@@ -190,8 +190,8 @@ def test_a_misspelt_field_and_a_missing_one_are_said_in_plain_words(tmp_path: Pa
     with pytest.raises(FileError) as caught:
         read_template(path)
     assert caught.value.details == [
-        ("content.subject", "is missing"),
+        ("content.subject", "is missing; give it"),
         ("content.from", "there is no such field; is it misspelt?"),
-        ("accounts", "is missing"),
+        ("accounts", "is missing; give it"),
         ("ttl", "there is no such field; is it misspelt?"),
     ]

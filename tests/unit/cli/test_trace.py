@@ -59,6 +59,19 @@ def test_an_id_that_does_not_exist_is_one_sentence(mepush: Mepush, what: str) ->
     assert ran.err.startswith("Not found: There is no such ")
 
 
+def test_an_id_in_lower_case_is_taken(mepush: Mepush, sent: list[str]) -> None:
+    assert mepush("trace", sent[0].lower(), "--json").json["message_id"] == sent[0]
+    assert len(mepush("trace", REQUEST.lower(), "--json").json["messages"]) == 3
+
+
+@pytest.mark.parametrize("cut", [-1, -6, -20])
+def test_what_is_no_whole_id_is_said_to_be_none(mepush: Mepush, sent: list[str], cut: int) -> None:
+    for what in (sent[0][:cut], sent[0][:cut].lower(), sent[0] + "A"):
+        ran = mepush("trace", what)
+        assert (ran.code, ran.out) == (2, "")
+        assert f"{what} is no message id: one has 42 characters" in " ".join(ran.err.split())
+
+
 def test_a_wecom_user_id_that_looks_like_an_id_is_found_too(api: FakeApi, mepush: Mepush, sent: list[str]) -> None:
     for message in api.messages.values():
         message["request_id"] = "other"

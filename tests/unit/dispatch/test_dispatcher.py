@@ -2,16 +2,20 @@
 
 import json
 import logging
+from typing import Any
 
 import pytest
 
-from shared.model.content import EmailContent, RenderedEmail
+from functions.trace.words import describe
+from shared.model.content import EmailContent, RenderedEmail, SmsContent, TencentTemplate
+from shared.model.envelope import Envelope
 from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Sent, Unknown
 from shared.model.reasons import Reason
 from shared.model.words import KeyKind, MessageClass
+from shared.policy import limits
 from shared.providers.base import Outgoing
 from tests.samples import NOW, envelope
-from tests.unit.dispatch.world import world
+from tests.unit.dispatch.world import World, world
 
 
 def test_every_recipient_is_sent_once_and_traced() -> None:
@@ -229,7 +233,8 @@ def test_variables_that_cannot_be_rendered_fail_their_recipient_alone() -> None:
         w.run(one)
         assert w.stages() == {"accepted": 3, "sent": 2, "failed": 1}
         [failed] = [e for e in w.records[0].events if e["s"] == "failed"]
-        assert (failed["i"], failed["why"], failed["code"]) == (1, "rendering_failed", "variables.name")
+        assert (failed["i"], failed["why"]) == (1, "rendering_failed")
+        assert failed["code"] == "variables.name: is missing; the template needs it"
 
 
 def test_a_version_that_is_no_template_any_more_fails_its_recipients() -> None:
@@ -240,7 +245,8 @@ def test_a_version_that_is_no_template_any_more_fails_its_recipients() -> None:
         assert w.run(envelope(2)) == []
         assert w.providers["main"].calls == 0 and w.stages() == {"accepted": 2, "failed": 2}
         failed = [e for e in w.records[0].events if e["s"] == "failed"]
-        assert {(e["why"], e["code"]) for e in failed} == {("rendering_failed", "content.subject")}
+        [(why, code)] = {(e["why"], e["code"]) for e in failed}
+        assert why == "rendering_failed" and code.startswith("content.subject: line 1: a loop goes over")
 
 
 def test_what_breaks_a_limit_of_the_provider_fails_before_it_is_asked() -> None:
@@ -250,10 +256,109 @@ def test_what_breaks_a_limit_of_the_provider_fails_before_it_is_asked() -> None:
         one.recipients[0]["vars"] = {"name": " "}
         w.run(one)
         [failed] = [e for e in w.records[0].events if e["s"] == "failed"]
-        assert (failed["i"], failed["why"], failed["code"]) == (0, "content_invalid", "subject")
+        assert (failed["i"], failed["why"], failed["code"]) == (0, "content_invalid", "content.subject: is blank")
+        assert "prov" not in failed
+        said = describe(failed)
+        assert "provider said" not in said and said.endswith("What was found: content.subject: is blank.")
 
 
-def test_a_test_key_calls_no_provider() -> None:
+def test_what_becomes_too_long_is_said_with_its_size_and_the_limit_but_not_its_value(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "EMAIL_BYTES", 1_000)
     with world() as w:
-        w.run(envelope(2, kind=KeyKind.TEST))
-        assert w.providers["main"].calls == 0 and w.stages() == {"accepted": 2, "sent": 2}
+        w.add_template(EmailContent(subject="s", text="{{ name }}"))
+        one = envelope(2)
+        one.recipients[0]["vars"] = {"name": "x" * 1_000}
+        w.run(one)
+        [failed] = [e for e in w.records[0].events if e["s"] == "failed"]
+        assert (failed["i"], failed["why"]) == (0, "content_too_long")
+        assert failed["code"] == "content.text: makes an email of 1,001 bytes, more than 1,000"
+
+
+@pytest.mark.parametrize(
+    ("message_class", "ends"), [(MessageClass.VERIFICATION, ["failed"]), (MessageClass.NOTIFICATION, ["sent"])]
+)
+def test_tencent_is_not_asked_to_send_a_code_that_is_no_number(message_class: MessageClass, ends: list[str]) -> None:
+    with world() as w:
+        w.accounts["main"] = w.accounts["main"].model_copy(update={"provider": "tencent"})
+        w.add_template(SmsContent(tencent=TencentTemplate(template_id="1", params=["{{ name }}"])))
+        w.run(envelope(1, message_class=message_class))
+        events = [e for e in w.records[0].events if e["s"] != "accepted"]
+        assert [e["s"] for e in events] == ends
+        if ends == ["failed"]:
+            assert events[0]["why"] == "content_invalid"
+            assert events[0]["code"].startswith("content.tencent.params.0: must be 1 to 6 digits")
+
+
+SIMULATED = ("delivered", "bounced", "throttled", "unknown", "refused")
+
+
+def simulated(**changes: Any) -> Envelope:
+    """An envelope of a test key with one recipient of each pattern."""
+    one = envelope(len(SIMULATED), kind=KeyKind.TEST, **changes)
+    for recipient, word in zip(one.recipients, SIMULATED, strict=True):
+        recipient["to"] = f"{word}@example.com"
+    return one
+
+
+def told(w: World) -> dict[str, list[str]]:
+    """The stages that the stream was told of, by pattern; repeats left out."""
+    found: dict[str, list[str]] = {word: [] for word in SIMULATED}
+    for each in (each for record in w.records for each in record.events):
+        if each["s"] != "accepted" and (name := f"{each['s']}{each['n'] or ''}") not in found[SIMULATED[each["i"]]]:
+            found[SIMULATED[each["i"]]].append(name)
+    return found
+
+
+def drain(w: World) -> None:
+    """Run what was handed on, and what that hands on, each at its time."""
+    while w.dispatched:
+        dispatch = w.dispatched.pop(0)
+        w.clock.set(max(dispatch.due_at or 0, w.clock.now_ms()))
+        assert w.run(dispatch.envelope) == []
+
+
+def test_a_test_key_plays_what_the_address_says_and_calls_no_provider() -> None:
+    with world() as w:
+        w.accounts.clear()
+        assert w.run(simulated()) == []
+        drain(w)
+        assert told(w) == {
+            "delivered": ["sent", "delivered"],
+            "bounced": ["sent", "undelivered"],
+            "throttled": ["retrying1", "retrying2", "sent", "delivered"],
+            "unknown": ["retrying1", "sent", "delivered"],
+            "refused": ["failed"],
+        }
+        assert w.providers["main"].calls == 0 and w.dead == []
+        events = {(each["i"], each["s"], each["n"]): each for record in w.records for each in record.events}
+        assert events[3, "retrying", 1]["maybe"] and not events[2, "retrying", 1].get("maybe")
+        assert events[4, "failed", 0]["why"] == Reason.ADDRESS_UNKNOWN
+        # Receipts are no rows of the ledger, which has one of each recipient.
+        assert all(len({row["i"] for row in e.rows}) == len(e.rows) for e in w.entries.values())
+
+
+def test_marketing_of_a_test_key_ends_unknown() -> None:
+    with world() as w:
+        w.run(simulated(message_class=MessageClass.MARKETING))
+        drain(w)
+        assert told(w)["unknown"] == ["unknown"] and told(w)["throttled"][-2:] == ["sent", "delivered"]
+
+
+def test_a_repeat_of_a_test_key_tells_the_same() -> None:
+    with world() as w:
+        one = simulated()
+        w.run(one)
+        first = w.records.pop()
+        w.clock.advance(60)
+        w.run(one)
+        assert w.records == [first]
+
+
+def test_what_a_test_key_redrives_is_sent() -> None:
+    with world() as w:
+        one = simulated(generation=1)
+        w.run(one.model_copy(update={"id": one.id + "/g1"}))
+        assert told(w)["throttled"] == told(w)["unknown"] == told(w)["delivered"] == ["sent1", "delivered1"]
+        assert told(w)["bounced"] == ["sent1", "undelivered1"] and w.dispatched == []
