@@ -94,7 +94,7 @@ def run() -> list[Figure]:
         memory, clock = Memory(port), SystemClock()
         stores: Any = memory
         accounts = Accounts(memory, memory, MemoryTokenCache(clock), clock)
-        sender = Sender(memory, accounts, clock, calls)
+        sender = Sender(memory, accounts, memory, clock, calls)
 
         def dispatcher(ledger: AnyLedger) -> Dispatcher:
             return Dispatcher(Channel.EMAIL, Waves(sender, ledger, clock), stores, stores, stores, side)

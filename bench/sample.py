@@ -1,6 +1,6 @@
 """What the benchmarks send: one template, its recipients, and doubles of the stores that keep everything in memory."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import boto3
@@ -13,6 +13,7 @@ from shared.model.content import EmailContent
 from shared.model.envelope import Envelope
 from shared.model.events import StreamRecord
 from shared.model.ids import Numbering, Tagger, new_base
+from shared.model.suppression import SuppressionEntry
 from shared.model.templates import Template, TemplateVersion
 from shared.model.tenants import Tenant
 from shared.model.words import Channel, MessageClass
@@ -104,6 +105,9 @@ class Memory:
 
     def account(self, tenant: str, account_id: str) -> Account:
         return self._account
+
+    def find(self, tenant: str, channel: Channel, tags: Collection[str]) -> dict[str, list[SuppressionEntry]]:
+        return {}
 
     def get(self, tenant: str, account_id: str, version: int) -> dict[str, Any]:
         return {}

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli import accounts, audit, deadletters, doctor, keys, messages, reviews, settings, templates
+from cli import accounts, audit, deadletters, doctor, keys, messages, reviews, settings, suppressions, templates
 
 EPILOG = "Exit codes: 0 done, 1 the platform said no or something failed or was rejected, 2 the command was not right."
 
@@ -35,6 +35,7 @@ app.add_typer(accounts.app, name="account")
 app.add_typer(keys.app, name="key")
 app.add_typer(settings.app, name="settings")
 app.add_typer(deadletters.app, name="dlq")
+app.add_typer(suppressions.app, name="suppress")
 
 
 def _show_version(wanted: bool) -> None:

@@ -9,8 +9,8 @@ from infra.stages import Stage
 READ = ("dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query")
 CATALOG_WRITE = (*READ, "dynamodb:PutItem", "dynamodb:ConditionCheckItem")
 DELETE = ("dynamodb:DeleteItem",)
-TENANTS = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["tenant#*"]}}
-"""The partitions of the catalog that hold what people configure: the audit log is not among them."""
+TENANTS = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["tenant#*", "suppressed#*"]}}
+"""The partitions of the catalog that hold what people configure, and whom they stop messages to: not the audit log."""
 ITEM_READ = ("dynamodb:GetItem",)
 PUT = ("dynamodb:PutItem",)
 LETTER_WRITE = ("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem")

@@ -1,5 +1,6 @@
 """Wires the manage function."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 
@@ -10,7 +11,10 @@ from shared.providers.base import TokenCache
 from shared.settings import CatalogSettings, GuardSettings, LoopbackSettings, SecretSettings
 from shared.store.audit import AuditLog
 from shared.store.catalog import Catalog
+from shared.store.suppressions import Suppressions
 from shared.store.tokens import DynamoTokenCache
+
+IMPORT_THREADS = 16
 
 
 class ManageSettings(CatalogSettings, GuardSettings, SecretSettings, LoopbackSettings):
@@ -23,6 +27,7 @@ class ManageDeps:
 
     catalog: Catalog
     audit: AuditLog
+    suppressions: Suppressions
     secrets: SecretStore
     tokens: TokenCache
     clock: Clock
@@ -37,6 +42,7 @@ def deps() -> ManageDeps:
     return ManageDeps(
         Catalog(dynamodb, settings.catalog_table, clock),
         AuditLog(dynamodb, settings.catalog_table),
+        Suppressions(dynamodb, settings.catalog_table, clock, ThreadPoolExecutor(IMPORT_THREADS, "import")),
         SecretStore(client("secretsmanager"), settings.secret_prefix, clock=clock),
         DynamoTokenCache(dynamodb, settings.guard_table, clock),
         clock,

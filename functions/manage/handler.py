@@ -1,4 +1,7 @@
-"""Manages accounts, templates, keys and settings, answers who changed them, and serves the API's description."""
+"""Manages accounts, templates, keys, settings and the suppression list.
+
+It answers who changed them, and serves the API's description.
+"""
 
 from functools import cache
 from typing import Any
@@ -12,6 +15,7 @@ from functions.manage.docs import docs_operations
 from functions.manage.keys import key_operations
 from functions.manage.reviews import review_operations
 from functions.manage.settings import settings_operations
+from functions.manage.suppressions import suppression_operations
 from functions.manage.templates import template_operations
 from shared.api.kit import Api
 
@@ -29,6 +33,7 @@ def api() -> Api:
             **review_operations(parts),
             **key_operations(parts),
             **settings_operations(parts),
+            **suppression_operations(parts),
             **audit_operations(parts),
             **docs_operations(),
         }

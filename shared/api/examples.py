@@ -124,5 +124,29 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
         "no-review": {"review_required": False},
     },
     "restore_settings": {"earlier": {"version": 2}},
+    "add_suppression": {
+        "block": {"channel": "email", "address": "bob@example.com", "note": "Asked us by phone."},
+        "unsubscribe": {
+            "channel": "sms",
+            "address": "13900139001",
+            "scope": "marketing",
+            "reason": "unsubscribe",
+        },
+    },
+    "remove_suppression": {"block": {"channel": "email", "address": "bob@example.com", "reason": "manual"}},
+    "query_suppressions": {
+        "recipient": {"channel": "email", "address": "bob@example.com"},
+        "unsubscribed": {"channel": "sms", "reason": "unsubscribe", "limit": 1000},
+    },
+    "import_suppressions": {
+        "bounces": {
+            "channel": "email",
+            "reason": "bounce",
+            "rows": [
+                {"address": "old.address@example.com"},
+                {"address": "carol@example.com", "scope": "marketing", "reason": "unsubscribe", "note": "By letter."},
+            ],
+        },
+    },
 }
 """By operation id, then by a name for the example."""

@@ -11,7 +11,8 @@ MAX_VERSIONS = 999_999
 _DATE_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}").match
 
 
-def _number(value: object) -> object:
+def whole_number(value: object) -> object:
+    """What JSON calls a number, for a validator before pydantic's. Raises: ValueError."""
     # pydantic takes `true` for 1 and "7" for 7: more likely a mistake of the caller's than a wish.
     if isinstance(value, bool | str):
         raise ValueError("give a number")
@@ -26,11 +27,11 @@ def _text(value: object) -> object:
 
 
 # The bounds stand before the validator: behind it they would be missing from the description.
-VersionNumber = Annotated[int, Field(ge=1, le=MAX_VERSIONS), BeforeValidator(_number)]
-Ttl = Annotated[int, Field(ge=10, le=3 * 86_400), BeforeValidator(_number)]
+VersionNumber = Annotated[int, Field(ge=1, le=MAX_VERSIONS), BeforeValidator(whole_number)]
+Ttl = Annotated[int, Field(ge=10, le=3 * 86_400), BeforeValidator(whole_number)]
 """Seconds."""
-Weight = Annotated[int, Field(ge=0, le=1000), BeforeValidator(_number)]
-Limit = Annotated[int, Field(ge=1, le=100), BeforeValidator(_number)]
+Weight = Annotated[int, Field(ge=0, le=1000), BeforeValidator(whole_number)]
+Limit = Annotated[int, Field(ge=1, le=100), BeforeValidator(whole_number)]
 """How many to answer, in a body: a query has only text."""
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_text)]

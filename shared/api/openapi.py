@@ -11,6 +11,7 @@ from shared.api.examples import EXAMPLES
 from shared.api.manage import AccountCreate, AccountUpdate
 from shared.api.messages import SendRequest
 from shared.api.operations import OPERATIONS, Operation
+from shared.api.suppressions import SuppressionQuery
 from shared.channels import PROVIDERS
 from shared.model.content import EmailContent, SmsContent, WecomFile, WecomImage
 from shared.model.problems import CONTENT_TYPE, Problem
@@ -38,6 +39,7 @@ _TAGS = {
     "templates": "What is sent: content with placeholders, in versions.",
     "keys": "Who may call.",
     "settings": "What holds for everything, in versions.",
+    "suppressions": "Who must not be written to, and why.",
     "audit": "Every change: who, what, before and after.",
     "description": "This description.",
 }
@@ -212,6 +214,10 @@ def _schemas() -> Json:
         "properties": {"reference": {"type": "string", "minLength": 1}},
         "required": ["reference"],
     }
+    schemas[SuppressionQuery.__name__]["anyOf"] = [
+        {"properties": {"address": _NONE}},
+        _given("channel", "string"),
+    ]
     for name in (RedriveRequest.__name__, DiscardRequest.__name__):
         schemas[name]["oneOf"] = [_ALL, _SOME]
     schemas[EmailContent.__name__]["anyOf"] = [_given("html", "string"), _given("text", "string")]

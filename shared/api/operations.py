@@ -27,6 +27,15 @@ from shared.api.messages import (
     SendResponse,
     TemplateStats,
 )
+from shared.api.suppressions import (
+    ImportReport,
+    SuppressionAdd,
+    SuppressionChange,
+    SuppressionImport,
+    SuppressionPage,
+    SuppressionQuery,
+    SuppressionRemove,
+)
 from shared.model.words import Scope
 
 ApiFunction = Literal["ingest", "manage", "trace_api", "dead_letters_api", "watch_api"]
@@ -431,6 +440,50 @@ OPERATIONS: tuple[Operation, ...] = (
         g.SettingsView,
         g.SettingsRestore,
         errors=(*_BODY, 404, 409),
+    ),
+    Operation(
+        "add_suppression",
+        "POST",
+        "/v1/suppressions",
+        "manage",
+        Scope.MANAGE,
+        "Stop messages to a recipient",
+        SuppressionChange,
+        SuppressionAdd,
+        errors=(*_BODY, 409),
+    ),
+    Operation(
+        "remove_suppression",
+        "POST",
+        "/v1/suppressions/remove",
+        "manage",
+        Scope.MANAGE,
+        "Take a recipient off the suppression list",
+        SuppressionChange,
+        SuppressionRemove,
+        errors=(*_BODY, 409),
+    ),
+    Operation(
+        "query_suppressions",
+        "POST",
+        "/v1/suppressions/query",
+        "manage",
+        Scope.MANAGE,
+        "Who is on the suppression list, and why",
+        SuppressionPage,
+        SuppressionQuery,
+        errors=_BODY,
+    ),
+    Operation(
+        "import_suppressions",
+        "POST",
+        "/v1/suppressions/import",
+        "manage",
+        Scope.MANAGE,
+        "Stop messages to up to 1,000 recipients",
+        ImportReport,
+        SuppressionImport,
+        errors=(*_BODY, 409),
     ),
     Operation(
         "list_audit",

@@ -3,7 +3,7 @@
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor
 from functools import lru_cache
 from typing import Protocol
@@ -21,9 +21,11 @@ from shared.model.events import EventRow
 from shared.model.ids import Numbering
 from shared.model.outcome import AccountDown, Outcome, Unknown
 from shared.model.reasons import Reason
+from shared.model.suppression import SuppressionEntry
 from shared.model.templates import Template, TemplateVersion
-from shared.model.words import KeyKind, Stage
+from shared.model.words import Channel, KeyKind, Stage
 from shared.policy import limits, simulation
+from shared.policy.suppression import stopped_by
 from shared.providers.base import Outgoing, Provider
 from shared.rendering import Compiled, RenderingError, TemplateError, compile_content
 
@@ -42,6 +44,14 @@ class Templates(Protocol):
     def version(self, tenant: str, template_id: str, number: int) -> TemplateVersion | None: ...
 
 
+class Suppressions(Protocol):
+    """Where it is read who must not be written to."""
+
+    def find(
+        self, tenant: str, channel: Channel, tags: Collection[str]
+    ) -> Mapping[str, Sequence[SuppressionEntry]]: ...
+
+
 class TemplateGoneError(Exception):
     """The envelope names a template version that is not there."""
 
@@ -49,9 +59,12 @@ class TemplateGoneError(Exception):
 class Sender:
     """Plans and makes the calls of one channel's envelopes."""
 
-    def __init__(self, templates: Templates, accounts: Accounts, clock: Clock, pool: Executor) -> None:
+    def __init__(
+        self, templates: Templates, accounts: Accounts, suppressions: Suppressions, clock: Clock, pool: Executor
+    ) -> None:
         self._templates = templates
         self._accounts = accounts
+        self._suppressions = suppressions
         self._clock = clock
         self._pool = pool
         self._compiled: Callable[[str, str, int], Compiled] = lru_cache(256)(self._compile)
@@ -59,7 +72,7 @@ class Sender:
     def plan(self, envelope: Envelope) -> Plan:
         """Decide for each recipient: a row, or a place in a call. Sends nothing and writes nothing.
 
-        Raises: TemplateGoneError; what reading templates and accounts raises.
+        Raises: TemplateGoneError; what reading templates, accounts and the suppression list raises.
         """
         plan = Plan(envelope)
         recipients = envelope.recipients
@@ -68,8 +81,9 @@ class Sender:
             plan.rows = [_expired(envelope, r, now) for r in recipients if r["i"] not in envelope.unsure]
             # Whether an earlier try came through is still worth knowing.
             recipients = [r for r in recipients if r["i"] in envelope.unsure]
-            if not recipients:
-                return plan
+        recipients = self._unstopped(plan, recipients)
+        if not recipients:
+            return plan
         try:
             compiled = self._compiled(envelope.tenant, envelope.template, envelope.version)
         except TemplateError as error:
@@ -130,6 +144,25 @@ class Sender:
             for recipient, outcome in zip(each.recipients, outcomes, strict=True):
                 rows.append(verdict(envelope, recipient, outcome, ended, chance, via))
         return rows
+
+    def _unstopped(self, plan: Plan, recipients: Sequence[EnvelopeRecipient]) -> list[EnvelopeRecipient]:
+        """Those that the suppression list does not stop; for the others there is a row.
+
+        Asking about an earlier try sends nothing, so who is to be asked about is not looked for in the list.
+        """
+        envelope, left = plan.envelope, []
+        tags = [r["tag"] for r in recipients if r["i"] not in envelope.unsure]
+        entries = self._suppressions.find(envelope.tenant, envelope.channel, tags) if tags else {}
+        for recipient in recipients:
+            found = () if recipient["i"] in envelope.unsure else entries.get(recipient["tag"], ())
+            reason = stopped_by(found, envelope.message_class)
+            if reason is None:
+                left.append(recipient)
+                continue
+            stopped = row(envelope, recipient, Stage.SUPPRESSED, self._clock.now_ms())
+            stopped["why"] = Reason(f"suppressed_{reason}")
+            plan.rows.append(stopped)
+        return left
 
     def _compile(self, tenant: str, template: str, version: int) -> Compiled:
         found = self._templates.version(tenant, template, version)

@@ -29,9 +29,9 @@ class Via:
 def row(envelope: Envelope, recipient: EnvelopeRecipient, stage: Stage, now: int, via: Via | None = None) -> EventRow:
     """An event of a recipient at this envelope's try and generation.
 
-    Of whom an earlier try may have come through, nobody can say that the message failed or expired unsent.
+    Of whom an earlier try may have come through, nobody can say that the message failed, expired or was stopped unsent.
     """
-    if stage in (Stage.FAILED, Stage.EXPIRED) and recipient["i"] in envelope.doubtful:
+    if stage in (Stage.FAILED, Stage.EXPIRED, Stage.SUPPRESSED) and recipient["i"] in envelope.doubtful:
         stage = Stage.UNKNOWN
     n = GENERATION * envelope.generation + envelope.attempt + 1 if stage is Stage.RETRYING else envelope.generation
     result: EventRow = {"i": recipient["i"], "tag": recipient["tag"], "s": stage.value, "n": n, "at": now}

@@ -24,6 +24,7 @@ from shared.settings import (
 )
 from shared.store.catalog import Catalog
 from shared.store.ledger import Ledger
+from shared.store.suppressions import Suppressions
 from shared.store.tokens import DynamoTokenCache
 
 ENVELOPE_THREADS = 10
@@ -53,7 +54,8 @@ def build_dispatcher(channel: Channel) -> Dispatcher:
     schedules = Schedules(
         client("scheduler"), settings.schedule_group, settings.schedule_role_arn, settings.schedule_dlq_arn
     )
-    sender = Sender(catalog, accounts, clock, ThreadPoolExecutor(CALL_THREADS, "call"))
+    suppressions = Suppressions(dynamodb, settings.catalog_table, clock)
+    sender = Sender(catalog, accounts, suppressions, clock, ThreadPoolExecutor(CALL_THREADS, "call"))
     return Dispatcher(
         channel,
         Waves(sender, Ledger(dynamodb, settings.guard_table, clock), clock),

@@ -18,6 +18,12 @@ class Reason(StrEnum):
     RECIPIENT_LIMIT = "recipient_limit"
     REGION_NOT_ENABLED = "region_not_enabled"
     MAILBOX_FULL = "mailbox_full"
+    # of the suppression list
+    SUPPRESSED_BOUNCE = "suppressed_bounce"
+    SUPPRESSED_COMPLAINT = "suppressed_complaint"
+    SUPPRESSED_UNSUBSCRIBE = "suppressed_unsubscribe"
+    SUPPRESSED_MANUAL = "suppressed_manual"
+    SUPPRESSED_PROVIDER = "suppressed_provider"
     # of the content
     CONTENT_REFUSED = "content_refused"
     CONTENT_TOO_LONG = "content_too_long"
@@ -82,6 +88,26 @@ EXPLANATIONS: dict[Reason, tuple[str, str]] = {
         "Enable the country or region in the provider's console.",
     ),
     Reason.MAILBOX_FULL: ("The recipient's mailbox is full.", "Try again later or use another channel."),
+    Reason.SUPPRESSED_BOUNCE: (
+        "An earlier message to this recipient came back.",
+        "Check the address; take it off the list with `mepush suppress remove` once it works.",
+    ),
+    Reason.SUPPRESSED_COMPLAINT: (
+        "The recipient complained of an earlier message.",
+        "Do not send again; take the recipient off the list only if they ask you to.",
+    ),
+    Reason.SUPPRESSED_UNSUBSCRIBE: (
+        "The recipient unsubscribed.",
+        "Do not send again; take the recipient off the list only if they ask you to.",
+    ),
+    Reason.SUPPRESSED_MANUAL: (
+        "Somebody of yours put this recipient on the list.",
+        "See who and why with `mepush suppress list`; `mepush suppress remove` takes the recipient off it.",
+    ),
+    Reason.SUPPRESSED_PROVIDER: (
+        "The provider has this recipient on a suppression list of its own.",
+        "Take the recipient off the provider's list, then off this one with `mepush suppress remove`.",
+    ),
     Reason.CONTENT_REFUSED: (
         "The provider refused the content, for example a forbidden word or link.",
         "Change the template's wording, then send again.",
@@ -91,7 +117,7 @@ EXPLANATIONS: dict[Reason, tuple[str, str]] = {
         "Shorten the template or the variables.",
     ),
     Reason.CONTENT_INVALID: (
-        "The provider could not read the request for this message.",
+        "The content is not such as the provider can read.",
         "Check the template's fields and variables against the provider's rules.",
     ),
     Reason.TEMPLATE_REFUSED: (

@@ -226,7 +226,7 @@ def test_no_function_can_take_a_record_out_of_the_audit_log(prod: Template) -> N
                 statement["Action"]
             ):
                 keys = statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
-                assert set(keys) in ({"tenant#*"}, {"dead#*", "letter#*"})
+                assert set(keys) in ({"tenant#*", "suppressed#*"}, {"dead#*", "letter#*"})
 
 
 def test_schedules_reach_the_nine_queues_and_their_own_dead_letters(prod: Template) -> None:

@@ -12,12 +12,14 @@ from functions.manage.docs import docs_operations
 from functions.manage.keys import key_operations
 from functions.manage.reviews import review_operations
 from functions.manage.settings import settings_operations
+from functions.manage.suppressions import suppression_operations
 from functions.manage.templates import template_operations
 from shared.api.kit import Api
 from shared.api.openapi import document
 from shared.aws.secrets import SecretStore
 from shared.store.audit import AuditLog
 from shared.store.catalog import Catalog
+from shared.store.suppressions import Suppressions
 from shared.store.tokens import MemoryTokenCache
 from tests.conftest import Aws
 from tests.fakes import FakeClock
@@ -57,7 +59,9 @@ class Desk:
         self.catalog = Catalog(aws.dynamodb, aws.catalog, clock)
         self.secrets = SecretStore(aws.client("secretsmanager"), "mepush", clock=clock)
         self.audit = AuditLog(aws.dynamodb, aws.catalog)
-        self.deps = ManageDeps(self.catalog, self.audit, self.secrets, MemoryTokenCache(clock), clock, settings)
+        self.suppressions = Suppressions(aws.dynamodb, aws.catalog, clock)
+        tokens = MemoryTokenCache(clock)
+        self.deps = ManageDeps(self.catalog, self.audit, self.suppressions, self.secrets, tokens, clock, settings)
         self.api = Api(
             {
                 **account_operations(self.deps),
@@ -65,6 +69,7 @@ class Desk:
                 **review_operations(self.deps),
                 **key_operations(self.deps),
                 **settings_operations(self.deps),
+                **suppression_operations(self.deps),
                 **audit_operations(self.deps),
                 **docs_operations(),
             }

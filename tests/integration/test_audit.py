@@ -39,6 +39,7 @@ LARGE = "<p>{{ name }}</p>" + "x" * 100_000
 CONTENT = {"content": {"type": "email", "subject": "{{ name }}", "html": LARGE}, "sample": {"name": "Ann"}}
 TEMPLATE = {"id": "hello", "name": "Hello", "class": "notification", "accounts": ["mail"], **CONTENT}
 KEY = {"name": "Shop", "scopes": ["send"], "kind": "live"}
+BOB = {"channel": "email", "address": "bob@example.com"}
 VERSION = "/v1/templates/{id}/versions/{version}"
 
 Step = Callable[[Desk], Answer]
@@ -67,6 +68,11 @@ STEPS: dict[str, Step] = {
     "update_settings": lambda desk: desk.call("PATCH /v1/settings", {"review_required": True}, who="k2"),
     "restore_settings": lambda desk: desk.call("POST /v1/settings/restore", {"version": 2}),
     "delete_account": lambda desk: desk.call("DELETE /v1/accounts/{id}", id="idle"),
+    "add_suppression": lambda desk: desk.call("POST /v1/suppressions", BOB),
+    "remove_suppression": lambda desk: desk.call("POST /v1/suppressions/remove", BOB),
+    "import_suppressions": lambda desk: desk.call(
+        "POST /v1/suppressions/import", {"channel": "email", "rows": [{"address": "ann@example.com"}, {"address": "x"}]}
+    ),
 }
 """Every operation that changes something, in an order in which each can succeed."""
 
@@ -107,6 +113,9 @@ EXPECTED: dict[str, tuple[str, list[str], dict[str, Any] | None, dict[str, Any] 
         {"review_required": False, "version": 4, "restored": 2},
     ),
     "delete_account": ("account/idle", [], {"id": "idle", "name": "Mail"}, None),
+    "add_suppression": ("suppression/email/", [], None, {"channel": "email", "recipient": "b***@example.com"}),
+    "remove_suppression": ("suppression/email/", [], {"channel": "email", "recipient": "b***@example.com"}, None),
+    "import_suppressions": ("suppression/email", [], None, {"added": 1, "already_there": 0, "invalid": 1}),
 }
 
 
@@ -162,7 +171,7 @@ def ask(desk: Desk, **query: str) -> list[dict[str, Any]]:
 
 
 def test_every_operation_that_changes_something_is_tried() -> None:
-    reads = {"verify_account", "preview_version"}
+    reads = {"verify_account", "preview_version", "query_suppressions"}
     changing = {o.id for o in OPERATIONS if o.function == "manage" and o.method != "GET"}
     assert set(STEPS) == set(EXPECTED) == changing - reads
 
@@ -300,7 +309,8 @@ class FrailAws(Aws):
         return Frail(Aws.client(self, service, **config), self.script)
 
 
-@pytest.mark.parametrize("name", STEPS)
+# An import spans more items than a transaction holds; its record is written before them.
+@pytest.mark.parametrize("name", [name for name in STEPS if name != "import_suppressions"])
 def test_dying_at_any_call_leaves_change_and_record_or_neither(desk: Desk, clock: FakeClock, name: str) -> None:
     for earlier, step in STEPS.items():
         if earlier == name:

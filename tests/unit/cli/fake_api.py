@@ -46,6 +46,7 @@ class FakeApi:
         self.messages: dict[str, dict[str, Any]] = {}
         self.letters: list[dict[str, Any]] = []
         self.stuck = 0
+        self.suppressed: dict[tuple[str, str], list[dict[str, Any]]] = {}
         self.settings: list[dict[str, Any]] = [settings(0, False)]
         self.records: list[dict[str, Any]] = []
         self.sends: dict[str, tuple[Any, dict[str, Any]]] = {}
@@ -60,6 +61,10 @@ class FakeApi:
             ("GET", r"/v1/health", "read", lambda body: self.health),
             ("GET", r"/v1/dead-letters", "read", self._dead_letters),
             ("POST", r"/v1/dead-letters/(redrive|discard)", "manage", self._work_off),
+            ("POST", r"/v1/suppressions", "manage", self._suppress),
+            ("POST", r"/v1/suppressions/remove", "manage", self._release),
+            ("POST", r"/v1/suppressions/query", "manage", self._suppressions),
+            ("POST", r"/v1/suppressions/import", "manage", self._suppress_many),
             ("POST", r"/v1/accounts", "manage", self._create_account),
             ("GET", r"/v1/accounts", "read", lambda body: {"accounts": list(self.accounts.values())}),
             ("PATCH", r"/v1/accounts/([^/]+)", "manage", self._update_account),
@@ -247,6 +252,55 @@ class FakeApi:
         counts = {"letters": len(done), "recipients": sum(each["recipients"] for each in done)}
         failed = 0 if done else len(self.letters)
         return {**counts, "carried_on": 0, "failed": failed, "left": bool(self.letters)}
+
+    # the suppression list
+
+    def _suppress(self, body: dict[str, Any]) -> dict[str, Any]:
+        if "@" not in body["address"]:
+            raise Refusal(422, "invalid-request", "The request is not valid", "x", ("address", "it has no @"))
+        entries = self.suppressed.setdefault((body["channel"], body["address"].lower()), [])
+        facts = {name: body[name] for name in ("scope", "reason")}
+        new = not any(facts.items() <= each.items() for each in entries)
+        if new:
+            entries.append({**facts, "at": NOW, "by": "abcdefghijkl", "note": body.get("note") or ""})
+        return {"changed": int(new), "suppression": self._suppression(body)}
+
+    def _release(self, body: dict[str, Any]) -> dict[str, Any]:
+        name = (body["channel"], body["address"].lower())
+        before = self.suppressed.pop(name, [])
+        left = [e for e in before if any(body[n] not in (None, e[n]) for n in ("scope", "reason"))]
+        self.suppressed |= {name: left} if left else {}
+        return {"changed": len(before) - len(left), "suppression": self._suppression(body)}
+
+    def _suppression(self, body: dict[str, Any]) -> dict[str, Any]:
+        name = (body["channel"], body["address"].lower())
+        return {"channel": name[0], "address": name[1], "entries": self.suppressed.get(name, [])}
+
+    def _suppressions(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Two recipients a page."""
+        found = [
+            {"channel": channel, "address": address, "entries": entries}
+            for (channel, address), entries in self.suppressed.items()
+            if body["channel"] in (None, channel)
+            and body["address"] in (None, address)
+            and any(body["reason"] in (None, e["reason"]) for e in entries)
+        ]
+        start = int(body["cursor"] or 0)
+        left = start + 2 < len(found)
+        return {"suppressions": found[start : start + 2], "cursor": str(start + 2) if left else None}
+
+    def _suppress_many(self, body: dict[str, Any]) -> dict[str, Any]:
+        rows: list[dict[str, Any]] = []
+        for index, each in enumerate(body["rows"]):
+            try:
+                added = self._suppress({**body, **each})["changed"]
+                rows.append({"index": index, "status": "added" if added else "already_there"})
+            except Refusal as refusal:
+                errors: Any = refusal.body["errors"]
+                facts = {"field": errors[0]["field"], "detail": errors[0]["message"]}
+                rows.append({"index": index, "status": "invalid", **facts})
+        counts = {s: sum(r["status"] == s for r in rows) for s in ("added", "already_there", "invalid")}
+        return {**counts, "rows": rows}
 
     # accounts, templates, keys
 

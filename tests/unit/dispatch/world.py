@@ -1,7 +1,7 @@
 """A dispatcher with everything around it faked, and a provider that plays a script."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from copy import deepcopy
@@ -18,6 +18,7 @@ from shared.model.content import Content
 from shared.model.envelope import Envelope
 from shared.model.events import StreamRecord
 from shared.model.outcome import Outcome, Sent
+from shared.model.suppression import SuppressionEntry
 from shared.model.templates import Template, TemplateVersion
 from shared.model.words import Channel
 from shared.providers.base import Outgoing, Provider, Verification
@@ -62,6 +63,8 @@ class World:
     dispatched: list[Dispatch] = field(default_factory=list)
     dead: list[Envelope] = field(default_factory=list)
     records: list[StreamRecord] = field(default_factory=list)
+    suppressed: dict[str, list[SuppressionEntry]] = field(default_factory=dict)
+    asked_of: list[list[str]] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
     remaining_ms: Callable[[], int] = lambda: 60_000
@@ -80,6 +83,12 @@ class World:
 
     def account(self, tenant: str, account_id: str) -> Account | None:
         return self.accounts.get(account_id)
+
+    def find(self, tenant: str, channel: Channel, tags: Collection[str]) -> dict[str, list[SuppressionEntry]]:
+        if "suppressions" in self.broken:
+            raise RuntimeError("suppressions")
+        self.asked_of.append(list(tags))
+        return {tag: entries for tag, entries in self.suppressed.items() if tag in tags}
 
     def get(self, tenant: str, account_id: str, version: int) -> dict[str, Any]:
         return {}
@@ -191,7 +200,7 @@ def world(script: Script = lambda message: Sent("p-" + message.message_id[-4:]))
     with ThreadPoolExecutor(8) as calls, ThreadPoolExecutor(8) as envelopes:
         queues: Any = _Queues(made)
         stream: Any = _Stream(made)
-        sender = Sender(made, _Accounts(made), made.clock, calls)
+        sender = Sender(made, _Accounts(made), made, made.clock, calls)
         waves = Waves(sender, made, made.clock, sleep=made.sleep)
         made.dispatcher = Dispatcher(Channel.EMAIL, waves, queues, queues, stream, envelopes)
         made.add_template()

@@ -1,0 +1,179 @@
+"""What callers send and read about the suppression list."""
+
+from datetime import datetime
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from shared.api.fields import whole_number
+from shared.api.governance import moment
+from shared.model.address import mask
+from shared.model.suppression import (
+    MAX_NOTE,
+    Suppressed,
+    SuppressionEntry,
+    SuppressionReason,
+    SuppressionScope,
+)
+from shared.model.words import Channel
+
+_STRICT = ConfigDict(extra="forbid")
+MAX_ROWS = 1_000
+"""Of one import."""
+MAX_CELL = 2_000
+
+Address = Annotated[str, Field(min_length=1, max_length=MAX_CELL)]
+Note = Annotated[str, Field(max_length=MAX_NOTE, description="In your own words.")]
+_Cell = Annotated[str, Field(max_length=MAX_CELL)]
+
+
+class SuppressionAdd(BaseModel):
+    """A recipient to stop messages to. scope: `all`, or one class of messages."""
+
+    model_config = _STRICT
+
+    channel: Channel
+    address: Address
+    scope: SuppressionScope = SuppressionScope.ALL
+    reason: SuppressionReason = SuppressionReason.MANUAL
+    note: Note = ""
+
+
+class SuppressionRemove(BaseModel):
+    """A recipient to take off the list: all its entries, or those of a scope, of a reason, or of both."""
+
+    model_config = _STRICT
+
+    channel: Channel
+    address: Address
+    scope: SuppressionScope | None = None
+    reason: SuppressionReason | None = None
+
+
+class SuppressionQuery(BaseModel):
+    """Who is on the list: one address of a channel, or all, page by page."""
+
+    model_config = _STRICT
+
+    channel: Channel | None = None
+    address: Address | None = None
+    reason: SuppressionReason | None = None
+    limit: Annotated[int, Field(ge=1, le=1_000), BeforeValidator(whole_number)] = 100
+    cursor: str | None = Field(default=None, max_length=500)
+
+    @model_validator(mode="after")
+    def _with_channel(self) -> Self:
+        if self.address is not None and self.channel is None:
+            raise ValueError("an address needs its channel")
+        return self
+
+
+class SuppressionRow(BaseModel):
+    """A row to import; what it does not say is as the import says. A row that is not right is reported alone."""
+
+    model_config = _STRICT
+
+    address: _Cell
+    scope: _Cell | None = None
+    reason: _Cell | None = None
+    note: _Cell | None = None
+
+
+class SuppressionImport(BaseModel):
+    """Recipients of one channel to stop messages to. Done again, it changes nothing."""
+
+    model_config = _STRICT
+
+    channel: Channel
+    scope: SuppressionScope = SuppressionScope.ALL
+    reason: SuppressionReason = SuppressionReason.MANUAL
+    rows: list[SuppressionRow] = Field(min_length=1, max_length=MAX_ROWS)
+
+
+class EntryView(BaseModel):
+    """Why a recipient is on the list. by: the id of the API key that added it."""
+
+    scope: SuppressionScope
+    reason: SuppressionReason
+    at: datetime
+    by: str
+    note: str
+
+    @classmethod
+    def of(cls, entry: SuppressionEntry) -> Self:
+        """An entry as callers see it."""
+        return cls.model_validate(entry.model_dump() | {"at": moment(entry.at)})
+
+
+class SuppressionView(BaseModel):
+    """A recipient and its entries; without any it is not on the list. address: normalised."""
+
+    channel: Channel
+    address: str
+    entries: list[EntryView]
+
+    @classmethod
+    def of(cls, recipient: Suppressed) -> Self:
+        """A recipient as callers see it."""
+        entries = [EntryView.of(each) for each in recipient.entries]
+        return cls(channel=recipient.channel, address=recipient.address, entries=entries)
+
+
+class SuppressionChange(BaseModel):
+    """What one call changed, and how the recipient is now. changed: how many entries were added or removed."""
+
+    changed: int
+    suppression: SuppressionView
+
+
+class SuppressionPage(BaseModel):
+    """Recipients, in no order. One with a cursor may hold few, or none, when what is searched for is rare."""
+
+    suppressions: list[SuppressionView]
+    cursor: str | None = None
+
+
+class RowResult(BaseModel):
+    """What became of a row. index: from 0. field, detail: of an invalid one."""
+
+    index: int
+    status: Literal["added", "already_there", "invalid"]
+    field: str | None = None
+    detail: str | None = None
+
+
+class ImportReport(BaseModel):
+    """What became of an import, as a whole and row by row."""
+
+    added: int
+    already_there: int
+    invalid: int
+    rows: list[RowResult]
+
+
+class SuppressionAudit(BaseModel):
+    """A recipient in the audit log, which is kept for good: the address is masked."""
+
+    channel: Channel
+    recipient: str
+    entries: list[EntryView]
+
+    @classmethod
+    def of(cls, recipient: Suppressed) -> Self | None:
+        """A recipient as the audit log shows it; None if it is not on the list."""
+        if not recipient.entries:
+            return None
+        masked = mask(recipient.channel, recipient.address)
+        entries = [EntryView.of(each) for each in recipient.entries]
+        return cls(channel=recipient.channel, recipient=masked, entries=entries)
+
+
+class ImportAudit(BaseModel):
+    """An import in the audit log."""
+
+    channel: Channel
+    scope: SuppressionScope
+    reason: SuppressionReason
+    added: int
+    already_there: int
+    invalid: int

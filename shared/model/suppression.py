@@ -1,0 +1,66 @@
+"""The suppression list: recipients that must not be written to, and why."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict
+
+from shared.model.words import Channel
+
+MAX_NOTE = 200
+
+
+class SuppressionScope(StrEnum):
+    """What an entry stops: everything, or one class of messages."""
+
+    ALL = "all"
+    VERIFICATION = "verification"
+    NOTIFICATION = "notification"
+    MARKETING = "marketing"
+
+
+class SuppressionReason(StrEnum):
+    """Why a recipient is on the list."""
+
+    BOUNCE = "bounce"
+    COMPLAINT = "complaint"
+    UNSUBSCRIBE = "unsubscribe"
+    MANUAL = "manual"
+    PROVIDER = "provider"
+
+
+class SuppressionEntry(BaseModel):
+    """One reason to stop messages. at: milliseconds since the epoch. by: the id of the API key that added it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    scope: SuppressionScope
+    reason: SuppressionReason
+    at: int
+    by: str
+    note: str = ""
+
+
+class Suppressed(BaseModel):
+    """A recipient with its entries, at most one per scope and reason. address: normalised."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tenant: str
+    channel: Channel
+    address: str
+    tag: str
+    entries: list[SuppressionEntry] = []
+
+    def plus(self, entries: Iterable[SuppressionEntry]) -> Self:
+        """With these entries too; one that is there already stays as it is."""
+        found = {(each.scope, each.reason): each for each in self.entries}
+        for each in entries:
+            found.setdefault((each.scope, each.reason), each)
+        return self.model_copy(update={"entries": list(found.values())})
+
+    def minus(self, scope: SuppressionScope | None, reason: SuppressionReason | None) -> Self:
+        """Without the entries of this scope and reason; None stands for any."""
+        left = [each for each in self.entries if scope not in (None, each.scope) or reason not in (None, each.reason)]
+        return self.model_copy(update={"entries": left})

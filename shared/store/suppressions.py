@@ -1,0 +1,215 @@
+"""The suppression list in the catalog table: one item per recipient, spread over 32 partitions per channel.
+
+An item holds the normalised address, which an export needs and which no log may show. Writes are guarded by the
+revision that they replace, so that no entry is lost by changes at the same time. A mark says that a channel has a list
+at all: where nobody is on one, dispatch asks for nothing.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING, Any
+
+from shared.cache import TtlCache
+from shared.model.audit import AuditRecord
+from shared.model.clock import Clock
+from shared.model.ids import ALPHABET, TAG_LENGTH
+from shared.model.suppression import Suppressed, SuppressionEntry
+from shared.model.words import Channel
+from shared.store.audit import audit_put
+from shared.store.catalog_items import (
+    CatalogConflictError,
+    CursorError,
+    Page,
+    Stored,
+    conflicts,
+    from_cursor,
+    item_of,
+    key_of,
+    put_of,
+    read_item,
+    to_cursor,
+    unchanged,
+)
+from shared.store.dynamo import batch_get
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+ATTEMPTS = 5
+MAX_QUERIES = 150
+"""Per page: all partitions of three channels and some more, within a second or two."""
+BATCH = 100
+IN_USE_SECONDS = 600
+NOT_IN_USE_SECONDS = 10
+"""How long it may take until the first entry of a channel counts."""
+
+Recorder = Callable[[Suppressed, Suppressed], AuditRecord]
+"""Makes the audit log's record of a change from a recipient before and after."""
+
+
+class Suppressions:
+    """Reads and writes the list; thread-safe. pool: for the writes of an import."""
+
+    def __init__(self, client: "DynamoDBClient", table: str, clock: Clock, pool: Executor | None = None) -> None:
+        self._client = client
+        self._table = table
+        self._clock = clock
+        self._pool = pool
+        self._in_use: TtlCache[bool] = TtlCache(clock, IN_USE_SECONDS, 500, NOT_IN_USE_SECONDS)
+
+    def find(self, tenant: str, channel: Channel, tags: Collection[str]) -> dict[str, Sequence[SuppressionEntry]]:
+        """The entries of those who are on the list, by tag; one call for up to 100 tags, eventually consistent.
+
+        No call where a channel has no list; its first entry counts ten seconds later.
+        Raises: StoreError, or what the client raises.
+        """
+        if not self._in_use.get(_mark(tenant, channel), lambda: self._has_list(tenant, channel)):
+            return {}
+        found = self._read(tenant, channel, tags, consistent=False)
+        return {tag: stored.value.entries for tag, stored in found.items()}
+
+    def load_all(self, tenant: str, channel: Channel, tags: Collection[str]) -> dict[str, Stored[Suppressed]]:
+        """Recipients as they are now, by tag. Raises: as `find`."""
+        return self._read(tenant, channel, tags, consistent=True)
+
+    def change(
+        self, recipient: Suppressed, change: Callable[[Suppressed], Suppressed], recorder: Recorder
+    ) -> tuple[Suppressed, Suppressed]:
+        """Change a recipient's entries, with a record in the same transaction; returns it before and after.
+
+        recipient: without entries. A change that changes nothing writes nothing.
+        Raises: CatalogConflictError if others keep changing it.
+        """
+        for _ in range(ATTEMPTS):
+            found = self._read(recipient.tenant, recipient.channel, [recipient.tag], consistent=True)
+            seen = found.get(recipient.tag)
+            before = recipient if seen is None else seen.value
+            after = change(before)
+            if after.entries == before.entries:
+                return before, after
+            writes = [self._write(after, seen), audit_put(self._table, recorder(before, after))]
+            if seen is None:
+                writes.append({"Put": self._mark(after.tenant, after.channel)})
+            try:
+                with conflicts():
+                    self._client.transact_write_items(TransactItems=writes)
+            except CatalogConflictError:
+                continue
+            return before, after
+        raise CatalogConflictError("others keep changing this recipient")
+
+    def add_all(self, wanted: Sequence[Suppressed], seen: Mapping[str, Stored[Suppressed]]) -> None:
+        """Add entries to distinct recipients of one channel, without a record; done again it changes nothing.
+
+        seen: the recipients as `load_all` found them. Some may be added when it raises.
+        Raises: CatalogConflictError if others keep changing one of them; what the client raises.
+        """
+        if wanted:
+            self._client.put_item(**self._mark(wanted[0].tenant, wanted[0].channel))
+        run: Callable[..., Any] = map if self._pool is None else self._pool.map
+        for _ in run(lambda each: self._add(each, seen.get(each.tag)), wanted):
+            pass
+
+    def page(
+        self,
+        tenant: str,
+        channels: Sequence[Channel],
+        wanted: Callable[[Suppressed], bool],
+        limit: int,
+        cursor: str | None = None,
+    ) -> Page[Suppressed]:
+        """A page of at most `limit` recipients, in no order that means anything.
+
+        It may hold fewer, even none, and yet have a cursor. Raises: CursorError.
+        """
+        found: list[Suppressed] = []
+        queries = 0
+        for channel, after in _partitions(channels, cursor):
+            more = True
+            while more:
+                position = to_cursor(f"{channel}#{after}")
+                if queries == MAX_QUERIES:
+                    return Page(found, position)
+                items, more = self._query(tenant, channel, after, max(limit + 1 - len(found), BATCH))
+                queries += 1
+                for each in items:
+                    if wanted(each):
+                        # One more than asked for, so that a full last page has no cursor to an empty one.
+                        if len(found) == limit:
+                            return Page(found, to_cursor(f"{channel}#{after}"))
+                        found.append(each)
+                    after = each.tag
+        return Page(found, None)
+
+    def _has_list(self, tenant: str, channel: Channel) -> bool | None:
+        key = key_of(_mark(tenant, channel), "mark")
+        return True if "Item" in self._client.get_item(TableName=self._table, Key=key) else None
+
+    def _mark(self, tenant: str, channel: Channel) -> Any:
+        """What marks a channel as one that has a list; it is there no later than the first who is on it."""
+        return {"TableName": self._table, "Item": key_of(_mark(tenant, channel), "mark")}
+
+    def _read(
+        self, tenant: str, channel: Channel, tags: Collection[str], *, consistent: bool
+    ) -> dict[str, Stored[Suppressed]]:
+        # One address may stand twice in an envelope, and a batch must not name a key twice.
+        keys = [key_of(_pk(tenant, channel, tag), tag) for tag in dict.fromkeys(tags)]
+        items = batch_get(self._client, self._table, keys, consistent=consistent)
+        return {item["sk"]["S"]: read_item(Suppressed, item) for item in items}
+
+    def _add(self, wanted: Suppressed, seen: Stored[Suppressed] | None) -> None:
+        for _ in range(ATTEMPTS):
+            before = wanted.model_copy(update={"entries": []}) if seen is None else seen.value
+            after = before.plus(wanted.entries)
+            if after.entries == before.entries:
+                return
+            try:
+                with conflicts():
+                    self._client.put_item(**self._write(after, seen)["Put"])
+            except CatalogConflictError:
+                found = self._read(wanted.tenant, wanted.channel, [wanted.tag], consistent=True)
+                seen = found.get(wanted.tag)
+                continue
+            return
+        raise CatalogConflictError("others keep changing this recipient")
+
+    def _write(self, after: Suppressed, seen: Stored[Suppressed] | None) -> Any:
+        """The part of a transaction that saves a recipient, or deletes it when no entry is left."""
+        pk, over = _pk(after.tenant, after.channel, after.tag), None if seen is None else seen.rev
+        if not after.entries:
+            return {"Delete": {"TableName": self._table, "Key": key_of(pk, after.tag), **unchanged(over)}}
+        # Revisions begin with the time: one that was deleted and added again must not pass for the one before.
+        rev = self._clock.now_ms() if over is None else over + 1
+        return {"Put": put_of(self._table, item_of(pk, after.tag, after, rev), over)}
+
+    def _query(self, tenant: str, channel: Channel, after: str, limit: int) -> tuple[list[Suppressed], bool]:
+        got = self._client.query(
+            TableName=self._table,
+            KeyConditionExpression="pk = :pk AND sk > :after",
+            ExpressionAttributeValues={":pk": {"S": _pk(tenant, channel, after)}, ":after": {"S": after}},
+            ConsistentRead=True,
+            Limit=limit,
+        )
+        return [read_item(Suppressed, item).value for item in got["Items"]], "LastEvaluatedKey" in got
+
+
+def _mark(tenant: str, channel: Channel) -> str:
+    return f"suppressing#{tenant}#{channel}"
+
+
+def _pk(tenant: str, channel: Channel, tag: str) -> str:
+    return f"suppressed#{tenant}#{channel}#{tag[0]}"
+
+
+def _partitions(channels: Sequence[Channel], cursor: str | None) -> Iterator[tuple[Channel, str]]:
+    """The partitions from a cursor on, each with what its first sort key is greater than."""
+    every = [(channel, first) for channel in channels for first in ALPHABET]
+    if cursor is None:
+        yield from every
+        return
+    name, _, after = from_cursor(cursor, "").partition("#")
+    if name not in set(channels) or len(after) not in (1, TAG_LENGTH) or set(after) - set(ALPHABET):
+        raise CursorError("not a cursor of this listing")
+    channel = Channel(name)
+    yield channel, after
+    yield from every[every.index((channel, after[0])) + 1 :]
