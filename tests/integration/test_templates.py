@@ -17,6 +17,7 @@ from shared.model.words import Channel
 from shared.store.audit import AuditLog
 from shared.store.catalog import Catalog
 from shared.store.catalog_items import CatalogConflictError
+from shared.store.suppressions import Suppressions
 from shared.store.tokens import MemoryTokenCache
 from tests.conftest import Aws
 from tests.fakes import FakeClock
@@ -43,7 +44,8 @@ class Desk:
         settings = ManageSettings(catalog_table="catalog", guard_table="guard", secret_prefix="x")
         secrets = SecretStore(aws.client("secretsmanager"), "x", clock=clock)
         audit = AuditLog(aws.dynamodb, aws.catalog)
-        deps = ManageDeps(self.catalog, audit, secrets, MemoryTokenCache(clock), clock, settings)
+        listed = Suppressions(aws.dynamodb, aws.catalog, clock)
+        deps = ManageDeps(self.catalog, audit, listed, secrets, MemoryTokenCache(clock), clock, settings)
         self.api = Api(template_operations(deps))
         for name, channel, provider in (
             ("mail", Channel.EMAIL, "smtp"),

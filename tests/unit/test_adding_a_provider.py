@@ -120,7 +120,7 @@ def post(sandbox: HttpSandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Post
         )  # fmt: skip
         accounts = Accounts(w, Secrets(), NoTokens(), w.clock)
         # The world's own accounts play scripts; these build the provider that the registry finds.
-        monkeypatch.setattr(w.dispatcher, "_waves", Waves(Sender(w, accounts, w.clock, calls), w, w.clock))
+        monkeypatch.setattr(w.dispatcher, "_waves", Waves(Sender(w, accounts, w, w.clock, calls), w, w.clock))
         monkeypatch.setattr(w.dispatcher, "_channel", Channel.SMS)
         provider = accounts.provider(account)
         try:

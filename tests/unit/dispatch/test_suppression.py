@@ -60,7 +60,7 @@ def test_a_test_key_sees_the_list_too() -> None:
     with world() as w:
         suppress(w, TAGS[0])
         w.run(envelope(3, kind=KeyKind.TEST))
-        assert w.stages() == {"accepted": 3, "sent": 2, "suppressed": 1}
+        assert w.stages() == {"accepted": 3, "sent": 2, "delivered": 2, "suppressed": 1}
 
 
 def test_without_an_answer_nothing_is_sent() -> None:
