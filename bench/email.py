@@ -16,12 +16,19 @@ from bench.figures import Figure, cpu_medians
 from bench.sample import CONTENT, FROM, Memory, NoLedger, dynamodb_in_air, envelopes, variables
 from shared.dispatch.accounts import Accounts
 from shared.dispatch.dispatcher import Dispatcher
+from shared.dispatch.frequency import Frequency
+from shared.dispatch.planning import Planner
+from shared.dispatch.rates import Rates
+from shared.dispatch.routing import Routing
 from shared.dispatch.sending import Sender
 from shared.dispatch.waves import Ledger as AnyLedger
 from shared.dispatch.waves import Waves
 from shared.model.clock import SystemClock
 from shared.model.words import Channel
+from shared.store.caps import Caps
+from shared.store.duplicates import Duplicates
 from shared.store.ledger import Ledger
+from shared.store.rates import Rates as RateStore
 from shared.store.tokens import MemoryTokenCache
 
 MESSAGES = 1000
@@ -94,10 +101,13 @@ def run() -> list[Figure]:
         memory, clock = Memory(port), SystemClock()
         stores: Any = memory
         accounts = Accounts(memory, memory, MemoryTokenCache(clock), clock)
-        sender = Sender(memory, accounts, memory, clock, calls)
+        guard = dynamodb_in_air(), "guard", clock
+        frequency = Frequency(memory, Duplicates(*guard), Caps(*guard), clock)
+        planner = Planner(memory, accounts, memory, frequency, Routing(accounts, stores, clock), clock)
+        rates, sender = Rates(RateStore(*guard), clock), Sender(clock, calls)
 
         def dispatcher(ledger: AnyLedger) -> Dispatcher:
-            return Dispatcher(Channel.EMAIL, Waves(sender, ledger, clock), stores, stores, stores, side)
+            return Dispatcher(Channel.EMAIL, Waves(planner, rates, sender, ledger, clock), stores, stores, stores, side)
 
         guarded, bare = dispatcher(Ledger(dynamodb_in_air(), "guard", clock)), dispatcher(NoLedger())
         prebuilt = _prebuilt(port)

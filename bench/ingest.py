@@ -5,6 +5,7 @@ from typing import Any
 
 from bench.figures import Figure, cpu_medians
 from bench.sample import TENANT, template, variables
+from functions.ingest.attachments import Attachments
 from functions.ingest.service import Ingest
 from shared.api.kit import Api
 from shared.aws.queue import Dispatch
@@ -41,8 +42,9 @@ def run() -> list[Figure]:
     """ingest_cpu_vs_json."""
     double: Any = _Sinks()
     stores: Any = _Catalog()
-    # Without an Idempotency-Key no claim is made.
-    ingest = Ingest(stores, stores, double, double, SystemClock())
+    clock = SystemClock()
+    # Without an Idempotency-Key no claim is made, and without files none is looked for.
+    ingest = Ingest(stores, stores, double, double, clock, Attachments(double, clock))
     api = Api({"send_messages": ingest.send_messages})
     recipients = [{"to": f"user{i}@example.com", "variables": variables(i)} for i in range(RECIPIENTS)]
     body = json.dumps({"template": "shipped", "recipients": recipients}, ensure_ascii=False)

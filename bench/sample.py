@@ -15,7 +15,7 @@ from shared.model.events import StreamRecord
 from shared.model.ids import Numbering, Tagger, new_base
 from shared.model.suppression import SuppressionEntry
 from shared.model.templates import Template, TemplateVersion
-from shared.model.tenants import Tenant
+from shared.model.tenants import Tenant, TenantSettings
 from shared.model.words import Channel, MessageClass
 from shared.rendering import analyse
 from shared.store.ledger import Entry, HeldError
@@ -96,6 +96,12 @@ class Memory:
             created_at=0, updated_at=0,
         )  # fmt: skip
         self.sent = 0
+
+    def tenant(self, tenant_id: str) -> Tenant:
+        return TENANT
+
+    def settings(self, tenant: str) -> TenantSettings:
+        return TenantSettings()
 
     def template(self, tenant: str, template_id: str) -> Template:
         return self._template

@@ -19,7 +19,12 @@ from shared.channels import PROVIDERS
 app = typer.Typer(no_args_is_help=True, help="Provider accounts: add, list, verify and delete them.")
 
 AccountArgument = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's id.")]
-_FIELDS = frozenset({"id", "name", "weight", "settings", "secret_env"})
+_FIELDS = frozenset({"id", "name", "weight", "rate", "settings", "secret_env"})
+_ORIGINS = {
+    "account": "set for the account",
+    "verified": "named by the provider when the account was verified",
+    "provider": "the provider's limit for every account",
+}
 
 
 @app.command("add")
@@ -53,6 +58,40 @@ def list_accounts(url: UrlOption = None, key: KeyOption = None, as_json: JsonOpt
     with session(url, key, as_json) as (api, out):
         data = api.get("/v1/accounts")
         out.result(data, lambda console: _show_accounts(console, data["accounts"]))
+
+
+@app.command("show")
+def show(account: AccountArgument, url: UrlOption = None, key: KeyOption = None, as_json: JsonOption = False) -> None:
+    """Show an account, with the rate at which it sends and where that comes from."""
+    with session(url, key, as_json) as (api, out):
+        data = api.get(f"/v1/accounts/{segment(account)}")
+        out.result(data, lambda console: _show_account(console, data))
+
+
+@app.command("rate")
+def rate(
+    account: AccountArgument,
+    per_second: Annotated[
+        float | None, typer.Option("--per-second", help="Messages a second, in the long run.")
+    ] = None,
+    burst: Annotated[int | None, typer.Option("--burst", help="How many may go at once after a pause.")] = None,
+    per_day: Annotated[int | None, typer.Option("--per-day", help="The most on a day (UTC).")] = None,
+    code_share: Annotated[
+        float | None, typer.Option("--code-share", help="The part that is kept for codes, 0 to 0.5; else 0.1.")
+    ] = None,
+    default: Annotated[bool, typer.Option("--default", help="Go back to what the provider says.")] = False,
+    url: UrlOption = None,
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Set how fast an account may send."""
+    given = {"per_second": per_second, "burst": burst, "per_day": per_day, "code_share": code_share}
+    wanted = {name: value for name, value in given.items() if value is not None}
+    with session(url, key, as_json) as (api, out):
+        if default == bool(wanted) or (wanted and (per_second is None or burst is None)):
+            raise UsageError("Give --per-second and --burst, or --default.")
+        data = api.patch(f"/v1/accounts/{segment(account)}", {"rate": wanted or None})
+        out.result(data, lambda console: _show_account(console, data))
 
 
 @app.command("verify")
@@ -158,3 +197,21 @@ def _show_verification(console: Console, data: dict[str, Any]) -> None:
         console.print(plain(f"What to do: {data['action']}"))
     if data["raw_code"]:
         console.print(plain(f"code {data['raw_code']}"))
+    if data["rate"]:
+        console.print(plain(f"Unless the account has a rate of its own it sends {_words(data['rate'])}."))
+
+
+def _show_account(console: Console, a: dict[str, Any]) -> None:
+    console.print(
+        plain(f"{a['id']}: {a['name']} ({a['channel']}, {a['provider']}), {a['state']}, weight {a['weight']}")
+    )
+    if a["rate"]:
+        console.print(plain(f"rate: {_words(a['rate'])}; {_ORIGINS[a['rate_from']]}"))
+    else:
+        console.print("rate: as fast as it can")
+
+
+def _words(rate: dict[str, Any]) -> str:
+    day = f", {rate['per_day']:,} a day" if rate.get("per_day") else ""
+    codes = f", {rate.get('code_share', 0.1):.0%} of it kept for codes" if rate.get("code_share", 0.1) else ""
+    return f"at most {rate['per_second']:g} a second in the long run, {rate['burst']:,} at once{day}{codes}"

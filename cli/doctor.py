@@ -68,13 +68,14 @@ def _show_queues(console: Console, queues: list[dict[str, Any]]) -> None:
 
 def _show_accounts(console: Console, accounts: list[dict[str, Any]]) -> None:
     """Those that did something in the last two hours, the failing first."""
-    active = [a for a in accounts if a["verdict"] != "idle"]
+    active = [a for a in accounts if a["verdict"] != "idle" or a["factor"] < 1]
     active.sort(key=lambda a: (a["verdict"] != "failing", a["account"]))
     if active:
-        made = table("account", "", "sent", "retried", "failed", "unknown", "given up")
+        made = table("account", "", "sent", "retried", "failed", "unknown", "given up", "weight")
         for a in active:
             counts = (a[name] for name in ("sent", "retrying", "failed", "unknown", "dead_lettered"))
-            made.add_row(plain(a["account"]), Text(a["verdict"], style=_COLOURS[a["verdict"]]), *map(str, counts))
+            verdict = Text(a["verdict"], style=_COLOURS[a["verdict"]])
+            made.add_row(plain(a["account"]), verdict, *map(str, counts), f"{a['factor']:.0%}")
         console.print(made)
     idle = len(accounts) - len(active)
     if idle:

@@ -6,7 +6,20 @@ from typing import Annotated
 
 import typer
 
-from cli import accounts, audit, deadletters, doctor, keys, messages, reviews, settings, suppressions, templates
+from cli import (
+    accounts,
+    audit,
+    deadletters,
+    deferred,
+    doctor,
+    keys,
+    messages,
+    recalling,
+    reviews,
+    settings,
+    suppressions,
+    templates,
+)
 
 EPILOG = "Exit codes: 0 done, 1 the platform said no or something failed or was rejected, 2 the command was not right."
 
@@ -23,7 +36,9 @@ app = typer.Typer(
 # Short helps fit beside the names on a terminal of 80 columns.
 app.command("send", short_help="Send a template to an address or to a CSV's rows.")(messages.send)
 app.command("trace", short_help="Show what happened to a message, and why.")(messages.trace)
+app.command("recall", short_help="Take back what is not sent yet, or can be withdrawn.")(recalling.recall)
 app.command("balance", short_help="Show accepted messages, outcomes, what is in flight.")(messages.balance)
+app.command("deferred", short_help="List what waits for its time.")(deferred.deferred)
 app.command("doctor", short_help="Say whether the platform is well, and what to do.")(doctor.doctor)
 app.command("bootstrap", short_help="Make a deployment's first API key, in its table.")(keys.bootstrap)
 app.command("audit", short_help="Show who changed what, and how it was before.")(audit.audit)

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from cli.attaching import read_files, upload_files
 from cli.client import ApiClient, segment
 from cli.csvfile import read_audience
 from cli.errors import ApiError, FileError, UsageError
@@ -64,6 +65,18 @@ def send(
         ),
     ] = None,
     ttl: Annotated[int | None, typer.Option("--ttl", min=10, help="Seconds in which it must have been sent.")] = None,
+    fallback: Annotated[
+        list[str] | None,
+        typer.Option("--fallback", metavar="CHANNEL=ADDRESS", help="With --to: where it goes if it fails; repeatable."),
+    ] = None,
+    attach: Annotated[
+        list[Path] | None,
+        typer.Option("--attach", metavar="FILE", help="A file that every email carries; repeatable."),
+    ] = None,
+    inline: Annotated[
+        list[str] | None,
+        typer.Option("--inline", metavar="CID=FILE", help="An image for the html's cid:CID; repeatable."),
+    ] = None,
     idempotency_key: Annotated[
         str | None, typer.Option("--idempotency-key", help="The same key never sends twice.")
     ] = None,
@@ -81,16 +94,22 @@ def send(
     if idempotency_key is not None and not _KEY.fullmatch(idempotency_key):
         # An empty one, as of a variable that is not set, must not pass for none.
         raise typer.BadParameter("give 1 to 200 printable ASCII characters", param_hint="--idempotency-key")
+    others = parse_pairs(fallback or [], "--fallback")
+    if others and to is None:
+        raise typer.BadParameter("belongs to --to", param_hint="--fallback")
     request: dict[str, Any] = {"template": template, "version": version, "reference": reference, "ttl": ttl}
     request["send_at"] = send_at.isoformat() if send_at else None
     request = {name: value for name, value in request.items() if value is not None}
-    pairs = parse_pairs(var or [], "--var")
+    pairs, shown = parse_pairs(var or [], "--var"), parse_pairs(inline or [], "--inline")
     with session(url, key, as_json) as (api, out):
+        if files := read_files(attach or [], shown):
+            request["attachments"] = upload_files(api, files)
         variables = {**(_json_object(vars_file) if vars_file else {}), **pairs}
         if variables:
             request["variables"] = variables
         if to is not None:
-            answer = api.send({**request, "to": to}, idempotency_key)
+            one: dict[str, Any] = {"recipients": [{"to": to, "fallback": others}]} if others else {"to": to}
+            answer = api.send({**request, **one}, idempotency_key)
             out.result(answer, lambda console: show_one(console, answer))
             fail_if(answer["accepted"] != 1)
         if csv is not None:

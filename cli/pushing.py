@@ -68,7 +68,10 @@ def _update(api: ApiClient, file: TemplateFile, current: dict[str, Any], pushed:
                 f"{file.path}: the template {wanted.id} is of {name} {current[name]}, the file says {value}.",
                 f"A template keeps its {name}: give the file a new id.",
             )
-    head = {"name": wanted.name, "accounts": wanted.accounts, "ttl_seconds": wanted.ttl_seconds}
+    policies = None if wanted.policies is None else wanted.policies.model_dump(mode="json")
+    fallback = None if wanted.fallback is None else wanted.fallback.model_dump(mode="json")
+    head: dict[str, Any] = {"name": wanted.name, "accounts": wanted.accounts, "ttl_seconds": wanted.ttl_seconds}
+    head |= {"policies": policies, "fallback": fallback}
     changes = {name: value for name, value in head.items() if current.get(name) != value}
     if changes:
         api.patch(path, changes)

@@ -1,11 +1,14 @@
 """`mepush settings`: what holds for everything, in versions."""
 
+import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from cli.output import JsonOption, KeyOption, UrlOption, plain, row, session, table
+from cli.templatefiles import read_toml
 from cli.views import moment
 
 app = typer.Typer(no_args_is_help=True, help="Settings: show, change and restore them.")
@@ -29,15 +32,25 @@ def change(
             "--review-required/--no-review-required", help="Whether only approved versions of templates are published."
         ),
     ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option("--file", help="A TOML file of settings, named as in `show --json`."),
+    ] = None,
+    time_zone: Annotated[
+        str | None, typer.Option(help="Of recipients of whom none is known, such as Asia/Shanghai.")
+    ] = None,
     url: UrlOption = None,
     key: KeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Change settings; what is not given stays."""
-    if review_required is None:
-        raise typer.BadParameter("say what to change, such as --review-required")
+    options = {"review_required": review_required, "time_zone": time_zone}
     with session(url, key, as_json) as (api, out):
-        data = api.patch("/v1/settings", {"review_required": review_required})
+        changes = read_toml(file) if file is not None else {}
+        changes |= {name: value for name, value in options.items() if value is not None}
+        if not changes:
+            raise typer.BadParameter("say what to change, such as --review-required or --file settings.toml")
+        data = api.patch("/v1/settings", changes)
         out.result(data, lambda console: _show_one(console, data))
 
 
@@ -63,8 +76,22 @@ def restore(
 
 
 def _values(settings: dict[str, Any]) -> dict[str, Any]:
-    words = {True: "yes", False: "no", None: "-"}
-    return {name: words.get(value, value) for name, value in settings.items() if name not in _ABOUT}
+    return {name: _in_words(value) for name, value in settings.items() if name not in _ABOUT}
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    found = _set(value)
+    return json.dumps(found, ensure_ascii=False) if isinstance(found, dict | list) and found else str(found or "-")
+
+
+def _set(value: Any) -> Any:
+    """A value without what nobody has set in it."""
+    if not isinstance(value, dict):
+        return value
+    kept = {name: _set(each) for name, each in value.items()}
+    return {name: each for name, each in kept.items() if each is not None and each != {}}
 
 
 def _show_one(console: Console, settings: dict[str, Any]) -> None:

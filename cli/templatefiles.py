@@ -40,8 +40,26 @@ def find_files(paths: list[Path]) -> list[Path]:
     return found
 
 
+def in_order(files: list[TemplateFile]) -> list[TemplateFile]:
+    """The files in an order in which each comes after the one to which its template falls back."""
+    by_id = {file.wanted.id: file for file in files}
+    found: dict[str, TemplateFile] = {}
+
+    def add(file: TemplateFile, users: frozenset[str]) -> None:
+        other = by_id.get(file.wanted.fallback.template) if file.wanted.fallback is not None else None
+        # A ring is refused by the platform, which says how to mend it.
+        if other is not None and other.wanted.id not in users:
+            add(other, users | {other.wanted.id})
+        found.setdefault(str(file.path), file)
+
+    for file in files:
+        add(file, frozenset({file.wanted.id}))
+    return list(found.values())
+
+
 def read_template(path: Path) -> TemplateFile:
-    """Read one template file. A content field `<name>_file` is filled with the text of that file.
+    """Read one template file. A content field `<name>_file` is filled with the text of that file; so is `data_file` of
+    an attachment, with its bytes.
 
     The file must lie in the template's own folder or below it. Raises: FileError naming each field that is wrong.
     """
@@ -49,14 +67,27 @@ def read_template(path: Path) -> TemplateFile:
     content = data.get("content")
     if not isinstance(content, dict):
         raise FileError(f"{path} has no [content] table.")
-    data["content"] = {
-        name.removesuffix(_SUFFIX): _side_file(path, name, value) if name.endswith(_SUFFIX) else value
-        for name, value in content.items()
-    }
+    data["content"] = _filled(path, content)
     try:
         return TemplateFile(path, TemplateCreate.model_validate(data))
     except ValidationError as error:
         raise FileError(f"{path} is not a template.", details=field_errors(error)) from None
+
+
+def _filled(path: Path, table: dict[str, Any], where: str = "") -> dict[str, Any]:
+    """A table with the contents of the files that it names."""
+    found: dict[str, Any] = {}
+    for name, value in table.items():
+        if name.endswith(_SUFFIX):
+            found[name.removesuffix(_SUFFIX)] = _side_file(path, where + name, value)
+        elif name == "attachments" and isinstance(value, list):
+            found[name] = [
+                _filled(path, entry, f"{name}.{i}.") if isinstance(entry, dict) else entry
+                for i, entry in enumerate(value)
+            ]
+        else:
+            found[name] = value
+    return found
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -87,7 +118,7 @@ def _side_file(path: Path, name: str, value: Any) -> str:
     if not side.is_relative_to(path.parent.resolve()):
         raise FileError(f"{path}: content.{name} must name a file in the template's own folder.")
     try:
-        if name.removesuffix(_SUFFIX) in _BYTES:
+        if name.rpartition(".")[2].removesuffix(_SUFFIX) in _BYTES:
             return base64.b64encode(side.read_bytes()).decode()
         return side.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError):

@@ -1,6 +1,7 @@
 """`mepush template`: templates from files, and a look at what is there."""
 
 import json
+from base64 import b64decode
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from cli.client import ApiClient, segment
 from cli.errors import ApiError, CliError
 from cli.output import JsonOption, KeyOption, Output, UrlOption, fail_if, parse_pairs, plain, row, session, table
 from cli.pushing import Pushed, push_template
-from cli.templatefiles import find_files, read_template
+from cli.templatefiles import find_files, in_order, read_template
 from cli.views import moment
 
 app = typer.Typer(no_args_is_help=True, help="Templates: push them from files, look at them, review them.")
@@ -34,7 +35,7 @@ def push(
     """
     with session(url, key, as_json) as (api, out):
         # All files are read first: a typing error in one must not leave half a folder pushed.
-        files = [read_template(path) for path in find_files(paths)]
+        files = in_order([read_template(path) for path in find_files(paths)])
         pushed: list[Pushed] = []
         failed: list[tuple[Path, CliError]] = []
         for file in files:
@@ -116,6 +117,10 @@ def _show_template(console: Console, data: dict[str, Any]) -> None:
     console.print(plain(f"{data['channel']}, {data['class']}, through {', '.join(data['accounts'])}; {state}"))
     console.print(plain(f"version {current['version']} of {data['latest']}, saved {moment(current['created_at'])} UTC"))
     show_review(console, current)
+    if fallback := data.get("fallback"):
+        minutes = fallback["after_minutes"]
+        after = f" where it was not sent within {minutes} minutes" if minutes else ""
+        console.print(plain(f"falls back to {fallback['template']}{after}"))
     console.print(plain(f"required: {', '.join(current['required']) or '-'}"))
     console.print(plain(f"optional: {', '.join(current['optional']) or '-'}"))
     console.print()
@@ -134,12 +139,22 @@ def _show_content(console: Console, content: dict[str, Any]) -> None:
     for name, value in content.items():
         if value is None or value == []:
             continue
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
+        if name == "attachments":
+            text = ", ".join(map(_file, value))
+        else:
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
         if "\n" in text.strip():
             console.print(plain(f"{name}:"), style="bold")
             console.print(plain(text.rstrip()))
         else:
             console.print(plain(f"{name}: {text.strip()}"))
+
+
+def _file(file: dict[str, Any]) -> str:
+    """An attachment, without its bytes."""
+    size = file["size"] if "size" in file else len(b64decode(file["data"]))
+    shown = f", shown as cid:{file['cid']}" if file.get("cid") else ""
+    return f"{file['name']} ({size:,} bytes{shown})"
 
 
 @app.command("preview")

@@ -40,6 +40,10 @@ def timeline(message: dict[str, Any]) -> RenderableType:
     head.append(plain(message["status"]), style=f"bold {style_of(message['status'])}")
     head.append("" if message["final"] else "  (still open)")
     parts: list[RenderableType] = [head, Text(plain(_about(message)), style="dim")]
+    if fallback := message.get("falls_back_to"):
+        parts.append(Text(plain(f"falls back to message {fallback['message_id']} by {fallback['channel']}")))
+    if message.get("fallback_of"):
+        parts.append(Text(plain(f"fallback of message {message['fallback_of']}")))
     if message.get("explanation"):
         parts.append(Text(plain(message["explanation"])))
     if message.get("action"):

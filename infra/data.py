@@ -8,6 +8,7 @@ from constructs import Construct
 
 from infra.nag import acknowledge
 from infra.stages import Stage
+from shared.policy.attachments import KEEP_DAYS, PREFIX
 
 TTL_ATTRIBUTE = "ttl"
 
@@ -17,15 +18,15 @@ class Tables(Construct):
 
     def __init__(self, scope: Construct, id: str, *, stage: Stage) -> None:
         super().__init__(scope, id)
-        self.catalog = self._table("Catalog", stage, precious=True, forgets=True)
-        self.counters = self._table("Counters", stage, precious=True, forgets=False)
-        self.guard = self._table("Guard", stage, precious=False, forgets=True)
-        self.timeline = self._table("Timeline", stage, precious=False, forgets=True)
+        self.catalog = self._table("Catalog", stage, precious=True)
+        self.counters = self._table("Counters", stage, precious=True)
+        self.guard = self._table("Guard", stage, precious=False)
+        self.timeline = self._table("Timeline", stage, precious=False)
         acknowledge(self.guard, "DDB3", "ledgers and marks live for hours; old ones restored would send messages again")
         acknowledge(self.timeline, "DDB3", "append-only events with a time to live; the counters are what is kept")
 
-    def _table(self, id: str, stage: Stage, *, precious: bool, forgets: bool) -> dynamodb.Table:
-        """forgets: some of its items have a time to live."""
+    def _table(self, id: str, stage: Stage, *, precious: bool) -> dynamodb.Table:
+        """A table, some of whose items have a time to live; those without one stay for good."""
         # The L2 Table and not TableV2, which makes a global table. Encryption is with the key that AWS owns, without
         # a charge per request.
         keep = precious and stage.keep_data
@@ -35,7 +36,7 @@ class Tables(Construct):
             partition_key=dynamodb.Attribute(name="pk", type=dynamodb.AttributeType.STRING),
             sort_key=dynamodb.Attribute(name="sk", type=dynamodb.AttributeType.STRING),
             billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
-            time_to_live_attribute=TTL_ATTRIBUTE if forgets else None,
+            time_to_live_attribute=TTL_ATTRIBUTE,
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
                 point_in_time_recovery_enabled=precious
             ),
@@ -60,7 +61,7 @@ def event_stream(scope: Construct, stage: Stage) -> kinesis.Stream:
 
 
 def assets_bucket(scope: Construct, stage: Stage) -> s3.Bucket:
-    """The bucket for files that people hand in."""
+    """The bucket for files that people hand in: what is attached to emails, for a while."""
     bucket = s3.Bucket(
         scope,
         "Assets",
@@ -75,7 +76,9 @@ def assets_bucket(scope: Construct, stage: Stage) -> s3.Bucket:
                 abort_incomplete_multipart_upload_after=Duration.days(7),
                 noncurrent_version_expiration=Duration.days(30),
                 expired_object_delete_marker=True,
-            )
+            ),
+            # A version that was accepted with a message outlives this by the time above.
+            s3.LifecycleRule(id="forget-attachments", prefix=PREFIX, expiration=Duration.days(KEEP_DAYS)),
         ],
         removal_policy=RemovalPolicy.RETAIN if stage.keep_data else RemovalPolicy.DESTROY,
     )

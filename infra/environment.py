@@ -5,6 +5,7 @@ from typing import Any
 
 from aws_cdk import Stack
 from aws_cdk import aws_kinesis as kinesis
+from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
 
 from infra.data import Tables
@@ -34,10 +35,11 @@ class Environments:
         queues: Queues,
         schedules: Schedules,
         trace_dead: sqs.Queue,
+        bucket: s3.Bucket,
     ) -> None:
         self._stack = stack
         self._queues = queues
-        self._values: Mapping[str, str] = {
+        self._values: dict[str, str] = {
             "catalog_table": tables.catalog.table_name,
             "guard_table": tables.guard.table_name,
             "timeline_table": tables.timeline.table_name,
@@ -48,13 +50,19 @@ class Environments:
             "schedule_dlq_arn": schedules.dead_letters.queue_arn,
             "schedules_dlq_url": schedules.dead_letters.queue_url,
             "trace_dlq_url": trace_dead.queue_url,
+            "assets_bucket": bucket.bucket_name,
+            "upload_endpoint": f"https://s3.{stack.region}.{stack.url_suffix}",
             "secret_prefix": stage.prefix,
             "retention_days": str(stage.timeline_days),
             "allow_loopback_endpoints": str(stage.allow_loopback).lower(),
         }
 
+    def add(self, name: str, by_queue: Mapping[str, str]) -> None:
+        """Give a variable a value per queue that was not known when the others were."""
+        self._values[name] = self._stack.to_json_string(dict(by_queue))
+
     def of(self, spec: FunctionSpec) -> dict[str, str]:
-        """The environment of a function; a dispatch function sees its own channel's queues only.
+        """The environment of a function; a dispatch function sees its own channel's dead-letter queues only.
 
         Raises: UnknownVariableError.
         """
@@ -69,12 +77,13 @@ class Environments:
         }
 
     def _maps(self, spec: FunctionSpec) -> dict[str, str]:
-        def of(queues: Mapping[str, sqs.Queue], value: Callable[[sqs.Queue], Any]) -> str:
-            names = self._queues.names(spec.channel)
+        def of(names: list[str], queues: Mapping[str, sqs.Queue], value: Callable[[sqs.Queue], Any]) -> str:
             return self._stack.to_json_string({name: value(queues[name]) for name in names})
 
+        # Messages may fall back to another channel, but are given up by their own.
+        every, own = self._queues.names(), self._queues.names(spec.channel)
         return {
-            "queue_urls": of(self._queues.queues, lambda queue: queue.queue_url),
-            "queue_arns": of(self._queues.queues, lambda queue: queue.queue_arn),
-            "dlq_urls": of(self._queues.dead_letters, lambda queue: queue.queue_url),
+            "queue_urls": of(every, self._queues.queues, lambda queue: queue.queue_url),
+            "queue_arns": of(every, self._queues.queues, lambda queue: queue.queue_arn),
+            "dlq_urls": of(own, self._queues.dead_letters, lambda queue: queue.queue_url),
         }

@@ -1,6 +1,7 @@
 """The actions that functions are given, and the resources that have no name of their own until the platform runs."""
 
 from aws_cdk import ArnFormat, Stack
+from aws_cdk import aws_s3 as s3
 
 from infra.functions import Wildcard
 from infra.stages import Stage
@@ -16,14 +17,21 @@ PUT = ("dynamodb:PutItem",)
 LETTER_WRITE = ("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem")
 LETTERS = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["dead#*", "letter#*"]}}
 """The partitions of the catalog that hold dead letters: nothing that people configure."""
+QUERY = ("dynamodb:Query",)
+HEALTH = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["health#*"]}}
+"""The partitions of the counters' table that say what became of the tries through accounts."""
+SHIFTS = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["shift#*", "audit#*"]}}
+"""The partitions of the catalog that hold accounts' shares, and of the audit log, in which every shift is recorded."""
 AUDIT = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["audit#*"]}}
 """The partitions of the catalog that hold the audit log."""
 ITEM_WRITE = ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
 CLOSE = ("dynamodb:BatchGetItem", "dynamodb:UpdateItem")
+RECALL = (*CLOSE, "dynamodb:GetItem")
 MARK = ("dynamodb:PutItem", "dynamodb:DeleteItem")
 MARKS = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["watch#*"]}}
 """The partitions of the counters' table that hold marks of the watch: no counts."""
-GUARD_ALL = (*ITEM_WRITE, "dynamodb:BatchGetItem", "dynamodb:BatchWriteItem")
+GUARD_ALL = (*ITEM_WRITE, "dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:Query")
+SETTLE = (*ITEM_WRITE, "dynamodb:BatchGetItem", "dynamodb:Query")
 TIMELINE_WRITE = ("dynamodb:BatchGetItem", "dynamodb:BatchWriteItem")
 COUNTERS_WRITE = ("dynamodb:GetItem", "dynamodb:UpdateItem")
 
@@ -40,10 +48,19 @@ FOLLOW = (
 LOOK = ("kinesis:GetRecords", "kinesis:GetShardIterator", "kinesis:ListShards")
 EMPTY = ("sqs:ReceiveMessage", "sqs:DeleteMessage")
 DEPTH = ("sqs:GetQueueAttributes",)
+LIMIT = ("lambda:UpdateEventSourceMapping",)
 SCHEDULE = ("scheduler:CreateSchedule",)
+READ_SCHEDULE = ("scheduler:GetSchedule",)
 OVERDUE = ("scheduler:GetSchedule", "scheduler:DeleteSchedule")
 LIST_SCHEDULES = ("scheduler:ListSchedules",)
 PASS_ROLE = ("iam:PassRole",)
+
+# HeadObject goes by the right to read. Without the right to list, S3 says 403 of an object that is not there and not
+# 404 (S3 API reference, HeadObject and GetObject, "Permissions").
+FILE_UPLOAD = ("s3:GetObject", "s3:PutObject")
+FILE_READ = ("s3:GetObjectVersion",)
+FILE_LIST = ("s3:ListBucket",)
+FILE_LIST_VERSIONS = ("s3:ListBucket", "s3:ListBucketVersions")
 
 SECRET_READ = ("secretsmanager:GetSecretValue",)
 SECRET_WRITE = (
@@ -103,6 +120,19 @@ def schedules(stack: Stack, arn: str) -> Wildcard:
 
 def _email(stack: Stack, resource: str) -> Wildcard:
     return _wildcard(stack, stack.format_arn(service="ses", region="*", resource=resource, resource_name="*"), _SENDERS)
+
+
+def files(bucket: s3.Bucket, prefix: str) -> Wildcard:
+    """The objects under a prefix of a bucket."""
+    resource = bucket.node.default_child
+    if not isinstance(resource, s3.CfnBucket):
+        raise TypeError("a bucket of the stack's own is needed")
+    logical_id = Stack.of(bucket).get_logical_id(resource)
+    return Wildcard(
+        bucket.arn_for_objects(f"{prefix}*"),
+        f"<{logical_id}.Arn>/{prefix}*",
+        "files come and go while the platform runs; all are under one prefix",
+    )
 
 
 def anything(reason: str) -> Wildcard:

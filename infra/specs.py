@@ -5,15 +5,19 @@ from dataclasses import dataclass
 from shared.channels import CHANNELS, PROVIDERS, ChannelSpec
 from shared.model.words import Channel
 from shared.settings import (
+    AttachmentSettings,
     CatalogSettings,
+    CountersSettings,
     DeadLetterSettings,
     GuardSettings,
     LoopbackSettings,
+    MappingSettings,
     QueueSettings,
     SecretSettings,
     Settings,
     StreamSettings,
     TraceSettings,
+    UploadSettings,
     WatchSettings,
 )
 
@@ -23,11 +27,16 @@ PYTHON_VERSION = "3.14"
 CORE_PACKAGES = ("aws-lambda-powertools", "boto3", "pydantic")
 ADDRESS_PACKAGES = ("email-validator", "phonenumbers")
 RENDERING_PACKAGES = ("jinja2",)
+ZONE_PACKAGES = ("tzdata",)
+"""Of functions that look at recipients' clocks, or read settings, which may name a time zone: the runtime has none of
+its own."""
 
 AWS_SERVICES = (
     "dynamodb",
     "kinesis",
+    "lambda",
     "pinpoint-sms-voice-v2",
+    "s3",
     "scheduler",
     "secretsmanager",
     "sesv2",
@@ -103,11 +112,13 @@ def _dispatch(spec: ChannelSpec) -> FunctionSpec:
             DeadLetterSettings,
             SecretSettings,
             LoopbackSettings,
+            CountersSettings,
+            AttachmentSettings,
         ),
         memory_mb=spec.memory_mb,
         timeout_s=spec.timeout_s,
         channels=(spec.channel,),
-        packages=(*CORE_PACKAGES, *RENDERING_PACKAGES, *_provider_packages(spec.channel)),
+        packages=(*CORE_PACKAGES, *RENDERING_PACKAGES, *ZONE_PACKAGES, *_provider_packages(spec.channel)),
         channel=spec.channel,
     )
 
@@ -116,8 +127,8 @@ INGEST = FunctionSpec(
     "ingest",
     "functions.ingest.handler.lambda_handler",
     "Accepts messages",
-    (CatalogSettings, GuardSettings, StreamSettings, QueueSettings),
-    packages=(*CORE_PACKAGES, *ADDRESS_PACKAGES),
+    (CatalogSettings, GuardSettings, StreamSettings, QueueSettings, UploadSettings),
+    packages=(*CORE_PACKAGES, *ADDRESS_PACKAGES, *ZONE_PACKAGES),
 )
 DISPATCHERS: dict[Channel, FunctionSpec] = {spec.channel: _dispatch(spec) for spec in CHANNELS.values()}
 TRACE = FunctionSpec(
@@ -134,19 +145,28 @@ TRACE_API = FunctionSpec(
     (CatalogSettings, TraceSettings),
     packages=(*CORE_PACKAGES, *ADDRESS_PACKAGES),
 )
+RECALL = FunctionSpec(
+    "recall",
+    "functions.recall.handler.lambda_handler",
+    "Recalls messages that are not sent yet, or that their provider takes back",
+    (CatalogSettings, GuardSettings, TraceSettings, StreamSettings, SecretSettings),
+    channels=(Channel.WECOM,),
+    packages=(*CORE_PACKAGES, *_provider_packages(Channel.WECOM)),
+)
 MANAGE = FunctionSpec(
     "manage",
     "functions.manage.handler.lambda_handler",
     "Manages accounts, templates and keys",
-    (CatalogSettings, GuardSettings, SecretSettings, LoopbackSettings),
+    (CatalogSettings, GuardSettings, SecretSettings, MappingSettings, LoopbackSettings),
     channels=tuple(CHANNELS),
-    packages=(*CORE_PACKAGES, *ADDRESS_PACKAGES, *RENDERING_PACKAGES, *_provider_packages(*CHANNELS)),
+    packages=(*CORE_PACKAGES, *ADDRESS_PACKAGES, *RENDERING_PACKAGES, *ZONE_PACKAGES, *_provider_packages(*CHANNELS)),
 )
 DEAD_LETTERS = FunctionSpec(
     "dead_letters",
     "functions.dead_letters.handler.lambda_handler",
     "Keeps what the dead-letter queues hold",
     (CatalogSettings, GuardSettings, StreamSettings, QueueSettings),
+    packages=(*CORE_PACKAGES, *ZONE_PACKAGES),
     memory_mb=512,
     timeout_s=DEAD_LETTERS_TIMEOUT_S,
 )
@@ -185,6 +205,7 @@ FUNCTIONS: dict[str, FunctionSpec] = {
         *DISPATCHERS.values(),
         TRACE,
         TRACE_API,
+        RECALL,
         DEAD_LETTERS,
         DEAD_LETTERS_API,
         WATCH,

@@ -21,6 +21,7 @@ from infra.specs import (
     DISPATCHERS,
     INGEST,
     MANAGE,
+    RECALL,
     TRACE,
     TRACE_API,
     WATCH,
@@ -30,6 +31,7 @@ from infra.specs import (
 from infra.stages import Stage
 from shared.channels import CHANNELS, queue_name
 from shared.model.words import Channel, MessageClass
+from shared.policy.attachments import PREFIX
 
 SWEEP_MINUTES = 5
 TRACE_BATCH = 100
@@ -63,14 +65,16 @@ class PlatformStack(Stack):
         self._trace_dead = dead_letter_queue(self, "TraceDead", f"{stage.prefix}-trace-dlq")
         acknowledge(self._trace_dead, "SQS3", "the dead-letter queue of an event source mapping")
         self._environments = Environments(
-            self, stage, self._tables, self._stream, self._queues, self._schedules, self._trace_dead
+            self, stage, self._tables, self._stream, self._queues, self._schedules, self._trace_dead, self._bucket
         )
         self._services: dict[str, Service] = {}
+        self._mappings: dict[str, lambda_.EventSourceMapping] = {}
         self._ingest()
         for channel in CHANNELS:
             self._dispatch(channel)
         self._trace()
         self._trace_api()
+        self._recall()
         self._dead_letters()
         self._dead_letters_api()
         self._sweeps()
@@ -83,7 +87,7 @@ class PlatformStack(Stack):
             stage=stage,
             functions={
                 spec.name: self._services[spec.name].function
-                for spec in (INGEST, MANAGE, TRACE_API, DEAD_LETTERS_API, WATCH_API)
+                for spec in (INGEST, MANAGE, TRACE_API, RECALL, DEAD_LETTERS_API, WATCH_API)
             },
             authorizer=self._services[AUTHORIZE.name].function,
         )
@@ -117,6 +121,8 @@ class PlatformStack(Stack):
         service = self._service(INGEST)
         service.allow(rights.READ, self._tables.catalog.table_arn)
         service.allow(rights.ITEM_WRITE, self._tables.guard.table_arn)
+        service.allow(rights.FILE_UPLOAD, rights.files(self._bucket, PREFIX))
+        service.allow(rights.FILE_LIST, self._bucket.bucket_arn)
         self._allow_sending(service, *self._queues.names())
 
     def _dispatch(self, channel: Channel) -> None:
@@ -124,11 +130,17 @@ class PlatformStack(Stack):
         names = self._queues.names(channel)
         service.allow(rights.READ, self._tables.catalog.table_arn)
         service.allow(rights.GUARD_ALL, self._tables.guard.table_arn)
-        self._allow_sending(service, *names)
+        service.allow(rights.QUERY, self._tables.counters.table_arn, conditions=rights.HEALTH)
+        service.allow(rights.PUT, self._tables.catalog.table_arn, conditions=rights.SHIFTS)
+        # A message may fall back to another channel.
+        self._allow_sending(service, *self._queues.names())
         service.allow(rights.SEND, *(self._queues.dead_letters[name].queue_arn for name in names))
         service.allow(rights.CONSUME, *(self._queues.queues[name].queue_arn for name in names))
         service.allow(rights.SECRET_READ, rights.secrets(self, self._stage))
         self._allow_providers(service, channel)
+        if channel is Channel.EMAIL:
+            service.allow(rights.FILE_READ, rights.files(self._bucket, PREFIX))
+            service.allow(rights.FILE_LIST_VERSIONS, self._bucket.bucket_arn)
         for message_class in MessageClass:
             self._feed(service, channel, message_class)
 
@@ -141,11 +153,12 @@ class PlatformStack(Stack):
 
     def _feed(self, service: Service, channel: Channel, message_class: MessageClass) -> None:
         """A mapping per queue, so that each class has its own window and its own cap."""
-        lambda_.EventSourceMapping(
+        name = queue_name(channel, message_class)
+        self._mappings[name] = lambda_.EventSourceMapping(
             service,
             f"{message_class.value.title()}Source",
             target=service.function,
-            event_source_arn=self._queues.queues[queue_name(channel, message_class)].queue_arn,
+            event_source_arn=self._queues.queues[name].queue_arn,
             batch_size=CHANNELS[channel].batch_size,
             max_batching_window=Duration.seconds(window_s(message_class)),
             max_concurrency=self._stage.concurrency[message_class],
@@ -182,10 +195,19 @@ class PlatformStack(Stack):
         tables = (self._tables.catalog, self._tables.timeline, self._tables.counters)
         service.allow(rights.READ, *(table.table_arn for table in tables))
 
+    def _recall(self) -> None:
+        service = self._service(RECALL)
+        service.allow(rights.READ, self._tables.catalog.table_arn, self._tables.timeline.table_arn)
+        service.allow(rights.RECALL, self._tables.guard.table_arn)
+        service.allow(rights.PUBLISH, self._stream.stream_arn)
+        # For the one provider that takes messages back; an account's token may have to be fetched.
+        service.allow(rights.SECRET_READ, rights.secrets(self, self._stage))
+
     def _dead_letters(self) -> None:
         service = self._service(DEAD_LETTERS)
         service.allow(rights.PUT, self._tables.catalog.table_arn, conditions=rights.LETTERS)
-        service.allow(rights.ITEM_WRITE, self._tables.guard.table_arn)
+        service.allow(rights.READ, self._tables.catalog.table_arn)
+        service.allow(rights.SETTLE, self._tables.guard.table_arn)
         self._allow_sending(service, *self._queues.names())
         service.allow(rights.CONSUME, *(queue.queue_arn for queue in self._queues.dead_letters.values()))
         for name, queue in self._queues.dead_letters.items():
@@ -229,9 +251,14 @@ class PlatformStack(Stack):
         others = (self._schedules.dead_letters, self._trace_dead)
         service.allow(rights.DEPTH, *(queue.queue_arn for queue in (*queues, *others)))
         service.allow(rights.LOOK, self._stream.stream_arn)
+        service.allow(rights.READ_SCHEDULE, rights.schedules(self, self._schedules.schedule_arns))
+        service.allow(rights.LIST_SCHEDULES, rights.anything("scheduler:ListSchedules knows no resources"))
 
     def _manage(self) -> None:
+        ids = {name: mapping.event_source_mapping_id for name, mapping in self._mappings.items()}
+        self._environments.add("queue_mappings", ids)
         service = self._service(MANAGE)
+        service.allow(rights.LIMIT, *(mapping.event_source_mapping_arn for mapping in self._mappings.values()))
         service.allow(rights.CATALOG_WRITE, self._tables.catalog.table_arn)
         service.allow(rights.DELETE, self._tables.catalog.table_arn, conditions=rights.TENANTS)
         service.allow(rights.ITEM_WRITE, self._tables.guard.table_arn)

@@ -112,7 +112,7 @@ class _Deployer:
         functions = self._functions.values()
         self._by_arn = {function.arn: function.name for function in functions}
         self._by_arn |= {function.physical_name: function.name for function in functions}
-        self._time_to_live()
+        self._what_models_ignore()
         mappings = [self._properties(name) | {"id": name} for name in self._of("AWS::Lambda::EventSourceMapping")]
         mappings = [m for m in mappings if m.get("Enabled", True)]
         return Deployment(
@@ -206,12 +206,16 @@ class _Deployer:
             raise TemplateError(f"{name} is left out of the local stack, or this of it is not known")
         return self._played[name]["Type"], self._played[name].get("Properties", {})
 
-    def _time_to_live(self) -> None:
-        """The model ignores it."""
+    def _what_models_ignore(self) -> None:
+        """Tables' times to live, and buckets' versions."""
         for name in self._of("AWS::DynamoDB::Table"):
             wanted = self._properties(name).get("TimeToLiveSpecification")
             if wanted:
                 self._client("dynamodb").update_time_to_live(TableName=self._ref(name), TimeToLiveSpecification=wanted)
+        for name in self._of("AWS::S3::Bucket"):
+            wanted = self._properties(name).get("VersioningConfiguration")
+            if wanted:
+                self._client("s3").put_bucket_versioning(Bucket=self._ref(name), VersioningConfiguration=wanted)
 
     def _named_function(self, uri: str) -> str:
         match = re.search(r"arn:aws:lambda:[^:]+:\d+:function:[^/:]+", uri)
@@ -248,10 +252,12 @@ class _Deployer:
         )
 
     def _queue_mapping(self, mapping: dict[str, Any]) -> QueueMapping:
-        only(mapping.pop("id"), mapping, _SQS_MAPPING)
+        id = mapping.pop("id")
+        only(id, mapping, _SQS_MAPPING)
         arn = mapping["EventSourceArn"]
         name = self._with_arn("AWS::SQS::Queue", arn)
         return QueueMapping(
+            id=id,
             function=self._named_function(mapping["FunctionName"]),
             queue_arn=arn,
             queue_url=self._ref(name),

@@ -42,8 +42,9 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class QueueMapping:
-    """From a queue to a function. max_concurrency: None for no cap of its own."""
+    """From a queue to a function. id: its UUID. max_concurrency: None for no cap of its own."""
 
+    id: str
     function: str
     queue_arn: str
     queue_url: str

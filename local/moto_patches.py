@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import moto.dynamodb.models as dynamodb
 import moto.kinesis.models as kinesis
+import moto.s3.models as s3
 import moto.sqs.models as sqs
 from moto.core.botocore_stubber import BotocoreStubber
 from moto.core.common_models import BaseModel
@@ -38,7 +39,8 @@ _LOOPBACK = re.compile(r"^(127\.\d+\.\d+\.\d+|localhost|\[?::1\]?)$")
 def patched(clock: LocalClock) -> Iterator[None]:
     """Have moto keep `clock`'s time and be fast and safe among threads, within the block."""
     with ExitStack() as stack:
-        for target, name, value in (*_queue(clock), *_sqs(clock), *_kinesis(clock), *_dynamodb(), *_dispatch()):
+        patches = (*_queue(clock), *_sqs(clock), *_kinesis(clock), *_s3(clock), *_dynamodb(), *_dispatch())
+        for target, name, value in patches:
             stack.enter_context(patch.object(target, name, value))
         yield
 
@@ -61,6 +63,15 @@ def _dispatch() -> list[Patch]:
         return object.__new__(cls)
 
     return [(BotocoreStubber, "__call__", call), (BaseModel, "__new__", staticmethod(new))]
+
+
+def _s3(clock: LocalClock) -> list[Patch]:
+    return [
+        # By it an object says when it was written.
+        (s3, "utcnow", clock.utcnow),
+        # Unlike all else (see `_dispatch`), moto has to remember objects: their contents are open files.
+        (s3.FakeKey, "__new__", staticmethod(vars(BaseModel)["__new__"])),
+    ]
 
 
 class LazyAttributes(dict[str, Any]):

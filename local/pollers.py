@@ -109,6 +109,31 @@ def failed_identifiers(answer: Any, known: Sequence[str]) -> set[str] | None:
     return {str(each) for each in identifiers} if all(each in known for each in identifiers) else None
 
 
+class _Slots:
+    """Places for functions at work; how many there are may change meanwhile."""
+
+    def __init__(self, most: int) -> None:
+        self._changed = threading.Condition()
+        self._free = min(most, MAX_WORKERS)
+        self._most = self._free
+
+    def limit(self, most: int) -> None:
+        with self._changed:
+            self._free += min(most, MAX_WORKERS) - self._most
+            self._most = min(most, MAX_WORKERS)
+            self._changed.notify_all()
+
+    def acquire(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._free > 0)
+            self._free -= 1
+
+    def release(self) -> None:
+        with self._changed:
+            self._free += 1
+            self._changed.notify_all()
+
+
 class QueuePoller(Poller):
     """Follows one queue for one function."""
 
@@ -128,9 +153,12 @@ class QueuePoller(Poller):
         self._counter = counter
         self._clock = clock
         self._sources = sources
-        workers = min(mapping.max_concurrency or MAX_WORKERS, MAX_WORKERS)
-        self._slots = threading.Semaphore(workers)
-        self._executor = ThreadPoolExecutor(workers, f"{self._name}-worker")
+        self._slots = _Slots(mapping.max_concurrency or MAX_WORKERS)
+        self._executor = ThreadPoolExecutor(MAX_WORKERS, f"{self._name}-worker")
+
+    def limit(self, concurrency: int) -> None:
+        """Have at most so many functions work on the queue from now on."""
+        self._slots.limit(concurrency)
 
     def step(self) -> bool:
         due = self.due_ms()

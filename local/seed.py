@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from cli.accounts import read_accounts
 from cli.client import ApiClient
 from cli.pushing import push_template
-from cli.templatefiles import find_files, read_template
+from cli.templatefiles import find_files, in_order, read_template
 from local.sandbox.base import HttpSandbox, Sandbox
 from local.sandbox.smtp import SmtpSandbox
 from local.sandbox.wecom import WecomSandbox
@@ -33,8 +33,8 @@ def seed(url: str, key: str, sandboxes: Sandboxes, folder: Path = EXAMPLES) -> N
     with ApiClient(url, key) as api:
         for entry in read_accounts(folder / "accounts.toml"):
             api.post("/v1/accounts", account_body(entry, sandboxes))
-        for path in find_files([folder / "templates"]):
-            push_template(api, read_template(path), publish=True)
+        for file in in_order([read_template(path) for path in find_files([folder / "templates"])]):
+            push_template(api, file, publish=True)
 
 
 def first_key(stack: "LocalStack") -> str:

@@ -48,7 +48,8 @@ class _Server(ThreadingHTTPServer):
 class Server:
     """Listens on loopback as soon as it is made, so that its address is known; answers once started.
 
-    port: 0 for any; if it is taken, the next free one. paths: what is served under `/_local/`, by the rest of the path.
+    port: 0 for any; if it is taken, the next free one. paths: what is served under `/_local/`, by the part of the path
+    that follows.
     Raises: PortError.
     """
 
@@ -79,7 +80,7 @@ class Server:
     def respond(self, request: Incoming) -> Answer:
         """Answer a request: a page of the local stack, or what the gateway says."""
         if request.path.startswith(LOCAL_PAGES):
-            path = self._paths.get(request.path.removeprefix(LOCAL_PAGES))
+            path = self._paths.get(request.path.removeprefix(LOCAL_PAGES).partition("/")[0])
             return _NO_PAGE if path is None else path(request)
         if self._answer is None:
             raise RuntimeError("start the server first")

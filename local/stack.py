@@ -16,6 +16,7 @@ import botocore.session
 from botocore.loaders import create_loader
 from moto import mock_aws
 
+from local import mappings, uploads
 from local.clock import LocalClock, RealClock
 from local.counting import RequestCounter
 from local.deploy import deploy
@@ -30,7 +31,7 @@ from local.runtime import FunctionRunner
 from local.sandbox.base import Outbox, Sandbox
 from local.sandbox.pages import accepted_json, outbox_json, outbox_page
 from local.scheduler import LocalScheduler
-from local.server import HOST, Server, page
+from local.server import HOST, LOCAL_PAGES, Server, page
 from local.sources import MOTO, Sources
 from local.stream_pollers import ShardPoller
 from local.synth import ROOT, synthesised
@@ -48,7 +49,7 @@ AWS_SMS_IDENTITIES = frozenset({"BLUEWHALE"})
 """The origination identities that the AWS SMS sandbox knows."""
 LOG_FILE = ROOT / "build" / "local" / "functions.log"
 OVERRIDES = {"ALLOW_LOOPBACK_ENDPOINTS": "true"}
-"""Variables whose value differs from what is deployed, where a function has them."""
+"""Variables whose value differs from what is deployed, where a function has them; and where uploads go."""
 
 # Nothing of a developer's AWS configuration may count here: neither keys nor profiles nor endpoints.
 _AWS_ENVIRONMENT = {
@@ -250,11 +251,13 @@ class LocalStack:
                 "outbox.json": page(partial(outbox_json, self.outbox)),
                 "accepted": partial(accepted_json, self.outbox),
                 "faults": self.faults,
+                uploads.PATH: uploads.Uploads(self.client),
             },
         )
         later(server.stop)
         self.url = server.url
-        self.deployment = deploy(template, client=self.client, api_url=self.url, overrides=OVERRIDES)
+        overrides = OVERRIDES | {"UPLOAD_ENDPOINT": f"{self.url}{LOCAL_PAGES}{uploads.PATH}"}
+        self.deployment = deploy(template, client=self.client, api_url=self.url, overrides=overrides)
         if self.memory is not None:
             self.memory.adopt(self.client)
             enter(self.memory.attached())
@@ -295,8 +298,12 @@ class LocalStack:
         for schedule in self.deployment.schedules:
             self.client("scheduler").create_schedule(**schedule)
         self._pollers.append(scheduler)
+        by_mapping: dict[str, QueuePoller] = {}
         for queue in self.deployment.queue_mappings:
-            self._follow(queue.queue_url, QueuePoller(queue, self.invoke, sqs, self.counting, self.clock, sources))
+            follower = QueuePoller(queue, self.invoke, sqs, self.counting, self.clock, sources)
+            by_mapping[queue.id] = follower
+            self._follow(queue.queue_url, follower)
+        self._exit.enter_context(mappings.played(by_mapping))
         for stream in self.deployment.stream_mappings:
             for shard in kinesis.list_shards(StreamName=stream.stream_name)["Shards"]:
                 self._follow(

@@ -2,17 +2,26 @@
 
 from dataclasses import dataclass
 
+from shared.model.accounts import Rate
 from shared.model.words import Channel
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderSpec:
-    """A provider: where its module is and which distributions its function must carry."""
+    """A provider: where its module is and which distributions its function must carry.
+
+    rate: for accounts that set none.
+    """
 
     name: str
     channel: Channel
     module: str
     packages: tuple[str, ...] = ()
+    rate: Rate | None = None
+
+
+ROBOT_RATE = Rate(per_second=0.25, burst=5, code_share=0)
+"""At most 20 posts in any minute (WeCom docs, path 91770): 15 by the rate and a burst of 5."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +47,7 @@ PROVIDERS: dict[str, ProviderSpec] = {
         ProviderSpec("tencent", Channel.SMS, "shared.providers.sms.tencent", ("tencentcloud-sdk-python-sms",)),
         ProviderSpec("aws", Channel.SMS, "shared.providers.sms.aws"),
         ProviderSpec("app", Channel.WECOM, "shared.providers.wecom.app", ("httpx",)),
-        ProviderSpec("robot", Channel.WECOM, "shared.providers.wecom.robot", ("httpx",)),
+        ProviderSpec("robot", Channel.WECOM, "shared.providers.wecom.robot", ("httpx",), ROBOT_RATE),
     )
 }
 

@@ -13,6 +13,7 @@ from jinja2 import Template, UndefinedError
 from jinja2 import TemplateError as JinjaError
 from markupsafe import escape
 
+from shared.model.attachments import Attachment, encode
 from shared.model.content import (
     Content,
     EmailContent,
@@ -24,6 +25,7 @@ from shared.model.content import (
     WecomFile,
     WecomImage,
 )
+from shared.policy.attachments import type_of
 from shared.template_engine import MAX_OUTPUT, METER, Meter, OverrunError, ShapeError, show
 from shared.template_links import LinkError, check_link
 from shared.template_rules import Allowance, Blank, Checked, RuleError, check, has_placeholders
@@ -236,7 +238,7 @@ def _maker(content: Content, parts: _Parts) -> Callable[[dict[str, Any]], Render
     fields = _fields(content)
     if isinstance(content, EmailContent):
         subject, html, text = (_filler(parts, (name,), fields[name]) for name in ("subject", "html", "text"))
-        return partial(_email, subject, html, text)
+        return partial(_email, subject, html, text, _files(content))
     if isinstance(content, SmsContent):
         template_id = None if content.tencent is None else content.tencent.template_id
         text, tencent = (_filler(parts, (name,), fields[name]) for name in ("text", "tencent"))
@@ -279,8 +281,18 @@ def _one_line(subject: str) -> str:
     return " ".join(stripped for line in lines if (stripped := line.strip()))
 
 
-def _email(subject: _Fill, html: _Fill, text: _Fill, variables: dict[str, Any]) -> RenderedEmail:
-    return RenderedEmail(_one_line(subject(variables)), html(variables), text(variables))
+def _files(content: EmailContent) -> tuple[Attachment, ...]:
+    return tuple(
+        # What was saved has a type that is known; a list that has become shorter since must not stop a message.
+        encode(file.name, type_of(file.name) or "application/octet-stream", file.data, file.cid)
+        for file in content.attachments
+    )
+
+
+def _email(
+    subject: _Fill, html: _Fill, text: _Fill, files: tuple[Attachment, ...], variables: dict[str, Any]
+) -> RenderedEmail:
+    return RenderedEmail(_one_line(subject(variables)), html(variables), text(variables), files)
 
 
 def _sms(template_id: str | None, text: _Fill, tencent: _Fill, variables: dict[str, Any]) -> RenderedSms:
@@ -301,7 +313,11 @@ def _wecom(kind: str, data: bytes | None, digest: str | None, fill: _Fill, varia
 def as_json(rendered: Rendered) -> dict[str, Any]:
     """The rendered content as a person may read it in JSON: an email's, a text message's or a WeCom body's fields."""
     if isinstance(rendered, RenderedEmail):
-        return {"subject": rendered.subject, "html": rendered.html, "text": rendered.text}
+        files = [
+            {"name": each.name, "content_type": each.content_type, "size": each.size, "cid": each.cid}
+            for each in rendered.attachments
+        ]
+        return {"subject": rendered.subject, "html": rendered.html, "text": rendered.text, "attachments": files}
     if isinstance(rendered, RenderedSms):
         tencent = None
         if rendered.tencent_template_id is not None:

@@ -69,6 +69,12 @@ class DeadLetterSettings(Settings):
     dlq_urls: Json[dict[str, str]]
 
 
+class MappingSettings(Settings):
+    """Changes how many functions work on a queue. queue_mappings: `<channel>.<class>` -> UUID of the mapping."""
+
+    queue_mappings: Json[dict[str, str]]
+
+
 class WatchSettings(Settings):
     """Looks after what got stuck.
 
@@ -85,11 +91,28 @@ class SecretSettings(Settings):
     secret_prefix: str
 
 
-class TraceSettings(Settings):
+class AttachmentSettings(Settings):
+    """Reads files that are attached. assets_bucket: where they are."""
+
+    assets_bucket: str
+
+
+class UploadSettings(AttachmentSettings):
+    """Lets callers upload files. upload_endpoint: where they reach S3 at."""
+
+    upload_endpoint: str
+
+
+class CountersSettings(Settings):
+    """Reads or writes the counters."""
+
+    counters_table: str
+
+
+class TraceSettings(CountersSettings):
     """Reads or writes the timeline and the counters. retention_days: how long the timeline is kept."""
 
     timeline_table: str
-    counters_table: str
     retention_days: int = 90
 
 

@@ -14,12 +14,15 @@ from shared.aws.clients import client
 from shared.aws.queue import Queues
 from shared.aws.schedules import Schedules
 from shared.aws.stream import EventStream
+from shared.dispatch.held import Releases
 from shared.dispatch.redrive import Redriver
 from shared.model.clock import Clock, SystemClock
 from shared.settings import CatalogSettings, GuardSettings, QueueSettings, StreamSettings
 from shared.store.audit import AuditLog
+from shared.store.caps import Caps
 from shared.store.catalog import Catalog
 from shared.store.dead_letters import DeadLetterStore
+from shared.store.duplicates import Duplicates
 from shared.store.ledger import Ledger
 
 THREADS = 10
@@ -45,9 +48,11 @@ class Consumer:
 def deps() -> Consumer:
     """The queues' consumer, built on first use."""
     settings, clock, dynamodb = KeeperSettings.load(), SystemClock(), client("dynamodb")
+    catalog, guard = Catalog(dynamodb, settings.catalog_table, clock), (dynamodb, settings.guard_table, clock)
     keeper = Keeper(
         DeadLetterStore(dynamodb, settings.catalog_table),
-        Ledger(dynamodb, settings.guard_table, clock),
+        Ledger(*guard),
+        Releases(catalog, Duplicates(*guard), Caps(*guard)),
         _queues(settings, clock),
         EventStream(client("kinesis"), settings.stream_name),
         clock,

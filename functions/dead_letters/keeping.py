@@ -13,6 +13,7 @@ from aws_lambda_powertools import Logger
 from pydantic import ValidationError
 
 from shared.aws.queue import Dispatch
+from shared.dispatch.held import Releases
 from shared.dispatch.settle import Ledger, settle
 from shared.logs import log_error
 from shared.model.clock import Clock
@@ -54,9 +55,18 @@ class Taken:
 class Keeper:
     """Keeps the dead letters of batches."""
 
-    def __init__(self, store: DeadLetterStore, ledger: Ledger, queues: Queues, stream: Stream, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: DeadLetterStore,
+        ledger: Ledger,
+        releases: Releases,
+        queues: Queues,
+        stream: Stream,
+        clock: Clock,
+    ) -> None:
         self._store = store
         self._ledger = ledger
+        self._releases = releases
         self._queues = queues
         self._stream = stream
         self._clock = clock
@@ -86,10 +96,12 @@ class Keeper:
         if envelope.reasons and _DEAD.search(envelope.id):
             return self._keep(envelope)
         result = settle(envelope, self._ledger, self._clock)
+        # Before its letter can be redriven, which may take what it holds anew.
+        self._releases.release(envelope, result.record.events)
         if self._queues.send(result.dispatches):
             raise NotSentError
         new = self._keep(result.dead) if result.dead is not None else 0
-        self._stream.put([result.record])
+        self._stream.put(result.records)
         return new
 
     def _keep(self, dead: Envelope) -> int:

@@ -7,17 +7,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from functions.ingest.addresses import Gate, RefusedError
+from functions.ingest.attachments import Files, attach
+from functions.ingest.fallback import Addresses, Step, by_legs
 from shared.api.messages import MessageOut, RecipientIn, SendRequest
-from shared.model.address import AddressError, normalise
 from shared.model.envelope import MAX_BYTES, MAX_RECIPIENTS, Envelope, EnvelopeRecipient
 from shared.model.events import EventRow, StreamRecord, accepted_rows, record_of
 from shared.model.ids import Numbering, Tagger, ulid_time
 from shared.model.problems import FieldError, invalid
-from shared.model.reasons import EXPLANATIONS, Reason
+from shared.model.reasons import Reason
 from shared.model.templates import Template, TemplateVersion
 from shared.model.tenants import Tenant
 from shared.model.variables import check_variables
 from shared.model.words import KeyKind, MessageClass, Stage
+from shared.policy.fallback import expires_at
 from shared.policy.variables import VariableRules
 
 DEFAULT_TTL_S = {MessageClass.VERIFICATION: 300}
@@ -27,7 +30,12 @@ MAX_ERRORS = 50
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a plan depends on besides the request. team: for team keys, the addresses allowed, as `channel:address`."""
+    """What a plan depends on besides the request. team: for team keys, the addresses allowed, as `channel:address`.
+
+    files: those that the request names and that are there. steps: the templates to which this one falls back, one after
+    the other. new: no earlier request was accepted under the same key. countries: to whose numbers text messages may
+    go; without any, to all.
+    """
 
     tenant: Tenant
     template: Template
@@ -35,6 +43,10 @@ class Context:
     kind: KeyKind
     base: str
     team: frozenset[str] | None = None
+    files: Files = field(default_factory=dict)
+    steps: Sequence[Step] = ()
+    new: bool = True
+    countries: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -60,7 +72,7 @@ class Plan:
 def plan(request: SendRequest, context: Context) -> Plan:
     """Plan a request. Raises: ProblemError 422 naming each variable that is missing or superfluous."""
     recipients: Sequence[RecipientIn] = request.recipients or [{"to": request.to or ""}]
-    _check_variables(request, recipients, context.version)
+    _check_variables(request, recipients, context)
     accepted_at = ulid_time(context.base)
     due_at = None
     if request.send_at is not None:
@@ -70,6 +82,8 @@ def plan(request: SendRequest, context: Context) -> Plan:
     if not accepted:
         raise _nobody_left(request, result)
     ttl = request.ttl or context.template.ttl_seconds or DEFAULT_TTL_S.get(context.template.message_class, MAX_TTL_S)
+    begins_at = due_at or accepted_at
+    ends_at = begins_at + ttl * 1000
     header = Envelope.model_construct(
         id="",
         tenant=context.tenant.id,
@@ -81,13 +95,17 @@ def plan(request: SendRequest, context: Context) -> Plan:
         kind=context.kind,
         reference=request.reference,
         accepted_at=accepted_at,
-        expires_at=(due_at or accepted_at) + ttl * 1000,
+        expires_at=ends_at,
         variables=request.variables,
+        attachments=attach(request.attachments, context.files, context.version.content, ends_at),
         recipients=[],
     )
     number = Numbering(context.base)
-    for start in range(0, len(accepted), MAX_RECIPIENTS):
-        _pack(header, accepted[start : start + MAX_RECIPIENTS], number, request, result)
+    for legs, members in by_legs(accepted, context.steps, ends_at):
+        of_these = {"fallback": legs, "expires_at": expires_at(legs, begins_at, ends_at)}
+        alike = header.model_copy(update=of_these) if legs else header
+        for start in range(0, len(members), MAX_RECIPIENTS):
+            _pack(alike, members[start : start + MAX_RECIPIENTS], number, request, result)
     return result
 
 
@@ -96,9 +114,13 @@ def _field(request: SendRequest, index: int, name: str) -> str:
     return name if request.recipients is None else f"recipients.{index}.{name}"
 
 
-def _check_variables(request: SendRequest, recipients: Sequence[RecipientIn], version: TemplateVersion) -> None:
-    rules = VariableRules(version.required, version.optional, request.variables)
-    shared = request.variables
+def _check_variables(request: SendRequest, recipients: Sequence[RecipientIn], context: Context) -> None:
+    version, shared = context.version, request.variables
+    # A pinned version may know fewer variables than the templates to which it falls back. What was accepted before
+    # stays so, though these need others by now.
+    needed = [name for step in context.steps for name in step.version.required]
+    required, optional = (needed, []) if context.new else ([], needed)
+    rules = VariableRules([*version.required, *required], [*version.optional, *optional], shared)
     errors = [
         FieldError(
             field=f"variables.{name}", message=f"the variable `{name}` is not used by the template; leave it out"
@@ -114,7 +136,7 @@ def _check_variables(request: SendRequest, recipients: Sequence[RecipientIn], ve
                 errors.append(FieldError(field=path, message=f"the variable `{name}` {wrong} (recipient {index})"))
             if len(errors) >= MAX_ERRORS:
                 break
-    if version.loops or errors:
+    if version.loops or errors or any(step.version.loops for step in context.steps):
         errors += _oversize(request, recipients)
     if errors:
         raise invalid(errors[:MAX_ERRORS], "Variables do not fit the template.")
@@ -138,42 +160,50 @@ def _sort_out(
     request: SendRequest, recipients: Sequence[RecipientIn], context: Context, result: Plan
 ) -> list[Accepted]:
     """Number and tag every recipient; returns the accepted ones and notes all results."""
-    channel, region = context.template.channel.value, context.tenant.region
-    number, tagger, team = Numbering(context.base), Tagger(context.tenant.salt, channel), context.team
+    channel = context.template.channel.value
+    number, tagger = Numbering(context.base), Tagger(context.tenant.salt, channel)
+    gate = Gate(context.tenant.region, context.team, context.countries)
+    others = Addresses(context.steps, context.tenant, gate) if context.steps else None
     accepted: list[Accepted] = []
     rejected: list[EventRow] = []
-    messages = result.messages
     at = ulid_time(context.base)
     for index, recipient in enumerate(recipients):
-        raw = recipient["to"]
+        tag, also = None, None
         try:
-            to = normalise(channel, raw, region)
-        except AddressError as error:
-            tag = tagger(raw.strip().lower())
-            messages.append(_rejection(request, index, number(index) + tag, Reason.ADDRESS_INVALID, str(error)))
-            rejected.append(
-                {"i": index, "tag": tag, "s": Stage.REJECTED, "n": 0, "at": at, "why": Reason.ADDRESS_INVALID}
-            )
+            to = gate.admit("to", channel, recipient["to"])
+            tag = tagger(to)
+            if others is not None and (given := recipient.get("fallback")):
+                also = others.read(given)
+        except RefusedError as refused:
+            tag = tag or tagger(refused.address)
+            field = _field(request, index, refused.field)
+            result.messages.append(_rejection(index, number(index) + tag, field, refused.reason, refused.detail))
+            rejected.append({"i": index, "tag": tag, "s": Stage.REJECTED, "n": 0, "at": at, "why": refused.reason})
             continue
-        tag = tagger(to)
-        if team is not None and f"{channel}:{to}" not in team:
-            why = Reason.NOT_IN_TEAM_LIST
-            messages.append(_rejection(request, index, number(index) + tag, why, " ".join(EXPLANATIONS[why])))
-            rejected.append({"i": index, "tag": tag, "s": Stage.REJECTED, "n": 0, "at": at, "why": why})
-            continue
-        messages.append({"index": index, "message_id": number(index) + tag, "status": "accepted"})
-        entry: EnvelopeRecipient = {"i": index, "to": to, "tag": tag}
-        if own := recipient.get("variables"):
-            entry["vars"] = own
-        if reference := recipient.get("reference"):
-            entry["ref"] = reference
-        accepted.append((index, entry))
+        result.messages.append({"index": index, "message_id": number(index) + tag, "status": "accepted"})
+        accepted.append((index, _entry(index, to, tag, recipient, also)))
     if rejected:
         for row in rejected:
             if reference := recipients[row["i"]].get("reference"):
                 row["ref"] = reference
         result.rejected = _rejected(request, context, rejected)
     return accepted
+
+
+def _entry(
+    index: int, to: str, tag: str, recipient: RecipientIn, also: dict[str, tuple[str, str]] | None
+) -> EnvelopeRecipient:
+    """A recipient as an envelope has it."""
+    entry: EnvelopeRecipient = {"i": index, "to": to, "tag": tag}
+    if own := recipient.get("variables"):
+        entry["vars"] = own
+    if reference := recipient.get("reference"):
+        entry["ref"] = reference
+    if zone := recipient.get("time_zone"):
+        entry["tz"] = zone
+    if also:
+        entry["also"] = also
+    return entry
 
 
 def _rejected(request: SendRequest, context: Context, rows: list[EventRow]) -> StreamRecord:
@@ -192,12 +222,12 @@ def _rejected(request: SendRequest, context: Context, rows: list[EventRow]) -> S
     )
 
 
-def _rejection(request: SendRequest, index: int, message_id: str, reason: Reason, detail: str) -> MessageOut:
+def _rejection(index: int, message_id: str, field: str, reason: Reason, detail: str) -> MessageOut:
     return {
         "index": index,
         "message_id": message_id,
         "status": "rejected",
-        "field": _field(request, index, "to"),
+        "field": field,
         "reason": reason,
         "detail": detail,
     }

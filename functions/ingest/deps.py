@@ -1,20 +1,22 @@
 """Wires the ingest function."""
 
-from functools import cache
+from functools import cache, partial
 
+from functions.ingest.attachments import Attachments
 from functions.ingest.service import Ingest
 from shared.api.kit import Api
+from shared.aws.attachments import AttachmentStore
 from shared.aws.clients import client
 from shared.aws.queue import Queues
 from shared.aws.schedules import Schedules
 from shared.aws.stream import EventStream
 from shared.model.clock import SystemClock
-from shared.settings import CatalogSettings, GuardSettings, QueueSettings, StreamSettings
+from shared.settings import CatalogSettings, GuardSettings, QueueSettings, StreamSettings, UploadSettings
 from shared.store.catalog import Catalog
 from shared.store.idempotency import Idempotency
 
 
-class IngestSettings(CatalogSettings, GuardSettings, StreamSettings, QueueSettings):
+class IngestSettings(CatalogSettings, GuardSettings, StreamSettings, QueueSettings, UploadSettings):
     """The environment of the ingest function."""
 
 
@@ -26,11 +28,21 @@ def deps() -> Api:
     schedules = Schedules(
         client("scheduler"), settings.schedule_group, settings.schedule_role_arn, settings.schedule_dlq_arn
     )
+    # A signature of the older kind names no region, and newer regions refuse it.
+    signer = partial(client, "s3", endpoint_url=settings.upload_endpoint, signature_version="s3v4")
+    attachments = Attachments(AttachmentStore(settings.assets_bucket, partial(client, "s3"), signer), clock)
     ingest = Ingest(
         Catalog(dynamodb, settings.catalog_table, clock),
         Idempotency(dynamodb, settings.guard_table, clock),
         Queues(client("sqs"), settings.queue_urls, schedules, clock),
         EventStream(client("kinesis"), settings.stream_name),
         clock,
+        attachments,
     )
-    return Api({"send_messages": ingest.send_messages})
+    return Api(
+        {
+            "send_messages": ingest.send_messages,
+            "create_attachment": attachments.create,
+            "get_attachment": attachments.get,
+        }
+    )

@@ -9,6 +9,8 @@ from hashlib import blake2b
 from aws_lambda_powertools import Logger
 
 from functions.ingest.accept import Context, Plan, plan
+from functions.ingest.attachments import Attachments
+from functions.ingest.fallback import steps
 from shared.api.kit import Call, Caller
 from shared.api.messages import SendRequest, SendResponse
 from shared.aws.queue import Dispatch, Queues
@@ -19,7 +21,7 @@ from shared.model.ids import new_base
 from shared.model.problems import FieldError, ProblemError, conflict, invalid, invalid_field
 from shared.model.reasons import EXPLANATIONS, Reason
 from shared.model.templates import Template
-from shared.model.words import KeyKind
+from shared.model.words import Channel, KeyKind
 from shared.store.catalog import Catalog
 from shared.store.idempotency import Claim, Idempotency
 
@@ -28,6 +30,8 @@ logger = Logger(child=True)
 MAX_AHEAD_MS = 365 * 86_400_000
 KEY_HEADER = "idempotency-key"
 MAX_KEY_LENGTH = 200
+_LISTS = frozenset({Reason.NOT_IN_TEAM_LIST, Reason.COUNTRY_NOT_ALLOWED})
+"""Reasons to reject a recipient that rest on a list, which may just have been changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,7 @@ class Ingest:
     queues: Queues
     stream: EventStream
     clock: Clock
+    attachments: Attachments
 
     def send_messages(self, call: Call) -> SendResponse:
         """Accept a request. Raises: ProblemError."""
@@ -53,6 +58,8 @@ class Ingest:
             earlier = self.idempotency.find(call.caller.tenant, key, body_hash) if key else None
             if earlier is None:
                 raise
+            # Of its files nothing is in the answer, and they may have ended.
+            request = request.model_copy(update={"attachments": []})
             planned, _ = self._plan(call.caller, request, earlier.base, earlier.version)
             return _response(planned, set())
         if key is None:
@@ -84,7 +91,7 @@ class Ingest:
         base = new_base(self.clock.now_ms())
         try:
             planned, version = self._plan(caller, request, base, None)
-            if planned.rejected is None or caller.kind is not KeyKind.TEAM:
+            if planned.rejected is None or not any(row.get("why") in _LISTS for row in planned.rejected.events):
                 return planned, version
         except ProblemError:
             pass
@@ -104,7 +111,12 @@ class Ingest:
             version = self.catalog.version(caller.tenant, template.id, number, fresh)
         if version is None or version.published_at is None:
             raise invalid_field("version", f"version {number} of the template was never published")
-        context = Context(tenant, template, version, caller.kind, base, self._team(caller, fresh))
+        files = self.attachments.find(caller.tenant, request.attachments) if template.channel is Channel.EMAIL else {}
+        found = steps(self.catalog, template, fresh) if template.fallback is not None else []
+        team = self._team(caller, fresh)
+        texts = Channel.SMS in (template.channel, *(step.template.channel for step in found))
+        countries = frozenset(self.catalog.settings(caller.tenant, fresh).countries if texts else ())
+        context = Context(tenant, template, version, caller.kind, base, team, files, found, claimed is None, countries)
         return plan(request, context), number
 
     def _team(self, caller: Caller, fresh: bool) -> frozenset[str] | None:

@@ -3,6 +3,8 @@
 import queue
 import threading
 from collections.abc import Callable, Collection
+from contextlib import suppress
+from typing import Any
 
 from aws_lambda_powertools import Logger
 from pydantic import ValidationError
@@ -16,9 +18,10 @@ from shared.api.manage import AccountCreate, AccountList, AccountUpdate, Account
 from shared.aws.secrets import NO_SECRET, SecretError, SecretMissingError, SecretTooLargeError
 from shared.channels import PROVIDERS
 from shared.logs import log_error
-from shared.model.accounts import Account, ProviderSettings
+from shared.model.accounts import Account, ProviderSettings, Rate
 from shared.model.audit import AuditRecord
 from shared.model.problems import ProblemError, conflict, invalid_field, not_found
+from shared.policy.rates import effective
 from shared.providers.base import Tools, Verification
 from shared.providers.registry import build_provider, secret_model
 from shared.store.catalog_items import CatalogConflictError, CatalogInUseError, CatalogTooLargeError, Stored
@@ -69,6 +72,7 @@ class Accounts:
             provider=settings.provider,
             settings=settings.model_dump(mode="json"),
             weight=body.weight,
+            rate=body.rate,
             secret_version=self._put_secret(tenant, body.id, secret),
             created_at=now,
             updated_at=now,
@@ -141,9 +145,21 @@ class Accounts:
         raise _unsettled()
 
     def verify(self, call: Call) -> VerificationView:
-        """Try an account, within bounded time."""
-        found = self._try(self._stored(call).value)
-        return VerificationView(ok=found.ok, summary=found.summary, action=found.action, raw_code=found.raw_code)
+        """Try an account, within bounded time; what the provider says of its rate is kept."""
+        stored = self._stored(call)
+        found = self._try(stored.value)
+        if found.rate is not None and found.rate != stored.value.verified_rate:
+            self._keep_rate(call, stored, found.rate)
+        facts = {"summary": found.summary, "action": found.action, "raw_code": found.raw_code, "rate": found.rate}
+        return VerificationView(ok=found.ok, **facts)
+
+    def _keep_rate(self, call: Call, stored: Stored[Account], rate: Rate) -> None:
+        before = stored.value
+        now = max(self._deps.clock.now_ms(), before.updated_at + 1)
+        account = before.model_copy(update={"verified_rate": rate, "updated_at": now})
+        # Who changes the account in this moment may verify it anew.
+        with suppress(CatalogConflictError):
+            self._deps.catalog.update_account(account, stored.rev, self._record(call, before, account))
 
     def _stored(self, call: Call) -> Stored[Account]:
         found = self._deps.catalog.load_account(call.caller.tenant, call.path["id"])
@@ -186,7 +202,7 @@ class Accounts:
     def _changed(
         self, account: Account, body: AccountUpdate, settings: ProviderSettings | None, version: int
     ) -> Account:
-        changes = {
+        changes: dict[str, Any] = {
             "name": body.name,
             "settings": None if settings is None else settings.model_dump(mode="json"),
             "weight": body.weight,
@@ -195,7 +211,10 @@ class Accounts:
             # Always another time: by it the senders see that the account changed.
             "updated_at": max(self._deps.clock.now_ms(), account.updated_at + 1),
         }
-        return account.model_copy(update={name: value for name, value in changes.items() if value is not None})
+        changes = {name: value for name, value in changes.items() if value is not None}
+        if "rate" in body.model_fields_set:
+            changes["rate"] = body.rate
+        return account.model_copy(update=changes)
 
     def _try(self, account: Account) -> Verification:
         try:
@@ -232,6 +251,7 @@ def view(account: Account) -> AccountView:
     masked: dict[str, str] = {}
     if account.provider in PROVIDERS:
         masked = dict.fromkeys(_secret_fields(account), MASK)
+    rate, rate_from = effective(account)
     return AccountView(
         id=account.id,
         name=account.name,
@@ -240,6 +260,8 @@ def view(account: Account) -> AccountView:
         settings=account.settings,
         secret=masked,
         weight=account.weight,
+        rate=rate,
+        rate_from=None if rate is None else rate_from,
         state=account.state,
         created_at=moment(account.created_at),
         updated_at=moment(account.updated_at),

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from functools import cache
 
 from shared.aws.clients import client
+from shared.aws.mappings import QueueMappings
 from shared.aws.secrets import SecretStore
 from shared.model.clock import Clock, SystemClock
 from shared.providers.base import TokenCache
-from shared.settings import CatalogSettings, GuardSettings, LoopbackSettings, SecretSettings
+from shared.settings import CatalogSettings, GuardSettings, LoopbackSettings, MappingSettings, SecretSettings
 from shared.store.audit import AuditLog
 from shared.store.catalog import Catalog
 from shared.store.suppressions import Suppressions
@@ -17,7 +18,7 @@ from shared.store.tokens import DynamoTokenCache
 IMPORT_THREADS = 16
 
 
-class ManageSettings(CatalogSettings, GuardSettings, SecretSettings, LoopbackSettings):
+class ManageSettings(CatalogSettings, GuardSettings, SecretSettings, MappingSettings, LoopbackSettings):
     """The environment of the manage function."""
 
 
@@ -30,6 +31,7 @@ class ManageDeps:
     suppressions: Suppressions
     secrets: SecretStore
     tokens: TokenCache
+    mappings: QueueMappings
     clock: Clock
     settings: ManageSettings
 
@@ -45,6 +47,7 @@ def deps() -> ManageDeps:
         Suppressions(dynamodb, settings.catalog_table, clock, ThreadPoolExecutor(IMPORT_THREADS, "import")),
         SecretStore(client("secretsmanager"), settings.secret_prefix, clock=clock),
         DynamoTokenCache(dynamodb, settings.guard_table, clock),
+        QueueMappings(client("lambda"), settings.queue_mappings),
         clock,
         settings,
     )

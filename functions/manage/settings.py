@@ -1,15 +1,22 @@
 """The operations on a tenant's settings: every change is a new version, and an old one can be taken up again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aws_lambda_powertools import Logger
 
 from functions.manage.deps import ManageDeps
 from shared.api.audit import Auditor
-from shared.api.governance import SettingsPage, SettingsRestore, SettingsUpdate, SettingsView
+from shared.api.governance import PoliciesUpdate, SettingsPage, SettingsRestore, SettingsUpdate, SettingsView
 from shared.api.kit import Call, OperationFunction
 from shared.api.messages import PageQuery
-from shared.model.problems import conflict, invalid_field, not_found
+from shared.logs import log_error
+from shared.model.policies import ClassPolicies
+from shared.model.problems import ProblemError, conflict, invalid_field, not_found
 from shared.model.tenants import TenantSettings
 from shared.store.catalog_items import CatalogConflictError, CursorError
+
+logger = Logger(child=True)
 
 _ATTEMPTS = 5
 
@@ -30,6 +37,7 @@ class Settings:
 
     def __init__(self, deps: ManageDeps) -> None:
         self._catalog = deps.catalog
+        self._mappings = deps.mappings
         self._now = deps.clock.now_ms
         self._auditor = Auditor(deps.catalog, deps.clock)
 
@@ -39,10 +47,17 @@ class Settings:
         return SettingsView.of(TenantSettings() if found is None else found.value)
 
     def update(self, call: Call) -> SettingsView:
-        """Change what is given. Raises: ProblemError 409."""
+        """Change what is given. Raises: ProblemError 409, 422, 503."""
         body: SettingsUpdate = call.body
-        changes = body.model_dump(exclude_none=True)
-        return self._change(call, lambda current: current.model_copy(update={**changes, "restored": None}))
+        given = {name: value for name in body.model_fields_set if (value := getattr(body, name)) is not None}
+
+        def change(current: TenantSettings) -> TenantSettings:
+            changes: dict[str, Any] = {**given, "restored": None}
+            if body.policies is not None:
+                changes["policies"] = _with(current.policies, body.policies)
+            return current.model_copy(update=changes)
+
+        return self._apply(self._change(call, change), body.concurrency or {})
 
     def page(self, call: Call) -> SettingsPage:
         """A page of versions by number. Raises: ProblemError 422."""
@@ -54,12 +69,31 @@ class Settings:
         return SettingsPage(settings=[SettingsView.of(settings) for settings in page.items], cursor=page.cursor)
 
     def restore(self, call: Call) -> SettingsView:
-        """Save the values of an earlier version as the next one. Raises: ProblemError 404, 409."""
+        """Save the values of an earlier version as the next one. Raises: ProblemError 404, 409, 503."""
         body: SettingsRestore = call.body
         wanted = self._catalog.load_settings_version(call.caller.tenant, body.version)
         if wanted is None:
             raise not_found("version of the settings")
-        return self._change(call, lambda current: wanted.model_copy(update={"restored": wanted.version}))
+        restored = self._change(call, lambda current: wanted.model_copy(update={"restored": wanted.version}))
+        return self._apply(restored, wanted.concurrency)
+
+    def _apply(self, settings: SettingsView, concurrency: Mapping[str, int]) -> SettingsView:
+        """Have the queues follow the settings, changed or not: so a call that broke off here can be sent again.
+
+        Raises: ProblemError 503.
+        """
+        try:
+            self._mappings.limit(concurrency)
+        except Exception as error:  # botocore's errors share no useful base with the connection's
+            log_error(logger, "concurrency not applied", error)
+            raise ProblemError(
+                503,
+                "not-applied",
+                "The settings are saved, but the queues do not follow them yet",
+                f"Version {settings.version} is saved. Send the same request again to have its concurrency applied.",
+                Retry_After="5",
+            ) from None
+        return settings
 
     def _change(self, call: Call, change: Callable[[TenantSettings], TenantSettings]) -> SettingsView:
         """Change the settings as they are now, again if another came first. Raises: ProblemError 409."""
@@ -80,6 +114,14 @@ class Settings:
                 continue
             return after
         raise conflict("Others are changing the settings; look at them and try again.")
+
+
+def _with(policies: ClassPolicies, changed: PoliciesUpdate) -> ClassPolicies:
+    """Policies with those of some classes replaced. Raises: ProblemError 422."""
+    given = {name: value for name in changed.model_fields_set if (value := getattr(changed, name)) is not None}
+    if changed.verification is not None and changed.verification.quiet_hours is not None:
+        raise invalid_field("policies.verification.quiet_hours", "codes are sent at any hour; leave it out")
+    return policies.model_copy(update=given)
 
 
 def _values(settings: TenantSettings) -> dict[str, object]:

@@ -5,12 +5,15 @@ from typing import Any
 
 from shared.channels import PROVIDERS
 from shared.model.accounts import Account
-from shared.model.content import CHANNEL_OF_TYPE, Content, Rendered, WecomTemplateCard
+from shared.model.content import CHANNEL_OF_TYPE, Content, EmailContent, Rendered, WecomTemplateCard
+from shared.model.policies import Policies
 from shared.model.problems import FieldError, invalid, invalid_field
-from shared.model.templates import TemplateVersion
+from shared.model.templates import Template, TemplateVersion
 from shared.model.variables import check_variables
 from shared.model.words import Channel, MessageClass
 from shared.policy import limits
+from shared.policy.attachments import content_problems
+from shared.policy.blocked_words import blocked_word
 from shared.rendering import Analysis, RenderingError, TemplateError, analyse, compile_content
 
 MAX_ERRORS = 50
@@ -60,6 +63,8 @@ def check_content(
     errors = _variable_errors(analysis, sample, "sample")
     if isinstance(content, WecomTemplateCard) and (problem := check_variables(content.card, MAX_CARD_DEPTH)):
         errors.append(FieldError(field="content.card", message=problem))
+    if isinstance(content, EmailContent):
+        errors += [FieldError(field=f"content.{field}", message=text) for field, text in content_problems(content)]
     for position, account in enumerate(accounts):
         if problem := _unusable(content, account):
             field = f"accounts.{position}" if new else "content"
@@ -93,6 +98,27 @@ def check_fit(version: TemplateVersion, message_class: MessageClass, accounts: S
     ]
     if errors:
         raise invalid(errors[:MAX_ERRORS], "An account cannot carry the template's content.")
+
+
+def check_words(content: Content, sample: dict[str, Any], words: Sequence[str]) -> None:
+    """Check that a content, filled in with its sample, holds no blocked word. Raises: ProblemError 422 naming it."""
+    if words and (word := blocked_word(_render(content, sample, "sample"), words)):
+        raise invalid_field("content", f"holds `{word}`, which `blocked_words` in the settings forbids; leave it out")
+
+
+def check_policies(template: Template) -> None:
+    """Check a template's own policies against its class and accounts. Raises: ProblemError 422 naming each field."""
+    policies, errors = template.policies or Policies(), []
+    if template.message_class is MessageClass.VERIFICATION and policies.quiet_hours is not None:
+        message = "codes are sent at any hour; leave it out"
+        errors.append(FieldError(field="policies.quiet_hours", message=message))
+    errors += [
+        FieldError(field=f"policies.weights.{account[:60]}", message="is no account of the template; leave it out")
+        for account in policies.weights or ()
+        if account not in template.accounts
+    ]
+    if errors:
+        raise invalid(errors, "The policies do not fit the template.")
 
 
 def render_checked(content: Content, analysis: Analysis, variables: dict[str, Any]) -> Rendered:

@@ -4,12 +4,15 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from functions.manage.deps import ManageDeps
+from functions.manage.fallback import check_fallback, check_unused
 from functions.manage.reviews import check_approved
 from functions.manage.template_checks import (
     channel_of,
     check_accounts,
     check_content,
     check_fit,
+    check_policies,
+    check_words,
     problems_of,
     render_checked,
 )
@@ -80,6 +83,7 @@ class Templates:
         tenant, channel, now = call.caller.tenant, channel_of(body.content), self._now()
         accounts = self._accounts(tenant, body.accounts, channel)
         analysis = check_content(body.content, body.message_class, body.sample, accounts, new=True)
+        check_words(body.content, body.sample, self._catalog.settings(tenant).blocked_words)
         template = Template(
             id=body.id,
             tenant=tenant,
@@ -89,10 +93,15 @@ class Templates:
             accounts=body.accounts,
             latest=1,
             ttl_seconds=body.ttl_seconds,
+            policies=body.policies,
+            fallback=body.fallback,
             created_at=now,
             updated_at=now,
         )
-        return self._save_new(call, template, _version(call, body.id, 1, body, analysis, now))
+        check_policies(template)
+        first = _version(call, body.id, 1, body, analysis, now)
+        check_fallback(self._catalog, template, first)
+        return self._save_new(call, template, first)
 
     def page(self, call: Call) -> TemplateList:
         """A page of templates by id. Raises: ProblemError 422."""
@@ -108,14 +117,15 @@ class Templates:
         return self._view(load_template(self._catalog, call).value)
 
     def update(self, call: Call) -> TemplateView:
-        """Change a template's name, accounts or time to live; a time to live of null goes back to the default.
+        """Change a template's name, accounts, time to live, policies or fallback; null takes the last three away.
 
         Raises: ProblemError 404, 409, 422.
         """
         body: TemplateUpdate = call.body
         changes: dict[str, Any] = body.model_dump(exclude_none=True)
-        if "ttl_seconds" in body.model_fields_set:
-            changes["ttl_seconds"] = body.ttl_seconds
+        for name in ("ttl_seconds", "policies", "fallback"):
+            if name in body.model_fields_set:
+                changes[name] = getattr(body, name)
 
         def change(head: Stored[Template]) -> TemplateView:
             current = self._current(head.value)
@@ -123,6 +133,9 @@ class Templates:
                 accounts = self._accounts(head.value.tenant, body.accounts, head.value.channel)
                 check_fit(current, head.value.message_class, accounts)
             template = head.value.model_copy(update={**changes, "updated_at": self._now()})
+            check_policies(template)
+            if body.fallback is not None:
+                check_fallback(self._catalog, template, current)
             self._catalog.update_template(template, head.rev, self._record(call, head.value, template))
             return template_view(template, current)
 
@@ -143,6 +156,7 @@ class Templates:
                 raise conflict("The template has too many versions; copy it and go on there.")
             accounts = self._accounts(template.tenant, template.accounts, template.channel)
             analysis = check_content(body.content, template.message_class, body.sample, accounts, new=False)
+            check_words(body.content, body.sample, self._catalog.settings(template.tenant).blocked_words)
             version = _version(call, template.id, template.latest + 1, body, analysis, self._now())
             view = version_view(version)
             record = self._auditor.record(call, f"template/{template.id}/{version.version}", None, view)
@@ -175,7 +189,8 @@ class Templates:
     def publish(self, call: Call) -> TemplateView:
         """Make a version the one that is sent, if the template's accounts can carry it. It may be pinned from now on.
 
-        Where the settings require a review, the version must have been approved.
+        It must fit the templates to which this one falls back, and those that fall back to it. Where the settings
+        require a review, it must have been approved.
         Raises: ProblemError 404, 409, 422.
         """
 
@@ -190,6 +205,7 @@ class Templates:
             accounts = self._accounts(before.tenant, before.accounts, before.channel)
             check_fit(version.value, before.message_class, accounts)
             template = before.model_copy(update={"published": version.value.version, "updated_at": self._now()})
+            check_fallback(self._catalog, template, version.value)
             record = self._record(call, before, template)
             self._catalog.publish_version(Stored(template, head.rev), version, settings, record)
             return self._view(template)
@@ -225,6 +241,7 @@ class Templates:
                 "published_at": None,
             }
         )
+        check_fallback(self._catalog, template, first)
         return self._save_new(call, template, first)
 
     def archive(self, call: Call) -> TemplateView:
@@ -233,6 +250,7 @@ class Templates:
         def change(head: Stored[Template]) -> TemplateView:
             template = head.value
             if not template.archived:
+                check_unused(self._catalog, template)
                 template = template.model_copy(update={"archived": True, "updated_at": self._now()})
                 self._catalog.update_template(template, head.rev, self._record(call, head.value, template))
             return self._view(template)

@@ -7,6 +7,8 @@ part of it, or a second copy of an event anywhere leaves the counters equal to t
 - what lies at or before the checkpoint is never counted again, though its events are put again;
 - an event counts at its first place in the batch, so a copy of one that lies behind the checkpoint never counts;
 - repeats of an event share a partition key and so a shard, whose batches come one after the other.
+
+What became of tries through accounts, by which routing shifts weight, is counted in the same transaction.
 """
 
 import base64
@@ -19,14 +21,21 @@ from aws_lambda_powertools import Logger
 from pydantic import ValidationError
 
 from shared.model.clock import Clock
-from shared.model.events import StreamRecord
+from shared.model.events import EventRow, StreamRecord
 from shared.model.ids import ulid_time
-from shared.model.words import Stage
-from shared.store.counters import HOUR_MS, MAX_ITEMS, CounterKey, Counters, scopes
+from shared.model.words import KeyKind, Stage
+from shared.policy.routing import BUCKET_MS, counts_of
+from shared.store.counters import HOUR_MS, MAX_ITEMS, CounterKey, Counters, health_scope, scopes
 from shared.store.dynamo import Item
 from shared.store.timeline import EventKey, Timeline, event_item, event_key, hour_item, request_item
 
 logger = Logger(child=True)
+
+MAX_HEALTH_KEYS = 60
+"""Of a record, so that whatever it says fits one transaction; health beyond that is not counted."""
+
+Health = list[tuple[CounterKey, tuple[str, ...]]]
+"""What an event says of accounts: where it counts, and what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +55,19 @@ class Found:
     stage: str
     counter_keys: list[CounterKey]
     item: Item
+    health: Health
+
+    def add_to(self, counts: dict[CounterKey, Counter[str]]) -> None:
+        """Count the event."""
+        for key in self.counter_keys:
+            counts[key][self.stage] += 1
+        for key, names in self.health:
+            counts[key].update(names)
+
+    def counted_in(self) -> Iterator[CounterKey]:
+        """Where it counts."""
+        yield from self.counter_keys
+        yield from (key for key, _ in self.health)
 
 
 @dataclass(slots=True)
@@ -93,9 +115,7 @@ class Aggregator:
             counts: dict[CounterKey, Counter[str]] = defaultdict(Counter)
             for key in beyond:
                 if key not in kept:
-                    found = part.events[key]
-                    for counter_key in found.counter_keys:
-                        counts[counter_key][found.stage] += 1
+                    part.events[key].add_to(counts)
             if part.last > checkpoint:
                 self._counters.add(shard, checkpoint, part.last, counts)
                 checkpoint = part.last
@@ -129,7 +149,7 @@ def _parts(records: Sequence[Sequenced], ttl_of: Callable[[StreamRecord], int]) 
     for sequenced in records:
         ttl = ttl_of(sequenced.record)
         events = _events(sequenced, ttl)
-        keys = {key for found in events.values() for key in found.counter_keys}
+        keys = {key for found in events.values() for key in found.counted_in()}
         if part.events and len(part.counter_keys | keys) > MAX_ITEMS:
             yield part
             part = Part()
@@ -147,6 +167,7 @@ def _events(sequenced: Sequenced, ttl: int) -> dict[EventKey, Found]:
     record = sequenced.record
     events: dict[EventKey, Found] = {}
     by_account: dict[tuple[int, str | None], list[CounterKey]] = {}
+    health_keys: set[CounterKey] = set()
     for message_id, row in record.message_ids():
         key = event_key(record.tenant, message_id, row)
         if key in events:
@@ -157,17 +178,31 @@ def _events(sequenced: Sequenced, ttl: int) -> dict[EventKey, Found]:
         if counter_keys is None:
             names = scopes(record.tenant, record.template, record.run, account)
             counter_keys = by_account[hour, account] = [(scope, hour) for scope in names]
-        events[key] = Found(sequenced.sequence, row["s"], counter_keys, event_item(key, record, row, ttl))
+        health = _health(record, row, health_keys)
+        events[key] = Found(sequenced.sequence, row["s"], counter_keys, event_item(key, record, row, ttl), health)
     return events
 
 
+def _health(record: StreamRecord, row: EventRow, keys: set[CounterKey]) -> Health:
+    """What an event says of accounts. keys: of the record so far."""
+    found: Health = []
+    if record.kind is not KeyKind.TEST:
+        for account, names in counts_of(row):
+            key = (health_scope(record.tenant, account), row["at"] // BUCKET_MS)
+            if key in keys or len(keys) < MAX_HEALTH_KEYS:
+                keys.add(key)
+                found.append((key, names))
+    return found
+
+
 def _request_items(record: StreamRecord, ttl: int) -> list[Item]:
-    """Items by which a request and its hour are found, from the records that name all recipients of a root envelope."""
+    """Items by which a request and its hour are found, from the records that name all recipients of an envelope which
+    is the first of its messages: a root, or one by which others fell back."""
     items = []
     for stage in (Stage.ACCEPTED, Stage.REJECTED):
         ids = [message_id for message_id, row in record.message_ids() if row["s"] == stage]
         if ids:
-            items.append(request_item(record, ids, f"{record.partition_key}#{stage}", ttl))
+            items.append(request_item(record, ids, f"{record.envelope}#{stage}", ttl))
             if stage is Stage.ACCEPTED:
                 items.append(hour_item(record, ttl))
     return items

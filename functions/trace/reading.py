@@ -13,10 +13,12 @@ from shared.api.kit import Call, OperationFunction
 from shared.api.messages import (
     Balance,
     BalanceHour,
+    FallbackMessage,
     MessagePage,
     MessageQuery,
     MessageView,
     PageQuery,
+    PassedOver,
     RangeQuery,
     RequestView,
     StatsHour,
@@ -150,7 +152,9 @@ def view(message_id: str, events: list[dict[str, Any]]) -> MessageView:
     status = fold(events)
     meaning, action = explain(max((e for e in events if e["s"] == status.state), key=lambda e: (e["n"], e["at"])))
     ordered = sorted(events, key=lambda e: (e["at"], _RANK[e["s"]], e["n"]))
-    any_event = ordered[0]
+    any_event, ulid = ordered[0], message_id[:ULID_LENGTH]
+    fell = next((e["fell"] for e in events if "fell" in e), None)
+    of = next((e["of"] for e in events if "of" in e), None)
     return MessageView(
         message_id=message_id,
         request_id=any_event["request"],
@@ -166,15 +170,21 @@ def view(message_id: str, events: list[dict[str, Any]]) -> MessageView:
         to=next((e["to"] for e in events if "to" in e), None),
         reference=next((e["ref"] for e in events if "ref" in e), any_event.get("reference")),
         accepted_at=_time(ulid_time(message_id)),
-        timeline=[_event(e) for e in ordered],
+        falls_back_to=_fallback(ulid, fell) if fell else None,
+        fallback_of=ulid + of if of else None,
+        timeline=[_event(e, ulid) for e in ordered],
     )
 
 
-def _event(event: Mapping[str, Any]) -> TimelineEvent:
+def _fallback(ulid: str, fell: Mapping[str, Any]) -> FallbackMessage:
+    return FallbackMessage(message_id=ulid + fell["tag"], channel=fell["channel"], template=fell["template"])
+
+
+def _event(event: Mapping[str, Any], ulid: str) -> TimelineEvent:
     return TimelineEvent(
         stage=event["s"],
         at=_time(event["at"]),
-        text=describe(event),
+        text=describe(event, ulid),
         account=event.get("acc"),
         provider=event.get("prov"),
         provider_message_id=event.get("pid"),
@@ -182,6 +192,7 @@ def _event(event: Mapping[str, Any]) -> TimelineEvent:
         code=event.get("code"),
         until=_time(event["until"]) if "until" in event else None,
         duration_ms=event.get("ms"),
+        passed_over=[PassedOver(account=a, reason=why, code=code) for a, why, code in event.get("over", ())],
     )
 
 

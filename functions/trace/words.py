@@ -38,6 +38,10 @@ _STAGES: dict[Stage, tuple[str, str]] = {
     Stage.CLICKED: ("A link was followed by the recipient.", "Nothing."),
     Stage.COMPLAINED: ("The recipient complained of it as spam.", "Do not send to this recipient again."),
     Stage.UNSUBSCRIBED: ("The recipient unsubscribed.", "Do not send marketing to this recipient again."),
+    Stage.WITHDRAWN: (
+        "Sent, and taken back by the provider at our request; the recipient may have read it before.",
+        "Nothing; send it anew if that was a mistake.",
+    ),
 }
 
 _ASKED = (
@@ -48,6 +52,15 @@ _MAYBE_TWICE = (
     "It is not known whether the provider took the message; one of this class is sent again all the same.",
     "Nothing: the platform tries again by itself; the recipient may get it twice.",
 )
+
+_NOTES = {Stage.DISCARDED: "Why it was discarded"}
+"""What a note is, by stage."""
+
+_PLACES: dict[str, str] = {
+    Reason.RATE_LIMITED: "It waits for its place in the rate of account {} until {}.",
+    Reason.RECIPIENT_LIMIT: "It waits for account {}, which may send to this recipient again at {}.",
+}
+"""What a message waits for, by reason; with the account and the time."""
 
 _OWN_ACTION = frozenset({Stage.RETRYING, Stage.DEFERRED, Stage.UNKNOWN, Stage.DISCARDED})
 """Stages after which what to do does not follow from the reason."""
@@ -61,15 +74,21 @@ def explain(event: Mapping[str, Any]) -> tuple[str, str]:
         meaning, action = _ASKED if event.get("unsure") else _MAYBE_TWICE
     if reason is None or reason not in Reason.__members__.values():
         return meaning, action
+    if "fell" in event:
+        # Whatever it is that would have to be mended, the message is seen to.
+        return f"{meaning} {explain_given_up(reason)[0]}", f"Nothing: a message by {event['fell']['channel']} follows."
     if stage is Stage.DEAD_LETTERED and event.get("maybe"):
         meaning += " One of its tries may have come through all the same."
     cause, cure = explain_given_up(reason) if stage is Stage.DEAD_LETTERED else EXPLANATIONS[Reason(reason)]
     return f"{meaning} {cause}", action if stage in _OWN_ACTION else cure
 
 
-def describe(event: Mapping[str, Any]) -> str:
-    """One event in a sentence or two."""
+def describe(event: Mapping[str, Any], ulid: str = "") -> str:
+    """One event in a sentence or two. ulid: of its message, by which it names those that are linked by fallback."""
     text = explain(event)[0]
+    if "of" in event:
+        text += f" It takes the place of message {ulid}{event['of']}, which was not sent."
+    text += "".join(_passed_over(*each) for each in event.get("over", ()))
     if "prov" in event:
         text += f" Through account {event['acc']} ({event['prov']})"
         text += f", answered in {event['ms']} ms." if "ms" in event else "."
@@ -78,7 +97,21 @@ def describe(event: Mapping[str, Any]) -> str:
         said = "The provider said" if "prov" in event else "What was found"
         text += f" {said}: {event['code']}."
     if "note" in event:
-        text += f" Why it was discarded: {event['note']}."
-    if "until" in event:
+        text += f" {_NOTES.get(Stage(event['s']), 'Recalled with the key')}: {event['note']}."
+    if event["s"] == Stage.DEFERRED and event.get("why") in _PLACES:
+        when = iso(event.get("slot", event["until"]))
+        text += f" {_PLACES[event['why']].format(event['acc'], when)}"
+    elif "until" in event:
         text += f" Due again at {iso(event['until'])}."
+    if fell := event.get("fell"):
+        text += f" It falls back to message {ulid}{fell['tag']} by {fell['channel']} (template {fell['template']})."
+    if event["s"] == Stage.RETRYING and (event.get("down") or event.get("avoid")):
+        text += " It is then sent through another account, if the template has one."
     return text
+
+
+def _passed_over(account: str, reason: str, code: str) -> str:
+    if reason == Reason.AVOIDED:
+        return f" Account {account} had been down a moment before and was not asked."
+    said = f"{reason}; the provider said: {code}" if code else reason
+    return f" Account {account} was down ({said}), so another one was asked."

@@ -6,6 +6,7 @@ from functools import cache
 
 from aws_lambda_powertools.metrics import EphemeralMetrics
 
+from functions.watch.deferred import DeferredReader
 from functions.watch.following import Follower
 from functions.watch.health import HealthReader
 from functions.watch.hours import Hours
@@ -30,6 +31,7 @@ from shared.settings import (
 from shared.store.catalog import Catalog
 from shared.store.counters import Counters
 from shared.store.dead_letters import DeadLetterStore
+from shared.store.health import HealthStore
 from shared.store.ledger import Ledger
 from shared.store.marks import Marks
 from shared.store.timeline import Timeline
@@ -91,9 +93,11 @@ def deps() -> Watch:
 def api_deps() -> Api:
     """The API, built on first use."""
     settings, clock, dynamodb = HealthSettings.load(), SystemClock(), client("dynamodb")
+    counters = Counters(dynamodb, settings.counters_table)
     reader = HealthReader(
         catalog=Catalog(dynamodb, settings.catalog_table, clock),
-        counters=Counters(dynamodb, settings.counters_table),
+        counters=counters,
+        routing=HealthStore(dynamodb, settings.catalog_table, counters),
         marks=Marks(dynamodb, settings.counters_table),
         lag=StreamLag(client("kinesis"), settings.stream_name),
         sqs=client("sqs"),
@@ -104,4 +108,7 @@ def api_deps() -> Api:
         clock=clock,
         pool=ThreadPoolExecutor(THREADS, "health"),
     )
-    return Api(reader.operations())
+    deferred = DeferredReader(
+        DueSchedules(client("scheduler"), settings.schedule_group), ThreadPoolExecutor(THREADS, "deferred")
+    )
+    return Api(reader.operations() | deferred.operations())

@@ -6,25 +6,22 @@ the envelope finds it ended.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from aws_lambda_powertools import Logger
 
 from shared.aws.stream import EventStream
-from shared.dispatch.lineage import Child, children, dead_letters
 from shared.dispatch.settle import close
+from shared.dispatch.walk import Leg, first_legs, next_legs
 from shared.model.clock import Clock
-from shared.model.events import EventRow, StreamRecord
-from shared.model.ids import Numbering, ulid_value
-from shared.model.letters import redriven_id
+from shared.model.events import EventRow
 from shared.model.reasons import Reason
 from shared.model.words import OUTCOMES, Stage
 from shared.policy.simulation import receipts
 from shared.store.ledger import TTL_S, Entry, HeldError, Ledger
 from shared.store.marks import Look
-from shared.store.timeline import EventKey, Timeline
+from shared.store.timeline import Timeline
 
 logger = Logger(child=True)
 
@@ -33,75 +30,19 @@ GRACE_MS = 3_600_000
 TOO_LONG_MS = 3_600_000
 """A message that was due longer ago than this has been in flight for too long."""
 LOOK_AGAIN_MS = 3_600_000
-UNBOUNDED_MS = 14 * 86_400_000
-"""The time to live of what has none: after that no queue holds it any more (`infra/messaging.py`)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Root:
-    """The messages of a root envelope. tags: by recipient. header: what their accepted events say of all of them."""
-
-    tenant: str
-    id: str
-    tags: Mapping[int, str]
-    header: Mapping[str, Any]
-
-    def key(self, i: int, stage: str, n: int) -> EventKey:
-        """Where an event of a recipient is kept."""
-        return f"{self.tenant}#{self.tags[i]}", f"{Numbering(self.id)(i)}{self.tags[i]}#{stage}#{n}"
-
-    def record(self, envelope_id: str, rows: list[EventRow]) -> StreamRecord:
-        """A stream record as the dispatcher would have written it."""
-        known = {name: self.header[name] for name in ("channel", "class", "template", "version", "request", "kind")}
-        optional = {name: self.header.get(name) for name in ("run", "reference")}
-        return StreamRecord(tenant=self.tenant, envelope=envelope_id, events=rows, **known, **optional)
-
-
-@dataclass(frozen=True, slots=True)
-class Leg:
-    """An envelope on the way of some of a root's messages.
-
-    due_at, expires_at: milliseconds since the epoch. attempt, generation, unsure, doubtful: as in the envelope.
-    retry: it came about by a retry.
-    """
-
-    root: Root
-    id: str
-    recipients: Sequence[int]
-    due_at: int
-    expires_at: int
-    attempt: int = 0
-    generation: int = 0
-    unsure: Mapping[int, str] = field(default_factory=dict)
-    doubtful: frozenset[int] = frozenset()
-    retry: bool = False
-
-    @property
-    def over_at(self) -> int:
-        """When nothing can come of it any more."""
-        return max(self.due_at, self.expires_at) + GRACE_MS
-
-    def child(self, child: Child) -> "Leg":
-        """The leg of an envelope that carries on."""
-        return replace(
-            self,
-            id=f"{self.id}/{child.suffix}",
-            recipients=child.recipients,
-            due_at=child.due_at or self.due_at,
-            attempt=child.attempt,
-            unsure=child.unsure,
-            doubtful=child.doubtful,
-            retry=child.due_at is not None,
-        )
 
 
 @dataclass(slots=True)
 class Told:
-    """A closed ledger's rows, of which the timeline should know. ended: those that were written just now."""
+    """A ledger's rows of which the timeline should know. ended: those that were written just now.
+
+    closed: all its rows are there; of an open ledger they are those of recalled recipients.
+    """
 
     leg: Leg
     rows: list[EventRow]
     ended: list[EventRow] = field(default_factory=list)
+    closed: bool = True
 
 
 class Follower:
@@ -119,88 +60,51 @@ class Follower:
         traced_ms: what was recorded before this time the trace has seen, or will never see. look: notes what is in
         flight. Raises: what the tables and the stream raise.
         """
-        legs = self._first_legs(tenant, request_ids, look)
+        legs, untraced = first_legs(self._timeline, tenant, request_ids)
+        for root in untraced:
+            # The index came through and the events did not: there is nothing to go by.
+            now = self._clock.now_ms()
+            look.add("untraced", len(root.tags), now, now + LOOK_AGAIN_MS, too_long=True)
         told: list[Told] = []
         while legs:
             entries = self._ledger.read_all([leg.id for leg in legs])
-            closed = [found for leg in legs if (found := self._closed(leg, entries.get(leg.id), look)) is not None]
-            told += closed
-            legs = [leg for each in closed for leg in _carried_on(each)] + self._redriven(closed)
+            found = [self._look(leg, entries.get(leg.id), look) for leg in legs]
+            told += found
+            legs = next_legs(self._timeline, [(each.leg, each.rows) for each in found if each.closed])
         return self._tell(told, traced_ms, look)
 
-    def _first_legs(self, tenant: str, request_ids: Sequence[str], look: Look) -> list[Leg]:
-        """The root envelopes of requests, as they were accepted."""
-        found = [
-            (root, ids) for each in self._timeline.accepted_of_many(tenant, request_ids) for root, ids in each.items()
-        ]
-        roots = [Root(tenant, id, _tags(id, ids), {}) for id, ids in found]
-        firsts = [(root, min(root.tags)) for root in roots]
-        events = self._timeline.read(
-            [root.key(i, stage, 0) for root, i in firsts for stage in (Stage.ACCEPTED, Stage.DEFERRED)]
-        )
-        legs = []
-        for root, i in firsts:
-            header = events.get(root.key(i, Stage.ACCEPTED, 0))
-            if header is None:
-                # The index came through and the events did not: there is nothing to go by.
-                now = self._clock.now_ms()
-                look.add("untraced", len(root.tags), now, now + LOOK_AGAIN_MS, too_long=True)
-                continue
-            deferred = events.get(root.key(i, Stage.DEFERRED, 0))
-            due_at = deferred["until"] if deferred else header["at"]
-            expires_at = header.get("expires_at", due_at + UNBOUNDED_MS)
-            legs.append(Leg(replace(root, header=header), root.id, sorted(root.tags), due_at, expires_at))
-        return legs
-
-    def _closed(self, leg: Leg, entry: Entry | None, look: Look) -> Told | None:
-        """The leg's rows once its ledger is closed, or has to be; else None, and the look notes how it stands."""
+    def _look(self, leg: Leg, entry: Entry | None, look: Look) -> Told:
+        """The leg's rows once its ledger is closed, or has to be; else the look notes how it stands."""
         if entry is not None and entry.closed:
             return Told(leg, entry.rows)
         now = self._clock.now_ms()
-        if now >= leg.over_at and (entry is None or entry.lease <= now):
+        if now >= max(leg.due_at, leg.expires_at) + GRACE_MS and (entry is None or entry.lease <= now):
             try:
                 return self._end(leg)
             except HeldError:
                 logger.info("envelope is worked on after all", envelope=leg.id)
         again_at = max(now, leg.due_at) + LOOK_AGAIN_MS
         too_long = now - leg.due_at > TOO_LONG_MS
-        look.add(_standing(leg, entry, now), len(leg.recipients), leg.due_at, again_at, too_long)
-        return None
+        recalled = leg.recalled(entry) if entry is not None else []
+        if left := len(leg.recipients) - len(recalled):
+            look.add(_standing(leg, entry, now), left, leg.due_at, again_at, too_long)
+        return Told(leg, recalled, closed=False)
 
     def _end(self, leg: Leg) -> Told:
         """Close a ledger on which nobody works. Raises: HeldError."""
         ended: list[EventRow] = []
 
         def end(seen: Entry, now: int) -> list[EventRow]:
-            ended[:] = _ended(leg, seen, now)
-            return seen.rows + ended
+            in_flight = seen.in_flight()
+            known = leg.stopped(seen.rows, {i: mark for i, mark in seen.recalled.items() if i not in in_flight})
+            ended[:] = _ended(leg, replace(seen, rows=known), now)
+            return known + ended
 
         rows = close(leg.id, self._ledger, self._clock, end)
         mine = [row for row in ended if row in rows]
         if mine:
             logger.warning("ended what nobody works on", envelope=leg.id, recipients=len(mine))
         return Told(leg, rows, mine)
-
-    def _redriven(self, closed: Sequence[Told]) -> list[Leg]:
-        """The envelopes by which dead letters were sent anew."""
-        found = [
-            (each.leg, f"{each.leg.id}/{suffix}", recipients)
-            for each in closed
-            for suffix, recipients in dead_letters(each.rows, each.leg.generation)
-        ]
-        in_doubt = {each.leg.id: {row["i"] for row in each.rows if row.get("maybe")} for each in closed}
-        keys = [leg.root.key(recipients[0], Stage.REDRIVEN, leg.generation + 1) for leg, _, recipients in found]
-        events = self._timeline.read(keys) if keys else {}
-        legs = []
-        for (leg, letter_id, recipients), key in zip(found, keys, strict=True):
-            event = events.get(key)
-            if event is not None:
-                at = event["at"]
-                id, generation = redriven_id(letter_id, leg.generation), leg.generation + 1
-                expires_at = event.get("expires_at", at + UNBOUNDED_MS)
-                doubtful = frozenset(i for i in recipients if i in in_doubt[leg.id])
-                legs.append(Leg(leg.root, id, recipients, at, expires_at, generation=generation, doubtful=doubtful))
-        return legs
 
     def _tell(self, told: Sequence[Told], traced_ms: int, look: Look) -> Counter[str]:
         """Put the events on the stream that were ended just now, or that the trace has missed."""
@@ -226,18 +130,8 @@ class Follower:
         return mended
 
 
-def _tags(root: str, message_ids: Sequence[str]) -> dict[int, str]:
-    first, length = ulid_value(root), len(root)
-    return {ulid_value(message_id[:length]) - first: message_id[length:] for message_id in message_ids}
-
-
-def _carried_on(told: Told) -> Iterator[Leg]:
-    leg = told.leg
-    return (leg.child(child) for child in children(told.rows, leg.recipients, leg.attempt, leg.unsure, leg.doubtful))
-
-
 def _standing(leg: Leg, entry: Entry | None, now: int) -> str:
-    if entry is not None:
+    if entry is not None and entry.owner:
         return "leased" if entry.lease > now else "lease_expired"
     if leg.due_at > now:
         return "retrying" if leg.retry else "deferred"
@@ -246,7 +140,7 @@ def _standing(leg: Leg, entry: Entry | None, now: int) -> str:
 
 def _ended(leg: Leg, seen: Entry, now: int) -> list[EventRow]:
     """Rows for those who have none: `unknown` if something may have been sent to them, else `expired`."""
-    accounts = {i: account for account, found in seen.flight.items() for i in found}
+    accounts = seen.in_flight()
     done = {row["i"] for row in seen.rows}
     # An entry that old is forgotten, and whoever wrote it may have sent.
     forgotten = not seen.owner and now - leg.due_at > 1000 * TTL_S

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from shared.api.health import AccountHealth, Finding, Health, HealthBalance, QueueView, ShardView, SweepView
@@ -14,8 +14,10 @@ from shared.aws.stream import StreamLag
 from shared.model.accounts import Account
 from shared.model.clock import Clock
 from shared.model.words import OUTCOMES, Stage
+from shared.policy.routing import FULL, Shift
 from shared.store.catalog import Catalog
 from shared.store.counters import HOUR_MS, Counters, in_flight
+from shared.store.health import HealthStore
 from shared.store.marks import HourMark, Marks, SweepMark
 
 DAY_HOURS = 24
@@ -44,6 +46,7 @@ class HealthReader:
 
     catalog: Catalog
     counters: Counters
+    routing: HealthStore
     marks: Marks
     lag: StreamLag
     sqs: Any
@@ -62,7 +65,9 @@ class HealthReader:
         """How the platform is for the caller's tenant. Raises: what AWS raises."""
         tenant, now = call.caller.tenant, self.clock.now_ms()
         shards = self.pool.submit(self.lag.by_shard, self.counters.checkpoint, now)
-        accounts = self.pool.map(lambda a: self._account(a, now), self.catalog.list_accounts(tenant))
+        known = self.catalog.list_accounts(tenant)
+        shifts = self.routing.last_shifts(tenant, [account.id for account in known])
+        accounts = self.pool.map(lambda a: self._account(a, shifts.get(a.id, FULL), now), known)
         queues = self.pool.map(self._queue, self.queue_urls)
         dead = self.pool.map(self._depth, (self.schedules_dlq_url, self.trace_dlq_url))
         sweep = self.marks.sweep()
@@ -81,7 +86,7 @@ class HealthReader:
             stream=[ShardView(shard=s, lag_seconds=ms / 1000) for s, ms in sorted(shards.result().items())],
             accounts=list(accounts),
         )
-        health.findings = list(findings(health))
+        health.findings = list(findings(health, now))
         health.verdict = "unhealthy" if health.findings else "healthy"
         return health
 
@@ -106,7 +111,7 @@ class HealthReader:
         depth = depth_of(self.sqs, url)
         return depth.waiting + depth.hidden + depth.delayed
 
-    def _account(self, account: Account, now: int) -> AccountHealth:
+    def _account(self, account: Account, shift: Shift, now: int) -> AccountHealth:
         last = now // HOUR_MS
         total: Counter[str] = Counter()
         for counts in self.counters.read(f"{account.tenant}#account#{account.id}", last - 1, last).values():
@@ -115,7 +120,14 @@ class HealthReader:
         counts_of = {stage.value: total[stage] for stage in names}
         verdict = judge(counts_of)
         return AccountHealth(
-            account=account.id, provider=account.provider, state=account.state, verdict=verdict, **counts_of
+            account=account.id,
+            provider=account.provider,
+            state=account.state,
+            verdict=verdict,
+            **counts_of,
+            factor=shift.factor,
+            shifted_at=_time(shift.since) if shift.since else None,
+            shift_reason=shift.reason or None,
         )
 
 
@@ -128,8 +140,8 @@ def judge(counts: Mapping[str, int]) -> Literal["healthy", "failing", "idle"]:
     return "failing" if bad >= FEW_TRIES and bad > sent else "healthy"
 
 
-def findings(health: Health) -> Iterator[Finding]:
-    """What is not as it should be, the worst first."""
+def findings(health: Health, now: int) -> Iterator[Finding]:
+    """What is not as it should be at a time in milliseconds since the epoch, the worst first."""
     yield from _sweep_findings(health)
     yield from _message_findings(health)
     lag = max((shard.lag_seconds for shard in health.stream), default=0.0)
@@ -145,6 +157,17 @@ def findings(health: Health) -> Iterator[Finding]:
                 problem=f"The account {account.account} fails: {bad:,} tries went wrong, {account.sent:,} were sent.",
                 action=f"Run `mepush account verify {account.account}`; look at the reasons of its messages.",
             )
+        if account.factor < 1 and account.shifted_at is not None and _matters(account, account.shifted_at, now):
+            yield Finding(
+                problem=f"The account {account.account} has {account.factor:.0%} of its weight"
+                f" since {account.shifted_at:%H:%M:%S} UTC: {account.shift_reason}.",
+                action="Nothing: it gets its weight back step by step once its tries no longer go wrong.",
+            )
+
+
+def _matters(account: AccountHealth, shifted_at: datetime, now: int) -> bool:
+    """Whether an account that lost weight is in use: it gets none back while nobody sends."""
+    return account.verdict != "idle" or _time(now) - shifted_at < timedelta(hours=2)
 
 
 def _sweep_findings(health: Health) -> Iterator[Finding]:

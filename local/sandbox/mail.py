@@ -2,6 +2,7 @@
 
 import email
 import email.message
+import hashlib
 import re
 from email.header import decode_header, make_header
 from email.utils import parseaddr
@@ -11,7 +12,8 @@ _ID_HEADERS = re.compile(rb"^(Message-ID|X-MePush-Message-Id): *([^\r\n]*)", re.
 
 
 def read_mail(raw: bytes, whole: bool = True) -> dict[str, Any]:
-    """Return what a person would see of a message: subject, from_name, from_address, to, text, html, and its ids.
+    """Return what a person would see of a message: subject, from_name, from_address, to, text, html, attachments (name,
+    type, size in bytes, digest, and cid if the html may show it), and its ids.
 
     whole: False reads the ids only (`message_id_header`, `message_id`), for volume.
     """
@@ -25,7 +27,8 @@ def read_mail(raw: bytes, whole: bool = True) -> dict[str, Any]:
         }
     message = email.message_from_bytes(raw)
     name, address = parseaddr(str(message["From"] or ""))
-    parts = {part.get_content_type(): part for part in reversed(list(message.walk()))}
+    files = [part for part in message.walk() if part.get_content_disposition() is not None]
+    parts = {part.get_content_type(): part for part in reversed(list(message.walk())) if part not in files}
     return {
         "subject": _decoded(message["Subject"]),
         "from_name": _decoded(name),
@@ -34,6 +37,7 @@ def read_mail(raw: bytes, whole: bool = True) -> dict[str, Any]:
         "to": message["To"],
         "text": _body(parts.get("text/plain")),
         "html": _body(parts.get("text/html")),
+        "attachments": [_file(part) for part in files],
         "message_id_header": message["Message-ID"] or "",
         "message_id": message["X-MePush-Message-Id"] or "",
         "size": len(raw),
@@ -50,3 +54,17 @@ def _body(part: email.message.Message | None) -> str | None:
     payload = part.get_payload(decode=True)
     data = payload if isinstance(payload, bytes) else b""
     return data.decode(part.get_content_charset("utf-8"), "replace").replace("\r\n", "\n")
+
+
+def _file(part: email.message.Message) -> dict[str, Any]:
+    payload = part.get_payload(decode=True)
+    data = payload if isinstance(payload, bytes) else b""
+    found: dict[str, Any] = {
+        "name": part.get_filename() or "",
+        "type": part.get_content_type(),
+        "size": len(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
+    }
+    if part["Content-ID"] is not None:
+        found["cid"] = part["Content-ID"].strip("<>")
+    return found

@@ -4,7 +4,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 
@@ -13,7 +13,7 @@ class Delivery:
     """One message to one recipient that a sandbox provider accepted.
 
     id: the provider's message id. data: what a person would see, for example subject and text. message_id: the
-    platform's own id, where it rides along with the message.
+    platform's own id, where it rides along with the message. withdrawn: it was taken back.
     """
 
     provider: str
@@ -22,6 +22,7 @@ class Delivery:
     data: dict[str, Any] = field(default_factory=dict)
     at: float = field(default_factory=time.time)
     message_id: str = ""
+    withdrawn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,14 @@ class Outbox:
                 self._characters > self._keep_characters and len(self._deliveries) > 1
             ):
                 self._characters -= self._deliveries.popleft()[1]
+
+    def withdraw(self, provider: str, id: str) -> None:
+        """Show what a provider accepted under an id as taken back, as far as it is kept."""
+        with self._lock:
+            self._deliveries = deque(
+                (replace(d, withdrawn=True) if (d.provider, d.id) == (provider, id) else d, size)
+                for d, size in self._deliveries
+            )
 
     def all(self, provider: str | None = None, to: str | None = None) -> list[Delivery]:
         """The deliveries kept, oldest first, of one provider or recipient where given."""

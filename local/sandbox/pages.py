@@ -43,7 +43,8 @@ the newest {{ deliveries|length }} shown{% endif %}. Nothing left this machine.
 <a href="outbox.json">As JSON</a></p>
 {% for d in deliveries %}
 <article>
-<header><strong>{{ d.to }}</strong><span>{{ d.provider }}</span><span>{{ d.at }}</span><span>{{ d.id }}</span></header>
+<header><strong>{{ d.to }}</strong><span>{{ d.provider }}</span><span>{{ d.at }}</span><span>{{ d.id }}</span>
+{%- if d.withdrawn %}<span>taken back</span>{% endif %}</header>
 <dl>
 {% for name, value in d.data %}<dt>{{ name }}</dt><dd>{{ value }}</dd>
 {% endfor %}</dl>
@@ -106,6 +107,7 @@ def _shown(delivery: Delivery) -> Mapping[str, Any]:
         "to": delivery.to,
         "provider": delivery.provider,
         "id": delivery.id,
+        "withdrawn": delivery.withdrawn,
         "at": datetime.fromtimestamp(delivery.at).astimezone().strftime("%H:%M:%S"),
         "data": [(name, _text(value)) for name, value in delivery.data.items() if value not in ("", None, [], {})],
     }

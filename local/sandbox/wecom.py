@@ -308,6 +308,7 @@ class WecomSandbox(HttpSandbox):
         if by != agent_id or self.clock.now_ms() - at > _DAY_MS:
             raise WecomError(40058)
         self.recalled.add(str(msgid))
+        self.outbox.withdraw("app", str(msgid))
         return {}
 
     def _media_upload(self, request: Request) -> Json:

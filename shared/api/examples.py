@@ -9,11 +9,25 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
             "template": "order-shipped",
             "recipients": [
                 {"to": "+8613800138000", "variables": {"order": "A-1001"}},
-                {"to": "13900139000", "variables": {"order": "A-1002"}, "reference": "customer-77"},
+                {
+                    "to": "13900139000",
+                    "variables": {"order": "A-1002"},
+                    "reference": "customer-77",
+                    "fallback": {"email": "li@example.com"},
+                },
             ],
             "variables": {"carrier": "SF Express"},
             "ttl": 3600,
             "reference": "nightly-shipping",
+        },
+    },
+    "create_attachment": {
+        "pdf": {"name": "invoice-1001.pdf", "size": 48213},
+        "picture": {
+            "name": "chart.png",
+            "content_type": "image/png",
+            "size": 2048,
+            "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
         },
     },
     "query_messages": {
@@ -64,12 +78,15 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
             "id": "mail-ses",
             "name": "Amazon SES",
             "settings": {"provider": "ses", "from_address": "noreply@example.com"},
+            "rate": {"per_second": 14, "burst": 14, "per_day": 50000, "code_share": 0.2},
         },
     },
     "update_account": {
         "share": {"weight": 30},
         "password": {"secret": {"password": "the new password"}},
         "pause": {"state": "disabled"},
+        "rate": {"rate": {"per_second": 5, "burst": 10}},
+        "no-rate": {"rate": None},
     },
     "create_template": {
         "code": {

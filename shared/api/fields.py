@@ -6,17 +6,11 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, BeforeValidator, Field
 
+from shared.model.numbers import whole_number
+
 MAX_VERSIONS = 999_999
 
 _DATE_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}").match
-
-
-def whole_number(value: object) -> object:
-    """What JSON calls a number, for a validator before pydantic's. Raises: ValueError."""
-    # pydantic takes `true` for 1 and "7" for 7: more likely a mistake of the caller's than a wish.
-    if isinstance(value, bool | str):
-        raise ValueError("give a number")
-    return value
 
 
 def _text(value: object) -> object:

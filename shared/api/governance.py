@@ -3,14 +3,36 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    StrictBool,
+)
+from pydantic_core import CoreSchema
 
 from shared.api.fields import Moment, VersionNumber
 from shared.api.messages import PageQuery
+from shared.channels import CHANNELS
+from shared.model.address import regions_with_phones
 from shared.model.audit import AuditRecord
+from shared.model.numbers import whole_number
+from shared.model.policies import ClassPolicies, Policies, ZoneName
 from shared.model.templates import Review, ReviewState
-from shared.model.tenants import TenantSettings
+from shared.model.tenants import (
+    MAX_BLOCKED_WORDS,
+    MAX_COUNTRIES,
+    BlockedWord,
+    Concurrency,
+    Country,
+    TenantSettings,
+)
+from shared.model.words import MessageClass
 
+QueueName = Annotated[str, Field(pattern=rf"^({'|'.join(CHANNELS)})\.({'|'.join(MessageClass)})$")]
 _STRICT = ConfigDict(extra="forbid")
 MAX_COMMENT = 1_000
 
@@ -61,12 +83,49 @@ class RejectRequest(BaseModel):
     comment: str = Field(min_length=1, max_length=MAX_COMMENT, pattern=r"\S")
 
 
+class PoliciesUpdate(BaseModel):
+    """The defaults of the classes to change; each replaces all of its class."""
+
+    model_config = _STRICT
+
+    verification: Policies | None = None
+    notification: Policies | None = None
+    marketing: Policies | None = None
+
+
+class _Countries:
+    """Lists all countries and regions in the API's description."""
+
+    @staticmethod
+    def __get_pydantic_json_schema__(core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(core), "enum": sorted(regions_with_phones())}
+
+
+def _known_country(code: str) -> str:
+    if code not in regions_with_phones():
+        raise ValueError("give the code of a country or region by ISO 3166, such as CN")
+    return code
+
+
 class SettingsUpdate(BaseModel):
-    """What to change; what is absent or null stays."""
+    """What to change; what is absent or null stays. Lists and maps replace what was there."""
 
     model_config = _STRICT
 
     review_required: StrictBool | None = None
+    policies: PoliciesUpdate | None = None
+    time_zone: ZoneName | None = None
+    blocked_words: list[BlockedWord] | None = Field(default=None, max_length=MAX_BLOCKED_WORDS)
+    concurrency: (
+        Annotated[
+            dict[QueueName, Annotated[Concurrency, BeforeValidator(whole_number)]],
+            Field(json_schema_extra={"additionalProperties": False}),
+        ]
+        | None
+    ) = None
+    countries: list[Annotated[Country, AfterValidator(_known_country), _Countries]] | None = Field(
+        default=None, max_length=MAX_COUNTRIES
+    )
 
 
 class SettingsRestore(BaseModel):
@@ -85,6 +144,15 @@ class SettingsView(BaseModel):
 
     version: int
     review_required: bool = Field(description="Whether only approved versions of templates can be published.")
+    policies: ClassPolicies = Field(description="Defaults of the sending policies, per class; templates come first.")
+    time_zone: str | None = Field(description="Of recipients of whom none is known, and of calendar days.")
+    blocked_words: list[str] = Field(description="No message is sent that holds one of these, in whatever case.")
+    concurrency: dict[str, int] = Field(
+        description="Queue, such as `email.marketing`, to how many functions work on it at most."
+    )
+    countries: list[str] = Field(
+        description="To whose numbers text messages go (ISO 3166, such as `CN`); without any, to all."
+    )
     changed_by: str | None
     changed_at: datetime | None
     restored: int | None

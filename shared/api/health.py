@@ -54,7 +54,10 @@ class ShardView(BaseModel):
 
 
 class AccountHealth(BaseModel):
-    """What became of the tries through an account, for messages accepted in this hour and the one before."""
+    """What became of the tries through an account, for messages accepted in this hour and the one before.
+
+    factor: how much of its weight routing lets it have, 1 for all. shifted_at, shift_reason: the last change of that.
+    """
 
     account: str
     provider: str
@@ -65,6 +68,9 @@ class AccountHealth(BaseModel):
     failed: int
     unknown: int
     dead_lettered: int
+    factor: float = Field(description="How much of its weight routing lets it have; 1 for all of it.")
+    shifted_at: datetime | None = Field(description="When that last changed; null if it never did.")
+    shift_reason: str | None
 
 
 class Health(BaseModel):

@@ -1,15 +1,17 @@
 """What callers send and read about accounts, templates and keys."""
 
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from shared.api.fields import Moment, Ttl, Weight
 from shared.api.governance import ReviewView, moment, moment_or_none
-from shared.model.accounts import AccountState
+from shared.model.accounts import AccountState, Rate
 from shared.model.content import Content
 from shared.model.keys import ApiKey
+from shared.model.policies import Policies
+from shared.model.templates import Fallback
 from shared.model.words import Channel, KeyKind, MessageClass, Scope
 
 _STRICT = ConfigDict(extra="forbid", populate_by_name=True)
@@ -18,7 +20,10 @@ TemplateId = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,59}$", description="Lower-case
 
 
 class AccountCreate(BaseModel):
-    """An account to configure. `settings` and `secret` are those of `settings.provider`."""
+    """An account to configure. `settings` and `secret` are those of `settings.provider`.
+
+    rate: how fast it may send; without one that of the provider counts, if it has any.
+    """
 
     model_config = _STRICT
 
@@ -27,10 +32,14 @@ class AccountCreate(BaseModel):
     settings: dict[str, Any]
     secret: dict[str, Any] = Field(default_factory=dict)
     weight: Weight = 100
+    rate: Rate | None = None
 
 
 class AccountUpdate(BaseModel):
-    """What to change; what is absent stays. `settings` replaces all settings, and cannot change the provider."""
+    """What to change; what is absent stays. `settings` replaces all settings, and cannot change the provider.
+
+    rate: replaces the whole rate; null takes it away, so that the provider's counts again.
+    """
 
     model_config = _STRICT
 
@@ -38,11 +47,16 @@ class AccountUpdate(BaseModel):
     settings: dict[str, Any] | None = None
     secret: dict[str, Any] | None = None
     weight: Weight | None = None
+    rate: Rate | None = None
     state: AccountState | None = None
 
 
 class AccountView(BaseModel):
-    """An account. secret: the names of its secret fields, each masked."""
+    """An account. secret: the names of its secret fields, each masked.
+
+    rate: the one that counts, if any. rate_from: who said it: people (`account`), the provider when the account was
+    last verified (`verified`), or what is known of all accounts of the provider (`provider`).
+    """
 
     id: str
     name: str
@@ -51,6 +65,8 @@ class AccountView(BaseModel):
     settings: dict[str, Any]
     secret: dict[str, str]
     weight: int
+    rate: Rate | None
+    rate_from: Literal["account", "verified", "provider"] | None
     state: AccountState
     created_at: datetime
     updated_at: datetime
@@ -63,12 +79,16 @@ class AccountList(BaseModel):
 
 
 class VerificationView(BaseModel):
-    """What trying an account showed, in words."""
+    """What trying an account showed, in words.
+
+    rate: how fast the provider says that it may send; it counts from now on unless the account has one of its own.
+    """
 
     ok: bool
     summary: str
     action: str
     raw_code: str
+    rate: Rate | None
 
 
 class VersionCreate(BaseModel):
@@ -89,16 +109,20 @@ class TemplateCreate(VersionCreate):
     message_class: MessageClass = Field(alias="class")
     accounts: list[str] = Field(min_length=1, max_length=10)
     ttl_seconds: Ttl | None = None
+    policies: Policies | None = None
+    fallback: Fallback | None = None
 
 
 class TemplateUpdate(BaseModel):
-    """What to change; what is absent stays."""
+    """What to change; what is absent stays. `policies` replaces all that the template has of its own."""
 
     model_config = _STRICT
 
     name: str | None = Field(default=None, min_length=1, max_length=100)
     accounts: list[str] | None = Field(default=None, min_length=1, max_length=10)
     ttl_seconds: Ttl | None = None
+    policies: Policies | None = None
+    fallback: Fallback | None = None
 
 
 class TemplateCopy(BaseModel):
@@ -140,6 +164,8 @@ class TemplateView(BaseModel):
     published: int | None
     archived: bool
     ttl_seconds: int | None
+    policies: Policies | None
+    fallback: Fallback | None
     current: VersionView
     created_at: datetime
     updated_at: datetime
@@ -159,6 +185,8 @@ class TemplateSummary(BaseModel):
     published: int | None
     archived: bool
     ttl_seconds: int | None
+    policies: Policies | None
+    fallback: Fallback | None
     updated_at: datetime
 
 

@@ -7,7 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator, w
 from typing_extensions import TypedDict
 
 from shared.api.fields import Limit, Moment, Ttl, VersionNumber
+from shared.model.attachments import CID
+from shared.model.policies import ZoneName
 from shared.model.words import Channel, KeyKind, MessageClass, Stage
+from shared.policy.attachments import MAX_FILES
 
 MAX_RECIPIENTS = 1000
 MAX_BODY_BYTES = 5_000_000
@@ -15,13 +18,40 @@ Variables = dict[str, JsonValue]
 _STRICT = ConfigDict(extra="forbid")
 
 
+Address = Annotated[str, Field(min_length=1, max_length=320)]
+
+
+@with_config(_STRICT)
+class FallbackIn(TypedDict):
+    """A recipient's addresses on the channels to which the template falls back; those of others are not used."""
+
+    email: NotRequired[Address]
+    sms: NotRequired[Address]
+    wecom: NotRequired[Address]
+
+
 @with_config(_STRICT)
 class RecipientIn(TypedDict):
-    """One recipient of a request. A TypedDict: a thousand of these are read per request."""
+    """One recipient of a request. A TypedDict: a thousand of these are read per request.
 
-    to: Annotated[str, Field(min_length=1, max_length=320)]
+    time_zone: an IANA name, for quiet hours; the tenant's where it is absent. fallback: where it is sent instead, if
+    the template falls back to another channel; without an address there it does not.
+    """
+
+    to: Address
     variables: NotRequired[Variables]
     reference: NotRequired[Annotated[str, Field(max_length=100)]]
+    time_zone: NotRequired[ZoneName]
+    fallback: NotRequired[FallbackIn]
+
+
+@with_config(_STRICT)
+class AttachmentIn(TypedDict):
+    """A file that was uploaded. cid: takes the place of the image that the template's html shows by it; without it the
+    file is attached beside the text."""
+
+    id: Annotated[str, Field(min_length=1, max_length=100)]
+    cid: NotRequired[Annotated[str, Field(pattern=CID)]]
 
 
 class SendRequest(BaseModel):
@@ -31,7 +61,7 @@ class SendRequest(BaseModel):
     send_at: not before this time, at most 365 days ahead; a time in the past means now. ttl: seconds after `send_at`
     (or now) in which it must have been sent, else it ends as `expired`; the default is the template's, and 300 for
     codes.
-    reference: your own word for the request, shown in the trace.
+    reference: your own word for the request, shown in the trace. attachments: files that every recipient's email gets.
     once_per_reference: a repeat of this request, with the same template and `reference`, gets the same answer and sends
     nothing again for 24 hours, as under an Idempotency-Key; for callers that cannot set the header.
     """
@@ -47,6 +77,7 @@ class SendRequest(BaseModel):
     ttl: Ttl | None = None
     reference: str | None = Field(default=None, max_length=100)
     once_per_reference: bool = False
+    attachments: list[AttachmentIn] = Field(default_factory=list, max_length=MAX_FILES)
 
     @model_validator(mode="after")
     def _one_form(self) -> "SendRequest":
@@ -78,8 +109,16 @@ class SendResponse(BaseModel):
     messages: list[MessageOut]
 
 
+class PassedOver(BaseModel):
+    """An account by which a message was to go, and did not. reason: `avoided` if it was not even asked."""
+
+    account: str
+    reason: str
+    code: str
+
+
 class TimelineEvent(BaseModel):
-    """One event of a message, in words too."""
+    """One event of a message, in words too. passed_over: accounts that were down, before the one that is named."""
 
     stage: Stage
     at: datetime
@@ -91,10 +130,22 @@ class TimelineEvent(BaseModel):
     code: str | None = None
     until: datetime | None = None
     duration_ms: int | None = None
+    passed_over: list[PassedOver] = Field(default_factory=list)
+
+
+class FallbackMessage(BaseModel):
+    """The message that took the place of another."""
+
+    message_id: str
+    channel: Channel
+    template: str
 
 
 class MessageView(BaseModel):
-    """A message: where it stands, why, what to do, and how it got there."""
+    """A message: where it stands, why, what to do, and how it got there.
+
+    falls_back_to: the message that took its place. fallback_of: the id of the message whose place it took.
+    """
 
     message_id: str
     request_id: str
@@ -110,6 +161,8 @@ class MessageView(BaseModel):
     to: str | None = Field(description="The address, masked.")
     reference: str | None = None
     accepted_at: datetime
+    falls_back_to: FallbackMessage | None = None
+    fallback_of: str | None = None
     timeline: list[TimelineEvent]
 
 

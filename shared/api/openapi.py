@@ -30,7 +30,9 @@ field that is wrong and say what to do. A message is accepted once it is queued;
 
 _TAGS = {
     "messages": "Send messages, and follow them.",
+    "attachments": "Files for emails to carry.",
     "requests": "The messages of one request.",
+    "deferred": "What waits for its time.",
     "balance": "That nothing is lost, in numbers.",
     "stats": "Counts for a template.",
     "health": "How the platform is.",

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from shared.api import governance as g
 from shared.api import manage as m
+from shared.api.attachments import AttachmentCreate, AttachmentUpload, AttachmentView
 from shared.api.dead_letters import (
     DeadLetterPage,
     DeadLetterQuery,
@@ -14,6 +15,7 @@ from shared.api.dead_letters import (
     DiscardRequest,
     RedriveRequest,
 )
+from shared.api.deferred import DeferredPage, DeferredQuery
 from shared.api.health import Health
 from shared.api.messages import (
     Balance,
@@ -27,6 +29,7 @@ from shared.api.messages import (
     SendResponse,
     TemplateStats,
 )
+from shared.api.recall import Recall
 from shared.api.suppressions import (
     ImportReport,
     SuppressionAdd,
@@ -38,7 +41,7 @@ from shared.api.suppressions import (
 )
 from shared.model.words import Scope
 
-ApiFunction = Literal["ingest", "manage", "trace_api", "dead_letters_api", "watch_api"]
+ApiFunction = Literal["ingest", "manage", "trace_api", "recall", "dead_letters_api", "watch_api"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,28 @@ OPERATIONS: tuple[Operation, ...] = (
         errors=(*_BODY, 409),
     ),
     Operation(
+        "create_attachment",
+        "POST",
+        "/v1/attachments",
+        "ingest",
+        Scope.SEND,
+        "Get a form to upload a file with, for emails to carry",
+        AttachmentUpload,
+        AttachmentCreate,
+        success=201,
+        errors=_BODY,
+    ),
+    Operation(
+        "get_attachment",
+        "GET",
+        "/v1/attachments/{id}",
+        "ingest",
+        Scope.SEND,
+        "A file that was uploaded, and when it ends",
+        AttachmentView,
+        errors=(404,),
+    ),
+    Operation(
         "get_message",
         "GET",
         "/v1/messages/{id}",
@@ -116,6 +141,26 @@ OPERATIONS: tuple[Operation, ...] = (
         errors=(404, 422),
     ),
     Operation(
+        "recall_message",
+        "POST",
+        "/v1/messages/{id}/recall",
+        "recall",
+        Scope.SEND,
+        "Recall a message that is not sent yet, or that its provider takes back",
+        Recall,
+        errors=(404,),
+    ),
+    Operation(
+        "recall_request",
+        "POST",
+        "/v1/requests/{id}/recall",
+        "recall",
+        Scope.SEND,
+        "Recall the messages of a request",
+        Recall,
+        errors=(404,),
+    ),
+    Operation(
         "get_balance",
         "GET",
         "/v1/balance",
@@ -145,6 +190,17 @@ OPERATIONS: tuple[Operation, ...] = (
         Scope.READ,
         "Whether the platform is well, and what to do if not",
         Health,
+    ),
+    Operation(
+        "list_deferred",
+        "GET",
+        "/v1/deferred",
+        "watch_api",
+        Scope.READ,
+        "List what waits for its time, if that is more than 15 minutes away",
+        DeferredPage,
+        query=DeferredQuery,
+        errors=(422,),
     ),
     Operation(
         "list_dead_letters",

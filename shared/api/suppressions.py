@@ -5,9 +5,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from shared.api.fields import whole_number
 from shared.api.governance import moment
 from shared.model.address import mask
+from shared.model.numbers import whole_number
 from shared.model.suppression import (
     MAX_NOTE,
     Suppressed,

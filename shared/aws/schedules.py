@@ -58,6 +58,10 @@ class Schedules:
         return True
 
 
+class TokenError(ValueError):
+    """A token for the next page that Scheduler does not know."""
+
+
 def schedule_name(envelope_id: str, due_at: int) -> str:
     """A schedule's name (at most 64 of `[0-9a-zA-Z-_.]`): the minute in which it is due, then the envelope's id.
 
@@ -68,6 +72,11 @@ def schedule_name(envelope_id: str, due_at: int) -> str:
     if len(rest) > MAX_NAME - len(minute) - 1:
         rest = f"{rest[:26]}.{blake2b(rest.encode(), digest_size=12).hexdigest()}"
     return f"{minute}.{rest}"
+
+
+def due_at_of(name: str) -> datetime:
+    """The minute in which a schedule is due, from its name. Raises: ValueError."""
+    return datetime.strptime(name.partition(".")[0], "%Y%m%d%H%M").replace(tzinfo=UTC)
 
 
 def prefixes_before(ms: int) -> Iterator[str]:
@@ -81,7 +90,7 @@ def prefixes_before(ms: int) -> Iterator[str]:
 
 
 class DueSchedules:
-    """Finds schedules whose time has passed, and what they were to send."""
+    """Finds schedules, those whose time has passed among them, and what they are to send."""
 
     def __init__(self, client: Any, group: str) -> None:
         self._client = client
@@ -97,6 +106,21 @@ class DueSchedules:
                 if not answer.get("NextToken"):
                     break
                 arguments["NextToken"] = answer["NextToken"]
+
+    def page(self, limit: int, token: str | None) -> tuple[list[str], str | None]:
+        """Up to `limit` (at most 100) names of schedules, and what to ask for the next ones with.
+
+        Raises: TokenError for a token that is none of this listing.
+        """
+        arguments = {"GroupName": self._group, "MaxResults": limit} | ({"NextToken": token} if token else {})
+        try:
+            answer = self._client.list_schedules(**arguments)
+        except self._client.exceptions.ClientError as error:
+            # AWS does not document by which of these it refuses a token.
+            if token and error.response["Error"]["Code"] in ("ValidationException", "InvalidToken"):
+                raise TokenError from error
+            raise
+        return [found["Name"] for found in answer["Schedules"]], answer.get("NextToken")
 
     def input_of(self, name: str) -> str | None:
         """What a schedule gives to its target; None when it is gone, as after it fired."""

@@ -2,13 +2,20 @@
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
+from math import log
 from typing import Any, Protocol
 
+from aws_lambda_powertools import Logger
+
+from shared.logs import log_error
 from shared.model.accounts import Account, AccountState
 from shared.model.clock import Clock
 from shared.providers.base import Provider, TokenCache, Tools
 from shared.providers.registry import build_provider
+
+logger = Logger(child=True)
 
 
 class AccountSource(Protocol):
@@ -62,20 +69,58 @@ class Accounts:
             self._kept[key] = (account.updated_at, provider)
             return provider
 
+    def usable(self, account: Account) -> Provider | None:
+        """The kept provider of an account; None if it cannot be built."""
+        try:
+            return self.provider(account)
+        except Exception as error:  # a broken account must not sink the envelopes of others
+            log_error(logger, "account cannot be used", error, account=account.id)
+            return None
 
-def choose(accounts: Sequence[Account], tag: str) -> Account:
-    """Pick an account by weight, always the same for the same recipient.
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The accounts that may send an envelope's messages, each with its weight after what health takes away.
+
+    down: those that were found down a moment ago, which are only asked if there is no other.
+    """
+
+    accounts: Mapping[str, Account]
+    weights: Mapping[str, float]
+    down: frozenset[str] = frozenset()
+
+    def first(self, seed: str) -> tuple[Account, str | None]:
+        """The account for a message, and the one that would have sent it if that were not down."""
+        chosen = self._choose(self.accounts, seed)
+        if chosen not in self.down or self.down >= self.accounts.keys():
+            return self.accounts[chosen], None
+        return self.accounts[self._choose(self.accounts.keys() - self.down, seed)], chosen
+
+    def others(self, seed: str, been: Iterable[str]) -> list[Account]:
+        """The accounts that a message has not been through and that are not down, in the order to ask them."""
+        left = self.accounts.keys() - {*been} - self.down
+        found = []
+        while left:
+            found.append(self._choose(left, seed))
+            left = left - {found[-1]}
+        return [self.accounts[account] for account in found]
+
+    def _choose(self, among: Iterable[str], seed: str) -> str:
+        return choose({account: self.weights[account] for account in among}, seed)
+
+
+def choose(weights: Mapping[str, float], seed: str) -> str:
+    """Pick an account by weight, always the same for the same seed; those without weight only if there is no other.
 
     Rendezvous hashing: a change of one weight or account moves only the share that it must.
     """
-    if len(accounts) == 1:
-        return accounts[0]
-    weighed = [a for a in accounts if a.weight > 0] or list(accounts)
-    return max(weighed, key=lambda a: _score(a.id, tag, max(a.weight, 1)))
+    weighed = {account: weight for account, weight in weights.items() if weight > 0} or dict.fromkeys(weights, 1.0)
+    return max(weighed, key=lambda account: _score(account, seed, weighed[account]))
 
 
-def _score(account_id: str, tag: str, weight: int) -> float:
-    digest = blake2b(f"{account_id}\x1f{tag}".encode(), digest_size=8).digest()
+def _score(account_id: str, seed: str, weight: float) -> float:
+    digest = blake2b(f"{account_id}\x1f{seed}".encode(), digest_size=8).digest()
     # u is uniform in (0, 1); u ** (1 / weight) makes the greatest score fall to each in proportion to its weight.
+    # Its logarithm orders alike, and stays apart where weights are small.
     u = (int.from_bytes(digest) + 1) / (2**64 + 1)
-    return float(u ** (1 / weight))
+    return log(u) / weight

@@ -105,7 +105,8 @@ class Dispatcher:
         def send(work: Work) -> list[EventRow]:
             return self._waves.send(work, seen[work.id], remaining_s)
 
-        works = self._each(lambda e: self._waves.decide(e, remaining_s), {e.id: e for e in envelopes})
+        decided = self._each(lambda e: self._waves.decide(e, remaining_s), {e.id: e for e in envelopes})
+        works = self._waves.pace(decided, remaining_s)
         seen = self._waves.acquire(list(works.values()))
         return self._each(send, works)
 
@@ -137,5 +138,5 @@ class Dispatcher:
             failed = self._dead_letters.send([e for _, e in dead])
             undone |= {parent for parent, e in dead if e.id in failed}
         if tails:
-            self._stream.put([t.record for t in tails])
+            self._stream.put([record for t in tails for record in t.records])
         return undone

@@ -4,10 +4,11 @@ It needs no addresses, so that whoever has the ledger alone can follow a message
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from shared.model.events import EventRow
+from shared.model.reasons import Reason
 from shared.model.words import Stage
 
 
@@ -16,7 +17,7 @@ class Child:
     """An envelope that carries on. suffix: of its id. recipients: by number. attempt: tries that it has behind it.
 
     due_at: milliseconds since the epoch; None for now. unsure: recipient -> the account that is to be asked first.
-    doubtful: others of whom an earlier try may have come through.
+    doubtful: others of whom an earlier try may have come through. waits: how often it was put off without a try.
     """
 
     suffix: str
@@ -25,6 +26,12 @@ class Child:
     due_at: int | None = None
     unsure: Mapping[int, str] = field(default_factory=dict)
     doubtful: frozenset[int] = frozenset()
+    waits: int = 0
+
+
+def place_key(why: str, account: str) -> str:
+    """Under which name an envelope carries a place that somebody waits for: of the account, or of the recipients."""
+    return f"{account}/recipients" if why == Reason.RECIPIENT_LIMIT else account
 
 
 def children(
@@ -33,28 +40,46 @@ def children(
     attempt: int,
     unsure: Mapping[int, str],
     doubtful: Collection[int] = frozenset(),
+    waits: int = 0,
 ) -> list[Child]:
     """The envelopes that carry on from one of `everyone` at try `attempt`, once its ledger is closed with `rows`.
 
-    unsure, doubtful: of the envelope itself. Recipients without a row are carried on by a continuation, and those that
-    are tried again by a child for each time at which they are due; most often that is one.
+    unsure, doubtful, waits: of the envelope itself. Recipients without a row are carried on by a continuation, and
+    those that are tried again or were put off by a child for each time at which they are due; most often that is one.
     """
     by_i = {row["i"]: row for row in rows}
     found = []
     left = [i for i in everyone if i not in by_i]
     if left:
         asked = {i: unsure[i] for i in left if i in unsure}
-        found.append(Child("c1", left, attempt, None, asked, frozenset(doubtful).intersection(left)))
+        found.append(Child("c1", left, attempt, None, asked, frozenset(doubtful).intersection(left), waits))
+    for suffix, until, again in _due(by_i, Stage.RETRYING, f"r{attempt + 1}"):
+        asked = {i: by_i[i]["acc"] for i in again if by_i[i].get("unsure")}
+        in_doubt = frozenset(i for i in again if i in doubtful or by_i[i].get("maybe"))
+        found.append(Child(suffix, again, attempt + 1, until, asked, in_doubt, waits))
+    for suffix, until, put_off in _due(by_i, Stage.DEFERRED, f"w{waits + 1}"):
+        in_doubt = frozenset(doubtful).intersection(put_off)
+        found.append(Child(suffix, put_off, attempt, until, {}, in_doubt, waits + 1))
+    return found
+
+
+def _due(by_i: Mapping[int, EventRow], stage: Stage, first: str) -> Iterator[tuple[str, int, list[int]]]:
+    """Suffix, time and recipients of the children of a stage, by the time at which they are due."""
     due: dict[int, list[int]] = defaultdict(list)
     for i, row in by_i.items():
-        if row["s"] == Stage.RETRYING:
+        if row["s"] == stage:
             due[row["until"]].append(i)
     for k, until in enumerate(sorted(due)):
-        suffix = f"r{attempt + 1}" if k == 0 else f"r{attempt + 1}.{k}"
-        asked = {i: by_i[i]["acc"] for i in due[until] if by_i[i].get("unsure")}
-        in_doubt = frozenset(i for i in due[until] if i in doubtful or by_i[i].get("maybe"))
-        found.append(Child(suffix, due[until], attempt + 1, until, asked, in_doubt))
-    return found
+        yield f"{first}.{k}" if k else first, until, due[until]
+
+
+def fallbacks(rows: Iterable[EventRow]) -> list[tuple[str, list[int]]]:
+    """(suffix, recipients) of the envelopes by which an envelope's messages fall back; most often that is one."""
+    groups: dict[tuple[str, str, int], list[int]] = defaultdict(list)
+    for row in rows:
+        if fell := row.get("fell"):
+            groups[fell["channel"], fell["template"], fell["version"]].append(row["i"])
+    return [(f"f1.{k}" if k else "f1", groups[to]) for k, to in enumerate(sorted(groups))]
 
 
 def dead_letters(rows: Iterable[EventRow], generation: int) -> list[tuple[str, list[int]]]:

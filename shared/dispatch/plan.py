@@ -1,9 +1,11 @@
 """What is decided of an envelope before anything is sent: who is done with already, and which calls are to be made."""
 
 from collections import deque
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
+from shared.dispatch.accounts import Route
+from shared.dispatch.held import Held
 from shared.model.accounts import Account
 from shared.model.envelope import Envelope, EnvelopeRecipient
 from shared.model.events import EventRow
@@ -18,11 +20,21 @@ RESERVE_S = 10.0
 """Kept back for recording outcomes and handing on when the function's time runs out."""
 
 
+Rendered = tuple[EnvelopeRecipient, Outgoing]
+"""A recipient and the message for it."""
+
+
+def in_time(provider: Provider, remaining_s: float) -> bool:
+    """Whether a call ends in time even at its slowest."""
+    return remaining_s >= RESERVE_S + provider.worst_case_seconds
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One call of a provider: the messages that it carries, and their recipients in the same order.
 
-    tried: ask what became of earlier tries, which were made within this time, and send nothing.
+    tried: ask what became of earlier tries, which were made within this time, and send nothing. not_before: when its
+    place in the account's rate is, in milliseconds since the epoch.
     """
 
     account: Account
@@ -30,10 +42,15 @@ class Call:
     messages: Sequence[Outgoing]
     recipients: Sequence[EnvelopeRecipient]
     tried: tuple[int, int] | None = None
+    not_before: int = 0
 
     def fits(self, remaining_s: float) -> bool:
         """Whether the call ends in time even at its slowest."""
-        return remaining_s >= RESERVE_S + self.provider.worst_case_seconds
+        return in_time(self.provider, remaining_s)
+
+    def pairs(self) -> list[Rendered]:
+        """Its recipients with their messages."""
+        return list(zip(self.recipients, self.messages, strict=True))
 
     def without(self, done: Collection[int]) -> "Call | None":
         """The call less those recipients; None when nobody is left."""
@@ -42,16 +59,29 @@ class Call:
             return self
         if not pairs:
             return None
-        return Call(self.account, self.provider, [m for m, _ in pairs], [r for _, r in pairs], self.tried)
+        return replace(self, messages=[m for m, _ in pairs], recipients=[r for _, r in pairs])
 
 
 @dataclass(slots=True)
 class Plan:
-    """rows: of recipients that are decided without asking a provider. calls: in the order in which they are made."""
+    """rows: of recipients that are decided without asking a provider. calls: in the order in which they are made.
+
+    route: how its messages may go. over: by recipient, the accounts that were passed over, as its row will tell.
+    """
 
     envelope: Envelope
     rows: list[EventRow] = field(default_factory=list)
     calls: deque[Call] = field(default_factory=deque)
+    held: Held = field(default_factory=Held)
+    route: Route | None = None
+    over: dict[int, list[list[str]]] = field(default_factory=dict)
+
+    def told(self) -> list[EventRow]:
+        """The rows, each with the accounts that were passed over."""
+        for row in self.rows:
+            if row["i"] in self.over:
+                row["over"] = self.over[row["i"]]
+        return self.rows
 
     def resume(self, rows: Iterable[EventRow]) -> None:
         """Go on from recorded rows: they take the place of what was decided now; their recipients are not called."""
@@ -59,6 +89,8 @@ class Plan:
         done = {row["i"] for row in kept}
         self.rows = kept + [row for row in self.rows if row["i"] not in done]
         self.calls = deque(left for call in self.calls if (left := call.without(done)) is not None)
+        # Somebody else's try may have gone another way.
+        self.over = {i: passed for i, passed in self.over.items() if i not in done}
 
     def wave(self, remaining_s: float) -> list[Call]:
         """Take the next calls off the plan: none when nothing is left, or not the time for the next one."""
@@ -70,6 +102,13 @@ class Plan:
             wave.append(self.calls.popleft())
             room -= len(wave[-1].recipients)
         return wave
+
+
+def calls_of(account: Account, provider: Provider, pairs: Sequence[Rendered]) -> Iterator[Call]:
+    """The calls by which an account sends messages."""
+    by_id = {message.message_id: recipient for recipient, message in pairs}
+    for group in provider.group([message for _, message in pairs]):
+        yield Call(account, provider, group, [by_id[m.message_id] for m in group])
 
 
 def flight(wave: Iterable[Call]) -> dict[str, list[int]]:

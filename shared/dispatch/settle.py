@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
+from shared.dispatch.fallback import decide
+from shared.dispatch.recall import stopped_in
 from shared.dispatch.tail import Tail, tail
 from shared.dispatch.verdict import Via, judge, row
 from shared.model.clock import Clock
@@ -25,19 +27,22 @@ class Ledger(Protocol):
 
     def acquire(self, envelope_id: str, entry: Entry) -> Entry | None: ...
 
-    def take_over(self, envelope_id: str, seen: Entry, entry: Entry) -> None: ...
+    def take_over(self, envelope_id: str, seen: Entry, entry: Entry) -> Entry | None: ...
 
 
 def settle(envelope: Envelope, ledger: Ledger, clock: Clock) -> Tail:
     """Close a given-up envelope's ledger and return what follows from it; doing it again gives the same.
 
-    Recorded outcomes stand. Recipients in flight are unknown, with the class's rule for that. The others are dead
-    letters. Raises: HeldError while somebody works on the envelope; what the ledger raises.
+    Recorded outcomes stand. Recipients in flight are unknown, with the class's rule for that. Who is recalled stays
+    recalled. The others are dead letters. Raises: HeldError while somebody works on the envelope; what the ledger
+    raises.
     """
 
     def end(seen: Entry, now: int) -> list[EventRow]:
-        rows = seen.rows + _left_in_flight(envelope, seen, now)
-        return rows + _given_up(envelope, {r["i"] for r in rows}, now)
+        rows = stopped_in(envelope, seen.rows + _left_in_flight(envelope, seen, now), seen.recalled)
+        rows += _given_up(envelope, {r["i"] for r in rows}, now)
+        decide(envelope, rows)
+        return rows
 
     return tail(envelope, close(envelope.id, ledger, clock, end))
 
@@ -54,19 +59,18 @@ def close(
     nobody = Entry("", 0)
     mine = Entry(secrets.token_hex(8), now, closed=True, rows=end(nobody, now))
     seen = ledger.acquire(envelope_id, mine)
-    if seen is None:
-        return mine.rows
-    if seen.closed:
-        return seen.rows
-    if seen.lease > now:
-        raise HeldError
-    rows = end(seen, now)
-    ledger.take_over(envelope_id, seen, replace(mine, rows=rows))
-    return rows
+    while seen is not None:
+        if seen.closed:
+            return seen.rows
+        if seen.lease > now:
+            raise HeldError
+        mine = replace(mine, rows=end(seen, now), recalled=seen.recalled)
+        seen = ledger.take_over(envelope_id, seen, mine)
+    return mine.rows
 
 
 def _left_in_flight(envelope: Envelope, seen: Entry, now: int) -> list[EventRow]:
-    accounts = {i: account for account, found in seen.flight.items() for i in found}
+    accounts = seen.in_flight()
     outcome = Unknown(Reason.INTERRUPTED, "")
     return [
         judge(envelope, r, outcome, now, 0, Via(accounts[r["i"]], ""))
@@ -81,5 +85,7 @@ def _given_up(envelope: Envelope, done: set[int], now: int) -> list[EventRow]:
         if recipient["i"] not in done:
             dead = row(envelope, recipient, Stage.DEAD_LETTERED, now)
             dead["why"] = Reason.GIVEN_UP
+            if recipient["i"] in envelope.doubtful or recipient["i"] in envelope.unsure:
+                dead["maybe"] = True
             rows.append(dead)
     return rows

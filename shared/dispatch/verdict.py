@@ -8,9 +8,12 @@ from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Sent, Un
 from shared.model.reasons import Reason
 from shared.model.words import MessageClass, Stage
 from shared.policy.retry import CHECKS_S, due_ms, wait_s
+from shared.policy.routing import ELSEWHERE
 
 RESENDS = frozenset({MessageClass.VERIFICATION, MessageClass.NOTIFICATION})
 """Classes whose message is sent again when it is unknown whether it was sent: a second code beats none."""
+UNSENT = frozenset({Stage.FAILED, Stage.EXPIRED, Stage.SUPPRESSED, Stage.DUPLICATE, Stage.CAPPED, Stage.RECALLED})
+"""Outcomes that say that nothing was sent."""
 GENERATION = 100
 """Retries of a later generation are numbered from here on, so that no event takes another's name."""
 
@@ -31,9 +34,13 @@ def row(envelope: Envelope, recipient: EnvelopeRecipient, stage: Stage, now: int
 
     Of whom an earlier try may have come through, nobody can say that the message failed, expired or was stopped unsent.
     """
-    if stage in (Stage.FAILED, Stage.EXPIRED, Stage.SUPPRESSED) and recipient["i"] in envelope.doubtful:
+    if stage in UNSENT and recipient["i"] in envelope.doubtful:
         stage = Stage.UNKNOWN
-    n = GENERATION * envelope.generation + envelope.attempt + 1 if stage is Stage.RETRYING else envelope.generation
+    n = envelope.generation
+    if stage is Stage.RETRYING:
+        n = GENERATION * n + envelope.attempt + 1
+    elif stage is Stage.DEFERRED:
+        n = GENERATION * n + envelope.waits + 1
     result: EventRow = {"i": recipient["i"], "tag": recipient["tag"], "s": stage.value, "n": n, "at": now}
     if via is not None:
         result["acc"], result["prov"], result["ms"] = via.account, via.provider, via.ms
@@ -44,6 +51,26 @@ def failed(envelope: Envelope, recipient: EnvelopeRecipient, reason: Reason, fou
     """A recipient that is given up before any provider is asked. found: where and what, without any value."""
     result = row(envelope, recipient, Stage.FAILED, now)
     result["why"], result["code"] = reason, found[:200]
+    return result
+
+
+def put_off(
+    envelope: Envelope, recipient: EnvelopeRecipient, reason: Reason, until: int, now: int, account: str | None = None
+) -> EventRow:
+    """A recipient that waits until a time without having been tried, or whose time to live ends before.
+
+    account: in whose rate it has a place from then on.
+    """
+    # Quiet hours are quiet on the channel too to which it would fall back.
+    end = envelope.ends_at if reason is Reason.QUIET_HOURS else envelope.expires_at
+    if end is not None and until >= end:
+        result = row(envelope, recipient, Stage.EXPIRED, now)
+    else:
+        result = row(envelope, recipient, Stage.DEFERRED, now)
+        result["until"] = until
+        if account is not None:
+            result["acc"] = account
+    result["why"] = reason
     return result
 
 
@@ -61,6 +88,11 @@ def judge(
         result = _unknown(envelope, recipient, now, chance, via)
     else:
         result = _again(envelope, recipient, outcome, now, chance, via)
+        if isinstance(outcome, AccountDown):
+            result["down"] = True
+        elif outcome.reason in ELSEWHERE and result["s"] == Stage.RETRYING:
+            # The next try goes by another account where there is one.
+            result["avoid"] = True
     return _because(result, outcome)
 
 
@@ -127,9 +159,6 @@ def _again(
     result = _at(envelope, recipient, until, now, via)
     if outcome is None:
         result["maybe"] = True
-    elif isinstance(outcome, AccountDown):
-        # The next try goes by another account where there is one.
-        result["down"] = True
     return result
 
 

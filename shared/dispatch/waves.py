@@ -1,8 +1,11 @@
-"""Takes one envelope through decide, acquire, send and record, so that no crash makes its messages go out unnoticed.
+"""Takes one envelope through decide, pace, acquire, send and record, so that no crash makes messages go out unnoticed.
 
 Before recipients are handed to a provider they are marked in flight; their outcomes are recorded in the write that
 marks the next ones, or that closes the ledger. Whoever finds recipients in flight under a lease that has ended knows
 that they may have been sent: their outcome is unknown, and what follows is the class's rule for that.
+
+No write gets past the mark of a recall that it does not know of. Who meets one takes the recalled recipients out of
+what is left and writes again, so that after a mark only what was in flight at that moment may still be sent.
 """
 
 import random
@@ -14,7 +17,11 @@ from typing import Protocol
 
 from aws_lambda_powertools import Logger
 
+from shared.dispatch.fallback import decide
 from shared.dispatch.plan import RESERVE_S, Call, Plan, flight
+from shared.dispatch.planning import Planner
+from shared.dispatch.rates import Rates
+from shared.dispatch.recall import stopped_in
 from shared.dispatch.sending import Sender
 from shared.dispatch.verdict import judge
 from shared.logs import log_error
@@ -23,7 +30,7 @@ from shared.model.envelope import Envelope
 from shared.model.events import EventRow
 from shared.model.outcome import Unknown
 from shared.model.reasons import Reason
-from shared.store.ledger import Entry, HeldError
+from shared.store.ledger import Entry, HeldError, Marks
 
 logger = Logger(child=True)
 
@@ -36,14 +43,15 @@ class Ledger(Protocol):
 
     def acquire_all(self, entries: Mapping[str, Entry]) -> dict[str, Entry | None]: ...
 
-    def take_over(self, envelope_id: str, seen: Entry, entry: Entry) -> None: ...
+    def take_over(self, envelope_id: str, seen: Entry, entry: Entry) -> Entry | None: ...
 
-    def record(self, envelope_id: str, entry: Entry) -> None: ...
+    def record(self, envelope_id: str, entry: Entry) -> Entry | None: ...
 
 
 @dataclass(slots=True)
 class Work:
-    """An envelope that is decided: its plan, the first wave, and the entry under which its ledger is to be written."""
+    """An envelope that is decided: its plan, the first wave (none before it is paced), and the entry under which its
+    ledger is to be written."""
 
     plan: Plan
     wave: list[Call]
@@ -55,28 +63,54 @@ class Work:
         return self.plan.envelope.id
 
     def entry(self) -> Entry:
-        """What the ledger must hold before the wave is sent."""
+        """What the ledger must hold before the wave is sent; of who came to an end, whether they fall back."""
+        decide(self.plan.envelope, self.plan.rows)
         in_flight = flight(self.wave)
-        return replace(self.mine, rows=self.plan.rows, flight=in_flight, closed=not in_flight)
+        return replace(self.mine, rows=self.plan.told(), flight=in_flight, closed=not in_flight)
+
+    def resume(self, known: Sequence[EventRow], marks: Marks, remaining_s: float) -> None:
+        """Go on from `known`: rows that are recorded, and those of recipients that were in flight.
+
+        marks: who is recalled; they get their row, and are in no call any more.
+        """
+        self.plan.calls.extendleft(reversed(self.wave))
+        self.plan.resume(stopped_in(self.plan.envelope, known, marks))
+        self.wave = self.plan.wave(remaining_s)
+        self.mine = replace(self.mine, recalled=marks)
 
 
 class Waves:
-    """Works envelopes off: `decide` each, `acquire` them together, then `send` each; shared by threads."""
+    """Works envelopes off: `decide` each, `pace` and `acquire` them together, then `send` each; shared by threads."""
 
     def __init__(
-        self, sender: Sender, ledger: Ledger, clock: Clock, sleep: Callable[[float], None] = time.sleep
+        self,
+        planner: Planner,
+        rates: Rates,
+        sender: Sender,
+        ledger: Ledger,
+        clock: Clock,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        self._planner = planner
+        self._rates = rates
         self._sender = sender
         self._ledger = ledger
         self._clock = clock
         self._sleep = sleep
 
     def decide(self, envelope: Envelope, remaining_s: Callable[[], float]) -> Work:
-        """Plan an envelope; nothing is written or sent. Raises: what `Sender.plan` raises."""
-        plan = self._sender.plan(envelope)
+        """Plan an envelope; nothing is written or sent. Raises: what `Planner.plan` raises."""
+        plan = self._planner.plan(envelope)
         lease = self._clock.now_ms() + int((remaining_s() + LEASE_MARGIN_S) * 1000)
         # Of a repeated write the ledger must know that it is the same one, so each lease has an owner of its own.
-        return Work(plan, plan.wave(remaining_s()), Entry(secrets.token_hex(8), lease))
+        return Work(plan, [], Entry(secrets.token_hex(8), lease))
+
+    def pace(self, works: Mapping[str, Work], remaining_s: Callable[[], float]) -> dict[str, Work]:
+        """Give messages their places in the rates of their accounts; returns the works that may go on, by id."""
+        failed = self._rates.pace([work.plan for work in works.values()])
+        for work in works.values():
+            work.wave = work.plan.wave(remaining_s())
+        return {id: work for id, work in works.items() if id not in failed}
 
     def acquire(self, works: Sequence[Work]) -> dict[str, Entry | None]:
         """Open ledgers; returns by id None, or what is there already. Raises: what the ledger raises."""
@@ -88,41 +122,59 @@ class Waves:
         seen: what `acquire` found. The ledger is closed afterwards: recipients without a row are carried on by a
         continuation. Raises: HeldError; what the ledger raises.
         """
+        rows = self._work_off(work, seen, remaining_s)
+        self._planner.release(work.plan, rows, seen)
+        return rows
+
+    def _work_off(self, work: Work, seen: Entry | None, remaining_s: Callable[[], float]) -> list[EventRow]:
         if seen is not None:
             if seen.closed:
                 return seen.rows
             self._take_over(work, seen, remaining_s)
         plan = work.plan
         while work.wave:
-            plan.rows += self._sender.call(plan.envelope, work.wave, remaining_s)
+            rows = self._sender.call(plan.envelope, work.wave, remaining_s)
+            plan.rows += self._planner.failover(plan, work.wave, rows, remaining_s())
+            if self._rates.pace([plan]):
+                # Who was to go by another account is carried on by a continuation.
+                plan.calls.clear()
             work.wave = plan.wave(remaining_s())
             self._record(work, remaining_s)
         return plan.rows
 
     def _take_over(self, work: Work, seen: Entry, remaining_s: Callable[[], float]) -> None:
-        if seen.lease > self._clock.now_ms():
-            raise HeldError
-        plan = work.plan
-        plan.calls.extendleft(reversed(work.wave))
-        plan.resume(seen.rows + self._unknown(plan.envelope, seen))
-        work.wave = plan.wave(remaining_s())
-        self._ledger.take_over(work.id, seen, work.entry())
+        """Open a ledger that somebody left, or that holds marks alone."""
+        found: Entry | None = seen
+        while found is not None:
+            if found.lease > self._clock.now_ms():
+                raise HeldError
+            known = found.rows + self._unknown(work.plan.envelope, found)
+            work.resume(known, found.recalled, remaining_s())
+            found = self._ledger.take_over(work.id, found, work.entry())
 
     def _unknown(self, envelope: Envelope, seen: Entry) -> list[EventRow]:
         """Rows for the recipients that somebody left in flight."""
-        accounts = {i: account for account, found in seen.flight.items() for i in found}
+        accounts = seen.in_flight()
         if not accounts:
             return []
         logger.warning("recipients were left in flight", envelope=envelope.id, recipients=len(accounts))
         now, chance = self._clock.now_ms(), random.random()  # noqa: S311 - spreads retries, guards nothing
         outcome = Unknown(Reason.INTERRUPTED, "")
         return [
-            judge(envelope, r, outcome, now, chance, self._sender.via(envelope.tenant, accounts[r["i"]]))
+            judge(envelope, r, outcome, now, chance, self._planner.via(envelope.tenant, accounts[r["i"]]))
             for r in envelope.recipients
             if r["i"] in accounts
         ]
 
     def _record(self, work: Work, remaining_s: Callable[[], float]) -> None:
+        """Record outcomes and mark the next wave in flight, without those who were recalled in the meantime."""
+        while (there := self._persist(work, remaining_s)) is not None:
+            # What was decided of others since then is not known to who marked them.
+            decided = {row["i"] for row in there.rows} | there.in_flight().keys()
+            known = [row for row in work.plan.rows if row["i"] in decided]
+            work.resume(known, there.recalled, remaining_s())
+
+    def _persist(self, work: Work, remaining_s: Callable[[], float]) -> Entry | None:
         """Record outcomes, as often as the time allows: nobody else knows them."""
         wait = 0.1
         while True:

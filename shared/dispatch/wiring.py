@@ -1,20 +1,29 @@
 """Wires a dispatch function; the three differ by channel alone."""
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
+from shared.aws.attachments import AttachmentStore
 from shared.aws.clients import client
 from shared.aws.queue import DeadLetters, Queues
 from shared.aws.schedules import Schedules
 from shared.aws.secrets import SecretStore
 from shared.aws.stream import EventStream
 from shared.dispatch.accounts import Accounts
+from shared.dispatch.attachments import Files
 from shared.dispatch.dispatcher import Dispatcher
+from shared.dispatch.frequency import Frequency
+from shared.dispatch.planning import Planner
+from shared.dispatch.rates import Rates
+from shared.dispatch.routing import Routing
 from shared.dispatch.sending import Sender
 from shared.dispatch.waves import Waves
 from shared.model.clock import SystemClock
 from shared.model.words import Channel
 from shared.settings import (
+    AttachmentSettings,
     CatalogSettings,
+    CountersSettings,
     DeadLetterSettings,
     GuardSettings,
     LoopbackSettings,
@@ -22,8 +31,13 @@ from shared.settings import (
     SecretSettings,
     StreamSettings,
 )
+from shared.store.caps import Caps
 from shared.store.catalog import Catalog
+from shared.store.counters import Counters
+from shared.store.duplicates import Duplicates
+from shared.store.health import HealthStore
 from shared.store.ledger import Ledger
+from shared.store.rates import Rates as RateStore
 from shared.store.suppressions import Suppressions
 from shared.store.tokens import DynamoTokenCache
 
@@ -40,6 +54,8 @@ class DispatchSettings(
     DeadLetterSettings,
     SecretSettings,
     LoopbackSettings,
+    CountersSettings,
+    AttachmentSettings,
 ):
     """The environment of a dispatch function."""
 
@@ -55,12 +71,23 @@ def build_dispatcher(channel: Channel) -> Dispatcher:
         client("scheduler"), settings.schedule_group, settings.schedule_role_arn, settings.schedule_dlq_arn
     )
     suppressions = Suppressions(dynamodb, settings.catalog_table, clock)
-    sender = Sender(catalog, accounts, suppressions, clock, ThreadPoolExecutor(CALL_THREADS, "call"))
+    health = HealthStore(dynamodb, settings.catalog_table, Counters(dynamodb, settings.counters_table))
+    routing = Routing(accounts, health, clock)
+    guard = dynamodb, settings.guard_table, clock
+    frequency = Frequency(catalog, Duplicates(*guard), Caps(*guard), clock)
+    files = _files(channel, settings.assets_bucket)
+    planner = Planner(catalog, accounts, suppressions, frequency, routing, clock, files)
+    sender = Sender(clock, ThreadPoolExecutor(CALL_THREADS, "call"))
     return Dispatcher(
         channel,
-        Waves(sender, Ledger(dynamodb, settings.guard_table, clock), clock),
+        Waves(planner, Rates(RateStore(*guard), clock), sender, Ledger(*guard), clock),
         Queues(sqs, settings.queue_urls, schedules, clock),
         DeadLetters(sqs, settings.dlq_urls),
         EventStream(client("kinesis"), settings.stream_name),
         ThreadPoolExecutor(ENVELOPE_THREADS, "envelope"),
     )
+
+
+def _files(channel: Channel, bucket: str) -> Files | None:
+    """The files that emails carry; the client is made for the first of them."""
+    return Files(AttachmentStore(bucket, partial(client, "s3")).read) if channel is Channel.EMAIL else None

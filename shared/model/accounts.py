@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from shared.model.words import Channel
 
@@ -43,10 +43,40 @@ class NoSecret(ProviderSecret):
     """For providers that are reached with the function's own role."""
 
 
+SLOWEST, FASTEST = 0.001, 10_000
+"""Messages a second that a rate can say."""
+
+
+class Rate(BaseModel):
+    """How fast an account may send.
+
+    per_second: messages, in the long run. burst: how many may go at once after a pause; no window holds more than
+    burst + per_second * its length. per_day: the most on a day in UTC. code_share: the part of all of these that is
+    kept for codes, in hundredths, so that they never wait for what has its places already; with a burst of 1 there is
+    nothing to part.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    per_second: float = Field(ge=SLOWEST, le=FASTEST)
+    burst: int = Field(ge=1, le=FASTEST)
+    per_day: int | None = Field(default=None, ge=1)
+    code_share: float = Field(default=0.1, ge=0, le=0.5)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _a_number(cls, value: object) -> object:
+        # pydantic takes `true` for 1 and "7" for 7: more likely a mistake than a wish.
+        if isinstance(value, bool | str):
+            raise ValueError("give a number")
+        return value
+
+
 class Account(BaseModel):
     """A configured provider (发送账号). Its secret is kept apart and never part of this.
 
-    weight: the account's share of a template's traffic, 0 to 1,000.
+    weight: the account's share of a template's traffic, 0 to 1,000. rate: as people set it; verified_rate: as the
+    provider named it when the account was last verified; without either, the provider's default counts.
     secret_version: grows with every change of the secret, so that cached clients are rebuilt.
     """
 
@@ -59,6 +89,8 @@ class Account(BaseModel):
     provider: str
     settings: dict[str, Any]
     weight: int = Field(default=100, ge=0, le=1000)
+    rate: Rate | None = None
+    verified_rate: Rate | None = None
     state: AccountState = AccountState.ACTIVE
     secret_version: int = 0
     created_at: int

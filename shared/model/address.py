@@ -57,6 +57,24 @@ def normalise(channel: str, raw: str, region: str = "CN") -> str:
     raise ValueError(f"no such channel: {channel}")
 
 
+def region_of(number: str) -> str | None:
+    """The country or region (ISO 3166, upper-case) of a phone number in canonical form; None for one of none."""
+    if _MAINLAND_CANONICAL(number):
+        return "CN"
+    import phonenumbers
+
+    region: str | None = phonenumbers.region_code_for_number(phonenumbers.parse(number))
+    # The code of numbers that belong to no country, such as +800.
+    return None if region == "001" else region
+
+
+def regions_with_phones() -> frozenset[str]:
+    """The countries and regions (ISO 3166, upper-case) that have phone numbers of their own."""
+    import phonenumbers
+
+    return frozenset(phonenumbers.SUPPORTED_REGIONS)
+
+
 def mask(channel: str, address: str) -> str:
     """Return an address with its identifying part hidden, for people to read; never fails, whatever it is given.
 

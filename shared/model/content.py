@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from shared.model.attachments import CID, Attachment
 from shared.model.words import Channel
 
 
@@ -28,13 +29,44 @@ class ContentModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+MAX_DATA_BYTES = 250_000
+_BASE64 = r"^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
+
+
+def _base64_only(value: object) -> object:
+    # The decoder skips what is not base64, and a file of rubbish would be sent.
+    if isinstance(value, str) and not re.fullmatch(_BASE64, value):
+        raise ValueError("give base64, without line breaks")
+    return value
+
+
+_Data = Annotated[
+    Base64Bytes,
+    Field(max_length=MAX_DATA_BYTES),
+    BeforeValidator(_base64_only),
+    WithJsonSchema({"type": "string", "contentEncoding": "base64", "pattern": _BASE64, "maxLength": 333_336}),
+]
+
+
+class EmailFile(ContentModel):
+    """A file that goes with every message of a template (base64, at most 250,000 bytes for all of them together).
+
+    name: its ending says what it is. cid: the html shows it, as `<img src="cid:logo">`.
+    """
+
+    name: str = Field(min_length=1, max_length=200)
+    data: _Data
+    cid: str | None = Field(default=None, pattern=CID)
+
+
 class EmailContent(ContentModel):
-    """An email: a subject and an HTML part, a text part, or both."""
+    """An email: a subject and an HTML part, a text part, or both; and files that every message carries."""
 
     type: Literal["email"] = "email"
     subject: str = Field(min_length=1, max_length=2000)
     html: str | None = Field(default=None, min_length=1, max_length=200_000)
     text: str | None = Field(default=None, min_length=1, max_length=200_000)
+    attachments: list[EmailFile] = Field(default_factory=list, max_length=10)
 
     @model_validator(mode="after")
     def _one_part(self) -> "EmailContent":
@@ -106,25 +138,6 @@ class WecomNews(ContentModel):
     articles: list[WecomArticle] = Field(min_length=1, max_length=8)
 
 
-MAX_DATA_BYTES = 250_000
-_BASE64 = r"^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
-
-
-def _base64_only(value: object) -> object:
-    # The decoder skips what is not base64, and a file of rubbish would be sent.
-    if isinstance(value, str) and not re.fullmatch(_BASE64, value):
-        raise ValueError("give base64, without line breaks")
-    return value
-
-
-_Data = Annotated[
-    Base64Bytes,
-    Field(max_length=MAX_DATA_BYTES),
-    BeforeValidator(_base64_only),
-    WithJsonSchema({"type": "string", "contentEncoding": "base64", "pattern": _BASE64, "maxLength": 333_336}),
-]
-
-
 class _Media(ContentModel):
     media_id: str | None = Field(default=None, max_length=512)
     data: _Data | None = None
@@ -179,6 +192,7 @@ class RenderedEmail:
     subject: str
     html: str | None
     text: str | None
+    attachments: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

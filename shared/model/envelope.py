@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic_core import to_json
 from typing_extensions import TypedDict
 
+from shared.model.attachments import AttachmentRef
 from shared.model.ids import root_of
 from shared.model.words import Channel, KeyKind, MessageClass
 
@@ -15,25 +16,52 @@ MAX_BYTES = 90_000
 
 
 class EnvelopeRecipient(TypedDict):
-    """One recipient: `i` counts from the root envelope's base; `to` is normalised."""
+    """One recipient: `i` counts from the root envelope's base; `to` is normalised; `tz` is an IANA name.
+
+    also: channel -> the address and the tag there, for the messages by which this one falls back. of: the tag of the
+    message that fell back to this one.
+    """
 
     i: int
     to: str
     tag: str
     vars: NotRequired[dict[str, JsonValue]]
     ref: NotRequired[str]
+    tz: NotRequired[str]
+    also: NotRequired[dict[str, tuple[str, str]]]
+    of: NotRequired[str]
+
+
+class FallbackLeg(TypedDict):
+    """A message that is sent on another channel if the one before it was not.
+
+    after_s: in how many seconds the one before must have been sent; None for no such time. expires_at: the end of the
+    request's time to live, in milliseconds since the epoch. variables: the names of those that its template uses.
+    """
+
+    channel: Channel
+    template: str
+    version: int
+    after_s: int | None
+    expires_at: int
+    variables: list[str]
 
 
 class Envelope(BaseModel):
     """What one queue message holds.
 
     id: the ULID of the root's first recipient, then `/r<n>` for a retry, `/c<n>` for a continuation, `/d<n>` for dead
-    letters, `/g<n>` for a redrive. attempt: tries already made. generation: grows with each redrive. Times:
-    milliseconds since the epoch; accepted_at is the time of the redrive where there was one.
+    letters, `/g<n>` for a redrive, `/f1` for what falls back to another channel. attempt: tries already made.
+    generation: grows with each redrive. Times: milliseconds since the epoch; accepted_at is the time of the redrive or
+    the fallback where there was one.
     reasons: for dead letters, recipient `i` -> (reason, raw code, account) of the last try. avoid: accounts that were
     down. unsure: recipient `i` -> the account that may have sent its message already and can be asked. tried: when the
     first of their tries began and the last one ended. checks: how often accounts were asked so far. doubtful: those of
-    whom an earlier try may have come through, about which nothing more can be learned.
+    whom an earlier try may have come through, about which nothing more can be learned. waits: how often it was put off
+    without a try. slots: when places begin that it has: in the rate of an account, by its id; in the limits of its
+    recipients, by `<account>/recipients`. attachments: the files that go along, for all recipients. fallback: the
+    messages that may take the place of this envelope's, one after the other; `expires_at` is then what the first of
+    them leaves to these.
     """
 
     model_config = ConfigDict(extra="ignore", populate_by_name=True)
@@ -61,6 +89,20 @@ class Envelope(BaseModel):
     tried: tuple[int, int] | None = None
     checks: int = 0
     doubtful: list[int] = Field(default_factory=list)
+    waits: int = 0
+    slots: dict[str, int] = Field(default_factory=dict)
+    attachments: list[AttachmentRef] = Field(default_factory=list)
+    fallback: list[FallbackLeg] = Field(default_factory=list)
+
+    @property
+    def ends_at(self) -> int | None:
+        """When the time to live is over that its messages share with those to which they fall back."""
+        return self.fallback[0]["expires_at"] if self.fallback else self.expires_at
+
+    @property
+    def opens(self) -> bool:
+        """Whether its messages begin with it, and carry on no others."""
+        return self.attempt == 0 and ("/" not in self.id or self.id.rpartition("/")[2].startswith("f"))
 
     @property
     def root(self) -> str:
@@ -77,7 +119,7 @@ class Envelope(BaseModel):
 
     def child(self, suffix: str, recipients: list[EnvelopeRecipient], **changes: Any) -> "Envelope":
         """An envelope that carries on with some of the recipients; its id follows from this one's."""
-        fresh: dict[str, Any] = {"reasons": {}, "unsure": {}, "tried": None}
+        fresh: dict[str, Any] = {"reasons": {}, "unsure": {}, "tried": None, "slots": {}}
         return self.model_copy(update={"id": f"{self.id}/{suffix}", "recipients": recipients} | fresh | changes)
 
 
@@ -94,6 +136,10 @@ _DEFAULTS: dict[str, Any] = {
     "tried": None,
     "checks": 0,
     "doubtful": [],
+    "waits": 0,
+    "slots": {},
+    "attachments": [],
+    "fallback": [],
 }
 
 

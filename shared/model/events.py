@@ -13,15 +13,27 @@ from shared.model.ids import Numbering, root_of
 from shared.model.words import OUTCOMES, Channel, KeyKind, MessageClass, Stage
 
 
+class Fell(TypedDict):
+    """Where a message fell back to: channel, template version and the recipient's tag there."""
+
+    channel: str
+    template: str
+    version: int
+    tag: str
+
+
 class EventRow(TypedDict):
     """One event on the stream.
 
     i: recipient, counted from the root envelope's base. tag: the recipient's tag. s: stage. n: which time at it.
     at: milliseconds since the epoch. to: masked address. acc, prov: account and provider. pid: the provider's message
     id. why, code: reason, and the provider's raw code or, if none was asked, where and what was found. until: when it
-    is due again. ms: how long the provider took. ref: reference. note: a person's words. down: the account was down.
+    is due again. slot: when the place begins that it waits for. ms: how long the provider took. ref: reference. note: a
+    person's words, or the id of the key that recalled it. down: the account was down. avoid: the next try goes by
+    another account if there is one. over: accounts that were passed over before, each with the reason and the raw code.
     unsure: the account may have sent it and is asked before anything else. maybe: it may have been sent, and is sent
-    again all the same, or given up.
+    again all the same, or given up. fell: the message that takes its place. of: the tag of the message whose place it
+    takes.
     """
 
     i: int
@@ -36,12 +48,17 @@ class EventRow(TypedDict):
     why: NotRequired[str]
     code: NotRequired[str]
     until: NotRequired[int]
+    slot: NotRequired[int]
     ms: NotRequired[int]
     ref: NotRequired[str]
     note: NotRequired[str]
     down: NotRequired[bool]
+    avoid: NotRequired[bool]
+    over: NotRequired[list[list[str]]]
     unsure: NotRequired[bool]
     maybe: NotRequired[bool]
+    fell: NotRequired[Fell]
+    of: NotRequired[str]
 
 
 _ALIAS = {"message_class": "class"}
@@ -94,6 +111,8 @@ def accepted_rows(envelope: Envelope) -> list[EventRow]:
         row: EventRow = {"i": r["i"], "tag": r["tag"], "s": "accepted", "n": 0, "at": at, "to": mask(channel, r["to"])}
         if "ref" in r:
             row["ref"] = r["ref"]
+        if "of" in r:
+            row["of"] = r["of"]
         rows.append(row)
     return rows
 
@@ -111,7 +130,7 @@ def record_of(envelope: Envelope, rows: list[EventRow]) -> StreamRecord:
         run=envelope.run,
         kind=envelope.kind,
         reference=envelope.reference,
-        expires_at=envelope.expires_at,
+        expires_at=envelope.ends_at,
         events=rows,
     )
 
@@ -129,6 +148,7 @@ class Status(BaseModel):
 
 
 _AFTER_SENT = (
+    Stage.WITHDRAWN,
     Stage.COMPLAINED,
     Stage.UNSUBSCRIBED,
     Stage.CLICKED,
@@ -141,7 +161,7 @@ _AFTER: Mapping[str, tuple[Stage, ...]] = {
     Stage.UNKNOWN: _AFTER_SENT,
     Stage.DEAD_LETTERED: (Stage.DISCARDED,),
 }
-_OPEN = (Stage.RETRYING, Stage.DEFERRED, Stage.ACCEPTED)
+_WAITING = (Stage.RETRYING, Stage.DEFERRED)
 
 
 def fold(events: Iterable[Mapping[str, Any]]) -> Status:
@@ -180,6 +200,7 @@ def _deciding(latest: dict[str, Mapping[str, Any]]) -> tuple[Mapping[str, Any], 
         return next((latest[s] for s in reports if s in latest), outcome), True
     if redriven:
         return redriven, False
-    stage = next((s for s in _OPEN if s in latest), None)
+    if waiting := [latest[s] for s in _WAITING if s in latest]:
+        return max(waiting, key=lambda e: int(e["at"])), False
     # A receipt can overtake the dispatcher's own record.
-    return (latest[stage] if stage else max(latest.values(), key=lambda e: int(e["at"]))), False
+    return latest.get(Stage.ACCEPTED) or max(latest.values(), key=lambda e: int(e["at"])), False

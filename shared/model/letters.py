@@ -116,6 +116,7 @@ def redriven(letter: Letter, body: Envelope) -> Envelope:
         generation=letter.generation + 1,
         avoid=[],
         checks=0,
+        waits=0,
     )
 
 

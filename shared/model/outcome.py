@@ -48,4 +48,11 @@ class AccountDown:
     raw_code: str
 
 
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """The provider took back a message that it had taken."""
+
+
 Outcome = Sent | Rejected | Retry | Unknown | AccountDown
+Withdrawal = Withdrawn | Rejected | Retry | Unknown | AccountDown
+"""What a provider may say when it is asked to take a message back."""

@@ -17,6 +17,7 @@ class Reason(StrEnum):
     RECIPIENT_BLOCKED = "recipient_blocked"
     RECIPIENT_LIMIT = "recipient_limit"
     REGION_NOT_ENABLED = "region_not_enabled"
+    COUNTRY_NOT_ALLOWED = "country_not_allowed"
     MAILBOX_FULL = "mailbox_full"
     # of the suppression list
     SUPPRESSED_BOUNCE = "suppressed_bounce"
@@ -24,13 +25,23 @@ class Reason(StrEnum):
     SUPPRESSED_UNSUBSCRIBE = "suppressed_unsubscribe"
     SUPPRESSED_MANUAL = "suppressed_manual"
     SUPPRESSED_PROVIDER = "suppressed_provider"
+    # of the caller
+    RECALLED = "recalled"
+    RECALL_REFUSED = "recall_refused"
+    # of the sending policies
+    QUIET_HOURS = "quiet_hours"
+    DUPLICATE = "duplicate"
+    CAPPED = "capped"
+    RATE_LIMITED = "rate_limited"
     # of the content
     CONTENT_REFUSED = "content_refused"
     CONTENT_TOO_LONG = "content_too_long"
     CONTENT_INVALID = "content_invalid"
+    CONTENT_BLOCKED = "content_blocked"
     TEMPLATE_REFUSED = "template_refused"
     SENDER_REFUSED = "sender_refused"
     RENDERING_FAILED = "rendering_failed"
+    ATTACHMENT_GONE = "attachment_gone"
     # of the account
     CREDENTIALS_REFUSED = "credentials_refused"
     ADDRESS_NOT_TRUSTED = "address_not_trusted"
@@ -38,6 +49,7 @@ class Reason(StrEnum):
     BALANCE_EXHAUSTED = "balance_exhausted"
     ACCOUNT_MISCONFIGURED = "account_misconfigured"
     NO_ACCOUNT = "no_account"
+    AVOIDED = "avoided"
     # of the moment
     THROTTLED = "throttled"
     QUOTA_EXHAUSTED = "quota_exhausted"
@@ -87,6 +99,10 @@ EXPLANATIONS: dict[Reason, tuple[str, str]] = {
         "The account may not send to the recipient's country or region.",
         "Enable the country or region in the provider's console.",
     ),
+    Reason.COUNTRY_NOT_ALLOWED: (
+        "Text messages to this number's country are not allowed by the settings.",
+        "Add the country to `countries` in the settings if messages are meant to go there; else leave the number out.",
+    ),
     Reason.MAILBOX_FULL: ("The recipient's mailbox is full.", "Try again later or use another channel."),
     Reason.SUPPRESSED_BOUNCE: (
         "An earlier message to this recipient came back.",
@@ -108,6 +124,30 @@ EXPLANATIONS: dict[Reason, tuple[str, str]] = {
         "The provider has this recipient on a suppression list of its own.",
         "Take the recipient off the provider's list, then off this one with `mepush suppress remove`.",
     ),
+    Reason.RECALLED: (
+        "A caller recalled it: it is not tried any more.",
+        "Nothing; send it anew if that was a mistake.",
+    ),
+    Reason.RECALL_REFUSED: (
+        "The provider does not take the message back: it is too old, or another account sent it.",
+        "Nothing: the recipient has it.",
+    ),
+    Reason.QUIET_HOURS: (
+        "It was quiet at the recipient's.",
+        "Nothing if it waits; else send it at another hour, or change the quiet hours of the template or its class.",
+    ),
+    Reason.DUPLICATE: (
+        "The same content of the same template went to this recipient a moment ago.",
+        "Nothing if it was a mistake; else wait for the window to pass, or change the template's duplicate_seconds.",
+    ),
+    Reason.CAPPED: (
+        "The recipient has had as many messages of this class as the cap allows.",
+        "Wait for the cap's window to pass, or raise the cap of the template or its class.",
+    ),
+    Reason.RATE_LIMITED: (
+        "The account's rate was used up by messages before this one.",
+        "Nothing if it waits; else raise the account's rate, add an account, or give it a longer time to live.",
+    ),
     Reason.CONTENT_REFUSED: (
         "The provider refused the content, for example a forbidden word or link.",
         "Change the template's wording, then send again.",
@@ -120,6 +160,10 @@ EXPLANATIONS: dict[Reason, tuple[str, str]] = {
         "The content is not such as the provider can read.",
         "Check the template's fields and variables against the provider's rules.",
     ),
+    Reason.CONTENT_BLOCKED: (
+        "The message holds a word that the settings block.",
+        "Change the template or the variables, or take the word off `blocked_words` in the settings.",
+    ),
     Reason.TEMPLATE_REFUSED: (
         "The provider does not know or has not approved this template, or its parameters do not match.",
         "Check the template id, its approval and its parameters in the provider's console.",
@@ -131,6 +175,10 @@ EXPLANATIONS: dict[Reason, tuple[str, str]] = {
     Reason.RENDERING_FAILED: (
         "The template could not be filled in with this recipient's variables.",
         "Preview the template with these variables and correct one or the other.",
+    ),
+    Reason.ATTACHMENT_GONE: (
+        "A file that the message carries is not stored any more.",
+        "Upload the file again and send the message anew; a redrive comes too late for it.",
     ),
     Reason.CREDENTIALS_REFUSED: (
         "The provider refused the account's credentials.",
@@ -152,6 +200,10 @@ EXPLANATIONS: dict[Reason, tuple[str, str]] = {
     Reason.NO_ACCOUNT: (
         "No active account of the template can send this message.",
         "Bind an active account to the template.",
+    ),
+    Reason.AVOIDED: (
+        "The account had been found down a moment ago, so another one was asked.",
+        "Nothing: it is asked again within half a minute.",
     ),
     Reason.THROTTLED: ("The provider asked to slow down.", "Nothing: the platform tries again by itself."),
     Reason.QUOTA_EXHAUSTED: (

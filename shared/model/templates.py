@@ -5,14 +5,29 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from shared.model.content import Content
+from shared.model.policies import Policies
 from shared.model.words import Channel, MessageClass
+
+
+class Fallback(BaseModel):
+    """By which template the messages of another are sent anew, to an address of its own channel.
+
+    template: of another channel and the same class. after_minutes: in which a message must have been sent, else the
+    other one is; without it, when it ends unsent.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    template: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,59}$")
+    after_minutes: int | None = Field(default=None, ge=1, le=3 * 1440)
 
 
 class Template(BaseModel):
     """A template: what binds versions of content to a channel, a class and accounts.
 
     accounts: ids in order of preference; routing weighs them. published: the version that is sent, if any.
-    ttl_seconds: the default time to live of its messages.
+    ttl_seconds: the default time to live of its messages. policies: those that it has of its own. fallback: what is
+    sent where its messages were not.
     """
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
@@ -27,6 +42,8 @@ class Template(BaseModel):
     published: int | None = None
     archived: bool = False
     ttl_seconds: int | None = Field(default=None, ge=10, le=3 * 86400)
+    policies: Policies | None = None
+    fallback: Fallback | None = None
     created_at: int
     updated_at: int
 

@@ -1,8 +1,19 @@
 """Tenants: a single team has one, `default`, and never sees it."""
 
+from typing import Annotated
+
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
 
+from shared.model.policies import ClassPolicies, ZoneName
+
 DEFAULT_TENANT = "default"
+MAX_BLOCKED_WORDS = 500
+MAX_COUNTRIES = 250
+Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
+"""A country or region by ISO 3166, such as CN."""
+BlockedWord = Annotated[str, Field(min_length=1, max_length=50, pattern=r"^\S(.*\S)?$")]
+Concurrency = Annotated[int, Field(ge=2, le=1000)]
+"""Of an event source mapping (Lambda API reference, ScalingConfig)."""
 
 
 class TenantName(BaseModel):
@@ -30,13 +41,22 @@ class Tenant(BaseModel):
 class TenantSettings(BaseModel):
     """One version of what people decide for a whole tenant; never changed once saved.
 
-    review_required: only approved versions of templates can be published. restored: the version whose values it took.
+    review_required: only approved versions of templates can be published. policies: defaults of the sending policies.
+    time_zone: of recipients of whom none is known, and of calendar days; None for the tenant's. blocked_words: no
+    message is sent that holds one. concurrency: queue, such as `email.marketing` -> how many functions work on it at
+    most; what is not named stays as it was deployed. countries: to whose numbers text messages go; without any, to all.
+    restored: the version whose values it took.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     version: int = 0
     review_required: bool = False
+    policies: ClassPolicies = ClassPolicies()
+    time_zone: ZoneName | None = None
+    blocked_words: list[BlockedWord] = Field(default_factory=list, max_length=MAX_BLOCKED_WORDS)
+    concurrency: dict[str, Concurrency] = Field(default_factory=dict)
+    countries: list[Country] = Field(default_factory=list, max_length=MAX_COUNTRIES)
     changed_by: str = ""
     changed_at: int | None = None
     restored: int | None = None

@@ -62,6 +62,7 @@ class Stage(StrEnum):
     CLICKED = "clicked"
     COMPLAINED = "complained"
     UNSUBSCRIBED = "unsubscribed"
+    WITHDRAWN = "withdrawn"
 
 
 OUTCOMES: frozenset[Stage] = frozenset(

@@ -138,9 +138,10 @@ def _email(email: RenderedEmail) -> list[Issue]:
     # A line break would end the header and start another.
     if re.search(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]", email.subject):
         issues.append(("subject", "has a line break"))
-    size = sum(_size(part) for part in (email.subject, email.html, email.text) if part is not None)
+    files = sum(file.size for file in email.attachments)
+    size = files + sum(_size(part) for part in (email.subject, email.html, email.text) if part is not None)
     if size > EMAIL_BYTES:
-        field = "text" if email.html is None else "html"
+        field = "attachments" if files > size // 2 else "text" if email.html is None else "html"
         issues.append(TooLong(field, f"makes an email of {size:,} bytes, more than {EMAIL_BYTES:,}"))
     return issues
 

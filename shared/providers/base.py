@@ -11,10 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
+from shared.model.accounts import Rate
 from shared.model.clock import Clock
 from shared.model.content import Rendered
-from shared.model.outcome import Outcome, Unknown
+from shared.model.outcome import Outcome, Rejected, Unknown, Withdrawal
 from shared.model.reasons import Reason
+from shared.policy.rates import Lane
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +33,14 @@ class Verification:
     """What trying an account showed.
 
     ok: whether the account can send. summary: one sentence in plain words. action: what to do when it cannot.
-    raw_code: the provider's own code, if it gave one.
+    raw_code: the provider's own code, if it gave one. rate: how fast the provider says that the account may send.
     """
 
     ok: bool
     summary: str
     action: str = ""
     raw_code: str = ""
+    rate: Rate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +90,17 @@ class Provider(ABC):
     threads: how many `send` calls may run at the same time on one instance.
     worst_case_seconds: the longest one `send` or `look_up` may take before it gives up by its own time-outs.
     looks_up: whether `look_up` can tell what became of a message whose outcome is unknown.
+    recalls: whether `recall` can take back a message that was sent.
+    counts_calls: whether the vendor counts calls against the account's rate, not messages.
+    recipient_lane: how fast it lets messages through to the same recipient, of those that `limits` names.
     """
 
     threads: ClassVar[int] = 8
     worst_case_seconds: ClassVar[float] = 15.0
     looks_up: ClassVar[bool] = False
+    recalls: ClassVar[bool] = False
+    counts_calls: ClassVar[bool] = False
+    recipient_lane: ClassVar[Lane | None] = None
 
     def group(self, messages: Sequence[Outgoing]) -> list[list[Outgoing]]:
         """Split messages into groups that one call can carry; here: one message per call."""
@@ -112,6 +121,18 @@ class Provider(ABC):
         Sent: it was. Rejected: it was refused. Retry: it certainly was not sent. Unknown: nothing is known of it (yet).
         """
         return [Unknown(Reason.UNRESOLVED, "") for _ in messages]
+
+    def recall(self, provider_message_id: str) -> Withdrawal:
+        """Take back what was sent under an id of the provider's, from all who got it.
+
+        Withdrawn: it did, now or before. Rejected: it does not. Retry, AccountDown: not now. Unknown: no answer came.
+        Never raises for what a provider or a network may do; doing it again does no harm.
+        """
+        return Rejected(Reason.RECALL_REFUSED, "")
+
+    def limits(self, to: str) -> bool:
+        """Whether messages to an address are limited by `recipient_lane`."""
+        return True
 
     @abstractmethod
     def verify(self) -> Verification:

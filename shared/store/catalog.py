@@ -70,6 +70,7 @@ class Catalog:
         self._versions: TtlCache[TemplateVersion] = TtlCache(
             clock, lambda version: FOREVER if version.published_at is not None else cache_seconds, 200, miss
         )
+        self._settings: TtlCache[TenantSettings] = TtlCache(clock, cache_seconds, 500, miss)
         self._keys: TtlCache[ApiKey] = TtlCache(clock, min(KEY_CACHE_SECONDS, 3 * cache_seconds), 2000, miss)
 
     # Hot paths
@@ -77,6 +78,16 @@ class Catalog:
     def tenant(self, tenant_id: str) -> Tenant | None:
         """A tenant, at most `cache_seconds` old."""
         return self._tenants.get(tenant_id, lambda: self._value(Tenant, tenant_pk(tenant_id), "tenant"))
+
+    def settings(self, tenant: str, fresh: bool = False) -> TenantSettings:
+        """A tenant's settings, at most `cache_seconds` old."""
+        pk = tenant_pk(tenant)
+
+        def load() -> TenantSettings:
+            # Where nobody has changed them there is nothing to read, and that too is worth remembering.
+            return self._value(TenantSettings, pk, "settings", fresh) or TenantSettings()
+
+        return self._settings.get(pk, load, fresh) or TenantSettings()
 
     def account(self, tenant: str, account_id: str) -> Account | None:
         """An account, at most `cache_seconds` old."""
@@ -182,6 +193,11 @@ class Catalog:
         """A page of at most `limit` templates by id. Raises: CursorError."""
         return self._page(Template, tenant_pk(tenant), "template#", limit, cursor)
 
+    def falling_back_to(self, tenant: str, template_id: str) -> list[Template]:
+        """The templates that fall back to one, but for those that are archived."""
+        found = (stored.value for stored in self._all(Template, tenant_pk(tenant), "template#"))
+        return [t for t in found if t.fallback and t.fallback.template == template_id and not t.archived]
+
     def create_template(self, template: Template, first: TemplateVersion, record: AuditRecord) -> None:
         """Save a template and its first version, or neither.
 
@@ -271,6 +287,7 @@ class Catalog:
             self._put(pk, "settings", settings, over),
             self._put(pk, settings_sk(settings.version), settings, None),
         )
+        self._settings.drop(pk)
 
     def _settings_are(self, tenant: str, settings: Stored[TenantSettings] | None) -> Any:
         condition = unchanged(None if settings is None else settings.rev)

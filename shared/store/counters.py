@@ -1,17 +1,26 @@
-"""Counters by scope and cohort hour, one item per stream shard, moved together with the shard's checkpoint."""
+"""Counters by scope and cohort hour, one item per stream shard, moved together with the shard's checkpoint.
+
+What became of the tries through an account is counted beside them, by the ten seconds in which it did, and forgotten
+within hours: `shared/policy/routing.py` says what it is for.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import Any
 
 from shared.model.words import OUTCOMES, Stage
+from shared.policy.routing import BUCKET_MS
 
 HOUR_MS = 3_600_000
+HEALTH = "health#"
+"""The scopes that are forgotten begin with this."""
+HEALTH_TTL_S = 6 * 3600
+_TTL = "ttl"
 MAX_ITEMS = 99
 """Counter items per transaction: 100 actions (DynamoDB API reference, TransactWriteItems) less the checkpoint."""
 
 CounterKey = tuple[str, int]
-"""(scope such as `default#template#welcome`, cohort hour since the epoch)."""
+"""(scope such as `default#template#welcome`, cohort hour since the epoch); of health, the number of ten seconds."""
 
 
 def in_flight(counts: Mapping[str, int]) -> int:
@@ -34,6 +43,11 @@ def scopes(tenant: str, template: str, run: str | None, account: str | None) -> 
     return found
 
 
+def health_scope(tenant: str, account: str) -> str:
+    """The scope of what became of the tries through an account."""
+    return f"{HEALTH}{tenant}#{account}"
+
+
 class Counters:
     """Reads and writes the counters table."""
 
@@ -50,7 +64,8 @@ class Counters:
     def add(self, shard: str, old: int, new: int, counts: Mapping[CounterKey, Counter[str]]) -> None:
         """Add counts and move the checkpoint from `old` to `new`, all or nothing.
 
-        counts: at most 99 keys, each with counts per stage. Raises: CheckpointMovedError.
+        counts: at most 99 keys, each with counts by name, which are stages but for health.
+        Raises: CheckpointMovedError.
         """
         move: dict[str, Any] = {
             "Update": {
@@ -72,7 +87,7 @@ class Counters:
             raise
 
     def read(self, scope: str, first_hour: int, last_hour: int) -> dict[int, Counter[str]]:
-        """Counts per stage by cohort hour, both ends included, shards summed up."""
+        """Counts per stage by cohort hour (of health: by name and bucket), both ends included, shards summed up."""
         found: dict[int, Counter[str]] = defaultdict(Counter)
         arguments: dict[str, Any] = {
             "TableName": self._table,
@@ -88,7 +103,7 @@ class Counters:
             answer = self._client.query(**arguments)
             for item in answer["Items"]:
                 hour = found[int(item["sk"]["S"].partition("#")[0])]
-                hour.update({name: int(value["N"]) for name, value in item.items() if "N" in value})
+                hour.update({name: int(v["N"]) for name, v in item.items() if "N" in v and name != _TTL})
             if "LastEvaluatedKey" not in answer:
                 return dict(sorted(found.items()))
             arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
@@ -100,12 +115,18 @@ def _checkpoint_key(shard: str) -> dict[str, Any]:
 
 def _add(table: str, shard: str, key: CounterKey, stages: Counter[str]) -> dict[str, Any]:
     names = {f"#{i}": stage for i, stage in enumerate(stages)}
+    values = {f":{i}": {"N": str(n)} for i, n in enumerate(stages.values())}
+    expression = "ADD " + ", ".join(f"{name} :{name[1:]}" for name in names)
+    if key[0].startswith(HEALTH):
+        expression += " SET #ttl = :ttl"
+        names["#ttl"] = _TTL
+        values[":ttl"] = {"N": str(key[1] * BUCKET_MS // 1000 + HEALTH_TTL_S)}
     return {
         "Update": {
             "TableName": table,
             "Key": {"pk": {"S": key[0]}, "sk": {"S": f"{key[1]:08d}#{shard}"}},
-            "UpdateExpression": "ADD " + ", ".join(f"{name} :{name[1:]}" for name in names),
+            "UpdateExpression": expression,
             "ExpressionAttributeNames": names,
-            "ExpressionAttributeValues": {f":{i}": {"N": str(n)} for i, n in enumerate(stages.values())},
+            "ExpressionAttributeValues": values,
         }
     }

@@ -2,12 +2,15 @@
 
 One item per envelope in the guard table. Every write is conditional, so of two consumers of one envelope only one gets
 on, and one that has lost its lease can change nothing any more.
+
+Whoever recalls messages marks them in the same item. Each write of a consumer names the marks that it knows, so none
+gets past one that it has not seen.
 """
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 from pydantic_core import from_json, to_json
@@ -22,8 +25,23 @@ TTL_S = 15 * 86400
 Flight = Mapping[str, Sequence[int]]
 """Recipients that are handed to a provider, by account id: from before the call until its outcome is recorded."""
 
+
+class Mark(NamedTuple):
+    """A recipient is recalled: since when (milliseconds since the epoch), and by which key (its id)."""
+
+    at: int
+    by: str
+
+
+Marks = Mapping[int, Mark]
+"""Recalled recipients of an envelope."""
+
 _PREFIX = "envelope#"
 _NEW = "attribute_not_exists(pk)"
+_UNOWNED = "attribute_not_exists(#owner)"
+_OPEN = "attribute_not_exists(closed)"
+_UNMARKED = "attribute_not_exists(recalled)"
+_AS_MARKED = "recalled = :recalled"
 _ROWS: TypeAdapter[list[EventRow]] = TypeAdapter(list[EventRow])
 
 
@@ -35,8 +53,9 @@ class HeldError(Exception):
 class Entry:
     """What the ledger holds of an envelope.
 
-    owner: who had the lease last. lease: when it ends, in milliseconds since the epoch. rows: recipients that are done
-    with in this envelope. flight: those whose outcome was not recorded. closed: nothing more will be sent from it.
+    owner: who had the lease last; empty if nobody ever had. lease: when it ends, in milliseconds since the epoch.
+    rows: recipients that are done with in this envelope. flight: those whose outcome was not recorded. closed: nothing
+    more will be sent from it. recalled: the marks that were found; in an entry to be written, those that were seen.
     """
 
     owner: str
@@ -44,6 +63,11 @@ class Entry:
     rows: list[EventRow] = field(default_factory=list)
     flight: Flight = field(default_factory=dict)
     closed: bool = False
+    recalled: Marks = field(default_factory=dict)
+
+    def in_flight(self) -> dict[int, str]:
+        """Recipients whose outcome was not recorded -> the account."""
+        return {i: account for account, found in self.flight.items() for i in found}
 
 
 class Ledger:
@@ -74,17 +98,60 @@ class Ledger:
                 return dict.fromkeys(entries)
         return {id: self.acquire(id, entry) for id, entry in entries.items()}
 
-    def take_over(self, envelope_id: str, seen: Entry, entry: Entry) -> None:
-        """Replace the entry `seen`, whose lease has ended. Raises: HeldError when somebody was faster."""
-        values = {":seen": {"S": seen.owner}, ":ended": {"N": str(seen.lease)}}
-        condition = "#owner = :seen AND lease = :ended AND attribute_not_exists(closed)"
-        if self._write(envelope_id, entry, condition, values) is not None:
-            raise HeldError
+    def take_over(self, envelope_id: str, seen: Entry, entry: Entry) -> Entry | None:
+        """Replace the entry `seen`, whose lease has ended or never was; its marks stay.
 
-    def record(self, envelope_id: str, entry: Entry) -> None:
-        """Write `entry` as long as its owner has the lease. Raises: HeldError when somebody took it over."""
-        if self._write(envelope_id, entry, "#owner = :owner AND attribute_not_exists(closed)", {}) is not None:
-            raise HeldError
+        Returns None when that is done, else the entry that has got other marks since. Raises: HeldError when somebody
+        was faster.
+        """
+        values: dict[str, Any] = {}
+        condition = _UNOWNED
+        if seen.owner:
+            values = {":seen": {"S": seen.owner}, ":ended": {"N": str(seen.lease)}}
+            condition = "#owner = :seen AND lease = :ended"
+        there = self._write(envelope_id, entry, f"{condition} AND {_OPEN}", values)
+        return _unheld(there, seen)
+
+    def record(self, envelope_id: str, entry: Entry) -> Entry | None:
+        """Write `entry` as long as its owner has the lease.
+
+        Returns None when that is done, else the entry that has got other marks since. Raises: HeldError when somebody
+        took it over.
+        """
+        there = self._write(envelope_id, entry, f"#owner = :owner AND {_OPEN}", {})
+        return _unheld(there, entry)
+
+    def mark(self, envelope_id: str, marks: Marks, due_at: int, seen: Entry | None) -> Entry:
+        """Mark recipients of an open ledger as recalled, beside those that are marked already.
+
+        due_at: when the envelope is due, in milliseconds since the epoch; the marks outlive every redelivery of it.
+        seen: what is there, as far as is known. Returns the entry with the marks, as it is the moment they are there;
+        a closed one is returned as it is. Raises: what the table raises.
+        """
+        while True:
+            old: Marks = seen.recalled if seen is not None else {}
+            if seen is not None and (seen.closed or marks.keys() <= old.keys()):
+                return seen
+            new = {**marks, **old}
+            until = max(self._clock.now_ms(), due_at) // 1000 + TTL_S
+            values = {":new": {"B": _marks_json(new)}, ":ttl": {"N": str(until)}}
+            if old:
+                values[":recalled"] = {"B": _marks_json(old)}
+            try:
+                before = self._client.update_item(
+                    TableName=self._table,
+                    Key=_key(envelope_id),
+                    UpdateExpression="SET recalled = :new, #ttl = :ttl",
+                    ConditionExpression=f"{_OPEN} AND {_AS_MARKED if old else _UNMARKED}",
+                    ExpressionAttributeNames={"#ttl": "ttl"},
+                    ExpressionAttributeValues=values,
+                    ReturnValues="ALL_OLD",
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                )
+            except self._client.exceptions.ConditionalCheckFailedException as error:
+                seen = _entry(error.response.get("Item") or {})
+            else:
+                return replace(_entry(before.get("Attributes") or {}), recalled=new)
 
     def read(self, envelope_id: str) -> Entry | None:
         """The entry of an envelope, if it was ever worked on."""
@@ -103,8 +170,9 @@ class Ledger:
             self._client.update_item(**self._update(envelope_id, entry, condition, values))
         except self._client.exceptions.ConditionalCheckFailedException as error:
             there = _entry(error.response.get("Item") or {})
-            # The client repeats a write whose answer was lost, and then meets its own.
-            return None if there == entry else there
+            # The client repeats a write whose answer was lost, and then meets its own. Who was marked in between was
+            # marked after it, and is found by the next write.
+            return None if replace(there, recalled=entry.recalled) == entry else there
         return None
 
     def _update(self, envelope_id: str, entry: Entry, condition: str, values: dict[str, Any]) -> dict[str, Any]:
@@ -116,6 +184,11 @@ class Ledger:
             ":flight": {"B": to_json(entry.flight)},
             ":ttl": {"N": str(self._clock.now_ms() // 1000 + TTL_S)},
         }
+        if entry.recalled:
+            condition += f" AND {_AS_MARKED}"
+            values[":recalled"] = {"B": _marks_json(entry.recalled)}
+        else:
+            condition += f" AND {_UNMARKED}"
         if entry.closed:
             sets += ", closed = :closed"
             values[":closed"] = {"BOOL": True}
@@ -130,17 +203,36 @@ class Ledger:
         }
 
 
+def _unheld(there: Entry | None, mine: Entry) -> Entry | None:
+    """What kept a write back, if it was marks alone. Raises: HeldError for anything else."""
+    if there is not None and (there.closed or (there.owner, there.lease) != (mine.owner, mine.lease)):
+        raise HeldError
+    return there
+
+
 def _entry(item: Mapping[str, Any]) -> Entry:
-    # The item can be gone between the check and the answer only by its time to live, days after its last use.
-    if not item:
-        return Entry("", 0)
+    recalled = _marks(item["recalled"]["B"]) if "recalled" in item else {}
+    # An item without an owner holds marks alone. It can be gone between the check and the answer only by its time to
+    # live, days after its last use.
+    if "owner" not in item:
+        return Entry("", 0, recalled=recalled)
     return Entry(
         owner=item["owner"]["S"],
         lease=int(item["lease"]["N"]),
         rows=_ROWS.validate_json(zlib.decompress(item["rows"]["B"])),
         flight=from_json(item["flight"]["B"]),
         closed="closed" in item,
+        recalled=recalled,
     )
+
+
+def _marks_json(marks: Marks) -> bytes:
+    """Always the same for the same marks: they are compared as they are written."""
+    return to_json({str(i): marks[i] for i in sorted(marks)})
+
+
+def _marks(text: bytes) -> Marks:
+    return {int(i): Mark(*mark) for i, mark in from_json(text).items()}
 
 
 def _key(envelope_id: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 
 from local.gateway import Incoming
 from local.sandbox.outbox import Acceptance, Delivery, Outbox
-from local.sandbox.pages import accepted_json
+from local.sandbox.pages import accepted_json, outbox_json, outbox_page
 
 
 def put(outbox: Outbox, provider: str, to: str, message_id: str = "", text: str = "") -> None:
@@ -98,3 +98,12 @@ def test_the_page_of_counts(outbox: Outbox) -> None:
 def _ask(outbox: Outbox, query: str) -> tuple[int, Any]:
     status, _, body = accepted_json(outbox, Incoming("GET", "/_local/accepted", query, [], b"", "127.0.0.1"))
     return status, json.loads(body)
+
+
+def test_what_was_taken_back_is_shown_so(outbox: Outbox) -> None:
+    before = json.loads(outbox_json(outbox)[1])
+    assert not any(each["withdrawn"] for each in before) and b"taken back" not in outbox_page(outbox)[1]
+    outbox.withdraw("app", "1")
+    assert [d.withdrawn for d in outbox.all()] == [d.provider == "app" for d in outbox.all()]
+    assert outbox_page(outbox)[1].count(b"taken back") == 2
+    assert (outbox.count(), outbox.count("app")) == (5, 2)

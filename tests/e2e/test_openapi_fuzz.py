@@ -116,6 +116,7 @@ def _fill(world: World) -> None:
     _fill_templates(world)
     _fill_reviews(world)
     _fill_messages(world)
+    _fill_attachments(world)
     _fill_dead_letters(world)
     for _ in range(SPARES):
         made = world.make("create_key", EXAMPLES["create_key"]["sender"])
@@ -166,7 +167,17 @@ def _fill_messages(world: World) -> None:
         sent = world.make("send_messages", body)
         world.ids.setdefault("get_request", []).append(sent["request_id"])
         world.ids.setdefault("get_message", []).append(sent["messages"][0]["message_id"])
+    world.ids |= {"recall_request": world.ids["get_request"], "recall_message": world.ids["get_message"]}
     world.stack.drain(until_due=True, horizon_s=60)
+
+
+def _fill_attachments(world: World) -> None:
+    for body in EXAMPLES["create_attachment"].values():
+        form = world.make("create_attachment", body)
+        # Without the session's key, as it should be.
+        answer = requests.post(form["url"], form["fields"], files={"file": bytes(body["size"])}, timeout=30)
+        assert answer.status_code == 204, answer.text
+        world.ids.setdefault("get_attachment", []).append(form["id"])
 
 
 def _fill_dead_letters(world: World) -> None:
@@ -203,7 +214,10 @@ def _config(world: World) -> schemathesis.Config:
         if "{version}" in BY_ID[name].path:
             parameters["path.version"] = {"dictionary": "version", "probability": 0.7}
         operations.append({"include-operation-id": name, "parameters": parameters})
-    send = {"body.template": {"dictionary": "template", "probability": 0.7}}
+    send = {
+        "body.template": {"dictionary": "template", "probability": 0.7},
+        "body.attachments[*].id": {"dictionary": "get_attachment", "probability": 0.7},
+    }
     operations.append({"include-operation-id": "send_messages", "parameters": send})
     return schemathesis.Config.from_dict(
         {

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 MINUTES = 5
 _LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".*_cache", ".hypothesis", "__pycache__", "*.egg-info")
 _MATRIX = "tests/guarantees/test_crash_matrix.py::test_it_may_die_anywhere"
+_ONCE = f"{_MATRIX}_while_each_recipient_gets_it_once"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,23 +39,58 @@ MUTATIONS = (
     Mutation(
         "a lease that has not ended is respected",
         "shared/dispatch/waves.py",
-        "if seen.lease > self._clock.now_ms():",
-        "if seen.lease > self._clock.now_ms() + 10**12:",
+        "if found.lease > self._clock.now_ms():",
+        "if found.lease > self._clock.now_ms() + 10**12:",
         "tests/unit/dispatch/test_waves.py::test_of_two_consumers_one_works_and_the_other_backs_off",
     ),
     Mutation(
         "of two that take over one gets on",
         "shared/store/ledger.py",
-        'condition = "#owner = :seen AND lease = :ended AND attribute_not_exists(closed)"',
+        'condition = "#owner = :seen AND lease = :ended"',
         'condition = "(#owner = :seen AND lease = :ended) OR attribute_exists(pk)"',
         "tests/integration/test_ledger.py::test_one_of_two_takes_over_and_the_old_owner_is_out",
     ),
     Mutation(
         "only the owner records",
         "shared/store/ledger.py",
-        '"#owner = :owner AND attribute_not_exists(closed)"',
-        '"#owner = :owner OR attribute_exists(pk)"',
+        'f"#owner = :owner AND {_OPEN}"',
+        'f"#owner = :owner OR attribute_exists(pk) AND {_OPEN}"',
         "tests/integration/test_ledger.py::test_only_the_owner_records",
+    ),
+    Mutation(
+        "no write gets past a mark that it does not know",
+        "shared/store/ledger.py",
+        'condition += f" AND {_UNMARKED}"',
+        'condition += ""',
+        "tests/guarantees/test_crash_matrix.py::test_a_recall_may_come_at_any_moment[notification]",
+    ),
+    Mutation(
+        "what is in flight is not called recalled",
+        "shared/dispatch/walk.py",
+        "marks = {i: mark for i, mark in entry.recalled.items() if i not in in_flight}",
+        "marks = entry.recalled",
+        "tests/guarantees/test_crash_matrix.py::test_a_recall_may_come_at_any_moment[notification]",
+    ),
+    Mutation(
+        "who is recalled in flight is not tried again",
+        "shared/dispatch/recall.py",
+        "STOPPABLE = frozenset({Stage.RETRYING, ",
+        "STOPPABLE = frozenset({",
+        "tests/unit/dispatch/test_recall.py::test_who_is_recalled_in_flight_is_not_tried_again",
+    ),
+    Mutation(
+        "that a message falls back is recorded before the other one is sent",
+        "shared/dispatch/waves.py",
+        "rows=self.plan.told()",
+        'rows=[{k: r[k] for k in r if k != "fell"} for r in self.plan.told()]',
+        "tests/unit/dispatch/test_fallback.py::test_the_tail_may_be_repeated",
+    ),
+    Mutation(
+        "what may have been sent never falls back",
+        "shared/dispatch/fallback.py",
+        'or row.get("maybe") or row["i"] in envelope.doubtful:',
+        "or False:",
+        "tests/unit/dispatch/test_fallback.py::test_what_may_have_been_sent_never_falls_back[notification]",
     ),
     Mutation(
         "recipients are marked in flight before a wave",
@@ -80,9 +116,44 @@ MUTATIONS = (
     Mutation(
         "the ids of retries are derived",
         "shared/dispatch/lineage.py",
-        'suffix = f"r{attempt + 1}" if k == 0 else f"r{attempt + 1}.{k}"',
-        'suffix = f"r{attempt + 1}.{__import__("secrets").token_hex(4)}"',
+        'yield f"{first}.{k}" if k else first, until, due[until]',
+        "yield f\"{first}.{__import__('secrets').token_hex(4)}\", until, due[until]",
         f"{_MATRIX}[smtp-notification]",
+    ),
+    Mutation(
+        "a message is no duplicate of itself",
+        "shared/store/duplicates.py",
+        'return Answer.HAD if there["message"]["S"] == who.ulid else Answer.REFUSED',
+        "return Answer.REFUSED",
+        _ONCE,
+    ),
+    Mutation(
+        "a message counts once for its cap",
+        "shared/store/caps.py",
+        "AND NOT (contains(s{k}, :me) AND s{k} > :since)",
+        "AND NOT (contains(s{k}, :me) AND s{k} < :since)",
+        "tests/unit/dispatch/test_frequency.py::test_retries_pass_and_count_once",
+    ),
+    Mutation(
+        "of those that come at once only so many pass a cap",
+        "shared/store/caps.py",
+        'return f"(attribute_not_exists(s{count}) OR s{count} <= :since){mine}"',
+        'return f"(attribute_not_exists(s{count}) OR s{count} <> :since){mine}"',
+        "tests/integration/test_frequency.py::test_of_many_that_come_at_once_exactly_so_many_get_through",
+    ),
+    Mutation(
+        "what ended unsent gives back what it held",
+        "shared/dispatch/held.py",
+        "_RELEASES = UNSENT | {Stage.DEAD_LETTERED}",
+        "_RELEASES = UNSENT",
+        _ONCE,
+    ),
+    Mutation(
+        "nothing is taken from a message that another function sends",
+        "shared/dispatch/held.py",
+        "seen.closed and held.at > seen.lease:",
+        "seen.closed and held.at > 0:",
+        _ONCE,
     ),
     Mutation(
         "the checkpoint moves only from where it was read",
@@ -118,6 +189,34 @@ MUTATIONS = (
         "return sum(self._store.keep(letter, body) for letter, body in letters_of(dead, now))",
         "return sum(self._store.keep(letter, body) for letter, body in letters_of(dead, now)[1:])",
         "tests/guarantees/test_crash_matrix.py::test_a_redrive_may_die_anywhere[notification]",
+    ),
+    Mutation(
+        "only what certainly was not sent goes by another account",
+        "shared/dispatch/routing.py",
+        'if row.get("down") and "acc" in row}',
+        'if row["s"] != "sent" and "acc" in row}',
+        "tests/unit/dispatch/test_routing.py::test_an_unknown_outcome_never_fails_over",
+    ),
+    Mutation(
+        "weight is shifted only from where it was read",
+        "shared/store/health.py",
+        '{"Put": put_of(self._table, item, over)}',
+        '{"Put": {"TableName": self._table, "Item": item}}',
+        "tests/integration/test_routing.py::test_of_many_processes_that_see_the_trouble_one_shifts_and_leaves_one_record",
+    ),
+    Mutation(
+        "two functions never take the same places in a rate",
+        "shared/store/rates.py",
+        'condition = f"(attribute_not_exists({lane}) OR {lane} < :now)"',
+        'condition = f"(attribute_not_exists({lane}) OR {lane} <> :now)"',
+        "tests/unit/test_rate_places.py::test_fifty_functions_at_once_keep_the_rate_and_use_it[rate0-40]",
+    ),
+    Mutation(
+        "no call is made before its place in a rate",
+        "shared/dispatch/sending.py",
+        "            self._sleep(wait)",
+        "            pass",
+        "tests/unit/dispatch/test_rates.py::test_whatever_happens_the_rate_is_kept_and_each_message_goes_once[rate0-50-0]",
     ),
 )
 

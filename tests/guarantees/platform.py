@@ -18,11 +18,12 @@ from cli.client import ApiClient
 from local.runtime import Context
 from local.seed import EXAMPLES, account_body, first_key
 from local.stack import LocalStack, NotQuietError
-from shared.dispatch import accounts
+from shared.dispatch import accounts, wiring
+from shared.dispatch.sending import Sender
 from shared.model.envelope import Envelope
 from shared.model.events import fold
-from shared.model.ids import Numbering, ulid_time
-from shared.model.outcome import Outcome, Sent, Unknown
+from shared.model.ids import ULID_LENGTH, Numbering, ulid_time
+from shared.model.outcome import AccountDown, Outcome, Sent, Unknown
 from shared.model.reasons import Reason
 from shared.model.words import OUTCOMES, MessageClass, Stage
 from shared.policy import retry
@@ -45,6 +46,12 @@ CONTENTS: Mapping[str, dict[str, Any]] = {
     "sms": {"type": "sms", "text": "Hello {{ name }}", "tencent": {"template_id": "1900002", "params": ["{{ name }}"]}},
     "wecom": {"type": "text", "content": "Hello {{ name }}"},
 }
+ONCE = "once"
+"""A template whose messages go once to a recipient: no duplicates, and no more than one a day."""
+PAIR = "pair"
+"""Templates, one for each class, with two accounts: the one by SMTP, and one by SES that only stands in."""
+FALLING = "falling"
+"""Templates for WeCom, one for each class, whose messages fall back to SMS."""
 MAX_REPEATS = 200
 """How often a caller repeats a request."""
 
@@ -56,10 +63,11 @@ LOST = Unknown(Reason.TIMED_OUT, "lost")
 
 @dataclass
 class Book:
-    """What providers were asked and took, by message id."""
+    """What providers were asked and took, by message id. down: the provider whose accounts are down, by its class."""
 
     asked: Counter[str] = field(default_factory=Counter)
     taken: Counter[str] = field(default_factory=Counter)
+    down: str | None = None
 
 
 @dataclass
@@ -90,6 +98,8 @@ class Platform:
         self.book = book
         self.haste = haste
         self.script: Script = lambda message, n: None
+        self.confirmed: dict[str, tuple[str, int]] = {}
+        """By message id what a recall answered for certain, and how often a provider had been asked until then."""
         self._numbers = iter(range(10**9))
         with ApiClient(stack.url, first_key(stack)) as api:
             for entry in read_accounts(EXAMPLES / "accounts.toml"):
@@ -97,10 +107,23 @@ class Platform:
             for provider, (account, channel) in ROADS.items():
                 for message_class in MessageClass:
                     self._add_template(api, f"{provider}-{message_class}", message_class, account, CONTENTS[channel])
+            once = {"duplicate_seconds": 7 * 86_400, "cap": {"count": 1, "minutes": 1440}}
+            weights = {"accounts": ["mail-smtp", "mail-ses"], "policies": {"weights": {"mail-ses": 0}}}
+            for message_class in MessageClass:
+                self._add_template(
+                    api, f"{PAIR}-{message_class}", message_class, "mail-smtp", CONTENTS["email"], **weights
+                )
+            for message_class in MessageClass:
+                fallback = {"template": f"aws-{message_class}"}
+                name, content = f"{FALLING}-{message_class}", CONTENTS["wecom"]
+                self._add_template(api, name, message_class, "wecom-app", content, fallback=fallback)
+            self._add_template(api, ONCE, "notification", "mail-smtp", CONTENTS["email"], policies=once)
 
     @staticmethod
-    def _add_template(api: ApiClient, name: str, message_class: str, account: str, content: Mapping[str, Any]) -> None:
-        body = {"id": name, "name": name, "class": message_class, "accounts": [account], "content": content}
+    def _add_template(
+        api: ApiClient, name: str, message_class: str, account: str, content: Mapping[str, Any], **more: Any
+    ) -> None:
+        body = {"id": name, "name": name, "class": message_class, "accounts": [account], "content": content, **more}
         api.post("/v1/templates", {**body, "sample": {"name": "1234"}})
         api.post(f"/v1/templates/{name}/versions/1/publish", {})
 
@@ -131,8 +154,10 @@ class Platform:
         self.allow_tries(2)
         self.book.asked.clear()
         self.book.taken.clear()
+        self.book.down = None
+        self.confirmed.clear()
         self.points.disarm()
-        self.points.down = None
+        self.points.down = self.points.visitor = None
 
     @staticmethod
     def allow_tries(tries: int) -> None:
@@ -163,10 +188,38 @@ class Platform:
         """A time for `send_at`."""
         return datetime.fromtimestamp(self.stack.clock.now() + seconds, UTC).isoformat()
 
+    def set_policies(self, template: str, policies: Mapping[str, Any] | None) -> None:
+        """Give a template policies of its own, and wait until every function knows."""
+        event = self._event("PATCH /v1/templates/{id}", {"policies": policies})
+        event["pathParameters"] = {"id": template}
+        self._ask("manage", event, lambda answer: True)
+        self.stack.clock.advance(11)
+
+    def set_rate(self, account: str, rate: Mapping[str, Any] | None) -> None:
+        """Give an account a rate of its own, and wait until every function knows."""
+        event = self._event("PATCH /v1/accounts/{id}", {"rate": rate})
+        event["pathParameters"] = {"id": account}
+        self._ask("manage", event, lambda answer: True)
+        self.stack.clock.advance(11)
+
     def decide(self, what: str, **more: Any) -> None:
         """Redrive or discard all dead letters, as a careful caller does."""
         event = self._event(f"POST /v1/dead-letters/{what}", {"all": True, **more})
         self._ask("dead_letters_api", event, lambda answer: not answer["left"])
+
+    def recall(self, message_ids: Sequence[str]) -> Counter[str]:
+        """Recall a request, all of whose messages were accepted, as a careful caller does; returns what was answered.
+
+        Nothing is, as long as the trace does not know the request.
+        """
+        event = self._event("POST /v1/requests/{id}/recall", None)
+        event["pathParameters"] = {"id": message_ids[0][:ULID_LENGTH]}
+        answer = self._ask("recall", event, lambda answer: True, missing=True)
+        for each in answer.get("messages", ()):
+            if each["result"] in ("recalled", "unknown"):
+                id = each["message_id"]
+                self.confirmed.setdefault(id, (each["result"], self.book.asked[id]))
+        return Counter(answer.get("counts", {}))
 
     def _event(self, route: str, body: Any) -> dict[str, Any]:
         caller = {"tenant": "default", "key_id": "k", "kind": "live", "scopes": "send manage", "problem": ""}
@@ -177,8 +230,8 @@ class Platform:
             "requestContext": {"authorizer": {"lambda": caller}},
         }
 
-    def _ask(self, function: str, event: Any, done: Callable[[Any], bool]) -> Any:
-        """Repeat a request until it is carried out."""
+    def _ask(self, function: str, event: Any, done: Callable[[Any], bool], missing: bool = False) -> Any:
+        """Repeat a request until it is carried out. missing: what it names need not be there."""
         for _ in range(MAX_REPEATS):
             try:
                 answer = self.stack.invoke(function, event)
@@ -187,6 +240,8 @@ class Platform:
             body = json.loads(answer["body"])
             if answer["statusCode"] < 300 and done(body):
                 return body
+            if answer["statusCode"] == 404 and missing:
+                return {}
             if 300 <= answer["statusCode"] < 500 and answer["statusCode"] != 409:
                 raise ViolationError(f"refused with {answer['statusCode']}: {answer['body']}")
             self.stack.clock.advance(30)
@@ -302,13 +357,18 @@ class Platform:
         doubts = [e for e in events if e["s"] == Stage.RETRYING and e.get("maybe")]
         # Who redrives a message can see that its last try may have come through.
         doubts += [e for e in events if e["s"] == Stage.DEAD_LETTERED and e.get("why") in _DOUBTS][: len(redrives)]
-        if status.state is Stage.SENT and taken < 1:
+        found = status.state, self.book.asked[message_id]
+        if self.confirmed.get(message_id, found) != found:
+            raise ViolationError(
+                f"recall answered {self.confirmed[message_id]}, but it came to {found}: {_story(events)}"
+            )
+        if status.state in (Stage.SENT, Stage.WITHDRAWN) and taken < 1:
             raise ViolationError(f"called sent, and was not: {_story(events)}")
         if taken > 1 + len(doubts):
             raise ViolationError(f"sent {taken} times in silence: {_story(events)}")
         if taken > 1 and any(e.get("class") == MessageClass.MARKETING for e in events):
             raise ViolationError(f"marketing sent {taken} times: {_story(events)}")
-        if taken and status.state not in (Stage.SENT, Stage.UNKNOWN, *_GIVEN_UP):
+        if taken and status.state not in (Stage.SENT, Stage.WITHDRAWN, Stage.UNKNOWN, *_GIVEN_UP):
             raise ViolationError(f"sent, and called {status.state}: {_story(events)}")
         return status.state
 
@@ -385,6 +445,8 @@ def platform() -> Iterator[Platform]:
         LocalStack(threads=False, memory=True) as stack,
         mortal(stack, points, haste),
         patch.object(accounts, "build_provider", build),
+        # Who waits for a place in a rate moves the stack's clock.
+        patch.object(wiring, "Sender", partial(Sender, sleep=stack.clock.advance)),
     ):
         made.append(Platform(stack, points, book, haste))
         yield made[0]
@@ -431,6 +493,8 @@ def _struck(provider: Provider, points: Points, book: Book, haste: Haste, script
 
     def counted(group: Sequence[Outgoing]) -> list[Outcome]:
         book.asked.update(m.message_id for m in group)
+        if book.down == name:
+            return points.call(f"{name}.send", lambda: [AccountDown(Reason.ACCOUNT_SUSPENDED, "down") for _ in group])
         scripted = {m.message_id: script(m, book.asked[m.message_id]) for m in group}
         left = [m for m in group if scripted[m.message_id] in (None, LOST)]
         real = iter(points.call(f"{name}.send", lambda: ask(left)) if left else ())

@@ -51,7 +51,7 @@ class Position(StrEnum):
     before, after: the process dies there. lost: the call is done, its answer is not had. refused: it is not done.
     repeated: the client does it again because the first answer was lost. throttled: AWS refuses it. partial: AWS does
     all of it but the first entry. twice: what the function was invoked with is delivered to another one just then, and
-    that one goes on until its end.
+    that one goes on until its end. visited: nothing but a visitor's work, where there is one.
     """
 
     BEFORE = "before"
@@ -62,6 +62,7 @@ class Position(StrEnum):
     THROTTLED = "throttled"
     PARTIAL = "partial"
     TWICE = "twice"
+    VISITED = "visited"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,8 @@ class Points:
     """Counts calls, and strikes at one of them. Thread-safe.
 
     names: of the calls so far, in order. again: delivers once more what the function that runs now was invoked with.
-    down: an AWS service that does nothing and answers nothing, such as `kinesis`.
+    down: an AWS service that does nothing and answers nothing, such as `kinesis`. visitor: what somebody else does just
+    before the call that is struck.
     """
 
     def __init__(self) -> None:
@@ -87,6 +89,7 @@ class Points:
         self.struck: str | None = None
         self.again: Callable[[], None] | None = None
         self.down: str | None = None
+        self.visitor: Callable[[], None] | None = None
 
     def arm(self, number: int, position: Position) -> None:
         """Strike at the call of that number, counted from 0 and from now, of those to which the position fits."""
@@ -104,6 +107,8 @@ class Points:
         if self.down is not None and name.startswith(f"{self.down}."):
             raise EndpointConnectionError(endpoint_url="http://127.0.0.1")
         position = self._position(name, aws)
+        if position is not None and self.visitor is not None:
+            self.visitor()
         if position is Position.BEFORE:
             raise CrashError(name)
         if position is Position.REFUSED:
@@ -136,6 +141,8 @@ class Points:
     def _fits(self, position: Position, aws: AwsCall | None) -> bool:
         if position is Position.PARTIAL:
             return aws is not None and aws.partly is not None
+        if position is Position.VISITED:
+            return self.visitor is not None
         if position is Position.TWICE:
             return self.again is not None
         return aws is not None or position not in (Position.REPEATED, Position.THROTTLED)

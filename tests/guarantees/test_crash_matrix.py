@@ -5,19 +5,30 @@ providers, and deletes of the queues' mappings. Then the run is repeated for eac
 """
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from shared.model.outcome import Outcome, Retry, Unknown
+from shared.dispatch import plan
+from shared.dispatch.routing import DOWN_MS
+from shared.model.events import fold
+from shared.model.ids import ULID_LENGTH
+from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Unknown
 from shared.model.reasons import Reason
-from shared.model.words import MessageClass
+from shared.model.words import MessageClass, Stage
 from shared.providers.base import Outgoing
 from tests.guarantees.matrix import Ends, Scenario, cover
-from tests.guarantees.platform import LOST, ROADS, Platform, Script, platform
+from tests.guarantees.platform import FALLING, LOST, ONCE, PAIR, ROADS, Platform, Script, ViolationError, platform
 
 RECIPIENTS = 4
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+"""The tenant's time zone."""
 BUSY = Retry(Reason.THROTTLED, "busy")
+STOPPED = (Stage.DUPLICATE, Stage.CAPPED)
 UNSEEN = Unknown(Reason.TIMED_OUT, "never arrived")
+REFUSED = Rejected(Reason.ADDRESS_UNKNOWN, "nobody of that name")
+SUSPENDED = AccountDown(Reason.ACCOUNT_SUSPENDED, "suspended")
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +126,123 @@ def test_it_may_die_anywhere_while_a_schedule_holds_the_message(one: Platform) -
     cover(one, "smtp notification by schedule", scenario, {"sent": 2})
 
 
+@pytest.mark.xdist_group("crash-time")
+def test_it_may_die_anywhere_while_it_is_quiet(one: Platform) -> None:
+    def scenario(one: Platform) -> Callable[[], Ends]:
+        # It is quiet for the next half an hour, so one of the waits is a schedule's.
+        hours = [datetime.fromtimestamp(one.stack.clock.now() + s, SHANGHAI).strftime("%H:%M") for s in (-120, 1800)]
+        quiet = {"windows": [{"start": hours[0], "end": hours[1]}], "spread_minutes": 5}
+        one.set_policies("smtp-notification", {"quiet_hours": quiet})
+        return sending("smtp", "notification", taken, refused(1), refused(99))(one)
+
+    try:
+        cover(one, "smtp notification in quiet hours", scenario, {"sent": 2, "dead_lettered": 1})
+    finally:
+        one.set_policies("smtp-notification", None)
+
+
+@pytest.mark.xdist_group("crash-rates")
+@pytest.mark.parametrize(("message_class", "per_second", "scripts"), [
+    (MessageClass.VERIFICATION, 0.05, (taken, taken, taken, taken)),
+    # A schedule brings who waits.
+    (MessageClass.MARKETING, 0.001, (taken, refused(1), taken)),
+])  # fmt: skip
+def test_it_may_die_anywhere_while_messages_wait_for_their_places(
+    one: Platform, message_class: str, per_second: float, scripts: tuple[Callable[[int], Outcome | None], ...]
+) -> None:
+    def scenario(one: Platform) -> Callable[[], Ends]:
+        # Two go at once, the others wait.
+        one.set_rate("mail-smtp", {"per_second": per_second, "burst": 2, "code_share": 0})
+        return sending("smtp", message_class, *scripts)(one)
+
+    try:
+        cover(one, f"smtp {message_class} at a rate", scenario, {"sent": len(scripts)})
+    finally:
+        one.set_rate("mail-smtp", None)
+
+
+def recalling(message_class: str, *scripts: Callable[[int], Outcome | None], at: int | None = None) -> Scenario:
+    """A request that the trace knows before it is due, in waves of two; all of it is recalled at some moment.
+
+    at: when the provider is asked for the n-th time; else just before whatever is struck.
+    """
+
+    def scenario(one: Platform) -> Callable[[], Ends]:
+        ids, script = scripted(*scripts)
+        asked = iter(range(1, 1000))
+
+        def visit() -> None:
+            if ids:
+                one.recall(ids)
+
+        def recalled(message: Outgoing, n: int) -> Outcome | None:
+            if next(asked) == at:
+                one.recall(ids)
+            return script(message, n)
+
+        one.script = recalled
+        if at is None:
+            one.points.visitor = visit
+        one.allow_tries(2)
+
+        def rest() -> Ends:
+            ids.extend(one.send(f"smtp-{message_class}", one.addresses("smtp", len(scripts)), send_at=one.later(60)))
+            one.work()
+            return one.check(ids)
+
+        return rest
+
+    return scenario
+
+
+@pytest.fixture
+def small_waves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "WAVE_RECIPIENTS", 2)
+
+
+@pytest.mark.xdist_group("crash-recall")
+@pytest.mark.parametrize("message_class", [MessageClass.NOTIFICATION, MessageClass.MARKETING])
+def test_a_recall_may_come_at_any_moment(one: Platform, small_waves: None, message_class: str) -> None:
+    scenario = recalling(message_class, taken, in_doubt(LOST), refused(1), taken)
+    ends = {"sent": 4} if message_class == MessageClass.NOTIFICATION else {"sent": 3, "unknown": 1}
+    cover(one, f"recall {message_class} at any moment", scenario, ends)
+
+
+@pytest.mark.xdist_group("crash-recall")
+def test_a_recall_may_die_anywhere(one: Platform, small_waves: None) -> None:
+    scenario = recalling("notification", taken, refused(1), in_doubt(LOST), taken, taken, at=3)
+    # Of the first wave one was to be tried again, of the second one is in doubt; the last one is in none.
+    cover(one, "recall in the second wave", scenario, {"sent": 2, "recalled": 2, "unknown": 1})
+
+
+def once_each(one: Platform) -> Callable[[], Ends]:
+    """The same request twice, for templates whose messages go once to a recipient; the last one's first is given up."""
+
+    def rest() -> Ends:
+        ids, one.script = scripted(taken, taken, refused(1), refused(99), taken, taken, taken, taken)
+        to = one.addresses("smtp", 4)
+        ids += one.send(ONCE, to)
+        one.work()
+        first = one.timelines()
+        ids += one.send(ONCE, to)
+        one.work()
+        both = one.timelines()
+        for before, after in zip(ids[:4], ids[4:], strict=True):
+            given_up = [e for e in first[before] if e["s"] == Stage.DEAD_LETTERED and not e.get("maybe")]
+            ends = fold(first[before]).state, fold(both[after]).state
+            # Who has, or may have, got it gets no other; whoever certainly has not is not held back.
+            if (ends[0] in STOPPED) or (ends[1] in STOPPED) is bool(given_up):
+                raise ViolationError(f"the first one {ends[0]}, the second one {ends[1]}")
+        return one.check(ids)
+
+    return rest
+
+
+@pytest.mark.xdist_group("crash-once")
+def test_it_may_die_anywhere_while_each_recipient_gets_it_once(one: Platform) -> None:
+    cover(one, "smtp notification once each", once_each, {"sent": 4, "dead_lettered": 1, "duplicate": 3})
+
+
 def deciding(message_class: str, what: str, **more: str) -> Scenario:
     """Messages were given up; a person decides."""
 
@@ -165,3 +293,99 @@ def test_a_sweep_may_die_anywhere(one: Platform) -> None:
         return rest
 
     cover(one, "sweep", scenario, {"expired": 2})
+
+
+def failing_over(message_class: str, down: str | None, *scripts: Callable[[int], Outcome | None]) -> Scenario:
+    """One request by a template with two accounts, of which one may be down."""
+
+    def scenario(one: Platform) -> Callable[[], Ends]:
+        # What a process remembers of accounts that were down in an earlier run is over.
+        one.stack.clock.advance(DOWN_MS / 1000 + 1)
+
+        def rest() -> Ends:
+            ids, one.script = scripted(*scripts)
+            one.book.down = down
+            ids += one.send(f"{PAIR}-{message_class}", one.addresses("smtp", len(scripts)))
+            one.work()
+            ends = one.check(ids)
+            unseen = [id for id, script in zip(ids, scripts, strict=True) if script(1) is UNSEEN]
+            if message_class == MessageClass.MARKETING and any(one.book.taken[id] for id in unseen):
+                raise AssertionError("marketing was sent through another account after an unknown outcome")
+            return ends
+
+        return rest
+
+    return scenario
+
+
+@pytest.mark.xdist_group("crash-failover")
+@pytest.mark.parametrize("message_class", [MessageClass.NOTIFICATION, MessageClass.MARKETING])
+def test_it_may_die_anywhere_while_one_account_is_down_and_another_stands_in(one: Platform, message_class: str) -> None:
+    # The first ask of each is by the account that is down; the other is busy for one, and never takes the last.
+    scenario = failing_over(message_class, "SmtpProvider", taken, taken, refused(2), refused(99))
+    cover(one, f"{message_class} failing over", scenario, {"sent": 3, "dead_lettered": 1})
+
+
+@pytest.mark.xdist_group("crash-failover")
+def test_it_may_die_anywhere_and_what_is_unknown_never_fails_over(one: Platform) -> None:
+    scenario = failing_over("marketing", None, taken, in_doubt(UNSEEN), in_doubt(LOST), in_doubt(SUSPENDED))
+    cover(one, "marketing unknown by one of two accounts", scenario, {"sent": 2, "unknown": 2})
+
+
+def falling_back(message_class: str, *scripts: Callable[[int], Outcome | None], recalled: bool = False) -> Scenario:
+    """One request by WeCom, which falls back to SMS; that takes all that it is given.
+
+    recalled: the trace knows it before it is due, and it is recalled at some moment.
+    """
+
+    def scenario(one: Platform) -> Callable[[], Ends]:
+        first, script = scripted(*scripts)
+        one.script = lambda message, n: script(message, n) if message.message_id in first else None
+
+        def visit() -> None:
+            if first:
+                one.recall(first)
+
+        if recalled:
+            one.points.visitor = visit
+        fields = {"send_at": one.later(60)} if recalled else {}
+
+        def rest() -> Ends:
+            pairs = zip(one.addresses("app", len(scripts)), one.addresses("aws", len(scripts)), strict=True)
+            people = [{"to": to, "variables": {"name": "1"}, "fallback": {"sms": sms}} for to, sms in pairs]
+            first.extend(one.send(f"{FALLING}-{message_class}", [], recipients=people, **fields))
+            one.work()
+            timelines = one.timelines()
+            for id in first:
+                _check_fallback(one, id, [other for other in timelines if other[:ULID_LENGTH] == id[:ULID_LENGTH]])
+            return one.check(list(timelines))
+
+        return rest
+
+    return scenario
+
+
+def _check_fallback(one: Platform, first: str, messages: list[str]) -> None:
+    """A message that fell back has one other that names it, and one that did not has none."""
+    events = {id: one.timelines()[id] for id in messages}
+    fell = [first[:ULID_LENGTH] + e["fell"]["tag"] for e in events[first] if "fell" in e]
+    if sorted([first, *fell]) != sorted(messages):
+        raise ViolationError(f"{len(fell)} fell back, and there are {len(messages)} messages")
+    if fell and one.book.taken[first]:
+        raise ViolationError("it was sent, and fell back")
+    if fell and not any(e.get("of") == first[ULID_LENGTH:] for e in events[fell[0]]):
+        raise ViolationError("the other one does not say whose place it takes")
+
+
+@pytest.mark.xdist_group("crash-fallback")
+@pytest.mark.parametrize("message_class", [MessageClass.NOTIFICATION, MessageClass.MARKETING])
+def test_it_may_die_anywhere_while_it_falls_back(one: Platform, message_class: str) -> None:
+    # WeCom takes one, refuses one, and is busy for one until its tries are used up.
+    scenario = falling_back(message_class, taken, lambda n: REFUSED, refused(99))
+    cover(one, f"{message_class} falling back", scenario, {"sent": 3, "failed": 2})
+
+
+@pytest.mark.xdist_group("crash-fallback")
+def test_a_recall_may_come_at_any_moment_while_it_falls_back(one: Platform) -> None:
+    scenario = falling_back("notification", lambda n: REFUSED, refused(99), recalled=True)
+    cover(one, "recall while it falls back", scenario, {"sent": 2, "failed": 2})

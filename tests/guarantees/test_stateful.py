@@ -84,6 +84,12 @@ class Life(RuleBasedStateMachine):
         if self.one.is_remembered(ids):
             assert self.one.send(template, to, key, **fields) == ids
 
+    @precondition(lambda self: self.requests and self._callers_can_be_served())
+    @rule(which=st.integers(0, 10**6))
+    def recall(self, which: int) -> None:
+        *_, ids = self.requests[which % len(self.requests)]
+        self.one.recall(ids)
+
     @rule(rounds=st.integers(1, 6))
     def work(self, rounds: int) -> None:
         self.one.step(rounds)

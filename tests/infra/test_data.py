@@ -38,10 +38,9 @@ def test_disposable_tables_go_with_the_stack(prod: Template) -> None:
 
 
 def test_tables_forget_what_has_a_time_to_live(prod: Template) -> None:
-    """In the catalog those are dead letters that were decided on; counters are kept."""
-    for id, table in prod.of("DynamoDB::Table").items():
-        forgets = {"AttributeName": "ttl", "Enabled": True} if id != "TablesCounters" else None
-        assert table.properties.get("TimeToLiveSpecification") == forgets
+    """In the catalog those are dead letters that were decided on, among the counters the health of accounts."""
+    for table in prod.of("DynamoDB::Table").values():
+        assert table.properties["TimeToLiveSpecification"] == {"AttributeName": "ttl", "Enabled": True}
 
 
 def test_a_stage_to_try_things_on_leaves_nothing_behind(dev: Template) -> None:
@@ -67,9 +66,10 @@ def test_the_bucket_is_closed_encrypted_and_tidied(prod: Template) -> None:
     (rule,) = bucket.properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     assert rule["ServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
     assert bucket.properties["VersioningConfiguration"] == {"Status": "Enabled"}
-    (rule,) = bucket.properties["LifecycleConfiguration"]["Rules"]
+    rule, files = bucket.properties["LifecycleConfiguration"]["Rules"]
     assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
     assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 30}
+    assert (files["Prefix"], files["ExpirationInDays"], files["Status"]) == ("attachments/", 30, "Enabled")
     assert bucket.raw["DeletionPolicy"] == "Retain"
 
 

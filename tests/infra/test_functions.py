@@ -75,21 +75,25 @@ def test_the_code_loads_the_settings_that_the_stack_sets(folder: str) -> None:
 
 
 @pytest.mark.parametrize("channel", Channel)
-def test_a_dispatch_function_sees_its_own_queues_only(prod: Template, channel: Channel) -> None:
+def test_a_dispatch_function_gives_up_messages_of_its_own_channel_only(prod: Template, channel: Channel) -> None:
     environment = _environment(prod, CHANNELS[channel].function)
     id = f"Queues{channel.title()}"
-    assert json.loads(environment["QUEUE_URLS"]) == {
-        queue_name(channel, each): f"${{{id}{each.title()}}}" for each in MessageClass
-    }
     assert json.loads(environment["DLQ_URLS"]) == {
         queue_name(channel, each): f"${{{id}{each.title()}Dead}}" for each in MessageClass
     }
 
 
-@pytest.mark.parametrize("name", ["ingest", "dead_letters", "dead_letters_api", "watch", "watch_api"])
+SENDERS = ("ingest", *(spec.function for spec in CHANNELS.values()), "dead_letters", "dead_letters_api", "watch")
+
+
+@pytest.mark.parametrize("name", [*SENDERS, "watch_api"])
 def test_what_sends_to_any_queue_sees_all(prod: Template, name: str) -> None:
     urls = json.loads(_environment(prod, name)["QUEUE_URLS"])
-    assert set(urls) == {queue_name(channel, each) for channel in Channel for each in MessageClass}
+    assert urls == {
+        queue_name(channel, each): f"${{Queues{channel.title()}{each.title()}}}"
+        for channel in Channel
+        for each in MessageClass
+    }
 
 
 def test_nobody_in_aws_may_point_an_account_at_the_function_itself(dev: Template, prod: Template) -> None:
@@ -106,5 +110,8 @@ def test_lambda_does_not_take_retries_for_a_runaway_loop(prod: Template) -> None
 
 def test_what_the_api_waits_for_ends_before_the_api_gives_up(prod: Template) -> None:
     timeouts = {name: each.properties["Timeout"] for name, each in prod.functions().items()}
-    assert max(timeouts[name] for name in ("ingest", "manage", "trace_api", "dead_letters_api", "watch_api")) < 30
+    assert (
+        max(timeouts[name] for name in ("ingest", "manage", "trace_api", "recall", "dead_letters_api", "watch_api"))
+        < 30
+    )
     assert timeouts["authorize"] < 10

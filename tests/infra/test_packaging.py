@@ -114,6 +114,7 @@ def test_only_those_who_send_carry_what_sends() -> None:
         "dispatch_sms": (Channel.SMS,),
         "dispatch_wecom": (Channel.WECOM,),
         "manage": tuple(Channel),
+        "recall": (Channel.WECOM,),
     }
     for provider, function in product(PROVIDERS.values(), FUNCTIONS.values()):
         if provider.packages:
@@ -160,8 +161,8 @@ def test_every_aws_service_that_the_code_calls_is_packaged() -> None:
     called = set()
     for path in [*(ROOT / "shared").rglob("*.py"), *(ROOT / "functions").rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and node.args and ast.unparse(node.func).endswith("client"):
-                first = node.args[0]
-                if isinstance(first, ast.Constant) and isinstance(first.value, str):
-                    called.add(first.value)
+            # `client("sqs")`, or `partial(client, "s3")` for one that is made later
+            if isinstance(node, ast.Call) and (words := [ast.unparse(node.func), *map(ast.unparse, node.args)]):
+                made = words[1:2] if words[0].endswith("client") else words[2:3] if words[1:2] == ["client"] else []
+                called |= {ast.literal_eval(word) for word in made if word[0] in "'\""}
     assert called == set(AWS_SERVICES)

@@ -22,6 +22,8 @@ PASS_ROLE: Statement = (("iam:PassRole",), ("${SchedulesRole.Arn}",))
 SCHEDULE: Statement = (("scheduler:CreateSchedule",), (f"{AWS}:scheduler:{HERE}:schedule/mepush/*",))
 PUBLISH: Statement = (("kinesis:PutRecords",), ("${Events.Arn}",))
 LOOK = ("kinesis:GetRecords", "kinesis:GetShardIterator", "kinesis:ListShards")
+FILES = ("${Assets.Arn}/attachments/*",)
+BUCKET = ("${Assets.Arn}",)
 SEND_SMS: Statement = (("sms-voice:SendTextMessage",), SMS_SENDERS)
 
 
@@ -30,11 +32,16 @@ def _queues(*channels: Channel, dead: bool = False) -> tuple[str, ...]:
     return tuple(sorted(f"${{Queues{c.title()}{m.title()}{end}}}" for c in channels for m in MessageClass))
 
 
+def _mappings() -> tuple[str, ...]:
+    arn = f"{AWS}:lambda:{HERE}:event-source-mapping:"
+    return tuple(f"{arn}${{Dispatch{c.title()}{m.title()}Source}}" for c in Channel for m in MessageClass)
+
+
 def _dispatch(channel: Channel, *own: Statement) -> list[Statement]:
     return [
         (READ, (CATALOG,)),
-        ((*ITEM, "dynamodb:BatchGetItem", "dynamodb:BatchWriteItem"), (GUARD,)),
-        (("sqs:SendMessage",), _queues(channel)),
+        ((*ITEM, "dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:Query"), (GUARD,)),
+        (("sqs:SendMessage",), _queues(*Channel)),
         (("sqs:SendMessage",), _queues(channel, dead=True)),
         (
             ("sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"),
@@ -44,6 +51,8 @@ def _dispatch(channel: Channel, *own: Statement) -> list[Statement]:
         PASS_ROLE,
         PUBLISH,
         (("secretsmanager:GetSecretValue",), (SECRETS,)),
+        (("dynamodb:Query",), (COUNTERS,)),
+        (("dynamodb:PutItem",), (CATALOG,)),
         *own,
     ]
 
@@ -52,6 +61,8 @@ EXPECTED: dict[str, list[Statement]] = {
     "ingest": [
         (READ, (CATALOG,)),
         (ITEM, (GUARD,)),
+        (("s3:GetObject", "s3:PutObject"), FILES),
+        (("s3:ListBucket",), BUCKET),
         (("sqs:SendMessage",), _queues(*Channel)),
         SCHEDULE,
         PASS_ROLE,
@@ -59,6 +70,8 @@ EXPECTED: dict[str, list[Statement]] = {
     ],
     "dispatch_email": _dispatch(
         Channel.EMAIL,
+        (("s3:GetObjectVersion",), FILES),
+        (("s3:ListBucket", "s3:ListBucketVersions"), BUCKET),
         (
             ("ses:SendEmail", "ses:SendRawEmail"),
             (f"{AWS}:ses:*:${{AWS::AccountId}}:configuration-set/*", f"{AWS}:ses:*:${{AWS::AccountId}}:identity/*"),
@@ -83,7 +96,8 @@ EXPECTED: dict[str, list[Statement]] = {
     ],
     "dead_letters": [
         (("dynamodb:PutItem",), (CATALOG,)),
-        (ITEM, (GUARD,)),
+        (READ, (CATALOG,)),
+        ((*ITEM, "dynamodb:BatchGetItem", "dynamodb:Query"), (GUARD,)),
         (("sqs:SendMessage",), _queues(*Channel)),
         (
             ("sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"),
@@ -118,8 +132,16 @@ EXPECTED: dict[str, list[Statement]] = {
             (*_queues(*Channel), *_queues(*Channel, dead=True), "${SchedulesDead.Arn}", "${TraceDead.Arn}"),
         ),
         (LOOK, ("${Events.Arn}",)),
+        (("scheduler:GetSchedule",), SCHEDULE[1]),
+        (("scheduler:ListSchedules",), ("*",)),
     ],
     "trace_api": [(READ, (CATALOG, TIMELINE, COUNTERS))],
+    "recall": [
+        (READ, (CATALOG, TIMELINE)),
+        (("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:UpdateItem"), (GUARD,)),
+        (("secretsmanager:GetSecretValue",), (SECRETS,)),
+        PUBLISH,
+    ],
     "manage": [
         ((*READ, "dynamodb:ConditionCheckItem", "dynamodb:PutItem"), (CATALOG,)),
         (("dynamodb:DeleteItem",), (CATALOG,)),
@@ -135,6 +157,7 @@ EXPECTED: dict[str, list[Statement]] = {
             ),
             (SECRETS,),
         ),
+        (("lambda:UpdateEventSourceMapping",), _mappings()),
         (("ses:GetAccount",), ("*",)),
         (("ses:GetEmailIdentity",), (f"{AWS}:ses:*:${{AWS::AccountId}}:identity/*",)),
         SEND_SMS,
@@ -172,7 +195,7 @@ def test_only_two_actions_have_no_resource(prod: Template) -> None:
     statements = [each for role in prod.of("IAM::Role") for each in prod.statements(role)]
     found = [each["Action"] for each in statements if "*" in each["Resource"]]
     # AWS lets nobody name a resource for either (Service Authorization Reference).
-    assert sorted(found) == [["scheduler:ListSchedules"], ["ses:GetAccount"]]
+    assert sorted(found) == [["scheduler:ListSchedules"], ["scheduler:ListSchedules"], ["ses:GetAccount"]]
 
 
 def test_every_role_has_only_its_own_policy_and_its_own_service(prod: Template) -> None:
@@ -194,7 +217,16 @@ def test_each_function_runs_under_its_own_role(prod: Template) -> None:
 def test_the_schedules_role_is_passed_to_the_scheduler_only(prod: Template, function: str) -> None:
     (statement,) = [each for each in _of(prod, function) if each["Action"] == ["iam:PassRole"]]
     assert statement["Condition"] == {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}
-    assert [each for each in _of(prod, function) if "Condition" in each] == [statement]
+
+
+@pytest.mark.parametrize("function", ["dispatch_email", "dispatch_sms", "dispatch_wecom"])
+def test_dispatchers_read_health_alone_and_write_shifts_alone(prod: Template, function: str) -> None:
+    found = [each for each in _of(prod, function) if "dynamodb:LeadingKeys" in str(each.get("Condition"))]
+    keys = {each["Action"][0]: (each["Resource"], each["Condition"]["ForAllValues:StringLike"]) for each in found}
+    assert keys == {
+        "dynamodb:Query": ([COUNTERS], {"dynamodb:LeadingKeys": ["health#*"]}),
+        "dynamodb:PutItem": ([CATALOG], {"dynamodb:LeadingKeys": ["shift#*", "audit#*"]}),
+    }
 
 
 def test_the_watch_writes_its_marks_and_no_counts(prod: Template) -> None:
@@ -253,6 +285,7 @@ def test_only_this_api_calls_functions(prod: Template) -> None:
         "${ManageFunction.Arn}": f"{api}/*/*/*",
         "${DeadLettersApiFunction.Arn}": f"{api}/*/*/*",
         "${TraceApiFunction.Arn}": f"{api}/*/*/*",
+        "${RecallFunction.Arn}": f"{api}/*/*/*",
         "${WatchApiFunction.Arn}": f"{api}/*/*/*",
     }
     assert {each.properties["Principal"] for each in permissions} == {"apigateway.amazonaws.com"}

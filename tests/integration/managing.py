@@ -16,6 +16,7 @@ from functions.manage.suppressions import suppression_operations
 from functions.manage.templates import template_operations
 from shared.api.kit import Api
 from shared.api.openapi import document
+from shared.aws.mappings import QueueMappings
 from shared.aws.secrets import SecretStore
 from shared.store.audit import AuditLog
 from shared.store.catalog import Catalog
@@ -44,6 +45,22 @@ def _described() -> dict[str, Any]:
     return document()
 
 
+MAPPINGS = json.dumps({"email.marketing": "uuid-1", "sms.verification": "uuid-2"})
+
+
+class Lambdas:
+    """Takes note of changed event source mappings; fails while it is broken."""
+
+    def __init__(self) -> None:
+        self.limits: list[tuple[str, int]] = []
+        self.broken = False
+
+    def update_event_source_mapping(self, UUID: str, ScalingConfig: dict[str, int]) -> None:
+        if self.broken:
+            raise RuntimeError("lambda is away")
+        self.limits.append((UUID, ScalingConfig["MaximumConcurrency"]))
+
+
 class Desk:
     """All operations of the function."""
 
@@ -52,6 +69,7 @@ class Desk:
             catalog_table=aws.catalog,
             guard_table=aws.guard,
             secret_prefix="mepush",
+            queue_mappings=MAPPINGS,
             allow_loopback_endpoints=loopback,
         )
         self.aws = aws
@@ -61,7 +79,11 @@ class Desk:
         self.audit = AuditLog(aws.dynamodb, aws.catalog)
         self.suppressions = Suppressions(aws.dynamodb, aws.catalog, clock)
         tokens = MemoryTokenCache(clock)
-        self.deps = ManageDeps(self.catalog, self.audit, self.suppressions, self.secrets, tokens, clock, settings)
+        self.lambdas = Lambdas()
+        queues = QueueMappings(self.lambdas, settings.queue_mappings)
+        self.deps = ManageDeps(
+            self.catalog, self.audit, self.suppressions, self.secrets, tokens, queues, clock, settings
+        )
         self.api = Api(
             {
                 **account_operations(self.deps),

@@ -17,7 +17,7 @@ from shared.api.kit import Api, Call, Caller
 from shared.api.operations import OPERATIONS, Operation
 from shared.aws.secrets import SecretError
 from shared.channels import PROVIDERS
-from shared.model.accounts import Account
+from shared.model.accounts import Account, Rate
 from shared.model.audit import AuditRecord
 from shared.model.content import EmailContent
 from shared.model.problems import conflict
@@ -604,6 +604,52 @@ def test_a_try_that_hangs_is_given_up(desk: Desk, monkeypatch: pytest.MonkeyPatc
     assert provider.closed.wait(5)
 
 
+def test_a_rate_is_set_changed_and_taken_away(desk: Desk) -> None:
+    answer = desk.call(CREATE, {**BODY, "rate": {"per_second": 5, "burst": 10}})
+    rate = {"per_second": 5, "burst": 10, "per_day": None, "code_share": 0.1}
+    assert (answer.json["rate"], answer.json["rate_from"]) == (rate, "account")
+    assert desk.call(PATCH, {"weight": 7}, id="mail").json["rate"] == rate
+    other = {"per_second": 2.5, "burst": 1, "per_day": 100, "code_share": 0}
+    assert desk.call(PATCH, {"rate": other}, id="mail").json["rate"] == other
+    answer = desk.call(PATCH, {"rate": None}, id="mail")
+    assert (answer.json["rate"], answer.json["rate_from"]) == (None, None)
+
+
+@pytest.mark.parametrize("rate", [
+    {"per_second": 0, "burst": 1}, {"per_second": 1}, {"per_second": "1", "burst": 1}, {"per_second": 1, "burst": True}
+])  # fmt: skip
+def test_a_rate_that_makes_no_sense_is_refused(desk: Desk, rate: dict[str, Any]) -> None:
+    answer = desk.call(CREATE, {**BODY, "rate": rate})
+    assert answer.status == 422
+    assert answer.json["errors"][0]["field"].startswith("rate.")
+
+
+def test_the_rate_that_the_provider_names_counts_where_people_set_none(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.call(CREATE, BODY)
+    said = Rate(per_second=14, burst=14, per_day=50_000)
+    odd(monkeypatch, lambda: Verification(True, "fine", rate=said))
+    before = desk.call(GET, id="mail").json
+    assert desk.call(VERIFY, id="mail").json["rate"] == said.model_dump()
+    after = desk.call(GET, id="mail").json
+    assert (after["rate"], after["rate_from"]) == (said.model_dump(), "verified")
+    assert after["updated_at"] != before["updated_at"]
+    # Nothing changes when it says the same again.
+    assert desk.call(VERIFY, id="mail").status == 200
+    assert desk.call(GET, id="mail").json == after
+    own = {"per_second": 1, "burst": 1, "per_day": None, "code_share": 0.1}
+    answer = desk.call(PATCH, {"rate": own}, id="mail").json
+    assert (answer["rate"], answer["rate_from"]) == (own, "account")
+
+
+def test_a_group_robot_has_the_rate_of_its_provider(desk: Desk) -> None:
+    body = {"id": "bot", "name": "Bot", "settings": {"provider": "robot"}, "secret": {"key": "0123456789-abcdef"}}
+    answer = desk.call(CREATE, body)
+    assert (answer.json["rate"]["per_second"], answer.json["rate"]["burst"]) == (0.25, 5)
+    assert answer.json["rate_from"] == "provider"
+
+
 def test_settings_named_for_places_are_the_ones_that_are_checked() -> None:
     """A provider whose settings say in another way where its server is must be added to the check."""
     places = {
@@ -627,7 +673,8 @@ def test_an_answer_that_is_not_described_would_be_noticed(desk: Desk) -> None:
 
 @pytest.fixture
 def _deployed(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name, value in (("CATALOG_TABLE", aws.catalog), ("GUARD_TABLE", aws.guard), ("SECRET_PREFIX", "mepush")):
+    tables = {"CATALOG_TABLE": aws.catalog, "GUARD_TABLE": aws.guard}
+    for name, value in (tables | {"SECRET_PREFIX": "mepush", "QUEUE_MAPPINGS": "{}"}).items():
         monkeypatch.setenv(name, value)
     handler.api.cache_clear()
     deps.cache_clear()

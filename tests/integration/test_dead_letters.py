@@ -21,18 +21,24 @@ from shared.aws.queue import Queues
 from shared.aws.schedules import Schedules
 from shared.aws.stream import EventStream
 from shared.channels import queue_name
+from shared.dispatch.held import Releases
 from shared.dispatch.redrive import ABANDONED_MS, Order, Redriver
 from shared.model.envelope import Envelope
 from shared.model.events import EventRow, StreamRecord
+from shared.model.ids import Numbering, new_base
 from shared.model.letters import Letter, LetterState, letters_of, redriven
+from shared.model.policies import Cap, Policies
 from shared.model.words import Channel, MessageClass
 from shared.store.audit import AuditLog, AuditSearch
+from shared.store.caps import Caps
 from shared.store.catalog import Catalog
+from shared.store.claims import Answer, Claimant
 from shared.store.dead_letters import HISTORY_S, OPEN, Choice, DeadLetterStore
+from shared.store.duplicates import Duplicates
 from shared.store.ledger import Entry, Ledger
 from tests.conftest import Aws
 from tests.fakes import FakeClock
-from tests.samples import NOW, envelope
+from tests.samples import NOW, change, envelope, template
 
 URLS = {queue_name(c, m): f"https://sqs/{c}-{m}" for c in Channel for m in MessageClass}
 HERE = {"channel": "email", "class": "notification"}
@@ -129,7 +135,9 @@ class Desk:
         self.ledger = Ledger(dynamodb, "guard", clock)
         queues = Queues(wire, URLS, Schedules(None, "", "", ""), clock)
         stream = EventStream(wire, "events")
-        self.keeper = Keeper(self.store, self.ledger, queues, stream, clock)
+        guard = dynamodb, "guard", clock
+        releases = Releases(Catalog(aws.dynamodb, "catalog", clock), Duplicates(*guard), Caps(*guard))
+        self.keeper = Keeper(self.store, self.ledger, releases, queues, stream, clock)
         self.redriver = Redriver(self.store, queues, stream, clock)
         auditor = Auditor(Catalog(aws.dynamodb, "catalog", clock), clock)
         self.audit_log = AuditLog(dynamodb, "catalog")
@@ -259,6 +267,25 @@ def test_an_envelope_that_its_queue_gave_up_is_settled(desk: Desk) -> None:
     assert stages == {"accepted": 4, "sent": 1, "retrying": 1, "dead_lettered": 2}
     [(id, (url, child))] = desk.wire.children().items()
     assert (id, url, [r["i"] for r in child.recipients]) == (f"{one.id}/r1", URLS["email.notification"], [1])
+
+
+def test_what_its_queue_gave_up_is_no_reason_to_hold_back_the_next_one(desk: Desk) -> None:
+    """Of two, one was in flight and may have been sent."""
+    policies = Policies(duplicate_seconds=3600, cap=Cap(count=1, minutes=60))
+    Catalog(desk.aws.dynamodb, "catalog", desk.clock).create_template(*template(policies=policies), change())
+    guard = desk.aws.dynamodb, "guard", desk.clock
+    duplicates, caps, of = Duplicates(*guard), Caps(*guard), ("default", Channel.EMAIL, MessageClass.NOTIFICATION)
+    one, later = (
+        [Claimant(Numbering(base)(r["i"]), r["tag"], 0) for r in envelope(2).recipients]
+        for base in (envelope(2).id, new_base(NOW))
+    )
+    desk.ledger.acquire(envelope(2).id, Entry("someone", NOW, [], {"a": [1]}))
+    for messages in (one, later):
+        duplicates.take("default", "welcome", dict.fromkeys(messages, "c"), 3600)
+        caps.take(of, messages, 1, NOW - 1)
+    desk.keep(envelope(2))
+    assert duplicates.take("default", "welcome", dict.fromkeys(later, "c"), 3600) == [Answer.TAKEN, Answer.REFUSED]
+    assert caps.take(of, later, 1, NOW - 1) == [Answer.TAKEN, Answer.REFUSED]
 
 
 def test_an_envelope_that_somebody_works_on_comes_back(desk: Desk) -> None:

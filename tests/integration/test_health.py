@@ -13,6 +13,7 @@ from shared.aws.stream import StreamLag
 from shared.dispatch.tail import tail
 from shared.model.accounts import Account
 from shared.model.words import Channel
+from shared.policy.routing import Shift
 from tests.conftest import Aws
 from tests.fakes import FakeClock
 from tests.integration.watching import HOUR_S, World, rows_of
@@ -134,6 +135,28 @@ def test_a_failing_account_is_named(world: World) -> None:
     assert "The account bad fails: 5 tries went wrong, 1 were sent." in problems(health)
     world.clock.advance(3 * HOUR_S)
     assert ask(world)["accounts"][0]["verdict"] == "idle"
+
+
+def test_an_account_whose_weight_was_taken_away_is_named_with_the_reason(world: World) -> None:
+    account(world, "full")
+    account(world, "shifted")
+    world.sweep()
+    shift = Shift(factor=0.02, since=NOW, reason="9 of 9 tries went wrong in the last 30 s")
+    world.routing.shift("default", "shifted", shift, None, change())
+    health = ask(world)
+    full, shifted = health["accounts"]
+    assert (full["factor"], full["shifted_at"], full["shift_reason"]) == (1.0, None, None)
+    assert (shifted["factor"], shifted["shift_reason"]) == (0.02, shift.reason)
+    assert datetime.fromisoformat(shifted["shifted_at"]) == datetime.fromtimestamp(NOW / 1000, UTC)
+    when = datetime.fromtimestamp(NOW / 1000, UTC).strftime("%H:%M:%S")
+    said = f"The account shifted has 2% of its weight since {when} UTC: 9 of 9 tries went wrong in the last 30 s."
+    assert problems(health) == said and health["verdict"] == "unhealthy"
+    # While nobody sends nothing changes, and that is no news after a while.
+    world.clock.advance(2 * HOUR_S)
+    world.sweep()
+    assert ask(world)["accounts"][1]["factor"] == 0.02 and problems(ask(world)) == ""
+    world.routing.shift("default", "shifted", Shift(factor=1.0, since=NOW + 1, reason="well"), 1, change())
+    assert problems(ask(world)) == ""
 
 
 @pytest.mark.parametrize(

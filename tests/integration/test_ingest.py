@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
+from functions.ingest.attachments import Attachments
 from functions.ingest.service import Ingest
 from shared.api.kit import Api
+from shared.aws.attachments import AttachmentStore
 from shared.aws.queue import Queues
 from shared.aws.schedules import Schedules
 from shared.aws.stream import EventStream
@@ -20,6 +22,8 @@ from shared.model.content import Content, SmsContent
 from shared.model.envelope import Envelope
 from shared.model.ids import new_base
 from shared.model.keys import ApiKey
+from shared.model.templates import Fallback
+from shared.model.tenants import TenantSettings
 from shared.model.words import KeyKind, MessageClass, Scope
 from shared.store.catalog import Catalog
 from shared.store.idempotency import Idempotency
@@ -52,6 +56,7 @@ class Desk:
             self.queues,
             EventStream(self.kinesis, "events"),
             clock,
+            Attachments(AttachmentStore("assets", lambda: aws.client("s3")), clock),
         )
         self.api = Api({"send_messages": self.ingest.send_messages})
 
@@ -465,6 +470,98 @@ def test_a_team_key_reaches_its_list_only(desk: Desk) -> None:
     listed = [*stored.value.recipients, "email:dan@example.com"]
     elsewhere.update_key(stored.value.model_copy(update={"recipients": listed}), stored.rev, samples.change())
     assert desk.send(alone)[0] == 202
+
+
+NUMBERS = {
+    "CN": "+8613800138000",
+    "HK": "+85251234567",
+    "US": "+12015550123",
+    "CA": "+15062345678",
+    "GB": "+447400123456",
+    "JE": "+447797712345",
+    "RU": "+79123456789",
+    "KZ": "+77710009998",
+    "none": "+80012345678",
+}
+"""A number of each region; some share a country code, and one belongs to none."""
+
+
+def allow(desk: Desk, *countries: str) -> None:
+    """Set the countries that texts may go to, elsewhere than where the requests are taken."""
+    elsewhere = Catalog(desk.aws.dynamodb, desk.aws.catalog, desk.clock)
+    stored = elsewhere.load_settings("default")
+    before, over = (stored.value, stored.rev) if stored else (TenantSettings(), None)
+    changed = before.model_copy(update={"version": before.version + 1, "countries": list(countries)})
+    elsewhere.save_settings("default", changed, over, samples.change())
+
+
+def add_code(desk: Desk) -> None:
+    desk.add_template(samples.SMS, id="code", message_class=MessageClass.VERIFICATION)
+
+
+def code_to(*regions: str) -> dict[str, Any]:
+    return {"template": "code", "recipients": [{"to": NUMBERS[r], "variables": {"code": "1"}} for r in regions]}
+
+
+@pytest.mark.parametrize("allowed", [*NUMBERS, "CN HK", "US GB RU"])
+def test_texts_go_to_the_countries_that_are_allowed(desk: Desk, allowed: str) -> None:
+    add_code(desk)
+    countries = ["FR"] if allowed == "none" else allowed.split()
+    allow(desk, "FR", *countries)
+    _, answer = desk.send(code_to(*NUMBERS))
+    if allowed == "none":
+        assert [(e["field"], "countries" in e["message"]) for e in answer["errors"]] == [
+            (f"recipients.{i}.to", True) for i in range(len(NUMBERS))
+        ]
+        return
+    found = {region: (m["status"], m.get("reason")) for region, m in zip(NUMBERS, answer["messages"], strict=True)}
+    refused = ("rejected", "country_not_allowed")
+    assert found == {r: ("accepted", None) if r in countries else refused for r in NUMBERS}
+    rejected = [m for m in answer["messages"] if m["status"] == "rejected"]
+    assert {m["field"] for m in rejected} <= {f"recipients.{i}.to" for i in range(len(NUMBERS))}
+    assert all("`countries` in the settings" in m["detail"] for m in rejected)
+    assert sum(stage == "rejected" for stage, _ in desk.events()) == len(rejected)
+
+
+def test_without_a_list_texts_go_everywhere_and_emails_always_do(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_code(desk)
+
+    def asked(number: str) -> str:
+        raise AssertionError("nothing is to be looked up")
+
+    monkeypatch.setattr("functions.ingest.addresses.region_of", asked)
+    assert desk.send(code_to(*NUMBERS))[1]["rejected"] == 0
+    allow(desk, "FR")
+    desk.clock.advance(11)
+    body = {"template": "welcome", "to": "ann@example.com", "variables": {"name": "n"}}
+    assert desk.send(body)[0] == 202
+
+
+def test_a_fallback_to_texts_obeys_the_list_too(desk: Desk) -> None:
+    desk.add_template(samples.SMS, id="code")
+    desk.add_template(id="first", fallback=Fallback(template="code"))
+    allow(desk, "CN")
+    variables = {"name": "n", "code": "1"}
+    recipients = [
+        {"to": f"{region}@example.com".lower(), "fallback": {"sms": NUMBERS[region]}, "variables": variables}
+        for region in ("CN", "GB")
+    ]
+    _, answer = desk.send({"template": "first", "recipients": recipients})
+    assert [(m["status"], m.get("field"), m.get("reason")) for m in answer["messages"]] == [
+        ("accepted", None, None),
+        ("rejected", "recipients.1.fallback.sms", "country_not_allowed"),
+    ]
+
+
+def test_a_country_that_has_just_been_allowed_refuses_nothing_any_more(desk: Desk) -> None:
+    add_code(desk)
+    allow(desk, "CN")
+    assert desk.send(code_to("CN", "GB"))[1]["rejected"] == 1
+    allow(desk, "CN", "GB")
+    assert desk.send(code_to("CN", "GB"))[1]["rejected"] == 0
+    assert desk.send(code_to("HK"))[0] == 422
+    allow(desk, "HK")
+    assert desk.send(code_to("HK"))[0] == 202
 
 
 def test_codes_expire_after_five_minutes_by_default(desk: Desk) -> None:

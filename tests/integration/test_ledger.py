@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from shared.model.events import EventRow
-from shared.store.ledger import TTL_S, Entry, HeldError, Ledger
+from shared.store.ledger import TTL_S, Entry, HeldError, Ledger, Mark
 from tests.conftest import Aws
 from tests.fakes import FakeClock
 
@@ -90,6 +90,70 @@ def test_one_that_is_known_does_not_keep_the_others_back(ledger: Ledger) -> None
     entries = {id: Entry(id, 5000) for id in "abc"}
     assert ledger.acquire_all(entries) == {"a": None, "b": FIRST, "c": None}
     assert ledger.read("c") == Entry("c", 5000)
+
+
+MARK = Mark(7, "key")
+
+
+def test_a_mark_alone_is_found_by_who_acquires(ledger: Ledger) -> None:
+    marked = ledger.mark(ID, {0: MARK, 1: MARK}, 0, None)
+    assert marked == Entry("", 0, recalled={0: MARK, 1: MARK}) == ledger.read(ID)
+    assert ledger.acquire(ID, FIRST) == marked
+    assert ledger.acquire_all({ID: FIRST, "other": FIRST}) == {ID: marked, "other": None}
+    # It is opened by who has seen the mark, once, and keeps it.
+    with_mark = replace(FIRST, recalled=marked.recalled)
+    assert ledger.take_over(ID, marked, with_mark) is None
+    assert ledger.read(ID) == with_mark
+    with pytest.raises(HeldError):
+        ledger.take_over(ID, marked, replace(with_mark, owner="two"))
+
+
+def test_no_write_gets_past_a_mark_that_it_does_not_know(ledger: Ledger) -> None:
+    ledger.acquire(ID, FIRST)
+    assert ledger.mark(ID, {1: MARK}, 0, None) == replace(FIRST, recalled={1: MARK})
+    mine = replace(FIRST, rows=[SENT])
+    there = ledger.record(ID, mine)
+    assert there == replace(FIRST, recalled={1: MARK})
+    assert ledger.record(ID, replace(mine, recalled={1: MARK})) is None
+    entry = ledger.read(ID)
+    assert entry is not None and (entry.rows, entry.recalled) == ([SENT], {1: MARK})
+    # The same for who takes over.
+    there = ledger.take_over(ID, mine, Entry("two", 9000))
+    assert there is not None and there.recalled == {1: MARK}
+    assert ledger.take_over(ID, there, Entry("two", 9000, recalled=there.recalled)) is None
+
+
+def test_a_repeated_write_knows_itself_although_a_mark_came_in_between(ledger: Ledger) -> None:
+    assert ledger.acquire(ID, FIRST) is None
+    ledger.mark(ID, {0: MARK}, 0, None)
+    # Its first answer was lost: the mark came after it, and is met by the next write.
+    assert ledger.acquire(ID, FIRST) is None
+    assert ledger.record(ID, replace(FIRST, rows=[SENT])) is not None
+
+
+def test_marks_add_up_and_the_first_one_of_a_recipient_stays(ledger: Ledger) -> None:
+    ledger.mark(ID, {0: MARK, 12: MARK}, 0, None)
+    later = Mark(9, "another")
+    # Who knows nothing of the first marks is told of them.
+    assert ledger.mark(ID, {0: later, 3: later}, 0, None).recalled == {0: MARK, 3: later, 12: MARK}
+    seen = ledger.read(ID)
+    assert ledger.mark(ID, {3: MARK}, 0, seen) is seen
+
+
+def test_a_closed_ledger_takes_no_mark(ledger: Ledger, client: Any) -> None:
+    closed = replace(FIRST, rows=[SENT], flight={}, closed=True)
+    ledger.acquire(ID, closed)
+    assert ledger.mark(ID, {0: MARK}, 0, None) == closed
+    assert ledger.mark(ID, {0: MARK}, 0, FIRST) == closed
+    [item] = client.scan(TableName="guard")["Items"]
+    assert "recalled" not in item
+
+
+def test_a_mark_outlasts_every_redelivery_of_what_is_due_later(client: Any, ledger: Ledger, clock: FakeClock) -> None:
+    due = clock.now_ms() + 365 * 86_400_000
+    ledger.mark(ID, {0: MARK}, due, None)
+    [item] = client.scan(TableName="guard")["Items"]
+    assert int(item["ttl"]["N"]) == due // 1000 + TTL_S
 
 
 def test_the_item_outlasts_any_redelivery(client: Any, ledger: Ledger, clock: FakeClock) -> None:

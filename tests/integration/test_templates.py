@@ -11,6 +11,7 @@ from functions.manage.deps import ManageDeps, ManageSettings
 from functions.manage.templates import template_operations
 from shared.api.kit import Api
 from shared.api.operations import OPERATIONS
+from shared.aws.mappings import QueueMappings
 from shared.aws.secrets import SecretStore
 from shared.model.accounts import Account
 from shared.model.words import Channel
@@ -41,11 +42,13 @@ class Desk:
 
     def __init__(self, aws: Aws, clock: FakeClock) -> None:
         self.catalog = Catalog(aws.dynamodb, aws.catalog, clock)
-        settings = ManageSettings(catalog_table="catalog", guard_table="guard", secret_prefix="x")
+        settings = ManageSettings(catalog_table="catalog", guard_table="guard", secret_prefix="x", queue_mappings="{}")
         secrets = SecretStore(aws.client("secretsmanager"), "x", clock=clock)
         audit = AuditLog(aws.dynamodb, aws.catalog)
         listed = Suppressions(aws.dynamodb, aws.catalog, clock)
-        deps = ManageDeps(self.catalog, audit, listed, secrets, MemoryTokenCache(clock), clock, settings)
+        deps = ManageDeps(
+            self.catalog, audit, listed, secrets, MemoryTokenCache(clock), QueueMappings(None, {}), clock, settings
+        )
         self.api = Api(template_operations(deps))
         for name, channel, provider in (
             ("mail", Channel.EMAIL, "smtp"),
@@ -397,3 +400,38 @@ def test_a_change_that_others_never_let_through_is_given_up(
 
     monkeypatch.setattr(desk.catalog, name, refuse)
     assert CHANGES[name](desk)[0] == 409 and 1 < len(tries) < 10
+
+
+LOGO = {"name": "logo.png", "data": b64encode(b"\x89PNG").decode(), "cid": "logo"}
+
+
+def mail(**changes: Any) -> dict[str, Any]:
+    return {"type": "email", "subject": "Hello", "html": '<img src="cid:logo">', "attachments": [LOGO], **changes}
+
+
+def test_a_template_carries_files_and_its_html_shows_them(desk: Desk) -> None:
+    status, view = desk.create(mail(), accounts=["mail"], sample={})
+    assert (status, view["current"]["content"]["attachments"]) == (201, [LOGO])
+    status, preview = desk.call(PREVIEW, id="hello", version="1")
+    shown = {"name": "logo.png", "content_type": "image/png", "size": 4, "cid": "logo"}
+    assert (status, preview["rendered"]["attachments"]) == (200, [shown])
+    status, copy = desk.call(COPY, {"id": "copy"}, id="hello")
+    assert (status, copy["current"]["content"]["attachments"]) == (201, [LOGO])
+
+
+@pytest.mark.parametrize(
+    ("content", "field", "text"),
+    [
+        (mail(attachments=[]), "content.html", "`cid:logo`, which is not among the attachments"),
+        (mail(html='<img src="cid:{{ which }}">'), "content.html", "placeholder"),
+        (mail(attachments=[LOGO, LOGO | {"name": "a.exe", "cid": None}]), "content.attachments.1.name", "no kind"),
+        (mail(attachments=[LOGO | {"name": "a.pdf"}]), "content.attachments.0.cid", "images"),
+        (mail(attachments=[LOGO | {"data": "?"}]), "content.attachments.0.data", "base64"),
+        (mail(attachments=[LOGO, LOGO]), "content.attachments.1.cid", "same cid"),
+    ],
+)
+def test_files_that_do_not_fit_are_named(desk: Desk, content: dict[str, Any], field: str, text: str) -> None:
+    status, problem = desk.create(content, accounts=["mail"], sample={})
+    found = {error["field"]: error["message"] for error in problem["errors"]}
+    assert status == 422
+    assert text in found[field]

@@ -245,6 +245,21 @@ def test_a_message_says_what_happened_and_what_to_do(desk: Desk) -> None:
         assert desk.api("GET /v1/messages/{id}", path={"id": wrong})[0] == 404
 
 
+def test_a_message_says_which_accounts_it_was_passed_over_by(desk: Desk) -> None:
+    one = real(desk, "ann@example.com", desk.clock.now_ms())
+    over = [["main", "balance_exhausted", "arrears"], ["spare", "avoided", ""]]
+    sent = rows(one, "sent", acc="third", prov="smtp", ms=12, over=over)
+    desk.aggregate([(1, record_of(one, accepted_rows(one) + sent))])
+    _, found = desk.api("GET /v1/messages/{id}", path={"id": one.id + one.recipients[0]["tag"]})
+    accepted, sent_event = found["timeline"]
+    assert accepted["passed_over"] == []
+    assert sent_event["passed_over"] == [
+        {"account": "main", "reason": "balance_exhausted", "code": "arrears"},
+        {"account": "spare", "reason": "avoided", "code": ""},
+    ]
+    assert sent_event["account"] == "third" and "Account main was down (balance_exhausted" in sent_event["text"]
+
+
 def test_a_recipients_messages_are_found_newest_first_in_pages(desk: Desk) -> None:
     now = desk.clock.now_ms()
     sent = [real(desk, "ann@example.com", now - 60_000 * k) for k in range(5)]

@@ -26,6 +26,7 @@ from shared.model.words import OUTCOMES, Channel, MessageClass
 from shared.store.catalog import Catalog
 from shared.store.counters import Counters, in_flight
 from shared.store.dead_letters import DeadLetterStore
+from shared.store.health import HealthStore
 from shared.store.ledger import Entry, Ledger
 from shared.store.marks import Marks, SweepMark
 from shared.store.timeline import Timeline
@@ -137,6 +138,7 @@ class World:
         self.catalog.ensure_tenant("default")
         self.ledger = Ledger(aws.dynamodb, "guard", clock)
         self.counters, self.marks = Counters(aws.dynamodb, "counters"), Marks(aws.dynamodb, "counters")
+        self.routing = HealthStore(aws.dynamodb, "catalog", self.counters)
         self.schedules = Schedules(self.scheduler, GROUP, "arn:aws:iam::123456789012:role/s", "arn:aws:sqs:::dlq")
         self.sweeper = self._sweeper()
 
@@ -168,6 +170,7 @@ class World:
         return HealthReader(
             catalog=self.catalog,
             counters=self.counters,
+            routing=self.routing,
             marks=self.marks,
             lag=StreamLag(self.shard, "events"),
             sqs=self.sqs,

@@ -19,6 +19,8 @@ from cli.accounts import find_secret, read_accounts
 from local.sandbox.base import Fault, HttpSandbox
 from shared.channels import PROVIDERS, ProviderSpec
 from shared.dispatch.accounts import Accounts
+from shared.dispatch.planning import Planner
+from shared.dispatch.routing import Routing
 from shared.dispatch.sending import Sender
 from shared.dispatch.waves import Waves
 from shared.model.accounts import Account
@@ -120,7 +122,8 @@ def post(sandbox: HttpSandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Post
         )  # fmt: skip
         accounts = Accounts(w, Secrets(), NoTokens(), w.clock)
         # The world's own accounts play scripts; these build the provider that the registry finds.
-        monkeypatch.setattr(w.dispatcher, "_waves", Waves(Sender(w, accounts, w, w.clock, calls), w, w.clock))
+        planner = Planner(w, accounts, w, w.frequency, Routing(accounts, w, w.clock), w.clock)
+        monkeypatch.setattr(w.dispatcher, "_waves", Waves(planner, w.rates, Sender(w.clock, calls), w, w.clock))
         monkeypatch.setattr(w.dispatcher, "_channel", Channel.SMS)
         provider = accounts.provider(account)
         try:

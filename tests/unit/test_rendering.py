@@ -341,7 +341,7 @@ def test_keys_are_equal_only_for_equal_bodies(one: str, other: str) -> None:
 
 def test_as_json_shows_what_a_person_would_see() -> None:
     email = render(EmailContent(subject="{{ v }}", html="<b>{{ v }}</b>"), v="<")
-    assert as_json(email) == {"subject": "<", "html": "<b>&lt;</b>", "text": None}
+    assert as_json(email) == {"subject": "<", "html": "<b>&lt;</b>", "text": None, "attachments": []}
     assert as_json(RenderedSms("t", None, ())) == {"text": "t", "tencent": None}
     assert as_json(RenderedSms(None, "1", ("a",))) == {"text": None, "tencent": {"template_id": "1", "params": ["a"]}}
 

@@ -3,17 +3,21 @@
 Every byte is ASCII and every line ends in CRLF, so a message needs no 8BITMIME or SMTPUTF8. Bodies with lines of at
 most 998 ASCII characters go as they are (7bit), others as base64. Whatever a caller puts into a value, it cannot
 create a header or a part: control characters of header values become blanks, and a body that holds the beginning of a
-boundary is sent as base64, whose alphabet has none.
+boundary is sent as base64, whose alphabet has none. Files come encoded already, for all recipients of a message.
 """
 
 import re
 import secrets
 from binascii import b2a_base64
+from collections.abc import Iterable
 from email.utils import formatdate
+from functools import lru_cache
 from typing import Annotated, Final
+from urllib.parse import quote
 
 from pydantic import AfterValidator, Field
 
+from shared.model.attachments import Attachment
 from shared.model.content import RenderedEmail
 
 _MAILBOX = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\Z").match
@@ -28,6 +32,10 @@ _WORD_BYTES: Final = 45
 _LINE: Final = 76
 _LONGEST_WORD: Final = 900
 _LONGEST_BODY_LINE: Final = 998
+
+# RFC 2231 section 3: a value that would make its line too long goes on under numbers.
+_NAME_PIECE: Final = 54
+_PLAIN_NAME: Final = 60
 
 _BOUNDARY_START: Final = "=_"
 _PART_HEADERS: Final = {
@@ -134,10 +142,10 @@ class Assembler:
         reply = f"Reply-To: {reply_to}\r\n" if reply_to else ""
         self._sender = f"From: {encode_mailbox(from_address, from_name)}\r\n{reply}MIME-Version: 1.0\r\n"
         self._domain = from_address.rpartition("@")[2]
-        boundary = _BOUNDARY_START + secrets.token_hex(8)
-        self._multipart = f'Content-Type: multipart/alternative;\r\n boundary="{boundary}"\r\n\r\n--{boundary}\r\n'
-        self._between = f"\r\n--{boundary}\r\n".encode()
-        self._end = f"\r\n--{boundary}--\r\n".encode()
+        self._alternative = _Multipart("alternative")
+        self._mixed = _Multipart("mixed")
+        # RFC 2387 section 3.1 wants the type of the part that the others belong to.
+        self._related = {kind: _Multipart("related", kind) for kind in ("text/html", "multipart/alternative")}
         self._date: tuple[int, str] = (-1, "")
 
     def message_id(self, message_id: str) -> str:
@@ -155,16 +163,24 @@ class Assembler:
             f"Date: {self._date_at(now_ms // 1000)}\r\nMessage-ID: <{message_id}@{self._domain}>\r\n"
             f"X-MePush-Message-Id: {message_id}\r\n"
         )
+        pieces = self._body(content) if not content.attachments else self._with_files(content)
+        return b"".join((headers.encode(), *pieces, b"" if pieces[-1].endswith(b"\r\n") else b"\r\n"))
+
+    def _body(self, content: RenderedEmail) -> list[bytes]:
+        """The text, the html, or both, as the pieces of an entity."""
         if content.html is None or content.text is None:
-            if content.html is not None:
-                part_headers, body = _part("html", content.html)
-            else:
-                part_headers, body = _part("plain", content.text or "")
-            return b"".join((headers.encode(), part_headers, body, b"" if body.endswith(b"\r\n") else b"\r\n"))
-        text_headers, text = _part("plain", content.text)
-        html_headers, html = _part("html", content.html)
-        start = (headers + self._multipart).encode()
-        return b"".join((start, text_headers, text, self._between, html_headers, html, self._end))
+            return [*(_part("html", content.html) if content.html is not None else _part("plain", content.text or ""))]
+        return self._alternative.around([_part("plain", content.text), _part("html", content.html)])
+
+    def _with_files(self, content: RenderedEmail) -> list[bytes]:
+        """The body with the images that it shows, and beside both the other files."""
+        entity = self._body(content)
+        shown = [file for file in content.attachments if file.cid is not None]
+        beside = [file for file in content.attachments if file.cid is None]
+        if shown:
+            kind = "text/html" if content.text is None else "multipart/alternative"
+            entity = self._related[kind].around([entity, *map(_file, shown)])
+        return self._mixed.around([entity, *map(_file, beside)]) if beside else entity
 
     def _date_at(self, second: int) -> str:
         cached = self._date
@@ -172,6 +188,62 @@ class Assembler:
             # formatdate says "-0000" (zone unknown) where UTC is meant.
             cached = self._date = (second, formatdate(second)[:-5] + "+0000")
         return cached[1]
+
+
+class _Multipart:
+    """A multipart entity with a boundary of its own; made once."""
+
+    __slots__ = ("_between", "_end", "_start")
+
+    def __init__(self, subtype: str, kind: str | None = None) -> None:
+        boundary = _BOUNDARY_START + secrets.token_hex(8)
+        about = f'\r\n type="{kind}";' if kind else ""
+        start = f'Content-Type: multipart/{subtype};{about}\r\n boundary="{boundary}"\r\n\r\n--{boundary}\r\n'
+        self._start = start.encode()
+        self._between = f"\r\n--{boundary}\r\n".encode()
+        self._end = f"\r\n--{boundary}--\r\n".encode()
+
+    def around(self, parts: Iterable[Iterable[bytes]]) -> list[bytes]:
+        """The pieces of an entity that holds these."""
+        pieces = [self._start]
+        for part in parts:
+            pieces += part
+            pieces.append(self._between)
+        pieces[-1] = self._end
+        return pieces
+
+
+def encode_filename(name: str) -> str:
+    """Write the parameter of Content-Disposition that names a file: quoted, or by RFC 2231 if it is not plain ASCII.
+
+    name: without control characters.
+    """
+    if name.isascii() and len(name) <= _PLAIN_NAME:
+        return ' filename="' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    pieces = ["utf-8''"]
+    # Whole characters, since not everybody joins the pieces before decoding them.
+    for written in (quote(c, safe="", errors="replace") for c in name):
+        if len(pieces[-1]) + len(written) > _NAME_PIECE:
+            pieces.append("")
+        pieces[-1] += written
+    if len(pieces) == 1:
+        return f" filename*={pieces[0]}"
+    return ";\r\n".join(f" filename*{i}*={piece}" for i, piece in enumerate(pieces))
+
+
+def _file(file: Attachment) -> tuple[bytes, bytes]:
+    """A file's headers and its body."""
+    return _file_headers(file.name, file.content_type, file.cid), file.encoded
+
+
+@lru_cache(256)
+def _file_headers(name: str, content_type: str, cid: str | None) -> bytes:
+    where = "attachment" if cid is None else "inline"
+    called = "" if cid is None else f"Content-ID: <{cid}>\r\n"
+    return (
+        f"Content-Type: {content_type}\r\nContent-Transfer-Encoding: base64\r\n{called}"
+        f"Content-Disposition: {where};\r\n{encode_filename(name)}\r\n\r\n"
+    ).encode()
 
 
 def _part(subtype: str, body: str) -> tuple[bytes, bytes]:

@@ -25,7 +25,7 @@ from botocore.exceptions import (
 )
 from pydantic import Field, field_validator
 
-from shared.model.accounts import NoSecret, ProviderSettings, check_endpoint
+from shared.model.accounts import FASTEST, SLOWEST, NoSecret, ProviderSettings, Rate, check_endpoint
 from shared.model.clock import Clock
 from shared.model.content import RenderedEmail
 from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Sent, Unknown
@@ -303,13 +303,27 @@ def _describe(account: "GetAccountResponseTypeDef") -> Verification:
     most, sent = quota.get("Max24HourSend", 0.0), quota.get("SentLast24Hours", 0.0)
     day = "without a daily limit" if most < 0 else f"up to {most:,.0f} a day ({sent:,.0f} in the last 24 hours)"
     quota_words = f"{day}, {quota.get('MaxSendRate', 0.0):g} a second"
+    rate = _rate(quota.get("MaxSendRate", 0.0), most)
     if not account.get("ProductionAccessEnabled"):
         return Verification(
             True,
             f"SES takes messages, but the account is in the SES sandbox: only verified recipients, {quota_words}.",
             "Request production access in the SES console before you send to anyone else.",
+            rate=rate,
         )
-    return Verification(True, f"SES takes messages: {quota_words}.")
+    return Verification(True, f"SES takes messages: {quota_words}.", rate=rate)
+
+
+def _rate(per_second: float, per_day: float) -> Rate | None:
+    """The rate that SES names. It takes short bursts beyond it (SES Developer Guide, "Sending quotas"), of which a
+    second's worth is used. Its day is any 24 hours; ours is the one in UTC."""
+    if per_second < SLOWEST:
+        return None
+    return Rate(
+        per_second=min(per_second, FASTEST),
+        burst=max(1, int(min(per_second, FASTEST))),
+        per_day=int(per_day) if per_day >= 1 else None,
+    )
 
 
 def _explain(outcome: Outcome) -> Verification:

@@ -17,6 +17,9 @@ INVALID_MEDIA_ID = 40007
 NO_GOOD_ONE = 81013
 """None of the recipients of a call can get the message."""
 
+NOT_RECALLABLE = 40058
+"""Of a recall: the message is older than 24 hours, or another app's (WeCom docs, path 94867). Else: a bad parameter."""
+
 TOKEN_CODES = frozenset({40014, 41001, 42001})
 """The access token is unknown, missing or expired: fetch another and ask again."""
 

@@ -58,6 +58,7 @@ class RobotProvider(Provider):
     """Posts through one robot: one post per distinct content, whoever it is for."""
 
     threads: ClassVar[int] = 4
+    counts_calls: ClassVar[bool] = True
     worst_case_seconds: ClassVar[float] = Timeouts().worst_case
 
     def __init__(self, settings: Settings, secret: Secret, tools: Tools, timeouts: Timeouts | None = None) -> None:

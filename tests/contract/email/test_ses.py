@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from local.sandbox.base import Fault, Request, Response
 from local.sandbox.ses import SesSandbox
-from shared.model.accounts import NoSecret
+from shared.model.accounts import NoSecret, Rate
 from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Sent, Unknown
 from shared.model.reasons import Reason
 from shared.providers.base import Outgoing, Verification
@@ -259,7 +259,7 @@ def test_closed_and_used_again(sandbox: Recorded) -> None:
 def test_verify_in_production(sandbox: Recorded, provider: SesProvider) -> None:
     send_one(provider, email())
     words = "SES takes messages: up to 50,000 a day (1 in the last 24 hours), 14 a second."
-    assert provider.verify() == Verification(True, words)
+    assert provider.verify() == Verification(True, words, rate=Rate(per_second=14, burst=14, per_day=50_000))
 
 
 @pytest.mark.parametrize(
@@ -276,6 +276,7 @@ def test_verify_in_production(sandbox: Recorded, provider: SesProvider) -> None:
                 "SES takes messages, but the account is in the SES sandbox: only verified recipients, "
                 "up to 200 a day (0 in the last 24 hours), 1 a second.",
                 "Request production access in the SES console before you send to anyone else.",
+                rate=Rate(per_second=1, burst=1, per_day=200),
             ),
         ),
         (
@@ -284,7 +285,9 @@ def test_verify_in_production(sandbox: Recorded, provider: SesProvider) -> None:
                 "ProductionAccessEnabled": True,
                 "SendQuota": {"Max24HourSend": -1, "MaxSendRate": 0.5},
             },
-            Verification(True, "SES takes messages: without a daily limit, 0.5 a second."),
+            Verification(
+                True, "SES takes messages: without a daily limit, 0.5 a second.", rate=Rate(per_second=0.5, burst=1)
+            ),
         ),
         (
             {"SendingEnabled": False, "ProductionAccessEnabled": True, "EnforcementStatus": "SHUTDOWN"},

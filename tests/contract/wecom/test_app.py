@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from local.sandbox.base import Fault, Response
 from local.sandbox.wecom import CORP_ID, WecomSandbox
 from shared.model.content import RenderedSms, RenderedWecom
-from shared.model.outcome import Rejected, Retry, Sent
+from shared.model.outcome import AccountDown, Rejected, Retry, Sent, Unknown, Withdrawn
 from shared.model.reasons import Reason
 from shared.providers.base import Outgoing, Tools
 from shared.providers.registry import build_provider
@@ -109,6 +109,12 @@ def test_groups_keep_contents_and_everyone_apart(provider: app.AppProvider) -> N
     ]
     groups = [[message.message_id for message in group] for group in provider.group(mixed)]
     assert groups == [["m0", "m2", "x1"], ["m1"], ["m3"], ["m4"], ["x0"]]
+
+
+def test_members_are_limited_and_no_others(provider: app.AppProvider) -> None:
+    addresses = ("zhangsan", "party:7", "tag:9", "@all", "@group")
+    assert [provider.limits(to) for to in addresses] == [True, False, False, False, False]
+    assert provider.recipient_lane == app.MEMBER
 
 
 def test_everyone_in_scope(provider: app.AppProvider, sandbox: WecomSandbox) -> None:
@@ -313,3 +319,43 @@ def test_a_closed_provider_opens_again(provider: app.AppProvider) -> None:
     provider.send(messages("a"))
     provider.close()
     assert isinstance(provider.send(messages("b"))[0], Sent)
+
+
+def test_a_message_is_taken_back_from_all_who_got_it(provider: app.AppProvider, sandbox: WecomSandbox) -> None:
+    outcomes = provider.send(messages("zhangsan", "lisi"))
+    [id] = {outcome.provider_message_id for outcome in outcomes if isinstance(outcome, Sent)}
+    assert provider.recalls
+    assert provider.recall(id) == Withdrawn()
+    assert sandbox.recalled == {id}
+    # Asking again does no harm.
+    assert provider.recall(id) == Withdrawn()
+
+
+def test_after_a_day_nothing_is_taken_back(provider: app.AppProvider, sandbox: WecomSandbox, clock: FakeClock) -> None:
+    [outcome] = provider.send(messages("zhangsan"))
+    assert isinstance(outcome, Sent)
+    clock.advance(86_401)
+    assert provider.recall(outcome.provider_message_id) == Rejected(Reason.RECALL_REFUSED, "40058")
+    assert sandbox.recalled == set()
+
+
+def test_what_wecom_gave_no_id_cannot_be_named_to_it(provider: app.AppProvider, sandbox: WecomSandbox) -> None:
+    assert provider.recall("app:x") == Rejected(Reason.RECALL_REFUSED, "no_msgid")
+    assert not sandbox.calls["message/recall"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "found"),
+    [
+        (Fault("code", code="45009", at="message/recall"), Retry(Reason.THROTTLED, "45009", 60.0)),
+        (Fault("code", code="60020", at="message/recall"), AccountDown(Reason.ADDRESS_NOT_TRUSTED, "60020")),
+        (Fault("reset_after", at="message/recall"), Unknown(Reason.CONNECTION_LOST, "RemoteProtocolError")),
+    ],
+)
+def test_a_recall_that_goes_wrong_is_an_outcome(
+    provider: app.AppProvider, sandbox: WecomSandbox, fault: Fault, found: object
+) -> None:
+    [outcome] = provider.send(messages("zhangsan"))
+    assert isinstance(outcome, Sent)
+    sandbox.faults.add(fault)
+    assert provider.recall(outcome.provider_message_id) == found

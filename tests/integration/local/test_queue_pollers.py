@@ -28,7 +28,7 @@ class Queue:
         policy = {"deadLetterTargetArn": ARN.replace("work", "dead"), "maxReceiveCount": 3}
         attributes = {"RedrivePolicy": json.dumps(policy), "VisibilityTimeout": "60"}
         self.url = self.sqs.create_queue(QueueName="work", Attributes=attributes)["QueueUrl"]
-        plain = QueueMapping("worker", ARN, self.url, 10, 0, True, None, 60)
+        plain = QueueMapping("mapping", "worker", ARN, self.url, 10, 0, True, None, 60)
         self.function: Callable[[Any], Any] = lambda event: None
         self.batches: list[list[str]] = []
         self.poller = QueuePoller(replace(plain, **mapping), self.invoke, self.sqs, self.counter, clock)

@@ -4,6 +4,7 @@ import json
 import re
 import threading
 from collections.abc import Callable
+from email import message_from_bytes
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
@@ -32,8 +33,8 @@ class Refusal(Exception):
 class FakeApi:
     """Use as a context manager.
 
-    requests: those received. letters: dead ones. stuck: how many of them cannot be worked off. scopes: of the key.
-    good_sends: after so many sends every other one answers 503.
+    requests: those received. deferred: what waits. letters: dead ones. stuck: how many of them cannot be worked off.
+    scopes: of the key. good_sends: after so many sends every other one answers 503.
     """
 
     def __init__(self) -> None:
@@ -44,19 +45,26 @@ class FakeApi:
         self.accounts: dict[str, dict[str, Any]] = {}
         self.keys: dict[str, dict[str, Any]] = {}
         self.messages: dict[str, dict[str, Any]] = {}
+        self.recalls: list[dict[str, Any]] = []
         self.letters: list[dict[str, Any]] = []
         self.stuck = 0
+        self.deferred: list[dict[str, Any]] = []
         self.suppressed: dict[tuple[str, str], list[dict[str, Any]]] = {}
         self.settings: list[dict[str, Any]] = [settings(0, False)]
         self.records: list[dict[str, Any]] = []
         self.sends: dict[str, tuple[Any, dict[str, Any]]] = {}
+        self.uploads: dict[str, tuple[str, bytes]] = {}
+        self.upload_status = 204
+        self.upload_url = ""
         self.health = json.loads(json.dumps(HEALTH))
         self.scopes = {"send", "read", "manage"}
         self._routes: list[tuple[str, str, str, Callable[..., Any]]] = [
             ("POST", r"/v1/messages", "send", self._send),
+            ("POST", r"/v1/attachments", "send", self._attachment),
             ("POST", r"/v1/messages/query", "read", self._query),
             ("GET", r"/v1/messages/([^/]+)", "read", self._message),
             ("GET", r"/v1/requests/([^/]+)", "read", self._request),
+            ("POST", r"/v1/(messages|requests)/([^/]+)/recall", "send", self._recall),
             ("GET", r"/v1/balance", "read", lambda body: BALANCE),
             ("GET", r"/v1/health", "read", lambda body: self.health),
             ("GET", r"/v1/dead-letters", "read", self._dead_letters),
@@ -67,6 +75,7 @@ class FakeApi:
             ("POST", r"/v1/suppressions/import", "manage", self._suppress_many),
             ("POST", r"/v1/accounts", "manage", self._create_account),
             ("GET", r"/v1/accounts", "read", lambda body: {"accounts": list(self.accounts.values())}),
+            ("GET", r"/v1/accounts/([^/]+)", "read", lambda body, name: self._found(self.accounts, name, "account")),
             ("PATCH", r"/v1/accounts/([^/]+)", "manage", self._update_account),
             ("DELETE", r"/v1/accounts/([^/]+)", "manage", lambda body, name: self._drop(self.accounts, name)),
             ("POST", r"/v1/accounts/([^/]+)/verify", "manage", self._verify),
@@ -84,6 +93,7 @@ class FakeApi:
             ("POST", r"/v1/templates/([^/]+)/versions/(\d+)/preview", "read", self._preview),
             ("POST", r"/v1/templates/([^/]+)/versions/(\d+)/publish", "manage", self._publish),
             ("POST", r"/v1/templates/([^/]+)/versions/(\d+)/(submit|approve|reject)", "manage", self._review),
+            ("GET", r"/v1/deferred", "read", lambda body: {"deferred": self.deferred, "cursor": None}),
             ("GET", r"/v1/settings", "read", lambda body: self.settings[-1]),
             ("PATCH", r"/v1/settings", "manage", self._set),
             ("GET", r"/v1/settings/versions", "read", lambda body: {"settings": self.settings[1:], "cursor": None}),
@@ -131,6 +141,8 @@ class FakeApi:
 
     def answer(self, method: str, path: str, raw: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
         """Answer one request."""
+        if path == "/bucket":
+            return self._upload(raw, headers), b"<Error><Code>AccessDenied</Code></Error>"
         body = json.loads(raw) if raw else None
         self.requests.append((method, path, body, headers))
         try:
@@ -160,6 +172,21 @@ class FakeApi:
         return [path for path in self.paths() if not path.startswith("GET")]
 
     # messages
+
+    def _attachment(self, body: dict[str, Any]) -> dict[str, Any]:
+        id = f"F-{body['size']}-{body['sha256'][:8]}"
+        return {"id": id, "url": self.upload_url or f"{self.url}/bucket", "fields": {"key": id, "policy": "p"}}
+
+    def _upload(self, raw: bytes, headers: dict[str, str]) -> int:
+        assert "authorization" not in headers, "the key must not leave for the storage"
+        form = message_from_bytes(f"Content-Type: {headers['content-type']}\r\n\r\n".encode() + raw)
+        parts = [(part.get_param("name", header="content-disposition"), part) for part in form.walk()][1:]
+        assert [name for name, _ in parts] == ["key", "policy", "file"], "the file comes last"
+        if self.upload_status == 204:
+            data = parts[2][1].get_payload(decode=True)
+            assert isinstance(data, bytes)
+            self.uploads[str(parts[0][1].get_payload())] = parts[2][1].get_content_type(), data
+        return self.upload_status
 
     def _send(self, body: dict[str, Any]) -> dict[str, Any]:
         key = self.idempotency_key or ""
@@ -232,6 +259,13 @@ class FakeApi:
     def _query(self, body: dict[str, Any]) -> dict[str, Any]:
         found = list(self.messages.values()) if body["to"] in {"ada@example.com", ULID + "0"} else []
         return {"messages": found[: body.get("limit", 20)], "cursor": None}
+
+    def _recall(self, _body: Any, _kind: str, id: str) -> dict[str, Any]:
+        if not self.recalls:
+            raise Refusal(404, "not-found", "Not found", "There is no such message.")
+        results = [each["result"] for each in self.recalls]
+        counts = {result: results.count(result) for result in results}
+        return {"request_id": ULID + "0", "counts": counts, "messages": self.recalls}
 
     # dead letters
 
@@ -318,19 +352,29 @@ class FakeApi:
             raise Refusal(409, "conflict", "Not possible now", f"There is an account `{body['id']}` already.")
         masked = dict.fromkeys(body.get("secret", {}), "••••••")
         facts = {"channel": "email", "provider": body["settings"]["provider"], "state": "active", "weight": 100}
+        facts |= {"rate": None, "rate_from": "account" if body.get("rate") else None}
         self.accounts[body["id"]] = {**facts, **body, "secret": masked, "created_at": NOW, "updated_at": NOW}
         return self.accounts[body["id"]]
 
     def _update_account(self, body: dict[str, Any], name: str) -> dict[str, Any]:
         changes = {**body, "secret": dict.fromkeys(body.get("secret", {}), "••••••")}
+        if "rate" in body:
+            changes["rate_from"] = "account" if body["rate"] else None
         self._found(self.accounts, name, "account").update(changes)
         return dict(self.accounts[name])
 
     def _verify(self, _body: Any, name: str) -> dict[str, Any]:
         self._found(self.accounts, name, "account")
         if name == "broken":
-            return {"ok": False, "summary": "The login was refused.", "action": "Enter the code.", "raw_code": "535"}
-        return {"ok": True, "summary": "The account can send.", "action": "", "raw_code": ""}
+            return {
+                "ok": False,
+                "summary": "The login was refused.",
+                "action": "Enter the code.",
+                "raw_code": "535",
+                "rate": None,
+            }
+        rate = {"per_second": 14, "burst": 14, "per_day": 50_000, "code_share": 0.1} if name == "ses" else None
+        return {"ok": True, "summary": "The account can send.", "action": "", "raw_code": "", "rate": rate}
 
     def _create_template(self, body: dict[str, Any]) -> dict[str, Any]:
         if body["name"] == "refuse me":
@@ -338,7 +382,8 @@ class FakeApi:
         facts = {"channel": "email", "ttl_seconds": None, "latest": 0, "published": None, "archived": False}
         head = {name: body[name] for name in ("id", "name", "class", "accounts")}
         times = {"created_at": NOW, "updated_at": NOW}
-        self.templates[body["id"]] = {**facts, **head, "ttl_seconds": body.get("ttl_seconds"), **times}
+        own = {name: body.get(name) for name in ("ttl_seconds", "fallback")}
+        self.templates[body["id"]] = {**facts, **head, **own, **times}
         self.versions[body["id"]] = []
         self._create_version(body, body["id"])
         return self._template(None, body["id"])
@@ -391,7 +436,8 @@ class FakeApi:
     # settings, audit
 
     def _set(self, body: dict[str, Any]) -> dict[str, Any]:
-        self.settings.append(settings(len(self.settings), body["review_required"]))
+        changed = self.settings[-1] | body
+        self.settings.append(changed | settings(len(self.settings), changed["review_required"]))
         return self.settings[-1]
 
     def _restore(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -494,6 +540,9 @@ HEALTH: dict[str, Any] = {
             "verdict": verdict,
             **dict.fromkeys(("retrying", "failed", "unknown", "dead_lettered"), 0),
             "sent": sent,
+            "factor": 1.0,
+            "shifted_at": None,
+            "shift_reason": None,
         }
         for account, verdict, sent in (("mail", "healthy", 1190), ("spare", "idle", 0))
     ],

@@ -156,6 +156,38 @@ def test_list_verify_delete(api: FakeApi, mepush: Mepush, file: Path, monkeypatc
     assert mepush("account", "delete", "mail").code == 1
 
 
+def test_the_rate_of_an_account_is_set_and_shown(api: FakeApi, mepush: Mepush, file: Path) -> None:
+    mepush("account", "add", "--file", str(file), "--only", "ses")
+    assert mepush("account", "show", "ses").out.splitlines() == [
+        "ses: SES (email, ses), active, weight 100",
+        "rate: as fast as it can",
+    ]
+    ran = mepush("account", "rate", "ses", "--per-second", "14", "--burst", "20", "--per-day", "50000")
+    assert ran.out.splitlines()[1] == (
+        "rate: at most 14 a second in the long run, 20 at once, 50,000 a day, 10% of it kept for codes; "
+        "set for the account"
+    )
+    assert mepush("account", "show", "ses", "--json").json["rate"]["burst"] == 20
+    mepush("account", "rate", "ses", "--default")
+    assert api.requests[-1][2] == {"rate": None}
+    verified = mepush("account", "verify", "ses").out
+    assert "Unless the account has a rate of its own it sends at most 14 a second" in verified.replace("\n", " ")
+
+
+@pytest.mark.parametrize("arguments", [(), ("--burst", "3"), ("--default", "--burst", "3"), ("--per-second", "1")])
+def test_a_rate_needs_both_its_parts(api: FakeApi, mepush: Mepush, arguments: tuple[str, ...]) -> None:
+    ran = mepush("account", "rate", "ses", *arguments)
+    assert ran.code == 2 and "--per-second and --burst" in ran.err
+    assert api.requests == []
+
+
+def test_a_file_may_say_the_rate(api: FakeApi, mepush: Mepush, tmp_path: Path) -> None:
+    path = tmp_path / "accounts.toml"
+    path.write_text(FILE + "[account.rate]\nper_second = 5\nburst = 10\n")
+    mepush("account", "add", "--file", str(path), "--only", "ses")
+    assert created(api)[0]["rate"] == {"per_second": 5, "burst": 10}
+
+
 def test_an_account_that_cannot_send_fails_with_what_to_do(api: FakeApi, mepush: Mepush) -> None:
     api.accounts["broken"] = {}
     ran = mepush("account", "verify", "broken")

@@ -34,6 +34,15 @@ def test_what_is_wrong_comes_first_with_what_to_do(api: FakeApi, mepush: Mepush)
     assert len(lines) <= 24
 
 
+def test_an_account_that_lost_weight_is_shown_even_if_idle(api: FakeApi, mepush: Mepush) -> None:
+    assert "100%" in mepush("doctor").out
+    api.health["accounts"][1] |= {"factor": 0.02, "shifted_at": "2026-01-24T09:12:03Z", "shift_reason": "trouble"}
+    out = mepush("doctor").out
+    [line] = [line for line in out.splitlines() if line.lstrip().startswith("spare")]
+    assert "2%" in line and "idle" in line
+    assert all(len(line) <= 80 for line in out.splitlines())
+
+
 def test_before_the_first_sweep(api: FakeApi, mepush: Mepush) -> None:
     api.health["sweep"] = None
     assert "none yet" in mepush("doctor").out

@@ -9,7 +9,7 @@ import pytest
 from functions.trace.words import describe
 from shared.model.content import EmailContent, RenderedEmail, SmsContent, TencentTemplate
 from shared.model.envelope import Envelope
-from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Sent, Unknown
+from shared.model.outcome import Outcome, Rejected, Retry, Sent, Unknown
 from shared.model.reasons import Reason
 from shared.model.words import KeyKind, MessageClass
 from shared.policy import limits
@@ -204,18 +204,6 @@ def test_a_provider_that_raises_leaves_unknown_outcomes(caplog: pytest.LogCaptur
     [logged] = caplog.records
     assert logged.getMessage() == "provider raised" and vars(logged)["error"] == "builtins.ValueError"
     assert "secret@example.com" not in str(vars(logged))
-
-
-def test_an_account_that_is_down_is_avoided_at_the_next_try() -> None:
-    with world(lambda m: AccountDown(Reason.CREDENTIALS_REFUSED, "535")) as w:
-        w.add_template(accounts=["main", "spare"])
-        w.accounts["main"] = w.accounts["main"].model_copy(update={"weight": 1000})
-        spare = w.add_account("spare", lambda m: Sent("spare"), weight=0)
-        w.run(envelope(1))
-        [again] = w.dispatched
-        assert again.envelope.avoid == ["main"] and spare.calls == 0
-        w.run(again.envelope)
-        assert spare.calls == 1 and w.stages()["sent"] == 1
 
 
 def test_without_an_account_the_message_waits_for_one() -> None:

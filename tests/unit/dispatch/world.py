@@ -5,24 +5,38 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
+from shared.aws.attachments import AttachmentGoneError
 from shared.aws.queue import Dispatch
 from shared.dispatch.accounts import Accounts
+from shared.dispatch.attachments import Files
 from shared.dispatch.dispatcher import Dispatcher
+from shared.dispatch.frequency import Frequency
+from shared.dispatch.planning import Planner
+from shared.dispatch.rates import Rates
+from shared.dispatch.routing import Routing
 from shared.dispatch.sending import Sender
 from shared.dispatch.waves import Waves
 from shared.model.accounts import Account
+from shared.model.attachments import AttachmentRef
+from shared.model.audit import AuditRecord
 from shared.model.content import Content
 from shared.model.envelope import Envelope
 from shared.model.events import StreamRecord
 from shared.model.outcome import Outcome, Sent
 from shared.model.suppression import SuppressionEntry
 from shared.model.templates import Template, TemplateVersion
+from shared.model.tenants import Tenant, TenantSettings
 from shared.model.words import Channel
+from shared.policy.routing import Buckets, Shift
 from shared.providers.base import Outgoing, Provider, Verification
-from shared.store.ledger import Entry, HeldError
+from shared.store.caps import Caps
+from shared.store.catalog_items import CatalogConflictError, Stored
+from shared.store.duplicates import Duplicates
+from shared.store.ledger import Entry, HeldError, Mark
+from shared.store.rates import Rates as RateStore
 from tests import samples
 from tests.fakes import FakeClock
 
@@ -63,15 +77,29 @@ class World:
     dispatched: list[Dispatch] = field(default_factory=list)
     dead: list[Envelope] = field(default_factory=list)
     records: list[StreamRecord] = field(default_factory=list)
+    tenant_settings: TenantSettings = field(default_factory=TenantSettings)
     suppressed: dict[str, list[SuppressionEntry]] = field(default_factory=dict)
     asked_of: list[list[str]] = field(default_factory=list)
+    stored: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    health: dict[str, Buckets] = field(default_factory=dict)
+    health_reads: list[str] = field(default_factory=list)
+    shifted: dict[str, Stored[Shift]] = field(default_factory=dict)
+    audit: list[AuditRecord] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
     remaining_ms: Callable[[], int] = lambda: 60_000
     naps: int = 0
+    rates: Rates = field(init=False)
     dispatcher: Dispatcher = field(init=False)
+    frequency: Frequency = field(init=False)
 
     # What the dispatcher reads
+
+    def tenant(self, tenant_id: str) -> Tenant | None:
+        return samples.TENANT
+
+    def settings(self, tenant: str) -> TenantSettings:
+        return self.tenant_settings
 
     def template(self, tenant: str, template_id: str) -> Template | None:
         found = self.templates.get(template_id)
@@ -93,7 +121,30 @@ class World:
     def get(self, tenant: str, account_id: str, version: int) -> dict[str, Any]:
         return {}
 
+    def read_file(self, tenant: str, ref: AttachmentRef) -> bytes:
+        self._step("read_file")
+        found = self.stored.get((ref["id"], ref["v"]))
+        if found is None:
+            raise AttachmentGoneError(ref["id"])
+        return found
+
+    def last_shift(self, tenant: str, account: str) -> Stored[Shift] | None:
+        if "health" in self.broken:
+            raise RuntimeError("health")
+        self.health_reads.append(account)
+        return self.shifted.get(account)
+
+    def buckets(self, tenant: str, account: str, now: int) -> Buckets:
+        return self.health.get(account, {})
+
     # What it writes
+
+    def shift(self, tenant: str, account: str, shift: Shift, over: int | None, record: AuditRecord) -> None:
+        there = self.shifted.get(account)
+        if over != (None if there is None else there.rev):
+            raise CatalogConflictError("changed")
+        self.shifted[account] = Stored(shift, (over or 0) + 1)
+        self.audit.append(record)
 
     def acquire_all(self, entries: Mapping[str, Entry]) -> dict[str, Entry | None]:
         self._step("acquire")
@@ -101,19 +152,35 @@ class World:
         self.entries.update({id: deepcopy(entry) for id, entry in entries.items() if seen[id] is None})
         return seen
 
-    def take_over(self, envelope_id: str, seen: Entry, entry: Entry) -> None:
+    def take_over(self, envelope_id: str, seen: Entry, entry: Entry) -> Entry | None:
         self._step("take_over")
-        there = self.entries[envelope_id]
-        if there.closed or (there.owner, there.lease) != (seen.owner, seen.lease):
-            raise HeldError
-        self.entries[envelope_id] = deepcopy(entry)
+        return self._write(envelope_id, seen, entry)
 
-    def record(self, envelope_id: str, entry: Entry) -> None:
+    def record(self, envelope_id: str, entry: Entry) -> Entry | None:
         self._step("record")
+        return self._write(envelope_id, entry, entry)
+
+    def _write(self, envelope_id: str, mine: Entry, entry: Entry) -> Entry | None:
         there = self.entries[envelope_id]
-        if there.closed or there.owner != entry.owner:
+        if there.closed or (there.owner, there.lease) != (mine.owner, mine.lease):
             raise HeldError
+        if there.recalled != entry.recalled:
+            return deepcopy(there)
         self.entries[envelope_id] = deepcopy(entry)
+        return None
+
+    # What others do
+
+    def mark(self, envelope: Envelope, *recipients: int) -> None:
+        """Recall recipients of an envelope; as the ledger does it."""
+        there = self.entries.get(envelope.id) or Entry("", 0)
+        assert not there.closed
+        new = {i: Mark(self.clock.now_ms(), "key") for i in recipients}
+        self.entries[envelope.id] = replace(there, recalled={**new, **there.recalled})
+
+    def pass_time(self, seconds: float) -> None:
+        """Whoever waits for a place in a rate moves the clock."""
+        self.clock.advance(seconds)
 
     def sleep(self, seconds: float) -> None:
         self.naps += 1
@@ -194,14 +261,23 @@ class _Accounts(Accounts):
 
 
 @contextmanager
-def world(script: Script = lambda message: Sent("p-" + message.message_id[-4:])) -> Iterator[World]:
-    """A world with the template `welcome` and the account `main`."""
+def world(
+    script: Script = lambda message: Sent("p-" + message.message_id[-4:]), dynamodb: Any = None
+) -> Iterator[World]:
+    """A world with the template `welcome` and the account `main`. dynamodb: has the table `guard`, for policies that
+    need one."""
     made = World()
     with ThreadPoolExecutor(8) as calls, ThreadPoolExecutor(8) as envelopes:
         queues: Any = _Queues(made)
         stream: Any = _Stream(made)
-        sender = Sender(made, _Accounts(made), made, made.clock, calls)
-        waves = Waves(sender, made, made.clock, sleep=made.sleep)
+        accounts = _Accounts(made)
+        guard = dynamodb, "guard", made.clock
+        made.frequency = Frequency(made, Duplicates(*guard), Caps(*guard), made.clock)
+        routing = Routing(accounts, made, made.clock)
+        planner = Planner(made, accounts, made, made.frequency, routing, made.clock, Files(made.read_file))
+        made.rates = Rates(RateStore(*guard), made.clock)
+        sender = Sender(made.clock, calls, made.pass_time)
+        waves = Waves(planner, made.rates, sender, made, made.clock, sleep=made.sleep)
         made.dispatcher = Dispatcher(Channel.EMAIL, waves, queues, queues, stream, envelopes)
         made.add_template()
         made.add_account("main", script)

@@ -1,0 +1,125 @@
+"""The operations that recall messages."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aws_lambda_powertools import Logger
+
+from functions.recall.answers import from_end, from_events, in_progress, lost
+from functions.recall.stopping import Stopped, Stopper
+from functions.recall.withdrawing import Found, Withdrawer, can_be_withdrawn, withdrawn_row
+from shared.api.kit import Call, OperationFunction
+from shared.api.recall import MessageRecall, Recall
+from shared.aws.stream import EventStream
+from shared.logs import log_error
+from shared.model.clock import Clock
+from shared.model.events import StreamRecord, fold
+from shared.model.ids import ULID_LENGTH, tag_of
+from shared.model.outcome import Withdrawn
+from shared.model.problems import ProblemError, not_found
+from shared.model.words import KeyKind, Stage
+from shared.store.timeline import Timeline
+
+logger = Logger(child=True)
+
+WORK_MS = 20_000
+"""For how long providers are asked; a caller's connection ends after 30 s."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recalling:
+    """Recalls messages of a caller's tenant."""
+
+    timeline: Timeline
+    stopper: Stopper
+    withdrawer: Withdrawer
+    stream: EventStream
+    clock: Clock
+
+    def operations(self) -> dict[str, OperationFunction]:
+        """Operation id -> function."""
+        return {"recall_message": self.recall_message, "recall_request": self.recall_request}
+
+    def recall_message(self, call: Call) -> Recall:
+        """Recall one message. Raises: ProblemError 403, 404."""
+        message_id = call.path["id"].upper()
+        try:
+            tag_of(message_id)
+        except ValueError:
+            raise not_found("message") from None
+        events = self.timeline.events(call.caller.tenant, message_id)
+        if not events:
+            raise not_found("message; one accepted in the last seconds appears shortly")
+        return self._recall(call, events[0]["request"], {message_id: events})
+
+    def recall_request(self, call: Call) -> Recall:
+        """Recall all messages of a request. Raises: ProblemError 403, 404."""
+        tenant, request_id = call.caller.tenant, call.path["id"].upper()
+        ids = self.timeline.request_messages(tenant, request_id) if len(request_id) == ULID_LENGTH else []
+        if not ids:
+            raise not_found("request; one accepted in the last seconds appears shortly")
+        events = self.timeline.events_of_many(tenant, ids)
+        return self._recall(call, request_id, dict(zip(ids, events, strict=True)))
+
+    def _recall(self, call: Call, request_id: str, known: Mapping[str, list[dict[str, Any]]]) -> Recall:
+        """Recall messages of one request. known: their events, by message id."""
+        _check_kind(call, known.values())
+        until = self.clock.now_ms() + WORK_MS
+        answers = {id: from_events(id, events) for id, events in known.items() if _is_over(events)}
+        # Of a message that fell back the other one is to be stopped.
+        wanted = {id for id, events in known.items() if id not in answers or any("fell" in e for e in events)}
+        if wanted:
+            found = self.stopper.stop(call.caller.tenant, [request_id], wanted, call.caller.key_id)
+            self._tell_stopped(found.records)
+            ends = {id: end for id, end in found.ends.items() if id not in answers}
+            withdrawn = self.withdrawer.withdraw(ends, known.keys() | found.reached, until)
+            self._tell_withdrawn(found, withdrawn, call.caller.key_id)
+            left = (known.keys() | found.reached) - answers.keys()
+            answers |= {id: _answer(id, found, withdrawn.get(id)) for id in left}
+        messages = [answers[id] for id in [*known, *sorted(answers.keys() - known.keys())]]
+        return Recall(request_id=request_id, counts=Counter(m.result for m in messages), messages=messages)
+
+    def _tell_stopped(self, records: Sequence[StreamRecord]) -> None:
+        """Tell what is recalled. It is so without that: whoever has the envelope tells it as well."""
+        try:
+            if records:
+                self.stream.put(records)
+        except Exception as error:  # botocore's errors share no useful base with the connection's
+            log_error(logger, "recall not told", error)
+
+    def _tell_withdrawn(self, found: Stopped, withdrawn: Mapping[str, Found], by: str) -> None:
+        """Tell what was taken back. Raises: ProblemError 503, since nobody else would; asking again is harmless."""
+        now = self.clock.now_ms()
+        ends = [found.ends[id] for id, result in withdrawn.items() if isinstance(result, Withdrawn)]
+        try:
+            if ends:
+                self.stream.put([end.leg.root.record(end.leg.id, [withdrawn_row(end, now, by)]) for end in ends])
+        except Exception as error:
+            log_error(logger, "withdrawal not told", error)
+            detail = "Messages were taken back, and it could not be recorded. Ask again."
+            raise ProblemError(503, "unavailable", "Not available now", detail, Retry_After="1") from None
+
+
+def _check_kind(call: Call, events: Collection[Sequence[Mapping[str, Any]]]) -> None:
+    """Raises: ProblemError 403 where a test key, which reaches nobody, names messages of other keys."""
+    if call.caller.kind is KeyKind.TEST and any(e["kind"] != KeyKind.TEST for found in events for e in found):
+        detail = "A test key recalls messages of test keys only. Use a live key."
+        raise ProblemError(403, "forbidden", "The API key may not do this", detail)
+
+
+def _is_over(events: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a message has come to its end, and its provider cannot take it back."""
+    if not events:
+        return False
+    status = fold(events)
+    sent = status.state is Stage.SENT and any(can_be_withdrawn(e["channel"], e) for e in events)
+    return status.final and not sent
+
+
+def _answer(message_id: str, found: Stopped, withdrawal: Found | None) -> MessageRecall:
+    end = found.ends.get(message_id)
+    if end is not None:
+        return from_end(message_id, end, withdrawal)
+    return lost(message_id) if message_id in found.lost else in_progress(message_id)

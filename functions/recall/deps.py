@@ -1,0 +1,40 @@
+"""Wires the function that recalls messages."""
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+from functions.recall.api import Recalling
+from functions.recall.stopping import Stopper
+from functions.recall.withdrawing import Withdrawer
+from shared.api.kit import Api
+from shared.aws.clients import client
+from shared.aws.secrets import SecretStore
+from shared.aws.stream import EventStream
+from shared.dispatch.accounts import Accounts
+from shared.model.clock import SystemClock
+from shared.settings import CatalogSettings, GuardSettings, SecretSettings, StreamSettings, TraceSettings
+from shared.store.catalog import Catalog
+from shared.store.ledger import Ledger
+from shared.store.timeline import Timeline
+from shared.store.tokens import DynamoTokenCache
+
+THREADS = 16
+
+
+class RecallSettings(CatalogSettings, GuardSettings, TraceSettings, StreamSettings, SecretSettings):
+    """The environment of the function."""
+
+
+@cache
+def deps() -> Api:
+    """The API, built on first use."""
+    settings, clock, dynamodb = RecallSettings.load(), SystemClock(), client("dynamodb")
+    catalog = Catalog(dynamodb, settings.catalog_table, clock)
+    secrets = SecretStore(client("secretsmanager"), settings.secret_prefix)
+    accounts = Accounts(catalog, secrets, DynamoTokenCache(dynamodb, settings.guard_table, clock), clock)
+    # One pool for all: no task of it waits for another.
+    pool = ThreadPoolExecutor(THREADS, "recall")
+    timeline = Timeline(dynamodb, settings.timeline_table, pool)
+    stopper = Stopper(timeline, Ledger(dynamodb, settings.guard_table, clock), clock, pool)
+    stream = EventStream(client("kinesis"), settings.stream_name)
+    return Api(Recalling(timeline, stopper, Withdrawer(accounts, clock, pool), stream, clock).operations())

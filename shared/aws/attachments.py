@@ -1,0 +1,150 @@
+"""Files to attach, in the assets bucket under `attachments/<tenant>/<id>`: uploaded by a signed form, read by version.
+
+What there is to know of a file is with its object: its type as Content-Type, its name as metadata. So nothing can be
+known of a file that is not there.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
+
+from botocore.exceptions import ClientError
+
+from shared.model.attachments import ID, AttachmentRef
+from shared.model.ids import ulid_text
+from shared.policy.attachments import KEEP_DAYS, PREFIX
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+UPLOAD_SECONDS = 900
+"""How long an upload may be begun."""
+_DAY_MS = 86_400_000
+_NAME = "name"
+# S3 API reference, "Error responses": HeadObject has no body, hence the bare status.
+_MISSING = frozenset({"404", "NoSuchKey", "NoSuchVersion"})
+
+
+class AttachmentGoneError(Exception):
+    """A file that a message names is not there any more. id: the attachment's."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"the attachment {id} is gone")
+        self.id = id
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A form that takes one file, of just the size and type agreed on. fields: send them before the file."""
+
+    url: str
+    fields: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file that is there. version: of the object. Times: milliseconds since the epoch; ends_at: when it may be named
+    no more."""
+
+    id: str
+    version: str
+    name: str
+    content_type: str
+    size: int
+    uploaded_at: int
+
+    @property
+    def ends_at(self) -> int:
+        # S3 expires an object at the midnight after, so it is there for so long at least (S3 user guide, "Expiring
+        # objects").
+        return self.uploaded_at + KEEP_DAYS * _DAY_MS
+
+    def ref(self, cid: str | None) -> AttachmentRef:
+        """How an envelope names this very version."""
+        found: AttachmentRef = {
+            "id": self.id,
+            "v": self.version,
+            "name": self.name,
+            "type": self.content_type,
+            "size": self.size,
+        }
+        if cid is not None:
+            found["cid"] = cid
+        return found
+
+
+def new_id(tenant: str, name: str, size: int, sha256: str | None) -> str:
+    """An id for a file: drawn, or the same one again for the same name, size and digest."""
+    if sha256 is None:
+        return ulid_text(secrets.randbits(128))
+    parts = "\x1f".join((tenant, name, str(size), sha256)).encode()
+    return ulid_text(int.from_bytes(hashlib.blake2b(parts, digest_size=16).digest()))
+
+
+class AttachmentStore:
+    """Signs uploads, finds and reads files; thread-safe.
+
+    client: makes the client on first use, since few calls need it. signer: the one that signs uploads, by the address
+    that callers reach the bucket at.
+    """
+
+    def __init__(
+        self, bucket: str, client: "Callable[[], S3Client]", signer: "Callable[[], S3Client] | None" = None
+    ) -> None:
+        self._bucket = bucket
+        self._client = client
+        self._signer = signer or client
+
+    def upload(self, tenant: str, id: str, name: str, content_type: str, size: int) -> Upload:
+        """A form for one file, good for 15 minutes. S3 itself checks key, name, type and size. Makes no request."""
+        # Metadata is ASCII (S3 user guide, "Working with object metadata").
+        fields = {"Content-Type": content_type, f"x-amz-meta-{_NAME}": quote(name, safe="", errors="replace")}
+        signed = self._signer().generate_presigned_post(
+            Bucket=self._bucket,
+            Key=_key(tenant, id),
+            Fields=dict(fields),
+            Conditions=[{field: value} for field, value in fields.items()] + [["content-length-range", size, size]],
+            ExpiresIn=UPLOAD_SECONDS,
+        )
+        return Upload(signed["url"], signed["fields"])
+
+    def find(self, tenant: str, id: str) -> StoredFile | None:
+        """The file under an id, as it is now; None if it is not there. Raises: what S3 raises."""
+        if not ID.match(id):
+            return None
+        try:
+            head = self._client().head_object(Bucket=self._bucket, Key=_key(tenant, id))
+        except ClientError as error:
+            if _is_missing(error):
+                return None
+            raise
+        return StoredFile(
+            id,
+            head["VersionId"],
+            unquote(head["Metadata"].get(_NAME, "")),
+            head["ContentType"],
+            head["ContentLength"],
+            int(head["LastModified"].timestamp() * 1000),
+        )
+
+    def read(self, tenant: str, ref: AttachmentRef) -> bytes:
+        """The very bytes that were there when a message was accepted. Raises: AttachmentGoneError; what S3 raises."""
+        try:
+            found = self._client().get_object(Bucket=self._bucket, Key=_key(tenant, ref["id"]), VersionId=ref["v"])
+        except ClientError as error:
+            if _is_missing(error):
+                raise AttachmentGoneError(ref["id"]) from None
+            raise
+        with found["Body"] as body:
+            return body.read()
+
+
+def _key(tenant: str, id: str) -> str:
+    return f"{PREFIX}{tenant}/{id}"
+
+
+def _is_missing(error: ClientError) -> bool:
+    return error.response.get("Error", {}).get("Code") in _MISSING

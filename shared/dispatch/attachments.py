@@ -1,0 +1,116 @@
+"""Files that go along: fetched once per process, encoded once for all recipients, and few at a time on their way."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+from shared.aws.attachments import AttachmentGoneError
+from shared.dispatch.plan import Call, Plan, Rendered
+from shared.dispatch.verdict import failed
+from shared.model.attachments import Attachment, AttachmentRef, encode, merged
+from shared.model.content import RenderedEmail
+from shared.model.reasons import Reason
+from shared.providers.base import Outgoing
+
+CACHE_BYTES = 64_000_000
+ROOM_BYTES = 24_000_000
+"""Of files on their way at once, encoded. A provider's client holds each up to six times until it has left, and all of
+it has to fit into the function's memory."""
+
+
+class Files:
+    """Files ready to leave, the least recently used first out; thread-safe.
+
+    read: the bytes of a tenant's file; raises AttachmentGoneError, and what the storage raises.
+    """
+
+    def __init__(self, read: Callable[[str, AttachmentRef], bytes], most_bytes: int = CACHE_BYTES) -> None:
+        self._read = read
+        self._most = most_bytes
+        self._size = 0
+        self._kept: OrderedDict[tuple[str, ...], Attachment] = OrderedDict()
+        # Held while a file is read: the envelopes of a campaign come at once, and all want the same one.
+        self._lock = threading.Lock()
+
+    def of(self, tenant: str, refs: Sequence[AttachmentRef]) -> tuple[Attachment, ...]:
+        """The files, in order. Raises: AttachmentGoneError; what the storage raises."""
+        with self._lock:
+            return tuple(self._one(tenant, ref) for ref in refs)
+
+    def _one(self, tenant: str, ref: AttachmentRef) -> Attachment:
+        key = (tenant, ref["id"], ref["v"], ref.get("cid", ""))
+        found = self._kept.get(key)
+        if found is not None:
+            self._kept.move_to_end(key)
+            return found
+        found = encode(ref["name"], ref["type"], self._read(tenant, ref), ref.get("cid"))
+        self._kept[key] = found
+        self._size += len(found.encoded)
+        while self._size > self._most and len(self._kept) > 1:
+            self._size -= len(self._kept.popitem(last=False)[1].encoded)
+        return found
+
+
+def with_files(plan: Plan, pairs: Sequence[Rendered], files: Files | None, now: int) -> Sequence[Rendered]:
+    """The messages with the files that their envelope names. If one is gone, none may leave: the plan has a row for
+    each. files: None for a channel that carries none. Raises: what the storage raises.
+    """
+    envelope = plan.envelope
+    if not pairs or not envelope.attachments or files is None:
+        return pairs
+    try:
+        found = files.of(envelope.tenant, envelope.attachments)
+    except AttachmentGoneError as error:
+        plan.rows += [failed(envelope, r, Reason.ATTACHMENT_GONE, error.id, now) for r, _ in pairs]
+        return []
+    return [(recipient, _carrying(message, found)) for recipient, message in pairs]
+
+
+def _carrying(message: Outgoing, files: tuple[Attachment, ...]) -> Outgoing:
+    content = message.content
+    if not isinstance(content, RenderedEmail):
+        raise TypeError("only emails carry files")
+    return replace(message, content=replace(content, attachments=merged(content.attachments, files)))
+
+
+class Room:
+    """Bounds how much of files is on its way at once; thread-safe."""
+
+    def __init__(self, most_bytes: int = ROOM_BYTES) -> None:
+        self._most = most_bytes
+        self._taken = 0
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def for_call(self, call: Call, patience_s: float) -> Iterator[bool]:
+        """Wait until there is room for what a call carries, and keep it while the block lasts.
+
+        Yields whether there was room within `patience_s`. What is larger than all the room goes alone.
+        """
+        size = _weight(call)
+        if not size:
+            yield True
+            return
+        with self._changed:
+            found = self._changed.wait_for(
+                lambda: not self._taken or self._taken + size <= self._most, max(patience_s, 0.0)
+            )
+            self._taken += size if found else 0
+        try:
+            yield found
+        finally:
+            with self._changed:
+                self._taken -= size if found else 0
+                self._changed.notify_all()
+
+
+def _weight(call: Call) -> int:
+    """The bytes of files that a call carries."""
+    return sum(
+        len(file.encoded)
+        for message in call.messages
+        if isinstance(message.content, RenderedEmail)
+        for file in message.content.attachments
+    )

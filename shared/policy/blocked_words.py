@@ -1,0 +1,44 @@
+"""Words that no message may hold: what a carrier or a law forbids, as people have listed it in the settings."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from functools import lru_cache
+from typing import Any
+
+from shared.model.content import Rendered
+
+
+def blocked_word(content: Rendered, words: Sequence[str]) -> str | None:
+    """The first of `words` that a rendered message holds, in whatever case; None if it holds none.
+
+    Looked at are all its texts as they are sent, HTML with its tags.
+    """
+    if not words:
+        return None
+    search = _pattern(tuple(words)).search
+    for text in _texts(content):
+        if found := search(text):
+            return found.group()
+    return None
+
+
+@lru_cache(16)
+def _pattern(words: tuple[str, ...]) -> re.Pattern[str]:
+    # Of two words that begin alike the longer one is named.
+    ordered = sorted(words, key=len, reverse=True)
+    return re.compile("|".join(re.escape(word) for word in ordered), re.IGNORECASE)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from _texts(each)
+    elif isinstance(value, Sequence) and not isinstance(value, bytes):
+        for each in value:
+            yield from _texts(each)
+    elif is_dataclass(value):
+        for each in fields(value):
+            yield from _texts(getattr(value, each.name))

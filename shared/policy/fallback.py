@@ -1,0 +1,30 @@
+"""Who falls back: whose message came to an end by which another channel may take over."""
+
+from collections.abc import Sequence
+
+from shared.model.envelope import FallbackLeg
+from shared.model.reasons import Reason
+from shared.model.words import MessageClass, Stage
+
+_UNREACHABLE = frozenset({Reason.SUPPRESSED_BOUNCE, Reason.SUPPRESSED_PROVIDER})
+"""Entries of the suppression list that speak of one address. The others are people's wish: they hold for every road."""
+
+
+def falls_back(stage: str, reason: str | None, message_class: MessageClass) -> bool:
+    """Whether a message that certainly was not sent, and ended so, is sent by another channel.
+
+    Quiet hours are quiet on every channel, and a duplicate, a capped or a recalled message is not wanted on any. That a
+    provider reports a message undelivered is no end of it, and nothing follows from that.
+    """
+    if stage == Stage.FAILED:
+        # As with the suppression list, codes are sent to who opted out.
+        return reason != Reason.RECIPIENT_OPTED_OUT or message_class is MessageClass.VERIFICATION
+    if stage == Stage.EXPIRED:
+        return reason != Reason.QUIET_HOURS
+    return stage == Stage.DEAD_LETTERED or (stage == Stage.SUPPRESSED and reason in _UNREACHABLE)
+
+
+def expires_at(legs: Sequence[FallbackLeg], start: int, end: int) -> int:
+    """When messages expire that fall back to `legs`. start: from when on they may be sent. end: of the whole time."""
+    after_s = legs[0]["after_s"] if legs else None
+    return end if after_s is None else min(end, start + 1000 * after_s)

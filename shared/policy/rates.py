@@ -1,0 +1,144 @@
+"""When the messages of an account may go: a generic cell rate algorithm that gives places in advance. Pure.
+
+A lane is a row of places, one each interval; a message may go up to `burst - 1` intervals before its place. Of each
+lane only its end is known: who wants places adds them there, and whoever comes next gets those behind. So any number of
+functions take places with one write each, and none of them asks again until its place has come.
+
+Times are integers, in microseconds since the epoch, so that the places of fast accounts do not drift.
+"""
+
+from dataclasses import dataclass, replace
+from math import ceil
+from typing import Literal
+
+from shared.channels import PROVIDERS
+from shared.model.accounts import Account, Rate
+
+SECOND = 1_000_000
+DAY = 86_400 * SECOND
+Origin = Literal["account", "verified", "provider"]
+FOREVER = 10**18
+"""Later than any place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """interval: between two places, in microseconds. per_day: the most places on a day in UTC."""
+
+    interval: int
+    burst: int
+    per_day: int | None = None
+
+    @property
+    def slack(self) -> int:
+        """How long before its place a message may go."""
+        return (self.burst - 1) * self.interval
+
+
+@dataclass(frozen=True, slots=True)
+class Lanes:
+    """The lanes of an account. code: for codes alone; None if they have none of their own."""
+
+    main: Lane
+    code: Lane | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """What is taken of a lane. end: where the next place is. used: places on that day (days since the epoch)."""
+
+    end: int = 0
+    day: int = 0
+    used: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Places that can be had, as far as is known.
+
+    count: how many. idle: they begin now, since the lane's end is past; otherwise at its end, as long as that is at
+    most `most`. day: on which they all are. fresh: none is taken of that day. ready: when the last message that wants
+    a place could go; if there is not a place for each, when the next may be had.
+    """
+
+    count: int
+    idle: bool
+    most: int
+    day: int
+    fresh: bool
+    ready: int
+
+
+def effective(account: Account) -> tuple[Rate | None, Origin]:
+    """The rate that counts for an account, and where it is from: `account`, `verified` or `provider`."""
+    if account.rate is not None:
+        return account.rate, "account"
+    if account.verified_rate is not None:
+        return account.verified_rate, "verified"
+    spec = PROVIDERS.get(account.provider)
+    return (None if spec is None else spec.rate), "provider"
+
+
+def lanes_of(rate: Rate) -> Lanes:
+    """The lanes of a rate; together they are never faster than it."""
+    share = round(rate.code_share, 2)
+    if share == 0 or rate.burst == 1:
+        return Lanes(Lane(_interval(rate.per_second), rate.burst, rate.per_day))
+    burst = max(1, round(rate.burst * share))
+    daily = None if rate.per_day is None else int(rate.per_day * share)
+    return Lanes(
+        Lane(
+            _interval(rate.per_second * (1 - share)),
+            rate.burst - burst,
+            None if rate.per_day is None or daily is None else rate.per_day - daily,
+        ),
+        Lane(_interval(rate.per_second * share), burst, daily),
+    )
+
+
+def _interval(per_second: float) -> int:
+    return max(1, ceil(SECOND / per_second))
+
+
+def claim(lane: Lane, booked: Booked, now: int, wanted: int, until: int = FOREVER) -> Claim:
+    """The places of a lane that begin before `until`, and all on one day if days count; up to `wanted`."""
+    idle = booked.end < now
+    first = max(booked.end, now)
+    begins = max(now, first - lane.slack)
+    day = max(begins // DAY, booked.day)
+    fresh = day > booked.day
+    bound, left = until, wanted
+    if lane.per_day is not None:
+        bound = min(until, (day + 1) * DAY)
+        left = lane.per_day - (0 if fresh else booked.used)
+    count = 0
+    if begins < bound:
+        count = max(0, min(wanted, left, -(-(bound + lane.slack - first) // lane.interval)))
+    most = bound - 1 + lane.slack - max(count - 1, 0) * lane.interval
+    if count == wanted:
+        ready = max(now, first + (wanted - 1) * lane.interval - lane.slack)
+    elif count == max(left, 0):
+        ready = max((day + 1) * DAY, begins)
+    else:
+        ready = max(bound, begins)
+    return Claim(count, idle, most, day, fresh, ready)
+
+
+def pick(lanes: Lanes, main: Booked, code: Booked, now: int, wanted: int, until: int, codes: bool) -> tuple[str, Claim]:
+    """The lane from which to take places, and which. Codes go where they come first; all else has but the main lane."""
+    by_main = claim(lanes.main, main, now, wanted, until)
+    if not codes or lanes.code is None:
+        return "main", by_main
+    by_code = claim(lanes.code, code, now, wanted, until)
+    if by_main.ready > by_code.ready or by_main.count < by_code.count:
+        return "code", by_code
+    if by_main.count < wanted:
+        return "main", by_main
+    # Only as long as it is so: others may have taken places of it since.
+    behind = by_code.ready + lanes.main.slack - (wanted - 1) * lanes.main.interval
+    return "main", replace(by_main, most=min(by_main.most, behind))
+
+
+def starts(lane: Lane, first: int, count: int, now: int) -> list[int]:
+    """When the messages of places that begin at `first` may go, in milliseconds since the epoch."""
+    return [-(-max(now, first + k * lane.interval - lane.slack) // 1000) for k in range(count)]

@@ -1,0 +1,91 @@
+"""The local stack's place for uploads, with forms that boto3 signs: what S3 takes, and what it refuses."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+
+from local.gateway import Incoming
+from local.uploads import Uploads
+from shared.aws import clients
+from shared.aws.attachments import AttachmentStore
+from tests.fakes import FakeClock
+
+BUCKET = "assets"
+DATA = b"%PDF\r\n--boundary\r\n" + bytes(range(256))
+
+
+class Bucket:
+    """A bucket, and forms for it."""
+
+    def __init__(self) -> None:
+        self.s3 = clients.client("s3")
+        self.s3.create_bucket(Bucket=BUCKET)
+        self.s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+        self.clock = FakeClock(int(datetime.now(UTC).timestamp() * 1000))
+        self.uploads = Uploads(clients.client, self.clock)
+        signer = clients.client("s3", endpoint_url="http://127.0.0.1:1/_local/s3", signature_version="s3v4")
+        self.store = AttachmentStore(BUCKET, lambda: self.s3, lambda: signer)
+        self.form = self.store.upload("default", "0" * 26, "发票.pdf", "application/pdf", len(DATA))
+
+    def request(self, fields: dict[str, str] | None = None, data: bytes = DATA, **file: Any) -> Incoming:
+        made = httpx.Request("POST", self.form.url, data=fields or self.form.fields, files=file or {"file": data})
+        body = made.read()
+        return Incoming("POST", "/_local/s3/assets", "", list(made.headers.items()), body, "127.0.0.1")
+
+    def answer(self, request: Incoming) -> tuple[int, str]:
+        status, _, body = self.uploads(request)
+        return status, body.decode().partition("</Code>")[0].rpartition(">")[2]
+
+
+@pytest.fixture
+def bucket(moto: None) -> Bucket:
+    clients.reset()
+    return Bucket()
+
+
+def test_a_good_form_is_stored_as_it_says(bucket: Bucket) -> None:
+    assert bucket.answer(bucket.request()) == (204, "")
+    found = bucket.store.find("default", "0" * 26)
+    assert found is not None
+    assert (found.name, found.content_type, found.size) == ("发票.pdf", "application/pdf", len(DATA))
+    assert bucket.store.read("default", found.ref(None)) == DATA
+
+
+def test_it_may_be_sent_again(bucket: Bucket) -> None:
+    versions = set()
+    for _ in range(2):
+        assert bucket.answer(bucket.request())[0] == 204
+        found = bucket.store.find("default", "0" * 26)
+        assert found is not None
+        versions.add(found.version)
+    assert len(versions) == 2
+
+
+def test_it_ends_when_it_says(bucket: Bucket) -> None:
+    bucket.clock.advance(899)
+    assert bucket.answer(bucket.request()) == (204, "")
+    bucket.clock.advance(2)
+    assert bucket.answer(bucket.request()) == (403, "AccessDenied")
+
+
+@pytest.mark.parametrize("missing", ["key", "policy", "x-amz-signature", "Content-Type", "x-amz-meta-name"])
+def test_a_field_that_is_missing_is_refused(bucket: Bucket, missing: str) -> None:
+    fields = {name: value for name, value in bucket.form.fields.items() if name != missing}
+    assert bucket.answer(bucket.request(fields)) == (403, "AccessDenied")
+
+
+def test_a_field_that_the_policy_does_not_know_is_refused_unless_it_is_to_be_ignored(bucket: Bucket) -> None:
+    assert bucket.answer(bucket.request(bucket.form.fields | {"acl": "public-read"})) == (403, "AccessDenied")
+    assert bucket.answer(bucket.request(bucket.form.fields | {"x-ignore-me": "1"})) == (204, "")
+
+
+def test_what_is_no_form_is_refused(bucket: Bucket) -> None:
+    request = bucket.request()
+    assert bucket.answer(bucket.request(other=DATA)) == (400, "InvalidArgument")
+    assert bucket.answer(replace(request, method="PUT")) == (405, "MethodNotAllowed")
+    assert bucket.answer(replace(request, path="/_local/s3/assets/key")) == (405, "MethodNotAllowed")
+    assert bucket.answer(replace(request, headers=[("content-type", "text/plain")])) == (412, "PreconditionFailed")
+    assert bucket.answer(replace(request, path="/_local/s3/another")) == (403, "AccessDenied")
