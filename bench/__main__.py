@@ -1,11 +1,17 @@
-"""Run all benchmarks: `python -m bench [email|ingest|requests|examples]`."""
+"""Run all benchmarks: `python -m bench [email|ingest|requests|examples|drill]`."""
 
 import sys
 
-from bench import email, examples, ingest, requests
+from bench import drill, email, examples, ingest, requests
 from bench.figures import report
 
-ALL = {"email": email.run, "ingest": ingest.run, "requests": requests.run, "examples": examples.run}
+ALL = {
+    "email": email.run,
+    "ingest": ingest.run,
+    "requests": requests.run,
+    "examples": examples.run,
+    "drill": drill.run,
+}
 
 
 def main() -> int:

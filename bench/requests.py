@@ -5,8 +5,10 @@ import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from unittest.mock import patch
+from zoneinfo import ZoneInfo
 
 import httpx
 from rich.console import Console
@@ -65,6 +67,27 @@ class Desk:
         answer.raise_for_status()
         return answer.json() if answer.content else None
 
+    def _change(self, path: str, body: Any) -> None:
+        self._http.patch(path, content=json.dumps(body)).raise_for_status()
+
+    def set_policies(self, *, per_recipient: bool) -> None:
+        """Have a suppression list, quiet hours, a rate, and two accounts to choose from; per_recipient: caps and
+        duplicates, too. None of them stops or delays what is counted."""
+        for i in range(500):
+            entry = {"channel": "email", "address": f"gone{i}@example.com", "scope": "all", "reason": "manual"}
+            if i == 0 or not per_recipient:
+                self._post("/v1/suppressions", entry)
+        now = datetime.fromtimestamp(self._stack.clock.now(), ZoneInfo("Asia/Shanghai"))
+        window = {"start": f"{(now.hour + 6) % 24:02}:00", "end": f"{(now.hour + 7) % 24:02}:00"}
+        policies: dict[str, Any] = {"quiet_hours": {"windows": [window]}}
+        if per_recipient:
+            policies |= {"duplicate_seconds": 300, "cap": {"count": 20}}
+        self._change("/v1/settings", {"policies": {"marketing": policies}})
+        for account in ("mail-smtp", "mail-ses"):
+            self._change(f"/v1/accounts/{account}", {"rate": {"per_second": 100_000, "burst": 100_000}})
+        self._change("/v1/templates/emails", {"accounts": ["mail-smtp", "mail-ses"]})
+        self._stack.clock.advance(11)
+
     def count(self, template: str, recipients: int, times: int = 1) -> Cost:
         """The cost of sending until all is traced."""
         self._stack.drain()
@@ -98,13 +121,16 @@ def run() -> list[Figure]:
         guarded = {name: desk.count(*arguments) for name, arguments in RUNS.items()}
         with without_ledger():
             bare = {name: desk.count(*arguments) for name, arguments in RUNS.items()}
-    for name, cost in guarded.items():
+        policies, everything = (_with_policies(desk, per_recipient) for per_recipient in (False, True))
+    for name, cost in (guarded | {"policies": policies, "all policies": everything}).items():
         print(name, dict(sorted(cost.by_name.items())))
     _show_price(guarded, bare)
     emails, sms, codes, lone = guarded.values()
     return [
         Figure("aws_requests_per_1000", emails.requests, "AWS requests", most=160),
         Figure("aws_requests_per_1000_sms", sms.requests, "AWS requests", most=170),
+        Figure("aws_requests_per_1000_policies", policies.requests - emails.requests, "AWS requests more", most=10),
+        Figure("aws_requests_per_1000_all_policies", everything.requests, "AWS requests", most=400),
         Figure("aws_requests_per_code", codes.requests / 100, "AWS requests", most=4),
         Figure("aws_requests_lone_code", lone.requests, "AWS requests", most=16),
         *(
@@ -116,6 +142,13 @@ def run() -> list[Figure]:
             )
         ),
     ]
+
+
+def _with_policies(desk: Desk, per_recipient: bool) -> Cost:
+    """The cost of 1,000 emails with policies on, once the functions remember what they read."""
+    desk.set_policies(per_recipient=per_recipient)
+    desk.count("emails", 1)
+    return desk.count("emails", 1000)
 
 
 def _show_price(guarded: dict[str, Cost], bare: dict[str, Cost]) -> None:
