@@ -2,13 +2,14 @@
 
 import sys
 
-from bench import drill, email, examples, ingest, requests
+from bench import drill, email, examples, ingest, isolation, requests
 from bench.figures import report
 
 ALL = {
     "email": email.run,
     "ingest": ingest.run,
     "requests": requests.run,
+    "isolation": isolation.run,
     "examples": examples.run,
     "drill": drill.run,
 }

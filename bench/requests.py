@@ -84,7 +84,7 @@ class Desk:
             policies |= {"duplicate_seconds": 300, "cap": {"count": 20}}
         self._change("/v1/settings", {"policies": {"marketing": policies}})
         for account in ("mail-smtp", "mail-ses"):
-            self._change(f"/v1/accounts/{account}", {"rate": {"per_second": 100_000, "burst": 100_000}})
+            self._change(f"/v1/accounts/{account}", {"rate": {"per_second": 1000, "burst": 1000}})
         self._change("/v1/templates/emails", {"accounts": ["mail-smtp", "mail-ses"]})
         self._stack.clock.advance(11)
 

@@ -47,6 +47,8 @@ SES_IDENTITIES = frozenset({"example.com"})
 """What the SES sandbox sends from: any address of this domain."""
 AWS_SMS_IDENTITIES = frozenset({"BLUEWHALE"})
 """The origination identities that the AWS SMS sandbox knows."""
+UNKNOWN_MEMBERS = ("nobody",)
+"""Whom the WeCom sandbox does not know."""
 LOG_FILE = ROOT / "build" / "local" / "functions.log"
 OVERRIDES = {"ALLOW_LOOPBACK_ENDPOINTS": "true"}
 """Variables whose value differs from what is deployed, where a function has them; and where uploads go."""
@@ -283,7 +285,7 @@ class LocalStack:
             "ses": SesSandbox(self.outbox, verified=SES_IDENTITIES),
             "tencent": TencentSandbox(self.outbox, keys=TENCENT_KEYS, signature_clock=RealClock()),
             "aws": AwsSmsSandbox(self.outbox, identities=AWS_SMS_IDENTITIES),
-            "wecom": WecomSandbox(self.outbox),
+            "wecom": WecomSandbox(self.outbox, unknown_users=UNKNOWN_MEMBERS),
         }
         for name, sandbox in made.items():
             self.sandboxes[name] = self._exit.enter_context(sandbox)
