@@ -3,7 +3,7 @@
 import random
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from threading import Barrier, Lock
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from shared.dispatch.accounts import Accounts
 from shared.dispatch.routing import Routing
 from shared.model.accounts import Account
+from shared.model.audit import AuditRecord
 from shared.model.clock import Clock
 from shared.model.events import EventRow, StreamRecord, accepted_rows, record_of
 from shared.model.words import Channel, KeyKind
@@ -107,11 +108,17 @@ def test_a_record_of_however_many_accounts_and_times_fits_a_transaction(desk: De
 
 
 class Together(HealthStore):
-    """Lets everybody read before anybody writes."""
+    """Lets everybody read before anybody writes, and one write after the other: moto's transactions are not atomic."""
+
+    _writing = Lock()
 
     def __init__(self, aws: Aws, barrier: Barrier) -> None:
         super().__init__(aws.dynamodb, aws.catalog, Counters(aws.dynamodb, "counters"))
         self._barrier = barrier
+
+    def shift(self, tenant: str, account: str, shift: Shift, over: int | None, record: AuditRecord) -> None:
+        with self._writing:
+            super().shift(tenant, account, shift, over, record)
 
     def buckets(self, tenant: str, account: str, now: int) -> Buckets:
         found = super().buckets(tenant, account, now)
