@@ -52,6 +52,7 @@ class Desk:
 
     def __init__(self, stack: LocalStack) -> None:
         self._stack = stack
+        self._first = 0
         key = first_key(stack)
         self._units = WriteUnits(stack.client("dynamodb"))
         stack.counting.observe(self._units)
@@ -62,8 +63,6 @@ class Desk:
             body = {"id": name, "name": name, "class": message_class, "accounts": [account], "content": content}
             self._post("/v1/templates", {**body, "sample": sample})
             self._post(f"/v1/templates/{name}/versions/1/publish", {})
-        for name in TEMPLATES:
-            self.count(name, 1)  # warm: templates, accounts and secrets are in the functions' memory
 
     def _post(self, path: str, body: Any) -> Any:
         answer = self._http.post(path, content=json.dumps(body))
@@ -92,20 +91,26 @@ class Desk:
         self._stack.clock.advance(11)
 
     def count(self, template: str, recipients: int, times: int = 1) -> Cost:
-        """The cost of sending until all is traced."""
+        """The cost of sending until all is traced, when the functions remember what they have just read."""
+        self._send(template, 1)
         self._stack.drain()
         self._stack.counting.clear()
         self._units.total.clear()
-        address = "u{}@example.com" if template == "emails" else "+86138{:08d}"
-        everyone = [{"to": address.format(i)} for i in range(recipients)]
         for _ in range(times):
-            body = {"template": template, "recipients": everyone, "variables": TEMPLATES[template][3]}
-            if self._post("/v1/messages", body)["accepted"] != recipients:
-                raise RuntimeError("not everything was accepted")
+            self._send(template, recipients)
         self._stack.drain()
         # A message costs its provider's price besides, whether that is AWS or not.
         counts = {name: n for name, n in self._stack.counting.snapshot().items() if name not in _OTHERS}
         return Cost(sum(counts.values()), sum(self._units.total.values()), counts)
+
+    def _send(self, template: str, recipients: int) -> None:
+        address = "u{}@example.com" if template == "emails" else "+86138{:08d}"
+        # Each request has its own recipients: a number gets but five codes in ten minutes.
+        everyone = [{"to": address.format(self._first + i)} for i in range(recipients)]
+        self._first += recipients
+        body = {"template": template, "recipients": everyone, "variables": TEMPLATES[template][3]}
+        if self._post("/v1/messages", body)["accepted"] != recipients:
+            raise RuntimeError("not everything was accepted")
 
 
 @contextmanager
@@ -157,7 +162,6 @@ def _with_policies() -> tuple[Cost, Cost, Cost]:
         found = []
         for per_recipient in (False, True):
             desk.set_policies(per_recipient=per_recipient)
-            desk.count("emails", 1)
             found.append(desk.count("emails", 1000))
     return off, found[0], found[1]
 
