@@ -1,4 +1,4 @@
-"""Run all benchmarks: `python -m bench [email|ingest|requests|examples|drill]`."""
+"""Run all benchmarks: `python -m bench [email|ingest|requests|isolation|examples|drill]`."""
 
 import sys
 
