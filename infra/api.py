@@ -11,7 +11,8 @@ from constructs import Construct
 from infra.functions import log_group
 from infra.nag import acknowledge
 from infra.stages import Stage
-from shared.api.operations import OPERATIONS, Operation
+from shared.api.operation import Operation
+from shared.api.operations import OPERATIONS
 
 # Neither query strings nor bodies nor callers' network addresses: none is needed to find a request again.
 _ACCESS_LOG = {

@@ -8,7 +8,8 @@ from constructs import Construct
 
 from infra.nag import acknowledge
 from infra.stages import Stage
-from shared.policy.attachments import KEEP_DAYS, PREFIX
+from shared.model.tenants import DEFAULT_TENANT
+from shared.policy import attachments, files
 
 TTL_ATTRIBUTE = "ttl"
 
@@ -61,7 +62,7 @@ def event_stream(scope: Construct, stage: Stage) -> kinesis.Stream:
 
 
 def assets_bucket(scope: Construct, stage: Stage) -> s3.Bucket:
-    """The bucket for files that people hand in: what is attached to emails, for a while."""
+    """The bucket for files that people hand in: what is attached to emails, and recipients of campaigns."""
     bucket = s3.Bucket(
         scope,
         "Assets",
@@ -78,7 +79,19 @@ def assets_bucket(scope: Construct, stage: Stage) -> s3.Bucket:
                 expired_object_delete_marker=True,
             ),
             # A version that was accepted with a message outlives this by the time above.
-            s3.LifecycleRule(id="forget-attachments", prefix=PREFIX, expiration=Duration.days(KEEP_DAYS)),
+            s3.LifecycleRule(
+                id="forget-attachments",
+                prefix=attachments.PREFIX,
+                expiration=Duration.days(attachments.KEEP_DAYS),
+            ),
+            # Files that people put beside the uploads, for runs to come, stay.
+            *(
+                s3.LifecycleRule(id=f"forget-{name}", prefix=prefix, expiration=Duration.days(files.KEEP_DAYS))
+                for name, prefix in {
+                    "uploads": f"{files.AUDIENCES}{DEFAULT_TENANT}/{files.UPLOADS}",
+                    "runs": files.RUNS,
+                }.items()
+            ),
         ],
         removal_policy=RemovalPolicy.RETAIN if stage.keep_data else RemovalPolicy.DESTROY,
     )

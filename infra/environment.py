@@ -9,7 +9,7 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
 
 from infra.data import Tables
-from infra.messaging import Queues, Schedules
+from infra.messaging import Queues, Schedules, TaskQueue
 from infra.specs import FunctionSpec
 from infra.stages import Stage
 
@@ -34,7 +34,9 @@ class Environments:
         stream: kinesis.Stream,
         queues: Queues,
         schedules: Schedules,
+        tasks: TaskQueue,
         trace_dead: sqs.Queue,
+        events_dead: sqs.Queue,
         bucket: s3.Bucket,
     ) -> None:
         self._stack = stack
@@ -48,8 +50,11 @@ class Environments:
             "schedule_group": schedules.group_name,
             "schedule_role_arn": schedules.role.role_arn,
             "schedule_dlq_arn": schedules.dead_letters.queue_arn,
+            "campaigns_group": schedules.campaigns_group,
+            "campaigns_url": tasks.queue.queue_url,
             "schedules_dlq_url": schedules.dead_letters.queue_url,
             "trace_dlq_url": trace_dead.queue_url,
+            "events_dlq_url": events_dead.queue_url,
             "assets_bucket": bucket.bucket_name,
             "upload_endpoint": f"https://s3.{stack.region}.{stack.url_suffix}",
             "secret_prefix": stage.prefix,

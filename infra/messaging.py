@@ -9,7 +9,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.nag import acknowledge
-from infra.specs import DEAD_LETTERS_TIMEOUT_S
+from infra.specs import CAMPAIGN_TIMEOUT_S, DEAD_LETTERS_TIMEOUT_S
 from infra.stages import Stage
 from shared.channels import CHANNELS, ChannelSpec, queue_name
 from shared.model.words import Channel, MessageClass
@@ -86,37 +86,62 @@ class Queues(Construct):
         return [queue_name(c, message_class) for c in channels for message_class in MessageClass]
 
 
-class Schedules(Construct):
-    """The group of one-shot schedules, the role they fire with, and where those go that cannot be delivered.
+class TaskQueue(Construct):
+    """The queue of the campaign function's tasks, and its dead-letter queue."""
 
-    The group has a fixed name, so that functions and policies need no reference to it.
+    def __init__(self, scope: Construct, id: str, *, stage: Stage) -> None:
+        super().__init__(scope, id)
+        self.dead = dead_letter_queue(self, "Dead", f"{stage.prefix}-campaigns-dlq")
+        self.queue = sqs.Queue(
+            self,
+            "Queue",
+            queue_name=f"{stage.prefix}-campaigns",
+            # As long as the function may take, and no longer: what broke off is found by its run's driver within a
+            # minute or so, and done again.
+            visibility_timeout=Duration.seconds(CAMPAIGN_TIMEOUT_S),
+            retention_period=RETENTION,
+            dead_letter_queue=sqs.DeadLetterQueue(queue=self.dead, max_receive_count=MAX_RECEIVES),
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=True,
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+
+
+class Schedules(Construct):
+    """The groups of schedules, the role they fire with, and where those go that cannot be delivered.
+
+    Envelopes have one group, and campaigns another. Both have fixed names, so that functions and policies need no
+    reference to them.
     """
 
-    def __init__(self, scope: Construct, id: str, *, stage: Stage, queues: Queues) -> None:
+    def __init__(self, scope: Construct, id: str, *, stage: Stage, queues: Queues, tasks: TaskQueue) -> None:
         super().__init__(scope, id)
         stack = Stack.of(self)
         self.group_name = stage.prefix
+        self.campaigns_group = f"{stage.prefix}-campaigns"
         scheduler.CfnScheduleGroup(self, "Group", name=self.group_name)
+        scheduler.CfnScheduleGroup(self, "CampaignsGroup", name=self.campaigns_group)
         self.dead_letters = dead_letter_queue(self, "Dead", f"{stage.prefix}-schedules-dlq")
         acknowledge(self.dead_letters, "SQS3", "the dead-letter queue of schedules")
-        group_arn = stack.format_arn(service="scheduler", resource="schedule-group", resource_name=self.group_name)
-        self.schedule_arns = stack.format_arn(
-            service="scheduler", resource="schedule", resource_name=f"{self.group_name}/*"
+        names = (self.group_name, self.campaigns_group)
+        group_arns = [stack.format_arn(service="scheduler", resource="schedule-group", resource_name=n) for n in names]
+        self.schedule_arns, self.campaign_arns = (
+            stack.format_arn(service="scheduler", resource="schedule", resource_name=f"{name}/*") for name in names
         )
-        # Only schedules of this account's group may take the role.
+        # Only schedules of this account's groups may take the role.
         self.role = iam.Role(
             self,
             "Role",
-            description="EventBridge Scheduler puts due envelopes on their queues",
+            description="EventBridge Scheduler puts due envelopes and tasks on their queues",
             assumed_by=iam.ServicePrincipal(
                 "scheduler.amazonaws.com",
                 conditions={
                     "StringEquals": {"aws:SourceAccount": stack.account},
-                    "ArnEquals": {"aws:SourceArn": group_arn},
+                    "ArnEquals": {"aws:SourceArn": group_arns},
                 },
             ),
         )
-        targets = [*queues.queues.values(), self.dead_letters]
+        targets = [*queues.queues.values(), tasks.queue, self.dead_letters]
         self.role.add_to_policy(
             iam.PolicyStatement(actions=["sqs:SendMessage"], resources=[queue.queue_arn for queue in targets])
         )

@@ -24,6 +24,10 @@ SHIFTS = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["shift#*", "audit
 """The partitions of the catalog that hold accounts' shares, and of the audit log, in which every shift is recorded."""
 AUDIT = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["audit#*"]}}
 """The partitions of the catalog that hold the audit log."""
+CAMPAIGNS = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["tenant#*", "audit#*"]}}
+"""The partitions of the catalog that hold campaigns and runs, and the audit log."""
+RUNS = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["tenant#*"]}}
+"""The partitions of the catalog that hold runs, and which of them are not over."""
 ITEM_WRITE = ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
 CLOSE = ("dynamodb:BatchGetItem", "dynamodb:UpdateItem")
 RECALL = (*CLOSE, "dynamodb:GetItem")
@@ -50,6 +54,12 @@ EMPTY = ("sqs:ReceiveMessage", "sqs:DeleteMessage")
 DEPTH = ("sqs:GetQueueAttributes",)
 LIMIT = ("lambda:UpdateEventSourceMapping",)
 SCHEDULE = ("scheduler:CreateSchedule",)
+CAMPAIGN_SCHEDULE = (
+    "scheduler:CreateSchedule",
+    "scheduler:DeleteSchedule",
+    "scheduler:GetSchedule",
+    "scheduler:UpdateSchedule",
+)
 READ_SCHEDULE = ("scheduler:GetSchedule",)
 OVERDUE = ("scheduler:GetSchedule", "scheduler:DeleteSchedule")
 LIST_SCHEDULES = ("scheduler:ListSchedules",)
@@ -58,7 +68,9 @@ PASS_ROLE = ("iam:PassRole",)
 # HeadObject goes by the right to read. Without the right to list, S3 says 403 of an object that is not there and not
 # 404 (S3 API reference, HeadObject and GetObject, "Permissions").
 FILE_UPLOAD = ("s3:GetObject", "s3:PutObject")
+RUN_FILES = ("s3:GetObject", "s3:GetObjectVersion", "s3:PutObject")
 FILE_READ = ("s3:GetObjectVersion",)
+FILE_FIND = ("s3:GetObject",)
 FILE_LIST = ("s3:ListBucket",)
 FILE_LIST_VERSIONS = ("s3:ListBucket", "s3:ListBucketVersions")
 

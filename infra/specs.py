@@ -6,6 +6,8 @@ from shared.channels import CHANNELS, PROVIDERS, ChannelSpec
 from shared.model.words import Channel
 from shared.settings import (
     AttachmentSettings,
+    BusSettings,
+    CampaignScheduleSettings,
     CatalogSettings,
     CountersSettings,
     DeadLetterSettings,
@@ -16,6 +18,7 @@ from shared.settings import (
     SecretSettings,
     Settings,
     StreamSettings,
+    TaskSettings,
     TraceSettings,
     UploadSettings,
     WatchSettings,
@@ -52,6 +55,10 @@ DEAD_LETTERS_TIMEOUT_S = 30
 """Of the function that takes messages from the dead-letter queues, which hide them six times as long."""
 WATCH_TIMEOUT_S = 240
 """Less than the time between two sweeps."""
+CAMPAIGN_TIMEOUT_S = 900
+"""The most that Lambda gives: a file of 5 GB is cut in one go."""
+CAMPAIGN_MEMORY_MB = 1769
+"""With so much a function has a whole processor (Lambda developer guide, "Configure memory")."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +137,13 @@ INGEST = FunctionSpec(
     (CatalogSettings, GuardSettings, StreamSettings, QueueSettings, UploadSettings),
     packages=(*CORE_PACKAGES, *ADDRESS_PACKAGES, *ZONE_PACKAGES),
 )
+INGEST_EVENTS = FunctionSpec(
+    "ingest_events",
+    "functions.ingest.events.lambda_handler",
+    "Accepts messages that events ask for",
+    (CatalogSettings, GuardSettings, StreamSettings, QueueSettings, AttachmentSettings, BusSettings),
+    packages=INGEST.packages,
+)
 DISPATCHERS: dict[Channel, FunctionSpec] = {spec.channel: _dispatch(spec) for spec in CHANNELS.values()}
 TRACE = FunctionSpec(
     "trace",
@@ -174,7 +188,7 @@ WATCH = FunctionSpec(
     "watch",
     "functions.watch.handler.lambda_handler",
     "Finds what got stuck, and mends it",
-    (CatalogSettings, GuardSettings, TraceSettings, StreamSettings, QueueSettings, WatchSettings),
+    (CatalogSettings, GuardSettings, TraceSettings, StreamSettings, QueueSettings, WatchSettings, TaskSettings),
     timeout_s=WATCH_TIMEOUT_S,
 )
 WATCH_API = FunctionSpec(
@@ -189,6 +203,39 @@ DEAD_LETTERS_API = FunctionSpec(
     "Lists, redrives and discards dead letters",
     (CatalogSettings, StreamSettings, QueueSettings),
 )
+_CAMPAIGN_PACKAGES = (*CORE_PACKAGES, *ADDRESS_PACKAGES, *RENDERING_PACKAGES, *ZONE_PACKAGES)
+CAMPAIGN = FunctionSpec(
+    "campaign",
+    "functions.campaign.handler.lambda_handler",
+    "Cuts audience files into shards, checks them, and queues their messages",
+    (
+        CatalogSettings,
+        GuardSettings,
+        StreamSettings,
+        QueueSettings,
+        CountersSettings,
+        AttachmentSettings,
+        TaskSettings,
+    ),
+    memory_mb=CAMPAIGN_MEMORY_MB,
+    timeout_s=CAMPAIGN_TIMEOUT_S,
+    packages=_CAMPAIGN_PACKAGES,
+)
+CAMPAIGN_API = FunctionSpec(
+    "campaign_api",
+    "functions.campaign.api.lambda_handler",
+    "Manages campaigns and their runs",
+    (
+        CatalogSettings,
+        GuardSettings,
+        StreamSettings,
+        QueueSettings,
+        CountersSettings,
+        UploadSettings,
+        CampaignScheduleSettings,
+    ),
+    packages=_CAMPAIGN_PACKAGES,
+)
 AUTHORIZE = FunctionSpec(
     "authorize",
     "functions.authorize.handler.lambda_handler",
@@ -202,6 +249,7 @@ FUNCTIONS: dict[str, FunctionSpec] = {
     spec.name: spec
     for spec in (
         INGEST,
+        INGEST_EVENTS,
         *DISPATCHERS.values(),
         TRACE,
         TRACE_API,
@@ -211,6 +259,8 @@ FUNCTIONS: dict[str, FunctionSpec] = {
         WATCH,
         WATCH_API,
         MANAGE,
+        CAMPAIGN,
+        CAMPAIGN_API,
         AUTHORIZE,
     )
 }

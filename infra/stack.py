@@ -11,15 +11,19 @@ from infra.alarms import Alarms
 from infra.api import HttpApi
 from infra.data import Tables, assets_bucket, event_stream
 from infra.environment import Environments
+from infra.events import Bus
 from infra.functions import Service, run_regularly
-from infra.messaging import Queues, Schedules, dead_letter_queue, window_s
+from infra.messaging import Queues, Schedules, TaskQueue, dead_letter_queue, window_s
 from infra.nag import acknowledge
 from infra.specs import (
     AUTHORIZE,
+    CAMPAIGN,
+    CAMPAIGN_API,
     DEAD_LETTERS,
     DEAD_LETTERS_API,
     DISPATCHERS,
     INGEST,
+    INGEST_EVENTS,
     MANAGE,
     RECALL,
     TRACE,
@@ -32,6 +36,7 @@ from infra.stages import Stage
 from shared.channels import CHANNELS, queue_name
 from shared.model.words import Channel, MessageClass
 from shared.policy.attachments import PREFIX
+from shared.policy.files import AUDIENCES, RUNS
 
 SWEEP_MINUTES = 5
 TRACE_BATCH = 100
@@ -40,6 +45,8 @@ TRACE_RECORD_AGE_S = 24 * 3600
 DEAD_LETTER_BATCH = 10
 DEAD_LETTER_CONCURRENCY = 5
 """Per queue: a campaign that failed as a whole must not take the functions' concurrency from those that send."""
+CAMPAIGN_CONCURRENCY = 50
+"""Of the campaign function: three runs of sixteen chains each at full speed, and their drivers."""
 
 
 class PlatformStack(Stack):
@@ -61,15 +68,27 @@ class PlatformStack(Stack):
         self._stream = event_stream(self, stage)
         self._bucket = assets_bucket(self, stage)
         self._queues = Queues(self, "Queues", stage=stage)
-        self._schedules = Schedules(self, "Schedules", stage=stage, queues=self._queues)
+        self._tasks = TaskQueue(self, "Campaigns", stage=stage)
+        self._schedules = Schedules(self, "Schedules", stage=stage, queues=self._queues, tasks=self._tasks)
         self._trace_dead = dead_letter_queue(self, "TraceDead", f"{stage.prefix}-trace-dlq")
         acknowledge(self._trace_dead, "SQS3", "the dead-letter queue of an event source mapping")
+        self._bus = Bus(self, "Bus", stage=stage)
         self._environments = Environments(
-            self, stage, self._tables, self._stream, self._queues, self._schedules, self._trace_dead, self._bucket
+            self,
+            stage,
+            self._tables,
+            self._stream,
+            self._queues,
+            self._schedules,
+            self._tasks,
+            self._trace_dead,
+            self._bus.dead,
+            self._bucket,
         )
         self._services: dict[str, Service] = {}
         self._mappings: dict[str, lambda_.EventSourceMapping] = {}
         self._ingest()
+        self._ingest_events()
         for channel in CHANNELS:
             self._dispatch(channel)
         self._trace()
@@ -80,6 +99,8 @@ class PlatformStack(Stack):
         self._sweeps()
         self._watch_api()
         self._manage()
+        self._campaign()
+        self._campaign_api()
         self._authorize()
         self._api = HttpApi(
             self,
@@ -87,7 +108,7 @@ class PlatformStack(Stack):
             stage=stage,
             functions={
                 spec.name: self._services[spec.name].function
-                for spec in (INGEST, MANAGE, TRACE_API, RECALL, DEAD_LETTERS_API, WATCH_API)
+                for spec in (INGEST, MANAGE, TRACE_API, RECALL, DEAD_LETTERS_API, WATCH_API, CAMPAIGN_API)
             },
             authorizer=self._services[AUTHORIZE.name].function,
         )
@@ -124,6 +145,16 @@ class PlatformStack(Stack):
         service.allow(rights.FILE_UPLOAD, rights.files(self._bucket, PREFIX))
         service.allow(rights.FILE_LIST, self._bucket.bucket_arn)
         self._allow_sending(service, *self._queues.names())
+
+    def _ingest_events(self) -> None:
+        service = self._service(INGEST_EVENTS)
+        service.allow(rights.READ, self._tables.catalog.table_arn)
+        service.allow(rights.ITEM_WRITE, self._tables.guard.table_arn)
+        service.allow(rights.FILE_FIND, rights.files(self._bucket, PREFIX))
+        service.allow(rights.FILE_LIST, self._bucket.bucket_arn)
+        service.allow(rights.SEND, self._bus.dead.queue_arn)
+        self._allow_sending(service, *self._queues.names())
+        self._bus.feed(service)
 
     def _dispatch(self, channel: Channel) -> None:
         service = self._service(DISPATCHERS[channel], recursive=True)
@@ -238,6 +269,7 @@ class PlatformStack(Stack):
         service.allow(rights.CLOSE, self._tables.guard.table_arn)
         service.allow(rights.MARK, self._tables.counters.table_arn, conditions=rights.MARKS)
         service.allow(rights.SEND, *(queue.queue_arn for queue in self._queues.queues.values()))
+        service.allow(rights.SEND, self._tasks.queue.queue_arn)
         service.allow(rights.EMPTY, self._schedules.dead_letters.queue_arn)
         service.allow((*rights.PUBLISH, *rights.LOOK), self._stream.stream_arn)
         service.allow(rights.OVERDUE, rights.schedules(self, self._schedules.schedule_arns))
@@ -268,12 +300,53 @@ class PlatformStack(Stack):
         service.allow(rights.EMAIL_IDENTITY, rights.email_identities(self))
         service.allow(rights.SMS_SEND, *rights.sms_senders(self))
 
+    def _campaign(self) -> None:
+        # A driver puts its next look on its own queue, and a chain what it has not come to.
+        service = self._service(CAMPAIGN, recursive=True)
+        self._allow_runs(service)
+        service.allow((*rights.GUARD_ALL, *rights.DELETE), self._tables.guard.table_arn)
+        service.allow(rights.CONSUME, self._tasks.queue.queue_arn)
+        lambda_.EventSourceMapping(
+            service,
+            "Source",
+            target=service.function,
+            event_source_arn=self._tasks.queue.queue_arn,
+            batch_size=1,
+            max_concurrency=CAMPAIGN_CONCURRENCY,
+            report_batch_item_failures=True,
+        )
+
+    def _campaign_api(self) -> None:
+        service = self._service(CAMPAIGN_API)
+        self._allow_runs(service)
+        service.allow(rights.ITEM_WRITE + rights.QUERY, self._tables.guard.table_arn)
+        service.allow(rights.CAMPAIGN_SCHEDULE, rights.schedules(self, self._schedules.campaign_arns))
+
+    def _allow_runs(self, service: Service) -> None:
+        """Let a function read files of recipients, change campaigns and runs, queue messages, and see what became of
+        them."""
+        service.allow(rights.READ, self._tables.catalog.table_arn)
+        service.allow(rights.PUT, self._tables.catalog.table_arn, conditions=rights.CAMPAIGNS)
+        service.allow(rights.DELETE, self._tables.catalog.table_arn, conditions=rights.RUNS)
+        service.allow(rights.QUERY, self._tables.counters.table_arn)
+        service.allow(rights.RUN_FILES, *(rights.files(self._bucket, prefix) for prefix in (AUDIENCES, RUNS)))
+        service.allow(rights.FILE_LIST_VERSIONS, self._bucket.bucket_arn)
+        service.allow(rights.SEND, self._tasks.queue.queue_arn)
+        self._allow_sending(service, *self._queues.names())
+
     def _authorize(self) -> None:
         self._service(AUTHORIZE).allow(rights.ITEM_READ, self._tables.catalog.table_arn)
 
     def _watch(self) -> None:
         alarms = Alarms(self, "Alarms", stage=self._stage)
-        alarms.watch_dead_letters({"trace": self._trace_dead, "schedules": self._schedules.dead_letters})
+        alarms.watch_dead_letters(
+            {
+                "trace": self._trace_dead,
+                "schedules": self._schedules.dead_letters,
+                "campaigns": self._tasks.dead,
+                "events": self._bus.dead,
+            }
+        )
         alarms.watch_kept_letters(self._queues.dead_letters, DEAD_LETTERS.name)
         alarms.watch_functions({name: service.function for name, service in self._services.items()})
         alarms.watch_lag(self._services[TRACE.name].function)
@@ -291,7 +364,11 @@ class PlatformStack(Stack):
             "CountersTable": self._tables.counters.table_name,
             "AssetsBucket": self._bucket.bucket_name,
             "StreamName": self._stream.stream_name,
+            "EventBus": self._bus.name,
+            "EventsDeadLetterUrl": self._bus.dead.queue_url,
             "ScheduleGroup": self._schedules.group_name,
+            "CampaignsGroup": self._schedules.campaigns_group,
+            "CampaignsUrl": self._tasks.queue.queue_url,
             "SecretPrefix": self._stage.prefix,
             "QueueUrls": self.to_json_string({name: queues.queues[name].queue_url for name in names}),
             "DeadLetterUrls": self.to_json_string({name: queues.dead_letters[name].queue_url for name in names}),

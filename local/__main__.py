@@ -1,7 +1,8 @@
-"""The local stack as a program: `python -m local run | demo | serve [--port N] [--faults FILE]`.
+"""The local stack as a program: `python -m local run | demo | campaign | serve [--port N] [--faults FILE]`.
 
-run: start it, send the examples, then serve until Ctrl-C. demo: the same without serving. serve: no examples are sent.
-Exits with 0 only if every message reached its expected end.
+run: start it, send the examples, then serve until Ctrl-C. demo: the same without serving. campaign: send to 20,000
+rows instead, with a pause and a crash in the middle. serve: no examples are sent. Exits with 0 only if every message
+reached its expected end.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from cli.connection import LOCAL_FILE, Connection, forget_local, read_local, wri
 from cli.errors import CliError
 from cli.output import make_console, plain
 from local.demo import run_demo
+from local.demo_campaign import DemoError, run_campaign
 from local.faults import FaultFileError, FaultInput, read_faults
 from local.seed import first_key, seed
 from local.server import LAST_PORT, PortError
@@ -28,6 +30,7 @@ from local.stack import LocalStack
 from local.synth import SynthesisError
 from local.template import TemplateError
 
+_DEMOS = ("demo", "campaign")
 _MEPUSH = ".venv/bin/mepush"
 PORT = 8780
 """Where `run` and `serve` listen unless told otherwise, so that the address stays the same."""
@@ -53,13 +56,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print(plain(f"{error} {error.hint}"), style="red")
         for field, message in error.details:
             console.print(plain(f"  {field}: {message}"))
+    except DemoError as error:
+        console.print(plain(f"The demonstration stopped: {error}."), style="red")
     return 1
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
-    parser.add_argument("command", choices=["run", "demo", "serve"])
-    parser.add_argument("--port", type=_port, help=f"port of the API; {PORT} by default, any free one for demo")
+    parser.add_argument("command", choices=["run", "demo", "campaign", "serve"])
+    parser.add_argument("--port", type=_port, help=f"port of the API; {PORT} by default, any free one for demos")
     parser.add_argument("--faults", type=Path, help="a JSON list of faults for the sandbox providers to play")
     return parser.parse_args(arguments)
 
@@ -79,21 +84,26 @@ def _run(command: str, port: int | None, console: Console, faults: Sequence[Faul
     console.print("Starting the local stack: the real template, deployed into this process.")
     ok = True
     if port is None:
-        port = 0 if command == "demo" else PORT
-    with LocalStack(port, faults=faults) as stack:
+        port = 0 if command in _DEMOS else PORT
+    with _stack(command, port, faults) as stack:
         key = first_key(stack)
         _say_port(console, port, stack.url)
         seed(stack.url, key, stack.sandboxes)
         if command != "serve":
-            report = run_demo(stack, key)
+            report = run_campaign(stack, key, console) if command == "campaign" else run_demo(stack, key)
             report.show(console)
             ok = report.ok
-        if command != "demo":
+        if command not in _DEMOS:
             with _connection(Connection(stack.url, key)) as other:
                 _explain(console, stack.url, key, other)
                 _until_interrupted()
             console.print("Ended.")
     return 0 if ok else 1
+
+
+def _stack(command: str, port: int, faults: Sequence[FaultInput]) -> LocalStack:
+    # A large campaign is too much for moto's tables.
+    return LocalStack(port, faults=faults, memory=True) if command == "campaign" else LocalStack(port, faults=faults)
 
 
 def _say_port(console: Console, wanted: int, url: str) -> None:

@@ -6,7 +6,7 @@ out: importing it takes three seconds, and it works out references no better tha
 
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -16,10 +16,13 @@ from local.deployment import (
     Authorizer,
     Deployment,
     Function,
+    Invocations,
     QueueMapping,
     Route,
+    Rule,
     StreamMapping,
 )
+from local.patterns import check_pattern
 from local.template import Resolver, TemplateError, only, split
 
 STACK = "mepush"
@@ -62,6 +65,14 @@ _STREAM_MAPPING = _SQS_MAPPING - {"ScalingConfig"} | {
     "ParallelizationFactor",
     "StartingPosition",
 }
+
+# The reference to one of these is its name.
+_NAMED = ("AWS::Events::EventBus", "AWS::Scheduler::ScheduleGroup")
+_RULE = frozenset({"Description", "EventBusName", "EventPattern", "Name", "State", "Targets"})
+_TARGET = frozenset({"Arn", "DeadLetterConfig", "Id", "RetryPolicy"})
+_INVOCATIONS = frozenset(
+    {"DestinationConfig", "FunctionName", "MaximumEventAgeInSeconds", "MaximumRetryAttempts", "Qualifier"}
+)
 
 
 def logical_name(handler: str) -> str:
@@ -110,13 +121,14 @@ class _Deployer:
         for name in self._made:
             self._ref(name)
         functions = self._functions.values()
+        self._functions_by_name = {function.name: function for function in functions}
         self._by_arn = {function.arn: function.name for function in functions}
         self._by_arn |= {function.physical_name: function.name for function in functions}
         self._what_models_ignore()
         mappings = [self._properties(name) | {"id": name} for name in self._of("AWS::Lambda::EventSourceMapping")]
         mappings = [m for m in mappings if m.get("Enabled", True)]
         return Deployment(
-            functions={function.name: function for function in functions},
+            functions=self._functions_by_name,
             routes=tuple(self._route(name) for name in self._of("AWS::ApiGatewayV2::Route")),
             queue_mappings=tuple(self._queue_mapping(m) for m in mappings if ":sqs:" in m["EventSourceArn"]),
             stream_mappings=tuple(self._stream_mapping(m) for m in mappings if ":sqs:" not in m["EventSourceArn"]),
@@ -126,6 +138,9 @@ class _Deployer:
             buckets=self._physical("AWS::S3::Bucket"),
             schedule_groups=self._schedule_groups(),
             schedules=tuple(self._properties(name) for name in self._of("AWS::Scheduler::Schedule")),
+            buses=tuple(self._ref(name) for name in self._of("AWS::Events::EventBus")),
+            rules=tuple(self._rules()),
+            invocations=dict(self._invocations(name) for name in self._of("AWS::Lambda::EventInvokeConfig")),
             outputs=self._outputs(),
         )
 
@@ -179,7 +194,7 @@ class _Deployer:
         kind, properties = self._known(name)
         if kind == "AWS::ApiGatewayV2::Api":
             return "local"
-        named = properties.get("Name") if kind == "AWS::Scheduler::ScheduleGroup" else properties.get("StageName")
+        named = properties.get("Name" if kind in _NAMED else "StageName")
         return str(self._resolve(named)) if named else name
 
     def _attribute(self, name: str, attribute: str) -> str:
@@ -195,6 +210,8 @@ class _Deployer:
             return self._api_url
         if (kind, attribute) == ("AWS::Scheduler::ScheduleGroup", "Arn"):
             return f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule-group/{self._ref(name)}"
+        if (kind, attribute) == ("AWS::Events::EventBus", "Arn"):
+            return f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/{self._ref(name)}"
         raise TemplateError(f"the local stack does not know {attribute} of {name}")
 
     def _text(self, value: Any) -> str:
@@ -285,6 +302,38 @@ class _Deployer:
             bisect=bool(mapping.get("BisectBatchOnFunctionError", False)),
             max_retries=int(mapping.get("MaximumRetryAttempts", -1)),
             max_age_s=int(mapping.get("MaximumRecordAgeInSeconds", -1)),
+            failure_queue_url=self._ref(self._with_arn("AWS::SQS::Queue", failure)) if failure else "",
+        )
+
+    def _rules(self) -> Iterator[Rule]:
+        for name in self._of("AWS::Events::Rule"):
+            properties = self._properties(name)
+            only(name, properties, _RULE)
+            if properties.get("State", "ENABLED") != "ENABLED":
+                continue
+            check_pattern(name, properties["EventPattern"])
+            targets = properties["Targets"]
+            for target in targets:
+                only(f"a target of {name}", target, _TARGET)
+                self._named_function(target["Arn"])
+            dead = [target["DeadLetterConfig"]["Arn"] for target in targets if "DeadLetterConfig" in target]
+            yield Rule(
+                name=properties.get("Name", name),
+                bus=properties.get("EventBusName", "default").rpartition("/")[2],
+                pattern=properties["EventPattern"],
+                functions=tuple(target["Arn"] for target in targets),
+                dead_letter_urls=tuple(self._ref(self._with_arn("AWS::SQS::Queue", arn)) for arn in dead),
+            )
+
+    def _invocations(self, name: str) -> tuple[str, Invocations]:
+        properties = self._properties(name)
+        only(name, properties, _INVOCATIONS)
+        only(f"destinations of {name}", properties.get("DestinationConfig", {}), frozenset({"OnFailure"}))
+        function = self._functions_by_name[self._named_function(properties["FunctionName"])]
+        failure = properties.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination", "")
+        return function.arn, Invocations(
+            max_retries=int(properties.get("MaximumRetryAttempts", 2)),
+            max_age_s=int(properties.get("MaximumEventAgeInSeconds", 21_600)),
             failure_queue_url=self._ref(self._with_arn("AWS::SQS::Queue", failure)) if failure else "",
         )
 

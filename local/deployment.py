@@ -72,11 +72,35 @@ class StreamMapping:
 
 
 @dataclass(frozen=True, slots=True)
+class Invocations:
+    """How Lambda deals with asynchronous invocations of a function that fail, where that was set.
+
+    failure_queue_url: empty for none.
+    """
+
+    max_retries: int
+    max_age_s: int
+    failure_queue_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Events of a bus that fit a pattern go to functions. functions: their ARNs. dead_letter_urls: of the queues for
+    what cannot be handed to them."""
+
+    name: str
+    bus: str
+    pattern: Mapping[str, Any]
+    functions: tuple[str, ...]
+    dead_letter_urls: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Deployment:
     """What was deployed.
 
     queues, tables, streams, buckets: logical id -> URL or name. schedules: as the scheduler's API takes them, still to
-    be made. outputs: the stack's.
+    be made. buses: their names. invocations: by the function's ARN. outputs: the stack's.
     """
 
     functions: Mapping[str, Function]
@@ -89,4 +113,7 @@ class Deployment:
     buckets: Mapping[str, str]
     schedule_groups: tuple[str, ...]
     schedules: tuple[Mapping[str, Any], ...] = ()
+    buses: tuple[str, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    invocations: Mapping[str, Invocations] = field(default_factory=dict)
     outputs: Mapping[str, str] = field(default_factory=dict)

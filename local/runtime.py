@@ -183,16 +183,20 @@ def _load(function: Function, *, fresh: bool) -> Callable[[Any, Any], Any]:
 def _build_deps(module_name: str) -> None:
     """Call the cached function that builds the handler's parts, while the environment is the function's own.
 
-    It is `deps` in the module `deps` beside the handler; for another module than `handler`, `<module>_deps`.
+    It is `deps` in the module `deps` beside the handler; for another module than `handler`, `deps` in `<module>_deps`
+    or else `<module>_deps` in `deps`.
     """
     package, _, module = module_name.rpartition(".")
-    try:
-        deps = importlib.import_module(f"{package}.deps")
-    except ModuleNotFoundError as error:
-        if error.name != f"{package}.deps":
-            raise
+    places = [("deps", "deps")] if module == "handler" else [(f"{module}_deps", "deps"), ("deps", f"{module}_deps")]
+    for place, name in places:
+        try:
+            found = importlib.import_module(f"{package}.{place}")
+        except ModuleNotFoundError as error:
+            if error.name != f"{package}.{place}":
+                raise
+            continue
+        getattr(found, name)()
         return
-    getattr(deps, "deps" if module == "handler" else f"{module}_deps")()
 
 
 @contextmanager

@@ -8,8 +8,11 @@ import itertools
 import json
 import re
 import threading
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 from unittest.mock import patch
 
@@ -19,30 +22,45 @@ from moto.scheduler.exceptions import ScheduleExists, ScheduleGroupNotFound, Val
 
 from local.clock import LocalClock
 from local.counting import RequestCounter
-from local.cron import At, Cron, Expression, ExpressionError, Rate, parse
+from local.deployment import Invocations
 from local.logs import SINK
 from local.moto_patches import MOTO_LOCK
 from local.pollers import Poller
+from shared.model.clock import iso
+from shared.policy.cron import At, Cron, Expression, ExpressionError, Rate, parse
 
 SEND_MESSAGE = "arn:aws:scheduler:::aws-sdk:sqs:sendMessage"
+SCHEDULED_TIME = "<aws.scheduler.scheduled-time>"
+"""In an input, stands for the time that a schedule meant (user guide, "Adding context attributes")."""
 MAX_INPUT_BYTES = 256 * 1024
 _ASYNC_PAUSES_S = (60, 120)
 """Lambda tries an asynchronous invocation that failed twice more, after one minute and two (Lambda developer guide)."""
+_INVOCATIONS = Invocations(len(_ASYNC_PAUSES_S), 6 * 3600, "")
+"""Of a function for which nothing else was set (Lambda API reference, PutFunctionEventInvokeConfig)."""
 _IDLE_WAIT_S = 60.0
 
 
 class LocalScheduler(Poller):
     """Fires schedules by the stack's clock.
 
-    invoke: of a function by its ARN. It must be on (`with scheduler.patched()`) before schedules are created.
+    invoke: of a function by its ARN. invocations: what was set for those that are asynchronous, by the same. It must be
+    on (`with scheduler.patched()`) before schedules are created.
     """
 
-    def __init__(self, clock: LocalClock, sqs: Any, invoke: Callable[[str, Any], Any], counter: RequestCounter) -> None:
+    def __init__(
+        self,
+        clock: LocalClock,
+        sqs: Any,
+        invoke: Callable[[str, Any], Any],
+        counter: RequestCounter,
+        invocations: Mapping[str, Invocations] | None = None,
+    ) -> None:
         super().__init__("scheduler")
         self._clock = clock
         self._sqs = sqs
         self._invoke = invoke
         self._counter = counter
+        self._invocations = invocations or {}
         self._lock = threading.RLock()
         self._order = itertools.count()
         self._due: list[tuple[int, int, Callable[[int], None]]] = []
@@ -198,7 +216,7 @@ class LocalScheduler(Poller):
                     return
             self._counter.add("scheduler.Invocation")
             try:
-                self._send(schedule, schedule.target)
+                self._send(schedule, _filled_in(schedule.target, at_ms))
             finally:
                 following: int | None = None
                 if isinstance(expression, Rate):
@@ -243,7 +261,7 @@ class LocalScheduler(Poller):
     def _deliver(self, target: Mapping[str, Any]) -> None:
         arn, text = target["Arn"], target.get("Input") or "{}"
         if ":lambda:" in arn:
-            self._invoke_later(arn, json.loads(text), 0)
+            self.invoke_later(arn, json.loads(text))
             return
         if arn == SEND_MESSAGE:
             parameters = json.loads(text)
@@ -254,22 +272,67 @@ class LocalScheduler(Poller):
         self._sqs.send_message(**parameters)
         self._counter.add("sqs.SendMessage")
 
-    def _invoke_later(self, arn: str, event: Any, tried: int) -> None:
-        """An asynchronous invocation: in the queue of things due, so that the schedule does not wait for it."""
+    def invoke_later(self, arn: str, event: Any) -> None:
+        """Invoke a function asynchronously, as Lambda does: among the things due, so that nothing waits for it."""
+        self._invoke_after(0, _Invocation(arn, event, str(uuid.uuid4()), self._clock.now_ms()))
+
+    def _invoke_after(self, seconds: int, invocation: "_Invocation") -> None:
+        settings = self._invocations.get(invocation.arn, _INVOCATIONS)
 
         def run(_: int) -> None:
             try:
-                self._invoke(arn, event)
-            except Exception:
-                SINK.failure(f"scheduler: {arn}")
-                if tried < len(_ASYNC_PAUSES_S):
-                    again = self._clock.now_ms() + _ASYNC_PAUSES_S[tried] * 1000
-                    self._push(again, lambda _: self._invoke_later(arn, event, tried + 1))
+                self._invoke(invocation.arn, invocation.event)
+            except Exception as error:
+                SINK.failure(f"asynchronous invocation: {invocation.arn}")
+                tried = invocation.tried
+                age_ms = self._clock.now_ms() - invocation.began_ms
+                if tried < settings.max_retries and age_ms < 1000 * settings.max_age_s:
+                    self._invoke_after(_ASYNC_PAUSES_S[tried], replace(invocation, tried=tried + 1))
+                elif settings.failure_queue_url:
+                    condition = "RetriesExhausted" if tried >= settings.max_retries else "EventAgeExceeded"
+                    record = _record(invocation, condition, error, self._clock.now_ms())
+                    self._sqs.send_message(QueueUrl=settings.failure_queue_url, MessageBody=json.dumps(record))
+                    self._counter.add("sqs.SendMessage")
 
-        self._push(self._clock.now_ms(), run)
+        self._push(self._clock.now_ms() + 1000 * seconds, run)
 
     def _queue_url(self, arn: str) -> str:
         return str(self._sqs.get_queue_url(QueueName=arn.rpartition(":")[2])["QueueUrl"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Invocation:
+    """An asynchronous invocation. tried: how often it failed before."""
+
+    arn: str
+    event: Any
+    id: str
+    began_ms: int
+    tried: int = 0
+
+
+def _record(invocation: _Invocation, condition: str, error: Exception, now_ms: int) -> dict[str, Any]:
+    """What Lambda keeps of an invocation that it gives up (Lambda developer guide, "Capturing records of Lambda
+    asynchronous invocations")."""
+    return {
+        "version": "1.0",
+        "timestamp": iso(now_ms),
+        "requestContext": {
+            "requestId": invocation.id,
+            "functionArn": f"{invocation.arn}:$LATEST",
+            "condition": condition,
+            "approximateInvokeCount": invocation.tried + 1,
+        },
+        "requestPayload": invocation.event,
+        "responseContext": {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"},
+        "responsePayload": {"errorMessage": str(error), "errorType": type(error).__name__},
+    }
+
+
+def _filled_in(target: Mapping[str, Any], at_ms: int) -> dict[str, Any]:
+    """A target with the time of a firing in its input."""
+    time = f"{datetime.fromtimestamp(at_ms // 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return {**target, "Input": (target.get("Input") or "").replace(SCHEDULED_TIME, time)}
 
 
 def _ms(date: Any) -> int:

@@ -12,6 +12,8 @@ HOST = "127.0.0.1"
 PORTS_TO_TRY = 50
 LAST_PORT = 65_535
 LOCAL_PAGES = "/_local/"
+MAX_LOCAL_BYTES = 1024**3
+"""Of a body for a local page: files of recipients are larger than what API Gateway takes."""
 # The server's own; API Gateway names none.
 _TOO_LARGE: Answer = (413, [("content-type", "application/json")], b'{"message": "Request Entity Too Large"}')
 _NO_PAGE: Answer = (404, [("content-type", "text/plain")], b"There is no such page.\n")
@@ -136,7 +138,8 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         if length < 0:
             raise ValueError("a negative length")
-        return None if length > MAX_BODY_BYTES else self.rfile.read(length)
+        most = MAX_LOCAL_BYTES if self.path.startswith(LOCAL_PAGES) else MAX_BODY_BYTES
+        return None if length > most else self.rfile.read(length)
 
     def _chunks(self) -> bytes | None:
         body = bytearray()

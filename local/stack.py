@@ -16,7 +16,7 @@ import botocore.session
 from botocore.loaders import create_loader
 from moto import mock_aws
 
-from local import mappings, uploads
+from local import events, mappings, uploads
 from local.clock import LocalClock, RealClock
 from local.counting import RequestCounter
 from local.deploy import deploy
@@ -85,14 +85,15 @@ class LocalStack:
     Kinesis played by `local.memory` instead of moto: much faster, and stricter.
 
     Once started: url, outbox, sandboxes (`smtp`, `ses`, `tencent`, `aws`, `wecom`), faults, clock, deployment, runner,
-    counting, memory (None without it). Raises on start: synth.SynthesisError, template.TemplateError, server.PortError;
-    ProblemError for a fault.
+    buses, counting, memory (None without it). Raises on start: synth.SynthesisError, template.TemplateError,
+    server.PortError; ProblemError for a fault.
     """
 
     url: str
     deployment: Deployment
     runner: FunctionRunner
     sandboxes: dict[str, Sandbox]
+    buses: events.LocalBuses
 
     _one: ClassVar[threading.Lock] = threading.Lock()
 
@@ -254,6 +255,7 @@ class LocalStack:
                 "accepted": partial(accepted_json, self.outbox),
                 "faults": self.faults,
                 uploads.PATH: uploads.Uploads(self.client),
+                events.PATH: lambda request: self.buses(request),
             },
         )
         later(server.stop)
@@ -295,7 +297,8 @@ class LocalStack:
     def _start_pollers(self) -> None:
         sqs, kinesis = self.client("sqs"), self.client("kinesis")
         sources: Sources = self.memory or MOTO
-        scheduler = LocalScheduler(self.clock, sqs, self._invoke_arn, self.counting)
+        made = self.deployment
+        scheduler = LocalScheduler(self.clock, sqs, self._invoke_arn, self.counting, made.invocations)
         self._exit.enter_context(scheduler.patched())
         for schedule in self.deployment.schedules:
             self.client("scheduler").create_schedule(**schedule)
@@ -306,6 +309,8 @@ class LocalStack:
             by_mapping[queue.id] = follower
             self._follow(queue.queue_url, follower)
         self._exit.enter_context(mappings.played(by_mapping))
+        self.buses = events.LocalBuses(made.buses, made.rules, scheduler.invoke_later, sqs, self.clock, self.counting)
+        self._exit.enter_context(self.buses.played())
         for stream in self.deployment.stream_mappings:
             for shard in kinesis.list_shards(StreamName=stream.stream_name)["Shards"]:
                 self._follow(

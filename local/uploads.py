@@ -1,7 +1,8 @@
-"""Takes the forms that the platform signs for uploads, as S3 does, on loopback: policy, signature and all.
+"""Takes the forms and the links that the platform signs, as S3 does, on loopback: policy, signature and all.
 
-After the S3 API reference, "POST Object", "POST Policy" and "Authenticating Requests: Browser-Based Uploads Using POST
-(AWS Signature Version 4)". What is good goes into moto's bucket.
+After the S3 API reference, "POST Object", "POST Policy", "Authenticating Requests: Browser-Based Uploads Using POST
+(AWS Signature Version 4)" and "Authenticating Requests: Using Query Parameters (AWS Signature Version 4)". What is good
+goes into moto's bucket, or comes from there.
 """
 
 import base64
@@ -9,10 +10,13 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from typing import Any
+from urllib.parse import parse_qsl, unquote
 from xml.sax.saxutils import escape
+
+from botocore.exceptions import ClientError
 
 from local.clock import RealClock
 from local.gateway import Answer, Incoming
@@ -24,6 +28,9 @@ PATH = "s3"
 _UNCHECKED = frozenset({"policy", "x-amz-signature"})
 """Fields that no policy has a condition for, besides the file and those that are to be ignored."""
 _IGNORED = "x-ignore-"
+_LINK_FIELDS = ("Algorithm", "Credential", "Date", "Expires", "SignedHeaders", "Signature")
+"""Of a link, each after `X-Amz-`."""
+_LINK_SIGNATURE = "X-Amz-Signature="
 
 
 class _RefusedError(Exception):
@@ -33,7 +40,10 @@ class _RefusedError(Exception):
 
 
 class Uploads:
-    """Answers the forms for the buckets of a stack. client: makes boto3 clients; its credentials sign and check."""
+    """Answers the forms for the buckets of a stack, and links to what is in them.
+
+    client: makes boto3 clients; its credentials sign and check.
+    """
 
     def __init__(self, client: Callable[[str], Any], clock: Clock | None = None) -> None:
         self._client = client
@@ -41,9 +51,11 @@ class Uploads:
         self._clock = clock or RealClock()
 
     def __call__(self, request: Incoming) -> Answer:
-        """Answer one form."""
-        bucket = request.path.rpartition(f"/{PATH}/")[2]
+        """Answer one form, or one link."""
+        bucket = request.path.partition(f"/{PATH}/")[2]
         try:
+            if request.method == "GET":
+                return self._download(request, bucket)
             if request.method != "POST" or "/" in bucket:
                 raise _RefusedError(405, "MethodNotAllowed", "Post a form to a bucket.")
             headers = {name.lower(): value for name, value in request.headers}
@@ -65,14 +77,48 @@ class Uploads:
             return refused.status, [("content-type", "application/xml")], body.encode()
         return 204, [("etag", put["ETag"]), ("x-amz-version-id", put.get("VersionId", "null"))], b""
 
+    def _download(self, request: Incoming, path: str) -> Answer:
+        """Answer a link. path: the bucket's name and the object's key, encoded. Raises: _RefusedError."""
+        query = dict(parse_qsl(request.raw_query, keep_blank_values=True))
+        if any(f"X-Amz-{name}" not in query for name in _LINK_FIELDS):
+            raise _denied("Query-string authentication needs its parameters.")
+        if not hmac.compare_digest(self._link_signature(request, query).encode(), query["X-Amz-Signature"].encode()):
+            raise _RefusedError(403, "SignatureDoesNotMatch", "The signature does not match.")
+        signed = datetime.strptime(query["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        if signed + timedelta(seconds=int(query["X-Amz-Expires"])) <= self._now():
+            raise _denied("Request has expired")
+        bucket, _, key = path.partition("/")
+        try:
+            found = self._client("s3").get_object(Bucket=bucket, Key=unquote(key))
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            raise _RefusedError(404, code, "The specified key does not exist.") from None
+        headers = [("content-type", found["ContentType"])]
+        if disposition := query.get("response-content-disposition"):
+            headers.append(("content-disposition", disposition))
+        return 200, headers, found["Body"].read()
+
+    def _link_signature(self, request: Incoming, query: Mapping[str, str]) -> str:
+        host = next((value for name, value in request.headers if name.lower() == "host"), "")
+        signed = "&".join(sorted(p for p in request.raw_query.split("&") if not p.startswith(_LINK_SIGNATURE)))
+        canonical = "\n".join([request.method, request.path, signed, f"host:{host}", "", "host", "UNSIGNED-PAYLOAD"])
+        scope = query["X-Amz-Credential"].partition("/")[2]
+        digest = hashlib.sha256(canonical.encode()).hexdigest()
+        text = "\n".join([query["X-Amz-Algorithm"], query["X-Amz-Date"], scope, digest])
+        return self._signed(query["X-Amz-Credential"], text)
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock.now_ms() / 1000, UTC)
+
     def _check(self, bucket: str, fields: Mapping[str, str], file: bytes) -> None:
         for name in ("key", "policy", "x-amz-credential", "x-amz-date", "x-amz-signature"):
             if name not in fields:
                 raise _denied(f"Bucket POST must contain a field named '{name}'.")
-        if not hmac.compare_digest(self._signature(fields).encode(), fields["x-amz-signature"].encode()):
+        signature = self._signed(fields["x-amz-credential"], fields["policy"])
+        if not hmac.compare_digest(signature.encode(), fields["x-amz-signature"].encode()):
             raise _RefusedError(403, "SignatureDoesNotMatch", "The signature does not match.")
         policy = json.loads(base64.b64decode(fields["policy"]))
-        if datetime.fromisoformat(policy["expiration"]) <= datetime.fromtimestamp(self._clock.now_ms() / 1000, UTC):
+        if datetime.fromisoformat(policy["expiration"]) <= self._now():
             raise _denied("Invalid according to Policy: Policy expired.")
         unchecked = set(fields) - _UNCHECKED - {name for name in fields if name.startswith(_IGNORED)}
         for condition in policy["conditions"]:
@@ -80,12 +126,12 @@ class Uploads:
         if unchecked:
             raise _denied(f"Invalid according to Policy: Extra input fields: {', '.join(sorted(unchecked))}")
 
-    def _signature(self, fields: Mapping[str, str]) -> str:
+    def _signed(self, credential: str, text: str) -> str:
         secret = self._client("s3")._get_credentials().secret_key
         key = f"AWS4{secret}".encode()
-        for part in fields["x-amz-credential"].split("/")[1:]:
+        for part in credential.split("/")[1:]:
             key = hmac.digest(key, part.encode(), "sha256")
-        return hmac.new(key, fields["policy"].encode(), hashlib.sha256).hexdigest()
+        return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
 
 
 def _form(content_type: str, body: bytes) -> tuple[dict[str, str], bytes]:

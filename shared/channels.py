@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from shared.model.accounts import Rate
+from shared.model.accounts import Rate, UnitFee
 from shared.model.words import Channel
 
 
@@ -10,7 +10,7 @@ from shared.model.words import Channel
 class ProviderSpec:
     """A provider: where its module is and which distributions its function must carry.
 
-    rate: for accounts that set none.
+    rate, fee: for accounts that set none; no fee where the price depends on the contract or the country.
     """
 
     name: str
@@ -18,10 +18,14 @@ class ProviderSpec:
     module: str
     packages: tuple[str, ...] = ()
     rate: Rate | None = None
+    fee: UnitFee | None = None
 
 
 ROBOT_RATE = Rate(per_second=0.25, burst=5, code_share=0)
 """At most 20 posts in any minute (WeCom docs, path 91770): 15 by the rate and a burst of 5."""
+SES_FEE = UnitFee(amount=0.0001, currency="USD")
+"""USD 0.10 for 1,000 messages (Amazon SES pricing), without data and attachments."""
+NO_FEE = UnitFee(amount=0, currency="USD")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +46,12 @@ class ChannelSpec:
 PROVIDERS: dict[str, ProviderSpec] = {
     spec.name: spec
     for spec in (
-        ProviderSpec("smtp", Channel.EMAIL, "shared.providers.email.smtp"),
-        ProviderSpec("ses", Channel.EMAIL, "shared.providers.email.ses"),
+        ProviderSpec("smtp", Channel.EMAIL, "shared.providers.email.smtp", fee=NO_FEE),
+        ProviderSpec("ses", Channel.EMAIL, "shared.providers.email.ses", fee=SES_FEE),
         ProviderSpec("tencent", Channel.SMS, "shared.providers.sms.tencent", ("tencentcloud-sdk-python-sms",)),
         ProviderSpec("aws", Channel.SMS, "shared.providers.sms.aws"),
-        ProviderSpec("app", Channel.WECOM, "shared.providers.wecom.app", ("httpx",)),
-        ProviderSpec("robot", Channel.WECOM, "shared.providers.wecom.robot", ("httpx",), ROBOT_RATE),
+        ProviderSpec("app", Channel.WECOM, "shared.providers.wecom.app", ("httpx",), fee=NO_FEE),
+        ProviderSpec("robot", Channel.WECOM, "shared.providers.wecom.robot", ("httpx",), ROBOT_RATE, NO_FEE),
     )
 }
 

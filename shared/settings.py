@@ -85,6 +85,24 @@ class WatchSettings(Settings):
     trace_dlq_url: str
 
 
+class TaskSettings(Settings):
+    """Tells the campaign function what to do. campaigns_url: of the queue of its tasks."""
+
+    campaigns_url: str
+
+
+class CampaignScheduleSettings(TaskSettings):
+    """Has campaigns start on time. campaigns_group: of their schedules, which fire with the role of the others."""
+
+    campaigns_group: str
+
+
+class BusSettings(Settings):
+    """Takes events from the bus. events_dlq_url: of the queue for those that ask for nothing that can be sent."""
+
+    events_dlq_url: str
+
+
 class SecretSettings(Settings):
     """Reads or writes account secrets. secret_prefix: their names are `<prefix>/<tenant>/account/<id>`."""
 

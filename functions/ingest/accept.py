@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from functions.ingest.addresses import Gate, RefusedError
 from functions.ingest.attachments import Files, attach
 from functions.ingest.fallback import Addresses, Step, by_legs
 from shared.api.messages import MessageOut, RecipientIn, SendRequest
@@ -19,12 +18,12 @@ from shared.model.reasons import Reason
 from shared.model.templates import Template, TemplateVersion
 from shared.model.tenants import Tenant
 from shared.model.variables import check_variables
-from shared.model.words import KeyKind, MessageClass, Stage
+from shared.model.words import KeyKind, Stage
+from shared.policy.admission import Gate, RefusedError
 from shared.policy.fallback import expires_at
+from shared.policy.ttl import ttl_seconds
 from shared.policy.variables import VariableRules
 
-DEFAULT_TTL_S = {MessageClass.VERIFICATION: 300}
-MAX_TTL_S = 3 * 86400
 MAX_ERRORS = 50
 
 
@@ -81,9 +80,8 @@ def plan(request: SendRequest, context: Context) -> Plan:
     accepted = _sort_out(request, recipients, context, result)
     if not accepted:
         raise _nobody_left(request, result)
-    ttl = request.ttl or context.template.ttl_seconds or DEFAULT_TTL_S.get(context.template.message_class, MAX_TTL_S)
     begins_at = due_at or accepted_at
-    ends_at = begins_at + ttl * 1000
+    ends_at = begins_at + 1000 * ttl_seconds(request.ttl, context.template)
     header = Envelope.model_construct(
         id="",
         tenant=context.tenant.id,

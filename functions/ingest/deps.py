@@ -1,8 +1,9 @@
-"""Wires the ingest function."""
+"""Wires the functions that accept messages: the API, and the one that takes events."""
 
 from functools import cache, partial
 
 from functions.ingest.attachments import Attachments
+from functions.ingest.consumer import BadEvents, EventConsumer
 from functions.ingest.service import Ingest
 from shared.api.kit import Api
 from shared.aws.attachments import AttachmentStore
@@ -10,39 +11,69 @@ from shared.aws.clients import client
 from shared.aws.queue import Queues
 from shared.aws.schedules import Schedules
 from shared.aws.stream import EventStream
-from shared.model.clock import SystemClock
-from shared.settings import CatalogSettings, GuardSettings, QueueSettings, StreamSettings, UploadSettings
+from shared.model.clock import Clock, SystemClock
+from shared.settings import (
+    AttachmentSettings,
+    BusSettings,
+    CatalogSettings,
+    GuardSettings,
+    QueueSettings,
+    StreamSettings,
+    UploadSettings,
+)
 from shared.store.catalog import Catalog
 from shared.store.idempotency import Idempotency
 
 
-class IngestSettings(CatalogSettings, GuardSettings, StreamSettings, QueueSettings, UploadSettings):
-    """The environment of the ingest function."""
+class AcceptSettings(CatalogSettings, GuardSettings, StreamSettings, QueueSettings, AttachmentSettings):
+    """What accepting a request takes, wherever it comes from."""
+
+
+class IngestSettings(AcceptSettings, UploadSettings):
+    """The environment of the API function."""
+
+
+class EventSettings(AcceptSettings, BusSettings):
+    """The environment of the function that takes events."""
 
 
 @cache
 def deps() -> Api:
     """The function's API, built on first use."""
     settings, clock = IngestSettings.load(), SystemClock()
-    dynamodb = client("dynamodb")
-    schedules = Schedules(
-        client("scheduler"), settings.schedule_group, settings.schedule_role_arn, settings.schedule_dlq_arn
-    )
     # A signature of the older kind names no region, and newer regions refuse it.
     signer = partial(client, "s3", endpoint_url=settings.upload_endpoint, signature_version="s3v4")
     attachments = Attachments(AttachmentStore(settings.assets_bucket, partial(client, "s3"), signer), clock)
-    ingest = Ingest(
-        Catalog(dynamodb, settings.catalog_table, clock),
-        Idempotency(dynamodb, settings.guard_table, clock),
-        Queues(client("sqs"), settings.queue_urls, schedules, clock),
-        EventStream(client("kinesis"), settings.stream_name),
-        clock,
-        attachments,
-    )
+    ingest = _ingest(settings, clock, attachments)
     return Api(
         {
             "send_messages": ingest.send_messages,
             "create_attachment": attachments.create,
             "get_attachment": attachments.get,
         }
+    )
+
+
+@cache
+def events_deps() -> EventConsumer:
+    """What takes events, built on first use."""
+    settings, clock = EventSettings.load(), SystemClock()
+    attachments = Attachments(AttachmentStore(settings.assets_bucket, partial(client, "s3")), clock)
+    return EventConsumer(
+        _ingest(settings, clock, attachments), BadEvents(client("sqs"), settings.events_dlq_url, clock)
+    )
+
+
+def _ingest(settings: AcceptSettings, clock: Clock, attachments: Attachments) -> Ingest:
+    dynamodb = client("dynamodb")
+    schedules = Schedules(
+        client("scheduler"), settings.schedule_group, settings.schedule_role_arn, settings.schedule_dlq_arn
+    )
+    return Ingest(
+        Catalog(dynamodb, settings.catalog_table, clock),
+        Idempotency(dynamodb, settings.guard_table, clock),
+        Queues(client("sqs"), settings.queue_urls, schedules, clock),
+        EventStream(client("kinesis"), settings.stream_name),
+        clock,
+        attachments,
     )

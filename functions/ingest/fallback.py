@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol, cast
 
-from functions.ingest.addresses import Gate
 from shared.api.messages import FallbackIn
 from shared.model.envelope import EnvelopeRecipient, FallbackLeg
 from shared.model.ids import Tagger
 from shared.model.templates import Template, TemplateVersion
 from shared.model.tenants import Tenant
+from shared.policy.admission import Gate
 
 
 class Templates(Protocol):

@@ -5,6 +5,7 @@ Accepted means that SQS (or a schedule) holds it. The order matters: validate, c
 
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import NamedTuple
 
 from aws_lambda_powertools import Logger
 
@@ -34,6 +35,13 @@ _LISTS = frozenset({Reason.NOT_IN_TEAM_LIST, Reason.COUNTRY_NOT_ALLOWED})
 """Reasons to reject a recipient that rest on a list, which may just have been changed."""
 
 
+class RepeatKey(NamedTuple):
+    """What a repeat of a request is known by, for 24 hours. field: where the caller gave it, for errors."""
+
+    text: str
+    field: str
+
+
 @dataclass(frozen=True, slots=True)
 class Ingest:
     """The operation `send_messages`."""
@@ -46,36 +54,42 @@ class Ingest:
     attachments: Attachments
 
     def send_messages(self, call: Call) -> SendResponse:
-        """Accept a request. Raises: ProblemError."""
+        """Accept a request of the API. Raises: ProblemError."""
         request: SendRequest = call.body
-        key = _idempotency_key(call, request)
-        body_hash = blake2b(call.raw_body, digest_size=16).hexdigest()
+        return self.accept(call.caller, request, call.raw_body, _idempotency_key(call, request))
+
+    def accept(self, caller: Caller, request: SendRequest, raw: bytes, key: RepeatKey | None) -> SendResponse:
+        """Accept a request from wherever it comes. raw: as it came, to tell a repeat from another request.
+
+        Raises: ProblemError.
+        """
+        body_hash = blake2b(raw, digest_size=16).hexdigest()
         _check_send_at(request, self.clock.now_ms())
         try:
-            planned, version = self._plan_new(call.caller, request)
+            planned, version = self._plan_new(caller, request)
         except ProblemError:
             # What was accepted under this key stays accepted, though the template has changed since.
-            earlier = self.idempotency.find(call.caller.tenant, key, body_hash) if key else None
+            earlier = self.idempotency.find(caller.tenant, key.text, body_hash) if key else None
             if earlier is None:
                 raise
             # Of its files nothing is in the answer, and they may have ended.
             request = request.model_copy(update={"attachments": []})
-            planned, _ = self._plan(call.caller, request, earlier.base, earlier.version)
+            planned, _ = self._plan(caller, request, earlier.base, earlier.version)
             return _response(planned, set())
         if key is None:
             return self._carry_out(planned)
-        claim = self.idempotency.claim(call.caller.tenant, key, body_hash, planned.base, version)
-        _check_claim(claim, KEY_HEADER in call.headers)
+        claim = self.idempotency.claim(caller.tenant, key.text, body_hash, planned.base, version)
+        _check_claim(claim, key.field)
         if claim.base != planned.base:
-            planned, _ = self._plan(call.caller, request, claim.base, claim.version)
+            planned, _ = self._plan(caller, request, claim.base, claim.version)
         if claim.done:
             return _response(planned, set())
         try:
             response = self._carry_out(planned)
         except ProblemError:
-            self._finish(call.caller.tenant, key, done=False)
+            self._finish(caller.tenant, key.text, done=False)
             raise
-        self._finish(call.caller.tenant, key, done=response.not_queued == 0)
+        self._finish(caller.tenant, key.text, done=response.not_queued == 0)
         return response
 
     def _finish(self, tenant: str, key: str, *, done: bool) -> None:
@@ -144,18 +158,24 @@ class Ingest:
         return _response(planned, failed)
 
 
-def _idempotency_key(call: Call, request: SendRequest) -> str | None:
+def reference_key(request: SendRequest) -> RepeatKey | None:
+    """The key of a request that is to be carried out once per reference."""
+    if not request.once_per_reference:
+        return None
+    # Not printable, so that no header can name it.
+    return RepeatKey(f"\x1f{request.template}\x1f{request.reference}", "reference")
+
+
+def _idempotency_key(call: Call, request: SendRequest) -> RepeatKey | None:
     key = call.headers.get(KEY_HEADER)
     if key is None:
-        # Not printable, so that no header can name it.
-        return f"\x1f{request.template}\x1f{request.reference}" if request.once_per_reference else None
+        return reference_key(request)
     if not 1 <= len(key) <= MAX_KEY_LENGTH or not key.isprintable():
         raise invalid_field("Idempotency-Key", f"give 1 to {MAX_KEY_LENGTH} printable characters")
-    return key
+    return RepeatKey(key, "Idempotency-Key")
 
 
-def _check_claim(claim: Claim, by_header: bool) -> None:
-    field = "Idempotency-Key" if by_header else "reference"
+def _check_claim(claim: Claim, field: str) -> None:
     if not claim.same_body:
         message = "was used with another body in the last 24 hours; use a new one"
         raise invalid([FieldError(field=field, message=message)], f"The {field} belongs to another request.")

@@ -21,6 +21,7 @@ from shared.logs import log_error
 from shared.model.accounts import Account, ProviderSettings, Rate
 from shared.model.audit import AuditRecord
 from shared.model.problems import ProblemError, conflict, invalid_field, not_found
+from shared.policy.fees import fee_of
 from shared.policy.rates import effective
 from shared.providers.base import Tools, Verification
 from shared.providers.registry import build_provider, secret_model
@@ -73,6 +74,7 @@ class Accounts:
             settings=settings.model_dump(mode="json"),
             weight=body.weight,
             rate=body.rate,
+            fee=body.fee,
             secret_version=self._put_secret(tenant, body.id, secret),
             created_at=now,
             updated_at=now,
@@ -212,8 +214,8 @@ class Accounts:
             "updated_at": max(self._deps.clock.now_ms(), account.updated_at + 1),
         }
         changes = {name: value for name, value in changes.items() if value is not None}
-        if "rate" in body.model_fields_set:
-            changes["rate"] = body.rate
+        # These two may be taken away by null.
+        changes |= {name: getattr(body, name) for name in ("rate", "fee") if name in body.model_fields_set}
         return account.model_copy(update=changes)
 
     def _try(self, account: Account) -> Verification:
@@ -252,6 +254,7 @@ def view(account: Account) -> AccountView:
     if account.provider in PROVIDERS:
         masked = dict.fromkeys(_secret_fields(account), MASK)
     rate, rate_from = effective(account)
+    fee, fee_from = fee_of(account)
     return AccountView(
         id=account.id,
         name=account.name,
@@ -262,6 +265,8 @@ def view(account: Account) -> AccountView:
         weight=account.weight,
         rate=rate,
         rate_from=None if rate is None else rate_from,
+        fee=fee,
+        fee_from=None if fee is None else fee_from,
         state=account.state,
         created_at=moment(account.created_at),
         updated_at=moment(account.updated_at),

@@ -29,13 +29,13 @@ def from_events(message_id: str, events: Sequence[Mapping[str, Any]]) -> Message
     status = fold(events)
     event = max((e for e in events if e["s"] == status.state), key=lambda e: (e["n"], e["at"]))
     retried = "acc" in event or any(e["s"] == Stage.RETRYING for e in events)
-    due_at = max((e["until"] for e in events if e["s"] == Stage.DEFERRED), default=0)
-    return _answer(message_id, event, retried, due_at)
+    return _answer(message_id, event, retried, any(_put_off(e, event["at"]) for e in events))
 
 
 def from_end(message_id: str, end: End, withdrawal: Found | None) -> MessageRecall:
     """The answer about a message that has come to its end, as a ledger says. withdrawal: what its provider said."""
-    answer = _answer(message_id, end.row, "acc" in end.row or end.leg.attempt > 0, end.leg.due_at)
+    deferred = end.leg.parked or end.leg.due_at > end.row["at"]
+    answer = _answer(message_id, end.row, "acc" in end.row or end.leg.attempt > 0, deferred)
     match withdrawal:
         case None:
             return answer
@@ -69,12 +69,20 @@ def lost(message_id: str) -> MessageRecall:
     return MessageRecall(message_id=message_id, result=RecallResult.UNKNOWN, detail=detail)
 
 
-def _answer(message_id: str, event: Mapping[str, Any], retried: bool, due_at: int) -> MessageRecall:
+def _put_off(event: Mapping[str, Any], at: int) -> bool:
+    """Whether a message was to wait beyond a time. A campaign's may be accepted for later."""
+    if "until" in event:
+        return event["s"] in (Stage.ACCEPTED, Stage.DEFERRED) and event["until"] > at
+    # Who is held while a run is paused has no time.
+    return bool(event["s"] == Stage.DEFERRED)
+
+
+def _answer(message_id: str, event: Mapping[str, Any], retried: bool, deferred: bool) -> MessageRecall:
     stage, at = Stage(event["s"]), event["at"]
     result = _result(stage, event.get("why"))
     before = None
     if result is RecallResult.RECALLED:
-        before = Before.RETRYING if retried else Before.DEFERRED if due_at > at else Before.QUEUED
+        before = Before.RETRYING if retried else Before.DEFERRED if deferred else Before.QUEUED
     detail = _DONE.get(result) or _TOO_LATE.get(stage, f"It had come to its end before: {stage}.")
     when = datetime.fromtimestamp(at / 1000, UTC)
     return MessageRecall(message_id=message_id, result=result, before=before, status=stage, at=when, detail=detail)

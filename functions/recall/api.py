@@ -1,5 +1,6 @@
 """The operations that recall messages."""
 
+import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,23 +10,36 @@ from aws_lambda_powertools import Logger
 
 from functions.recall.answers import from_end, from_events, in_progress, lost
 from functions.recall.stopping import Stopped, Stopper
-from functions.recall.withdrawing import Found, Withdrawer, can_be_withdrawn, withdrawn_row
+from functions.recall.withdrawing import (
+    RECALLING_CHANNELS,
+    Found,
+    Withdrawer,
+    can_be_withdrawn,
+    withdrawn_row,
+)
 from shared.api.kit import Call, OperationFunction
-from shared.api.recall import MessageRecall, Recall
+from shared.api.recall import MessageRecall, Recall, RunRecall, RunRecallQuery
 from shared.aws.stream import EventStream
 from shared.logs import log_error
 from shared.model.clock import Clock
 from shared.model.events import StreamRecord, fold
 from shared.model.ids import ULID_LENGTH, tag_of
 from shared.model.outcome import Withdrawn
-from shared.model.problems import ProblemError, not_found
+from shared.model.problems import ProblemError, conflict, invalid_field, not_found
+from shared.model.runs import Run
 from shared.model.words import KeyKind, Stage
+from shared.store.campaigns import Campaigns
 from shared.store.timeline import Timeline
 
 logger = Logger(child=True)
 
+RUN_PAGE = 5
+"""Envelopes of a run whose messages are recalled by one call."""
 WORK_MS = 20_000
 """For how long providers are asked; a caller's connection ends after 30 s."""
+
+
+_CURSOR = re.compile(r"(\d{1,6})-(\d{1,7})\Z", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +51,15 @@ class Recalling:
     withdrawer: Withdrawer
     stream: EventStream
     clock: Clock
+    campaigns: Campaigns
 
     def operations(self) -> dict[str, OperationFunction]:
         """Operation id -> function."""
-        return {"recall_message": self.recall_message, "recall_request": self.recall_request}
+        return {
+            "recall_message": self.recall_message,
+            "recall_request": self.recall_request,
+            "recall_run": self.recall_run,
+        }
 
     def recall_message(self, call: Call) -> Recall:
         """Recall one message. Raises: ProblemError 403, 404."""
@@ -62,6 +81,40 @@ class Recalling:
             raise not_found("request; one accepted in the last seconds appears shortly")
         events = self.timeline.events_of_many(tenant, ids)
         return self._recall(call, request_id, dict(zip(ids, events, strict=True)))
+
+    def recall_run(self, call: Call) -> RunRecall:
+        """Recall some of a run's messages, from a cursor on. Raises: ProblemError 403, 404, 409, 422."""
+        query: RunRecallQuery = call.query
+        run = self._run(call)
+        shard, envelope = _position(query.cursor)
+        while shard < (run.planned or 0):
+            request_id = run.shard_base(shard)
+            (accepted,) = self.timeline.accepted_of_many(call.caller.tenant, [request_id])
+            # What one call of a provider carries is of one envelope, and is taken back as a whole.
+            envelopes = [each.ids for each in accepted.values()][envelope : envelope + RUN_PAGE]
+            if not envelopes:
+                shard, envelope = shard + 1, 0
+                continue
+            ids = [id for each in envelopes for id in each]
+            events = self.timeline.events_of_many(call.caller.tenant, ids)
+            found = self._recall(call, request_id, dict(zip(ids, events, strict=True)))
+            cursor = f"{shard}-{envelope + RUN_PAGE}"
+            return RunRecall(run=run.id, counts=found.counts, messages=found.messages, cursor=cursor)
+        return RunRecall(run=run.id, counts={}, messages=[])
+
+    def _run(self, call: Call) -> Run:
+        """The run that a call names, if there is anything to take back. Raises: ProblemError 404, 409."""
+        stored = self.campaigns.load_run(call.caller.tenant, call.path["id"])
+        if stored is None:
+            raise not_found("run")
+        run = stored.value
+        if run.channel not in RECALLING_CHANNELS:
+            raise conflict(
+                f"No provider takes {run.channel} back once it is sent. Cancel the run: that recalls the rest."
+            )
+        if not run.over:
+            raise conflict("The run goes on. Cancel it first: that recalls what is not sent.")
+        return run
 
     def _recall(self, call: Call, request_id: str, known: Mapping[str, list[dict[str, Any]]]) -> Recall:
         """Recall messages of one request. known: their events, by message id."""
@@ -100,6 +153,16 @@ class Recalling:
             log_error(logger, "withdrawal not told", error)
             detail = "Messages were taken back, and it could not be recorded. Ask again."
             raise ProblemError(503, "unavailable", "Not available now", detail, Retry_After="1") from None
+
+
+def _position(cursor: str | None) -> tuple[int, int]:
+    """(shard, envelope of it) of a cursor. Raises: ProblemError 422."""
+    if cursor is None:
+        return 0, 0
+    found = _CURSOR.match(cursor)
+    if found is None:
+        raise invalid_field("query.cursor", "give back the cursor of an earlier page as it was")
+    return int(found[1]), int(found[2])
 
 
 def _check_kind(call: Call, events: Collection[Sequence[Mapping[str, Any]]]) -> None:

@@ -13,6 +13,7 @@ from shared.aws.stream import EventStream
 from shared.dispatch.accounts import Accounts
 from shared.model.clock import SystemClock
 from shared.settings import CatalogSettings, GuardSettings, SecretSettings, StreamSettings, TraceSettings
+from shared.store.campaigns import Campaigns
 from shared.store.catalog import Catalog
 from shared.store.ledger import Ledger
 from shared.store.timeline import Timeline
@@ -37,4 +38,5 @@ def deps() -> Api:
     timeline = Timeline(dynamodb, settings.timeline_table, pool)
     stopper = Stopper(timeline, Ledger(dynamodb, settings.guard_table, clock), clock, pool)
     stream = EventStream(client("kinesis"), settings.stream_name)
-    return Api(Recalling(timeline, stopper, Withdrawer(accounts, clock, pool), stream, clock).operations())
+    campaigns = Campaigns(dynamodb, settings.catalog_table, clock)
+    return Api(Recalling(timeline, stopper, Withdrawer(accounts, clock, pool), stream, clock, campaigns).operations())

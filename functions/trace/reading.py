@@ -167,6 +167,8 @@ def view(message_id: str, events: list[dict[str, Any]]) -> MessageView:
         template=any_event["template"],
         version=any_event["version"],
         kind=any_event["kind"],
+        run=any_event.get("run"),
+        variant=any_event.get("variant"),
         to=next((e["to"] for e in events if "to" in e), None),
         reference=next((e["ref"] for e in events if "ref" in e), any_event.get("reference")),
         accepted_at=_time(ulid_time(message_id)),

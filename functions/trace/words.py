@@ -53,8 +53,14 @@ _MAYBE_TWICE = (
     "Nothing: the platform tries again by itself; the recipient may get it twice.",
 )
 
-_NOTES = {Stage.DISCARDED: "Why it was discarded"}
-"""What a note is, by stage."""
+_HELD = "Held while its campaign's run is paused; it goes on, or ends, with the run."
+_RESUME = "Nothing if that is meant; else resume the run."
+_NOTES: dict[str, str] = {
+    Stage.DISCARDED: "Why it was discarded",
+    Reason.RUN_PAUSED: "Paused by",
+    Reason.RUN_CANCELLED: "Ended by",
+}
+"""What a note is, by stage or reason."""
 
 _PLACES: dict[str, str] = {
     Reason.RATE_LIMITED: "It waits for its place in the rate of account {} until {}.",
@@ -72,6 +78,8 @@ def explain(event: Mapping[str, Any]) -> tuple[str, str]:
     meaning, action = _STAGES[stage]
     if stage is Stage.RETRYING and (event.get("unsure") or event.get("maybe")):
         meaning, action = _ASKED if event.get("unsure") else _MAYBE_TWICE
+    if stage is Stage.DEFERRED and reason == Reason.RUN_PAUSED:
+        return _HELD, _RESUME
     if reason is None or reason not in Reason.__members__.values():
         return meaning, action
     if "fell" in event:
@@ -97,12 +105,13 @@ def describe(event: Mapping[str, Any], ulid: str = "") -> str:
         said = "The provider said" if "prov" in event else "What was found"
         text += f" {said}: {event['code']}."
     if "note" in event:
-        text += f" {_NOTES.get(Stage(event['s']), 'Recalled with the key')}: {event['note']}."
+        said = _NOTES.get(event["s"]) or _NOTES.get(event.get("why", ""), "Recalled with the key")
+        text += f" {said}: {event['note']}."
     if event["s"] == Stage.DEFERRED and event.get("why") in _PLACES:
         when = iso(event.get("slot", event["until"]))
         text += f" {_PLACES[event['why']].format(event['acc'], when)}"
     elif "until" in event:
-        text += f" Due again at {iso(event['until'])}."
+        text += f" Due {'' if event['s'] == Stage.ACCEPTED else 'again '}at {iso(event['until'])}."
     if fell := event.get("fell"):
         text += f" It falls back to message {ulid}{fell['tag']} by {fell['channel']} (template {fell['template']})."
     if event["s"] == Stage.RETRYING and (event.get("down") or event.get("avoid")):

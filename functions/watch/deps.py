@@ -10,6 +10,7 @@ from functions.watch.deferred import DeferredReader
 from functions.watch.following import Follower
 from functions.watch.health import HealthReader
 from functions.watch.hours import Hours
+from functions.watch.runs import OpenRuns
 from functions.watch.schedules import OverdueSchedules
 from functions.watch.sweep import Sweep
 from shared.api.kit import Api
@@ -17,6 +18,7 @@ from shared.aws.clients import client
 from shared.aws.queue import Queues
 from shared.aws.schedules import DueSchedules, Schedules
 from shared.aws.stream import EventStream, StreamLag
+from shared.aws.tasks import Tasks
 from shared.dispatch.redrive import Redriver
 from shared.model.clock import SystemClock
 from shared.settings import (
@@ -25,9 +27,11 @@ from shared.settings import (
     GuardSettings,
     QueueSettings,
     StreamSettings,
+    TaskSettings,
     TraceSettings,
     WatchSettings,
 )
+from shared.store.campaigns import Campaigns
 from shared.store.catalog import Catalog
 from shared.store.counters import Counters
 from shared.store.dead_letters import DeadLetterStore
@@ -39,7 +43,9 @@ from shared.store.timeline import Timeline
 THREADS = 16
 
 
-class SweepSettings(CatalogSettings, GuardSettings, TraceSettings, StreamSettings, QueueSettings, WatchSettings):
+class SweepSettings(
+    CatalogSettings, GuardSettings, TraceSettings, StreamSettings, QueueSettings, WatchSettings, TaskSettings
+):
     """The environment of the sweep."""
 
 
@@ -68,18 +74,20 @@ def deps() -> Watch:
     stream = EventStream(kinesis, settings.stream_name)
     schedules = Schedules(scheduler, settings.schedule_group, settings.schedule_role_arn, settings.schedule_dlq_arn)
     queues = Queues(sqs, settings.queue_urls, schedules, clock)
-    follower = Follower(timeline, Ledger(dynamodb, settings.guard_table, clock), stream, clock)
+    campaigns = Campaigns(dynamodb, settings.catalog_table, clock)
+    follower = Follower(timeline, campaigns, Ledger(dynamodb, settings.guard_table, clock), stream, clock)
     sweep = Sweep(
         catalog=Catalog(dynamodb, settings.catalog_table, clock),
         schedules=OverdueSchedules(
             DueSchedules(scheduler, settings.schedule_group),
             sqs,
-            settings.queue_urls.values(),
+            (*settings.queue_urls.values(), settings.campaigns_url),
             settings.schedules_dlq_url,
             clock,
             pool,
         ),
         redriver=Redriver(DeadLetterStore(dynamodb, settings.catalog_table), queues, stream, clock, pool),
+        runs=OpenRuns(campaigns, Tasks(sqs, settings.campaigns_url)),
         hours=Hours(timeline, counters, marks, follower, clock),
         lag=StreamLag(kinesis, settings.stream_name),
         counters=counters,

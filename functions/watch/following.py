@@ -8,6 +8,7 @@ the envelope finds it ended.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from aws_lambda_powertools import Logger
 
@@ -17,8 +18,10 @@ from shared.dispatch.walk import Leg, first_legs, next_legs
 from shared.model.clock import Clock
 from shared.model.events import EventRow
 from shared.model.reasons import Reason
+from shared.model.runs import RunState
 from shared.model.words import OUTCOMES, Stage
 from shared.policy.simulation import receipts
+from shared.store.campaigns import Control
 from shared.store.ledger import TTL_S, Entry, HeldError, Ledger
 from shared.store.marks import Look
 from shared.store.timeline import Timeline
@@ -30,6 +33,8 @@ GRACE_MS = 3_600_000
 TOO_LONG_MS = 3_600_000
 """A message that was due longer ago than this has been in flight for too long."""
 LOOK_AGAIN_MS = 3_600_000
+TOGETHER = 250
+"""Root envelopes that are followed together, each of up to 100 messages: it bounds how much is known at once."""
 
 
 @dataclass(slots=True)
@@ -45,11 +50,18 @@ class Told:
     closed: bool = True
 
 
+class Runs(Protocol):
+    """Where it is read how a run stands, and since when."""
+
+    def control(self, tenant: str, run: str) -> Control | None: ...
+
+
 class Follower:
     """Follows messages; every step of it may be repeated, and two may follow the same ones."""
 
-    def __init__(self, timeline: Timeline, ledger: Ledger, stream: EventStream, clock: Clock) -> None:
+    def __init__(self, timeline: Timeline, runs: Runs, ledger: Ledger, stream: EventStream, clock: Clock) -> None:
         self._timeline = timeline
+        self._runs = runs
         self._ledger = ledger
         self._stream = stream
         self._clock = clock
@@ -65,6 +77,12 @@ class Follower:
             # The index came through and the events did not: there is nothing to go by.
             now = self._clock.now_ms()
             look.add("untraced", len(root.tags), now, now + LOOK_AGAIN_MS, too_long=True)
+        mended: Counter[str] = Counter()
+        for start in range(0, len(legs), TOGETHER):
+            mended.update(self._follow(legs[start : start + TOGETHER], traced_ms, look))
+        return mended
+
+    def _follow(self, legs: list[Leg], traced_ms: int, look: Look) -> Counter[str]:
         told: list[Told] = []
         while legs:
             entries = self._ledger.read_all([leg.id for leg in legs])
@@ -83,12 +101,23 @@ class Follower:
                 return self._end(leg)
             except HeldError:
                 logger.info("envelope is worked on after all", envelope=leg.id)
-        again_at = max(now, leg.due_at) + LOOK_AGAIN_MS
-        too_long = now - leg.due_at > TOO_LONG_MS
         recalled = leg.recalled(entry) if entry is not None else []
         if left := len(leg.recipients) - len(recalled):
-            look.add(_standing(leg, entry, now), left, leg.due_at, again_at, too_long)
+            self._note(leg, entry, left, now, look)
         return Told(leg, recalled, closed=False)
+
+    def _note(self, leg: Leg, entry: Entry | None, count: int, now: int, look: Look) -> None:
+        """Note how those stand of a leg who have not come to an end."""
+        again_at = max(now, leg.due_at) + LOOK_AGAIN_MS
+        run = leg.root.header.get("run")
+        control = None if run is None else self._runs.control(leg.root.tenant, run)
+        worked_on = entry is not None and entry.owner
+        if control is not None and control.state is RunState.PAUSED and leg.parked and not worked_on:
+            look.add("paused", count, leg.due_at, again_at, too_long=False)
+            return
+        # What was held is not late by the time for which its run was paused.
+        since = leg.due_at if control is None else max(leg.due_at, control.at)
+        look.add(_standing(leg, entry, now), count, since, again_at, now - since > TOO_LONG_MS)
 
     def _end(self, leg: Leg) -> Told:
         """Close a ledger on which nobody works. Raises: HeldError."""

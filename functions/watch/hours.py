@@ -14,7 +14,7 @@ LOOK_AFTER_MS = 3_600_000
 """How long after its end an hour is looked into: what is younger is retried, delayed and redelivered by itself."""
 RECENT_HOURS = 48
 PAGE = 25
-"""Requests that are followed together, each of up to 1,000 messages."""
+"""Requests that are read together, each of up to 1,000 messages, or a shard of a campaign's run."""
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from aws_lambda_powertools import Logger
 
 from functions.watch.hours import Hours
+from functions.watch.runs import OpenRuns
 from functions.watch.schedules import Delivered, OverdueSchedules
 from shared.aws.stream import StreamLag
 from shared.dispatch.redrive import Redriver
@@ -35,6 +36,7 @@ class Sweep:
     catalog: Catalog
     schedules: OverdueSchedules
     redriver: Redriver
+    runs: OpenRuns
     hours: Hours
     lag: StreamLag
     counters: Counters
@@ -50,6 +52,7 @@ class Sweep:
         self._part(mark, "schedules", lambda: _deliver(mark, self.schedules.fire(time_left)))
         self._part(mark, "schedules_dlq", lambda: _deliver(mark, self.schedules.redeliver(time_left)))
         self._part(mark, "redrives", lambda: self._redrives(mark, now + max(0, remaining_ms() - RESERVE_MS) // 2))
+        self._part(mark, "runs", self._runs)
         self._part(mark, "hours", lambda: self._hours(mark, time_left))
         mark.ms = self.clock.now_ms() - now
         self.marks.write_sweep(mark)
@@ -67,6 +70,10 @@ class Sweep:
         if tally.carried_on:
             mark.mended["redrives_resumed"] = tally.carried_on
         mark.unfinished |= tally.left
+
+    def _runs(self) -> None:
+        for tenant in self.catalog.list_tenants():
+            self.runs.drive(tenant)
 
     def _hours(self, mark: SweepMark, time_left: Callable[[], bool]) -> None:
         whole = mark.at - mark.whole_at >= WHOLE_MS

@@ -3,6 +3,7 @@
 import threading
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from botocore.utils import parse_to_aware_datetime
@@ -20,6 +21,7 @@ _FIELDS = (
     *("Description", "EndDate", "FlexibleTimeWindow", "GroupName", "KmsKeyArn", "Name", "ScheduleExpression"),
     *("ScheduleExpressionTimezone", "StartDate", "State", "Target", "ActionAfterCompletion"),
 )
+_TIMES = frozenset({"CreationDate", "EndDate", "LastModificationDate", "StartDate"})
 
 
 class Scheduler(Operations):
@@ -57,7 +59,8 @@ class Scheduler(Operations):
     def _get_schedule(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         with self._lock:
             found = _refused(lambda: self._backend.get_schedule(asked.get("GroupName"), asked["Name"]))
-            return {name: value for name, value in found.to_dict().items() if value is not None}
+            shown = {name: value for name, value in found.to_dict().items() if value is not None}
+        return {name: datetime.fromtimestamp(value, UTC) if name in _TIMES else value for name, value in shown.items()}
 
     @operation("GroupName", "Name", "ClientToken")
     def _delete_schedule(self, asked: Mapping[str, Any]) -> dict[str, Any]:

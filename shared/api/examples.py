@@ -30,6 +30,38 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
             "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
         },
     },
+    "create_audience": {"csv": {}, "ndjson": {"format": "ndjson"}},
+    "create_campaign": {
+        "by-hand": {
+            "id": "shipping-news",
+            "name": "Shipping news",
+            "variants": [{"name": "only", "template": "order-shipped"}],
+            "audience": {"file": "uploads/01KAV2M3X80000000000000000.csv"},
+            "variables": {"carrier": "SF Express"},
+        },
+        "weekly": {
+            "id": "weekly-orders",
+            "name": "Orders of the week",
+            "variants": [{"name": "only", "template": "order-shipped"}],
+            "audience": {
+                "file": "weekly/orders.csv",
+                "columns": {"to": "phone", "time_zone": "zone", "variables": {"order": "order_number"}},
+            },
+            "schedule": {"expression": "cron(0 10 ? * MON *)", "time_zone": "Asia/Shanghai", "local": True},
+            "throttle": 6000,
+            "stop_rule": {"after": 500, "failures_percent": 10, "complaints_percent": 0.3},
+            "holdout_percent": 5,
+            "approve_above": 100000,
+        },
+    },
+    "update_campaign": {
+        "slower": {"throttle": 600},
+        "once": {"schedule": {"expression": "at(2099-12-31T10:00:00)", "time_zone": "Asia/Shanghai"}},
+        "no-schedule": {"schedule": None},
+    },
+    "test_campaign": {"phone": {"to": ["13800138000"], "variables": {"order": "A-1001", "carrier": "SF Express"}}},
+    "start_run": {"as-saved": {}, "slowly": {"throttle": 60}},
+    "update_run": {"slower": {"throttle": 1200}, "no-throttle": {"throttle": None}},
     "query_messages": {
         "recipient": {"to": "alice@example.com", "channel": "email", "limit": 20},
     },
@@ -87,6 +119,7 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
         "pause": {"state": "disabled"},
         "rate": {"rate": {"per_second": 5, "burst": 10}},
         "no-rate": {"rate": None},
+        "fee": {"fee": {"amount": 0.045, "currency": "CNY"}},
     },
     "create_template": {
         "code": {

@@ -12,7 +12,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, from_json, to_json
 
 from shared.api.messages import MAX_BODY_BYTES
-from shared.api.operations import BY_ID, Operation
+from shared.api.operation import Operation
+from shared.api.operations import BY_ID
 from shared.logs import log_error
 from shared.model.findings import details, plain_words
 from shared.model.problems import CONTENT_TYPE, FieldError, ProblemError, invalid

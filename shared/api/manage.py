@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from shared.api.fields import Moment, Ttl, Weight
 from shared.api.governance import ReviewView, moment, moment_or_none
-from shared.model.accounts import AccountState, Rate
+from shared.model.accounts import AccountState, Rate, UnitFee
 from shared.model.content import Content
 from shared.model.keys import ApiKey
 from shared.model.policies import Policies
@@ -22,7 +22,9 @@ TemplateId = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,59}$", description="Lower-case
 class AccountCreate(BaseModel):
     """An account to configure. `settings` and `secret` are those of `settings.provider`.
 
-    rate: how fast it may send; without one that of the provider counts, if it has any.
+    rate: how fast it may send; without one that of the provider counts, if it has any. fee: what the provider charges
+    for a message (of long text messages: for each part), by which campaigns are estimated; without one the provider's
+    list price counts, if it has one.
     """
 
     model_config = _STRICT
@@ -33,12 +35,13 @@ class AccountCreate(BaseModel):
     secret: dict[str, Any] = Field(default_factory=dict)
     weight: Weight = 100
     rate: Rate | None = None
+    fee: UnitFee | None = None
 
 
 class AccountUpdate(BaseModel):
     """What to change; what is absent stays. `settings` replaces all settings, and cannot change the provider.
 
-    rate: replaces the whole rate; null takes it away, so that the provider's counts again.
+    rate, fee: replace the whole rate or fee; null takes it away, so that the provider's counts again.
     """
 
     model_config = _STRICT
@@ -48,6 +51,7 @@ class AccountUpdate(BaseModel):
     secret: dict[str, Any] | None = None
     weight: Weight | None = None
     rate: Rate | None = None
+    fee: UnitFee | None = None
     state: AccountState | None = None
 
 
@@ -55,7 +59,8 @@ class AccountView(BaseModel):
     """An account. secret: the names of its secret fields, each masked.
 
     rate: the one that counts, if any. rate_from: who said it: people (`account`), the provider when the account was
-    last verified (`verified`), or what is known of all accounts of the provider (`provider`).
+    last verified (`verified`), or what is known of all accounts of the provider (`provider`). fee, fee_from: the same
+    of what a message costs.
     """
 
     id: str
@@ -67,6 +72,8 @@ class AccountView(BaseModel):
     weight: int
     rate: Rate | None
     rate_from: Literal["account", "verified", "provider"] | None
+    fee: UnitFee | None
+    fee_from: Literal["account", "provider"] | None
     state: AccountState
     created_at: datetime
     updated_at: datetime

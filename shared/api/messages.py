@@ -144,6 +144,7 @@ class FallbackMessage(BaseModel):
 class MessageView(BaseModel):
     """A message: where it stands, why, what to do, and how it got there.
 
+    run, variant: the campaign's run that it is of, and which of its templates, where there are several.
     falls_back_to: the message that took its place. fallback_of: the id of the message whose place it took.
     """
 
@@ -158,7 +159,11 @@ class MessageView(BaseModel):
     template: str
     version: int
     kind: KeyKind
-    to: str | None = Field(description="The address, masked.")
+    run: str | None = None
+    variant: str | None = None
+    to: str | None = Field(
+        description="The address, masked; of a campaign's message once somebody has begun to work on it."
+    )
     reference: str | None = None
     accepted_at: datetime
     falls_back_to: FallbackMessage | None = None

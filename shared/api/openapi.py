@@ -10,7 +10,8 @@ from shared.api.dead_letters import DiscardRequest, RedriveRequest
 from shared.api.examples import EXAMPLES
 from shared.api.manage import AccountCreate, AccountUpdate
 from shared.api.messages import SendRequest
-from shared.api.operations import OPERATIONS, Operation
+from shared.api.operation import Operation
+from shared.api.operations import OPERATIONS
 from shared.api.suppressions import SuppressionQuery
 from shared.channels import PROVIDERS
 from shared.model.content import EmailContent, SmsContent, WecomFile, WecomImage
@@ -32,6 +33,9 @@ _TAGS = {
     "messages": "Send messages, and follow them.",
     "attachments": "Files for emails to carry.",
     "requests": "The messages of one request.",
+    "audiences": "Files of recipients.",
+    "campaigns": "What goes to all of a file's recipients, and when.",
+    "runs": "Single firings of campaigns: follow them, hold them, end them.",
     "deferred": "What waits for its time.",
     "balance": "That nothing is lost, in numbers.",
     "stats": "Counts for a template.",
@@ -49,7 +53,7 @@ _TAGS = {
 _STATUSES = {
     200: "Done.",
     201: "Created.",
-    202: "Accepted; each recipient has its own result.",
+    202: "Accepted: it is queued, or under way. Of messages, each recipient has its own result.",
     204: "Done; there is no body.",
     400: "The body is not JSON, or not UTF-8.",
     401: "There is no valid API key.",

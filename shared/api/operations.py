@@ -1,13 +1,9 @@
 """Every operation of the API, in one table: functions, routes, scopes, the local gateway and OpenAPI follow from it."""
 
-from dataclasses import dataclass
-from typing import Literal
-
-from pydantic import BaseModel
-
 from shared.api import governance as g
 from shared.api import manage as m
 from shared.api.attachments import AttachmentCreate, AttachmentUpload, AttachmentView
+from shared.api.campaign_operations import CAMPAIGN_OPERATIONS
 from shared.api.dead_letters import (
     DeadLetterPage,
     DeadLetterQuery,
@@ -29,6 +25,7 @@ from shared.api.messages import (
     SendResponse,
     TemplateStats,
 )
+from shared.api.operation import BODY_ERRORS, Operation
 from shared.api.recall import Recall
 from shared.api.suppressions import (
     ImportReport,
@@ -41,37 +38,7 @@ from shared.api.suppressions import (
 )
 from shared.model.words import Scope
 
-ApiFunction = Literal["ingest", "manage", "trace_api", "recall", "dead_letters_api", "watch_api"]
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One operation.
-
-    id: in snake case, unique; handlers are found by it. path: API Gateway's syntax, `{name}` for a parameter.
-    function: which Lambda function serves it. scope: what the key must hold; None for an open page.
-    success: the status of a good answer. errors: the error statuses it may answer besides 401, 403, 500 and 503.
-    """
-
-    id: str
-    method: str
-    path: str
-    function: ApiFunction
-    scope: Scope | None
-    summary: str
-    response: type[BaseModel] | None
-    request: type[BaseModel] | None = None
-    query: type[BaseModel] | None = None
-    success: int = 200
-    errors: tuple[int, ...] = ()
-
-    @property
-    def route_key(self) -> str:
-        """API Gateway's name of the route, such as `POST /v1/messages`."""
-        return f"{self.method} {self.path}"
-
-
-_BODY = (400, 413, 415, 422)
+_BODY = BODY_ERRORS
 
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
@@ -552,6 +519,7 @@ OPERATIONS: tuple[Operation, ...] = (
         query=g.AuditQuery,
         errors=(422,),
     ),
+    *CAMPAIGN_OPERATIONS,
     Operation("get_openapi", "GET", "/openapi.json", "manage", None, "This description", None),
     Operation("get_docs", "GET", "/docs", "manage", None, "This description as a page", None),
 )

@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from shared.model.words import Stage
 
@@ -49,3 +49,20 @@ class Recall(BaseModel):
     request_id: str
     counts: dict[RecallResult, int] = Field(description="How many messages there are of each result.")
     messages: list[MessageRecall]
+
+
+class RunRecallQuery(BaseModel):
+    """Where to go on."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    cursor: str | None = Field(default=None, max_length=500)
+
+
+class RunRecall(BaseModel):
+    """What a recall came to for some of a run's messages. cursor: give it back to go on; absent at the end."""
+
+    run: str
+    counts: dict[RecallResult, int]
+    messages: list[MessageRecall]
+    cursor: str | None = None

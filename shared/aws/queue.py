@@ -72,11 +72,11 @@ class Queues:
             by_queue[self._urls[name]].append((envelope.id, entry))
         for url, entries in by_queue.items():
             for batch in _batches(entries):
-                failed |= _send_batch(self._client, url, batch)
+                failed |= send_batch(self._client, url, batch)
         return failed
 
 
-def _send_batch(client: Any, url: str, batch: Sequence[tuple[str, dict[str, Any]]]) -> set[str]:
+def send_batch(client: Any, url: str, batch: Sequence[tuple[str, dict[str, Any]]]) -> set[str]:
     """Send up to ten (id, entry) pairs to one queue; returns the ids that could not be sent.
 
     A batch answers 200 with some entries failed (SQS API reference, SendMessageBatch): those are tried again.
@@ -128,7 +128,7 @@ class DeadLetters:
         failed: set[str] = set()
         for url, entries in by_queue.items():
             for batch in _batches(entries):
-                failed |= _send_batch(self._client, url, batch)
+                failed |= send_batch(self._client, url, batch)
         return failed
 
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from shared.aws.queue import DeadLetters, Dispatch, Queues
 from shared.aws.stream import EventStream
+from shared.dispatch.runs import Runs
 from shared.dispatch.tail import Tail, tail
 from shared.dispatch.waves import Waves, Work
 from shared.logs import log_error
@@ -40,8 +41,8 @@ class Received:
 class Dispatcher:
     """Dispatches envelopes of one channel.
 
-    Envelopes are worked off side by side (`waves.py`); then comes the tail of the batch (events, retries, dead
-    letters), which follows from what the ledger recorded and may be repeated at will. Only then is a message
+    Envelopes are worked off side by side (`waves.py`); then comes the tail of the batch (what is held, retries, dead
+    letters, events), which follows from what the ledger recorded and may be repeated at will. Only then is a message
     acknowledged.
 
     pool: for envelopes; not the sender's pool for calls, on which these wait.
@@ -51,6 +52,7 @@ class Dispatcher:
         self,
         channel: Channel,
         waves: Waves,
+        runs: Runs,
         queues: Queues,
         dead_letters: DeadLetters,
         stream: EventStream,
@@ -58,6 +60,7 @@ class Dispatcher:
     ) -> None:
         self._channel = channel
         self._waves = waves
+        self._runs = runs
         self._queues = queues
         self._dead_letters = dead_letters
         self._stream = stream
@@ -130,7 +133,12 @@ class Dispatcher:
         """Carry out tails; returns the ids of envelopes whose tail must be repeated."""
         undone: set[str] = set()
         dispatches: list[tuple[str, Dispatch]] = [(t.record.envelope, d) for t in tails for d in t.dispatches]
+        parked = [(t.record.envelope, e) for t in tails for e in t.parked]
         dead = [(t.record.envelope, t.dead) for t in tails if t.dead is not None]
+        if parked:
+            going_on, failed = self._runs.park([e for _, e in parked])
+            undone |= {parent for parent, e in parked if e.id in failed}
+            dispatches += [(parent, Dispatch(e, e.to_json())) for parent, e in parked if e.id in going_on]
         if dispatches:
             failed = self._queues.send([d for _, d in dispatches])
             undone |= {parent for parent, d in dispatches if d.envelope.id in failed}

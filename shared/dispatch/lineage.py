@@ -18,6 +18,7 @@ class Child:
 
     due_at: milliseconds since the epoch; None for now. unsure: recipient -> the account that is to be asked first.
     doubtful: others of whom an earlier try may have come through. waits: how often it was put off without a try.
+    parked: it is held as long as its run is paused; due_at says since when.
     """
 
     suffix: str
@@ -27,6 +28,7 @@ class Child:
     unsure: Mapping[int, str] = field(default_factory=dict)
     doubtful: frozenset[int] = frozenset()
     waits: int = 0
+    parked: bool = False
 
 
 def place_key(why: str, account: str) -> str:
@@ -46,6 +48,7 @@ def children(
 
     unsure, doubtful, waits: of the envelope itself. Recipients without a row are carried on by a continuation, and
     those that are tried again or were put off by a child for each time at which they are due; most often that is one.
+    Those that were put off without a time are parked.
     """
     by_i = {row["i"]: row for row in rows}
     found = []
@@ -59,17 +62,18 @@ def children(
         found.append(Child(suffix, again, attempt + 1, until, asked, in_doubt, waits))
     for suffix, until, put_off in _due(by_i, Stage.DEFERRED, f"w{waits + 1}"):
         in_doubt = frozenset(doubtful).intersection(put_off)
-        found.append(Child(suffix, put_off, attempt, until, {}, in_doubt, waits + 1))
+        since = max(by_i[i]["at"] for i in put_off) if until is None else until
+        found.append(Child(suffix, put_off, attempt, since, {}, in_doubt, waits + 1, parked=until is None))
     return found
 
 
-def _due(by_i: Mapping[int, EventRow], stage: Stage, first: str) -> Iterator[tuple[str, int, list[int]]]:
-    """Suffix, time and recipients of the children of a stage, by the time at which they are due."""
-    due: dict[int, list[int]] = defaultdict(list)
+def _due(by_i: Mapping[int, EventRow], stage: Stage, first: str) -> Iterator[tuple[str, int | None, list[int]]]:
+    """Suffix, time and recipients of the children of a stage, by the time at which they are due; last those without."""
+    due: dict[int | None, list[int]] = defaultdict(list)
     for i, row in by_i.items():
         if row["s"] == stage:
-            due[row["until"]].append(i)
-    for k, until in enumerate(sorted(due)):
+            due[row.get("until")].append(i)
+    for k, until in enumerate(sorted(due, key=lambda time: (time is None, time))):
         yield f"{first}.{k}" if k else first, until, due[until]
 
 

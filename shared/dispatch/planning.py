@@ -1,7 +1,7 @@
 """Decides what is to be sent of an envelope: takes recipients through the policies, renders, and groups the calls.
 
-The steps, in this order: expired, suppressed, quiet hours, duplicates, caps, the account. Each gives a recipient a row,
-which ends its way in this envelope, or passes it on.
+The steps, in this order: expired, the state of its run, suppressed, quiet hours, duplicates, caps, the account. Each
+gives a recipient a row, which ends its way in this envelope, or passes it on.
 """
 
 import random
@@ -15,6 +15,7 @@ from shared.dispatch.frequency import Frequency
 from shared.dispatch.plan import Call, Plan, Rendered, calls_of
 from shared.dispatch.quiet_hours import awake
 from shared.dispatch.routing import Routing
+from shared.dispatch.runs import Runs
 from shared.dispatch.suppression import Suppressions, unstopped
 from shared.dispatch.verdict import GENERATION, Via, failed, judge, judge_look_up, row
 from shared.model.accounts import Account
@@ -57,6 +58,7 @@ class Planner:
     def __init__(
         self,
         configured: Configured,
+        runs: Runs,
         accounts: Accounts,
         suppressions: Suppressions,
         frequency: Frequency,
@@ -65,6 +67,7 @@ class Planner:
         files: Files | None = None,
     ) -> None:
         self._configured = configured
+        self._runs = runs
         self._accounts = accounts
         self._suppressions = suppressions
         self._frequency = frequency
@@ -76,10 +79,12 @@ class Planner:
     def plan(self, envelope: Envelope) -> Plan:
         """Decide for each recipient: a row, or a place in a call. Sends nothing.
 
-        Raises: TemplateGoneError; what reading the configuration, the suppression list and attached files raises.
+        Raises: TemplateGoneError; what reading the configuration, the run, the suppression list and attached files
+        raises.
         """
         plan = Plan(envelope)
-        recipients = unstopped(plan, self._unexpired(plan), self._suppressions, self._clock.now_ms())
+        recipients = self._runs.admitted(plan, self._unexpired(plan))
+        recipients = unstopped(plan, recipients, self._suppressions, self._clock.now_ms())
         if not recipients:
             return plan
         try:
@@ -96,6 +101,10 @@ class Planner:
         if fresh:
             self._send(plan, fresh, compiled)
         return plan
+
+    def look_again(self, plan: Plan) -> None:
+        """Before a later wave: leave out who is not to be sent to any more (see `Runs.look_again`)."""
+        self._runs.look_again(plan)
 
     def via(self, tenant: str, account_id: str) -> Via | None:
         """How a message went that was left in flight through an account; None when nothing is known of it any more."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
+from shared.aws.queue import Dispatch
 from shared.dispatch.fallback import decide
 from shared.dispatch.recall import stopped_in
 from shared.dispatch.tail import Tail, tail
@@ -44,7 +45,11 @@ def settle(envelope: Envelope, ledger: Ledger, clock: Clock) -> Tail:
         decide(envelope, rows)
         return rows
 
-    return tail(envelope, close(envelope.id, ledger, clock, end))
+    result = tail(envelope, close(envelope.id, ledger, clock, end))
+    # Held anew by who receives them, if their run is still paused.
+    result.dispatches += [Dispatch(each, each.to_json()) for each in result.parked]
+    result.parked = []
+    return result
 
 
 def close(

@@ -21,11 +21,12 @@ from shared.policy.simulation import receipts
 @dataclass(slots=True)
 class Tail:
     """What is to be sent and told. record: of the envelope itself. dispatches: envelopes that carry on, or take its
-    place on another channel. opened: records of the messages of the latter. dead: the envelope for the dead-letter
-    queue."""
+    place on another channel. parked: those that carry on once their run is not paused any more. opened: records of
+    messages on another channel. dead: the envelope for the dead-letter queue."""
 
     record: StreamRecord
     dispatches: list[Dispatch] = field(default_factory=list)
+    parked: list[Envelope] = field(default_factory=list)
     opened: list[StreamRecord] = field(default_factory=list)
     dead: Envelope | None = None
 
@@ -46,7 +47,10 @@ def tail(envelope: Envelope, rows: list[EventRow]) -> Tail:
     everyone = [r["i"] for r in envelope.recipients]
     for child in children(rows, everyone, envelope.attempt, envelope.unsure, envelope.doubtful, envelope.waits):
         carried = _carried(envelope, child, by_i)
-        result.dispatches.append(Dispatch(carried, carried.to_json(), child.due_at))
+        if child.parked:
+            result.parked.append(carried)
+        else:
+            result.dispatches.append(Dispatch(carried, carried.to_json(), child.due_at))
     for suffix, recipients in fallbacks(rows):
         other = fallen(envelope, suffix, recipients, by_i)
         if other is not None:

@@ -44,7 +44,7 @@ class Root:
     def record(self, envelope_id: str, rows: list[EventRow]) -> StreamRecord:
         """A stream record as the dispatcher would have written it."""
         known = {name: self.header[name] for name in ("channel", "class", "template", "version", "request", "kind")}
-        optional = {name: self.header.get(name) for name in ("run", "reference")}
+        optional = {name: self.header.get(name) for name in ("run", "variant", "reference")}
         return StreamRecord(tenant=self.tenant, envelope=envelope_id, events=rows, **known, **optional)
 
 
@@ -53,7 +53,7 @@ class Leg:
     """An envelope on the way of some of a root's messages.
 
     due_at, expires_at: milliseconds since the epoch. attempt, generation, unsure, doubtful, waits: as in
-    the envelope. retry: it came about by a retry.
+    the envelope. retry: it came about by a retry. parked: it came about by a pause of its run, at due_at.
     """
 
     root: Root
@@ -67,6 +67,7 @@ class Leg:
     doubtful: frozenset[int] = frozenset()
     retry: bool = False
     waits: int = 0
+    parked: bool = False
 
     def child(self, child: Child) -> "Leg":
         """The leg of an envelope that carries on."""
@@ -80,6 +81,7 @@ class Leg:
             doubtful=child.doubtful,
             retry=child.suffix.startswith("r"),
             waits=child.waits,
+            parked=child.parked,
         )
 
     def stopped(self, known: Iterable[EventRow], marks: Marks) -> list[EventRow]:
@@ -104,18 +106,21 @@ def first_legs(timeline: Timeline, tenant: str, request_ids: Sequence[str]) -> t
 
     Raises: what the table raises.
     """
-    found = [(root, ids) for each in timeline.accepted_of_many(tenant, request_ids) for root, ids in each.items()]
-    roots = [Root(tenant, id, _tags(id, ids), {}) for id, ids in found]
+    found = [
+        (id, each) for envelopes in timeline.accepted_of_many(tenant, request_ids) for id, each in envelopes.items()
+    ]
+    roots = [Root(tenant, id, _tags(id, each.ids), each.header) for id, each in found]
     firsts = [(root, min(root.tags)) for root in roots]
-    events = timeline.read([root.key(i, stage, 0) for root, i in firsts for stage in (Stage.ACCEPTED, Stage.DEFERRED)])
+    asked = [(root, i) for root, i in firsts if not root.header]
+    events = timeline.read([root.key(i, stage, 0) for root, i in asked for stage in (Stage.ACCEPTED, Stage.DEFERRED)])
     legs, untraced = [], []
     for root, i in firsts:
-        header = events.get(root.key(i, Stage.ACCEPTED, 0))
+        header = root.header or events.get(root.key(i, Stage.ACCEPTED, 0))
         if header is None:
             untraced.append(root)
             continue
-        deferred = events.get(root.key(i, Stage.DEFERRED, 0))
-        due_at = deferred["until"] if deferred else header["at"]
+        deferred = events.get(root.key(i, Stage.DEFERRED, 0), header)
+        due_at = deferred.get("until", header["at"])
         expires_at = header.get("expires_at", due_at + UNBOUNDED_MS)
         legs.append(Leg(replace(root, header=header), root.id, sorted(root.tags), due_at, expires_at))
     return legs, untraced

@@ -135,6 +135,7 @@ class Waves:
         while work.wave:
             rows = self._sender.call(plan.envelope, work.wave, remaining_s)
             plan.rows += self._planner.failover(plan, work.wave, rows, remaining_s())
+            self._planner.look_again(plan)
             if self._rates.pace([plan]):
                 # Who was to go by another account is carried on by a continuation.
                 plan.calls.clear()

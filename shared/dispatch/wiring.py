@@ -16,10 +16,12 @@ from shared.dispatch.frequency import Frequency
 from shared.dispatch.planning import Planner
 from shared.dispatch.rates import Rates
 from shared.dispatch.routing import Routing
+from shared.dispatch.runs import Runs
 from shared.dispatch.sending import Sender
 from shared.dispatch.waves import Waves
 from shared.model.clock import SystemClock
 from shared.model.words import Channel
+from shared.providers.base import MAX_CALLS
 from shared.settings import (
     AttachmentSettings,
     CatalogSettings,
@@ -31,19 +33,20 @@ from shared.settings import (
     SecretSettings,
     StreamSettings,
 )
+from shared.store.campaigns import Campaigns
 from shared.store.caps import Caps
 from shared.store.catalog import Catalog
 from shared.store.counters import Counters
 from shared.store.duplicates import Duplicates
 from shared.store.health import HealthStore
 from shared.store.ledger import Ledger
+from shared.store.parking import Parking
 from shared.store.rates import Rates as RateStore
 from shared.store.suppressions import Suppressions
 from shared.store.tokens import DynamoTokenCache
 
 ENVELOPE_THREADS = 10
 """As many as a batch has envelopes, so that no code waits for another's provider."""
-CALL_THREADS = 32
 
 
 class DispatchSettings(
@@ -76,11 +79,13 @@ def build_dispatcher(channel: Channel) -> Dispatcher:
     guard = dynamodb, settings.guard_table, clock
     frequency = Frequency(catalog, Duplicates(*guard), Caps(*guard), clock)
     files = _files(channel, settings.assets_bucket)
-    planner = Planner(catalog, accounts, suppressions, frequency, routing, clock, files)
-    sender = Sender(clock, ThreadPoolExecutor(CALL_THREADS, "call"))
+    runs = Runs(Campaigns(dynamodb, settings.catalog_table, clock), Parking(*guard), clock)
+    planner = Planner(catalog, runs, accounts, suppressions, frequency, routing, clock, files)
+    sender = Sender(clock, ThreadPoolExecutor(MAX_CALLS, "call"))
     return Dispatcher(
         channel,
         Waves(planner, Rates(RateStore(*guard), clock), sender, Ledger(*guard), clock),
+        runs,
         Queues(sqs, settings.queue_urls, schedules, clock),
         DeadLetters(sqs, settings.dlq_urls),
         EventStream(client("kinesis"), settings.stream_name),

@@ -1,6 +1,7 @@
 """Accounts: a provider configured for a tenant. Each provider's file defines its own settings and secret models."""
 
 import ipaddress
+import re
 from collections.abc import Collection
 from enum import StrEnum
 from typing import Any
@@ -45,6 +46,15 @@ class NoSecret(ProviderSecret):
 
 SLOWEST, FASTEST = 0.001, 10_000
 """Messages a second that a rate can say."""
+DEAREST = 1000
+"""The highest fee of a message that is no mistake."""
+
+
+def _number(value: object) -> object:
+    # pydantic takes `true` for 1 and "7" for 7: more likely a mistake than a wish.
+    if isinstance(value, bool | str):
+        raise ValueError("give a number")
+    return value
 
 
 class Rate(BaseModel):
@@ -66,9 +76,30 @@ class Rate(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _a_number(cls, value: object) -> object:
-        # pydantic takes `true` for 1 and "7" for 7: more likely a mistake than a wish.
-        if isinstance(value, bool | str):
-            raise ValueError("give a number")
+        return _number(value)
+
+
+class UnitFee(BaseModel):
+    """What the provider charges for one message, or for one part of a long text message.
+
+    amount: in `currency` (ISO 4217, such as `CNY`).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    amount: float = Field(ge=0, le=DEAREST)
+    currency: str = Field(pattern=r"^[A-Z]{3}$")
+
+    @field_validator("amount", mode="before")
+    @classmethod
+    def _a_number(cls, value: object) -> object:
+        return _number(value)
+
+    @field_validator("currency", mode="before")
+    @classmethod
+    def _a_currency(cls, value: object) -> object:
+        if not isinstance(value, str) or not re.fullmatch(r"[A-Z]{3}", value):
+            raise ValueError("give three capital letters, such as CNY or USD")
         return value
 
 
@@ -76,7 +107,8 @@ class Account(BaseModel):
     """A configured provider (发送账号). Its secret is kept apart and never part of this.
 
     weight: the account's share of a template's traffic, 0 to 1,000. rate: as people set it; verified_rate: as the
-    provider named it when the account was last verified; without either, the provider's default counts.
+    provider named it when the account was last verified; without either, the provider's default counts. fee: what a
+    message costs by the contract, for estimates; without one, the provider's list price counts if it has one for all.
     secret_version: grows with every change of the secret, so that cached clients are rebuilt.
     """
 
@@ -91,6 +123,7 @@ class Account(BaseModel):
     weight: int = Field(default=100, ge=0, le=1000)
     rate: Rate | None = None
     verified_rate: Rate | None = None
+    fee: UnitFee | None = None
     state: AccountState = AccountState.ACTIVE
     secret_version: int = 0
     created_at: int

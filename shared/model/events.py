@@ -29,8 +29,9 @@ class EventRow(TypedDict):
     at: milliseconds since the epoch. to: masked address. acc, prov: account and provider. pid: the provider's message
     id. why, code: reason, and the provider's raw code or, if none was asked, where and what was found. until: when it
     is due again. slot: when the place begins that it waits for. ms: how long the provider took. ref: reference. note: a
-    person's words, or the id of the key that recalled it. down: the account was down. avoid: the next try goes by
-    another account if there is one. over: accounts that were passed over before, each with the reason and the raw code.
+    person's words, or the id of the key that recalled it, or who paused or cancelled its run. down: the account was
+    down. avoid: the next try goes by another account if there is one. over: accounts that were passed over before, each
+    with the reason and the raw code.
     unsure: the account may have sent it and is asked before anything else. maybe: it may have been sent, and is sent
     again all the same, or given up. fell: the message that takes its place. of: the tag of the message whose place it
     takes.
@@ -81,6 +82,7 @@ class StreamRecord(BaseModel):
     version: int
     request: str
     run: str | None = None
+    variant: str | None = None
     kind: KeyKind = KeyKind.LIVE
     reference: str | None = None
     expires_at: int | None = None
@@ -128,6 +130,7 @@ def record_of(envelope: Envelope, rows: list[EventRow]) -> StreamRecord:
         version=envelope.version,
         request=envelope.request,
         run=envelope.run,
+        variant=envelope.variant,
         kind=envelope.kind,
         reference=envelope.reference,
         expires_at=envelope.ends_at,

@@ -51,6 +51,11 @@ def derived_base(at_ms: int, *parts: str) -> str:
     return ulid_text(at_ms << 80 | (int.from_bytes(digest) >> 4) << 20)
 
 
+def base_of(ulid: str) -> str:
+    """The base that a recipient's ULID is counted from. Raises: ValueError."""
+    return ulid_text(ulid_value(ulid) & ~(MAX_PER_BASE - 1))
+
+
 def ulid_time(text: str) -> int:
     """The milliseconds since the epoch in a ULID or anything that begins with one. Raises: ValueError."""
     return ulid_value(text[:ULID_LENGTH]) >> 80

@@ -33,6 +33,9 @@ class Reason(StrEnum):
     DUPLICATE = "duplicate"
     CAPPED = "capped"
     RATE_LIMITED = "rate_limited"
+    # of the campaign
+    RUN_PAUSED = "run_paused"
+    RUN_CANCELLED = "run_cancelled"
     # of the content
     CONTENT_REFUSED = "content_refused"
     CONTENT_TOO_LONG = "content_too_long"
@@ -147,6 +150,14 @@ EXPLANATIONS: dict[Reason, tuple[str, str]] = {
     Reason.RATE_LIMITED: (
         "The account's rate was used up by messages before this one.",
         "Nothing if it waits; else raise the account's rate, add an account, or give it a longer time to live.",
+    ),
+    Reason.RUN_PAUSED: (
+        "Its campaign's run was paused.",
+        "Resume the run, or cancel it: the message goes on, or ends, with the run.",
+    ),
+    Reason.RUN_CANCELLED: (
+        "Its campaign's run was cancelled or did not come to be.",
+        "Nothing; start another run of the campaign if that was a mistake.",
     ),
     Reason.CONTENT_REFUSED: (
         "The provider refused the content, for example a forbidden word or link.",

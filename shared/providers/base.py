@@ -18,6 +18,9 @@ from shared.model.outcome import Outcome, Rejected, Unknown, Withdrawal
 from shared.model.reasons import Reason
 from shared.policy.rates import Lane
 
+MAX_CALLS = 32
+"""Calls of providers that one function makes side by side, for all its envelopes: as many connections are kept."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:

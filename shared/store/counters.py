@@ -33,11 +33,23 @@ class CheckpointMovedError(Exception):
     """Another run has counted these records in the meantime."""
 
 
-def scopes(tenant: str, template: str, run: str | None, account: str | None) -> list[str]:
+def run_scope(tenant: str, run: str, variant: str | None = None) -> str:
+    """The scope of a campaign's run, or of one of its variants. Beside stages a run's has names of reasons."""
+    return f"{tenant}#run#{run}" + (f"#variant#{variant}" if variant else "")
+
+
+def reason_name(stage: str, reason: str) -> str:
+    """The name by which a run counts how often messages came to a stage for a reason."""
+    return f"{stage}:{reason}"
+
+
+def scopes(tenant: str, template: str, run: str | None, variant: str | None, account: str | None) -> list[str]:
     """The scopes that an event counts in."""
     found = [f"{tenant}#tenant", f"{tenant}#template#{template}"]
     if run:
-        found.append(f"{tenant}#run#{run}")
+        found.append(run_scope(tenant, run))
+        if variant:
+            found.append(run_scope(tenant, run, variant))
     if account:
         found.append(f"{tenant}#account#{account}")
     return found
@@ -64,7 +76,7 @@ class Counters:
     def add(self, shard: str, old: int, new: int, counts: Mapping[CounterKey, Counter[str]]) -> None:
         """Add counts and move the checkpoint from `old` to `new`, all or nothing.
 
-        counts: at most 99 keys, each with counts by name, which are stages but for health.
+        counts: at most 99 keys, each with counts by name, which are stages but for health and for reasons.
         Raises: CheckpointMovedError.
         """
         move: dict[str, Any] = {

@@ -45,14 +45,26 @@ def batch_put(client: Any, table: str, items: Sequence[Item], pool: Executor | N
     Raises: StoreError, or what the client raises; some items may have been put then.
     """
 
-    def put(left: Sequence[Item]) -> Sequence[Item]:
-        answer = client.batch_write_item(RequestItems={table: [{"PutRequest": {"Item": item}} for item in left]})
-        unprocessed = answer.get("UnprocessedItems") or {}
-        return [request["PutRequest"]["Item"] for request in unprocessed.get(table, ())]
+    _batch_write(client, table, [{"PutRequest": {"Item": item}} for item in items], pool)
 
-    batches = [items[start : start + MAX_WRITE] for start in range(0, len(items), MAX_WRITE)]
+
+def batch_delete(client: Any, table: str, keys: Sequence[Item]) -> None:
+    """Delete items by key (distinct; any number), whether they are there or not.
+
+    Raises: StoreError, or what the client raises; some items may have been deleted then.
+    """
+    _batch_write(client, table, [{"DeleteRequest": {"Key": key}} for key in keys])
+
+
+def _batch_write(client: Any, table: str, requests: Sequence[Item], pool: Executor | None = None) -> None:
+    def write(left: Sequence[Item]) -> Sequence[Item]:
+        answer = client.batch_write_item(RequestItems={table: left})
+        unprocessed: Sequence[Item] = (answer.get("UnprocessedItems") or {}).get(table, ())
+        return unprocessed
+
+    batches = [requests[start : start + MAX_WRITE] for start in range(0, len(requests), MAX_WRITE)]
     run: Callable[..., Iterable[None]] = map if pool is None or len(batches) < 2 else pool.map
-    for _ in run(lambda batch: _until_done(put, batch), batches):
+    for _ in run(lambda batch: _until_done(write, batch), batches):
         pass
 
 

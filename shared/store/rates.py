@@ -1,9 +1,10 @@
-"""Places in the rates of accounts, and in the limits per recipient: one item each in the guard table.
+"""Places in the rates of accounts and runs, and in the limits per recipient: one item each in the guard table.
 
 | pk | sk | holds |
 |---|---|---|
 | `rate#<tenant>#<account>` | `lanes` | per lane its end, the day of it and the places taken on that day |
 | `rate#<tenant>#<account>#<tag>` | `lanes` | the same of a recipient, who has one lane without days |
+| `pace#<tenant>#<run>@<rate>` | `lanes` | the same of a run that keeps to a rate, which has one lane without days |
 
 Taking places is one conditional update that moves a lane's end. It needs to know only whether that is past or ahead, so
 functions that take places at the same time do not get in each other's way.
@@ -55,7 +56,23 @@ class Rates:
         until, after: milliseconds since the epoch. Fewer are had when a day's are used up, or when the others would
         begin too late. Raises: RatesBusyError; what the table raises.
         """
-        name = f"rate#{tenant}#{account}"
+        return self._reserve(f"rate#{tenant}#{account}", lanes, wanted, until, codes, after)
+
+    def pace(self, tenant: str, lane: str, width: int, until: int) -> Places:
+        """Take the next place in a run's lane, `width` microseconds wide, if it begins before `until`.
+
+        lane: the run and its rate. until: milliseconds since the epoch. Raises: RatesBusyError; what the table raises.
+        """
+        return self._reserve(f"pace#{tenant}#{lane}", Lanes(Lane(width, 1)), 1, until, codes=False)
+
+    def next_free(self, tenant: str, account: str, lanes: Lanes) -> int:
+        """When the next message of an account that is no code could go, in milliseconds since the epoch; takes no
+        place. Raises: what the table raises."""
+        key = {"pk": {"S": f"rate#{tenant}#{account}"}, "sk": {"S": "lanes"}}
+        item = self._client.get_item(TableName=self._table, Key=key).get("Item", {})
+        return -(-claim(lanes.main, _booked(item)["main"], self._clock.now_ms() * 1000, 1).ready // 1000)
+
+    def _reserve(self, name: str, lanes: Lanes, wanted: int, until: int | None, codes: bool, after: int = 0) -> Places:
         bound = FOREVER if until is None else until * 1000
         found: list[int] = []
         for _ in range(ATTEMPTS):

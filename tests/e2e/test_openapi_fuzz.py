@@ -19,8 +19,11 @@ from schemathesis.specs.openapi.schemas import OpenApiSchema
 from local.seed import account_body, first_key
 from local.stack import LocalStack
 from shared.api.examples import EXAMPLES
-from shared.api.operations import OPERATIONS, Operation
+from shared.api.operation import Operation
+from shared.api.operations import OPERATIONS
+from shared.model.runs import RunState
 from shared.model.words import Channel
+from shared.store.campaigns import Campaigns
 from tests.samples import envelope
 
 pytestmark = pytest.mark.xdist_group("local-stack")
@@ -28,7 +31,7 @@ pytestmark = pytest.mark.xdist_group("local-stack")
 FUZZED = 60
 """Cases drawn per operation, besides the examples and those that the coverage phase derives from the description."""
 SPARES = 4
-CREATING = {"create_account", "create_template"}
+CREATING = {"create_account", "create_template", "create_campaign"}
 """What these are given hardly ever fits together by chance; the examples do."""
 TO = "fuzz.recipient@example.com"
 PHONE = "+8613800138765"
@@ -124,6 +127,8 @@ def _fill(world: World) -> None:
         world.ids.setdefault("revoke_key", []).append(made["id"])
     for wanted in (True, False):
         world.make("update_settings", {"review_required": wanted})
+    # The last, for nothing is delivered after it.
+    _fill_campaigns(world)
 
 
 def _fill_templates(world: World) -> None:
@@ -190,6 +195,36 @@ def _fill_dead_letters(world: World) -> None:
         dead = one.child("d0", one.recipients, reasons={0: ("throttled", "421", "mail-main")})
         sqs.send_message(QueueUrl=url, MessageBody=dead.to_json())
     world.stack.drain()
+
+
+def _fill_campaigns(world: World) -> None:
+    """Campaigns whose runs wait for each other, and runs that another key started."""
+    form = world.make("create_audience", {})
+    rows = f"to,order,carrier\n{PHONE},A-1001,SF Express\n".encode()
+    assert requests.post(form["url"], form["fields"], files={"file": rows}, timeout=30).status_code == 204
+    waiting = {"expression": "rate(1 day)", "overlap": "queue"}
+    body = EXAMPLES["create_campaign"]["by-hand"] | {"audience": {"file": form["file"]}, "schedule": waiting}
+    for name in ("get_campaign", "archive_campaign", "update_campaign", "start_run", "approve_run"):
+        for number in range(SPARES):
+            made = world.make("create_campaign", body | {"id": f"{name.replace('_', '-')}-{number}"})
+            world.ids.setdefault(name, []).append(made["id"])
+    for name in ("check_campaign", "test_campaign", "list_runs"):
+        world.ids[name] = world.ids["start_run"]
+    runs = [world.make("start_run", {}, id=campaign)["id"] for campaign in world.ids["get_campaign"]]
+    for name in ("get_run", "update_run", "pause_run", "resume_run", "list_rejects"):
+        world.ids[name] = runs[1:]
+    world.ids["cancel_run"] = runs[:1]
+    made = world.make("create_key", {"name": "Starter", "scopes": ["send"]})
+    world.private.append(made["key"])
+    with requests.Session() as session:
+        session.trust_env = False
+        session.headers["Authorization"] = f"Bearer {made['key']}"
+        starter = World(world.stack, made["key"], session)
+        world.ids["approve_run"] = [starter.make("start_run", {}, id=id)["id"] for id in world.ids["approve_run"]]
+    stack = world.stack
+    campaigns = Campaigns(stack.client("dynamodb"), stack.outputs["CatalogTable"], stack.clock)
+    for run in world.ids["approve_run"]:
+        campaigns.change_run("default", run, lambda found: found.to(RunState.AWAITING_APPROVAL, 0, "platform"))
 
 
 @pytest.fixture(scope="module")

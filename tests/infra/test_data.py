@@ -66,10 +66,14 @@ def test_the_bucket_is_closed_encrypted_and_tidied(prod: Template) -> None:
     (rule,) = bucket.properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     assert rule["ServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
     assert bucket.properties["VersioningConfiguration"] == {"Status": "Enabled"}
-    rule, files = bucket.properties["LifecycleConfiguration"]["Rules"]
+    rule, *files = bucket.properties["LifecycleConfiguration"]["Rules"]
     assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
     assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 30}
-    assert (files["Prefix"], files["ExpirationInDays"], files["Status"]) == ("attachments/", 30, "Enabled")
+    assert [(each["Prefix"], each["ExpirationInDays"], each["Status"]) for each in files] == [
+        ("attachments/", 30, "Enabled"),
+        ("audiences/default/uploads/", 60, "Enabled"),
+        ("runs/", 60, "Enabled"),
+    ]
     assert bucket.raw["DeletionPolicy"] == "Retain"
 
 

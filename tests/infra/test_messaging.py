@@ -12,7 +12,7 @@ from tests.infra.template import Template
 
 PAIRS = list(product(Channel, MessageClass))
 WINDOWS = {MessageClass.VERIFICATION: 0, MessageClass.NOTIFICATION: 1, MessageClass.MARKETING: 1}
-OTHER_DEAD_LETTERS = {"SchedulesDead", "TraceDead"}
+OTHERS = {"SchedulesDead", "TraceDead", "CampaignsDead", "CampaignsQueue", "BusDead"}
 
 
 def _id(channel: Channel, message_class: MessageClass) -> str:
@@ -20,7 +20,7 @@ def _id(channel: Channel, message_class: MessageClass) -> str:
 
 
 def test_there_is_a_queue_and_a_dead_letter_queue_per_channel_and_class(prod: Template) -> None:
-    expected = {_id(*pair) for pair in PAIRS} | {f"{_id(*pair)}Dead" for pair in PAIRS} | OTHER_DEAD_LETTERS
+    expected = {_id(*pair) for pair in PAIRS} | {f"{_id(*pair)}Dead" for pair in PAIRS} | OTHERS
     assert set(prod.of("SQS::Queue")) == expected
     assert len(PAIRS) == 9
 
@@ -52,7 +52,7 @@ def test_every_queue_is_encrypted_and_standard(prod: Template) -> None:
 
 def test_dead_letters_wait_for_two_weeks(prod: Template) -> None:
     dead = [queue for id, queue in prod.of("SQS::Queue").items() if id.endswith("Dead")]
-    assert len(dead) == 11
+    assert len(dead) == 13
     for queue in dead:
         assert queue.properties["MessageRetentionPeriod"] == 14 * 86_400
         assert "RedrivePolicy" not in queue.properties
@@ -94,7 +94,7 @@ def test_each_queue_feeds_its_channels_function_under_its_own_cap(
 
 
 def test_the_stream_feeds_the_trace_with_bounded_retries(prod: Template) -> None:
-    assert len(prod.of("Lambda::EventSourceMapping")) == 2 * len(PAIRS) + 1
+    assert len(prod.of("Lambda::EventSourceMapping")) == 2 * len(PAIRS) + 2
     assert prod.of("Lambda::EventSourceMapping")["TraceSource"].properties == {
         "EventSourceArn": "${Events.Arn}",
         "FunctionName": "${TraceFunction}",
@@ -110,11 +110,17 @@ def test_the_stream_feeds_the_trace_with_bounded_retries(prod: Template) -> None
     }
 
 
-def test_the_group_of_schedules_is_the_one_that_functions_name(prod: Template) -> None:
-    (group,) = prod.of("Scheduler::ScheduleGroup").values()
-    named = {
-        variables["SCHEDULE_GROUP"]
-        for function in prod.functions().values()
-        if "SCHEDULE_GROUP" in (variables := function.properties["Environment"]["Variables"])
-    }
-    assert named == {group.properties["Name"]} == {"mepush"}
+def test_the_groups_of_schedules_are_those_that_functions_name(prod: Template) -> None:
+    groups = {group.properties["Name"] for group in prod.of("Scheduler::ScheduleGroup").values()}
+    environments = [function.properties["Environment"]["Variables"] for function in prod.functions().values()]
+    for variable, name in (("SCHEDULE_GROUP", "mepush"), ("CAMPAIGNS_GROUP", "mepush-campaigns")):
+        assert {each[variable] for each in environments if variable in each} == {name}
+    assert groups == {"mepush", "mepush-campaigns"}
+
+
+def test_a_task_is_hidden_as_long_as_its_function_may_take(prod: Template) -> None:
+    queue = prod.of("SQS::Queue")["CampaignsQueue"].properties
+    assert queue["VisibilityTimeout"] == prod.functions()["campaign"].properties["Timeout"] == 900
+    assert queue["RedrivePolicy"] == {"deadLetterTargetArn": "${CampaignsDead.Arn}", "maxReceiveCount": 6}
+    mapping = prod.of("Lambda::EventSourceMapping")["CampaignSource"].properties
+    assert (mapping["BatchSize"], mapping["ScalingConfig"]) == (1, {"MaximumConcurrency": 50})

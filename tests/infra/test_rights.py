@@ -24,6 +24,7 @@ PUBLISH: Statement = (("kinesis:PutRecords",), ("${Events.Arn}",))
 LOOK = ("kinesis:GetRecords", "kinesis:GetShardIterator", "kinesis:ListShards")
 FILES = ("${Assets.Arn}/attachments/*",)
 BUCKET = ("${Assets.Arn}",)
+TASKS: Statement = (("sqs:SendMessage",), ("${CampaignsQueue.Arn}",))
 SEND_SMS: Statement = (("sms-voice:SendTextMessage",), SMS_SENDERS)
 
 
@@ -57,6 +58,21 @@ def _dispatch(channel: Channel, *own: Statement) -> list[Statement]:
     ]
 
 
+RUNS: list[Statement] = [
+    (READ, (CATALOG,)),
+    (("dynamodb:PutItem",), (CATALOG,)),
+    (("dynamodb:DeleteItem",), (CATALOG,)),
+    (("dynamodb:Query",), (COUNTERS,)),
+    (("s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"), ("${Assets.Arn}/audiences/*", "${Assets.Arn}/runs/*")),
+    (("s3:ListBucket", "s3:ListBucketVersions"), BUCKET),
+    (("sqs:SendMessage",), _queues(*Channel)),
+    TASKS,
+    SCHEDULE,
+    PASS_ROLE,
+    PUBLISH,
+]
+"""What both functions of campaigns may do."""
+
 EXPECTED: dict[str, list[Statement]] = {
     "ingest": [
         (READ, (CATALOG,)),
@@ -64,6 +80,17 @@ EXPECTED: dict[str, list[Statement]] = {
         (("s3:GetObject", "s3:PutObject"), FILES),
         (("s3:ListBucket",), BUCKET),
         (("sqs:SendMessage",), _queues(*Channel)),
+        SCHEDULE,
+        PASS_ROLE,
+        PUBLISH,
+    ],
+    "ingest_events": [
+        (READ, (CATALOG,)),
+        (ITEM, (GUARD,)),
+        (("s3:GetObject",), FILES),
+        (("s3:ListBucket",), BUCKET),
+        (("sqs:SendMessage",), _queues(*Channel)),
+        (("sqs:SendMessage",), ("${BusDead.Arn}",)),
         SCHEDULE,
         PASS_ROLE,
         PUBLISH,
@@ -120,6 +147,7 @@ EXPECTED: dict[str, list[Statement]] = {
         (("dynamodb:BatchGetItem", "dynamodb:UpdateItem"), (GUARD,)),
         (("dynamodb:DeleteItem", "dynamodb:PutItem"), (COUNTERS,)),
         (("sqs:SendMessage",), _queues(*Channel)),
+        TASKS,
         (("sqs:DeleteMessage", "sqs:ReceiveMessage"), ("${SchedulesDead.Arn}",)),
         (("kinesis:PutRecords", *LOOK), ("${Events.Arn}",)),
         (("scheduler:DeleteSchedule", "scheduler:GetSchedule"), SCHEDULE[1]),
@@ -161,6 +189,30 @@ EXPECTED: dict[str, list[Statement]] = {
         (("ses:GetAccount",), ("*",)),
         (("ses:GetEmailIdentity",), (f"{AWS}:ses:*:${{AWS::AccountId}}:identity/*",)),
         SEND_SMS,
+    ],
+    "campaign": [
+        *RUNS,
+        (
+            (*ITEM, "dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "dynamodb:Query"),
+            (GUARD,),
+        ),
+        (
+            ("sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"),
+            ("${CampaignsQueue.Arn}",),
+        ),
+    ],
+    "campaign_api": [
+        *RUNS,
+        ((*ITEM, "dynamodb:Query"), (GUARD,)),
+        (
+            (
+                "scheduler:CreateSchedule",
+                "scheduler:DeleteSchedule",
+                "scheduler:GetSchedule",
+                "scheduler:UpdateSchedule",
+            ),
+            (f"{AWS}:scheduler:{HERE}:schedule/mepush-campaigns/*",),
+        ),
     ],
     "authorize": [(("dynamodb:GetItem",), (CATALOG,))],
 }
@@ -213,7 +265,7 @@ def test_each_function_runs_under_its_own_role(prod: Template) -> None:
     assert roles == {name: f"${{{spec.construct_id}Role.Arn}}" for name, spec in FUNCTIONS.items()}
 
 
-@pytest.mark.parametrize("function", ["ingest", "dispatch_email", "dispatch_sms", "dispatch_wecom"])
+@pytest.mark.parametrize("function", ["ingest", "ingest_events", "dispatch_email", "dispatch_sms", "dispatch_wecom"])
 def test_the_schedules_role_is_passed_to_the_scheduler_only(prod: Template, function: str) -> None:
     (statement,) = [each for each in _of(prod, function) if each["Action"] == ["iam:PassRole"]]
     assert statement["Condition"] == {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}
@@ -258,25 +310,33 @@ def test_no_function_can_take_a_record_out_of_the_audit_log(prod: Template) -> N
                 statement["Action"]
             ):
                 keys = statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
-                assert set(keys) in ({"tenant#*", "suppressed#*"}, {"dead#*", "letter#*"})
+                assert set(keys) in ({"tenant#*", "suppressed#*"}, {"dead#*", "letter#*"}, {"tenant#*"})
 
 
-def test_schedules_reach_the_nine_queues_and_their_own_dead_letters(prod: Template) -> None:
+def test_schedules_reach_the_queues_and_their_own_dead_letters(prod: Template) -> None:
     (statement,) = prod.statements("SchedulesRole")
     assert statement["Action"] == ["sqs:SendMessage"]
-    assert sorted(statement["Resource"]) == sorted([*_queues(*Channel), "${SchedulesDead.Arn}"])
+    assert sorted(statement["Resource"]) == sorted(
+        [*_queues(*Channel), "${CampaignsQueue.Arn}", "${SchedulesDead.Arn}"]
+    )
 
 
-def test_only_schedules_of_the_group_take_the_schedules_role(prod: Template) -> None:
+def test_only_schedules_of_the_groups_take_the_schedules_role(prod: Template) -> None:
     (trust,) = prod.of("IAM::Role")["SchedulesRole"].properties["AssumeRolePolicyDocument"]["Statement"]
     assert trust["Condition"] == {
         "StringEquals": {"aws:SourceAccount": "${AWS::AccountId}"},
-        "ArnEquals": {"aws:SourceArn": f"{AWS}:scheduler:{HERE}:schedule-group/mepush"},
+        "ArnEquals": {
+            "aws:SourceArn": [f"{AWS}:scheduler:{HERE}:schedule-group/mepush{end}" for end in ("", "-campaigns")]
+        },
     }
 
 
-def test_only_this_api_calls_functions(prod: Template) -> None:
-    permissions = prod.of("Lambda::Permission").values()
+def test_only_this_api_and_the_rule_of_the_bus_call_functions(prod: Template) -> None:
+    permissions = list(prod.of("Lambda::Permission").values())
+    (rule,) = [each for each in permissions if each.properties["Principal"] == "events.amazonaws.com"]
+    assert rule.properties["FunctionName"] == "${IngestEventsFunction.Arn}"
+    assert rule.properties["SourceArn"] == "${BusSend.Arn}"
+    permissions.remove(rule)
     allowed = {each.properties["FunctionName"]: each.properties["SourceArn"] for each in permissions}
     api = f"{AWS}:execute-api:{HERE}:${{ApiHttp}}"
     assert allowed == {
@@ -287,12 +347,13 @@ def test_only_this_api_calls_functions(prod: Template) -> None:
         "${TraceApiFunction.Arn}": f"{api}/*/*/*",
         "${RecallFunction.Arn}": f"{api}/*/*/*",
         "${WatchApiFunction.Arn}": f"{api}/*/*/*",
+        "${CampaignApiFunction.Arn}": f"{api}/*/*/*",
     }
     assert {each.properties["Principal"] for each in permissions} == {"apigateway.amazonaws.com"}
 
 
 @pytest.mark.parametrize(
-    ("type", "count"), [("SQS::QueuePolicy", 20), ("S3::BucketPolicy", 1), ("SNS::TopicPolicy", 1)]
+    ("type", "count"), [("SQS::QueuePolicy", 23), ("S3::BucketPolicy", 1), ("SNS::TopicPolicy", 1)]
 )
 def test_nothing_is_reached_without_tls(prod: Template, type: str, count: int) -> None:
     policies = prod.of(type).values()

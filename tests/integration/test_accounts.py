@@ -14,10 +14,11 @@ from functions.manage.deps import deps
 from local.runtime import Context
 from local.sandbox.wecom import AGENT_ID, CORP_ID, CORP_SECRET, WecomSandbox
 from shared.api.kit import Api, Call, Caller
-from shared.api.operations import OPERATIONS, Operation
+from shared.api.operation import Operation
+from shared.api.operations import OPERATIONS
 from shared.aws.secrets import SecretError
 from shared.channels import PROVIDERS
-from shared.model.accounts import Account, Rate
+from shared.model.accounts import Account, Rate, UnitFee
 from shared.model.audit import AuditRecord
 from shared.model.content import EmailContent
 from shared.model.problems import conflict
@@ -648,6 +649,42 @@ def test_a_group_robot_has_the_rate_of_its_provider(desk: Desk) -> None:
     answer = desk.call(CREATE, body)
     assert (answer.json["rate"]["per_second"], answer.json["rate"]["burst"]) == (0.25, 5)
     assert answer.json["rate_from"] == "provider"
+
+
+def test_a_fee_is_set_changed_and_taken_away(desk: Desk) -> None:
+    fee = {"amount": 0.02, "currency": "CNY"}
+    answer = desk.call(CREATE, {**BODY, "fee": fee})
+    assert (answer.json["fee"], answer.json["fee_from"]) == (fee, "account")
+    assert desk.call(PATCH, {"weight": 7}, id="mail").json["fee"] == fee
+    other = {"amount": 0, "currency": "USD"}
+    assert desk.call(PATCH, {"fee": other}, id="mail").json["fee"] == other
+    assert stored(desk).fee == UnitFee(amount=0, currency="USD")
+    answer = desk.call(PATCH, {"fee": None}, id="mail")
+    # A mail server of one's own charges nothing.
+    assert (answer.json["fee"], answer.json["fee_from"]) == ({"amount": 0, "currency": "USD"}, "provider")
+
+
+def test_what_text_messages_cost_is_not_known_until_it_is_said(desk: Desk) -> None:
+    settings = {"provider": "tencent", "sdk_app_id": "14", "sign_name": "示例"}
+    secret = {"secret_id": "AKID", "secret_key": "key"}
+    answer = desk.call(CREATE, {"id": "texts", "name": "Texts", "settings": settings, "secret": secret})
+    assert (answer.json["fee"], answer.json["fee_from"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("fee", "field", "words"),
+    [
+        ({"amount": -1, "currency": "CNY"}, "fee.amount", "0"),
+        ({"amount": "1", "currency": "CNY"}, "fee.amount", "give a number"),
+        ({"amount": 1, "currency": "cny"}, "fee.currency", "three capital letters"),
+        ({"amount": 1}, "fee.currency", "is missing"),
+    ],
+)
+def test_a_fee_that_makes_no_sense_is_refused(desk: Desk, fee: dict[str, Any], field: str, words: str) -> None:
+    answer = desk.call(CREATE, {**BODY, "fee": fee})
+    assert answer.status == 422
+    assert answer.fields == [field]
+    assert words in answer.json["errors"][0]["message"]
 
 
 def test_settings_named_for_places_are_the_ones_that_are_checked() -> None:

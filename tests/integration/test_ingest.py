@@ -385,7 +385,7 @@ def test_messages_for_later_are_delayed_or_scheduled(desk: Desk) -> None:
     assert desk.envelopes() == []
 
 
-class _Flaky:
+class Flaky:
     """SQS that refuses some entries for some time."""
 
     def __init__(self, client: Any, refuse: Any) -> None:
@@ -407,13 +407,13 @@ MANY = {
 
 
 def test_a_partial_failure_of_the_queue_is_tried_again(desk: Desk) -> None:
-    desk.queues._client = _Flaky(desk.sqs, lambda call, entry: call == 1 and "u150@" in entry["MessageBody"])
+    desk.queues._client = Flaky(desk.sqs, lambda call, entry: call == 1 and "u150@" in entry["MessageBody"])
     assert desk.send(MANY)[1]["accepted"] == 250
     assert len(desk.envelopes()) == 3
 
 
 def test_what_cannot_be_queued_is_said_per_recipient_and_a_repeat_makes_up_for_it(desk: Desk) -> None:
-    desk.queues._client = _Flaky(desk.sqs, lambda call, entry: "u150@" in entry["MessageBody"])
+    desk.queues._client = Flaky(desk.sqs, lambda call, entry: "u150@" in entry["MessageBody"])
     status, answer = desk.send(MANY, idempotency_key="k")
     assert status == 202 and (answer["accepted"], answer["not_queued"]) == (150, 100)
     assert {m["index"] for m in answer["messages"] if m["status"] == "not_queued"} == set(range(100, 200))
@@ -425,7 +425,7 @@ def test_what_cannot_be_queued_is_said_per_recipient_and_a_repeat_makes_up_for_i
 
 
 def test_when_nothing_can_be_queued_nothing_is_accepted_and_the_key_is_free_at_once(desk: Desk) -> None:
-    desk.queues._client = _Flaky(desk.sqs, lambda call, entry: True)
+    desk.queues._client = Flaky(desk.sqs, lambda call, entry: True)
     assert desk.send(MANY, idempotency_key="k")[0] == 503
     assert desk.envelopes() == [] and desk.events() == []
     desk.queues._client = desk.sqs
@@ -529,7 +529,7 @@ def test_without_a_list_texts_go_everywhere_and_emails_always_do(desk: Desk, mon
     def asked(number: str) -> str:
         raise AssertionError("nothing is to be looked up")
 
-    monkeypatch.setattr("functions.ingest.addresses.region_of", asked)
+    monkeypatch.setattr("shared.policy.admission.region_of", asked)
     assert desk.send(code_to(*NUMBERS))[1]["rejected"] == 0
     allow(desk, "FR")
     desk.clock.advance(11)

@@ -12,17 +12,20 @@ from functions.trace.aggregate import Aggregator
 from functions.watch.following import Follower
 from functions.watch.health import HealthReader
 from functions.watch.hours import Hours
+from functions.watch.runs import OpenRuns
 from functions.watch.schedules import OverdueSchedules
 from functions.watch.sweep import Sweep
 from shared.aws.queue import Queues
 from shared.aws.schedules import DueSchedules, Schedules
 from shared.aws.stream import EventStream, StreamLag
+from shared.aws.tasks import Tasks
 from shared.channels import queue_name
 from shared.dispatch.redrive import Redriver
 from shared.dispatch.tail import tail
 from shared.model.envelope import Envelope
 from shared.model.events import EventRow, StreamRecord, accepted_rows, record_of
 from shared.model.words import OUTCOMES, Channel, MessageClass
+from shared.store.campaigns import Campaigns
 from shared.store.catalog import Catalog
 from shared.store.counters import Counters, in_flight
 from shared.store.dead_letters import DeadLetterStore
@@ -140,24 +143,28 @@ class World:
         self.counters, self.marks = Counters(aws.dynamodb, "counters"), Marks(aws.dynamodb, "counters")
         self.routing = HealthStore(aws.dynamodb, "catalog", self.counters)
         self.schedules = Schedules(self.scheduler, GROUP, "arn:aws:iam::123456789012:role/s", "arn:aws:sqs:::dlq")
+        self.tasks_url = self._queue("campaigns")
         self.sweeper = self._sweeper()
 
     def _queue(self, name: str) -> str:
         return str(self.sqs.create_queue(QueueName=name.replace(".", "-"))["QueueUrl"])
 
     def _sweeper(self) -> Sweep:
-        dynamodb, sqs = Fragile(self.aws.dynamodb, self.fate), Fragile(self.sqs, self.fate)
+        dynamodb: Any = Fragile(self.aws.dynamodb, self.fate)
+        sqs = Fragile(self.sqs, self.fate)
         scheduler = Fragile(self.scheduler, self.fate)
         shard: Any = Fragile(self.shard, self.fate)
         timeline, stream = Timeline(dynamodb, "timeline"), EventStream(shard, "events")
         counters, marks = Counters(dynamodb, "counters"), Marks(dynamodb, "counters")
         queues = Queues(sqs, self.urls, self.schedules, self.clock)
-        follower = Follower(timeline, Ledger(dynamodb, "guard", self.clock), stream, self.clock)
+        campaigns = Campaigns(dynamodb, "catalog", self.clock)
+        follower = Follower(timeline, campaigns, Ledger(dynamodb, "guard", self.clock), stream, self.clock)
         due = DueSchedules(scheduler, GROUP)
         return Sweep(
             catalog=self.catalog,
             schedules=OverdueSchedules(due, sqs, self.urls.values(), self.schedules_dlq_url, self.clock, Inline()),
             redriver=Redriver(DeadLetterStore(dynamodb, "catalog"), queues, stream, self.clock),
+            runs=OpenRuns(campaigns, Tasks(sqs, self.tasks_url)),
             hours=Hours(timeline, counters, marks, follower, self.clock),
             lag=StreamLag(shard, "events"),
             counters=counters,
@@ -208,7 +215,7 @@ class World:
         if told:
             self.tell(followed.record)
             self.trace()
-        return [dispatch.envelope for dispatch in followed.dispatches]
+        return [dispatch.envelope for dispatch in followed.dispatches] + followed.parked
 
     def tell(self, record: StreamRecord) -> None:
         """Put a record on the stream."""

@@ -17,7 +17,8 @@ from functions.manage.docs_page import page
 from shared.api.examples import EXAMPLES
 from shared.api.kit import Api
 from shared.api.openapi import document
-from shared.api.operations import BY_ID, OPERATIONS, Operation
+from shared.api.operation import Operation
+from shared.api.operations import BY_ID, OPERATIONS
 from shared.channels import PROVIDERS
 
 

@@ -30,7 +30,7 @@ from shared.model.clock import Clock
 from shared.model.content import RenderedEmail
 from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Sent, Unknown
 from shared.model.reasons import EXPLANATIONS, Reason
-from shared.providers.base import Outgoing, Provider, Tools, Verification, retry_after
+from shared.providers.base import MAX_CALLS, Outgoing, Provider, Tools, Verification, retry_after
 from shared.providers.email.mime import Assembler, Mailbox, SenderName, mailbox_problem
 
 if TYPE_CHECKING:
@@ -274,7 +274,7 @@ class SesProvider(Provider):
                     retries={"total_max_attempts": 1},
                     connect_timeout=self._settings.connect_timeout_s,
                     read_timeout=self._settings.read_timeout_s,
-                    max_pool_connections=self.threads,
+                    max_pool_connections=MAX_CALLS,
                 )
                 # A session of its own: the default one may not be used by several threads at once.
                 self._made = boto3.session.Session().client(

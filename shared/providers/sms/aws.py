@@ -12,7 +12,7 @@ from shared.model.accounts import NoSecret, ProviderSettings, check_endpoint
 from shared.model.content import RenderedSms
 from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Sent, Unknown
 from shared.model.reasons import EXPLANATIONS, Reason
-from shared.providers.base import Outgoing, Provider, Tools, Verification, retry_after
+from shared.providers.base import MAX_CALLS, Outgoing, Provider, Tools, Verification, retry_after
 
 if TYPE_CHECKING:
     from mypy_boto3_pinpoint_sms_voice_v2 import PinpointSMSVoiceV2Client
@@ -192,7 +192,7 @@ class AwsSms(Provider):
             connect_timeout=CONNECT_SECONDS,
             read_timeout=self._settings.timeout,
             retries={"total_max_attempts": 1},
-            max_pool_connections=self.threads,
+            max_pool_connections=MAX_CALLS,
         )
         # A session of its own: the default one is not safe to use from several threads.
         return boto3.session.Session().client(

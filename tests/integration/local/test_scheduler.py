@@ -145,6 +145,42 @@ def test_a_queue_target_sends_with_a_group(schedules: Schedules) -> None:
     assert received["Attributes"]["MessageGroupId"] == "g"
 
 
+TIME = "<aws.scheduler.scheduled-time>"
+
+
+@pytest.mark.parametrize("expression", ["rate(1 hour)", "cron(0 * * * ? *)"])
+def test_the_time_of_a_firing_stands_in_the_input(schedules: Schedules, expression: str) -> None:
+    start = int(schedules.clock.now()) // 3600 * 3600 + 7200
+    target = {"Arn": QUEUE_ARN, "RoleArn": ROLE, "Input": f"{TIME} twice {TIME}"}
+    schedules.create(expression, Target=target, StartDate=start)
+    # Late by half an hour: it is the time that was meant.
+    schedules.clock.advance(start + 5400 - schedules.clock.now())
+    schedules.run()
+    times = [f"{datetime.fromtimestamp(start + late, UTC):%Y-%m-%dT%H:%M:%SZ}" for late in (0, 3600)]
+    assert schedules.bodies() == [f"{time} twice {time}" for time in times]
+
+
+def test_the_time_stands_within_a_universal_targets_message_and_in_what_was_not_delivered(schedules: Schedules) -> None:
+    at = int(schedules.clock.now()) + 60
+    expected = f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    message = {"QueueUrl": schedules.url, "MessageBody": json.dumps({"scheduled_at": TIME})}
+    gone = {"DeadLetterConfig": {"Arn": QUEUE_ARN.replace("due", "dead")}, "Arn": QUEUE_ARN.replace("due", "gone")}
+    once = f"at({expected[:-1]})"
+    schedules.create(once, "a", Target={"Arn": SEND_MESSAGE, "RoleArn": ROLE, "Input": json.dumps(message)})
+    schedules.create(once, "b", Target={**gone, "RoleArn": ROLE, "Input": TIME})
+    schedules.clock.advance(61)
+    schedules.run()
+    assert [json.loads(body) for body in schedules.bodies()] == [{"scheduled_at": expected}]
+    assert [message["Body"] for message in schedules.received(schedules.dead)] == [expected]
+
+
+def test_a_schedule_is_shown_as_it_was_made(schedules: Schedules) -> None:
+    start = datetime.fromtimestamp(int(schedules.clock.now()) + 600, UTC)
+    schedules.create("rate(1 hour)", StartDate=start, EndDate=start.replace(year=start.year + 1))
+    found = schedules.client.get_schedule(Name="one", GroupName="group")
+    assert (found["StartDate"], found["EndDate"]) == (start, start.replace(year=start.year + 1))
+
+
 def test_a_function_is_invoked_and_tried_twice_more(schedules: Schedules) -> None:
     schedules.failing = 5
     schedules.create(schedules.at(0), Target={"Arn": FUNCTION_ARN, "RoleArn": ROLE, "Input": '{"run": 1}'})

@@ -10,7 +10,7 @@ import pytest
 
 from local import synth
 from local.deploy import deploy, logical_name
-from local.deployment import Deployment
+from local.deployment import Deployment, Invocations, Rule
 from local.synth import SynthesisError, fingerprint, synthesised
 from local.template import Resolver, TemplateError, split
 from shared.api.operations import OPERATIONS
@@ -158,14 +158,23 @@ def test_the_platforms_own_template_deploys(moto: None, platform: dict[str, Any]
     found = deployed(platform)
     assert {each.key for each in found.routes} == {operation.route_key for operation in OPERATIONS}
     assert {each.function for each in found.routes} == {operation.function for operation in OPERATIONS}
-    assert len(found.queue_mappings) == 2 * len(CHANNELS) * len(MessageClass)
+    # Those of the dead-letter queues, and that of the campaigns' tasks.
+    assert len(found.queue_mappings) == 2 * len(CHANNELS) * len(MessageClass) + 1
     assert [each.function for each in found.stream_mappings] == ["trace"]
     urls = {
         *json.loads(found.functions["ingest"].environment["QUEUE_URLS"]).values(),
         *json.loads(found.outputs["DeadLetterUrls"]).values(),
     }
-    assert urls == {each.queue_url for each in found.queue_mappings}
+    assert urls | {found.outputs["CampaignsUrl"]} == {each.queue_url for each in found.queue_mappings}
     assert found.outputs["ApiUrl"] == URL
+    function, dead = found.functions["ingest_events"].arn, found.outputs["EventsDeadLetterUrl"]
+    assert found.buses == (found.outputs["EventBus"],)
+    assert found.rules == (
+        Rule(
+            "mepush-send", "mepush", {"detail-type": ["mePush send"]}, functions=(function,), dead_letter_urls=(dead,)
+        ),
+    )
+    assert found.invocations == {function: Invocations(2, 21_600, dead)}
 
 
 def test_the_fingerprint_follows_what_the_template_is_made_from(

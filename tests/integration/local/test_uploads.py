@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -11,6 +12,7 @@ from local.gateway import Incoming
 from local.uploads import Uploads
 from shared.aws import clients
 from shared.aws.attachments import AttachmentStore
+from shared.aws.runfiles import LINK_SECONDS, RunFiles
 from tests.fakes import FakeClock
 
 BUCKET = "assets"
@@ -27,6 +29,7 @@ class Bucket:
         self.clock = FakeClock(int(datetime.now(UTC).timestamp() * 1000))
         self.uploads = Uploads(clients.client, self.clock)
         signer = clients.client("s3", endpoint_url="http://127.0.0.1:1/_local/s3", signature_version="s3v4")
+        self.files = RunFiles(BUCKET, lambda: self.s3, lambda: signer)
         self.store = AttachmentStore(BUCKET, lambda: self.s3, lambda: signer)
         self.form = self.store.upload("default", "0" * 26, "发票.pdf", "application/pdf", len(DATA))
 
@@ -89,3 +92,31 @@ def test_what_is_no_form_is_refused(bucket: Bucket) -> None:
     assert bucket.answer(replace(request, path="/_local/s3/assets/key")) == (405, "MethodNotAllowed")
     assert bucket.answer(replace(request, headers=[("content-type", "text/plain")])) == (412, "PreconditionFailed")
     assert bucket.answer(replace(request, path="/_local/s3/another")) == (403, "AccessDenied")
+
+
+def link(bucket: Bucket, number: int = 0) -> Incoming:
+    """A request for the link to one of a run's files."""
+    parts = urlsplit(bucket.files.link("default", "spring.01", "rejects", number, "rejects 0.csv"))
+    return Incoming("GET", parts.path, parts.query, [("Host", parts.netloc)], b"", "127.0.0.1")
+
+
+def test_a_link_gives_out_its_file_under_its_name(bucket: Bucket) -> None:
+    bucket.files.put("default", "spring.01", "rejects", 0, DATA, "text/csv")
+    status, headers, body = bucket.uploads(link(bucket))
+    assert (status, body) == (200, DATA)
+    assert ("content-disposition", 'attachment; filename="rejects 0.csv"') in headers
+    assert ("content-type", "text/csv") in headers
+    assert bucket.answer(link(bucket, 1)) == (404, "NoSuchKey")
+
+
+def test_a_link_is_good_for_its_file_and_its_time_only(bucket: Bucket) -> None:
+    bucket.files.put("default", "spring.01", "rejects", 0, DATA)
+    bucket.files.put("default", "spring.01", "rejects", 1, DATA)
+    good = link(bucket)
+    assert bucket.answer(replace(good, path=good.path[:-1] + "1")) == (403, "SignatureDoesNotMatch")
+    longer = good.raw_query.replace(f"Expires={LINK_SECONDS}", "Expires=604800")
+    assert bucket.answer(replace(good, raw_query=longer)) == (403, "SignatureDoesNotMatch")
+    assert bucket.answer(replace(good, headers=[("Host", "elsewhere")])) == (403, "SignatureDoesNotMatch")
+    assert bucket.answer(replace(good, raw_query="")) == (403, "AccessDenied")
+    bucket.clock.advance(LINK_SECONDS + 2)
+    assert bucket.answer(good) == (403, "AccessDenied")

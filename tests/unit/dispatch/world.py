@@ -17,6 +17,7 @@ from shared.dispatch.frequency import Frequency
 from shared.dispatch.planning import Planner
 from shared.dispatch.rates import Rates
 from shared.dispatch.routing import Routing
+from shared.dispatch.runs import Runs
 from shared.dispatch.sending import Sender
 from shared.dispatch.waves import Waves
 from shared.model.accounts import Account
@@ -32,6 +33,7 @@ from shared.model.tenants import Tenant, TenantSettings
 from shared.model.words import Channel
 from shared.policy.routing import Buckets, Shift
 from shared.providers.base import Outgoing, Provider, Verification
+from shared.store.campaigns import Control
 from shared.store.caps import Caps
 from shared.store.catalog_items import CatalogConflictError, Stored
 from shared.store.duplicates import Duplicates
@@ -85,11 +87,15 @@ class World:
     health_reads: list[str] = field(default_factory=list)
     shifted: dict[str, Stored[Shift]] = field(default_factory=dict)
     audit: list[AuditRecord] = field(default_factory=list)
+    controls: dict[str, Control] = field(default_factory=dict)
+    control_reads: list[tuple[str, bool]] = field(default_factory=list)
+    parked: list[Envelope] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
     remaining_ms: Callable[[], int] = lambda: 60_000
     naps: int = 0
     rates: Rates = field(init=False)
+    runs: Runs = field(init=False)
     dispatcher: Dispatcher = field(init=False)
     frequency: Frequency = field(init=False)
 
@@ -121,6 +127,12 @@ class World:
     def get(self, tenant: str, account_id: str, version: int) -> dict[str, Any]:
         return {}
 
+    def control(self, tenant: str, run: str, fresh: bool = False) -> Control | None:
+        if "control" in self.broken:
+            raise RuntimeError("control")
+        self.control_reads.append((run, fresh))
+        return self.controls.get(run)
+
     def read_file(self, tenant: str, ref: AttachmentRef) -> bytes:
         self._step("read_file")
         found = self.stored.get((ref["id"], ref["v"]))
@@ -145,6 +157,10 @@ class World:
             raise CatalogConflictError("changed")
         self.shifted[account] = Stored(shift, (over or 0) + 1)
         self.audit.append(record)
+
+    def put(self, envelopes: Sequence[Envelope]) -> None:
+        self._step("park")
+        self.parked.extend(envelopes)
 
     def acquire_all(self, entries: Mapping[str, Entry]) -> dict[str, Entry | None]:
         self._step("acquire")
@@ -262,10 +278,12 @@ class _Accounts(Accounts):
 
 @contextmanager
 def world(
-    script: Script = lambda message: Sent("p-" + message.message_id[-4:]), dynamodb: Any = None
+    script: Script = lambda message: Sent("p-" + message.message_id[-4:]),
+    dynamodb: Any = None,
+    runs: Callable[[FakeClock], Runs] | None = None,
 ) -> Iterator[World]:
     """A world with the template `welcome` and the account `main`. dynamodb: has the table `guard`, for policies that
-    need one."""
+    need one. runs: makes the look at runs; by default at `controls`, with `parked` as the parking place."""
     made = World()
     with ThreadPoolExecutor(8) as calls, ThreadPoolExecutor(8) as envelopes:
         queues: Any = _Queues(made)
@@ -274,11 +292,12 @@ def world(
         guard = dynamodb, "guard", made.clock
         made.frequency = Frequency(made, Duplicates(*guard), Caps(*guard), made.clock)
         routing = Routing(accounts, made, made.clock)
-        planner = Planner(made, accounts, made, made.frequency, routing, made.clock, Files(made.read_file))
+        made.runs = runs(made.clock) if runs is not None else Runs(made, made, made.clock)
+        planner = Planner(made, made.runs, accounts, made, made.frequency, routing, made.clock, Files(made.read_file))
         made.rates = Rates(RateStore(*guard), made.clock)
         sender = Sender(made.clock, calls, made.pass_time)
         waves = Waves(planner, made.rates, sender, made, made.clock, sleep=made.sleep)
-        made.dispatcher = Dispatcher(Channel.EMAIL, waves, queues, queues, stream, envelopes)
+        made.dispatcher = Dispatcher(Channel.EMAIL, waves, made.runs, queues, queues, stream, envelopes)
         made.add_template()
         made.add_account("main", script)
         yield made

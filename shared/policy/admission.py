@@ -1,4 +1,4 @@
-"""Which addresses a request may name: well formed, on the key's list, and in a country that texts may go to."""
+"""Which addresses may be sent to: well formed, on the key's list, and in a country that texts may go to."""
 
 from dataclasses import dataclass
 

@@ -1,10 +1,11 @@
 """Schedule expressions."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
-from local.cron import At, Cron, ExpressionError, Rate, parse
+from shared.policy.cron import At, Cron, ExpressionError, Rate, firings, parse
 
 
 def fired(expression: str, after: str, times: int = 3, zone: str = "UTC") -> list[str]:
@@ -124,3 +125,78 @@ def test_an_unknown_time_zone_is_refused() -> None:
 def test_a_one_shot_time_that_the_clocks_skip_is_refused() -> None:
     with pytest.raises(ExpressionError):
         parse("at(2026-03-29T02:30:00)", "Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("expression", "zone"),
+    [
+        ("at(0001-01-01T00:00:00)", "Asia/Shanghai"),
+        ("at(9999-12-31T23:59:59)", "America/New_York"),
+        (f"rate({10**250} days)", "UTC"),
+        ("rate(367 days)", "UTC"),
+        ("rate(999999999 minutes)", "UTC"),
+        ("rate(\u0663 days)", "UTC"),
+        ("cron(\u0663 0 * * ? *)", "UTC"),
+    ],
+)
+def test_what_is_beyond_all_bounds_is_refused(expression: str, zone: str) -> None:
+    with pytest.raises(ExpressionError):
+        parse(expression, zone)
+
+
+def ms(text: str) -> int:
+    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
+
+
+def next_of(expression: str, after: str, zone: str = "UTC", count: int = 5, **bounds: Any) -> list[str]:
+    """The next firings, as `month-day hour:minute` in UTC."""
+    found = firings(parse(expression, zone), ms(after), count, **{name: ms(text) for name, text in bounds.items()})
+    return [datetime.fromtimestamp(at / 1000, UTC).strftime("%m-%d %H:%M") for at in found]
+
+
+def test_the_next_five_keep_their_wall_clock_when_the_clocks_are_put_on() -> None:
+    # Berlin, 29 March 2026.
+    found = next_of("cron(0 9 * * ? *)", "2026-03-27T12:00:00", "Europe/Berlin")
+    assert found == ["03-28 08:00", "03-29 07:00", "03-30 07:00", "03-31 07:00", "04-01 07:00"]
+
+
+def test_a_time_that_comes_twice_counts_once_among_the_next() -> None:
+    # New York, 1 November 2026: 01:30 comes at 05:30 and at 06:30 UTC.
+    found = next_of("cron(30 1 * * ? *)", "2026-10-31T12:00:00", "America/New_York", 3)
+    assert found == ["11-01 05:30", "11-02 06:30", "11-03 06:30"]
+
+
+def test_a_rate_keeps_its_distance_whatever_the_clocks_do() -> None:
+    found = next_of("rate(12 hours)", "2026-03-28T20:00:00", starts_at="2026-03-28T10:00:00")
+    assert found == ["03-28 22:00", "03-29 10:00", "03-29 22:00", "03-30 10:00", "03-30 22:00"]
+
+
+def test_a_rate_begins_where_it_is_told_or_one_interval_from_now() -> None:
+    assert next_of("rate(1 day)", "2026-01-01T00:00:00", count=2) == ["01-02 00:00", "01-03 00:00"]
+    assert next_of("rate(1 day)", "2026-01-01T00:00:00", count=2, starts_at="2026-01-05T07:00:00") == [
+        "01-05 07:00",
+        "01-06 07:00",
+    ]
+    # What fires at this very moment is not to come.
+    assert next_of("rate(1 day)", "2026-01-05T07:00:00", count=1, starts_at="2026-01-05T07:00:00") == ["01-06 07:00"]
+
+
+def test_nothing_fires_before_its_beginning_or_after_its_end() -> None:
+    bounds: dict[str, Any] = {"starts_at": "2026-01-03T09:00:00", "ends_at": "2026-01-05T09:00:00"}
+    assert next_of("cron(0 9 * * ? *)", "2026-01-01T00:00:00", **bounds) == [
+        "01-03 09:00",
+        "01-04 09:00",
+        "01-05 09:00",
+    ]
+    assert next_of("rate(1 day)", "2026-01-01T00:00:00", **bounds) == ["01-03 09:00", "01-04 09:00", "01-05 09:00"]
+    assert next_of("rate(1 day)", "2026-01-05T09:00:00", **bounds) == []
+
+
+def test_once_is_once() -> None:
+    assert next_of("at(2026-01-02T09:00:00)", "2026-01-02T00:59:59", "Asia/Shanghai") == ["01-02 01:00"]
+    assert next_of("at(2026-01-02T09:00:00)", "2026-01-02T01:00:00", "Asia/Shanghai") == []
+
+
+def test_a_date_that_never_comes_gives_nothing() -> None:
+    assert next_of("cron(0 0 31 2 ? *)", "2026-01-01T00:00:00") == []
+    assert next_of("cron(0 0 1 1 ? 2027)", "2026-01-01T00:00:00") == ["01-01 00:00"]

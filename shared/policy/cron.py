@@ -17,6 +17,7 @@ _WEEKDAYS = {name: i for i, name in enumerate(("SUN", "MON", "TUE", "WED", "THU"
 _FIRST_YEAR, _LAST_YEAR = 1970, 2199
 _UNIT_MS = {"minute": 60_000, "hour": 3_600_000, "day": 86_400_000}
 _SATURDAY = 7
+MAX_RATE_DAYS = 366
 
 
 class ExpressionError(ValueError):
@@ -95,26 +96,65 @@ class Cron:
 Expression = At | Rate | Cron
 
 
+def firings(
+    expression: Expression, after: int, count: int, starts_at: int | None = None, ends_at: int | None = None
+) -> list[int]:
+    """The next firings strictly after a time, at most `count`. All times are milliseconds since the epoch.
+
+    starts_at: the first firing of a rate (without it, one interval after `after`), the earliest of a cron. ends_at: the
+    latest that one may be. Neither holds for `at` (EventBridge Scheduler API reference, CreateSchedule).
+    """
+    if isinstance(expression, At):
+        return [expression.at_ms][:count] if expression.at_ms > after else []
+    found: list[int] = []
+    last = after if starts_at is None else max(after, starts_at - 1)
+    while len(found) < count:
+        at = (
+            _rate_after(expression, last, starts_at, after)
+            if isinstance(expression, Rate)
+            else expression.next_after(last)
+        )
+        if at is None or (ends_at is not None and at > ends_at):
+            break
+        found.append(at)
+        last = at
+    return found
+
+
+def _rate_after(rate: Rate, ms: int, starts_at: int | None, after: int) -> int:
+    """The first firing of a rate strictly after `ms`."""
+    first = after + rate.every_ms if starts_at is None else starts_at
+    return first + max(0, (ms - first) // rate.every_ms + 1) * rate.every_ms
+
+
 def parse(expression: str, time_zone: str = "UTC") -> Expression:
     """Read a schedule expression. Raises: ExpressionError."""
     tz = zone(time_zone)
-    if match := re.fullmatch(r"at\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\)", expression):
+    if match := re.fullmatch(r"at\(([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})\)", expression):
         return _at(match[1], tz)
-    if match := re.fullmatch(r"rate\((\d+) (minute|hour|day)s?\)", expression):
-        if int(match[1]) < 1:
-            raise ExpressionError("a rate is a positive number")
-        return Rate(int(match[1]) * _UNIT_MS[match[2]])
+    if match := re.fullmatch(r"rate\(([0-9]+) (minute|hour|day)s?\)", expression):
+        return _rate(match[1], match[2])
     if match := re.fullmatch(r"cron\((.+)\)", expression):
         return _cron(match[1].upper().split(), tz)
-    raise ExpressionError(f"not at(yyyy-mm-ddThh:mm:ss), rate(value unit) or cron(six fields): {expression}")
+    raise ExpressionError(
+        "neither at(2026-12-01T09:00:00) nor rate(1 day) nor cron(0 9 * * ? *), with six fields: minutes hours "
+        "day-of-month month day-of-week year"
+    )
+
+
+def _rate(value: str, unit: str) -> Rate:
+    # So long a text may be no number any more for Python either.
+    number = int(value) if len(value) <= 9 else MAX_RATE_DAYS * 1440 + 1
+    if number < 1 or number * _UNIT_MS[unit] > MAX_RATE_DAYS * _UNIT_MS["day"]:
+        raise ExpressionError(f"a rate is at least 1 and at most {MAX_RATE_DAYS} days")
+    return Rate(number * _UNIT_MS[unit])
 
 
 def _at(text: str, tz: ZoneInfo) -> At:
     try:
-        local = datetime.fromisoformat(text)
-    except ValueError:
+        at_ms = _instant(datetime.fromisoformat(text), tz)
+    except (ValueError, OverflowError):
         raise ExpressionError(f"no such date or time: {text}") from None
-    at_ms = _instant(local, tz)
     if at_ms is None:
         raise ExpressionError(f"the clocks skip {text} in {tz.key}")
     return At(at_ms)
@@ -130,10 +170,12 @@ def _instant(local: datetime, tz: ZoneInfo) -> int | None:
 
 def _cron(fields: Sequence[str], tz: ZoneInfo) -> Cron:
     if len(fields) != 6:
-        raise ExpressionError("cron has six fields: minutes hours day-of-month month day-of-week year")
+        raise ExpressionError(
+            "cron has six fields: minutes hours day-of-month month day-of-week year, such as cron(0 9 * * ? *)"
+        )
     minutes, hours, days, months, weekdays, years = fields
     if (days == "?") == (weekdays == "?"):
-        raise ExpressionError("exactly one of day-of-month and day-of-week is `?`")
+        raise ExpressionError("exactly one of day-of-month and day-of-week (the third and the fifth field) is `?`")
     cron = Cron(
         tuple(sorted(_values(minutes, 0, 59))),
         tuple(sorted(_values(hours, 0, 23))),
@@ -165,7 +207,7 @@ def _values(field: str, low: int, high: int, names: dict[str, int] | None = None
 def _number(text: str, low: int, high: int, names: dict[str, int] | None) -> int:
     value = (names or {}).get(text)
     if value is None:
-        if not re.fullmatch(r"\d{1,4}", text):
+        if not re.fullmatch(r"[0-9]{1,4}", text):
             raise ExpressionError(f"not a value: {text!r}")
         value = int(text)
     if not low <= value <= high:

@@ -1,0 +1,15 @@
+"""Answers the API's calls about campaigns and their runs."""
+
+from typing import Any
+
+from aws_lambda_powertools import Logger
+
+from functions.campaign.api_deps import deps
+
+logger = Logger()
+
+
+@logger.inject_lambda_context(clear_state=True)
+def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Answer one API event."""
+    return deps()(event)

@@ -1,0 +1,74 @@
+"""Wires the API of campaigns."""
+
+from functools import cache, partial
+
+from functions.campaign.campaigns_api import CampaignOperations
+from functions.campaign.reporting import Reporter
+from functions.campaign.runs_api import RunOperations
+from functions.campaign.sampling import Sampler
+from functions.campaign.schedules import Follower
+from functions.campaign.starting import Starter
+from functions.campaign.testing import Testing
+from functions.campaign.uploads import Uploading
+from shared.api.kit import Api
+from shared.aws.audiences import AudienceFiles
+from shared.aws.campaign_schedules import CampaignSchedules
+from shared.aws.clients import client
+from shared.aws.queue import Queues
+from shared.aws.runfiles import RunFiles
+from shared.aws.schedules import Schedules
+from shared.aws.stream import EventStream
+from shared.aws.tasks import Tasks
+from shared.model.clock import SystemClock
+from shared.settings import (
+    CampaignScheduleSettings,
+    CatalogSettings,
+    CountersSettings,
+    GuardSettings,
+    QueueSettings,
+    StreamSettings,
+    UploadSettings,
+)
+from shared.store.campaigns import Campaigns
+from shared.store.catalog import Catalog
+from shared.store.counters import Counters
+from shared.store.shards import Shards
+
+
+class CampaignApiSettings(
+    CatalogSettings,
+    GuardSettings,
+    StreamSettings,
+    QueueSettings,
+    CountersSettings,
+    UploadSettings,
+    CampaignScheduleSettings,
+):
+    """The environment of the function."""
+
+
+@cache
+def deps() -> Api:
+    """The API, built on first use."""
+    settings, clock = CampaignApiSettings.load(), SystemClock()
+    dynamodb, scheduler, sqs = client("dynamodb"), client("scheduler"), client("sqs")
+    catalog = Catalog(dynamodb, settings.catalog_table, clock)
+    campaigns = Campaigns(dynamodb, settings.catalog_table, clock)
+    shards = Shards(dynamodb, settings.guard_table, clock)
+    firing = (settings.schedule_role_arn, settings.schedule_dlq_arn)
+    schedules = CampaignSchedules(scheduler, settings.campaigns_group, *firing, settings.campaigns_url, clock)
+    queues = Queues(sqs, settings.queue_urls, Schedules(scheduler, settings.schedule_group, *firing), clock)
+    # A signature of the older kind names no region, and newer regions refuse it.
+    signer = partial(client, "s3", endpoint_url=settings.upload_endpoint, signature_version="s3v4")
+    files = AudienceFiles(settings.assets_bucket, partial(client, "s3"), signer)
+    objects = RunFiles(settings.assets_bucket, partial(client, "s3"), signer)
+    tasks, reporter = Tasks(sqs, settings.campaigns_url), Reporter(Counters(dynamodb, settings.counters_table), shards)
+    starter = Starter(campaigns, catalog, files, tasks, clock)
+    stream = EventStream(client("kinesis"), settings.stream_name)
+    parts = (
+        Uploading(files, clock),
+        CampaignOperations(catalog, campaigns, Follower(campaigns, schedules), clock),
+        RunOperations(catalog, campaigns, shards, starter, reporter, tasks, objects, clock),
+        Testing(catalog, campaigns, Sampler(files, objects), queues, stream, clock),
+    )
+    return Api({id: function for part in parts for id, function in part.operations().items()})

@@ -1,0 +1,103 @@
+"""Wires the campaign function."""
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
+
+from functions.campaign.checking import Checker
+from functions.campaign.comparing import Comparer
+from functions.campaign.driving import Driver
+from functions.campaign.estimating import Estimator
+from functions.campaign.expanding import Expander
+from functions.campaign.judges import Judges
+from functions.campaign.pacing import Pacer
+from functions.campaign.planning import Planner
+from functions.campaign.releasing import Releasing
+from functions.campaign.reporting import Reporter
+from functions.campaign.sending import Sending
+from functions.campaign.starting import Starter
+from functions.campaign.tasks import Steps, Worker
+from shared.aws.audiences import AudienceFiles
+from shared.aws.clients import client
+from shared.aws.queue import Queues
+from shared.aws.runfiles import RunFiles
+from shared.aws.schedules import Schedules
+from shared.aws.stream import EventStream
+from shared.aws.tasks import Tasks
+from shared.model.clock import Clock, SystemClock
+from shared.settings import (
+    AttachmentSettings,
+    CatalogSettings,
+    CountersSettings,
+    GuardSettings,
+    QueueSettings,
+    StreamSettings,
+    TaskSettings,
+)
+from shared.store.campaigns import Campaigns
+from shared.store.catalog import Catalog
+from shared.store.counters import Counters
+from shared.store.parking import Parking
+from shared.store.rates import Rates
+from shared.store.shards import Shards
+from shared.store.suppressions import Suppressions
+
+QUEUE_THREADS = 8
+"""For requests to the queues, side by side."""
+FILE_THREADS = 16
+"""For requests to the bucket, one per shard and part of it."""
+
+
+class CampaignSettings(
+    CatalogSettings,
+    GuardSettings,
+    StreamSettings,
+    QueueSettings,
+    CountersSettings,
+    AttachmentSettings,
+    TaskSettings,
+):
+    """The environment of the function."""
+
+
+@cache
+def deps() -> Worker:
+    """The function's worker, built on first use and kept with its connections."""
+    settings, clock, dynamodb = CampaignSettings.load(), SystemClock(), client("dynamodb")
+    s3 = partial(client, "s3")
+    catalog = Catalog(dynamodb, settings.catalog_table, clock)
+    campaigns = Campaigns(dynamodb, settings.catalog_table, clock)
+    shards = Shards(dynamodb, settings.guard_table, clock)
+    queues = _queues(settings, clock)
+    tasks = Tasks(client("sqs"), settings.campaigns_url)
+    files = RunFiles(settings.assets_bucket, s3)
+    judges = Judges(catalog, clock)
+    comparer = Comparer(files, shards, ThreadPoolExecutor(FILE_THREADS, "file"))
+    starter = Starter(campaigns, catalog, AudienceFiles(settings.assets_bucket, s3), tasks, clock)
+    reporter = Reporter(Counters(dynamodb, settings.counters_table), shards)
+    sending = Sending(
+        campaigns,
+        shards,
+        Expander(files, judges.judge, judges.packer, comparer.repeated_rows),
+        Pacer(Rates(dynamodb, settings.guard_table, clock), catalog, clock),
+        queues,
+        EventStream(client("kinesis"), settings.stream_name),
+        tasks,
+        clock,
+        ThreadPoolExecutor(QUEUE_THREADS, "queue"),
+    )
+    steps = Steps(
+        starter,
+        Planner(files, shards),
+        Checker(files, Suppressions(dynamodb, settings.catalog_table, clock), judges.judge),
+        comparer,
+        Estimator(catalog),
+        sending,
+        Releasing(campaigns, Parking(dynamodb, settings.guard_table, clock), queues, tasks),
+        Driver(campaigns, shards, starter, reporter, tasks, clock),
+    )
+    return Worker(steps, campaigns, shards, tasks, clock)
+
+
+def _queues(settings: CampaignSettings, clock: Clock) -> Queues:
+    group, role, dead = settings.schedule_group, settings.schedule_role_arn, settings.schedule_dlq_arn
+    return Queues(client("sqs"), settings.queue_urls, Schedules(client("scheduler"), group, role, dead), clock)

@@ -1,0 +1,145 @@
+"""The beginning of an audience file: what kind of file it is, and which columns it names. Pure: no I/O."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from functions.campaign.cutting import MAX_RECORD, Cutter
+from functions.campaign.failures import RunFailedError
+from shared.model.campaigns import Columns, FileFormat
+
+_UTF8_BOM = b"\xef\xbb\xbf"
+_SAVE = "Save it as `CSV UTF-8` and upload it again."
+_OTHERS = {
+    b"\xff\xfe": f"The file is UTF-16, which cannot be read. {_SAVE}",
+    b"\xfe\xff": f"The file is UTF-16, which cannot be read. {_SAVE}",
+    b"PK\x03\x04": f"The file is an Excel workbook or a zip archive, which cannot be read. {_SAVE}",
+    b"\xd0\xcf\x11\xe0": f"The file is an Excel workbook, which cannot be read. {_SAVE}",
+}
+_DELIMITERS = (b",", b";", b"\t")
+_MOST_NAMED = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a file begins with. names: of a CSV's columns, in order. end: where its first row begins, in bytes."""
+
+    names: tuple[str, ...]
+    delimiter: str
+    end: int
+
+
+def read_header(head: bytes, format: FileFormat, over: bool) -> Header | None:
+    """Read the beginning of a file; None if it takes more of it. over: this is the whole file. Raises: RunFailedError.
+
+    The delimiter of a CSV is the one of comma, semicolon and tab that stands most often in its first line.
+    """
+    if len(head) < 4 and not over:
+        return None
+    for magic, problem in _OTHERS.items():
+        if head.startswith(magic):
+            raise RunFailedError(problem)
+    bom = len(_UTF8_BOM) if head.startswith(_UTF8_BOM) else 0
+    if over and not head[bom:].strip():
+        raise RunFailedError("The file is empty. Upload it again, with a row for each recipient.")
+    if format is FileFormat.NDJSON:
+        return Header((), ",", bom)
+    line = head[bom:].partition(b"\n")[0]
+    if len(line) == len(head) - bom and not over and len(head) <= MAX_RECORD:
+        return None
+    delimiter = max(_DELIMITERS, key=line.count).decode()
+    end = _first_row_ends(head[bom:], delimiter, over)
+    if end is None:
+        return None
+    return Header(_names(head[bom : bom + end], delimiter), delimiter, bom + end)
+
+
+def check_columns(names: tuple[str, ...], columns: Columns) -> None:
+    """Look whether a CSV has the columns that the campaign names. Raises: RunFailedError."""
+    wanted = [("to", columns.to), ("time_zone", columns.time_zone), ("reference", columns.reference)]
+    wanted += [(f"variables.{variable}", column) for variable, column in columns.variables.items()]
+    for meaning, column in wanted:
+        if column is not None and find_column(names, column) is None:
+            raise RunFailedError(_missing(names, meaning, column))
+
+
+def find_column(names: tuple[str, ...], wanted: str) -> int | None:
+    """Where a column is: the one of that very name, else one that differs by capitals only."""
+    if wanted in names:
+        return names.index(wanted)
+    folded = wanted.casefold()
+    return next((i for i, name in enumerate(names) if name.casefold() == folded), None)
+
+
+def trim(cell: str) -> str:
+    """A cell without blanks around it, nor the invisible characters that spreadsheets leave behind."""
+    return cell.strip().strip("\ufeff\u200b").strip()
+
+
+def _first_row_ends(head: bytes, delimiter: str, over: bool) -> int | None:
+    cutter = Cutter(FileFormat.CSV, delimiter, rows=1)
+    try:
+        for line in _lines(head):
+            if cuts := cutter.feed(line):
+                return cuts[0].end
+        if over:
+            return cutter.finish()[0].end
+    except RunFailedError:
+        raise RunFailedError(
+            "The first row, which names the columns, has no end: probably a quote opens there and is never closed. "
+            'Correct it and upload the file again; a quote inside a name is written twice ("").'
+        ) from None
+    return None
+
+
+def _lines(head: bytes) -> Iterator[bytes]:
+    position = 0
+    while position < len(head):
+        end = head.find(b"\n", position) + 1 or len(head)
+        yield head[position:end]
+        position = end
+
+
+def _names(record: bytes, delimiter: str) -> tuple[str, ...]:
+    try:
+        text = record.decode()
+    except UnicodeDecodeError:
+        raise RunFailedError(_encoding(record)) from None
+    if "\r" in text.rstrip("\r\n"):
+        raise RunFailedError(f"The file's lines end with a carriage return alone, as on very old Macs. {_SAVE}")
+    try:
+        cells = next(csv.reader(io.StringIO(text, newline="\n"), delimiter=delimiter, strict=True))
+    except csv.Error:
+        raise RunFailedError(
+            "The first row, which names the columns, holds text after a closing quote. "
+            'Correct it and upload the file again; a quote inside a name is written twice ("").'
+        ) from None
+    names = tuple(trim(cell) for cell in cells)
+    twice = sorted(name for name, times in Counter(names).items() if name and times > 1)
+    if twice:
+        raise RunFailedError(f"The file has the column `{twice[0]}` more than once. Rename all but one of them.")
+    return names
+
+
+def _encoding(record: bytes) -> str:
+    try:
+        record.decode("gb18030")
+    except UnicodeDecodeError:
+        return f"The first row, which names the columns, is not UTF-8. {_SAVE}"
+    return f"The first row, which names the columns, is not UTF-8; it looks like GB18030 (GBK). {_SAVE}"
+
+
+def _missing(names: tuple[str, ...], meaning: str, column: str) -> str:
+    there = [name for name in names if name]
+    listed = ", ".join(f"`{name}`" for name in there[:_MOST_NAMED]) or "none"
+    more = f" and {len(there) - _MOST_NAMED} more" if len(there) > _MOST_NAMED else ""
+    folded = {name.casefold(): name for name in there}
+    near = [folded[name] for name in get_close_matches(column.casefold(), folded, n=1)]
+    meant = f" Is it `{near[0]}`?" if near else ""
+    return (
+        f"The file has no column `{column}`; its columns are: {listed}{more}.{meant} "
+        f"Name the right one in the campaign's audience.columns.{meaning}, or rename the column."
+    )

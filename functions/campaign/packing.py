@@ -1,0 +1,170 @@
+"""Packs good rows into envelopes. Pure: no I/O.
+
+What is packed together follows from the rows alone: blocks of `Run.block` rows, and within a block those of one
+variant and one time. So the same rows yield the same envelopes with the same ids, whoever packs them, and whenever.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from functions.campaign.rows import Good
+from shared.aws.queue import Dispatch
+from shared.model.envelope import MAX_BYTES, Envelope, EnvelopeRecipient
+from shared.model.events import EventRow, StreamRecord, record_of
+from shared.model.ids import Numbering, ulid_time
+from shared.model.runs import Run
+from shared.policy.starts import FIRST_ZONE
+
+SCHEDULE = "schedule"
+"""Who starts a run if no key does."""
+_Kind = tuple[str, int | None]
+"""Variant and due time of messages."""
+
+
+class Packer:
+    """Packs the rows of a run that is sending.
+
+    ttl_s: variant's name -> the time to live of its messages, in seconds. zone: of recipients who name none. now: from
+    when on what is due lives; by default, since the run began to send. Nothing but the time to live follows from it.
+    """
+
+    def __init__(self, run: Run, ttl_s: Mapping[str, int], zone: str, now: int | None = None) -> None:
+        self._run = run
+        self._now = _began(run) if now is None else now
+        self._ttl_s = ttl_s
+        self._zone = zone
+        schedule = run.campaign.schedule
+        # Who starts a run by hand means now.
+        self._local = schedule is not None and schedule.local and run.started_by == SCHEDULE
+        if schedule is not None and schedule.time_zone is not None:
+            self._zone = schedule.time_zone
+        # The variant, if all are of one and due at once.
+        self._alike = "" if self._local or len(run.variants) > 1 else run.variants[0].name
+        self._due: dict[str, int | None] = {}
+        self._headers: dict[_Kind, Envelope] = {}
+
+    def pack(self, shard: int, rows: Iterable[Good]) -> list[Dispatch]:
+        """Pack rows of a shard, in order and in whole blocks."""
+        base, block = self._run.shard_base(shard), self._run.block
+        number = Numbering(base)
+        packed: list[Dispatch] = []
+        members: list[Good] = []
+        end = 0
+        for row in rows:
+            if row.index >= end:
+                self._block(base, number, members, packed)
+                members, end = [], (row.index // block + 1) * block
+            members.append(row)
+        self._block(base, number, members, packed)
+        return packed
+
+    def _block(self, base: str, number: Numbering, rows: Sequence[Good], packed: list[Dispatch]) -> None:
+        most = self._run.envelope
+        for kind, alike in self._sorted(rows).items():
+            header = self._header(base, kind)
+            for start in range(0, len(alike), most):
+                packed += self._envelopes(header, kind[1], number, alike[start : start + most])
+
+    def _sorted(self, rows: Sequence[Good]) -> Mapping[_Kind, Sequence[Good]]:
+        """Rows by what their envelopes have in common."""
+        if self._alike:
+            return {(self._alike, None): rows}
+        found: dict[_Kind, list[Good]] = defaultdict(list)
+        local, due = self._local, self._due_at
+        for row in rows:
+            found[row.variant, due(row.tz) if local else None].append(row)
+        return found
+
+    def _due_at(self, zone: str) -> int | None:
+        """When it is due in a time zone; None for at once."""
+        if zone not in self._due:
+            wall = datetime.fromtimestamp(self._run.fired_at / 1000, ZoneInfo(FIRST_ZONE))
+            there = round(wall.replace(tzinfo=ZoneInfo(zone or self._zone)).timestamp() * 1000)
+            self._due[zone] = there if there > _began(self._run) else None
+        return self._due[zone]
+
+    def _header(self, base: str, kind: _Kind) -> Envelope:
+        """What the envelopes of a kind have in common."""
+        found = self._headers.get(kind)
+        if found is None or found.request != base:
+            found = self._headers[kind] = self._new_header(base, *kind)
+        return found
+
+    def _new_header(self, base: str, variant: str, due_at: int | None) -> Envelope:
+        run = self._run
+        pinned = next(each for each in run.variants if each.name == variant)
+        return Envelope.model_construct(
+            id="",
+            tenant=run.tenant,
+            channel=run.channel,
+            message_class=run.message_class,
+            template=pinned.template,
+            version=pinned.version,
+            request=base,
+            run=run.id,
+            variant=variant if len(run.variants) > 1 else None,
+            kind=run.kind,
+            accepted_at=ulid_time(base),
+            expires_at=max(due_at or 0, self._now) + 1000 * self._ttl_s[variant],
+            variables=run.campaign.variables,
+            recipients=[],
+        )
+
+    def _envelopes(
+        self, header: Envelope, due_at: int | None, number: Numbering, rows: Sequence[Good]
+    ) -> Iterator[Dispatch]:
+        """The envelopes of some rows: one, or in halves as they are too large for one."""
+        first = rows[0].index
+        recipients: list[EnvelopeRecipient] = [
+            {"i": row.index - first, "to": row.to, "tag": row.tag, "vars": row.vars}
+            if row.vars and not row.ref and not row.tz
+            else _recipient(row, first)
+            for row in rows
+        ]
+        envelope = header.model_copy(update={"id": number(first), "recipients": recipients})
+        body = envelope.to_json()
+        # No character takes more than four bytes.
+        if len(rows) == 1 or 4 * len(body) <= MAX_BYTES or len(body.encode()) <= MAX_BYTES:
+            yield Dispatch(envelope, body, due_at)
+            return
+        half = len(rows) // 2
+        yield from self._envelopes(header, due_at, number, rows[:half])
+        yield from self._envelopes(header, due_at, number, rows[half:])
+
+
+def accepted_record(dispatch: Dispatch) -> StreamRecord:
+    """What the stream is told of an envelope that is queued: its messages are accepted, and when they are due.
+
+    Addresses are left out: dispatch tells them, masked, with what became of each message.
+    """
+    envelope = dispatch.envelope
+    at, due_at = envelope.accepted_at, dispatch.due_at
+    rows: list[EventRow] = [
+        {"i": r["i"], "tag": r["tag"], "s": "accepted", "n": 0, "at": at} for r in envelope.recipients
+    ]
+    if due_at is not None:
+        for row in rows:
+            row["until"] = due_at
+    for row, recipient in zip(rows, envelope.recipients, strict=True):
+        if "ref" in recipient:
+            row["ref"] = recipient["ref"]
+    return record_of(envelope, rows)
+
+
+def _began(run: Run) -> int:
+    """When a run began to send: what is due before that goes at once."""
+    return run.sending_at or run.fired_at
+
+
+def _recipient(row: Good, first: int) -> EnvelopeRecipient:
+    """A row as its envelope has it. first: the row by which the envelope is numbered."""
+    found: EnvelopeRecipient = {"i": row.index - first, "to": row.to, "tag": row.tag}
+    if row.vars:
+        found["vars"] = row.vars
+    if row.ref:
+        found["ref"] = row.ref
+    if row.tz:
+        found["tz"] = row.tz
+    return found

@@ -1,0 +1,117 @@
+"""Reads the rows of a shard. Pure: no I/O."""
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic_core import from_json
+
+from functions.campaign.cutting import MAX_RECORD, cut
+from functions.campaign.header import trim
+from functions.campaign.reasons import RowReason
+from shared.model.campaigns import FileFormat
+from shared.model.runs import AudienceFile
+
+_INVISIBLE = ("\ufeff", "\u200b")
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A row that cannot be read: why, and its text as far as it is one."""
+
+    reason: RowReason
+    detail: str
+    text: str
+
+
+Content = list[str] | dict[str, Any] | Unreadable
+"""A CSV's row is its cells, without blanks around them; that of line-delimited JSON an object."""
+
+
+def read_rows(data: bytes, format: FileFormat, file: AudienceFile, first: int = 0) -> Iterator[tuple[int, Content]]:
+    """The rows of whole records, with their places in the shard; blank ones are left out, and keep their places.
+
+    first: the place of the first one. file: the run's, as it was planned.
+    """
+    if format is FileFormat.NDJSON:
+        return _objects(data, first)
+    return _cells(data, file.delimiter, first)
+
+
+def _objects(data: bytes, first: int) -> Iterator[tuple[int, Content]]:
+    for index, line in enumerate(data.split(b"\n"), first):
+        line = line.strip()
+        if line:
+            yield index, _object(line)
+
+
+def _object(line: bytes) -> Content:
+    try:
+        found = from_json(line, allow_inf_nan=False)
+    except ValueError:
+        return _no_object(line)
+    if isinstance(found, dict):
+        return found
+    return Unreadable(RowReason.NOT_JSON, 'is no JSON object, such as {"to": "..."}', line.decode())
+
+
+def _no_object(line: bytes) -> Unreadable:
+    try:
+        return Unreadable(RowReason.NOT_JSON, "is not valid JSON; each line is one object", line.decode())
+    except UnicodeDecodeError:
+        return _not_utf8(line)
+
+
+def _cells(data: bytes, delimiter: str, first: int) -> Iterator[tuple[int, Content]]:
+    at = first
+    try:
+        text = data.decode()
+        tidy = trim if any(c in text for c in _INVISIBLE) else str.strip
+        for row in _reader(text, delimiter):
+            cells = list(map(tidy, row))
+            if any(cells):
+                yield at, cells
+            at += 1
+        return
+    except (UnicodeDecodeError, csv.Error):
+        pass
+    # After an error the csv module is out of step. So from there on the rows are read one by one.
+    for index, piece in enumerate(cut(data, FileFormat.CSV, delimiter, 1), first):
+        if index >= at:
+            found = _row(data[piece.start : piece.end], delimiter)
+            if found is not None:
+                yield index, found
+
+
+def _row(record: bytes, delimiter: str) -> Content | None:
+    """One row by itself; None if it is blank."""
+    try:
+        text = record.decode()
+    except UnicodeDecodeError:
+        return _not_utf8(record)
+    try:
+        cells = [trim(cell) for row in _reader(text, delimiter) for cell in row]
+    except csv.Error as error:
+        return Unreadable(RowReason.NOT_CSV, _csv_problem(str(error)), text)
+    return cells if any(cells) else None
+
+
+def _reader(text: str, delimiter: str) -> Iterator[list[str]]:
+    # The limit is the whole process's; a cell is as long as its row at most.
+    if csv.field_size_limit() < MAX_RECORD:
+        csv.field_size_limit(MAX_RECORD)
+    return csv.reader(io.StringIO(text, newline="\n"), delimiter=delimiter, strict=True)
+
+
+def _csv_problem(message: str) -> str:
+    if "expected after" in message:
+        return "holds text after a closing quote; a quote inside a cell is written twice"
+    if "new-line" in message:
+        return "holds a carriage return outside of quotes"
+    return "is not well-formed CSV"
+
+
+def _not_utf8(record: bytes) -> Unreadable:
+    return Unreadable(RowReason.NOT_UTF8, "is not UTF-8; save the file as `CSV UTF-8`", record.decode(errors="replace"))

@@ -1,0 +1,131 @@
+"""The first good row of an audience file, for a message that is tried out: only the file's beginning is read."""
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from functions.campaign.cutting import Cutter
+from functions.campaign.failures import RunFailedError
+from functions.campaign.header import check_columns, read_header
+from functions.campaign.reading import Content, read_rows
+from functions.campaign.rows import Facts, Good, Judge
+from functions.campaign.unpacking import MAGIC
+from functions.campaign.variants import Resolved
+from shared.aws.runfiles import FileGoneError
+from shared.model.campaigns import Campaign, FileFormat
+from shared.model.runs import AudienceFile, PinnedVariant, Run, RunState, run_id
+from shared.model.tenants import Tenant
+from shared.policy.files import audience_key
+
+SAMPLE_BYTES = 65_536
+_UNPACKED_BYTES = 1_000_000
+_GZIP_WINDOW = 31
+"""zlib's for data with the header of gzip."""
+
+
+class Files(Protocol):
+    """Where audience files are. head: the version of an object and its bytes; None if there is none."""
+
+    def head(self, key: str) -> tuple[str, int] | None: ...
+
+
+class Objects(Protocol):
+    """Reads bytes of one version of an object. Raises: FileGoneError."""
+
+    def read(self, key: str, version: str, start: int, end: int) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The beginning of a file. rows: those that it holds whole. problem: why there are none, in words."""
+
+    file: AudienceFile
+    rows: Sequence[tuple[int, Content]]
+    problem: str = ""
+
+    def variables(
+        self, campaign: Campaign, one: Resolved, tenant: Tenant, shared: Mapping[str, Any]
+    ) -> dict[str, Any] | None:
+        """The variables of the first row that can be sent by a variant; None if there is none.
+
+        shared: what the rows need not have.
+        """
+        judge = Judge(self._run(campaign, one, shared), Facts(tenant, {one.variant.name: one.version}))
+        found = (judge(index, content) for index, content in self.rows)
+        return next((dict(row.vars) for row in found if isinstance(row, Good)), None)
+
+    def _run(self, campaign: Campaign, one: Resolved, shared: Mapping[str, Any]) -> Run:
+        """A run of this variant alone, with nobody held out: it is only judged by."""
+        variant = one.variant
+        alone = campaign.changed(variables=dict(shared), variants=(variant,), holdout_percent=0)
+        pinned = PinnedVariant(
+            name=variant.name, template=one.template.id, version=one.version.version, weight=variant.weight
+        )
+        return Run(
+            id=run_id(campaign.tenant, campaign.id, 0),
+            tenant=campaign.tenant,
+            fired_at=0,
+            state=RunState.PLANNING,
+            state_at=0,
+            state_by="",
+            started_by="",
+            campaign=alone,
+            channel=one.template.channel,
+            message_class=one.template.message_class,
+            variants=(pinned,),
+            file=self.file,
+            created_at=0,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Sampler:
+    """Reads the beginnings of audience files."""
+
+    files: Files
+    objects: Objects
+
+    def sample(self, campaign: Campaign) -> Sample:
+        """The beginning of a campaign's file. What is wrong with the file is no error here. Raises: what S3 raises."""
+        name = campaign.audience.file
+        key = audience_key(campaign.tenant, name)
+        found = self.files.head(key)
+        if found is None:
+            return Sample(AudienceFile(key=key, version="", size=0), (), f"there is no audience file `{name}` yet")
+        version, size = found
+        file = AudienceFile(key=key, version=version, size=size)
+        try:
+            data, over = _unpacked(self.objects.read(key, version, 0, min(size, SAMPLE_BYTES)), size <= SAMPLE_BYTES)
+            return _rows(campaign, file, data, over)
+        except RunFailedError as error:
+            return Sample(file, (), f"the audience file cannot be read: {error.problem}")
+        except FileGoneError:
+            return Sample(file, (), f"the audience file `{name}` was just replaced; try again")
+
+
+def _unpacked(data: bytes, over: bool) -> tuple[bytes, bool]:
+    """The file's beginning as it is read, and whether that is all of it. Raises: RunFailedError."""
+    if not data.startswith(MAGIC):
+        return data, over
+    unpacking = zlib.decompressobj(_GZIP_WINDOW)
+    try:
+        return unpacking.decompress(data, _UNPACKED_BYTES), unpacking.eof and over
+    except zlib.error:
+        raise RunFailedError("It begins like gzip and is broken. Compress it again and upload it.") from None
+
+
+def _rows(campaign: Campaign, file: AudienceFile, data: bytes, over: bool) -> Sample:
+    """The whole rows of a file's beginning. Raises: RunFailedError."""
+    audience = campaign.audience
+    header = read_header(data, audience.format, over)
+    if header is None:
+        return Sample(file, (), "the audience file's first row is too long to be looked at here")
+    if audience.format is FileFormat.CSV:
+        check_columns(header.names, audience.columns)
+    file = file.model_copy(update={"header": header.names, "delimiter": header.delimiter})
+    rest = data[header.end :]
+    cutter = Cutter(audience.format, header.delimiter, rows=1)
+    cuts = [*cutter.feed(rest), *(cutter.finish() if over else ())]
+    end = cuts[-1].end if cuts else 0
+    return Sample(file, list(read_rows(rest[:end], audience.format, file)))

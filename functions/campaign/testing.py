@@ -1,0 +1,184 @@
+"""Tests of a campaign: its message to some addresses, before anybody else gets it.
+
+A test belongs to no run. It takes the way of any message, and a test key's is played as any of its messages.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aws_lambda_powertools import Logger
+
+from functions.campaign.sampling import Sampler
+from functions.campaign.variants import Resolved, resolve
+from functions.campaign.views import load_campaign
+from shared.api.campaigns import TestMessage, TestSend, TestSent
+from shared.api.kit import Call, Caller, OperationFunction
+from shared.aws.queue import Dispatch, Queues
+from shared.aws.stream import EventStream
+from shared.logs import log_error
+from shared.model.campaigns import Campaign
+from shared.model.clock import Clock
+from shared.model.envelope import MAX_BYTES, Envelope
+from shared.model.events import accepted_rows, record_of
+from shared.model.ids import Numbering, Tagger, new_base
+from shared.model.problems import FieldError, ProblemError, conflict, invalid, invalid_field, not_found
+from shared.model.reasons import EXPLANATIONS, Reason
+from shared.model.tenants import Tenant
+from shared.model.variables import check_variables
+from shared.model.words import Channel, KeyKind
+from shared.policy.admission import Gate, RefusedError
+from shared.store.campaigns import Campaigns
+from shared.store.catalog import Catalog
+
+logger = Logger(child=True)
+
+DEFAULT_TTL_S = 3 * 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Testing:
+    """The operation `test_campaign`."""
+
+    catalog: Catalog
+    campaigns: Campaigns
+    sampler: Sampler
+    queues: Queues
+    stream: EventStream
+    clock: Clock
+
+    def operations(self) -> dict[str, OperationFunction]:
+        """Operation id -> function."""
+        return {"test_campaign": self.test}
+
+    def test(self, call: Call) -> TestSent:
+        """Send one message per address and variant. Raises: ProblemError 404, 409, 422, 503."""
+        body: TestSend = call.body
+        campaign = load_campaign(self.campaigns, call).value
+        if campaign.archived:
+            raise conflict(f"The campaign `{campaign.id}` is archived, and sends nothing any more. Make another.")
+        variants, errors = resolve(self.catalog, campaign.tenant, campaign.variants)
+        if errors:
+            raise invalid(errors, "The campaign cannot be sent as it is.")
+        tenant = self.catalog.tenant(campaign.tenant)
+        if tenant is None:
+            raise not_found("campaign")
+        variables = self._variables(campaign, variants, body.variables, tenant)
+        gate = self._gate(call.caller, tenant, variants[0].template.channel)
+        messages, envelopes = self._plan(body.to, campaign, variants, variables, tenant, gate, call.caller)
+        return TestSent(messages=self._carry_out(messages, envelopes))
+
+    def _variables(
+        self, campaign: Campaign, variants: Sequence[Resolved], given: Mapping[str, Any], tenant: Tenant
+    ) -> list[dict[str, Any]]:
+        """The variables for each variant. Raises: ProblemError 422 naming each that is missing or superfluous."""
+        if problem := check_variables(given):
+            raise invalid_field("variables", problem)
+        used = {name for one in variants for name in one.placeholders}
+        message = "no template of the campaign uses the variable `{}`; leave it out"
+        errors = [
+            FieldError(field=f"variables.{name}", message=message.format(name))
+            for name in sorted(given)
+            if name not in used
+        ]
+        shared = _present({**campaign.variables, **given})
+        sample, found = self.sampler.sample(campaign), []
+        for one in variants:
+            own = sample.variables(campaign, one, tenant, shared)
+            # As in a run a row's own comes before what all have in common; what is given here before both.
+            values = {**campaign.variables, **(own or {}), **given}
+            found.append({name: value for name, value in _present(values).items() if name in one.placeholders})
+            why = sample.problem or "the first rows of the audience file have none that could be sent"
+            errors += [
+                FieldError(field=f"variables.{name}", message=f"the variable `{name}` is missing: give it; {why}")
+                for name in sorted({*one.version.required} - found[-1].keys())
+                if f"variables.{name}" not in (error.field for error in errors)
+            ]
+        if errors:
+            raise invalid(errors, "Variables do not fit the campaign's templates.")
+        return found
+
+    def _gate(self, caller: Caller, tenant: Tenant, channel: Channel) -> Gate:
+        team = None
+        if caller.kind is KeyKind.TEAM:
+            key = self.catalog.key(caller.key_id, fresh=True)
+            team = frozenset(key.recipients if key else ())
+        countries = self.catalog.settings(tenant.id, fresh=True).countries if channel is Channel.SMS else ()
+        return Gate(tenant.region, team, frozenset(countries))
+
+    def _plan(
+        self,
+        to: Sequence[str],
+        campaign: Campaign,
+        variants: Sequence[Resolved],
+        variables: Sequence[dict[str, Any]],
+        tenant: Tenant,
+        gate: Gate,
+        caller: Caller,
+    ) -> tuple[list[TestMessage], list[Envelope]]:
+        """What callers are told if all can be queued, and an envelope for each message. Raises: ProblemError 422."""
+        base, now = new_base(self.clock.now_ms()), self.clock.now_ms()
+        number, channel = Numbering(base), variants[0].template.channel
+        tagger = Tagger(tenant.salt, channel)
+        messages: list[TestMessage] = []
+        envelopes: list[Envelope] = []
+        for raw in to:
+            try:
+                address, problem = gate.admit("to", channel, raw), None
+            except RefusedError as refused:
+                address, problem = "", refused.detail
+            for one, values in zip(variants, variables, strict=True):
+                id = None
+                if problem is None:
+                    ulid = number(len(envelopes))
+                    id = ulid + tagger(address)
+                    header = {"id": ulid, "request": base, "kind": caller.kind, "accepted_at": now}
+                    envelopes.append(_envelope(header, campaign, one, values, address, tagger(address)))
+                messages.append(TestMessage(to=raw, variant=one.variant.name, message_id=id, problem=problem))
+        return messages, envelopes
+
+    def _carry_out(self, messages: list[TestMessage], envelopes: list[Envelope]) -> list[TestMessage]:
+        """Queue envelopes, then tell the trace. Raises: ProblemError 503 if nothing could be queued."""
+        failed = self.queues.send([Dispatch(envelope, envelope.to_json()) for envelope in envelopes])
+        if failed and len(failed) == len(envelopes):
+            detail = "No message was accepted. Send the request again."
+            raise ProblemError(503, "not-queued", "Nothing could be queued", detail, Retry_After="1")
+        queued = [envelope for envelope in envelopes if envelope.id not in failed]
+        try:
+            if queued:
+                self.stream.put([record_of(envelope, accepted_rows(envelope)) for envelope in queued])
+        except Exception as error:  # the messages are accepted: the dispatcher states it again
+            log_error(logger, "accepted events not written", error)
+        problem = " ".join(EXPLANATIONS[Reason.NOT_QUEUED])
+        return [
+            each.model_copy(update={"message_id": None, "problem": problem})
+            if each.message_id is not None and each.message_id[: len(envelopes[0].id)] in failed
+            else each
+            for each in messages
+        ]
+
+
+def _envelope(
+    header: Mapping[str, Any], campaign: Campaign, one: Resolved, values: dict[str, Any], to: str, tag: str
+) -> Envelope:
+    """The envelope of one message. Raises: ProblemError 422 if its variables are too large for any."""
+    ttl = campaign.ttl or one.template.ttl_seconds or DEFAULT_TTL_S
+    envelope = Envelope(
+        **header,
+        tenant=campaign.tenant,
+        channel=one.template.channel,
+        message_class=one.template.message_class,
+        template=one.template.id,
+        version=one.version.version,
+        reference=f"test of {campaign.id}",
+        expires_at=header["accepted_at"] + ttl * 1000,
+        variables=values,
+        recipients=[{"i": 0, "to": to, "tag": tag}],
+    )
+    if len(envelope.to_json().encode()) > MAX_BYTES:
+        raise invalid_field("variables", f"with the campaign's own they are more than {MAX_BYTES:,} bytes")
+    return envelope
+
+
+def _present(variables: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in variables.items() if value is not None}

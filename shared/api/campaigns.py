@@ -1,0 +1,336 @@
+"""What callers send and read about audience files, campaigns and their runs."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+
+from shared.api.fields import Moment, Ttl
+from shared.api.messages import Address
+from shared.model.campaigns import (
+    CAMPAIGN_ID,
+    MAX_VARIANTS,
+    MAX_WINDOW_MINUTES,
+    Audience,
+    Duplicates,
+    FileFormat,
+    Overlap,
+    StopRule,
+    Throttle,
+    Variant,
+)
+from shared.model.numbers import whole_number
+from shared.model.policies import ZoneName
+from shared.model.runs import Estimate, Purpose, RunState
+from shared.model.words import Channel, KeyKind, MessageClass
+
+MAX_TEST_RECIPIENTS = 20
+_STRICT = ConfigDict(extra="forbid")
+Holdout = Annotated[float, Field(ge=0, le=50), BeforeValidator(whole_number)]
+ApproveAbove = Annotated[int, Field(ge=0, le=1_000_000_000), BeforeValidator(whole_number)]
+Window = Annotated[int, Field(ge=0, le=MAX_WINDOW_MINUTES), BeforeValidator(whole_number)]
+Variables = dict[str, JsonValue]
+
+
+class AudienceUploadCreate(BaseModel):
+    """A file to upload. format: how it is written; gzip is noticed by itself."""
+
+    model_config = _STRICT
+
+    format: FileFormat = FileFormat.CSV
+
+
+class AudienceUpload(BaseModel):
+    """A form for one file of up to 5 GB. file: what a campaign's audience names it by. fields: send them before the
+    file itself, as multipart/form-data to `url`."""
+
+    file: str
+    url: str
+    fields: dict[str, str]
+    expires_at: datetime
+
+
+class ScheduleIn(BaseModel):
+    """When runs start.
+
+    expression: `at(2026-12-01T09:00:00)`, `rate(1 day)` or `cron(0 9 * * ? *)`, as EventBridge Scheduler has them.
+    time_zone: in which it is read; the tenant's at this moment where it is absent. local: the time is that of each
+    recipient's own clock, in `time_zone` for those of whom none is known; the run then starts where it is that time
+    first on earth (UTC+14); not for a rate. starts_at, ends_at: no run starts before the one and after the other; not
+    for an `at`. A rate counts from `starts_at`; without it, its first run starts one interval from now.
+    window_minutes: a run starts within so many minutes after its time. overlap: what becomes of a firing while the run
+    before is not over.
+    """
+
+    model_config = _STRICT
+
+    expression: str = Field(min_length=1, max_length=256)
+    time_zone: ZoneName | None = None
+    local: Annotated[bool, Field(strict=True)] = False
+    starts_at: Moment | None = None
+    ends_at: Moment | None = None
+    window_minutes: Window = 0
+    overlap: Overlap = Overlap.SKIP
+
+
+class ScheduleView(BaseModel):
+    """When runs start. next: the next five firings, of a campaign that is not archived."""
+
+    expression: str
+    time_zone: str
+    local: bool
+    starts_at: datetime | None
+    ends_at: datetime | None
+    window_minutes: int
+    overlap: Overlap
+    next: list[datetime]
+
+
+class CampaignCreate(BaseModel):
+    """A campaign.
+
+    variants: the templates among which recipients are split by weight, all of one channel and class; most often one.
+    audience: the file of recipients. variables: what all of them have in common. schedule: when runs start; without
+    one, when somebody starts one. What it starts reaches everybody: only a live key sets one. throttle: messages a
+    minute, at most. stop_rule: when a run pauses by itself. holdout_percent: so many recipients get nothing, always the
+    same ones, to compare with. duplicates: what becomes of an address that stands more than once in the file.
+    approve_above: a run with more messages waits until another key approves it. ttl: seconds in which a message must be
+    sent once it is due; the default is the template's.
+    """
+
+    model_config = _STRICT
+
+    id: str = Field(pattern=CAMPAIGN_ID)
+    name: str = Field(min_length=1, max_length=100)
+    variants: list[Variant] = Field(min_length=1, max_length=MAX_VARIANTS)
+    audience: Audience
+    variables: Variables = Field(default_factory=dict)
+    schedule: ScheduleIn | None = None
+    throttle: Throttle | None = None
+    stop_rule: StopRule | None = None
+    holdout_percent: Holdout = 0
+    duplicates: Duplicates = Duplicates.FIRST
+    approve_above: ApproveAbove | None = None
+    ttl: Ttl | None = None
+
+
+class CampaignUpdate(BaseModel):
+    """What to change; what is absent stays, and null takes away what may be absent. Runs that have started keep what
+    they started with."""
+
+    model_config = _STRICT
+
+    name: str | None = Field(default=None, min_length=1, max_length=100)
+    variants: list[Variant] | None = Field(default=None, min_length=1, max_length=MAX_VARIANTS)
+    audience: Audience | None = None
+    variables: Variables | None = None
+    schedule: ScheduleIn | None = None
+    throttle: Throttle | None = None
+    stop_rule: StopRule | None = None
+    holdout_percent: Holdout | None = None
+    duplicates: Duplicates | None = None
+    approve_above: ApproveAbove | None = None
+    ttl: Ttl | None = None
+
+
+class CampaignView(BaseModel):
+    """A campaign. active_run: the run that is not over, if there is one."""
+
+    id: str
+    name: str
+    channel: Channel
+    message_class: MessageClass = Field(serialization_alias="class")
+    variants: list[Variant]
+    audience: Audience
+    variables: Variables
+    schedule: ScheduleView | None
+    throttle: int | None
+    stop_rule: StopRule | None
+    holdout_percent: float
+    duplicates: Duplicates
+    approve_above: int | None
+    ttl: int | None
+    archived: bool
+    active_run: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class CampaignPage(BaseModel):
+    """Campaigns by id."""
+
+    campaigns: list[CampaignView]
+    cursor: str | None = None
+
+
+class RunStart(BaseModel):
+    """Start a run now, of the kind of the key: a test key's reaches nobody. throttle: messages a minute for this run,
+    over the campaign's."""
+
+    model_config = _STRICT
+
+    throttle: Throttle | None = None
+
+
+class RunUpdate(BaseModel):
+    """Change a run while it goes on. throttle: messages a minute; null for none."""
+
+    model_config = _STRICT
+
+    throttle: Throttle | None
+
+
+class TestSend(BaseModel):
+    """Send the campaign's message to some addresses first, one per variant. variables: they come before those of the
+    file's first good row, as these come before what the campaign's recipients have in common."""
+
+    model_config = _STRICT
+
+    to: list[Address] = Field(min_length=1, max_length=MAX_TEST_RECIPIENTS)
+    variables: Variables = Field(default_factory=dict)
+
+
+class TestMessage(BaseModel):
+    """A test message. variant: whose template it is. message_id: None if it was rejected, and why."""
+
+    to: str
+    variant: str
+    message_id: str | None
+    problem: str | None
+
+
+class TestSent(BaseModel):
+    """What became of a test: one message per address and variant."""
+
+    messages: list[TestMessage]
+
+
+class SampleView(BaseModel):
+    """A rejected row. row: its number in the file, from 1, without the header."""
+
+    row: int
+    problem: str
+
+
+class RejectedView(BaseModel):
+    """Rows that cannot be sent for one reason. variable: the one that is missing, if that is it."""
+
+    reason: str
+    variable: str | None
+    rows: int
+    explanation: str
+    samples: list[SampleView]
+
+
+class CheckReport(BaseModel):
+    """What reading the whole file found, before anything is sent.
+
+    distinct: recipients; duplicates: rows of an address that stands further up. suppressed: on the suppression list,
+    will not be sent to. held_out: in the holdout group. messages: what will be queued.
+    """
+
+    rows: int
+    distinct: int
+    duplicates: int
+    rejected: list[RejectedView]
+    suppressed: int
+    held_out: int
+    messages: int
+    estimate: Estimate | None
+
+
+class Progress(BaseModel):
+    """How far a run is, counted exactly. planned: messages to queue, once the file is checked. accepted: queued.
+    outcomes: of the accepted, by stage. in_flight: accepted and without an outcome. per_minute: outcomes, lately.
+    seconds_left: at that rate."""
+
+    planned: int | None
+    rows_read: int
+    accepted: int
+    outcomes: dict[str, int]
+    in_flight: int
+    per_minute: float | None
+    seconds_left: float | None
+
+
+class VariantResult(BaseModel):
+    """A variant in numbers: outcomes and what recipients did, by stage."""
+
+    name: str
+    template: str
+    version: int
+    weight: int
+    accepted: int
+    stages: dict[str, int]
+
+
+class ReasonCount(BaseModel):
+    """How often messages ended so, and what to do about it."""
+
+    stage: str
+    reason: str
+    messages: int
+    explanation: str
+    action: str
+
+
+class RunView(BaseModel):
+    """A run. problem: why it failed or paused by itself. check: once the file is read. reasons: why messages were not
+    sent. seconds: from the first message to the end, without pauses; fees: what providers charge for what was sent."""
+
+    id: str
+    campaign: str
+    name: str
+    purpose: Purpose
+    state: RunState
+    problem: str | None
+    kind: KeyKind
+    started_by: str
+    fired_at: datetime
+    approved_by: str | None
+    started_at: datetime | None
+    over_at: datetime | None
+    throttle: int | None
+    file: str
+    check: CheckReport | None
+    progress: Progress
+    variants: list[VariantResult]
+    reasons: list[ReasonCount]
+    seconds: float | None
+    fees: list[dict[str, Any]]
+
+
+class RunSummary(BaseModel):
+    """A run in a list."""
+
+    id: str
+    purpose: Purpose
+    state: RunState
+    fired_at: datetime
+    over_at: datetime | None
+    messages: int | None
+
+
+class RunPage(BaseModel):
+    """A campaign's runs, the newest first."""
+
+    runs: list[RunSummary]
+    cursor: str | None = None
+
+
+class RejectsFile(BaseModel):
+    """A part of the rejects file: a CSV with the columns `row`, `reason`, `detail`, and the row's own, good until
+    `expires_at`. first_row, rows: which rows of the audience file it looked at."""
+
+    first_row: int
+    rows: int
+    rejected: int
+    url: str
+    expires_at: datetime
+
+
+class RejectsPage(BaseModel):
+    """The parts of the rejects file, in the file's order."""
+
+    files: list[RejectsFile]
+    cursor: str | None = None

@@ -1,0 +1,41 @@
+"""What an operation of the API is: its route, who serves it, who may call it, what it reads and answers."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel
+
+from shared.model.words import Scope
+
+ApiFunction = Literal["ingest", "manage", "trace_api", "recall", "dead_letters_api", "watch_api", "campaign_api"]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation.
+
+    id: in snake case, unique; handlers are found by it. path: API Gateway's syntax, `{name}` for a parameter.
+    function: which Lambda function serves it. scope: what the key must hold; None for an open page.
+    success: the status of a good answer. errors: the error statuses it may answer besides 401, 403, 500 and 503.
+    """
+
+    id: str
+    method: str
+    path: str
+    function: ApiFunction
+    scope: Scope | None
+    summary: str
+    response: type[BaseModel] | None
+    request: type[BaseModel] | None = None
+    query: type[BaseModel] | None = None
+    success: int = 200
+    errors: tuple[int, ...] = ()
+
+    @property
+    def route_key(self) -> str:
+        """API Gateway's name of the route, such as `POST /v1/messages`."""
+        return f"{self.method} {self.path}"
+
+
+BODY_ERRORS = (400, 413, 415, 422)
+"""The error statuses that a body may cause."""

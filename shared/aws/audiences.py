@@ -1,0 +1,63 @@
+"""Audience files, in the assets bucket: uploaded by a signed form, or put there by people."""
+
+import secrets
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from shared.aws.attachments import Upload
+from shared.model.campaigns import FileFormat
+from shared.model.ids import ulid_text
+from shared.policy.files import UPLOADS, audience_key
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+UPLOAD_SECONDS = 3600
+"""How long an upload may be begun."""
+MAX_BYTES = 5 * 1024**3
+"""The largest object that one form takes (S3 user guide, "Uploading objects")."""
+
+
+# S3 API reference, "Error responses": HeadObject has no body, hence the bare status.
+_MISSING = frozenset({"404", "NoSuchKey"})
+
+
+class AudienceFiles:
+    """Signs uploads and finds files; thread-safe.
+
+    client: makes the client on first use. signer: the one that signs uploads, by the address that callers reach the
+    bucket at.
+    """
+
+    def __init__(
+        self, bucket: str, client: "Callable[[], S3Client]", signer: "Callable[[], S3Client] | None" = None
+    ) -> None:
+        self._bucket = bucket
+        self._client = client
+        self._signer = signer or client
+
+    def head(self, key: str) -> tuple[str, int] | None:
+        """The version of an object as it is now, and its bytes; None if there is none. Raises: what S3 raises."""
+        try:
+            found = self._client().head_object(Bucket=self._bucket, Key=key)
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") in _MISSING:
+                return None
+            raise
+        return found["VersionId"], found["ContentLength"]
+
+    def form(self, tenant: str, format: FileFormat, now: int) -> tuple[str, Upload]:
+        """A new file's name, and a form for it, good for an hour. Makes no request. now: milliseconds since the epoch.
+
+        S3 itself checks key and size.
+        """
+        file = f"{UPLOADS}{ulid_text(now << 80 | secrets.randbits(80))}.{format}"
+        signed = self._signer().generate_presigned_post(
+            Bucket=self._bucket,
+            Key=audience_key(tenant, file),
+            Conditions=[["content-length-range", 1, MAX_BYTES]],
+            ExpiresIn=UPLOAD_SECONDS,
+        )
+        return file, Upload(signed["url"], signed["fields"])

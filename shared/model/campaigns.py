@@ -1,0 +1,152 @@
+"""Campaigns: what goes to whom and when. One firing of a campaign is a run (`runs.py`)."""
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+
+from shared.model.numbers import whole_number
+from shared.model.policies import ZoneName
+
+CAMPAIGN_ID = r"^[a-z0-9][a-z0-9-]{0,59}$"
+MAX_VARIANTS = 5
+MAX_WINDOW_MINUTES = 1440
+"""The longest flexible window (EventBridge Scheduler API reference, FlexibleTimeWindow)."""
+FASTEST_PER_MINUTE = 1_000_000
+
+Column = Annotated[str, Field(min_length=1, max_length=200)]
+_Number = BeforeValidator(whole_number)
+Percent = Annotated[float, Field(gt=0, le=100), _Number]
+Throttle = Annotated[int, Field(ge=1, le=FASTEST_PER_MINUTE), _Number]
+"""Messages a minute."""
+
+
+class Stored(BaseModel):
+    """Base of what is stored: unknown fields are left out, so that an older function reads what a newer one wrote."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class CampaignModel(BaseModel):
+    """Base of what people set: unknown fields are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FileFormat(StrEnum):
+    """How an audience file is written. Either may be compressed with gzip, which is noticed by itself."""
+
+    CSV = "csv"
+    NDJSON = "ndjson"
+
+
+class Columns(CampaignModel):
+    """Which columns (or fields) of a file mean what.
+
+    to: the address. time_zone: an IANA name. reference: the caller's own word for the recipient. variables: the
+    template's variable -> the column that holds it, where they are not called alike. Columns that mean nothing are
+    left out.
+    """
+
+    to: Column = "to"
+    time_zone: Column | None = None
+    reference: Column | None = None
+    variables: dict[Annotated[str, Field(min_length=1, max_length=100)], Column] = Field(
+        default_factory=dict, max_length=100
+    )
+
+
+class Audience(CampaignModel):
+    """The recipients: a file in the assets bucket, named below `audiences/<tenant>/`, read anew at every run."""
+
+    file: str = Field(min_length=1, max_length=500, pattern=r"^[A-Za-z0-9][A-Za-z0-9!_.*'()/ -]*$")
+    format: FileFormat = FileFormat.CSV
+    columns: Columns = Columns()
+
+
+class Variant(CampaignModel):
+    """One of the templates among which recipients are split by weight; which one somebody gets never changes.
+
+    version: the template's; None for the one that is published when a run starts.
+    """
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,19}$")
+    template: str = Field(min_length=1, max_length=60)
+    version: Annotated[int, Field(ge=1, le=999_999), _Number] | None = None
+    weight: Annotated[int, Field(ge=1, le=1000), _Number] = 1
+
+
+class StopRule(CampaignModel):
+    """A run pauses by itself when, once `after` messages have an outcome, a share of them is larger than allowed.
+
+    failures_percent: of those that failed, were dead-lettered or whose outcome is unknown. complaints_percent: of those
+    about which somebody complained.
+    """
+
+    after: Annotated[int, Field(ge=1, le=1_000_000), _Number] = 1000
+    failures_percent: Percent | None = None
+    complaints_percent: Percent | None = None
+
+
+class Overlap(StrEnum):
+    """What becomes of a firing while the run before is not over: it is left out, or waits."""
+
+    SKIP = "skip"
+    QUEUE = "queue"
+
+
+class Schedule(CampaignModel):
+    """When runs start.
+
+    expression: `at(2026-12-01T09:00:00)`, `rate(1 day)` or `cron(0 9 * * ? *)`, as EventBridge Scheduler has them.
+    time_zone: in which it is read; None for the tenant's. local: the time is that of each recipient's own clock, in
+    `time_zone` for those of whom none is known; not for a rate. starts_at, ends_at: milliseconds since the epoch.
+    window_minutes: a run starts within so many minutes after its time. overlap: see there.
+    """
+
+    expression: str = Field(min_length=1, max_length=256)
+    time_zone: ZoneName | None = None
+    local: bool = False
+    starts_at: int | None = None
+    ends_at: int | None = None
+    window_minutes: Annotated[int, Field(ge=0, le=MAX_WINDOW_MINUTES), _Number] = 0
+    overlap: Overlap = Overlap.SKIP
+
+
+class Duplicates(StrEnum):
+    """What becomes of an address that stands more than once in a file: the first row counts, or each is sent."""
+
+    FIRST = "first"
+    EACH = "each"
+
+
+class Campaign(Stored):
+    """A campaign.
+
+    variants: one or more; all of one channel and class. variables: what all recipients have in common. throttle:
+    messages a minute, at most. holdout_percent: so many recipients get nothing, always the same ones, to compare with.
+    approve_above: a run with more messages waits until somebody else approves it. ttl: seconds in which a message must
+    be sent once it is due. Times: milliseconds since the epoch. archived: it starts no runs any more.
+    """
+
+    id: str = Field(pattern=CAMPAIGN_ID)
+    tenant: str
+    name: str = Field(min_length=1, max_length=100)
+    variants: tuple[Variant, ...] = Field(min_length=1, max_length=MAX_VARIANTS)
+    audience: Audience
+    variables: dict[str, JsonValue] = Field(default_factory=dict)
+    schedule: Schedule | None = None
+    throttle: Throttle | None = None
+    stop_rule: StopRule | None = None
+    holdout_percent: float = Field(default=0, ge=0, le=50)
+    duplicates: Duplicates = Duplicates.FIRST
+    approve_above: int | None = None
+    ttl: int | None = None
+    archived: bool = False
+    created_at: int = 0
+    updated_at: int = 0
+    created_by: str = ""
+
+    def changed(self, **changes: Any) -> "Campaign":
+        """The campaign with some fields changed, checked anew. Raises: pydantic.ValidationError."""
+        return Campaign.model_validate({**dict(self), **changes})

@@ -1,0 +1,268 @@
+"""Runs: one firing of a campaign, cut into shards; and how far each has got."""
+
+from collections import Counter
+from enum import StrEnum
+from typing import Any
+
+from pydantic import Field
+
+from shared.model.campaigns import Campaign, Stored
+from shared.model.ids import derived_base, ulid_time
+from shared.model.words import Channel, KeyKind, MessageClass
+
+SHARD_ROWS = 10_000
+SHARD_BYTES = 16_000_000
+"""A shard has at most so many rows, or ends with the row that reaches so many bytes."""
+MAX_BLOCK = 1000
+"""Rows that are packed together, at most: no envelope has others."""
+MAX_SAMPLES = 5
+"""Of rejected rows, by reason."""
+
+
+class Purpose(StrEnum):
+    """What a run is for: to send, or only to read the file and report."""
+
+    SEND = "send"
+    CHECK = "check"
+
+
+class RunState(StrEnum):
+    """Where a run is.
+
+    waiting: for the run before it. planning: the file is cut into shards. checking: every row is read and judged, and
+    nothing is sent. awaiting_approval: it is larger than may start by itself. sending: shard by shard. paused: by a
+    person or the stop rule. checked, finished, cancelled, failed, skipped: it is over.
+    """
+
+    WAITING = "waiting"
+    PLANNING = "planning"
+    CHECKING = "checking"
+    AWAITING_APPROVAL = "awaiting_approval"
+    SENDING = "sending"
+    PAUSED = "paused"
+    CHECKED = "checked"
+    FINISHED = "finished"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+OVER = frozenset({RunState.CHECKED, RunState.FINISHED, RunState.CANCELLED, RunState.FAILED, RunState.SKIPPED})
+
+
+class PinnedVariant(Stored):
+    """A variant as a run sends it, whatever is published meanwhile."""
+
+    name: str
+    template: str
+    version: int
+    weight: int
+
+
+class AudienceFile(Stored):
+    """The very object that a run reads. key: in the bucket. size: bytes. gzip, header (the names of a CSV's columns, in
+    order) and delimiter: once planned."""
+
+    key: str
+    version: str
+    size: int
+    gzip: bool = False
+    header: tuple[str, ...] = ()
+    delimiter: str = ","
+
+
+class Tally(Stored):
+    """How many rows of a shard, or of a run, came to what: each is good, rejected, a duplicate or held out.
+
+    rows: read, without blank ones. good: what can be sent, hence messages. rejected: by reason, those that lack a
+    variable as `variable_missing.<name>`. duplicates: of an address further up, that would be good or held out if it
+    stood alone. held_out: in the holdout group. suppressed: good, but on the suppression list when the file was
+    checked: a message that ends as suppressed. accepted: queued. variants: accepted by variant. samples: by reason,
+    some of the rejected rows: the number in the file and what is wrong, without values.
+    """
+
+    rows: int = 0
+    good: int = 0
+    rejected: dict[str, int] = Field(default_factory=dict)
+    duplicates: int = 0
+    held_out: int = 0
+    suppressed: int = 0
+    accepted: int = 0
+    variants: dict[str, int] = Field(default_factory=dict)
+    samples: dict[str, tuple[tuple[int, str], ...]] = Field(default_factory=dict)
+
+    @property
+    def messages(self) -> int:
+        """What is to be queued: of each address one, of the holdout group none."""
+        return self.good
+
+    @property
+    def distinct(self) -> int:
+        """Recipients that could be sent to, those in the holdout group too."""
+        return self.good + self.held_out
+
+    def plus(self, other: "Tally") -> "Tally":
+        """The sum of two."""
+        reasons = [*self.samples, *(name for name in other.samples if name not in self.samples)]
+        return Tally(
+            rows=self.rows + other.rows,
+            good=self.good + other.good,
+            rejected=dict(Counter(self.rejected) + Counter(other.rejected)),
+            duplicates=self.duplicates + other.duplicates,
+            held_out=self.held_out + other.held_out,
+            suppressed=self.suppressed + other.suppressed,
+            accepted=self.accepted + other.accepted,
+            variants=dict(Counter(self.variants) + Counter(other.variants)),
+            samples=_some({name: (*self.samples.get(name, ()), *other.samples.get(name, ())) for name in reasons}),
+        )
+
+
+def _some(samples: dict[str, tuple[tuple[int, str], ...]]) -> dict[str, tuple[tuple[int, str], ...]]:
+    return {name: tuple(sorted(found))[:MAX_SAMPLES] for name, found in samples.items()}
+
+
+class Fee(Stored):
+    """What providers will charge, about. units: messages, or parts of long text messages. amount: None where nothing
+    is known of the price; in `currency` (ISO 4217)."""
+
+    account: str
+    provider: str
+    units: int
+    amount: float | None
+    currency: str | None
+
+
+class Estimate(Stored):
+    """What a run will cost and how long it will take, about. seconds: at the accounts' rates and the throttle; None
+    where neither is known. per_second: the same as messages a second."""
+
+    messages: int
+    fees: tuple[Fee, ...] = ()
+    per_second: float | None = None
+    seconds: float | None = None
+
+
+class Shard(Stored):
+    """A part of a run's file, cut between two rows.
+
+    key: the object that holds it; version: of that object. start, end: its bytes there, without the end. first_row:
+    the number of its first row in the file, from 1 without the header. rows: how many it has, blank ones too.
+    checked: what the check found; None before. At first it knows the duplicates within the shard, and once shards are
+    compared those of earlier shards too. repeats: how many of its rows are of the latter kind. next_row: the row (from
+    0, within the shard) with which sending goes on; next_byte: where that is in the object. sent: what came of the rows
+    before it. closed: all were read. touched_at: when somebody last worked on it. due_at: when its next rows may go, by
+    the throttle. Times: milliseconds since the epoch.
+    """
+
+    number: int
+    key: str
+    version: str
+    start: int
+    end: int
+    first_row: int
+    rows: int
+    checked: Tally | None = None
+    repeats: int = 0
+    next_row: int = 0
+    next_byte: int = 0
+    sent: Tally = Tally()
+    closed: bool = False
+    touched_at: int = 0
+    due_at: int = 0
+
+
+class Run(Stored):
+    """One firing of a campaign. What it sends was settled when it started: the campaign's settings, the templates'
+    versions, the file's version.
+
+    id: `<campaign>.<ULID>`. fired_at: the time that its schedule meant, or when somebody started it; all its message
+    ids begin with it. kind: of the key that started it; started_by: that key's id, or `schedule`. campaign: its
+    settings. state_at, state_by: since when the state is so, and the key that wanted it, or `schedule`, `stop rule` or
+    `platform`. planned: shards, once planned; rows: those in the file. envelope: the most recipients of one; block:
+    rows that are packed together. team: for team keys, the addresses allowed, as `channel:address`. countries: to whose
+    numbers text messages may go. time_zone: of recipients of whom none is known. chains: how many shards are worked on
+    side by side. throttled_at: when the throttle was changed last. tick: counts the driver's looks. queued_at: when it
+    last queued this state's tasks. marks: times, and how many messages had an outcome by then, the latest few. tally:
+    what the check found, or what came of it when it is over. outcomes, reasons, by_variant: the report, when it is
+    over. problem: why it failed or paused by itself, or why nothing moves. Times: milliseconds since the epoch.
+    """
+
+    id: str
+    tenant: str
+    fired_at: int
+    purpose: Purpose = Purpose.SEND
+    state: RunState
+    state_at: int
+    state_by: str
+    kind: KeyKind = KeyKind.LIVE
+    started_by: str
+    campaign: Campaign
+    channel: Channel
+    message_class: MessageClass
+    variants: tuple[PinnedVariant, ...] = ()
+    file: AudienceFile | None = None
+    created_at: int
+    planned_at: int | None = None
+    checked_at: int | None = None
+    approved_at: int | None = None
+    approved_by: str | None = None
+    sending_at: int | None = None
+    expanded_at: int | None = None
+    paused_at: int | None = None
+    paused_ms: int = 0
+    over_at: int | None = None
+    planned: int | None = None
+    estimate: Estimate | None = None
+    rows: int = 0
+    envelope: int = 100
+    block: int = 100
+    team: tuple[str, ...] | None = None
+    countries: tuple[str, ...] = ()
+    time_zone: str = "UTC"
+    chains: int = 16
+    throttle: int | None = None
+    throttled_at: int = 0
+    stop_rule_done: bool = False
+    tick: int = 0
+    queued_at: int = 0
+    marks: tuple[tuple[int, int], ...] = ()
+    tally: Tally = Tally()
+    outcomes: dict[str, int] = Field(default_factory=dict)
+    reasons: dict[str, int] = Field(default_factory=dict)
+    by_variant: dict[str, dict[str, int]] = Field(default_factory=dict)
+    problem: str | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more comes of it."""
+        return self.state in OVER
+
+    def moved(self, **changes: Any) -> "Run":
+        """The run with some fields changed."""
+        return self.model_copy(update=changes)
+
+    def to(self, state: RunState, now: int, by: str, **changes: Any) -> "Run":
+        """The run in another state, whose tasks are not queued yet. now: milliseconds since the epoch."""
+        changes.setdefault("queued_at", 0)
+        if state in OVER:
+            changes.setdefault("over_at", now)
+        return self.model_copy(update={"state": state, "state_at": now, "state_by": by, **changes})
+
+    def shard_base(self, shard: int) -> str:
+        """The base of a shard's message ids: the row's place in the shard is added to it."""
+        return derived_base(self.fired_at, self.tenant, self.id, str(shard))
+
+
+def run_id(tenant: str, campaign: str, fired_at: int) -> str:
+    """The id of the run that a campaign has at a time: one, however often the schedule fires."""
+    return f"{campaign}.{derived_base(fired_at, tenant, campaign, 'run')}"
+
+
+def campaign_of(run: str) -> str:
+    """The campaign of a run, by its id."""
+    return run.partition(".")[0]
+
+
+def fired_at_of(run: str) -> int:
+    """When a run was fired, in milliseconds since the epoch. Raises: ValueError."""
+    return ulid_time(run.partition(".")[2])

@@ -1,0 +1,187 @@
+"""Campaigns, runs and shards as they are stored."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from shared.model.audit import record_change
+from shared.model.campaigns import Audience, Campaign, Variant
+from shared.model.runs import Run, RunState, Shard, Tally, run_id
+from shared.model.words import Channel, MessageClass
+from shared.store.campaigns import CONTROL_SECONDS, Campaigns
+from shared.store.catalog_items import CatalogConflictError
+from shared.store.shards import Shards
+from tests.fakes import FakeClock
+from tests.memory import tables
+
+NOW = 1_790_000_000_000
+
+
+@dataclass
+class Desk:
+    """A desk with both stores on tables in memory."""
+
+    campaigns: Campaigns
+    shards: Shards
+    clock: FakeClock
+    client: Any
+
+
+@pytest.fixture
+def desk() -> Iterator[Desk]:
+    clock = FakeClock(NOW)
+    with tables(clock, "catalog", "guard") as client:
+        yield Desk(Campaigns(client, "catalog", clock), Shards(client, "guard", clock), clock, client)
+
+
+def campaign(id: str = "spring") -> Campaign:
+    return Campaign(
+        id=id,
+        tenant="default",
+        name="Spring",
+        variants=(Variant(name="all", template="sale"),),
+        audience=Audience(file="uploads/a.csv"),
+    )
+
+
+def run(fired_at: int = NOW, state: RunState = RunState.PLANNING, of: str = "spring") -> Run:
+    return Run(
+        id=run_id("default", of, fired_at),
+        tenant="default",
+        fired_at=fired_at,
+        state=state,
+        state_at=fired_at,
+        state_by="schedule",
+        started_by="schedule",
+        campaign=campaign(of),
+        channel=Channel.EMAIL,
+        message_class=MessageClass.MARKETING,
+        created_at=fired_at,
+    )
+
+
+def record(action: str = "create_campaign") -> Any:
+    return record_change(NOW, "default", "key", action, "campaign/spring", None, {"name": "Spring"})
+
+
+def test_a_campaign_is_saved_once_and_changed_from_what_it_is(desk: Desk) -> None:
+    desk.campaigns.save(campaign(), None, record())
+    with pytest.raises(CatalogConflictError):
+        desk.campaigns.save(campaign(), None, record())
+    found = desk.campaigns.load("default", "spring")
+    assert found is not None
+    assert found.value == campaign()
+    desk.campaigns.save(found.value.changed(name="Other"), found.rev, record("update_campaign"))
+    with pytest.raises(CatalogConflictError):
+        desk.campaigns.save(found.value, found.rev, record("update_campaign"))
+
+
+def test_campaigns_come_in_pages(desk: Desk) -> None:
+    for id in ("c", "a", "b"):
+        desk.campaigns.save(campaign(id), None, record())
+    first = desk.campaigns.page("default", 2)
+    assert ([c.id for c in first.items], first.cursor is None) == (["a", "b"], False)
+    second = desk.campaigns.page("default", 2, first.cursor)
+    assert ([c.id for c in second.items], second.cursor) == (["c"], None)
+
+
+def test_one_firing_is_one_run_however_often_it_comes(desk: Desk) -> None:
+    assert desk.campaigns.create_run(run())
+    assert not desk.campaigns.create_run(run())
+    assert run_id("default", "spring", NOW) != run_id("default", "spring", NOW + 60_000)
+    assert run_id("default", "spring", NOW) != run_id("default", "summer", NOW)
+
+
+def test_runs_come_newest_first_and_open_ones_in_order(desk: Desk) -> None:
+    fired = [NOW + i * 60_000 for i in range(3)]
+    for at in fired:
+        desk.campaigns.create_run(run(at))
+    desk.campaigns.create_run(run(of="other"))
+    page = desk.campaigns.runs("default", "spring", 2)
+    assert [r.fired_at for r in page.items] == [fired[2], fired[1]]
+    rest = desk.campaigns.runs("default", "spring", 2, page.cursor)
+    assert ([r.fired_at for r in rest.items], rest.cursor) == ([fired[0]], None)
+    desk.campaigns.change_run("default", run(fired[1]).id, lambda r: r.to(RunState.FINISHED, NOW, "platform"))
+    assert desk.campaigns.open_runs("default", "spring") == [run(fired[0]).id, run(fired[2]).id]
+    assert len(desk.campaigns.open_runs("default")) == 3
+
+
+def test_a_run_that_is_skipped_was_never_open(desk: Desk) -> None:
+    desk.campaigns.create_run(run(state=RunState.SKIPPED))
+    assert desk.campaigns.open_runs("default") == []
+
+
+def test_a_change_is_made_from_what_is_there(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.campaigns.create_run(run())
+    other = Campaigns(desk.client, "catalog", desk.clock)
+    seen: list[int] = []
+
+    def change(found: Run) -> Run:
+        seen.append(found.rows)
+        if len(seen) == 1:
+            other.change_run("default", found.id, lambda r: r.moved(rows=7))
+        return found.moved(chains=3)
+
+    after = desk.campaigns.change_run("default", run().id, change)
+    assert after is not None
+    assert (seen, after.rows, after.chains) == ([0, 7], 7, 3)
+    assert desk.campaigns.change_run("default", "spring.nothing", lambda r: r) is None
+
+
+def test_dispatch_learns_of_another_state_within_two_seconds(desk: Desk) -> None:
+    desk.campaigns.create_run(run(state=RunState.SENDING))
+    reader = Campaigns(desk.client, "catalog", desk.clock)
+    first = reader.control("default", run().id)
+    assert first is not None
+    assert (first.state, first.by) == (RunState.SENDING, "schedule")
+    desk.campaigns.change_run("default", run().id, lambda r: r.to(RunState.PAUSED, desk.clock.now_ms(), "key7"))
+    fresh = reader.control("default", run().id, fresh=True)
+    assert fresh is not None
+    assert fresh.state is RunState.PAUSED
+    third = Campaigns(desk.client, "catalog", desk.clock)
+    assert third.control("default", run().id) == fresh
+    desk.campaigns.change_run("default", run().id, lambda r: r.to(RunState.SENDING, desk.clock.now_ms(), "key7"))
+    desk.clock.advance(CONTROL_SECONDS)
+    again = third.control("default", run().id)
+    assert again is not None
+    assert again.state is RunState.SENDING
+    assert reader.control("default", "spring.unknown") is None
+
+
+def shard(number: int = 0, **more: Any) -> Shard:
+    return Shard(number=number, key="k", version="v", start=0, end=10, first_row=1, rows=3, **more)
+
+
+def test_of_two_who_work_on_a_shard_one_gets_on(desk: Desk) -> None:
+    desk.shards.create("default", "r", [shard(1), shard(0)])
+    assert [s.number for s in desk.shards.all("default", "r")] == [0, 1]
+    one, two = (desk.shards.load("default", "r", 1) for _ in range(2))
+    assert one is not None
+    assert two is not None
+    moved = one.value.model_copy(update={"next_row": 2, "sent": Tally(rows=2)})
+    saved = desk.shards.save("default", "r", moved, one.rev)
+    assert saved is not None
+    assert desk.shards.save("default", "r", two.value.model_copy(update={"next_row": 1}), two.rev) is None
+    # The same write again, as the client repeats one whose answer was lost.
+    assert desk.shards.save("default", "r", moved, one.rev) == saved
+    assert desk.shards.load("default", "r", 2) is None
+
+
+def test_a_second_planner_leaves_shards_alone_on_which_somebody_works(desk: Desk) -> None:
+    desk.shards.create("default", "r", [shard(0), shard(1)])
+    found = desk.shards.load("default", "r", 1)
+    assert found is not None
+    moved = found.value.model_copy(update={"next_row": 2})
+    assert desk.shards.save("default", "r", moved, found.rev) is not None
+    desk.shards.create("default", "r", [shard(n) for n in range(150)])
+    assert [s.next_row for s in desk.shards.all("default", "r")] == [0, 2] + [0] * 148
+
+
+def test_tallies_add_up() -> None:
+    one = Tally(rows=2, rejected={"a": 1}, variants={"x": 1}, samples={"a": tuple((n, "bad") for n in range(4))})
+    two = Tally(rows=3, rejected={"a": 2, "b": 1}, variants={"y": 1}, samples={"a": ((9, "bad"), (10, "bad"))})
+    total = one.plus(two)
+    assert (total.rows, total.rejected, total.variants) == (5, {"a": 3, "b": 1}, {"x": 1, "y": 1})
+    assert [row for row, _ in total.samples["a"]] == [0, 1, 2, 3, 9]

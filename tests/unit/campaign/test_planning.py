@@ -1,0 +1,211 @@
+"""Files are planned as they stream by: into the same shards however often it breaks off, packed or not."""
+
+import csv
+import gzip
+import io
+from collections.abc import Iterator
+from itertools import chain, repeat
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, IncompleteReadError, ReadTimeoutError
+
+from functions.campaign.failures import RunFailedError
+from functions.campaign.planning import Planner
+from functions.campaign.reading import read_rows
+from shared.aws.runfiles import ATTEMPTS, FileGoneError, RunFiles
+from shared.model.campaigns import Columns
+from shared.model.runs import AudienceFile, Run, Shard
+from shared.store.shards import Shards
+from tests.fakes import FakeClock
+from tests.memory import tables
+from tests.samples import NOW
+from tests.unit.campaign.audience import KEY, run_of
+
+PIECE = 40
+AUDIENCES = sorted((Path(__file__).parents[3] / "examples" / "audience").glob("*.csv"))
+DATA = "".join(
+    ["\ufeffto,name\r\n"] + [f'u{i}@example.com,"名{i}, ""the""\n{i}"\r\n' if i % 3 else "\r\n" for i in range(200)]
+).encode()
+
+
+class Body(io.BytesIO):
+    """A body that comes in small pieces. breaks_at: where its connection breaks."""
+
+    breaks_at: int | None = None
+
+    def iter_chunks(self, size: int) -> Iterator[bytes]:
+        while piece := self.read(PIECE):
+            if self.breaks_at is not None and self.tell() > self.breaks_at:
+                raise (
+                    ReadTimeoutError(endpoint_url="s3")
+                    if self.breaks_at % 2
+                    else IncompleteReadError(actual_bytes=1, expected_bytes=2)
+                )
+            yield piece
+
+
+class S3:
+    """The bucket. breaks: where the connections break, one after the other."""
+
+    def __init__(self, data: bytes, *breaks: int | None) -> None:
+        self.objects: dict[Any, bytes] = {(KEY, "v1"): data}
+        self.breaks = chain(breaks, repeat(None))
+        self.ranges: list[str] = []
+
+    def get_object(self, Bucket: str, Key: str, VersionId: str, Range: str) -> dict[str, Any]:
+        if (Key, VersionId) not in self.objects:
+            raise ClientError({"Error": {"Code": "NoSuchVersion"}}, "GetObject")
+        self.ranges.append(Range)
+        start, _, end = Range.removeprefix("bytes=").partition("-")
+        body = Body(self.objects[Key, VersionId][int(start) : int(end) + 1 if end else None])
+        body.breaks_at = next(self.breaks)
+        return {"Body": body}
+
+    def put_object(self, Bucket: str, Key: str, Body: bytes, ContentType: str) -> dict[str, str]:
+        version = f"w{len(self.objects)}"
+        self.objects[Key, version] = Body
+        return {"VersionId": version}
+
+
+@pytest.fixture
+def shards() -> Iterator[Shards]:
+    clock = FakeClock(NOW)
+    with tables(clock, "guard") as client:
+        yield Shards(client, "guard", clock)
+
+
+def run_for(data: bytes, **changes: Any) -> Run:
+    """A run of a file of which nothing is known yet."""
+    run = run_of(b"to\n", **changes)
+    return run.moved(file=AudienceFile(key=KEY, version="v1", size=len(data)), planned=None)
+
+
+def plan(s3: S3, shards: Shards, run: Run, rows: int = 7, time: Iterator[float] | None = None) -> Run:
+    left = time or repeat(900.0)
+    files = RunFiles("assets", lambda: s3)  # type: ignore[arg-type,return-value]
+    return Planner(files, shards, rows=rows, size=10**6).plan(run, lambda: next(left))
+
+
+def rows_of(s3: S3, run: Run, shards: list[Shard]) -> list[tuple[int, Any]]:
+    """All rows with their numbers."""
+    assert run.file is not None
+    found = []
+    for shard in shards:
+        data = s3.objects[shard.key, shard.version][shard.start : shard.end]
+        rows = read_rows(data, run.campaign.audience.format, run.file)
+        found += [(shard.first_row + index, content) for index, content in rows]
+    return found
+
+
+EXPECTED = [(i + 1, [f"u{i}@example.com", f'名{i}, "the"\n{i}']) for i in range(200) if i % 3]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_file_becomes_shards_of_its_rows(shards: Shards, packed: bool) -> None:
+    data = gzip.compress(DATA[:900], mtime=0) + gzip.compress(DATA[900:], mtime=0) if packed else DATA
+    s3, run = S3(data), run_for(data)
+
+    done = plan(s3, shards, run)
+
+    found = shards.all("default", run.id)
+    assert (done.planned, done.rows) == (29, 200)
+    assert done.file == AudienceFile(key=KEY, version="v1", size=len(data), gzip=packed, header=("to", "name"))
+    assert [shard.rows for shard in found] == [7] * 28 + [4]
+    assert rows_of(s3, done, found) == EXPECTED
+    assert {shard.key for shard in found} == (
+        {f"runs/default/{run.id}/shards/{i:06d}" for i in range(29)} if packed else {KEY}
+    )
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_plan_goes_on_where_it_broke_off(shards: Shards, packed: bool) -> None:
+    data = gzip.compress(DATA, 0, mtime=0) if packed else DATA
+    s3, run = S3(data), run_for(data)
+    whole = plan(s3, shards, run)
+    expected = [shard.model_copy(update={"version": ""}) for shard in shards.all("default", run.id)]
+    other = run.moved(id="sale.01KAV2M3X80000000000000000")
+    tries = 0
+    while (done := plan(s3, shards, other, time=chain([900.0] * 30, repeat(1.0)))).planned is None:
+        assert done == other
+        tries += 1
+        assert tries < 100
+    assert tries > 3
+
+    assert (done.planned, done.rows, done.file) == (whole.planned, whole.rows, whole.file)
+    found = shards.all("default", other.id)
+    assert rows_of(s3, done, found) == EXPECTED
+    assert [(s.number, s.start, s.end, s.first_row, s.rows) for s in found] == [
+        (s.number, s.start, s.end, s.first_row, s.rows) for s in expected
+    ]
+
+
+def test_another_connection_takes_over_where_one_breaks(shards: Shards) -> None:
+    s3, run = S3(DATA, 100, 501, 0, 0, 81), run_for(DATA)
+
+    done = plan(s3, shards, run)
+
+    assert rows_of(s3, done, shards.all("default", run.id)) == EXPECTED
+    assert s3.ranges == [f"bytes={at}-" for at in (0, 80, 560, 560, 560, 640)]
+
+
+def test_connections_that_bring_nothing_are_given_up(shards: Shards) -> None:
+    s3 = S3(DATA, *[0] * ATTEMPTS)
+    with pytest.raises(IncompleteReadError):
+        plan(s3, shards, run_for(DATA))
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "The file is empty"),
+        (gzip.compress(b"", mtime=0), "The file is empty"),
+        (b"to,name\n", "names columns and has no rows"),
+        (b"mail,name\na,b\n", "The file has no column `to`; its columns are: `mail`, `name`."),
+        (gzip.compress(DATA, mtime=0)[:-20], "The gzip file ends too early"),
+        (DATA + b'x,"open', "Row 201 opens a quote that is never closed"),
+        ("to,名\n".encode("gb18030"), "looks like GB18030"),
+    ],
+)
+def test_a_file_that_cannot_be_read_fails_the_run(shards: Shards, data: bytes, words: str) -> None:
+    with pytest.raises(RunFailedError) as failed:
+        plan(S3(data), shards, run_for(data))
+    assert words in failed.value.problem
+
+
+def test_a_file_that_is_gone_is_told(shards: Shards) -> None:
+    run = run_for(b"x")
+    s3 = S3(b"x")
+    s3.objects.clear()
+    with pytest.raises(FileGoneError):
+        plan(s3, shards, run)
+
+
+def test_lines_of_json_become_shards(shards: Shards) -> None:
+    data = b'{"to": "a@example.com"}\n\n' * 10
+    s3, run = S3(data), run_for(data, audience={"format": "ndjson"})
+
+    done = plan(s3, shards, run)
+
+    assert (done.planned, done.rows) == (3, 20)
+    assert rows_of(s3, done, shards.all("default", run.id)) == [(2 * i + 1, {"to": "a@example.com"}) for i in range(10)]
+
+
+@pytest.mark.parametrize("path", AUDIENCES, ids=lambda path: path.stem)
+def test_the_examples_are_read_as_the_csv_module_reads_them(shards: Shards, path: Path) -> None:
+    data = path.read_bytes()
+    chinese = "gb18030" in path.name
+    records = list(csv.reader(io.StringIO(data.decode("gb18030" if chinese else "utf-8-sig"), newline="\n")))
+    to = next(name for name in records[0] if name in ("to", "手机号", "E-Mail"))
+    s3, run = S3(data), run_for(data, audience={"columns": Columns(to=to)})
+
+    done = plan(s3, shards, run, rows=9)
+
+    found = rows_of(s3, done, shards.all("default", run.id))
+    expected = [(i, [cell.strip() for cell in cells]) for i, cells in enumerate(records[1:], 1)]
+    if chinese:  # its header is ASCII, so the rows are told one by one
+        assert {content.reason for _, content in found if not isinstance(content, list)} == {"not_utf8"}
+        assert len(found) == len(expected)
+    else:
+        assert found == [(i, cells) for i, cells in expected if any(cells)]
