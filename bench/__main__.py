@@ -1,14 +1,17 @@
-"""Run all benchmarks: `python -m bench [email|ingest|requests|isolation|examples|drill]`."""
+"""Run all benchmarks: `python -m bench [email|ingest|requests|expand|campaign|scale|isolation|examples|drill]`."""
 
 import sys
 
-from bench import drill, email, examples, ingest, isolation, requests
+from bench import campaign, drill, email, examples, expand, ingest, isolation, requests, scale
 from bench.figures import report
 
 ALL = {
     "email": email.run,
     "ingest": ingest.run,
     "requests": requests.run,
+    "expand": expand.run,
+    "campaign": campaign.run,
+    "scale": scale.run,
     "isolation": isolation.run,
     "examples": examples.run,
     "drill": drill.run,

@@ -20,6 +20,7 @@ from shared.dispatch.frequency import Frequency
 from shared.dispatch.planning import Planner
 from shared.dispatch.rates import Rates
 from shared.dispatch.routing import Routing
+from shared.dispatch.runs import Runs
 from shared.dispatch.sending import Sender
 from shared.dispatch.waves import Ledger as AnyLedger
 from shared.dispatch.waves import Waves
@@ -103,11 +104,13 @@ def run() -> list[Figure]:
         accounts = Accounts(memory, memory, MemoryTokenCache(clock), clock)
         guard = dynamodb_in_air(), "guard", clock
         frequency = Frequency(memory, Duplicates(*guard), Caps(*guard), clock)
-        planner = Planner(memory, accounts, memory, frequency, Routing(accounts, stores, clock), clock)
+        runs = Runs(stores, stores, clock)
+        planner = Planner(memory, runs, accounts, memory, frequency, Routing(accounts, stores, clock), clock)
         rates, sender = Rates(RateStore(*guard), clock), Sender(clock, calls)
 
         def dispatcher(ledger: AnyLedger) -> Dispatcher:
-            return Dispatcher(Channel.EMAIL, Waves(planner, rates, sender, ledger, clock), stores, stores, stores, side)
+            waves = Waves(planner, rates, sender, ledger, clock)
+            return Dispatcher(Channel.EMAIL, waves, runs, stores, stores, stores, side)
 
         guarded, bare = dispatcher(Ledger(dynamodb_in_air(), "guard", clock)), dispatcher(NoLedger())
         prebuilt = _prebuilt(port)

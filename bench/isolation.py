@@ -28,6 +28,7 @@ from shared.dispatch.frequency import Frequency
 from shared.dispatch.planning import Planner
 from shared.dispatch.rates import Rates
 from shared.dispatch.routing import Routing
+from shared.dispatch.runs import Runs
 from shared.dispatch.sending import Sender
 from shared.dispatch.waves import Waves
 from shared.model.accounts import Account, Rate
@@ -192,10 +193,11 @@ class Simulation:
         guard = Timed(client, self.clock), "guard", self.clock
         accounts = _Accounts(self._stores, self.clock, self.provider)
         frequency = Frequency(stores, Duplicates(*guard), Caps(*guard), self.clock)
-        planner = Planner(stores, accounts, stores, frequency, Routing(accounts, stores, self.clock), self.clock)
+        runs = Runs(stores, stores, self.clock)
+        planner = Planner(stores, runs, accounts, stores, frequency, Routing(accounts, stores, self.clock), self.clock)
         sender = Sender(self.clock, Inline(), sleep=self.clock.sleep)
         waves = Waves(planner, Rates(RateStore(*guard), self.clock), sender, Ledger(*guard), self.clock)
-        self._dispatcher = Dispatcher(Channel.SMS, waves, stores, stores, stores, Inline())
+        self._dispatcher = Dispatcher(Channel.SMS, waves, runs, stores, stores, stores, Inline())
         self._caps = dict(stage_named("prod").concurrency)
         self._busy = dict.fromkeys(MessageClass, 0)
         self._waiting: dict[MessageClass, deque[Envelope]] = {each: deque() for each in MessageClass}

@@ -50,6 +50,8 @@ class WriteUnits:
             for table, requests in parameters["RequestItems"].items():
                 for request in requests:
                     self._written(table, request["PutRequest"]["Item"], 1)
+        elif operation == "DeleteItem":
+            self._written(parameters["TableName"], parameters["Key"], 1)
         elif operation == "TransactWriteItems":
             for action in parameters["TransactItems"]:
                 ((_, write),) = action.items()

@@ -19,7 +19,7 @@ from shared.channels import PROVIDERS
 app = typer.Typer(no_args_is_help=True, help="Provider accounts: add, list, verify and delete them.")
 
 AccountArgument = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's id.")]
-_FIELDS = frozenset({"id", "name", "weight", "rate", "settings", "secret_env"})
+_FIELDS = frozenset({"id", "name", "weight", "rate", "fee", "settings", "secret_env"})
 _ORIGINS = {
     "account": "set for the account",
     "verified": "named by the provider when the account was verified",
@@ -91,6 +91,27 @@ def rate(
         if default == bool(wanted) or (wanted and (per_second is None or burst is None)):
             raise UsageError("Give --per-second and --burst, or --default.")
         data = api.patch(f"/v1/accounts/{segment(account)}", {"rate": wanted or None})
+        out.result(data, lambda console: _show_account(console, data))
+
+
+@app.command("fee")
+def fee(
+    account: AccountArgument,
+    amount: Annotated[
+        float | None, typer.Option("--amount", help="For a message, or each part of a long text message.")
+    ] = None,
+    currency: Annotated[str | None, typer.Option("--currency", help="Such as CNY or USD.")] = None,
+    default: Annotated[bool, typer.Option("--default", help="Go back to the provider's list price.")] = False,
+    url: UrlOption = None,
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Set what the provider charges for a message; campaigns are estimated by it."""
+    wanted = None if amount is None or currency is None else {"amount": amount, "currency": currency.upper()}
+    with session(url, key, as_json) as (api, out):
+        if default == (wanted is not None) or (wanted is None and (amount is not None or currency is not None)):
+            raise UsageError("Give --amount and --currency, or --default.")
+        data = api.patch(f"/v1/accounts/{segment(account)}", {"fee": wanted})
         out.result(data, lambda console: _show_account(console, data))
 
 
@@ -209,6 +230,17 @@ def _show_account(console: Console, a: dict[str, Any]) -> None:
         console.print(plain(f"rate: {_words(a['rate'])}; {_ORIGINS[a['rate_from']]}"))
     else:
         console.print("rate: as fast as it can")
+    console.print(plain(f"fee: {_fee_words(a)}"))
+
+
+def _fee_words(a: dict[str, Any]) -> str:
+    if not a.get("fee"):
+        return "not known; set it with `mepush account fee`"
+    origin = "set for the account" if a["fee_from"] == "account" else "the provider's list price"
+    unit = "a message, or part of a long one" if a["channel"] == "sms" else "a message"
+    if not a["fee"]["amount"]:
+        return f"none; {origin}"
+    return f"{a['fee']['amount']:.10g} {a['fee']['currency']} for {unit}; {origin}"
 
 
 def _words(rate: dict[str, Any]) -> str:

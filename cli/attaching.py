@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 import httpx
@@ -41,7 +41,7 @@ def upload_files(api: ApiClient, files: list[LocalFile]) -> list[dict[str, str]]
         digest = sha256(file.data).hexdigest()
         body = {"name": file.path.name, "size": len(file.data), "sha256": digest}
         form = api.post("/v1/attachments", body, repeat=True)
-        _post(form, file)
+        post_form(form, str(file.path), file.data, type_of(file.path.name))
         named.append({"id": form["id"]} if file.cid is None else {"id": form["id"], "cid": file.cid})
     return named
 
@@ -60,21 +60,23 @@ def _read(path: Path) -> bytes:
     return data
 
 
-def _post(form: dict[str, Any], file: LocalFile) -> None:
-    """Send a form; it may be sent again without harm. The API key stays here."""
+def post_form(form: dict[str, Any], what: str, content: bytes | BinaryIO, media: str | None) -> None:
+    """Send a file with a form that the API made; it may be sent again without harm. The API key stays here.
+
+    what: the file as a person knows it. media: its type. Raises: CliError, ConnectionProblemError.
+    """
     parts = urlsplit(form["url"])
     loopback = is_loopback((parts.hostname or "").lower())
     if parts.scheme != "https" and not loopback:
         raise CliError("The API names an upload address that is not encrypted.", "Is this the address of a mePush API?")
-    # The name that counts is in the form.
-    content = {"file": ("file", file.data, type_of(file.path.name))}
     try:
         # A company's proxy cannot reach this machine's loopback.
         with httpx.Client(timeout=_TIMEOUT_S, trust_env=not loopback) as http:
-            answer = http.post(form["url"], data=form["fields"], files=content)
+            # The name that counts is in the form.
+            answer = http.post(form["url"], data=form["fields"], files={"file": ("file", content, media)})
     except httpx.HTTPError:
         raise ConnectionProblemError(
-            f"{file.path} could not be uploaded to {parts.hostname}.", "Check your network and run the same again."
+            f"{what} could not be uploaded to {parts.hostname}.", "Check your network and run the same again."
         ) from None
     if not answer.is_success:
-        raise CliError(f"{parts.hostname} refused {file.path} with HTTP {answer.status_code}.", "Run the same again.")
+        raise CliError(f"{parts.hostname} refused {what} with HTTP {answer.status_code}.", "Run the same again.")

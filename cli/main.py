@@ -9,6 +9,7 @@ import typer
 from cli import (
     accounts,
     audit,
+    campaigns,
     deadletters,
     deferred,
     doctor,
@@ -46,6 +47,7 @@ templates.app.command("submit")(reviews.submit)
 templates.app.command("approve")(reviews.approve)
 templates.app.command("reject")(reviews.reject)
 app.add_typer(templates.app, name="template")
+app.add_typer(campaigns.app, name="campaign")
 app.add_typer(accounts.app, name="account")
 app.add_typer(keys.app, name="key")
 app.add_typer(settings.app, name="settings")

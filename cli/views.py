@@ -60,6 +60,8 @@ def _about(message: dict[str, Any]) -> str:
         f"to {message['to']}" if message.get("to") else "",
         "" if message["kind"] == "live" else f"{message['kind']} key",
         f"reference {message['reference']}" if message.get("reference") else "",
+        f"run {message['run']}" if message.get("run") else "",
+        f"variant {message['variant']}" if message.get("variant") else "",
         f"request {message['request_id']}",
     ]
     return " · ".join(word for word in words if word)

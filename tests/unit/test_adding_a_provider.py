@@ -122,7 +122,7 @@ def post(sandbox: HttpSandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Post
         )  # fmt: skip
         accounts = Accounts(w, Secrets(), NoTokens(), w.clock)
         # The world's own accounts play scripts; these build the provider that the registry finds.
-        planner = Planner(w, accounts, w, w.frequency, Routing(accounts, w, w.clock), w.clock)
+        planner = Planner(w, w.runs, accounts, w, w.frequency, Routing(accounts, w, w.clock), w.clock)
         monkeypatch.setattr(w.dispatcher, "_waves", Waves(planner, w.rates, Sender(w.clock, calls), w, w.clock))
         monkeypatch.setattr(w.dispatcher, "_channel", Channel.SMS)
         provider = accounts.provider(account)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from cli import client
+from cli import client, watching
 from cli.main import app
 from tests.unit.cli.fake_api import KEY, FakeApi
 
@@ -43,6 +43,7 @@ Mepush = Callable[..., Ran]
 def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeApi]:
     """An API with the published template `welcome`."""
     monkeypatch.setattr(client, "_pause", lambda seconds: None)
+    monkeypatch.setattr(watching, "_pause", lambda seconds: None)
     with FakeApi() as fake:
         fake._create_template(dict(TEMPLATE))
         fake._publish(None, "welcome", "1")

@@ -9,6 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
+from tests.unit.cli.fake_campaigns import FakeCampaigns
+
 KEY = "mp_live_abcdefghijkl_" + "s" * 40
 NOW = "2026-11-24T09:12:03.120000Z"
 ULID = "01KAV2M3X8000000000000000"
@@ -58,6 +60,7 @@ class FakeApi:
         self.upload_url = ""
         self.health = json.loads(json.dumps(HEALTH))
         self.scopes = {"send", "read", "manage"}
+        self.campaigns = FakeCampaigns(Refusal, lambda: self.url)
         self._routes: list[tuple[str, str, str, Callable[..., Any]]] = [
             ("POST", r"/v1/messages", "send", self._send),
             ("POST", r"/v1/attachments", "send", self._attachment),
@@ -102,6 +105,7 @@ class FakeApi:
             ("POST", r"/v1/keys", "manage", self._create_key),
             ("GET", r"/v1/keys", "manage", lambda body: {"keys": list(self.keys.values())}),
             ("DELETE", r"/v1/keys/([^/]+)", "manage", lambda body, name: self._drop(self.keys, name)),
+            *self.campaigns.routes(),
         ]
 
     # the server
@@ -143,6 +147,9 @@ class FakeApi:
         """Answer one request."""
         if path == "/bucket":
             return self._upload(raw, headers), b"<Error><Code>AccessDenied</Code></Error>"
+        if path.startswith("/part/"):
+            assert "authorization" not in headers, "the key must not leave for the storage"
+            return 200, self.campaigns.parts[int(path.rpartition("/")[2])].encode()
         body = json.loads(raw) if raw else None
         self.requests.append((method, path, body, headers))
         try:
@@ -353,6 +360,7 @@ class FakeApi:
         masked = dict.fromkeys(body.get("secret", {}), "••••••")
         facts = {"channel": "email", "provider": body["settings"]["provider"], "state": "active", "weight": 100}
         facts |= {"rate": None, "rate_from": "account" if body.get("rate") else None}
+        facts |= {"fee": None, "fee_from": "account" if body.get("fee") else None}
         self.accounts[body["id"]] = {**facts, **body, "secret": masked, "created_at": NOW, "updated_at": NOW}
         return self.accounts[body["id"]]
 
@@ -360,6 +368,8 @@ class FakeApi:
         changes = {**body, "secret": dict.fromkeys(body.get("secret", {}), "••••••")}
         if "rate" in body:
             changes["rate_from"] = "account" if body["rate"] else None
+        if "fee" in body:
+            changes["fee_from"] = "account" if body["fee"] else None
         self._found(self.accounts, name, "account").update(changes)
         return dict(self.accounts[name])
 

@@ -161,6 +161,7 @@ def test_the_rate_of_an_account_is_set_and_shown(api: FakeApi, mepush: Mepush, f
     assert mepush("account", "show", "ses").out.splitlines() == [
         "ses: SES (email, ses), active, weight 100",
         "rate: as fast as it can",
+        "fee: not known; set it with `mepush account fee`",
     ]
     ran = mepush("account", "rate", "ses", "--per-second", "14", "--burst", "20", "--per-day", "50000")
     assert ran.out.splitlines()[1] == (
@@ -186,6 +187,34 @@ def test_a_file_may_say_the_rate(api: FakeApi, mepush: Mepush, tmp_path: Path) -
     path.write_text(FILE + "[account.rate]\nper_second = 5\nburst = 10\n")
     mepush("account", "add", "--file", str(path), "--only", "ses")
     assert created(api)[0]["rate"] == {"per_second": 5, "burst": 10}
+
+
+def test_the_fee_of_an_account_is_set_and_shown(api: FakeApi, mepush: Mepush, file: Path) -> None:
+    mepush("account", "add", "--file", str(file), "--only", "ses")
+    ran = mepush("account", "fee", "ses", "--amount", "0.00012", "--currency", "usd")
+    assert api.requests[-1][2] == {"fee": {"amount": 0.00012, "currency": "USD"}}
+    assert ran.out.splitlines()[2] == "fee: 0.00012 USD for a message; set for the account"
+    mepush("account", "fee", "ses", "--amount", "0", "--currency", "USD")
+    assert mepush("account", "show", "ses").out.splitlines()[2] == "fee: none; set for the account"
+    mepush("account", "fee", "ses", "--default")
+    assert api.requests[-1][2] == {"fee": None}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [(), ("--amount", "1"), ("--currency", "CNY"), ("--default", "--amount", "1", "--currency", "CNY")],
+)
+def test_a_fee_needs_both_its_parts(api: FakeApi, mepush: Mepush, arguments: tuple[str, ...]) -> None:
+    ran = mepush("account", "fee", "ses", *arguments)
+    assert ran.code == 2 and "--amount and --currency" in ran.err
+    assert api.requests == []
+
+
+def test_a_file_may_say_the_fee(api: FakeApi, mepush: Mepush, tmp_path: Path) -> None:
+    path = tmp_path / "accounts.toml"
+    path.write_text(FILE + '[account.fee]\namount = 0.045\ncurrency = "CNY"\n')
+    mepush("account", "add", "--file", str(path), "--only", "ses")
+    assert created(api)[0]["fee"] == {"amount": 0.045, "currency": "CNY"}
 
 
 def test_an_account_that_cannot_send_fails_with_what_to_do(api: FakeApi, mepush: Mepush) -> None:

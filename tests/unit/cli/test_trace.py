@@ -1,12 +1,16 @@
 """`mepush trace` and `mepush balance`."""
 
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from cli.output import plain
+from cli.views import timeline
 from tests.unit.cli.conftest import Mepush
 from tests.unit.cli.fake_api import TAG, ULID, FakeApi
+from tests.unit.cli.fake_api import message as sent_message
 
 REQUEST = ULID + "0"
 
@@ -30,6 +34,15 @@ def test_a_message_as_a_readable_timeline(mepush: Mepush, sent: list[str]) -> No
     stages = [line.split()[2] for line in lines if line.strip().startswith("2026-11-24 09:12:03.120")]
     assert stages == ["accepted", "retrying", "sent"]
     assert lines[-1].endswith("The provider took it. Its id there: q1")
+
+
+def test_a_message_of_a_campaign_says_of_which_run_it_is() -> None:
+    sent = sent_message(ULID + TAG, REQUEST)
+    about = "welcome v1 · email · notification · to a***@example.com · run spring.7 · variant b · request "
+    for more, expected in (({"run": "spring.7", "variant": "b"}, True), ({"run": None, "variant": None}, False)):
+        file = StringIO()
+        Console(file=file, width=200).print(timeline(sent | more))
+        assert (about in file.getvalue()) is expected
 
 
 def test_a_request_with_all_its_pages(mepush: Mepush, sent: list[str]) -> None:
