@@ -1,13 +1,12 @@
 """What AWS would charge for what was counted: requests, units by the sizes of items and payloads, by list prices."""
 
 import json
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.units import WriteUnits, item_bytes
+from bench.units import WriteUnits, item_bytes, looking
 
 PRICES: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("prices.json").read_text())["prices"]
 """List prices by name: `usd` for one `unit`."""
@@ -39,7 +38,6 @@ class Meter:
 
     def __init__(self, client: Any) -> None:
         self.writes = WriteUnits(client)
-        self._looking = threading.local()
         self.reads = 0.0
         self.sent_chunks = 0
         self.sent_messages = 0
@@ -52,12 +50,9 @@ class Meter:
 
     def __call__(self, service: str, operation: str, parameters: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
         if service == "dynamodb":
-            # Sizes are looked up by requests that nobody is charged for.
-            if getattr(self._looking, "now", False):
+            if looking():
                 return
-            self._looking.now = True
             self.writes(service, operation, parameters, answer)
-            self._looking.now = False
             if operation in _READS:
                 self.reads += _read_units(operation, parameters, answer)
         elif service == "sqs" and operation.startswith("SendMessage"):

@@ -21,7 +21,7 @@ from local.stack import LocalStack
 from shared.api.examples import EXAMPLES
 from shared.api.operation import Operation
 from shared.api.operations import OPERATIONS
-from shared.model.runs import RunState
+from shared.model.runs import RunState, run_id
 from shared.model.words import Channel
 from shared.store.campaigns import Campaigns
 from tests.samples import envelope
@@ -225,6 +225,11 @@ def _fill_campaigns(world: World) -> None:
     campaigns = Campaigns(stack.client("dynamodb"), stack.outputs["CatalogTable"], stack.clock)
     for run in world.ids["approve_run"]:
         campaigns.change_run("default", run, lambda found: found.to(RunState.AWAITING_APPROVAL, 0, "platform"))
+    stored = campaigns.load_run("default", runs[0])
+    assert stored is not None
+    ended = stored.value.moved(id=run_id("default", "news", 1), channel=Channel.WECOM, planned=1)
+    assert campaigns.create_run(ended.to(RunState.CANCELLED, 1, "platform"))
+    world.ids["recall_run"] = [ended.id]
 
 
 @pytest.fixture(scope="module")
