@@ -319,7 +319,7 @@ class PlatformStack(Stack):
     def _campaign_api(self) -> None:
         service = self._service(CAMPAIGN_API)
         self._allow_runs(service)
-        service.allow(rights.ITEM_WRITE + rights.QUERY, self._tables.guard.table_arn)
+        service.allow(rights.QUERY, self._tables.guard.table_arn)
         service.allow(rights.CAMPAIGN_SCHEDULE, rights.schedules(self, self._schedules.campaign_arns))
 
     def _allow_runs(self, service: Service) -> None:

@@ -19,7 +19,7 @@ from shared.api.governance import moment, moment_or_none
 from shared.model.reasons import EXPLANATIONS, Reason, explain_given_up
 from shared.model.runs import Run, RunState, Shard, Tally
 from shared.model.words import OUTCOMES, Stage
-from shared.store.counters import HOUR_MS, Counters
+from shared.store.counters import HOUR_MS, Counters, run_scope
 from shared.store.shards import Shards
 
 _REASON = ":"
@@ -57,8 +57,7 @@ class Reporter:
         """What the counters know of a run, what happened since it was over included. variants: apart, too."""
         if run.sending_at is None:
             return Counted()
-        scope = f"{run.tenant}#run#{run.id}"
-        found = self._read(scope, run)
+        found = self._read(run_scope(run.tenant, run.id), run)
         if not found:
             return Counted(run.outcomes, run.reasons, run.by_variant)
         stages = {name: n for name, n in found.items() if _REASON not in name}
@@ -66,7 +65,7 @@ class Reporter:
         apart: dict[str, Mapping[str, int]] = {}
         if variants and len(run.variants) > 1:
             for variant in run.variants:
-                counts = self._read(f"{scope}#variant#{variant.name}", run)
+                counts = self._read(run_scope(run.tenant, run.id, variant.name), run)
                 apart[variant.name] = {name: n for name, n in counts.items() if _REASON not in name}
         return Counted(stages, reasons, apart)
 

@@ -17,7 +17,7 @@ from shared.model.campaigns import Campaign, Overlap, Schedule
 from shared.model.clock import Clock
 from shared.model.envelope import MAX_RECIPIENTS
 from shared.model.problems import ProblemError, conflict, invalid, invalid_field
-from shared.model.runs import AudienceFile, PinnedVariant, Purpose, Run, RunState, run_id
+from shared.model.runs import MAX_BLOCK, AudienceFile, PinnedVariant, Purpose, Run, RunState, run_id
 from shared.model.tasks import DriveTask, StartTask
 from shared.model.words import Channel, KeyKind, MessageClass
 from shared.policy.files import audience_key
@@ -31,8 +31,6 @@ CHAIN_PER_MINUTE = 6_000
 """So many messages a minute keep one chain at work."""
 SMALL_PER_MINUTE = 600
 """Below such a throttle envelopes are smaller, so that messages go out evenly: at most 10 seconds' worth in one."""
-LOCAL_BLOCK = 1000
-"""Rows that are packed together where each recipient has a time of their own."""
 SCHEDULE = "schedule"
 """Who starts runs that nobody starts."""
 
@@ -247,8 +245,11 @@ class Starter:
 
 
 def sizes(throttle: int | None, variants: int, *, local: bool) -> tuple[int, int]:
-    """How many recipients an envelope has at most, and how many rows are packed together."""
-    envelope, most = MAX_RECIPIENTS, LOCAL_BLOCK if local else 0
+    """How many recipients an envelope has at most, and how many rows are packed together.
+
+    As many as may be where each recipient has a time of their own, so that envelopes are full all the same.
+    """
+    envelope, most = MAX_RECIPIENTS, MAX_BLOCK if local else 0
     if throttle is not None:
         most = min(most, throttle // 6)
         if throttle < SMALL_PER_MINUTE:

@@ -203,7 +203,7 @@ EXPECTED: dict[str, list[Statement]] = {
     ],
     "campaign_api": [
         *RUNS,
-        ((*ITEM, "dynamodb:Query"), (GUARD,)),
+        (("dynamodb:Query",), (GUARD,)),
         (
             (
                 "scheduler:CreateSchedule",
