@@ -1,5 +1,6 @@
 """`mepush campaign`: what goes to many recipients of a file, when, and how it is going."""
 
+from collections import Counter
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
@@ -13,6 +14,7 @@ from cli.campaignfiles import Given, creation, edition, settle_audience, with_gi
 from cli.client import ApiClient, segment
 from cli.errors import UsageError
 from cli.output import JsonOption, KeyOption, Output, UrlOption, fail_if, parse_pairs, plain, row, session, table
+from cli.recalling import DONE
 from cli.rejectsfile import save_rejects
 from cli.watching import watch as watch_run
 
@@ -212,6 +214,26 @@ def resume(what: RunArgument, url: UrlOption = None, key: KeyOption = None, as_j
 def cancel(what: RunArgument, url: UrlOption = None, key: KeyOption = None, as_json: JsonOption = False) -> None:
     """End a run for good within 5 seconds; what it has queued is recalled."""
     _act(url, key, as_json, what, "cancel")
+
+
+@app.command("recall", short_help="Have WeCom take back what a run has sent.")
+def recall(what: LastArgument, url: UrlOption = None, key: KeyOption = None, as_json: JsonOption = False) -> None:
+    """Have WeCom take back what a run has sent, once it is over: cancel it first, which recalls what is not sent.
+
+    Exit code 1 if not all was taken back. It can be run again, and should be while messages are in progress.
+    """
+    with session(url, key, as_json) as (api, out):
+        path, counts, cursor = _latest(api, what), Counter[str](), ""
+        while True:
+            found = api.post(f"{path}/recall{cursor}", repeat=True)
+            counts.update(found["counts"])
+            if found["cursor"] is None:
+                break
+            cursor = f"?cursor={segment(found['cursor'])}"
+        data = {"run": found["run"], "counts": dict(counts)}
+        words = ", ".join(f"{count:,} {result}" for result, count in sorted(counts.items())) or "nothing was sent"
+        out.result(data, lambda console: console.print(plain(f"{found['run']}: {words}")))
+        fail_if(any(result not in DONE for result in counts))
 
 
 @app.command("approve")

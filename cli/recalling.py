@@ -11,7 +11,8 @@ from cli.output import JsonOption, KeyOption, UrlOption, fail_if, plain, row, se
 from cli.views import SHOWN_ROWS, moment
 from shared.model.ids import MESSAGE_ID_LENGTH, ULID_LENGTH
 
-_DONE = frozenset({"recalled", "withdrawn"})
+DONE = frozenset({"recalled", "withdrawn"})
+"""Results after which nobody has the message."""
 
 
 def recall(
@@ -28,7 +29,7 @@ def recall(
     with session(url, key, as_json) as (api, out):
         found = api.post(_path(what.strip().upper()), repeat=True)
         out.result(found, lambda console: _show(console, found))
-        fail_if(any(result not in _DONE for result in found["counts"]))
+        fail_if(any(result not in DONE for result in found["counts"]))
 
 
 def _path(id: str) -> str:
@@ -44,7 +45,7 @@ def _show(console: Console, found: dict[str, Any]) -> None:
     counts = ", ".join(f"{count:,} {result}" for result, count in sorted(found["counts"].items()))
     console.print(plain(f"request {found['request_id']}: {counts}"), style="bold")
     # What did not go as asked comes first.
-    messages = sorted(found["messages"], key=lambda message: message["result"] in _DONE)
+    messages = sorted(found["messages"], key=lambda message: message["result"] in DONE)
     made = table("message", "result", "it was", "status", "since", "what happened")
     for each in messages[:SHOWN_ROWS]:
         since = moment(each["at"]) if each["at"] else None

@@ -27,6 +27,7 @@ class FakeCampaigns:
         self.active = True
         self.parts: list[str] = []
         self.tested: list[dict[str, Any]] = []
+        self.recalls = 0
         self._refuse = refuse
         self._url = url
         self._run = run_view("planning")
@@ -50,6 +51,7 @@ class FakeCampaigns:
             ("POST", rf"{running}/pause", "send", lambda body, id: self._change(id, state="paused")),
             ("POST", rf"{running}/resume", "send", lambda body, id: self._change(id, state="sending")),
             ("POST", rf"{running}/cancel", "send", lambda body, id: self._change(id, state="cancelled")),
+            ("POST", rf"{running}/recall", "send", self._recall),
             ("POST", rf"{running}/approve", "manage", lambda body, id: self._change(id, state="sending")),
             ("GET", rf"{running}/rejects", "send", self._rejects),
         ]
@@ -102,6 +104,17 @@ class FakeCampaigns:
         self._known(id)
         self._run = {**self._run, **changes}
         return self._run
+
+    def _recall(self, body: Any, id: str) -> dict[str, Any]:
+        self._known(id)
+        self.recalls += 1
+        # Two pages, and one to say that there are no more.
+        return {
+            "run": id,
+            "counts": {"withdrawn": 500} if self.recalls < 3 else {},
+            "messages": [],
+            "cursor": f"0-{5 * self.recalls}" if self.recalls < 3 else None,
+        }
 
     def _known(self, id: str) -> None:
         if id != RUN:

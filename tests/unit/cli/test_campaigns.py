@@ -467,6 +467,13 @@ def test_a_run_is_controlled_by_its_own_id_or_its_campaigns(
         assert api.paths()[-1] == f"POST /v1/runs/{RUN}/{path}"
 
 
+def test_what_a_run_has_sent_is_taken_back_page_by_page(api: FakeApi, mepush: Mepush) -> None:
+    ran = mepush("campaign", "recall", RUN)
+    assert (ran.code, ran.out) == (0, f"{RUN}: 1,000 withdrawn\n")
+    path = f"POST /v1/runs/{RUN}/recall"
+    assert api.paths() == [path, f"{path}?cursor=0-5", f"{path}?cursor=0-10"]
+
+
 def test_a_throttle_is_changed_and_taken_away(api: FakeApi, mepush: Mepush) -> None:
     ran = mepush("campaign", "throttle", RUN, "1200")
     assert "throttle: 1,200 messages a minute" in ran.out
