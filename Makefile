@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 STAMP := $(VENV)/.installed
 
-.PHONY: run demo test lint fmt types imports unit bench soak mutants synth clean
+.PHONY: run demo test lint fmt types imports unit bench guarantees soak mutants synth clean
 
 # Start the local stack, send the examples through every channel, serve the API.
 run: $(STAMP)
@@ -35,6 +35,10 @@ unit: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m bench
+
+# The long proofs, whole: the crash matrix, the outages and the attacks of which `make test` tries a sample.
+guarantees: $(STAMP)
+	$(BIN)/pytest -n 2 --dist loadgroup -rs --whole tests/guarantees tests/security
 
 # The guarantees, tried for a quarter of an hour: random lives, then 100,000 messages among faults.
 soak: $(STAMP)

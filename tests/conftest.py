@@ -10,6 +10,7 @@ import pytest
 
 from shared.aws import clients
 from tests.fakes import FakeClock
+from tests.security import attempts
 
 REGION = "us-east-1"
 ENVIRONMENT = {
@@ -31,20 +32,35 @@ _UNWANTED = ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ROLE_ARN", "AWS_WEB_IDENTIT
 
 GUARANTEES = Path(__file__).parents[1] / "build" / "guarantees.txt"
 """What the crash matrix covered, a line per run; written by `tests/guarantees/matrix.py`."""
+REPORTS = {"crash matrix": GUARANTEES, "attacks": attempts.REPORT}
+"""What is printed at the end of a run, by title."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--whole`: run proofs whole of which a plain run tries a sample."""
+    parser.addoption("--whole", action="store_true", help="run long proofs whole instead of a sample of each")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Begin with an empty report; workers of xdist add to the one of their controller."""
+    """Begin with empty reports; workers of xdist add to those of their controller."""
     if not hasattr(config, "workerinput"):
-        GUARANTEES.unlink(missing_ok=True)
+        for report in REPORTS.values():
+            report.unlink(missing_ok=True)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Show what the crash matrix covered: how much was tried belongs to the proof, and workers' output is not seen."""
-    if GUARANTEES.exists():
-        terminalreporter.section("crash matrix")
-        for line in sorted(GUARANTEES.read_text(encoding="utf-8").splitlines()):
-            terminalreporter.write_line(line)
+    """Show what was tried: how much belongs to the proof, and workers' output is not seen."""
+    for title, report in REPORTS.items():
+        if report.exists():
+            terminalreporter.section(title)
+            for line in sorted(report.read_text(encoding="utf-8").splitlines()):
+                terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session")
+def whole(request: pytest.FixtureRequest) -> bool:
+    """Whether long proofs are run whole (`make guarantees`), not by a sample."""
+    return bool(request.config.getoption("--whole"))
 
 
 @pytest.fixture(scope="session", autouse=True)
