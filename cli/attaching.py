@@ -8,9 +8,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from cli.client import ApiClient
+from cli.client import ApiClient, is_loopback
 from cli.errors import CliError, ConnectionProblemError, FileError
-from shared.model.accounts import is_loopback
 from shared.policy.attachments import MAX_BYTES, name_problem, type_of
 
 _TIMEOUT_S = 120.0

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from ipaddress import ip_address
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
@@ -10,7 +11,6 @@ from uuid import uuid4
 import httpx
 
 from cli.errors import ApiError, ConnectionProblemError, UsageError
-from shared.model.accounts import is_loopback
 
 TRIES = 4
 """Of a call that may be repeated without harm."""
@@ -35,8 +35,8 @@ class ApiClient:
         timeout_s: float = 60.0,
     ) -> None:
         self.url = url.rstrip("/")
-        loopback = _check_url(self.url)
-        _check_key(key)
+        loopback = check_url(self.url)
+        check_key(key)
         self._pause = pause or _pause
         self._http = httpx.Client(
             base_url=self.url,
@@ -138,8 +138,16 @@ def segment(value: str | int) -> str:
     return quote(str(value), safe="")
 
 
-def _check_url(url: str) -> bool:
-    """Whether the address is loopback. Raises: UsageError."""
+def is_loopback(host: str) -> bool:
+    """Whether a host name or literal address is this machine."""
+    try:
+        return host == "localhost" or ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def check_url(url: str) -> bool:
+    """Whether the address is loopback. Raises: UsageError for one that is none, or would send a key in the clear."""
     try:
         parts = urlsplit(url)
         host = (parts.hostname or "").lower()
@@ -156,7 +164,8 @@ def _check_url(url: str) -> bool:
     return loopback
 
 
-def _check_key(key: str) -> None:
+def check_key(key: str) -> None:
+    """Raises: UsageError for what cannot be a key, such as two lines."""
     if not key.isascii() or not key.isprintable() or not key.strip():
         raise UsageError("The API key has characters that no key has.", "Copy it again: mp_live_...")
 

@@ -1,4 +1,4 @@
-"""Finds the API's address and key: flags, then the environment, then the local stack's file."""
+"""Finds the API's address and key: flags, a profile, the environment, the local stack's file, the default profile."""
 
 import json
 import os
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cli.errors import FileError, UsageError
+from cli.profiles import PROFILE_VARIABLE, Profile, chosen_profile, profiles_path, read_profiles
 
 LOCAL_FILE = Path("build/local/connection.json")
 """Written by the local stack, readable by its user only; relative to the folder that the stack was started in."""
@@ -28,21 +29,51 @@ def find_connection(
 ) -> Connection:
     """Return the connection to use. key: the key, or `@` and the path of a file that holds it.
 
-    The local stack's file counts only when neither flags nor environment say anything, so that its key never goes
-    to another address. Raises: UsageError, FileError.
+    In this order: `--profile`; `--url` and `--key`, or MEPUSH_URL and MEPUSH_KEY for what is not given; MEPUSH_PROFILE;
+    the local stack of this folder; the default profile. A key goes to the address that it was given with and to no
+    other: the local stack's and a profile's are never mixed with flags. Raises: UsageError, FileError.
     """
     env = os.environ if env is None else env
+    flag = chosen_profile()
+    if flag is not None:
+        if url is not None or key is not None:
+            raise UsageError("--profile names an address and a key.", "Leave out --url and --key, or --profile.")
+        return _profile(read_profiles(profiles_path(env)).named(flag))
     url = url or env.get("MEPUSH_URL") or None
     key = key or env.get("MEPUSH_KEY") or None
     if url is None and key is None:
-        return _local(Path.cwd() if folder is None else folder)
+        return _kept(env, Path.cwd() if folder is None else folder)
     if url is None:
         raise UsageError("There is a key but no address.", "Give --url or set MEPUSH_URL.")
     if key is None:
         raise UsageError("There is an address but no key.", "Set MEPUSH_KEY or give --key.")
-    if key.startswith("@"):
-        key = _from_file(Path(key[1:]))
-    return Connection(url, key.strip())
+    return _connection(url, key)
+
+
+def _kept(env: Mapping[str, str], folder: Path) -> Connection:
+    """What stands in files: a profile that the environment names, the local stack's, the default profile."""
+    named = env.get(PROFILE_VARIABLE)
+    if named:
+        return _profile(read_profiles(profiles_path(env)).named(named))
+    path = next((p for f in (folder, *folder.parents) if (p := f / LOCAL_FILE).is_file()), None)
+    if path is not None:
+        return _local(path)
+    found = read_profiles(profiles_path(env))
+    if found.default is not None:
+        return _profile(found.named(found.default))
+    raise UsageError(
+        "No API address and no key.",
+        "Add the deployment with `mepush profile add`, set MEPUSH_URL and MEPUSH_KEY, give --url and --key, or start "
+        "the local stack with `make run`.",
+    )
+
+
+def _profile(profile: Profile) -> Connection:
+    return _connection(profile.url, profile.key)
+
+
+def _connection(url: str, key: str) -> Connection:
+    return Connection(url, (key_from_file(Path(key[1:])) if key.startswith("@") else key).strip())
 
 
 def write_local(connection: Connection, folder: Path | None = None) -> Path:
@@ -71,13 +102,7 @@ def forget_local(connection: Connection, folder: Path | None = None) -> None:
         ((Path.cwd() if folder is None else folder) / LOCAL_FILE).unlink(missing_ok=True)
 
 
-def _local(folder: Path) -> Connection:
-    path = next((p for f in (folder, *folder.parents) if (p := f / LOCAL_FILE).is_file()), None)
-    if path is None:
-        raise UsageError(
-            "No API address and no key.",
-            "Set MEPUSH_URL and MEPUSH_KEY, give --url and --key, or start the local stack with `make run`.",
-        )
+def _local(path: Path) -> Connection:
     try:
         return _read(path)
     except (OSError, ValueError, KeyError, TypeError):
@@ -89,7 +114,8 @@ def _read(path: Path) -> Connection:
     return Connection(str(data["url"]), str(data["key"]))
 
 
-def _from_file(path: Path) -> str:
+def key_from_file(path: Path) -> str:
+    """The key that a file holds. Raises: FileError."""
     try:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):

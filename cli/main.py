@@ -1,63 +1,59 @@
-"""The `mepush` command."""
+"""The `mepush` command: the table of its commands, and how it starts and ends."""
 
+import json
+import os
 import sys
-from importlib.metadata import version as installed_version
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
 
 import typer
 
-from cli import (
-    accounts,
-    audit,
-    campaigns,
-    deadletters,
-    deferred,
-    doctor,
-    keys,
-    messages,
-    recalling,
-    reviews,
-    settings,
-    suppressions,
-    templates,
-)
+from cli.lazy import Entry, LazyGroup
+from cli.profiles import ProfileOption, choose_profile
 
 EPILOG = "Exit codes: 0 done, 1 the platform said no or something failed or was rejected, 2 the command was not right."
 
+
+class Root(LazyGroup):
+    """`mepush` itself."""
+
+    entries: ClassVar[Mapping[str, Entry]] = {
+        "send": Entry("cli.messages:send", "Send a template to an address or to a CSV's rows."),
+        "trace": Entry("cli.messages:trace", "Show what happened to a message, and why."),
+        "recall": Entry("cli.recalling:recall", "Take back what is not sent yet, or can be withdrawn."),
+        "balance": Entry("cli.messages:balance", "Show accepted messages, outcomes, what is in flight."),
+        "deferred": Entry("cli.deferred:deferred", "List what waits for its time."),
+        "doctor": Entry("cli.doctor:doctor", "Say whether the platform is well, and what to do."),
+        "campaign": Entry("cli.campaigns:app", "Campaigns: from a file of recipients to messages."),
+        "template": Entry("cli.reviews:app", "Templates: push, preview, review, publish."),
+        "account": Entry("cli.accounts:app", "Accounts at providers: settings, secret, rate."),
+        "suppress": Entry("cli.suppressions:app", "The suppression list: who is not written to."),
+        "dlq": Entry("cli.deadletters:app", "Dead letters: look at them, send again, discard."),
+        "settings": Entry("cli.settings:app", "Settings of the whole tenant, with their versions."),
+        "key": Entry("cli.keys:app", "API keys: create, list and revoke them."),
+        "audit": Entry("cli.audit:audit", "Show who changed what, and how it was before."),
+        "profile": Entry("cli.profilecommands:app", "Deployments that this command knows by name."),
+        "bootstrap": Entry("cli.keys:bootstrap", "Make a deployment's first API key, in its table."),
+    }
+
+
 app = typer.Typer(
+    cls=Root,
     name="mepush",
     help="Send messages by email, SMS and WeCom, and see what became of them.",
     epilog=EPILOG,
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     # A traceback with locals could print a key.
     pretty_exceptions_enable=False,
 )
-# Short helps fit beside the names on a terminal of 80 columns.
-app.command("send", short_help="Send a template to an address or to a CSV's rows.")(messages.send)
-app.command("trace", short_help="Show what happened to a message, and why.")(messages.trace)
-app.command("recall", short_help="Take back what is not sent yet, or can be withdrawn.")(recalling.recall)
-app.command("balance", short_help="Show accepted messages, outcomes, what is in flight.")(messages.balance)
-app.command("deferred", short_help="List what waits for its time.")(deferred.deferred)
-app.command("doctor", short_help="Say whether the platform is well, and what to do.")(doctor.doctor)
-app.command("bootstrap", short_help="Make a deployment's first API key, in its table.")(keys.bootstrap)
-app.command("audit", short_help="Show who changed what, and how it was before.")(audit.audit)
-templates.app.command("submit")(reviews.submit)
-templates.app.command("approve")(reviews.approve)
-templates.app.command("reject")(reviews.reject)
-app.add_typer(templates.app, name="template")
-app.add_typer(campaigns.app, name="campaign")
-app.add_typer(accounts.app, name="account")
-app.add_typer(keys.app, name="key")
-app.add_typer(settings.app, name="settings")
-app.add_typer(deadletters.app, name="dlq")
-app.add_typer(suppressions.app, name="suppress")
 
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        print(installed_version("mepush"))
+        from importlib.metadata import version  # 60 ms to load, for this option alone
+
+        print(version("mepush"))
         raise typer.Exit
 
 
@@ -66,8 +62,10 @@ def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
     ] = False,
+    profile: ProfileOption = None,
 ) -> None:
     """Options that stand before the command."""
+    choose_profile(profile)
 
 
 def main() -> None:
@@ -77,4 +75,16 @@ def main() -> None:
         if reconfigure is not None:
             # A Windows console may have no character for a name; a question mark is better than a traceback.
             reconfigure(errors="replace")
-    app()
+    try:
+        app(prog_name="mepush")
+    except Exception as error:
+        if "MEPUSH_DEBUG" in os.environ:
+            raise
+        # A traceback tells a person nothing, and the text of an unforeseen error may hold a secret or an address.
+        said = f"The command itself failed ({type(error).__name__})."
+        hint = "Run it again with MEPUSH_DEBUG=1 in the environment, and report what it prints."
+        if "--json" in sys.argv:
+            print(json.dumps({"error": said, "hint": hint, "errors": []}, indent=2))
+        else:
+            print(said, hint, sep="\n", file=sys.stderr)
+        sys.exit(1)

@@ -10,9 +10,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from cli.client import ApiClient, segment
+from cli.client import ApiClient, is_loopback, segment
 from cli.errors import CliError, ConnectionProblemError, FileError
-from shared.model.accounts import is_loopback
 
 _TIMEOUT_S = 120.0
 _FIRST = "row"

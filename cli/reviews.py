@@ -1,4 +1,4 @@
-"""`mepush template submit`, `approve` and `reject`: the review of a version."""
+"""`mepush template submit`, `approve` and `reject`: the review of a version. They join the group of `cli.templates`."""
 
 from typing import Annotated, Any
 
@@ -7,11 +7,12 @@ from rich.console import Console
 
 from cli.client import segment
 from cli.output import JsonOption, KeyOption, UrlOption, plain, session
-from cli.templates import TemplateArgument, show_review
+from cli.templates import TemplateArgument, app, show_review
 
 VersionOption = Annotated[int | None, typer.Option("--version", min=1, help="Else the latest.")]
 
 
+@app.command("submit")
 def submit(
     template: TemplateArgument,
     version: VersionOption = None,
@@ -23,6 +24,7 @@ def submit(
     _review("submit", template, version, None, (url, key, as_json))
 
 
+@app.command("approve")
 def approve(
     template: TemplateArgument,
     version: VersionOption = None,
@@ -35,6 +37,7 @@ def approve(
     _review("approve", template, version, {"comment": comment}, (url, key, as_json))
 
 
+@app.command("reject")
 def reject(
     template: TemplateArgument,
     comment: Annotated[str, typer.Option("--comment", help="What is wrong.")],
