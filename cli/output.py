@@ -10,8 +10,11 @@ from typing import Annotated, Any
 from unicodedata import category
 
 import typer
-from rich.console import Console
-from rich.table import Table
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.padding import Padding
+from rich.table import Column, Table
+from rich.text import Text
 
 from cli.client import ApiClient
 from cli.connection import find_connection
@@ -44,9 +47,43 @@ def plain(value: object) -> str:
     return "".join(c for c in str(value) if c in "\n\t" or (c not in _BIDI and category(c) not in {"Cc", "Cs"}))
 
 
+LEAST_PROSE = 24
+"""Columns that a sentence needs to be read; a table that has less for one is shown as a list."""
+
+
+class Listing(Table):
+    """A table that never cuts an id in two: where the terminal is too narrow, each row becomes a short paragraph."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        needed = sum(self._needs(column) + self.padding[1] for column in self.columns)
+        if needed > options.max_width:
+            yield from self._paragraphs()
+        else:
+            yield from super().__rich_console__(console, options)
+
+    @staticmethod
+    def _needs(column: Column) -> int:
+        """How wide a column must be; one without blanks in its cells keeps its width."""
+        cells = [str(cell) for cell in column.cells]
+        widest = max(cell_len(line) for text in (str(column.header), *cells) for line in text.split("\n"))
+        column.no_wrap = not any(" " in cell for cell in cells)
+        return widest if column.no_wrap else min(widest, LEAST_PROSE)
+
+    def _paragraphs(self) -> Iterator[RenderableType]:
+        labels = [str(column.header) for column in self.columns]
+        for first, *others in zip(*(column.cells for column in self.columns), strict=True):
+            yield Text(str(first), style="bold")
+            said = [
+                f"{label}: {cell}".removeprefix(": ")
+                for label, cell in zip(labels[1:], others, strict=True)
+                if cell not in {"", "-"}
+            ]
+            yield Padding(Text(" · ".join(said)), (0, 0, 0, 2))
+
+
 def table(*columns: str) -> Table:
     """A plain table."""
-    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    made = Listing(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in columns:
         made.add_column(column, overflow="fold")
     return made

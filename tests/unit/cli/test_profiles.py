@@ -36,18 +36,18 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
-def test_a_file_that_others_may_read_is_refused(env: dict[str, str]) -> None:
+def test_a_file_that_others_may_read_is_refused(env: dict[str, str], tmp_path: Path) -> None:
     profiles_path(env).chmod(0o640)
     with pytest.raises(FileError, match="Other users may read") as refused:
-        find_connection(None, None, env)
+        find_connection(None, None, env, tmp_path)
     assert "chmod 600" in refused.value.hint
 
 
 @pytest.mark.parametrize("text", ["[", "profiles = 3", '[profiles.a]\nurl = "x"', "profiles.a = 1"])
-def test_a_file_that_holds_something_else_is_named(env: dict[str, str], text: str) -> None:
+def test_a_file_that_holds_something_else_is_named(env: dict[str, str], tmp_path: Path, text: str) -> None:
     profiles_path(env).write_text(text, encoding="utf-8")
     with pytest.raises(FileError, match="cannot be read as profiles"):
-        find_connection(None, None, env)
+        find_connection(None, None, env, tmp_path)
 
 
 def test_the_order_in_which_connections_count(env: dict[str, str], tmp_path: Path) -> None:
