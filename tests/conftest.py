@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from shared.aws import clients
+from tests import rotation
 from tests.fakes import FakeClock
 from tests.security import attempts
 
@@ -30,7 +31,8 @@ ENVIRONMENT = {
 _UNWANTED = ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE")
 
 
-GUARANTEES = Path(__file__).parents[1] / "build" / "guarantees.txt"
+ROOT = Path(__file__).parents[1]
+GUARANTEES = ROOT / "build" / "guarantees.txt"
 """What the crash matrix covered, a line per run; written by `tests/guarantees/matrix.py`."""
 REPORTS = {"crash matrix": GUARANTEES, "attacks": attempts.REPORT}
 """What is printed at the end of a run, by title."""
@@ -48,8 +50,24 @@ def pytest_configure(config: pytest.Config) -> None:
             report.unlink(missing_ok=True)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the long proofs whose turn it is not, unless all are asked for, or tests are named one by one."""
+    if config.getoption("--whole") or config.getoption("keyword") or any("::" in arg for arg in config.args):
+        return
+    marked = [item.nodeid for item in items if item.get_closest_marker("rotates")]
+    third, _ = rotation.chosen(ROOT)
+    left_out = set(marked) - rotation.in_turn(marked, third)
+    if left_out:
+        config.hook.pytest_deselected(items=[item for item in items if item.nodeid in left_out])
+        items[:] = [item for item in items if item.nodeid not in left_out]
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Show what was tried: how much belongs to the proof, and workers' output is not seen."""
+    if not terminalreporter.config.getoption("--whole"):
+        third, why = rotation.chosen(ROOT)
+        terminalreporter.section("long proofs")
+        terminalreporter.write_line(f"third {third + 1} of {rotation.THIRDS}, {why}; `make guarantees` runs them whole")
     for title, report in REPORTS.items():
         if report.exists():
             terminalreporter.section(title)

@@ -21,6 +21,7 @@ from shared.providers.base import Outgoing
 from tests.guarantees.matrix import Ends, Scenario, cover
 from tests.guarantees.platform import FALLING, LOST, ONCE, PAIR, ROADS, Platform, Script, ViolationError, platform
 
+pytestmark = pytest.mark.rotates
 RECIPIENTS = 4
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 """The tenant's time zone."""

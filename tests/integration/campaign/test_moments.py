@@ -12,6 +12,7 @@ from shared.model.words import OUTCOMES
 from tests.guarantees.points import Position
 from tests.integration.campaign.site import Site, site
 
+pytestmark = pytest.mark.rotates
 PEOPLE = 25
 HOURS_S = 4 * 3600.0
 
