@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 STAMP := $(VENV)/.installed
 
+# The machine's own certificate authorities count, a company's among them, and not only those that come with uv.
+export UV_SYSTEM_CERTS ?= 1
+
 .PHONY: run demo test lint fmt types imports unit bench guarantees soak mutants synth clean
 
 # Start the local stack, send the examples through every channel, serve the API.
@@ -58,9 +61,15 @@ fmt: $(STAMP)
 clean:
 	rm -rf $(VENV) build cdk.out
 
+# Before version 24.2 pip knows the authorities that come with it and no others: where that fails, it is told where the
+# machine's are.
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+SYSTEM_CERTS := 'import ssl; found = ssl.get_default_verify_paths(); print(found.cafile or found.capath or "")'
+
 # uv reads the lock; it is installed beside the project's own packages, so no tool needs to be there before.
 $(STAMP): pyproject.toml uv.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	test -x $(BIN)/uv || $(PIP_INSTALL) --retries 1 uv==$(UV_VERSION) 2>$(VENV)/pip.log || \
+		PIP_CERT="$$($(BIN)/python -c $(SYSTEM_CERTS))" $(PIP_INSTALL) uv==$(UV_VERSION) || { cat $(VENV)/pip.log; exit 1; }
 	$(BIN)/uv sync --quiet --frozen --python $(BIN)/python
 	touch $(STAMP)

@@ -192,7 +192,9 @@ def _uv(*arguments: str) -> str:
     """Run uv and return what it prints. Raises: PackagingError."""
     from uv import find_uv_bin
 
-    environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+    # The machine's own certificate authorities count, a company's among them, and not only those that come with uv.
+    environment = {"UV_SYSTEM_CERTS": "1", **os.environ}
+    environment.pop("VIRTUAL_ENV", None)
     command = [find_uv_bin(), *arguments, "--quiet"]
     done = subprocess.run(  # noqa: S603 - our own arguments, no shell
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
