@@ -12,7 +12,7 @@ from shared.channels import PROVIDERS
 from shared.model.accounts import ProviderSettings
 from shared.model.findings import details, plain_words
 from shared.model.problems import FieldError, invalid, invalid_field
-from shared.providers.registry import secret_model, settings_adapter
+from shared.providers.registry import secret_model, settings_adapter, settings_model
 
 MASK = "••••••"
 """What stands for a secret in every answer."""
@@ -50,6 +50,18 @@ def check_together(settings: ProviderSettings, given: Collection[str]) -> None:
     if missing is not None:
         field, why = missing
         raise invalid_field(f"secret.{field}", why)
+
+
+def check_secret_stays(provider: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """Refuse to let a stored secret go to another server, or be used as another's. Raises: ProblemError 422.
+
+    before, after: settings as they are stored.
+    """
+    changed = settings_model(provider).binding_changes(before, after)
+    if changed:
+        names = ", ".join(f"`{name}`" for name in changed)
+        why = f"give it again because of the change of {names}: a stored secret stays with what it was given for"
+        raise invalid_field("secret", f"{why}; give {{}} if the account is to have none")
 
 
 def refuse_this_machine(settings: Mapping[str, Any]) -> None:

@@ -4,12 +4,20 @@ import queue
 import threading
 from collections.abc import Callable, Collection
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from aws_lambda_powertools import Logger
 from pydantic import ValidationError
 
-from functions.manage.account_input import MASK, check_together, read_secret, read_settings, refuse_this_machine
+from functions.manage.account_input import (
+    MASK,
+    check_secret_stays,
+    check_together,
+    read_secret,
+    read_settings,
+    refuse_this_machine,
+)
 from functions.manage.deps import ManageDeps
 from shared.api.audit import Auditor
 from shared.api.governance import moment
@@ -24,7 +32,7 @@ from shared.model.problems import ProblemError, conflict, invalid_field, not_fou
 from shared.policy.fees import fee_of
 from shared.policy.rates import effective
 from shared.providers.base import Tools, Verification
-from shared.providers.registry import build_provider, secret_model
+from shared.providers.registry import build_provider, secret_model, settings_model
 from shared.store.catalog_items import CatalogConflictError, CatalogInUseError, CatalogTooLargeError, Stored
 
 logger = Logger(child=True)
@@ -101,19 +109,10 @@ class Accounts:
         body: AccountUpdate = call.body
         stored = self._stored(call)
         before = stored.value
-        settings = None if body.settings is None else self._settings(body.settings)
-        if settings is not None and settings.provider != before.provider:
-            raise invalid_field(
-                "settings.provider", f"the provider stays `{before.provider}`; create another account instead"
-            )
-        version = before.secret_version
-        secret = None if body.secret is None else read_secret(before.provider, body.secret)
-        if secret is not None:
-            version = self._put_secret(before.tenant, before.id, secret)
+        change = self._read_change(body, before)
         for _ in range(_ATTEMPTS):
-            account = self._changed(stored.value, body, settings, version)
-            if settings is not None or secret is not None:
-                check_together(read_settings(account.settings), _secret_fields(account) if secret is None else secret)
+            account = self._changed(stored.value, body, change)
+            change.check(before, stored.value, account)
             try:
                 record = self._record(call, stored.value, account)
                 self._deps.catalog.update_account(account, stored.rev, record)
@@ -121,11 +120,10 @@ class Accounts:
                 stored = self._stored(call)
                 if stored.value.created_at != before.created_at:
                     break
-                version = version if body.secret is not None else stored.value.secret_version
                 continue
             except CatalogTooLargeError:
                 raise invalid_field("settings", "the settings are too large") from None
-            if version == NO_SECRET != before.secret_version:
+            if account.secret_version == NO_SECRET != before.secret_version:
                 self._drop_secret(account)
             return view(account)
         raise _unsettled()
@@ -186,6 +184,16 @@ class Accounts:
             refuse_this_machine(settings.model_dump(mode="json"))
         return settings
 
+    def _read_change(self, body: AccountUpdate, before: Account) -> "_Change":
+        settings = None if body.settings is None else self._settings(body.settings)
+        if settings is not None and settings.provider != before.provider:
+            raise invalid_field(
+                "settings.provider", f"the provider stays `{before.provider}`; create another account instead"
+            )
+        secret = None if body.secret is None else read_secret(before.provider, body.secret)
+        version = None if secret is None else self._put_secret(before.tenant, before.id, secret)
+        return _Change(None if settings is None else settings.model_dump(mode="json"), secret, version)
+
     def _put_secret(self, tenant: str, account_id: str, secret: dict[str, str]) -> int:
         if not secret:
             return NO_SECRET
@@ -201,15 +209,13 @@ class Accounts:
             # Nothing reads it any more, so the caller's wish is fulfilled; what is left is for the operator.
             log_error(logger, "the secret of a deleted account is left behind", error, account=account.id)
 
-    def _changed(
-        self, account: Account, body: AccountUpdate, settings: ProviderSettings | None, version: int
-    ) -> Account:
+    def _changed(self, account: Account, body: AccountUpdate, change: "_Change") -> Account:
         changes: dict[str, Any] = {
             "name": body.name,
-            "settings": None if settings is None else settings.model_dump(mode="json"),
+            "settings": change.settings,
             "weight": body.weight,
             "state": body.state,
-            "secret_version": version,
+            "secret_version": change.version,
             # Always another time: by it the senders see that the account changed.
             "updated_at": max(self._deps.clock.now_ms(), account.updated_at + 1),
         }
@@ -246,6 +252,31 @@ class Accounts:
                 provider.close()
 
         return _bounded(attempt, self._verify_seconds, account)
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What a caller changes of an account's settings and secret; None for what stays. version: of the new secret."""
+
+    settings: dict[str, Any] | None
+    secret: dict[str, str] | None
+    version: int | None
+
+    def check(self, seen: Account, now: Account, after: Account) -> None:
+        """Check that the secret goes with the settings, and to nobody whom it was not given for.
+
+        seen: the account that the caller changes. now: as it is stored, which another may have changed since.
+        Raises: ProblemError.
+        """
+        if self.settings is None and self.secret is None:
+            return
+        if self.secret is None and now.secret_version != NO_SECRET:
+            check_secret_stays(now.provider, now.settings, after.settings)
+        model = settings_model(now.provider)
+        if self.settings is None and model.binding_changes(seen.settings, now.settings):
+            # The new secret was given for the server that the account had.
+            raise _unsettled()
+        check_together(read_settings(after.settings), _secret_fields(after) if self.secret is None else self.secret)
 
 
 def view(account: Account) -> AccountView:

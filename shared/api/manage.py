@@ -41,7 +41,9 @@ class AccountCreate(BaseModel):
 class AccountUpdate(BaseModel):
     """What to change; what is absent stays. `settings` replaces all settings, and cannot change the provider.
 
-    rate, fee: replace the whole rate or fee; null takes it away, so that the provider's counts again.
+    secret: needed again if a setting changes that says where the secret goes or whose it is, such as a host, a port, a
+    username or an app's id; a stored secret stays with what it was given for. rate, fee: replace the whole rate or fee;
+    null takes it away, so that the provider's counts again.
     """
 
     model_config = _STRICT

@@ -2,9 +2,9 @@
 
 import ipaddress
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -23,11 +23,29 @@ class ProviderSettings(BaseModel):
     """Base of a provider's settings: everything about an account that is not secret.
 
     A provider's subclass adds `provider: Literal["<name>"]`, by which settings are told apart.
+
+    keep_secret: the settings that may change while the stored secret stays. All others say to whom the secret goes or
+    whose it is, so who changes one of them gives the secret again; so does a setting that nobody has thought about.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    keep_secret: ClassVar[frozenset[str]] = frozenset()
+
     provider: str
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        unknown = cls.keep_secret - cls.model_fields.keys()
+        if unknown:
+            raise TypeError(f"{cls.__qualname__}.keep_secret names no settings: {', '.join(sorted(unknown))}")
+
+    @classmethod
+    def binding_changes(cls, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+        """The settings that bind the secret and differ; both as stored, a setting that is missing has its default."""
+        defaults = {name: field.get_default(call_default_factory=True) for name, field in cls.model_fields.items()}
+        old, new = {**defaults, **before}, {**defaults, **after}
+        return sorted(name for name in (old.keys() | new.keys()) - cls.keep_secret if old.get(name) != new.get(name))
 
     def missing_secret(self, given: Collection[str]) -> tuple[str, str] | None:
         """The field of the secret that these settings need and that is not given, and why they need it."""

@@ -36,3 +36,8 @@ def settings_adapter() -> TypeAdapter[ProviderSettings]:
 def secret_model(provider: str) -> type[ProviderSecret]:
     """The model of a provider's secret."""
     return cast(type[ProviderSecret], provider_module(provider).Secret)
+
+
+def settings_model(provider: str) -> type[ProviderSettings]:
+    """The model of a provider's settings."""
+    return cast(type[ProviderSettings], provider_module(provider).Settings)

@@ -319,7 +319,7 @@ def test_a_login_never_loses_its_password(desk: Desk) -> None:
     assert "to log in with a username" in answer.text
     assert secret(desk) == {"password": PASSWORD}
     # The password that is stored counts; once it is gone, a username needs one.
-    assert desk.call(PATCH, {"settings": {**SMTP, "username": "you"}}, id="mail").status == 200
+    assert desk.call(PATCH, {"settings": {**SMTP, "from_name": "You"}}, id="mail").status == 200
     assert desk.call(PATCH, {"settings": NO_LOGIN, "secret": {}}, id="mail").status == 200
     assert desk.call(PATCH, {"settings": SMTP}, id="mail").fields == ["secret.password"]
     assert desk.call(PATCH, {"name": "Other"}, id="mail").status == 200
@@ -337,7 +337,7 @@ def test_an_empty_secret_takes_it_away(desk: Desk) -> None:
 def test_settings_are_replaced_whole(desk: Desk) -> None:
     desk.call(CREATE, BODY)
     settings = {k: v for k, v in SMTP.items() if k != "username"} | {"port": 465, "security": "tls"}
-    changed = desk.call(PATCH, {"settings": settings}, id="mail").json["settings"]
+    changed = desk.call(PATCH, {"settings": settings, "secret": {}}, id="mail").json["settings"]
     assert (changed["port"], changed["security"], changed["username"]) == (465, "tls", None)
 
 

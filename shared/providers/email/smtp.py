@@ -32,6 +32,18 @@ class Settings(ProviderSettings):
     login together. timeout_s: for one message.
     """
 
+    keep_secret: ClassVar[frozenset[str]] = frozenset(
+        {
+            "from_address",
+            "from_name",
+            "reply_to",
+            "helo",
+            "connect_timeout_s",
+            "timeout_s",
+            "max_messages_per_connection",
+        }
+    )
+
     provider: Literal["smtp"]
     host: str = Field(pattern=r"^[A-Za-z0-9:][A-Za-z0-9.:-]{0,252}$")
     port: int = Field(ge=1, le=65535)

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import ConfigDict, Field, SecretStr, field_validator
@@ -33,6 +33,8 @@ class Settings(ProviderSettings):
     sign_name_abroad, sender_id: for other numbers, where approved there; a mainland signature is refused abroad.
     endpoint: only to leave the default, such as `https://sms.intl.tencentcloudapi.com`. timeout: seconds for an answer.
     """
+
+    keep_secret: ClassVar[frozenset[str]] = frozenset({"sign_name", "sign_name_abroad", "sender_id", "timeout"})
 
     provider: Literal["tencent"]
     region: str = Field(default="ap-guangzhou", pattern=r"^[a-z]{2,4}-[a-z]+(-[0-9]+)?$")

@@ -71,6 +71,8 @@ class Settings(ProviderSettings):
     in force, so that a message sent again after a lost answer does not show twice.
     """
 
+    keep_secret: ClassVar[frozenset[str]] = frozenset({"safe", "enable_id_trans", "duplicate_check_interval"})
+
     provider: Literal["app"]
     corp_id: str = Field(pattern=r"^[0-9A-Za-z_-]{1,64}$")
     agent_id: int = Field(ge=1, le=2**31 - 1)
@@ -106,8 +108,9 @@ class AppProvider(Provider):
         self._secret = secret
         self._tools = tools
         self._wire = Wire(settings.endpoint, timeouts or Timeouts())
-        # The secret's digest keeps a token out of reach of an account that names the same app with another secret.
-        digest = hashlib.sha256(secret.corp_secret.get_secret_value().encode()).hexdigest()[:16]
+        # The digest keeps a token from an account that names the same app with another secret, and from other servers.
+        whose = f"{settings.endpoint or ''}\0{secret.corp_secret.get_secret_value()}"
+        digest = hashlib.sha256(whose.encode()).hexdigest()[:16]
         account = f"wecom:{tools.account_key}:{settings.corp_id}:{settings.agent_id}:{digest}"
         self._token_key = f"{account}:token"
         self._media = MediaIds(tools.tokens, tools.clock, account)

@@ -30,6 +30,8 @@ _CHECK_FILE = ("mepush-check.txt", b"mePush checks that this key works.\n")
 class Settings(ProviderSettings):
     """A group robot. mention: whether the user ids and `@all` among the recipients are mentioned in the post."""
 
+    keep_secret: ClassVar[frozenset[str]] = frozenset({"mention"})
+
     provider: Literal["robot"]
     endpoint: Annotated[str | None, AfterValidator(checked_endpoint)] = None
     mention: bool = True

@@ -1,0 +1,208 @@
+"""A stored secret stays with the server and the login that it was given for, whatever is changed about its account."""
+
+from typing import Any, Literal
+
+import pytest
+
+from functions.manage.account_input import MASK
+from shared.channels import PROVIDERS
+from shared.model.accounts import Account, NoSecret, ProviderSettings
+from shared.model.audit import AuditRecord
+from shared.providers.registry import secret_model, settings_model
+from tests.certificates import authority
+from tests.conftest import Aws
+from tests.fakes import FakeClock
+from tests.integration.managing import Answer, Desk
+from tests.security.attempts import Attempts
+
+CREATE, PATCH, GET = "POST /v1/accounts", "PATCH /v1/accounts/{id}", "GET /v1/accounts/{id}"
+VERIFY = "POST /v1/accounts/{id}/verify"
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "smtp": {"provider": "smtp", "host": "smtp.example.com", "port": 587, "username": "me", "from_address": "a@b.cn"},
+    "tencent": {"provider": "tencent", "sdk_app_id": "1400006666"},
+    "app": {"provider": "app", "corp_id": "ww1", "agent_id": 7},
+    "robot": {"provider": "robot"},
+}
+"""Of each provider that has a secret: the least settings."""
+SECRETS: dict[str, dict[str, str]] = {
+    "smtp": {"password": "first"},
+    "tencent": {"secret_id": "AKID", "secret_key": "first"},
+    "app": {"corp_secret": "first"},
+    "robot": {"key": "0123456789abcdef"},
+}
+BINDING: dict[str, dict[str, Any]] = {
+    "smtp": {
+        "host": "smtp.example.org",
+        "port": 465,
+        "security": "tls",
+        "username": "you",
+        "ca_pem": authority().pem,
+    },
+    "tencent": {
+        "region": "ap-beijing",
+        "sdk_app_id": "1400007777",
+        "endpoint": "https://sms.ap-shanghai.tencentcloudapi.com",
+    },
+    "app": {"corp_id": "ww2", "agent_id": 8, "endpoint": "https://qyapi.weixin.qq.com"},
+    "robot": {"endpoint": "https://qyapi.weixin.qq.com"},
+}
+"""By provider: each setting that says where a secret goes or whose it is, with another value than the account's."""
+FREE: dict[str, dict[str, Any]] = {
+    "smtp": {
+        "from_address": "c@b.cn",
+        "from_name": "Shop",
+        "reply_to": "d@b.cn",
+        "helo": "mail.b.cn",
+        "connect_timeout_s": 3,
+        "timeout_s": 4,
+        "max_messages_per_connection": 5,
+    },
+    "tencent": {"sign_name": "示例", "sign_name_abroad": "Shop", "sender_id": "Shop", "timeout": 3},
+    "app": {"safe": 1, "enable_id_trans": True, "duplicate_check_interval": 60},
+    "robot": {"mention": False},
+}
+"""By provider: each setting that has nothing to do with its secret."""
+KINDS = ("live", "test", "team")
+
+
+@pytest.fixture
+def desk(aws: Aws, clock: FakeClock) -> Desk:
+    return Desk(aws, clock)
+
+
+def create(desk: Desk, provider: str) -> Account:
+    body = {"id": provider, "name": provider, "settings": SETTINGS[provider], "secret": SECRETS[provider]}
+    assert desk.call(CREATE, body).status == 201
+    return stored(desk, provider)
+
+
+def stored(desk: Desk, provider: str) -> Account:
+    found = desk.catalog.load_account("default", provider)
+    assert found is not None
+    return found.value
+
+
+def change(desk: Desk, provider: str, settings: dict[str, Any], kind: str = "live", **more: Any) -> Answer:
+    return desk.call(PATCH, {"settings": {**SETTINGS[provider], **settings}, **more}, id=provider, kind=kind)
+
+
+def refused(answer: Answer, name: str) -> bool:
+    """Whether a change was refused for what it would change, or because such a key may change nothing."""
+    return answer.status == 403 or (answer.status == 422 and answer.fields == ["secret"] and f"`{name}`" in answer.text)
+
+
+def test_the_walk_leaves_out_no_setting_of_any_provider() -> None:
+    secretive = {name for name in PROVIDERS if secret_model(name) is not NoSecret}
+    assert set(SETTINGS) == set(BINDING) == set(FREE) == secretive
+    for provider in secretive:
+        model = settings_model(provider)
+        assert {"provider", *BINDING[provider], *FREE[provider]} == set(model.model_fields)
+        assert model.keep_secret == set(FREE[provider])
+
+
+@pytest.mark.parametrize("provider", SETTINGS)
+def test_no_change_of_where_it_goes_or_whose_it_is_keeps_the_secret(
+    desk: Desk, provider: str, attempts: Attempts
+) -> None:
+    before = create(desk, provider)
+    for kind in KINDS:
+        for name, value in BINDING[provider].items():
+            alone = change(desk, provider, {name: value}, kind)
+            attempts.check(f"{kind} {provider}.{name}", held=refused(alone, name))
+            hidden = change(desk, provider, {**FREE[provider], name: value}, kind, weight=7, name="Other")
+            attempts.check(f"{kind} {provider}.{name} among others", held=refused(hidden, name))
+            masked = change(desk, provider, {name: value}, kind, secret=dict.fromkeys(SECRETS[provider], MASK))
+            attempts.check(f"{kind} {provider}.{name} with the mask", held=masked.status in {403, 422})
+            attempts.check(f"{kind} {provider}.{name} stays", held=stored(desk, provider) == before)
+
+
+@pytest.mark.parametrize("provider", SETTINGS)
+def test_with_the_secret_given_again_all_may_change_and_the_audit_log_tells(desk: Desk, provider: str) -> None:
+    before = create(desk, provider)
+    for name, value in BINDING[provider].items():
+        assert change(desk, provider, {name: value}, secret=SECRETS[provider]).status == 200
+        assert stored(desk, provider).secret_version != before.secret_version
+        assert change(desk, provider, {}, secret=SECRETS[provider]).status == 200
+    records = desk.call("GET /v1/audit", query={"action": "update_account"}).json["records"]
+    assert len(records) == 2 * len(BINDING[provider])
+    assert all("secret" in record["changed"] for record in records)
+
+
+@pytest.mark.parametrize("provider", SETTINGS)
+def test_what_has_nothing_to_do_with_the_secret_keeps_it(desk: Desk, provider: str) -> None:
+    before = create(desk, provider)
+    for name, value in FREE[provider].items():
+        assert change(desk, provider, {name: value}).status == 200
+    assert stored(desk, provider).secret_version == before.secret_version
+    # The same in other words is no change either.
+    defaults = {k: v for k, v in before.settings.items() if k != "provider"}
+    assert change(desk, provider, defaults).status == 200
+
+
+def test_a_setting_that_nobody_thought_about_binds() -> None:
+    class Settings(ProviderSettings):
+        keep_secret = frozenset({"colour"})
+        provider: Literal["new"]
+        colour: str = "red"
+        proxy: str | None = None
+
+    assert Settings.binding_changes({}, {"proxy": None, "colour": "blue"}) == []
+    assert Settings.binding_changes({}, {"proxy": "https://evil.example"}) == ["proxy"]
+    assert Settings.binding_changes({"gone": 1}, {}) == ["gone"]
+
+
+def test_a_declaration_of_no_setting_is_a_mistake() -> None:
+    with pytest.raises(TypeError, match="color"):
+
+        class Settings(ProviderSettings):
+            keep_secret = frozenset({"color"})
+            colour: str = "red"
+
+
+def test_other_ways_to_a_stored_secret(desk: Desk, attempts: Attempts) -> None:
+    before = create(desk, "smtp")
+    elsewhere = {**SETTINGS["smtp"], "host": "evil.example.org"}
+    tried = desk.call(VERIFY, {"settings": elsewhere}, id="smtp")
+    attempts.check("verify elsewhere", held="evil" not in tried.text)
+    body = {"id": "smtp", "name": "Taken", "settings": elsewhere}
+    attempts.check("create over it", held=desk.call(CREATE, body).status in {409, 422})
+    attempts.check("an empty secret keeps none", held=change(desk, "smtp", elsewhere, secret={}).status == 422)
+    attempts.check("without one", held=change(desk, "smtp", elsewhere, secret=None).status == 422)
+    other = {"settings": SETTINGS["robot"]}
+    attempts.check("another provider", held=desk.call(PATCH, other, id="smtp").status == 422)
+    assert stored(desk, "smtp") == before
+    assert desk.call("DELETE /v1/accounts/{id}", id="smtp").status == 204
+    attempts.check("restore without it", held=desk.call(CREATE, body).status == 422)
+    no_login = {name: value for name, value in elsewhere.items() if name != "username"}
+    assert desk.call(CREATE, {**body, "settings": no_login}).status == 201
+    attempts.check("restore without a login", held=desk.call(GET, id="smtp").json["secret"] == {})
+    attempts.check("and then with one", held=desk.call(PATCH, {"settings": elsewhere}, id="smtp").status == 422)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        # Another moves the account, with a secret of its own, while we change what we saw.
+        ({"host": "evil.example.org"}, {"secret": {"password": "ours"}}),
+        ({"host": "evil.example.org"}, {"settings": {**SETTINGS["smtp"], "from_name": "Shop"}}),
+    ],
+)
+def test_of_two_who_change_at_once_no_secret_reaches_the_others_server(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, theirs: dict[str, Any], ours: dict[str, Any], attempts: Attempts
+) -> None:
+    create(desk, "smtp")
+    other, update = Desk(desk.aws, desk.clock), desk.catalog.update_account
+    late = [theirs]
+
+    def slow(account: Account, rev: int, record: AuditRecord) -> None:
+        while late:
+            assert change(other, "smtp", late.pop(), secret={"password": "theirs"}).status == 200
+        update(account, rev, record)
+
+    monkeypatch.setattr(desk.catalog, "update_account", slow)
+    answer = desk.call(PATCH, ours, id="smtp")
+    now = stored(desk, "smtp")
+    secret = desk.secrets.get("default", "smtp", now.secret_version)
+    refused = answer.status in {409, 422}
+    attempts.check(str(ours), held=refused and (now.settings["host"], secret["password"]) == (theirs["host"], "theirs"))
