@@ -113,7 +113,7 @@ class Output:
     def say(self, text: str) -> None:
         """Tell a person something besides the result: on stderr, and not at all with --json."""
         if not self.as_json:
-            self.errors.print(plain(text))
+            self.errors.print(plain(text), soft_wrap=True)
 
     def error(self, error: CliError) -> None:
         """Print an error: plain sentences on stderr, or the JSON document."""
@@ -124,7 +124,7 @@ class Output:
         for field, message in error.details:
             self.errors.print(plain(f"  {field}: {message}" if field else f"  {message}"))
         if error.hint:
-            self.errors.print(plain(error.hint))
+            self.errors.print(plain(error.hint), soft_wrap=True)
 
 
 @contextmanager

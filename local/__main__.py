@@ -6,7 +6,6 @@ reached its expected end.
 """
 
 import argparse
-import json
 import signal
 import sys
 import threading
@@ -30,6 +29,13 @@ from local.stack import LocalStack
 from local.synth import SynthesisError
 from local.template import TemplateError
 
+# No line is longer than the 80 columns of a terminal, so that nothing breaks when it is copied.
+_CURL = """\
+KEY={key}
+curl -sS {url}/v1/messages \\
+  -H "Authorization: Bearer $KEY" -H 'Content-Type: application/json' \\
+  -d '{{"template": "login-code-cn", "to": "13800138000",
+       "variables": {{"code": "123456"}}}}'"""
 _DEMOS = ("demo", "campaign")
 _MEPUSH = ".venv/bin/mepush"
 PORT = 8780
@@ -139,11 +145,6 @@ def _answers(connection: Connection) -> bool:
 def _explain(console: Console, url: str, key: str, other: Connection | None = None) -> None:
     """What a person needs to try it by hand; the lines work as printed. other: the stack that `mepush` finds by itself
     instead of this one."""
-    body = {"template": "login-code-cn", "to": "13800138000", "variables": {"code": "123456"}}
-    curl = (
-        f"curl -sS {url}/v1/messages -H 'Authorization: Bearer {key}' "
-        f"-H 'Content-Type: application/json' -d '{json.dumps(body)}'"
-    )
     console.rule("Serving until Ctrl-C", align="left")
     for name, value in (
         ("API", url),
@@ -151,16 +152,16 @@ def _explain(console: Console, url: str, key: str, other: Connection | None = No
         ("OpenAPI", f"{url}/docs and {url}/openapi.json"),
         ("Outbox", f"{url}/_local/outbox"),
         ("Faults", f"{url}/_local/faults (docs/local-stack.md)"),
-        ("Command", f"{_MEPUSH} balance" + ("" if other else f" (finds address and key in {LOCAL_FILE})")),
+        ("Command", f"{_MEPUSH} balance" + ("" if other else f"  # finds address and key in {LOCAL_FILE}")),
     ):
         console.print(f"{name:8} {value}", soft_wrap=True)
     if other is not None:
         console.print(
             f"\nAnother local stack serves at {other.url}: {_MEPUSH} talks to that one, unless you set", style="yellow"
         )
-        console.print(f"export MEPUSH_URL={url} MEPUSH_KEY={key}", soft_wrap=True)
+        console.print(f"export MEPUSH_URL={url}\nexport MEPUSH_KEY={key}", soft_wrap=True)
     console.print("\nSend a message:")
-    console.print(curl, soft_wrap=True)
+    console.print(_CURL.format(url=url, key=key), soft_wrap=True, markup=False, highlight=False)
 
 
 def _until_interrupted() -> None:

@@ -1,7 +1,10 @@
 """The whole of `examples/` through the local stack: what `make demo` shows, asserted."""
 
 import io
-import shlex
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ from local.demo import Expected, Report, _compare, read_expected, run_demo
 from local.seed import first_key, seed
 from local.server import PortError
 from local.stack import LocalStack
+from local.synth import ROOT
 
 pytestmark = pytest.mark.xdist_group("local-stack")
 
@@ -153,15 +157,23 @@ def test_a_wrong_end_is_a_mismatch(
     assert not report.ok
 
 
-def test_the_curl_line_works_as_printed(stack: LocalStack, key: str) -> None:
+def test_what_is_printed_works_when_it_is_copied(stack: LocalStack, key: str) -> None:
     text = io.StringIO()
-    program._explain(Console(file=text, width=40, markup=False), stack.url, key)
-    lines = text.getvalue().splitlines()
-    words = shlex.split(next(line for line in lines if line.startswith("curl ")))
-    headers = dict(words[i + 1].split(": ", 1) for i, word in enumerate(words) if word == "-H")
-    answer = httpx.post(words[2], headers=headers, content=words[words.index("-d") + 1], trust_env=False)
-    assert answer.status_code == 202
-    assert answer.json()["accepted"] == 1
+    program._explain(Console(file=text, width=40), stack.url, key, Connection("http://127.0.0.1:1", "other"))
+    shown = text.getvalue()
+    lines = shown.splitlines()
+    assert max(map(len, lines[lines.index("Send a message:") :])) <= 80
+    environment = {"PATH": os.environ["PATH"]}
+    sending = shown.partition("Send a message:\n")[2]
+    done = subprocess.run(["sh", "-c", sending], env=environment, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["accepted"] == 1
+    exports = "\n".join(line for line in lines if line.startswith("export "))
+    (command,) = [line.removeprefix("Command").strip() for line in lines if line.startswith("Command")]
+    script = f"{exports}\n{command} --json".replace(
+        program._MEPUSH, f"{sys.executable} -c 'from cli.main import main; main()'"
+    )
+    done = subprocess.run(["sh", "-c", script], env=environment, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert json.loads(done.stdout)["accepted"] >= 1
     for page in ("/docs", "/openapi.json", "/_local/outbox"):
         assert any(page in line for line in lines)
         assert httpx.get(stack.url + page, trust_env=False).status_code == 200
@@ -239,7 +251,7 @@ def test_a_second_run_says_which_port_it_has_and_leaves_the_first_its_command(
     said = capsys.readouterr().out
     assert f"Port {program.PORT} is taken; this run listens at {FakeStack.url}." in said
     assert f"Another local stack serves at {stack.url}" in said
-    assert f"export MEPUSH_URL={FakeStack.url} MEPUSH_KEY=the-key" in said
+    assert f"export MEPUSH_URL={FakeStack.url}\nexport MEPUSH_KEY=the-key\n" in said
     assert found == [first]
     assert read_local() == first
 
