@@ -118,7 +118,7 @@ def without_ledger() -> Iterator[None]:
     """Have dispatchers guard nothing."""
     nothing = NoLedger()
     with ExitStack() as patches:
-        for name in ("acquire_all", "take_over", "record"):
+        for name in ("acquire", "acquire_all", "take_over", "record"):
             patches.enter_context(patch.object(Ledger, name, staticmethod(getattr(nothing, name))))
         yield
 

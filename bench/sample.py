@@ -130,6 +130,9 @@ class Memory:
 class NoLedger:
     """Guards nothing: what the ledger costs is the difference to this."""
 
+    def acquire(self, envelope_id: str, entry: Entry) -> None:
+        pass
+
     def acquire_all(self, entries: Mapping[str, Entry]) -> dict[str, Entry | None]:
         return dict.fromkeys(entries)
 

@@ -106,7 +106,8 @@ class Dispatcher:
         """Work envelopes off side by side; one that raises is left out and comes back."""
 
         def send(work: Work) -> list[EventRow]:
-            return self._waves.send(work, seen[work.id], remaining_s)
+            found = seen[work.id] if work.id in seen else self._waves.insist(work, remaining_s)
+            return self._waves.send(work, found, remaining_s)
 
         decided = self._each(lambda e: self._waves.decide(e, remaining_s), {e.id: e for e in envelopes})
         works = self._waves.pace(decided, remaining_s)

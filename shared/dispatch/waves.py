@@ -41,6 +41,8 @@ LEASE_MARGIN_S = 5
 class Ledger(Protocol):
     """Who works on an envelope, and what became of its recipients."""
 
+    def acquire(self, envelope_id: str, entry: Entry) -> Entry | None: ...
+
     def acquire_all(self, entries: Mapping[str, Entry]) -> dict[str, Entry | None]: ...
 
     def take_over(self, envelope_id: str, seen: Entry, entry: Entry) -> Entry | None: ...
@@ -113,8 +115,15 @@ class Waves:
         return {id: work for id, work in works.items() if id not in failed}
 
     def acquire(self, works: Sequence[Work]) -> dict[str, Entry | None]:
-        """Open ledgers; returns by id None, or what is there already. Raises: what the ledger raises."""
+        """Open ledgers; returns by id None, or what is there already. Those that are left out go through `insist`."""
         return self._ledger.acquire_all({work.id: work.entry() for work in works}) if works else {}
+
+    def insist(self, work: Work, remaining_s: Callable[[], float]) -> Entry | None:
+        """Open a ledger of which nobody knows whether it is open by now; returns None, or what is there already.
+
+        To hand the envelope back would leave its recipients marked in flight, if it is. Raises: what the ledger raises.
+        """
+        return self._until_done(lambda: self._ledger.acquire(work.id, work.entry()), work, remaining_s)
 
     def send(self, work: Work, seen: Entry | None, remaining_s: Callable[[], float]) -> list[EventRow]:
         """Send what can be sent in the time; returns the rows of all recipients that are done with in this envelope.
@@ -151,7 +160,11 @@ class Waves:
                 raise HeldError
             known = found.rows + self._unknown(work.plan.envelope, found)
             work.resume(known, found.recalled, remaining_s())
-            found = self._ledger.take_over(work.id, found, work.entry())
+            found = self._replace(work, found, remaining_s)
+
+    def _replace(self, work: Work, seen: Entry, remaining_s: Callable[[], float]) -> Entry | None:
+        """Replace the entry that was seen; the next wave is marked in flight with that, so nothing is left half-way."""
+        return self._until_done(lambda: self._ledger.take_over(work.id, seen, work.entry()), work, remaining_s)
 
     def _unknown(self, envelope: Envelope, seen: Entry) -> list[EventRow]:
         """Rows for the recipients that somebody left in flight."""
@@ -169,23 +182,30 @@ class Waves:
 
     def _record(self, work: Work, remaining_s: Callable[[], float]) -> None:
         """Record outcomes and mark the next wave in flight, without those who were recalled in the meantime."""
-        while (there := self._persist(work, remaining_s)) is not None:
+
+        def record() -> Entry | None:
+            return self._ledger.record(work.id, work.entry())
+
+        # Nobody else knows the outcomes.
+        while (there := self._until_done(record, work, remaining_s)) is not None:
             # What was decided of others since then is not known to who marked them.
             decided = {row["i"] for row in there.rows} | there.in_flight().keys()
             known = [row for row in work.plan.rows if row["i"] in decided]
             work.resume(known, there.recalled, remaining_s())
 
-    def _persist(self, work: Work, remaining_s: Callable[[], float]) -> Entry | None:
-        """Record outcomes, as often as the time allows: nobody else knows them."""
+    def _until_done(
+        self, write: Callable[[], Entry | None], work: Work, remaining_s: Callable[[], float]
+    ) -> Entry | None:
+        """Write to the ledger, as often as the time allows. Raises: HeldError; what the ledger raises in the end."""
         wait = 0.1
         while True:
             try:
-                return self._ledger.record(work.id, work.entry())
+                return write()
             except HeldError:
                 raise
             except Exception as error:  # botocore's errors share no useful base with the connection's
                 if remaining_s() < wait + RESERVE_S / 2:
                     raise
-                log_error(logger, "outcomes not recorded yet", error, envelope=work.id)
+                log_error(logger, "ledger not written yet", error, envelope=work.id)
             self._sleep(wait)
             wait = min(2 * wait, 2.0)

@@ -12,12 +12,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from aws_lambda_powertools import Logger
 from pydantic import TypeAdapter
 from pydantic_core import from_json, to_json
 
+from shared.logs import log_error
 from shared.model.clock import Clock
 from shared.model.events import EventRow
 from shared.store.dynamo import batch_get
+
+logger = Logger(child=True)
 
 TTL_S = 15 * 86400
 """Longer than a queue keeps a message (14 days), so that no redelivery finds its ledger gone."""
@@ -86,17 +90,31 @@ class Ledger:
         """Acquire the ledgers of several envelopes (up to 100) in one request; answers as `acquire` does, by id.
 
         A transaction costs twice the units of its writes and saves all requests but one. It holds for all or for none,
-        so when one envelope is known already each is acquired by itself.
+        so when one envelope is known already, or when nothing was heard of it, each is acquired by itself: that tells
+        apart who has it, and finds what the transaction did after all. Envelopes for which that fails are left out of
+        the answer, and may have been acquired: `acquire` says so when it is asked again with the same entry.
         """
-        if len(entries) > 1:
-            writes = [{"Update": self._update(id, entry, _NEW, {})} for id, entry in entries.items()]
-            try:
-                self._client.transact_write_items(TransactItems=writes)
-            except self._client.exceptions.TransactionCanceledException:
-                pass
-            else:
+        found: dict[str, Entry | None] = {}
+        try:
+            if len(entries) > 1 and self._open_together(entries):
                 return dict.fromkeys(entries)
-        return {id: self.acquire(id, entry) for id, entry in entries.items()}
+            for id, entry in entries.items():
+                found[id] = self.acquire(id, entry)
+        except Exception as error:  # botocore's errors share no useful base with the connection's
+            log_error(logger, "not all envelopes acquired yet", error)
+        return found
+
+    def _open_together(self, entries: Mapping[str, Entry]) -> bool:
+        """Whether a transaction is known to have opened all ledgers."""
+        writes = [{"Update": self._update(id, entry, _NEW, {})} for id, entry in entries.items()]
+        try:
+            self._client.transact_write_items(TransactItems=writes)
+        except self._client.exceptions.TransactionCanceledException:
+            return False
+        except Exception as error:  # botocore's errors share no useful base with the connection's
+            log_error(logger, "envelopes not acquired together", error)
+            return False
+        return True
 
     def take_over(self, envelope_id: str, seen: Entry, entry: Entry) -> Entry | None:
         """Replace the entry `seen`, whose lease has ended or never was; its marks stay.

@@ -51,6 +51,20 @@ MUTATIONS = (
         "tests/integration/test_ledger.py::test_one_of_two_takes_over_and_the_old_owner_is_out",
     ),
     Mutation(
+        "an envelope that may have been acquired is asked for again",
+        "shared/dispatch/waves.py",
+        "return self._until_done(lambda: self._ledger.acquire(work.id, work.entry()), work, remaining_s)",
+        "raise HeldError",
+        "tests/guarantees/test_marks.py::test_a_batch_that_is_acquired_in_part_is_sent[lost-single1-marketing]",
+    ),
+    Mutation(
+        "one that was not acquired does not keep the others back",
+        "shared/store/ledger.py",
+        'log_error(logger, "not all envelopes acquired yet", error)',
+        "raise",
+        "tests/integration/test_ledger.py::test_who_was_acquired_is_told_though_another_was_not[lost]",
+    ),
+    Mutation(
         "only the owner records",
         "shared/store/ledger.py",
         'f"#owner = :owner AND {_OPEN}"',

@@ -157,7 +157,7 @@ class Platform:
         self.book.down = None
         self.confirmed.clear()
         self.points.disarm()
-        self.points.down = self.points.visitor = None
+        self.points.down = self.points.visitor = self.points.between = None
 
     @staticmethod
     def allow_tries(tries: int) -> None:

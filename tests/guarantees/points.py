@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any, TypeVar
 from unittest.mock import patch
 
@@ -73,12 +74,27 @@ class AwsCall:
     partly: Make | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call with an effect on its way to AWS. make: makes it, and returns the answer."""
+
+    client: Any
+    operation: str
+    parameters: Any
+    make: Make
+
+    def throttled(self) -> Exception:
+        """The error of a call that is not carried out, after all tries of the client."""
+        return _throttled(self.client, self.operation, self.parameters)
+
+
 class Points:
     """Counts calls, and strikes at one of them. Thread-safe.
 
     names: of the calls so far, in order. again: delivers once more what the function that runs now was invoked with.
     down: an AWS service that does nothing and answers nothing, such as `kinesis`. visitor: what somebody else does just
-    before the call that is struck.
+    before the call that is struck. between: stands between the functions and AWS: it makes each call, or not, and gives
+    the answer or raises.
     """
 
     def __init__(self) -> None:
@@ -90,6 +106,7 @@ class Points:
         self.again: Callable[[], None] | None = None
         self.down: str | None = None
         self.visitor: Callable[[], None] | None = None
+        self.between: Callable[[Call], Any] | None = None
 
     def arm(self, number: int, position: Position) -> None:
         """Strike at the call of that number, counted from 0 and from now, of those to which the position fits."""
@@ -160,6 +177,8 @@ def watched(points: Points) -> Iterator[None]:
         def through(operation: str, parameters: Any) -> Any:
             if operation not in EFFECTS:
                 return call(operation, parameters)
+            if points.between is not None:
+                return points.between(Call(client, operation, parameters, partial(call, operation, parameters)))
             partly = _PARTLY.get(operation)
             aws = AwsCall(
                 lambda: _throttled(client, operation, parameters),

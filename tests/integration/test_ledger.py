@@ -167,3 +167,43 @@ def test_other_errors_are_not_taken_for_a_rival(ledger: Ledger, client: Any) -> 
     client.delete_table(TableName="guard")
     with pytest.raises(ClientError):
         ledger.acquire(ID, FIRST)
+
+
+class Moody:
+    """A client whose calls fail as told: the n-th of an operation before it is done (`refused`) or after (`lost`)."""
+
+    def __init__(self, client: Any, fates: dict[str, list[str]]) -> None:
+        self._client, self._fates, self.exceptions = client, fates, client.exceptions
+
+    def __getattr__(self, name: str) -> Any:
+        operation = getattr(self._client, name)
+
+        def call(**arguments: Any) -> Any:
+            fate = self._fates.get(name) and self._fates[name].pop(0)
+            if fate == "refused":
+                raise ConnectionError
+            answer = operation(**arguments)
+            if fate == "lost":
+                raise ConnectionError
+            return answer
+
+        return call
+
+
+@pytest.mark.parametrize("fate", ["refused", "lost"])
+def test_each_is_asked_for_when_a_transaction_has_no_answer(client: Any, clock: FakeClock, fate: str) -> None:
+    ledger = Ledger(Moody(client, {"transact_write_items": [fate]}), "guard", clock)
+    entries = {id: Entry(id, 5000, flight={"main": [0]}) for id in "abc"}
+    assert ledger.acquire_all(entries) == dict.fromkeys(entries)
+    assert ledger.read_all("abc") == entries
+
+
+@pytest.mark.parametrize("fate", ["refused", "lost"])
+def test_who_was_acquired_is_told_though_another_was_not(client: Any, clock: FakeClock, fate: str) -> None:
+    moods = {"transact_write_items": ["refused"], "update_item": ["", fate]}
+    ledger = Ledger(Moody(client, moods), "guard", clock)
+    entries = {id: Entry(id, 5000, flight={"main": [0]}) for id in "abc"}
+    assert ledger.acquire_all(entries) == {"a": None}
+    # Asked again with the same entry, it is ours whether the first write was done or not.
+    assert ledger.acquire("b", entries["b"]) is None
+    assert ledger.read("b") == entries["b"]

@@ -168,6 +168,11 @@ class World:
         self.entries.update({id: deepcopy(entry) for id, entry in entries.items() if seen[id] is None})
         return seen
 
+    def acquire(self, envelope_id: str, entry: Entry) -> Entry | None:
+        self._step("acquire")
+        there = self.entries.setdefault(envelope_id, deepcopy(entry))
+        return None if there == entry else deepcopy(there)
+
     def take_over(self, envelope_id: str, seen: Entry, entry: Entry) -> Entry | None:
         self._step("take_over")
         return self._write(envelope_id, seen, entry)
