@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from cli.accounts import read_accounts
 from cli.client import ApiClient
 from cli.pushing import push_template
-from cli.templatefiles import find_files, in_order, read_template
+from cli.templatefiles import find_files, in_order, read_template, read_toml
 from local.sandbox.base import HttpSandbox, Sandbox
 from local.sandbox.smtp import SmtpSandbox
 from local.sandbox.wecom import WecomSandbox
@@ -25,12 +25,13 @@ Changes = tuple[dict[str, Any], dict[str, str]]
 
 
 def seed(url: str, key: str, sandboxes: Sandboxes, folder: Path = EXAMPLES) -> None:
-    """Create the examples' accounts, pointed at the sandboxes, and publish the examples' templates.
+    """Apply the examples' settings, create their accounts, pointed at the sandboxes, and publish their templates.
 
     sandboxes: `smtp`, `ses`, `tencent`, `aws` and `wecom`, started. May be repeated on the same stack only for
     templates; an account that exists is an error. Raises: CliError with what the API said.
     """
     with ApiClient(url, key) as api:
+        api.patch("/v1/settings", read_toml(folder / "settings.toml"))
         for entry in read_accounts(folder / "accounts.toml"):
             api.post("/v1/accounts", account_body(entry, sandboxes))
         for file in in_order([read_template(path) for path in find_files([folder / "templates"])]):

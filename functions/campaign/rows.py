@@ -75,7 +75,7 @@ class Facts:
     """What the judgement of a run's rows depends on besides the run.
 
     versions: variant's name -> the version that it stands for. team: for team keys, the addresses allowed, as
-    `channel:address`. countries: to whose numbers text messages may go; without any, to all.
+    `channel:address`. countries: to whose numbers texts may go; without any, see `Gate`.
     """
 
     tenant: Tenant
@@ -236,10 +236,10 @@ class Judge:
             weights = [variant.weight for variant in run.variants]
             self._split = Split(campaign.id, weights, campaign.holdout_percent)
         self._channel = run.channel.value
-        self._admit = Gate(facts.tenant.region, facts.team, facts.countries).admit
+        gate = Gate(facts.tenant.region, facts.team, facts.countries)
+        self._admit = gate.admit
         # Where every address may be sent to, most need not be asked about.
-        anybody = facts.team is None and not facts.countries
-        self._admitted: Callable[[str], object] = canonical(self._channel) if anybody else _no
+        self._admitted: Callable[[str], object] = canonical(self._channel) if gate.admits_all(self._channel) else _no
         self._tag = Tagger(facts.tenant.salt, self._channel).__call__
         self._zones: dict[str, bool] = {}
 

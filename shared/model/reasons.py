@@ -18,6 +18,7 @@ class Reason(StrEnum):
     RECIPIENT_LIMIT = "recipient_limit"
     REGION_NOT_ENABLED = "region_not_enabled"
     COUNTRY_NOT_ALLOWED = "country_not_allowed"
+    NUMBER_TAKES_NO_TEXTS = "number_takes_no_texts"
     MAILBOX_FULL = "mailbox_full"
     # of the suppression list
     SUPPRESSED_BOUNCE = "suppressed_bounce"
@@ -103,8 +104,12 @@ EXPLANATIONS: dict[Reason, tuple[str, str]] = {
         "Enable the country or region in the provider's console.",
     ),
     Reason.COUNTRY_NOT_ALLOWED: (
-        "Text messages to this number's country are not allowed by the settings.",
-        "Add the country to `countries` in the settings if messages are meant to go there; else leave the number out.",
+        "Texts to this number's country are not allowed: they go to one's own alone until others are named.",
+        "Name all countries that texts may go to as `countries` in the settings, or leave the number out.",
+    ),
+    Reason.NUMBER_TAKES_NO_TEXTS: (
+        "The number is no mobile's: a landline, a satellite telephone or a number that charges more gets no texts.",
+        "Give a mobile number, with + and the country code.",
     ),
     Reason.MAILBOX_FULL: ("The recipient's mailbox is full.", "Try again later or use another channel."),
     Reason.SUPPRESSED_BOUNCE: (

@@ -1,8 +1,10 @@
-"""Which addresses may be sent to: well formed, on the key's list, and in a country that texts may go to."""
+"""Which addresses may be sent to: well formed, on the key's list, and for texts a number that takes them, in a country
+that they may go to."""
 
 from dataclasses import dataclass
 
-from shared.model.address import AddressError, normalise, region_of
+from shared.model.address import AddressError, normalise
+from shared.model.phones import takes_texts
 from shared.model.reasons import EXPLANATIONS, Reason
 from shared.model.words import Channel
 
@@ -21,7 +23,11 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Lets addresses through. region, team, countries: see `accept.Context`."""
+    """Lets addresses through.
+
+    region: the tenant's. team: for team keys, the addresses allowed, as `channel:address`. countries: to whose numbers
+    texts may go; without any, to those of the tenant's region alone.
+    """
 
     region: str
     team: frozenset[str] | None
@@ -35,6 +41,22 @@ class Gate:
             raise RefusedError(field, raw.strip().lower(), Reason.ADDRESS_INVALID, str(error)) from None
         if self.team is not None and f"{channel}:{address}" not in self.team:
             raise RefusedError(field, address, Reason.NOT_IN_TEAM_LIST)
-        if self.countries and channel == Channel.SMS and region_of(address) not in self.countries:
-            raise RefusedError(field, address, Reason.COUNTRY_NOT_ALLOWED)
+        if channel == Channel.SMS:
+            self._check_number(field, address)
         return address
+
+    def admits_all(self, channel: str) -> bool:
+        """Whether every address that `canonical` knows is let through, so that it need not be asked about."""
+        return self.team is None and (channel != Channel.SMS or "CN" in self._allowed())
+
+    def _allowed(self) -> frozenset[str]:
+        return self.countries or frozenset({self.region})
+
+    def _check_number(self, field: str, number: str) -> None:
+        """Raises: RefusedError."""
+        country, problem = takes_texts(number)
+        if problem:
+            detail = f"The number is {problem}, which gets no texts. Give a mobile number."
+            raise RefusedError(field, number, Reason.NUMBER_TAKES_NO_TEXTS, detail)
+        if country not in self._allowed():
+            raise RefusedError(field, number, Reason.COUNTRY_NOT_ALLOWED)

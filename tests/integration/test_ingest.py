@@ -510,29 +510,31 @@ def test_texts_go_to_the_countries_that_are_allowed(desk: Desk, allowed: str) ->
     allow(desk, "FR", *countries)
     _, answer = desk.send(code_to(*NUMBERS))
     if allowed == "none":
-        assert [(e["field"], "countries" in e["message"]) for e in answer["errors"]] == [
-            (f"recipients.{i}.to", True) for i in range(len(NUMBERS))
+        assert [(e["field"], "`countries`" in e["message"]) for e in answer["errors"]] == [
+            (f"recipients.{i}.to", region != "none") for i, region in enumerate(NUMBERS)
         ]
         return
     found = {region: (m["status"], m.get("reason")) for region, m in zip(NUMBERS, answer["messages"], strict=True)}
     refused = ("rejected", "country_not_allowed")
-    assert found == {r: ("accepted", None) if r in countries else refused for r in NUMBERS}
+    networks = {"none": ("rejected", "number_takes_no_texts")}
+    assert found == {r: ("accepted", None) if r in countries else refused for r in NUMBERS} | networks
     rejected = [m for m in answer["messages"] if m["status"] == "rejected"]
     assert {m["field"] for m in rejected} <= {f"recipients.{i}.to" for i in range(len(NUMBERS))}
-    assert all("`countries` in the settings" in m["detail"] for m in rejected)
+    assert all("`countries` in the settings" in m["detail"] for m in rejected if m["reason"] == refused[1])
     assert sum(stage == "rejected" for stage, _ in desk.events()) == len(rejected)
 
 
-def test_without_a_list_texts_go_everywhere_and_emails_always_do(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_list_texts_go_to_the_own_country_and_emails_are_not_asked_about(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     add_code(desk)
+    _, answer = desk.send(code_to(*NUMBERS))
+    assert [r for r, m in zip(NUMBERS, answer["messages"], strict=True) if m["status"] == "accepted"] == ["CN"]
 
     def asked(number: str) -> str:
         raise AssertionError("nothing is to be looked up")
 
-    monkeypatch.setattr("shared.policy.admission.region_of", asked)
-    assert desk.send(code_to(*NUMBERS))[1]["rejected"] == 0
-    allow(desk, "FR")
-    desk.clock.advance(11)
+    monkeypatch.setattr("shared.policy.admission.takes_texts", asked)
     body = {"template": "welcome", "to": "ann@example.com", "variables": {"name": "n"}}
     assert desk.send(body)[0] == 202
 

@@ -5,11 +5,13 @@ import string
 import subprocess
 import sys
 
+import phonenumbers
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.model.address import AddressError, _email_slow, _sms_elsewhere, mask, normalise
+from shared.model.address import AddressError, mask, normalise
+from shared.model.mailboxes import MailboxError, careful
 from shared.model.words import Channel
 
 LABEL_63 = "a" * 63
@@ -35,9 +37,21 @@ LOCAL_64 = "a" * 64
         ("user@BÜCHER.example", "user@xn--bcher-kva.example"),
         ("user@xn--fsqu00a.xn--fiqs8s", "user@xn--fsqu00a.xn--fiqs8s"),
         ("user@例子。中国", "user@xn--fsqu00a.xn--fiqs8s"),
-        ("张三@例子.中国", "张三@xn--fsqu00a.xn--fiqs8s"),
-        ("ÄRGER@example.com", "ärger@example.com"),
-        ("a\u0308rger@example.com", "ärger@example.com"),
+        ("user@例子｡中国。", "user@xn--fsqu00a.xn--fiqs8s"),
+        ("ａｄａ＠ｅｘａｍｐｌｅ．ｃｏｍ", "ada@example.com"),
+        ("ada\u200b@exam\u00adple.com\u202c", "ada@example.com"),
+        ("ada@exam\u200dple.com", "ada@example.com"),
+        ("mailto:Ada@example.com", "ada@example.com"),
+        ("Ada Lovelace <ada@example.com>", "ada@example.com"),
+        ('"Lovelace, Ada" <ada@example.com>', "ada@example.com"),
+        ("Ada@example.com <ada@example.com>", "ada@example.com"),
+        ("<ada@example.com>", "ada@example.com"),
+        ('"ada@example.com"', "ada@example.com"),
+        ("“ada@example.com”", "ada@example.com"),
+        ("'ada@example.com'", "ada@example.com"),
+        ("ada@example.com.", "ada@example.com"),
+        ("ada@example.com；", "ada@example.com"),
+        (",ada@example.com、", "ada@example.com"),
     ],
 )
 def test_email_is_brought_to_one_form(raw: str, expected: str) -> None:
@@ -59,7 +73,16 @@ def test_email_is_brought_to_one_form(raw: str, expected: str) -> None:
         "us..er@example.com",
         "user@example..com",
         "user@.example.com",
-        "user@example.com.",
+        "user@example.com..",
+        "张三@例子.中国",
+        "ÄRGER@example.com",
+        "a\u0308rger@example.com",
+        "\u212aelvin@example.com",
+        "'user@example.com",
+        "mailto:user@example.com?subject=x",
+        "b@example.com <a@example.com>",
+        "a@example.com b@example.com",
+        "a" * 2000 + "@example.com",
         "user@-example.com",
         "user@example-.com",
         "user@ab--cd.com",
@@ -71,7 +94,6 @@ def test_email_is_brought_to_one_form(raw: str, expected: str) -> None:
         "user@exam ple.com",
         "user\n@example.com",
         '"quoted"@example.com',
-        "Zhang <user@example.com>",
         "a@example.com,b@example.com",
         "a@example.com;b@example.com",
         "user@example.test",
@@ -105,6 +127,12 @@ def test_email_may_have_254_characters_and_no_more() -> None:
         ("a@b@example.com", "more than one @"),
         ("a..b@example.com", "a dot where none may be"),
         ("a b@example.com", "a blank inside"),
+        ("用户@example.com", "letters before the @ that are not a to z"),
+        ("'a@example.com", "begins with an apostrophe"),
+        ("a@example.com, b@example.com", "more than one: give each address a row"),
+        ("a@example.com；b@example.com", "more than one: give each address a row"),
+        ("a@example.com/b@example.com", "more than one: give each address a row"),
+        ("b@example.com <a@example.com>", "another one beside it"),
         ("a@host", "no full domain"),
         ("a@x.test", "reserved"),
         ("a" * 65 + "@example.com", "too long"),
@@ -139,6 +167,26 @@ def test_mainland_mobiles_in_every_spelling(prefix: str, block: str) -> None:
         ("+447860019066", "+447860019066"),
         ("+39 02 1234 5678", "+390212345678"),
         ("010-62345678", "+861062345678"),
+        ("(+86)13800138000", "+8613800138000"),
+        ("（＋８６）138 0013 8000", "+8613800138000"),
+        ("\u202a+8613800138000\u202c", "+8613800138000"),
+        ("\u202d13800138000\u202c", "+8613800138000"),
+        ("\u202e13800138000\u202c", "+8613800138000"),
+        ("\u2066+86 138\u20690013\u200e8000\ufe0f", "+8613800138000"),
+        ("138\u00a00013\u202f8000", "+8613800138000"),
+        ("'13800138000", "+8613800138000"),
+        ('="13800138000"', "+8613800138000"),
+        ("138.0013.8000", "+8613800138000"),
+        ("138/0013/8000", "+8613800138000"),
+        ("13800138000,", "+8613800138000"),
+        ("13800138000。", "+8613800138000"),
+        ("013800138000", "+8613800138000"),
+        ("tel:+8613812345678", "+8613812345678"),
+        ("+49 (0)171 1234567", "+491711234567"),
+        ("+1 (425) 414.7755", "+14254147755"),
+        ("+43 664 123 45 67", "+436641234567"),
+        ("+62 812-3456-7890", "+6281234567890"),
+        ("+81 90-1234-5678", "+819012345678"),
     ],
 )
 def test_phone_numbers_become_e164(raw: str, expected: str) -> None:
@@ -153,6 +201,10 @@ def test_phone_numbers_become_e164(raw: str, expected: str) -> None:
         ("+8613812345678", "US", "+8613812345678"),
         ("+86 138 1234 5678", "US", "+8613812345678"),
         ("07860 019066", "GB", "+447860019066"),
+        ("0664/1234567", "AT", "+436641234567"),
+        ("8 912 345-67-89", "RU", "+79123456789"),
+        ("011 86 138 0013 8000", "US", "+8613800138000"),
+        ("\u0660\u0667\u0669\u0661\u0662\u0663\u0664\u0665\u0666\u0667", "JO", "+962791234567"),
     ],
 )
 def test_the_region_reads_numbers_without_a_country_code(raw: str, region: str, expected: str) -> None:
@@ -172,8 +224,15 @@ def test_the_region_reads_numbers_without_a_country_code(raw: str, region: str, 
         ("+999123456789", "CN"),
         ("+1 800 FLOWERS", "US"),
         ("13812345678 ext 5", "CN"),
-        ("tel:+8613812345678", "CN"),
         ("++8613812345678", "CN"),
+        ("+860013800138000", "CN"),
+        ("17951 13800138000", "CN"),
+        ("+54 11 15 3456 7890", "CN"),
+        ("+43 1 58801-0", "CN"),
+        ("010-62345678-801", "CN"),
+        ("0664 1234567/8", "AT"),
+        ("13800138000\u00b2", "CN"),
+        ("2026-5-1", "HK"),
         ("13812345678,13812345679", "CN"),
         ("13812345678\n13812345679", "CN"),
         ("zhangsan", "CN"),
@@ -199,7 +258,32 @@ def test_phone_that_cannot_be_right_is_refused_in_plain_words(raw: str, region: 
         ("+", "has no digits"),
         ("138+00138000", "a + that is not at its beginning"),
         ("++8613812345678", "a + that is not at its beginning"),
-        ("zhangsan", "may hold digits, a leading"),
+        ("zhangsan", "holds letters"),
+        ("138~0013~8000", "may hold digits, a leading"),
+        ("+628123456789.0", "decimal point"),
+        ("+43 664 1234567.0", "decimal point"),
+        ("13800138000.00", "decimal point"),
+        ("13800138000．０", "decimal point"),
+        ("13800138000,0", "decimal point or thousands"),
+        ("13,800,138,000", "thousands separators"),
+        ("1.38E+10", "exponent form"),
+        ("8.61E+12", "exponent form"),
+        ("1,38e10", "exponent form"),
+        ("-13800137914", "negative"),
+        ("−13800137914", "negative"),
+        ("(13800137914)", "negative"),
+        ("#N/A", "error or a row of #"),
+        ("########", "error or a row of #"),
+        ("2026/5/1", "looks like a date"),
+        ("13800138000 ext. 5", "has an extension"),
+        ("13800138000转801", "has an extension"),
+        ("13800138000#5", "has an extension"),
+        ("13800138000-0", "read in two ways"),
+        ("+43 1 58801-0", "read in two ways"),
+        ("13800138000/13900139000", "more than one: give each number a row"),
+        ("13800138000、13900139000", "more than one: give each number a row"),
+        ("13800138000 或 13900139000", "more than one: give each number a row"),
+        ("628123456789", "begin numbers abroad with + and the country code"),
     ],
 )
 def test_phone_error_names_the_fault(raw: str, said: str) -> None:
@@ -222,6 +306,12 @@ def test_phone_error_names_the_fault(raw: str, said: str) -> None:
         ("party:2", "party:2"),
         ("Party:007", "party:7"),
         ("tag:3", "tag:3"),
+        ("\u200eＺhangSan\ufe0f", "zhangsan"),
+        ("'@all", "@all"),
+        ('"zhangsan"', "zhangsan"),
+        ("party：2", "party:2"),
+        ("10086", "10086"),
+        ("1e5", "1e5"),
     ],
 )
 def test_wecom_recipients(raw: str, expected: str) -> None:
@@ -249,6 +339,7 @@ def test_wecom_recipients(raw: str, expected: str) -> None:
         "tag:" + "9" * 11,
         "a\nb",
         "a/b",
+        "10086.0",
     ],
 )
 def test_wecom_recipient_that_cannot_be_right_is_refused(raw: str) -> None:
@@ -264,6 +355,10 @@ def test_wecom_recipient_that_cannot_be_right_is_refused(raw: str) -> None:
         ("party:x", "party:<id>"),
         ("z" * 65, "at most 64"),
         ("@al", "begins with a letter or digit; else give @all"),
+        ("zhangsan|lisi", "is one user"),
+        ("zhangsan；lisi", "is one user"),
+        ("10086.0", "a decimal or exponent"),
+        ("1.23E+05", "a decimal or exponent"),
     ],
 )
 def test_wecom_error_names_the_fault(raw: str, said: str) -> None:
@@ -326,28 +421,29 @@ def _either(call: object, *args: str) -> str:
     assert callable(call)
     try:
         return str(call(*args))
-    except AddressError:
+    except (AddressError, MailboxError):
         return "refused"
 
 
 @settings(deadline=None)
 @given(_PLAIN)
 def test_the_fast_email_path_agrees_with_the_slow_one(address: str) -> None:
-    assert _either(normalise, "email", address) == _either(_email_slow, address)
+    assert _either(normalise, "email", address) == _either(careful, address)
 
 
 @settings(deadline=None)
 @given(st.text("aB1.-_@+ é。", max_size=30))
 def test_the_fast_email_path_agrees_on_near_misses(text: str) -> None:
-    assert _either(normalise, "email", text) == _either(_email_slow, text.strip())
+    assert _either(normalise, "email", text) == _either(careful, text.strip())
 
 
 @settings(deadline=None)
 @given(st.from_regex(r"1[3-9][0-9]{9}", fullmatch=True))
 def test_mainland_numbers_that_libphonenumber_knows_come_out_alike(number: str) -> None:
-    slow = _either(_sms_elsewhere, number, "CN")
+    found = phonenumbers.parse(number, "CN")
     assert normalise("sms", number) == "+86" + number
-    assert slow in {"refused", "+86" + number}
+    if phonenumbers.is_valid_number(found):
+        assert phonenumbers.format_number(found, phonenumbers.PhoneNumberFormat.E164) == "+86" + number
 
 
 _ODD_LOCALS = st.text(

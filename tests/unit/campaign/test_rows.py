@@ -151,7 +151,11 @@ def test_numbers_are_read_as_the_tenant_has_them_and_kept_to_its_countries() -> 
         for row in judge(rows, run, versions, countries=cn)
     ]
     assert found == ["+8613800138000", "+8613800138001", "country_not_allowed", "address_invalid"]
-    assert isinstance(only(["+14254147755", "A"], run=run, versions=versions), Good)
+    assert bad(["+14254147755", "A"], run=run, versions=versions)[0] == "country_not_allowed"
+    us = frozenset({"US"})
+    assert isinstance(only(["+14254147755", "A"], run=run, versions=versions, countries=us), Good)
+    # With the own country left out, even what needs no look is refused.
+    assert bad(["+8613800138000", "A"], run=run, versions=versions, countries=us)[0] == "country_not_allowed"
 
 
 @given(
