@@ -16,7 +16,8 @@ from shared.api.campaigns import (
     VariantResult,
 )
 from shared.api.governance import moment, moment_or_none
-from shared.model.reasons import EXPLANATIONS, Reason, explain_given_up
+from shared.model.given_up import explain_given_up
+from shared.model.reasons import EXPLANATIONS, Reason
 from shared.model.runs import Run, RunState, Shard, Tally
 from shared.model.words import OUTCOMES, Stage
 from shared.store.counters import HOUR_MS, Counters, run_scope

@@ -18,10 +18,10 @@ from shared.api.kit import Call, OperationFunction
 from shared.channels import queue_name
 from shared.dispatch.redrive import Order, Redriver
 from shared.model.clock import Clock
+from shared.model.given_up import explain_given_up
 from shared.model.ids import ulid_value
 from shared.model.letters import Letter, LetterState
 from shared.model.problems import invalid_field
-from shared.model.reasons import explain_given_up
 from shared.model.words import Channel, MessageClass
 from shared.store.audit import AuditLog
 from shared.store.catalog_items import CursorError, from_cursor, to_cursor

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.model.clock import iso
-from shared.model.reasons import EXPLANATIONS, Reason, explain_given_up
+from shared.model.given_up import explain_given_up
+from shared.model.reasons import EXPLANATIONS, Reason
 from shared.model.words import Stage
 
 _STAGES: dict[Stage, tuple[str, str]] = {
@@ -123,4 +124,4 @@ def _passed_over(account: str, reason: str, code: str) -> str:
     if reason == Reason.AVOIDED:
         return f" Account {account} had been down a moment before and was not asked."
     said = f"{reason}; the provider said: {code}" if code else reason
-    return f" Account {account} was down ({said}), so another one was asked."
+    return f" Account {account} could not send it ({said}), so another one was asked."

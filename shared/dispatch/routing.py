@@ -21,7 +21,8 @@ from shared.model.accounts import Account
 from shared.model.audit import AuditRecord, record_change
 from shared.model.clock import Clock
 from shared.model.events import EventRow
-from shared.model.reasons import Reason
+from shared.model.reasons import Blame, Reason, blame_of
+from shared.model.words import Stage
 from shared.policy import limits
 from shared.policy.routing import FULL, Buckets, Shift, next_shift
 from shared.providers.base import Outgoing, Provider
@@ -86,15 +87,16 @@ class Routing:
     def failover(
         self, plan: Plan, pairs: Iterable[Rendered], rows: Sequence[EventRow], remaining_s: float = inf
     ) -> list[EventRow]:
-        """Plan calls by other accounts for who met one that is down, and for who is still to go through it.
+        """Plan calls by other accounts for who met one that is down or refused them for a fault of its own, and for who
+        is still to go through one that is down.
 
         pairs: what was sent just now; rows: what became of it. Only what certainly was not sent goes by another
         account: an unknown outcome stands. Returns the rows that stand; the plan notes which accounts were passed over.
         """
-        met = {row["i"]: row for row in rows if row.get("down") and "acc" in row}
+        met = {row["i"]: row for row in rows if "acc" in row and _of_the_account(row)}
         if not met or plan.route is None or len(plan.route.accounts) < 2:
             return list(rows)
-        gone = {row["acc"] for row in met.values()}
+        gone = {row["acc"] for row in met.values() if row.get("down")}
         self._note_down(plan.envelope.tenant, gone)
         plan.route = replace(plan.route, down=plan.route.down | gone)
         moved: dict[str, tuple[Account, Provider, list[Rendered]]] = {}
@@ -157,6 +159,12 @@ class Routing:
             return last if found is None else found.value
         logger.info("weight shifted", account=account, factor=due.factor, why=due.reason)
         return due
+
+
+def _of_the_account(row: EventRow) -> bool:
+    """Whether a message was certainly not sent, and its account is to blame."""
+    refused = row["s"] == Stage.FAILED and blame_of(row.get("why")) is Blame.ACCOUNT
+    return refused or bool(row.get("down"))
 
 
 def _stranded(

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from shared.model.envelope import Envelope, EnvelopeRecipient
 from shared.model.events import EventRow
 from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Sent, Unknown
-from shared.model.reasons import Reason
+from shared.model.reasons import ACCOUNTS_OWN, Reason
 from shared.model.words import MessageClass, Stage
 from shared.policy.retry import CHECKS_S, due_ms, wait_s
-from shared.policy.routing import ELSEWHERE
 
 RESENDS = frozenset({MessageClass.VERIFICATION, MessageClass.NOTIFICATION})
 """Classes whose message is sent again when it is unknown whether it was sent: a second code beats none."""
@@ -90,7 +89,7 @@ def judge(
         result = _again(envelope, recipient, outcome, now, chance, via)
         if isinstance(outcome, AccountDown):
             result["down"] = True
-        elif outcome.reason in ELSEWHERE and result["s"] == Stage.RETRYING:
+        elif outcome.reason in ACCOUNTS_OWN and result["s"] == Stage.RETRYING:
             # The next try goes by another account where there is one.
             result["avoid"] = True
     return _because(result, outcome)

@@ -3,11 +3,8 @@
 from collections.abc import Sequence
 
 from shared.model.envelope import FallbackLeg
-from shared.model.reasons import Reason
+from shared.model.reasons import Blame, Reason, blame_of
 from shared.model.words import MessageClass, Stage
-
-_UNREACHABLE = frozenset({Reason.SUPPRESSED_BOUNCE, Reason.SUPPRESSED_PROVIDER})
-"""Entries of the suppression list that speak of one address. The others are people's wish: they hold for every road."""
 
 
 def falls_back(stage: str, reason: str | None, message_class: MessageClass) -> bool:
@@ -18,10 +15,11 @@ def falls_back(stage: str, reason: str | None, message_class: MessageClass) -> b
     """
     if stage == Stage.FAILED:
         # As with the suppression list, codes are sent to who opted out.
-        return reason != Reason.RECIPIENT_OPTED_OUT or message_class is MessageClass.VERIFICATION
+        return blame_of(reason) is not Blame.WISH or message_class is MessageClass.VERIFICATION
     if stage == Stage.EXPIRED:
         return reason != Reason.QUIET_HOURS
-    return stage == Stage.DEAD_LETTERED or (stage == Stage.SUPPRESSED and reason in _UNREACHABLE)
+    # Entries of the suppression list speak of one address, or are people's wish, which holds for every road.
+    return stage == Stage.DEAD_LETTERED or (stage == Stage.SUPPRESSED and blame_of(reason) is Blame.RECIPIENT)
 
 
 def expires_at(legs: Sequence[FallbackLeg], start: int, end: int) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from shared.model.reasons import Reason
+from shared.model.reasons import ACCOUNTS_OWN, Blame, blame_of
 from shared.model.words import Stage
 
 STEPS = (1.0, 0.5, 0.2, 0.02)
@@ -37,26 +37,7 @@ SLOW_MS = 5000
 
 TRIES, SLOW = "tries", "slow"
 """What is counted of an account beside the reasons for which its tries went wrong."""
-TROUBLE = frozenset(
-    {
-        Reason.QUOTA_EXHAUSTED,
-        Reason.PROVIDER_BUSY,
-        Reason.PROVIDER_ERROR,
-        Reason.CONNECTION_FAILED,
-        Reason.CONNECTION_LOST,
-        Reason.TIMED_OUT,
-        Reason.UNRECOGNISED_ANSWER,
-    }
-)
-"""Reasons for which an account is to blame, beside all those for which it is down: neither recipient nor content, and
-not `throttled`, which says that we are too fast for it."""
-ELSEWHERE = frozenset({Reason.QUOTA_EXHAUSTED, Reason.PROVIDER_BUSY, Reason.PROVIDER_ERROR, Reason.CONNECTION_FAILED})
-"""Reasons of a retry that another account may not meet."""
-
 _TRIED = frozenset({Stage.SENT, Stage.FAILED, Stage.RETRYING, Stage.EXPIRED, Stage.UNKNOWN, Stage.DEAD_LETTERED})
-_ASKED = frozenset({Reason.INTERRUPTED, Reason.NOT_TAKEN, Reason.UNRESOLVED, Reason.NO_ACCOUNT})
-"""Reasons that tell nothing of how the account took a message."""
-
 Buckets = Mapping[int, Counter[str]]
 """What was counted of an account, by bucket since the epoch."""
 
@@ -110,10 +91,10 @@ def steps_down(tries: int, bad: int, slow: int) -> int:
 def counts_of(row: Mapping[str, Any]) -> list[tuple[str, tuple[str, ...]]]:
     """What an event's row says of accounts: (account, what is to be counted one up) for each that was tried."""
     found: list[tuple[str, tuple[str, ...]]] = []
-    found += [(account, (TRIES, why)) for account, why, _ in row.get("over", ()) if why != Reason.AVOIDED]
+    found += [(account, (TRIES, why)) for account, why, _ in row.get("over", ()) if blame_of(why) is not Blame.OURS]
     why = row.get("why")
-    if "acc" in row and "ms" in row and row["s"] in _TRIED and why not in _ASKED:
-        if row.get("down") or why in TROUBLE:
+    if "acc" in row and "ms" in row and row["s"] in _TRIED and blame_of(why) is not Blame.OURS:
+        if why in ACCOUNTS_OWN:
             found.append((row["acc"], (TRIES, str(why))))
         else:
             found.append((row["acc"], (TRIES, SLOW) if row["ms"] > SLOW_MS else (TRIES,)))

@@ -257,7 +257,8 @@ def test_a_message_says_which_accounts_it_was_passed_over_by(desk: Desk) -> None
         {"account": "main", "reason": "balance_exhausted", "code": "arrears"},
         {"account": "spare", "reason": "avoided", "code": ""},
     ]
-    assert sent_event["account"] == "third" and "Account main was down (balance_exhausted" in sent_event["text"]
+    assert sent_event["account"] == "third"
+    assert "Account main could not send it (balance_exhausted" in sent_event["text"]
 
 
 def test_a_recipients_messages_are_found_newest_first_in_pages(desk: Desk) -> None:

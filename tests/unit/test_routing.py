@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.model.reasons import Reason
+from shared.model.reasons import Blame, Reason, blame_of
 from shared.policy.routing import (
     BUCKET_MS,
-    ELSEWHERE,
     MIN_TRIES,
     PAUSE_MS,
     REST_MS,
@@ -17,7 +16,6 @@ from shared.policy.routing import (
     SLOW_MS,
     STEPS,
     TRIES,
-    TROUBLE,
     Buckets,
     counts_of,
     next_shift,
@@ -155,5 +153,13 @@ def test_what_counts_for_and_against_an_account(
     assert counts_of(event) == counted
 
 
-def test_what_another_account_may_not_meet_is_the_accounts_own_trouble() -> None:
-    assert ELSEWHERE < TROUBLE and Reason.THROTTLED not in TROUBLE
+@pytest.mark.parametrize("reason", Reason)
+def test_whose_fault_a_try_was_decides_whether_it_counts(reason: Reason) -> None:
+    """Thirty recipients who cannot be reached, however they are quoted, take no weight from an account."""
+    event, blame = row("retrying", why=reason), blame_of(reason)
+    if blame is Blame.OURS:
+        assert counts_of(event) == []
+    elif blame in {Blame.ACCOUNT, Blame.NETWORK}:
+        assert counts_of(event) == [("a", (TRIES, reason))]
+    else:
+        assert counts_of(event) == [("a", (TRIES,))]

@@ -10,7 +10,7 @@ import pytest
 from functions.trace.words import describe
 from shared.dispatch.routing import CACHE_SECONDS, DOWN_MS
 from shared.model.envelope import Envelope
-from shared.model.outcome import AccountDown, Outcome, Retry, Sent, Unknown
+from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Sent, Unknown
 from shared.model.policies import Policies
 from shared.model.reasons import Reason
 from shared.model.words import KeyKind, MessageClass
@@ -165,11 +165,37 @@ def test_the_timeline_tells_the_way() -> None:
         w.run(envelope(100))
         texts = {describe(e) for e in events(w, "sent")}
         assert any(
-            "Account main was down (credentials_refused; the provider said: 535), so another one was asked."
+            "Account main could not send it (credentials_refused; the provider said: 535), so another one was asked."
             " Through account spare (smtp)" in text
             for text in texts
         )
         assert any("Account main had been down a moment before and was not asked." in text for text in texts)
+
+
+def test_whom_an_account_refuses_for_its_own_fault_goes_through_the_other_and_the_account_is_not_down() -> None:
+    with two(lambda m: Rejected(Reason.SENDER_REFUSED, "sender_id_not_registered")) as w:
+        w.run(next_one(1))
+        assert w.stages() == {"accepted": 100, "sent": 100} and by_account(w) == {"spare": 100}
+        refused = [e["over"] for e in events(w, "sent") if "over" in e]
+        assert refused == [[["main", "sender_refused", "sender_id_not_registered"]]] * len(refused)
+        before = w.providers["main"].calls
+        assert before == len(refused) > 20
+        w.run(next_one(2))
+        assert w.providers["main"].calls > before, "others may yet be sent through it"
+
+
+def test_whom_no_account_takes_fails_with_the_reason() -> None:
+    with two(lambda m: Rejected(Reason.SENDER_REFUSED, "no"), lambda m: Rejected(Reason.SENDER_REFUSED, "no")) as w:
+        assert w.run(envelope(10)) == []
+        assert {(e["why"], len(e["over"])) for e in events(w, "failed")} == {("sender_refused", 1)}
+
+
+@pytest.mark.parametrize("reason", [Reason.ADDRESS_UNKNOWN, Reason.CONTENT_REFUSED, Reason.RECIPIENT_OPTED_OUT])
+def test_whom_a_provider_refuses_for_another_fault_goes_nowhere_else(reason: Reason) -> None:
+    with two(lambda m: Rejected(reason, "550"), lambda m: Rejected(reason, "551")) as w:
+        w.run(envelope(50))
+        assert w.stages() == {"accepted": 50, "failed": 50}
+        assert not [e for e in events(w, "failed") if "over" in e]
 
 
 def test_a_process_remembers_for_a_while_that_an_account_was_down() -> None:
