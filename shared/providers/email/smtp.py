@@ -1,13 +1,11 @@
 """Email through any SMTP server: QQ Mail, a company's relay, Amazon SES's SMTP interface."""
 
-import logging
 import re
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -15,12 +13,12 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from shared.model.accounts import ProviderSecret, ProviderSettings, is_loopback
 from shared.model.content import RenderedEmail
 from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Sent, Unknown
-from shared.model.reasons import EXPLANATIONS, Reason
+from shared.model.reasons import Reason
 from shared.providers.base import Outgoing, Provider, Tools, Verification
 from shared.providers.email.mime import Assembler, Mailbox, SenderName, mailbox_problem
+from shared.providers.email.quoted import Own
+from shared.providers.email.replies import Entry, outcome_of, raw_code, read
 from shared.providers.email.smtp_client import Connection, MisfitError, Pool, RefusedError, Reply, Security, Step
-
-logger = logging.getLogger(__name__)
 
 
 class Settings(ProviderSettings):
@@ -86,80 +84,6 @@ class Secret(ProviderSecret):
     password: SecretStr | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    """What a reply means. code: matched at the start of `<code>` or `<code> <enhanced code>`; text: searched for."""
-
-    outcome: type[Rejected] | type[Retry] | type[Unknown] | type[AccountDown]
-    reason: Reason
-    code: re.Pattern[str]
-    text: re.Pattern[str] | None
-    steps: frozenset[Step]
-
-
-def _rule(
-    outcome: type[Rejected] | type[Retry] | type[Unknown] | type[AccountDown],
-    reason: Reason,
-    code: str,
-    text: str | None = None,
-    steps: Sequence[Step] = tuple(Step),
-) -> _Rule:
-    found = re.compile(text, re.IGNORECASE) if text is not None else None
-    return _Rule(outcome, reason, re.compile(rf"(?:{code})(?![0-9])"), found, frozenset(steps))
-
-
-_SESSION = (Step.GREETING, Step.TLS)
-_MESSAGE = (Step.DATA, Step.DOT)
-
-# The first rule that fits counts. Texts: QQ Mail's limits are 550 and yet pass by themselves (its help, "退信");
-# Amazon SES Developer Guide, "SMTP response codes". Codes: RFC 5321 section 4.2.3, RFC 3463, RFC 7505.
-REPLIES: tuple[_Rule, ...] = (
-    _rule(Retry, Reason.QUOTA_EXHAUSTED, r"[45]\d\d", r"daily (message|sending) quota"),
-    _rule(
-        Retry,
-        Reason.THROTTLED,
-        r"[45]\d\d",
-        r"throttl|maximum sending rate|frequency limit|rate limit|mailbox unavailable or access denied"
-        r"|too many (concurrent|connections|messages|e?mails)",
-    ),
-    _rule(Retry, Reason.PROVIDER_BUSY, r"421"),
-    # of the account
-    _rule(AccountDown, Reason.ACCOUNT_MISCONFIGURED, r"5\d\d", r"starttls|encryption (is )?required"),
-    _rule(AccountDown, Reason.SENDER_REFUSED, r"5\d\d", r"must be (the )?same as authorization user"),
-    _rule(AccountDown, Reason.CREDENTIALS_REFUSED, r"53[0458]|5\d\d 5\.7\.[89]"),
-    _rule(AccountDown, Reason.CREDENTIALS_REFUSED, r"503", r"\bauth"),
-    _rule(AccountDown, Reason.CREDENTIALS_REFUSED, r"503", None, (Step.MAIL,)),
-    _rule(AccountDown, Reason.CREDENTIALS_REFUSED, r"5\d\d", None, (Step.LOGIN,)),
-    _rule(AccountDown, Reason.CREDENTIALS_REFUSED, r"554", r"^(5\.7\.1 )?access denied", _MESSAGE),
-    _rule(AccountDown, Reason.SENDER_REFUSED, r"5\d\d 5\.1\.[78]"),
-    _rule(AccountDown, Reason.ACCOUNT_MISCONFIGURED, r"500|502|504|555", None, (Step.MAIL,)),
-    _rule(AccountDown, Reason.SENDER_REFUSED, r"5\d\d", None, (Step.MAIL,)),
-    _rule(Retry, Reason.CONNECTION_FAILED, r"[45]\d\d", None, _SESSION),
-    # of the recipient or the content, by enhanced code
-    _rule(Retry, Reason.MAILBOX_FULL, r"[45]\d\d [45]\.2\.2"),
-    _rule(Retry, Reason.PROVIDER_BUSY, r"5\d\d 4\.\d+\.\d+"),
-    _rule(Rejected, Reason.ADDRESS_UNKNOWN, r"5\d\d 5\.(1\.(1|2|6|10)|2\.1)"),
-    _rule(Rejected, Reason.ADDRESS_INVALID, r"5\d\d 5\.1\.3"),
-    _rule(Rejected, Reason.CONTENT_TOO_LONG, r"5\d\d 5\.(2\.3|3\.4)"),
-    _rule(Rejected, Reason.SENDER_REFUSED, r"5\d\d", r"\brelay|is not verified", (Step.RCPT, *_MESSAGE)),
-    _rule(Rejected, Reason.CONTENT_REFUSED, r"5\d\d 5\.7\.\d+"),
-    _rule(Rejected, Reason.CONTENT_INVALID, r"5\d\d 5\.6\.\d+"),
-    # the same, by basic code
-    _rule(Rejected, Reason.ADDRESS_UNKNOWN, r"55[01]", None, (Step.RCPT,)),
-    _rule(Retry, Reason.MAILBOX_FULL, r"552", None, (Step.RCPT,)),
-    _rule(Rejected, Reason.ADDRESS_INVALID, r"501|553|555", None, (Step.RCPT,)),
-    _rule(Rejected, Reason.RECIPIENT_BLOCKED, r"5\d\d", None, (Step.RCPT,)),
-    _rule(Rejected, Reason.CONTENT_TOO_LONG, r"552", None, _MESSAGE),
-    _rule(Rejected, Reason.ADDRESS_INVALID, r"553", None, _MESSAGE),
-    _rule(Rejected, Reason.CONTENT_INVALID, r"50[0-4]|555", None, _MESSAGE),
-    _rule(Rejected, Reason.CONTENT_REFUSED, r"5\d\d", None, _MESSAGE),
-    _rule(Retry, Reason.PROVIDER_BUSY, r"4\d\d"),
-    # of an answer that makes no sense: after the final dot nobody knows, before it nothing was sent
-    _rule(Unknown, Reason.UNRECOGNISED_ANSWER, r"-?\d+", None, (Step.DOT,)),
-    _rule(Retry, Reason.UNRECOGNISED_ANSWER, r"-?\d+"),
-)
-
-_ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}(?![0-9.])")
 # Amazon SES answers `Ok <id>`, Postfix `2.0.0 Ok: queued as <id>`; others say less or nothing.
 _QUEUED = re.compile(
     r"(?:^(?:2\.\d\.\d )?ok (?=[^ ]*[0-9])|queued as )<?([A-Za-z0-9._=+-]{8,100})>?\s*$", re.IGNORECASE
@@ -172,27 +96,10 @@ _MISFITS: dict[str, Reason] = {
 }
 
 
-def raw_code(reply: Reply) -> str:
-    """A reply's codes without its text, which may quote addresses: such as `550 5.1.1`."""
-    enhanced = _ENHANCED.match(reply.text)
-    return f"{reply.code} {enhanced[0]}" if enhanced else str(reply.code)
-
-
-def outcome_of(reply: Reply) -> Outcome:
-    """Look a refusal up in the table."""
-    code = raw_code(reply)
-    for rule in REPLIES:
-        if reply.step in rule.steps and rule.code.match(code) and (rule.text is None or rule.text.search(reply.text)):
-            if rule.reason is Reason.UNRECOGNISED_ANSWER:
-                logger.warning("unrecognised SMTP reply", extra={"step": reply.step.value, "raw_code": code})
-            return rule.outcome(rule.reason, code)
-    raise AssertionError("the last rule fits everything")
-
-
-def outcome_of_failure(error: Exception) -> Outcome:
-    """What it means that no session could be opened: nothing was sent."""
+def outcome_of_failure(error: Exception, own: Own) -> Outcome:
+    """What it means that no session could be opened: nothing was sent. own: what a server may quote."""
     if isinstance(error, RefusedError):
-        return outcome_of(error.reply)
+        return outcome_of(error.reply, own)
     if isinstance(error, MisfitError):
         return AccountDown(_MISFITS[error.what], error.what)
     return Retry(Reason.CONNECTION_FAILED, _failure_code(error))
@@ -221,6 +128,7 @@ class SmtpProvider(Provider):
     def __init__(self, settings: Settings, secret: Secret, tools: Tools) -> None:
         self._settings = settings
         self._secret = secret
+        self._helo = settings.helo or settings.from_address.rpartition("@")[2]
         self._clock = tools.clock
         self._assembler = Assembler(settings.from_address, settings.from_name, settings.reply_to)
         self._pool = Pool(tools.clock, settings.max_messages_per_connection)
@@ -266,7 +174,7 @@ class SmtpProvider(Provider):
         try:
             fresh = self._dial(min(end, time.monotonic() + self._settings.connect_timeout_s))
         except (RefusedError, MisfitError, OSError) as error:
-            return outcome_of_failure(error)
+            return outcome_of_failure(error, self._own(message.to))
         return self._transact(fresh, message, wire, end) or Retry(Reason.CONNECTION_FAILED, "connection_lost")
 
     def _transact(self, connection: Connection, message: Outgoing, wire: bytes, end: float) -> Outcome | None:
@@ -287,13 +195,19 @@ class SmtpProvider(Provider):
         if reply.step is Step.DOT and 200 <= reply.code < 300:
             queued = _QUEUED.search(reply.text)
             return Sent(queued[1] if queued else self._assembler.message_id(message.message_id))
-        return outcome_of(reply)
+        content = message.content if reply.step is Step.DOT else None
+        return outcome_of(reply, self._own(message.to, content if isinstance(content, RenderedEmail) else None))
+
+    def _own(self, recipient: str = "", content: RenderedEmail | None = None) -> Own:
+        """What the server may quote of a message. content: if it has seen that."""
+        settings = self._settings
+        words = () if content is None else (content.subject, settings.from_name or "")
+        return Own(settings.from_address, recipient, (settings.host, self._helo), words)
 
     def _dial(self, deadline: float) -> Connection:
         """Open a session and log in. Raises: RefusedError, MisfitError, OSError."""
         settings, password = self._settings, self._secret.password
-        helo = settings.helo or settings.from_address.rpartition("@")[2]
-        connection = Connection(helo, deadline, self._clock.now_ms())
+        connection = Connection(self._helo, deadline, self._clock.now_ms())
         try:
             connection.open(settings.host, settings.port, settings.security, self._tls_context())
             if settings.username is not None:
@@ -315,28 +229,36 @@ class SmtpProvider(Provider):
 
     def _explain(self, error: Exception) -> Verification:
         """Say in plain words why the account cannot send."""
-        outcome = outcome_of_failure(error)
+        settings = self._settings
+        if isinstance(error, RefusedError):
+            return _explain_reply(settings, error.reply, self._own())
+        outcome = outcome_of_failure(error, self._own())
         if isinstance(outcome, Sent):
             raise TypeError("a failure cannot be a success")
-        code, host, port = outcome.raw_code, self._settings.host, self._settings.port
-        if isinstance(error, RefusedError):
-            if outcome.reason is Reason.CREDENTIALS_REFUSED:
-                return Verification(False, f"{host} refused the login.", _login_advice(host, error.reply.text), code)
-            if outcome.reason is Reason.SENDER_REFUSED:
-                summary = f"{host} does not let this login send as {self._settings.from_address}."
-                action = "Use the login's own address as sender, or verify the sender with the provider."
-                return Verification(False, summary, action, code)
-            summary, action = EXPLANATIONS[outcome.reason]
-            return Verification(False, f"{host} answered {code}. {summary}", action, code)
-        summary, action = _FAILURE_WORDS[code]
-        return Verification(False, summary.format(host=host, port=port), action, code)
+        summary, action = _FAILURE_WORDS[outcome.raw_code]
+        return Verification(False, summary.format(host=settings.host, port=settings.port), action, outcome.raw_code)
 
 
-def _login_advice(host: str, text: str) -> str:
+def _explain_reply(settings: Settings, reply: Reply, own: Own) -> Verification:
+    """Say in plain words what a refusal means for the account."""
+    found, code, host = read(reply, own), raw_code(reply), settings.host
+    if found.reason is Reason.CREDENTIALS_REFUSED:
+        return Verification(False, f"{host} refused the login.", _login_advice(host, reply.text, found), code)
+    if found.reason is Reason.SENDER_REFUSED:
+        summary = f"{host} does not let this login send as {settings.from_address}."
+        usual = "Use the login's own address as sender, or verify the sender with the provider."
+        return Verification(False, summary, usual if found.do is None else found.do[0], code)
+    summary, action = found.words()
+    return Verification(False, f"{host} answered {code}. {summary}", action, code)
+
+
+def _login_advice(host: str, text: str, found: Entry) -> str:
     if host == "qq.com" or host.endswith(".qq.com") or "authorization code" in text.lower():
         return "QQ Mail wants the 16-character authorization code made in its web settings, not the account's password."
     if host.endswith(".amazonaws.com"):
         return "Use SMTP credentials made in the SES console; AWS access keys do not work here."
+    if found.do is not None:
+        return found.do[0]
     return "Check the username and the password; some providers want a password made for apps."
 
 

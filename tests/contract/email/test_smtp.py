@@ -85,7 +85,7 @@ def fault(kind: Any, **changes: Any) -> Fault:
         (fault("throttle", to=TO), Retry(Reason.THROTTLED, "450 4.7.1"), 0),
         (fault("status", status=421), Retry(Reason.PROVIDER_BUSY, "421 4.3.2"), 0),
         (fault("outage", seconds=60), Retry(Reason.PROVIDER_BUSY, "421 4.3.2"), 0),
-        (fault("status", status=450, to=TO), Retry(Reason.PROVIDER_BUSY, "450 4.2.1"), 0),
+        (fault("status", status=450, to=TO), Retry(Reason.RECIPIENT_BUSY, "450 4.2.1"), 0),
         (fault("status", status=451, to=TO), Retry(Reason.PROVIDER_BUSY, "451 4.3.0"), 0),
         (fault("status", status=454, to=TO), Retry(Reason.PROVIDER_BUSY, "454"), 0),
         (fault("status", status=421, to=TO), Retry(Reason.PROVIDER_BUSY, "421 4.3.2"), 0),

@@ -153,7 +153,7 @@ def test_qq_mail_wants_the_login_as_sender(smtp_provider: Make, outgoing: Messag
         assert provider.verify() == Verification(
             False,
             f"127.0.0.1 does not let this login send as {USER}.",
-            "Use the login's own address as sender, or verify the sender with the provider.",
+            "Set `from_address` to the login's own address.",
             "501",
         )
         right = smtp_provider(sandbox, "abcdefghijklmnop", username="12345@qq.com", from_address="12345@qq.com")
@@ -165,7 +165,7 @@ def test_qq_mail_wants_the_login_as_sender(smtp_provider: Make, outgoing: Messag
     ("status", "text", "expected"),
     [
         (550, "Sender frequency limited", Retry(Reason.THROTTLED, "550")),
-        (550, "Mailbox unavailable or access denied", Retry(Reason.THROTTLED, "550")),
+        (550, "Mailbox unavailable or access denied", Retry(Reason.RECIPIENT_LIMIT, "550")),
     ],
 )
 def test_qq_mail_says_550_and_means_later(

@@ -1,0 +1,101 @@
+"""Whoever chooses an address, a subject or a name cannot choose what a provider's answer is taken for.
+
+Each kind of reply is read again with the words that replies are told apart by in every place where servers quote.
+"""
+
+import re
+from collections.abc import Iterator
+from itertools import product
+from urllib.parse import quote
+
+from shared.providers.email.quoted import Own, unquoted
+from shared.providers.email.replies import REPLIES, Entry, Reply, Step, raw_code, read
+from tests.security.attempts import Attempts
+
+SENDER = "shop@shop.example"
+HOSTS = ("smtp.shop.example", "helo.shop.example")
+
+
+def _words() -> list[str]:
+    """The words of all patterns, marks and published replies."""
+    found = {
+        word
+        for entry in REPLIES
+        for text in (entry.text.pattern if entry.text else "", entry.mark, entry.said)
+        for word in re.findall(r"[A-Za-z0-9][A-Za-z0-9-]{2,}", text.replace("\\d", ""))
+    }
+    return sorted(word.lower() for word in found)
+
+
+def _phrases() -> list[str]:
+    """Whole replies and marks, written as local parts."""
+    found = set()
+    for entry in REPLIES:
+        for text in (unquoted(entry.sample().text, Own()), entry.mark):
+            words = re.findall(r"[A-Za-z0-9-]+", text)[:6]
+            found |= {sep.join(words)[:64].strip(".") for sep in "._-+=" if words}
+    return sorted(found)
+
+
+def _quoted(local: str, domain: str) -> Iterator[str]:
+    """An address as servers quote it."""
+    address = f"{local}@{domain}"
+    yield from (address, f"<{address}>", f"({address})", f"'{address}'", f"<{address.upper()}>", address.upper())
+    yield from (quote(address, safe=""), address.replace("@", "=40"), f"mailto:{address}", f"&lt;{address}&gt;")
+    yield from (f"https://help.example/?to={address}", f"<{local}>", domain, f"rfc822;{address}")
+
+
+def _places(text: str, address: str) -> Iterator[str]:
+    """A reply's text with an address in front, behind, and on a line of its own."""
+    enhanced = re.match(r"[245]\.\d+\.\d+ ?", text)
+    code = enhanced[0] if enhanced else ""
+    rest = text[len(code) :]
+    yield f"{code}{rest} {address}"
+    yield f"{code}{address}: {rest}"
+    yield f"{code}{rest}\n{code}{address}"
+    yield f"{code}{address}\n{code}{rest}"
+
+
+LOCALS = [*_words(), *_phrases()]
+
+
+def test_no_quoted_address_changes_what_a_reply_means(attempts: Attempts, whole: bool) -> None:
+    for start, entry in enumerate(REPLIES):
+        for local in LOCALS if whole else LOCALS[start % 499 :: 499]:
+            domain = f"{re.sub('[^a-z0-9-]', '-', local.lower()).strip('-')}.example"
+            _quote_in(entry, local, domain, attempts)
+
+
+def _quote_in(entry: Entry, local: str, domain: str, attempts: Attempts) -> None:
+    to = f"{local}@{domain}"
+    sample = entry.sample(to, SENDER)
+    for quoted in _quoted(local, domain):
+        for text in _places(sample.text, quoted):
+            found = read(Reply(sample.step, sample.code, text), Own(SENDER, to, HOSTS))
+            held = (found.kind, found.reason) == (entry.kind, entry.reason)
+            attempts.check(f"{entry.name}: {text!r} is {found.name}", held=held)
+
+
+def test_no_local_part_alone_is_taken_for_the_servers_words(attempts: Attempts, whole: bool) -> None:
+    for step, code in product((Step.RCPT, Step.DOT), (550, 554, 553, 451)):
+        plain = read(Reply(step, code, "No"), Own(SENDER))
+        for local in LOCALS if whole else LOCALS[code % 11 :: 11]:
+            for text in (f"{local}: No", f"No: {local}", f'"{local}" No', f"No ({local})", f"No, {local.upper()}"):
+                found = read(Reply(step, code, text), Own(SENDER, f"{local}@example.com"))
+                attempts.check(f"{step} {code} {text!r} is {found.name}", held=found is plain)
+
+
+def test_no_subject_changes_what_a_reply_means(attempts: Attempts) -> None:
+    plain = read(Reply(Step.DOT, 554, "Message refused"), Own(SENDER))
+    for entry in REPLIES:
+        subject = unquoted(entry.sample("ada@example.net", SENDER).text, Own())
+        own = Own(SENDER, "ada@example.net", HOSTS, (subject, "Shop"))
+        for text in (f"Message refused ({subject})", f'Message refused, subject "{subject.upper()}"'):
+            found = read(Reply(Step.DOT, 554, text), own)
+            attempts.check(f"{text!r} is {found.name}", held=found is plain)
+
+
+def test_a_raw_code_never_holds_what_a_server_wrote(attempts: Attempts) -> None:
+    for entry in REPLIES:
+        reply = entry.sample("zhang.san@example.com", SENDER)
+        attempts.check(entry.name, held=re.fullmatch(r"-?\d+( [245]\.\d+\.\d+)?", raw_code(reply)) is not None)
