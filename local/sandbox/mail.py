@@ -60,7 +60,7 @@ def _file(part: email.message.Message) -> dict[str, Any]:
     payload = part.get_payload(decode=True)
     data = payload if isinstance(payload, bytes) else b""
     found: dict[str, Any] = {
-        "name": part.get_filename() or "",
+        "name": _decoded(part.get_filename()),
         "type": part.get_content_type(),
         "size": len(data),
         "sha256": hashlib.sha256(data).hexdigest(),

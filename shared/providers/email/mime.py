@@ -33,10 +33,6 @@ _LINE: Final = 76
 _LONGEST_WORD: Final = 900
 _LONGEST_BODY_LINE: Final = 998
 
-# RFC 2231 section 3: a value that would make its line too long goes on under numbers.
-_NAME_PIECE: Final = 54
-_PLAIN_NAME: Final = 60
-
 _BOUNDARY_START: Final = "=_"
 _PART_HEADERS: Final = {
     (subtype, encoding): (
@@ -213,22 +209,26 @@ class _Multipart:
         return pieces
 
 
-def encode_filename(name: str) -> str:
-    """Write the parameter of Content-Disposition that names a file: quoted, or by RFC 2231 if it is not plain ASCII.
+def encode_parameter(key: str, value: str) -> str:
+    """Write a parameter of a header: quoted, and in encoded words if it is not plain ASCII.
 
-    name: without control characters.
+    RFC 2047 section 5 keeps encoded words out of parameters, yet QQ Mail, Foxmail and Outlook read names by nothing
+    else. value: without control characters.
     """
-    if name.isascii() and len(name) <= _PLAIN_NAME:
-        return ' filename="' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    pieces = ["utf-8''"]
-    # Whole characters, since not everybody joins the pieces before decoding them.
-    for written in (quote(c, safe="", errors="replace") for c in name):
-        if len(pieces[-1]) + len(written) > _NAME_PIECE:
-            pieces.append("")
-        pieces[-1] += written
-    if len(pieces) == 1:
-        return f" filename*={pieces[0]}"
-    return ";\r\n".join(f" filename*{i}*={piece}" for i, piece in enumerate(pieces))
+    if value.isascii() and "=?" not in value:
+        return f' {key}="' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return f' {key}="{encode_words(value)}"'
+
+
+def encode_filename(name: str) -> str:
+    """Write the parameters of Content-Disposition that name a file, by RFC 2231 too if it is not plain ASCII.
+
+    name: of at most 200 bytes, so that a line holds it whole: not everybody joins pieces.
+    """
+    plain = encode_parameter("filename", name)
+    if name.isascii() and "=?" not in name:
+        return plain
+    return f"{plain};\r\n filename*=utf-8''{quote(name, safe='', errors='replace')}"
 
 
 def _file(file: Attachment) -> tuple[bytes, bytes]:
@@ -241,7 +241,8 @@ def _file_headers(name: str, content_type: str, cid: str | None) -> bytes:
     where = "attachment" if cid is None else "inline"
     called = "" if cid is None else f"Content-ID: <{cid}>\r\n"
     return (
-        f"Content-Type: {content_type}\r\nContent-Transfer-Encoding: base64\r\n{called}"
+        f"Content-Type: {content_type};\r\n{encode_parameter('name', name)}\r\n"
+        f"Content-Transfer-Encoding: base64\r\n{called}"
         f"Content-Disposition: {where};\r\n{encode_filename(name)}\r\n\r\n"
     ).encode()
 

@@ -1,9 +1,13 @@
 """Emails with files read back by the standard library: names, types, bytes, and what belongs to what."""
 
 import os
+import re
 from email import message_from_bytes, policy
+from email.header import decode_header, make_header
 from email.message import EmailMessage, MIMEPart
 from hashlib import sha256
+from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import example, given, settings
@@ -101,6 +105,62 @@ def test_any_name_and_any_bytes_arrive(name: str, data: bytes) -> None:
     [part] = assembled(None, "t", encode(name, "application/pdf", data)).iter_attachments()
     assert part.get_filename() == name
     assert part.get_content() == data
+
+
+def headers_of(name: str) -> list[str]:
+    """The header lines of a file as they leave, without folding."""
+    file = encode(name, "application/pdf", b"x")
+    raw = Assembler("notice@example.com").assemble("01K", "a@b.com", RenderedEmail("s", None, "t", (file,)), 0)
+    part = raw[raw.index(b"Content-Type: application/pdf") :].partition(b"\r\n\r\n")[0]
+    assert max(map(len, part.split(b"\r\n"))) <= 998
+    return part.decode("ascii").replace("\r\n ", " ").split("\r\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("invoice.pdf", "invoice.pdf"),
+        ("a" * 70 + ".pdf", "a" * 70 + ".pdf"),
+        ('a "b" c;d=e.pdf', 'a \\"b\\" c;d=e.pdf'),
+    ],
+)
+def test_a_plain_name_is_written_as_it_is_in_both_places(name: str, written: str) -> None:
+    assert headers_of(name) == [
+        f'Content-Type: application/pdf; name="{written}"',
+        "Content-Transfer-Encoding: base64",
+        f'Content-Disposition: attachment; filename="{written}"',
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", ["账单.pdf", "2026年5月对账单.pdf", "发票" * 30 + ".pdf", "é😀" * 18 + ".pdf", "=?utf-8?b?QQ==?=.pdf"]
+)
+def test_another_name_is_written_for_old_and_new_mail_programs(name: str) -> None:
+    """Encoded words for QQ Mail, Foxmail and Outlook, RFC 2231 for those that go by the standard, in one piece."""
+    kind, _, place = headers_of(name)
+    words, extended = re.fullmatch(
+        r'Content-Disposition: attachment; filename="([^"]+)"; filename\*=utf-8\'\'(\S+)', place
+    ).groups()  # type: ignore[union-attr]  # None fails the test as well
+    assert kind == f'Content-Type: application/pdf; name="{words}"'
+    assert unquote(extended) == name
+    assert all(len(word) <= 75 for word in words.split(" "))
+    assert str(make_header(decode_header(words))) == name
+
+
+def test_names_of_shown_images_are_written_alike() -> None:
+    message = assembled(HTML, None, encode("标志.png", "image/png", DATA, "logo"))
+    [shown] = [part for part in message.walk() if part["Content-ID"]]
+    assert (shown.get_filename(), shown.get_param("name")) == ("标志.png", "标志.png")
+    assert "*0" not in str(shown["Content-Disposition"])
+
+
+@pytest.mark.parametrize("policy_", [policy.default, policy.compat32], ids=["new", "old"])
+def test_pythons_parsers_read_the_name(policy_: Any) -> None:
+    for name in ("账单.pdf", "2026年5月对账单.pdf", "a" * 70 + ".pdf", 'a "b".pdf'):
+        file = encode(name, "application/pdf", b"x")
+        raw = Assembler("notice@example.com").assemble("01K", "a@b.com", RenderedEmail("s", None, "t", (file,)), 0)
+        [part] = [part for part in message_from_bytes(raw, policy=policy_).walk() if part.get_filename()]
+        assert str(make_header(decode_header(str(part.get_filename())))) == name
 
 
 def test_a_text_file_is_not_taken_for_the_text() -> None:
