@@ -3,8 +3,6 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from pydantic_core import to_json
-
 from functions.campaign.schedules import Follower, read_schedule
 from functions.campaign.variants import Resolved, resolve
 from functions.campaign.views import campaign_view, load_campaign
@@ -17,6 +15,7 @@ from shared.model.campaigns import Audience, Campaign, Duplicates, Schedule, Sto
 from shared.model.clock import Clock
 from shared.model.problems import FieldError, ProblemError, conflict, invalid, invalid_field
 from shared.model.runs import campaign_of
+from shared.model.sizes import json_size
 from shared.model.variables import check_variables
 from shared.model.words import KeyKind
 from shared.store.campaigns import Campaigns
@@ -232,8 +231,8 @@ def _variable_problems(
 ) -> list[FieldError]:
     if problem := check_variables(shared):
         return [FieldError(field="variables", message=problem)]
-    if (size := len(to_json(shared))) > MAX_SHARED_BYTES:
-        message = f"are {size:,} bytes, more than {MAX_SHARED_BYTES:,}; every message carries them"
+    if (taken := json_size(shared)) > MAX_SHARED_BYTES:
+        message = f"are {taken:,} bytes, more than {MAX_SHARED_BYTES:,}; every message carries them"
         return [FieldError(field="variables", message=message)]
     if found is None:
         return []

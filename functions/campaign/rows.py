@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
-from pydantic_core import to_json
-
 from functions.campaign.header import find_column
 from functions.campaign.reading import Content, Unreadable
 from functions.campaign.reasons import RowReason
@@ -20,6 +18,7 @@ from shared.model.envelope import MAX_BYTES
 from shared.model.ids import Tagger
 from shared.model.policies import checked_zone
 from shared.model.runs import Run
+from shared.model.sizes import json_size
 from shared.model.templates import TemplateVersion
 from shared.model.tenants import Tenant
 from shared.model.variables import check_variables
@@ -101,7 +100,7 @@ class _Variant:
         self.name = name
         self._rules = VariableRules(version.required, version.optional, campaign.variables)
         self._loops = version.loops
-        self._room = MAX_BYTES - _OTHER_BYTES - len(to_json(campaign.variables))
+        self._room = MAX_BYTES - _OTHER_BYTES - json_size(campaign.variables)
         self._columns = [(v, columns.variables.get(v, v)) for v in (*version.required, *version.optional)]
 
     def check(self, own: dict[str, Any]) -> None:
@@ -111,9 +110,9 @@ class _Variant:
             raise _WrongError(RowReason.VARIABLE_MISSING, f"the variable `{name}` {wrong}", name)
         if self._loops and (problem := check_variables(own)):
             raise _WrongError(RowReason.VARIABLE_INVALID, problem)
-        if len(to_json(own)) > self._room:
-            most = MAX_BYTES - _OTHER_BYTES
-            raise _WrongError(RowReason.TOO_LARGE, f"its variables and the campaign's exceed {most:,} bytes")
+        if (found := json_size(own)) > self._room:
+            most = f"{found:,} bytes, more than the {self._room:,} that the campaign's leave"
+            raise _WrongError(RowReason.TOO_LARGE, f"its variables are {most} (JSON in UTF-8)")
 
 
 class _CellsVariant(_Variant):
@@ -130,7 +129,7 @@ class _CellsVariant(_Variant):
         # With these, and not many characters, there is nothing to look at more closely.
         self._full = len(self._names) if set(version.required) <= set(self._names) else MAX_BYTES
         self._needed = {name for name in version.required if campaign.variables.get(name) is None}
-        names = sum(len(to_json(name)) + len(':"",') for name in self._names)
+        names = sum(json_size(name) + len(':"",') for name in self._names)
         self._few = -1 if self._loops else (self._room - names) // _WORST_BYTES
 
     def own(self, cells: list[str]) -> dict[str, Any]:

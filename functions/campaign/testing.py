@@ -24,6 +24,7 @@ from shared.model.events import accepted_rows, record_of
 from shared.model.ids import Numbering, Tagger, new_base
 from shared.model.problems import FieldError, ProblemError, conflict, invalid, invalid_field, not_found
 from shared.model.reasons import EXPLANATIONS, Reason
+from shared.model.sizes import size
 from shared.model.tenants import Tenant
 from shared.model.variables import check_variables
 from shared.model.words import Channel, KeyKind
@@ -175,8 +176,9 @@ def _envelope(
         variables=values,
         recipients=[{"i": 0, "to": to, "tag": tag}],
     )
-    if len(envelope.to_json().encode()) > MAX_BYTES:
-        raise invalid_field("variables", f"with the campaign's own they are more than {MAX_BYTES:,} bytes")
+    if (found := size(envelope.to_json())) > MAX_BYTES:
+        message = f"with the campaign's own they make a message of {found:,} bytes, more than {MAX_BYTES:,}"
+        raise invalid_field("variables", message)
     return envelope
 
 

@@ -15,6 +15,7 @@ from shared.model.events import EventRow, StreamRecord, accepted_rows, record_of
 from shared.model.ids import Numbering, Tagger, ulid_time
 from shared.model.problems import FieldError, invalid
 from shared.model.reasons import Reason
+from shared.model.sizes import size
 from shared.model.templates import Template, TemplateVersion
 from shared.model.tenants import Tenant
 from shared.model.variables import check_variables
@@ -250,7 +251,7 @@ def _pack(header: Envelope, accepted: list[Accepted], number: Numbering, request
     # So a number like 1e999 is written, beyond what can be calculated with; the word may also stand in a text.
     if "Infinity" in body and (errors := _oversize(request, request.recipients or ())):
         raise invalid(errors[:MAX_ERRORS], "Variables do not fit the template.")
-    if len(body) <= MAX_BYTES or len(body.encode()) <= MAX_BYTES:
+    if (found := size(body)) <= MAX_BYTES:
         result.envelopes.append((envelope, body))
     elif len(accepted) > 1:
         half = len(accepted) // 2
@@ -261,7 +262,8 @@ def _pack(header: Envelope, accepted: list[Accepted], number: Numbering, request
             [
                 FieldError(
                     field=_field(request, first, "variables"),
-                    message=f"shared and own variables exceed {MAX_BYTES:,} bytes",
+                    message=f"recipient {first}: shared and own variables make a message of {found:,} bytes, more than "
+                    f"{MAX_BYTES:,} (JSON in UTF-8: a Chinese character takes 3, an emoji 4)",
                 )
             ]
         )

@@ -7,18 +7,20 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from shared.aws.schedules import Schedules
+from shared.aws.schedules import MAX_INPUT_BYTES, Schedules, schedule_input
 from shared.channels import queue_name
 from shared.model.clock import Clock
 from shared.model.envelope import Envelope, group_id
+from shared.model.sizes import size
 
 logger = Logger(child=True)
 
 MAX_DELAY_S = 900
 """The longest DelaySeconds (SQS API reference, SendMessage)."""
 MAX_ENTRIES = 10
-MAX_BATCH_BYTES = 1_000_000
-"""Ten entries and 1 MiB per SendMessageBatch (SQS API reference); some room is left for the ids."""
+MAX_MESSAGE_BYTES = 1_048_576
+MAX_BATCH_BYTES = 1_048_576
+"""Ten entries and 1 MiB per message, and per SendMessageBatch (SQS API reference). Groups and delays do not count."""
 TRIES = 3
 
 
@@ -46,34 +48,42 @@ class Queues:
         Returns the ids of the envelopes that could not be sent after several tries; all others are held by SQS or by
         a schedule. Sending the same envelope again is harmless: whoever receives it knows it by its id.
         """
-        failed: set[str] = set()
+        failed = self.too_large(dispatches)
         by_queue: dict[str, list[tuple[str, dict[str, Any]]]] = defaultdict(list)
-        now = self._clock.now_ms()
         for dispatch in dispatches:
-            envelope = dispatch.envelope
-            name = queue_name(envelope.channel, envelope.message_class)
-            delay_s = 0 if dispatch.due_at is None else max(0, -(-(dispatch.due_at - now) // 1000))
+            envelope, delay_s = dispatch.envelope, self._delay_s(dispatch)
+            if envelope.id in failed:
+                continue
+            url, group = self._url(envelope), group_id(envelope.tenant, envelope.run)
             if delay_s > MAX_DELAY_S and dispatch.due_at is not None:
-                if not self._schedules.create(
-                    envelope.id,
-                    dispatch.due_at,
-                    self._urls[name],
-                    dispatch.body,
-                    group_id(envelope.tenant, envelope.run),
-                ):
+                if not self._schedules.create(envelope.id, dispatch.due_at, url, dispatch.body, group):
                     failed.add(envelope.id)
                 continue
-            entry: dict[str, Any] = {
-                "MessageBody": dispatch.body,
-                "MessageGroupId": group_id(envelope.tenant, envelope.run),
-            }
+            entry: dict[str, Any] = {"MessageBody": dispatch.body, "MessageGroupId": group}
             if delay_s:
                 entry["DelaySeconds"] = delay_s
-            by_queue[self._urls[name]].append((envelope.id, entry))
+            by_queue[url].append((envelope.id, entry))
         for url, entries in by_queue.items():
             for batch in _batches(entries):
                 failed |= send_batch(self._client, url, batch)
         return failed
+
+    def too_large(self, dispatches: Sequence[Dispatch]) -> set[str]:
+        """The ids of envelopes that no queue, or no schedule, will ever take: sending them again is of no use."""
+        return {d.envelope.id for d in dispatches if not self._fits(d)}
+
+    def _fits(self, dispatch: Dispatch) -> bool:
+        if self._delay_s(dispatch) <= MAX_DELAY_S:
+            return size(dispatch.body) <= MAX_MESSAGE_BYTES
+        envelope = dispatch.envelope
+        asked = schedule_input(self._url(envelope), dispatch.body, group_id(envelope.tenant, envelope.run))
+        return size(asked) <= MAX_INPUT_BYTES
+
+    def _delay_s(self, dispatch: Dispatch) -> int:
+        return 0 if dispatch.due_at is None else max(0, -(-(dispatch.due_at - self._clock.now_ms()) // 1000))
+
+    def _url(self, envelope: Envelope) -> str:
+        return self._urls[queue_name(envelope.channel, envelope.message_class)]
 
 
 def send_batch(client: Any, url: str, batch: Sequence[tuple[str, dict[str, Any]]]) -> set[str]:
@@ -99,14 +109,14 @@ def send_batch(client: Any, url: str, batch: Sequence[tuple[str, dict[str, Any]]
 
 def _batches(entries: Sequence[tuple[str, dict[str, Any]]]) -> Iterator[list[tuple[str, dict[str, Any]]]]:
     batch: list[tuple[str, dict[str, Any]]] = []
-    size = 0
+    taken = 0
     for pair in entries:
-        length = len(pair[1]["MessageBody"].encode())
-        if batch and (len(batch) == MAX_ENTRIES or size + length > MAX_BATCH_BYTES):
+        length = size(pair[1]["MessageBody"])
+        if batch and (len(batch) == MAX_ENTRIES or taken + length > MAX_BATCH_BYTES):
             yield batch
-            batch, size = [], 0
+            batch, taken = [], 0
         batch.append(pair)
-        size += length
+        taken += length
     if batch:
         yield batch
 

@@ -14,6 +14,9 @@ SEND_MESSAGE = "arn:aws:scheduler:::aws-sdk:sqs:sendMessage"
 """The universal target: unlike the SQS target it takes a MessageGroupId on standard queues (EventBridge Scheduler user
 guide, "Using universal targets")."""
 MAX_NAME = 64
+MAX_INPUT_BYTES = 256_000
+"""Of what a schedule gives to its target (EventBridge Scheduler API reference, Target: 256 KB). The body stands in it
+as a text, so each of its quotes has another escape there."""
 
 
 class Schedules:
@@ -47,7 +50,7 @@ class Schedules:
                     "RoleArn": self._role_arn,
                     # What could not be sent within a day of tries is kept there, not lost.
                     "DeadLetterConfig": {"Arn": self._dlq_arn},
-                    "Input": to_json({"QueueUrl": queue_url, "MessageBody": body, "MessageGroupId": group_id}).decode(),
+                    "Input": schedule_input(queue_url, body, group_id),
                 },
             )
         except self._client.exceptions.ConflictException:
@@ -56,6 +59,11 @@ class Schedules:
             logger.warning("schedule not created", error=type(error).__name__)
             return False
         return True
+
+
+def schedule_input(queue_url: str, body: str, group_id: str) -> str:
+    """What a schedule gives to its target, so that it sends a message."""
+    return to_json({"QueueUrl": queue_url, "MessageBody": body, "MessageGroupId": group_id}).decode()
 
 
 class TokenError(ValueError):

@@ -6,13 +6,16 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from shared.model.events import StreamRecord
+from shared.model.sizes import size
 
 logger = Logger(child=True)
 
 MAX_RECORDS = 500
 """Records per PutRecords (Kinesis API reference, PutRecords)."""
-MAX_BYTES = 4_500_000
-"""Bytes per PutRecords: below 5 MiB, the limit until it was raised to 10 MiB, so that every Region takes it."""
+MAX_RECORD_BYTES = 1_048_576
+"""Of a record, with its key (the same, PutRecordsRequestEntry): a stream takes larger ones only where it is set to."""
+MAX_BYTES = 5_242_880
+"""Per PutRecords, with the keys: 5 MiB, the limit until it was raised to 10 MiB, so that every Region takes it."""
 TRIES = 4
 EMPTY_ANSWERS = 10
 
@@ -98,13 +101,14 @@ class StreamLag:
 
 def _batches(records: Sequence[StreamRecord]) -> Iterator[list[dict[str, Any]]]:
     batch: list[dict[str, Any]] = []
-    size = 0
+    taken = 0
     for record in records:
-        data = record.to_json()
-        if batch and (len(batch) == MAX_RECORDS or size + len(data) > MAX_BYTES):
+        entry = {"Data": record.to_json(), "PartitionKey": record.partition_key}
+        length = len(entry["Data"]) + size(record.partition_key)
+        if batch and (len(batch) == MAX_RECORDS or taken + length > MAX_BYTES):
             yield batch
-            batch, size = [], 0
-        batch.append({"Data": data, "PartitionKey": record.partition_key})
-        size += len(data)
+            batch, taken = [], 0
+        batch.append(entry)
+        taken += length
     if batch:
         yield batch

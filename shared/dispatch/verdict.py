@@ -6,6 +6,7 @@ from shared.model.envelope import Envelope, EnvelopeRecipient
 from shared.model.events import EventRow
 from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Sent, Unknown
 from shared.model.reasons import ACCOUNTS_OWN, Reason
+from shared.model.sizes import clipped
 from shared.model.words import MessageClass, Stage
 from shared.policy.retry import CHECKS_S, due_ms, wait_s
 
@@ -13,6 +14,8 @@ RESENDS = frozenset({MessageClass.VERIFICATION, MessageClass.NOTIFICATION})
 """Classes whose message is sent again when it is unknown whether it was sent: a second code beats none."""
 UNSENT = frozenset({Stage.FAILED, Stage.EXPIRED, Stage.SUPPRESSED, Stage.DUPLICATE, Stage.CAPPED, Stage.RECALLED})
 """Outcomes that say that nothing was sent."""
+CODE_BYTES = 200
+"""Of a provider's raw code: whatever it answers, the rows of an envelope fit where they have to be kept."""
 GENERATION = 100
 """Retries of a later generation are numbered from here on, so that no event takes another's name."""
 
@@ -49,7 +52,7 @@ def row(envelope: Envelope, recipient: EnvelopeRecipient, stage: Stage, now: int
 def failed(envelope: Envelope, recipient: EnvelopeRecipient, reason: Reason, found: str, now: int) -> EventRow:
     """A recipient that is given up before any provider is asked. found: where and what, without any value."""
     result = row(envelope, recipient, Stage.FAILED, now)
-    result["why"], result["code"] = reason, found[:200]
+    result["why"], result["code"] = reason, clipped(found, CODE_BYTES)
     return result
 
 
@@ -170,5 +173,5 @@ def _at(envelope: Envelope, recipient: EnvelopeRecipient, until: int, now: int, 
 def _because(result: EventRow, outcome: Rejected | Retry | Unknown | AccountDown) -> EventRow:
     result["why"] = outcome.reason
     if outcome.raw_code:
-        result["code"] = outcome.raw_code[:200]
+        result["code"] = clipped(outcome.raw_code, CODE_BYTES)
     return result

@@ -72,6 +72,7 @@ class Reason(StrEnum):
     # of our own
     INTERRUPTED = "interrupted"
     GIVEN_UP = "given_up"
+    TOO_LARGE = "too_large"
     EXPIRED = "expired"
     LOST_TRACK = "lost_track"
     TRIES_EXHAUSTED = "tries_exhausted"
@@ -134,8 +135,8 @@ _ABOUT: dict[Reason, tuple[Blame, str, str]] = {
     ),
     Reason.COUNTRY_NOT_ALLOWED: (
         Blame.POLICY,
-        "Text messages to this number's country are not allowed. Until the settings name countries, only numbers of the "
-        "tenant's own region get any.",
+        "Texts to this number's country are not allowed. Until the settings name countries, they go to numbers of the "
+        "tenant's own region only.",
         "Name all countries that texts may go to as `countries` in the settings, or leave the number out.",
     ),
     Reason.NUMBER_TAKES_NO_TEXTS: (
@@ -355,6 +356,11 @@ _ABOUT: dict[Reason, tuple[Blame, str, str]] = {
         Blame.OURS,
         "The queue handed the message out several times, and each time the function failed over it.",
         "Look for the cause in the log of the dispatch function, mend it, then redrive the message.",
+    ),
+    Reason.TOO_LARGE: (
+        Blame.CONTENT,
+        "The message had to wait, and is larger than the queues and schedules take in which it would.",
+        "Send it anew with shorter variables, or redrive it when it need not wait.",
     ),
     Reason.EXPIRED: (
         Blame.OURS,

@@ -22,6 +22,7 @@ from shared.model.content import Content, SmsContent
 from shared.model.envelope import Envelope
 from shared.model.ids import new_base
 from shared.model.keys import ApiKey
+from shared.model.sizes import json_size
 from shared.model.templates import Fallback
 from shared.model.tenants import TenantSettings
 from shared.model.words import KeyKind, MessageClass, Scope
@@ -572,3 +573,30 @@ def test_codes_expire_after_five_minutes_by_default(desk: Desk) -> None:
     [envelope] = desk.envelopes("sms.verification")
     assert envelope.expires_at == desk.clock.now_ms() + 300_000
     assert envelope.recipients[0]["to"] == "+8613800138000"
+
+
+@pytest.mark.parametrize("character", ["a", "汉", "😀", '"', "\x01", "\uffff"])
+def test_variables_are_counted_in_the_bytes_that_a_queue_holds(desk: Desk, character: str) -> None:
+    bytes_each = json_size(character) - 2
+    later = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
+    desk.clock.set(int(later.timestamp() * 1000) - 7_200_000)
+    body = {"template": "welcome", "to": "u@example.com", "send_at": later.isoformat(), "variables": {"name": ""}}
+    _, answer = desk.send(body)
+    empty = len(_scheduled(desk)[0])
+    for count, status in ((room := (90_000 - empty) // bytes_each), 202), (room + 1, 422):
+        body["variables"] = {"name": character * count}
+        found, answer = desk.send(body)
+        assert found == status, (count, answer)
+    error = answer["errors"][0]
+    assert error["field"] == "variables"
+    assert (
+        f"recipient 0: shared and own variables make a message of {empty + (room + 1) * bytes_each:,} bytes"
+        in (error["message"])
+    )
+    assert len(_scheduled(desk)) == 2
+
+
+def _scheduled(desk: Desk) -> list[bytes]:
+    names = [found["Name"] for found in desk.scheduler.list_schedules(GroupName="mepush")["Schedules"]]
+    targets = [desk.scheduler.get_schedule(GroupName="mepush", Name=name)["Target"] for name in names]
+    return [json.loads(target["Input"])["MessageBody"].encode() for target in targets]

@@ -104,7 +104,11 @@ def test_columns_may_be_called_otherwise() -> None:
         ),
         (
             ["a@example.com", "x" * 88_000, "", "", ""],
-            ("too_large", "its variables and the campaign's exceed 88,000 bytes", None),
+            (
+                "too_large",
+                "its variables are 88,011 bytes, more than the 87,998 that the campaign's leave (JSON in UTF-8)",
+                None,
+            ),
         ),
         (Unreadable(RowReason.NOT_UTF8, "is not UTF-8", "x"), ("not_utf8", "is not UTF-8", None)),
     ],
