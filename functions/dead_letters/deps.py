@@ -15,6 +15,7 @@ from shared.aws.queue import Queues
 from shared.aws.schedules import Schedules
 from shared.aws.stream import EventStream
 from shared.dispatch.held import Releases
+from shared.dispatch.outlet import Outlet
 from shared.dispatch.redrive import Redriver
 from shared.model.clock import Clock, SystemClock
 from shared.settings import CatalogSettings, GuardSettings, QueueSettings, StreamSettings
@@ -49,11 +50,12 @@ def deps() -> Consumer:
     """The queues' consumer, built on first use."""
     settings, clock, dynamodb = KeeperSettings.load(), SystemClock(), client("dynamodb")
     catalog, guard = Catalog(dynamodb, settings.catalog_table, clock), (dynamodb, settings.guard_table, clock)
+    ledger, releases = Ledger(*guard), Releases(catalog, Duplicates(*guard), Caps(*guard))
     keeper = Keeper(
         DeadLetterStore(dynamodb, settings.catalog_table),
-        Ledger(*guard),
-        Releases(catalog, Duplicates(*guard), Caps(*guard)),
-        _queues(settings, clock),
+        ledger,
+        releases,
+        Outlet(_queues(settings, clock), ledger, releases, clock),
         EventStream(client("kinesis"), settings.stream_name),
         clock,
     )

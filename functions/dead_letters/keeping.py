@@ -12,8 +12,8 @@ from typing import Any, Protocol
 from aws_lambda_powertools import Logger
 from pydantic import ValidationError
 
-from shared.aws.queue import Dispatch
 from shared.dispatch.held import Releases
+from shared.dispatch.outlet import Outlet
 from shared.dispatch.settle import Ledger, settle
 from shared.logs import log_error
 from shared.model.clock import Clock
@@ -30,12 +30,6 @@ _DEAD = re.compile(r"/d\d+$")
 
 class NotSentError(Exception):
     """What follows from a settled envelope could not be sent to its queue."""
-
-
-class Queues(Protocol):
-    """Where envelopes are sent; returns the ids of those that could not be."""
-
-    def send(self, dispatches: Sequence[Dispatch]) -> set[str]: ...
 
 
 class Stream(Protocol):
@@ -60,14 +54,14 @@ class Keeper:
         store: DeadLetterStore,
         ledger: Ledger,
         releases: Releases,
-        queues: Queues,
+        outlet: Outlet,
         stream: Stream,
         clock: Clock,
     ) -> None:
         self._store = store
         self._ledger = ledger
         self._releases = releases
-        self._queues = queues
+        self._outlet = outlet
         self._stream = stream
         self._clock = clock
 
@@ -98,10 +92,12 @@ class Keeper:
         result = settle(envelope, self._ledger, self._clock)
         # Before its letter can be redriven, which may take what it holds anew.
         self._releases.release(envelope, result.record.events)
-        if self._queues.send(result.dispatches):
+        left = self._outlet.send(result.dispatches)
+        if left.failed:
             raise NotSentError
-        new = self._keep(result.dead) if result.dead is not None else 0
-        self._stream.put(result.records)
+        tails = [result, *(tail for _, tail in left.ended)]
+        new = sum(self._keep(tail.dead) for tail in tails if tail.dead is not None)
+        self._stream.put([record for tail in tails for record in tail.records])
         return new
 
     def _keep(self, dead: Envelope) -> int:

@@ -15,6 +15,8 @@ from local.deployment import ACCOUNT, REGION
 from local.memory.errors import AwsError
 from local.memory.operations import Operations, operation
 
+MAX_INPUT_BYTES = 256 * 1024
+"""Of what a schedule gives to its target (EventBridge Scheduler API reference, Target)."""
 MAX_RESULTS = 100
 """Schedules per page (EventBridge Scheduler API reference, ListSchedules)."""
 _FIELDS = (
@@ -45,6 +47,9 @@ class Scheduler(Operations):
         for name in ("start_date", "end_date"):
             given[name] = parse_to_aware_datetime(given[name]).timestamp() if given[name] else None
         given["target"] = dict(given["target"])
+        if len(given["target"].get("Input", "").encode()) > MAX_INPUT_BYTES:
+            message = f"Target.Input must be at most {MAX_INPUT_BYTES} bytes"
+            raise AwsError("ValidationException", message, {"Message": message})
         token = asked.get("ClientToken")
         with self._lock:
             group = self._backend.schedule_groups.get(asked.get("GroupName") or "default")

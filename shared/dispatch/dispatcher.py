@@ -8,8 +8,9 @@ from typing import Any, Protocol, TypeVar
 from aws_lambda_powertools import Logger
 from pydantic import ValidationError
 
-from shared.aws.queue import DeadLetters, Dispatch, Queues
+from shared.aws.queue import DeadLetters, Dispatch
 from shared.aws.stream import EventStream
+from shared.dispatch.outlet import Outlet
 from shared.dispatch.runs import Runs
 from shared.dispatch.tail import Tail, tail
 from shared.dispatch.waves import Waves, Work
@@ -53,7 +54,7 @@ class Dispatcher:
         channel: Channel,
         waves: Waves,
         runs: Runs,
-        queues: Queues,
+        outlet: Outlet,
         dead_letters: DeadLetters,
         stream: EventStream,
         pool: Executor,
@@ -61,7 +62,7 @@ class Dispatcher:
         self._channel = channel
         self._waves = waves
         self._runs = runs
-        self._queues = queues
+        self._outlet = outlet
         self._dead_letters = dead_letters
         self._stream = stream
         self._pool = pool
@@ -132,20 +133,23 @@ class Dispatcher:
 
     def _finish(self, tails: list[Tail]) -> set[str]:
         """Carry out tails; returns the ids of envelopes whose tail must be repeated."""
-        undone: set[str] = set()
-        dispatches: list[tuple[str, Dispatch]] = [(t.record.envelope, d) for t in tails for d in t.dispatches]
-        parked = [(t.record.envelope, e) for t in tails for e in t.parked]
+        released, undone = self._park([(t.record.envelope, e) for t in tails for e in t.parked])
+        dispatches = [(t.record.envelope, d) for t in tails for d in t.dispatches] + released
+        left = self._outlet.send([d for _, d in dispatches])
+        parents = {d.envelope.id: parent for parent, d in dispatches}
+        undone |= {parents[id] for id in left.failed}
         dead = [(t.record.envelope, t.dead) for t in tails if t.dead is not None]
-        if parked:
-            going_on, failed = self._runs.park([e for _, e in parked])
-            undone |= {parent for parent, e in parked if e.id in failed}
-            dispatches += [(parent, Dispatch(e, e.to_json())) for parent, e in parked if e.id in going_on]
-        if dispatches:
-            failed = self._queues.send([d for _, d in dispatches])
-            undone |= {parent for parent, d in dispatches if d.envelope.id in failed}
-        if dead:
-            failed = self._dead_letters.send([e for _, e in dead])
-            undone |= {parent for parent, e in dead if e.id in failed}
-        if tails:
-            self._stream.put([record for t in tails for record in t.records])
+        dead += [(parents[id], t.dead) for id, t in left.ended if t.dead is not None]
+        failed = self._dead_letters.send([e for _, e in dead])
+        undone |= {parent for parent, e in dead if e.id in failed}
+        self._stream.put([record for t in (*tails, *(t for _, t in left.ended)) for record in t.records])
         return undone
+
+    def _park(self, parked: list[tuple[str, Envelope]]) -> tuple[list[tuple[str, Dispatch]], set[str]]:
+        """Hold envelopes, each with its parent: those that are to be queued all the same, and the parents of those
+        that could not be held."""
+        if not parked:
+            return [], set()
+        going_on, failed = self._runs.park([e for _, e in parked])
+        released = [(parent, Dispatch(e, e.to_json())) for parent, e in parked if e.id in going_on]
+        return released, {parent for parent, e in parked if e.id in failed}

@@ -31,17 +31,17 @@ class Ledger(Protocol):
     def take_over(self, envelope_id: str, seen: Entry, entry: Entry) -> Entry | None: ...
 
 
-def settle(envelope: Envelope, ledger: Ledger, clock: Clock) -> Tail:
+def settle(envelope: Envelope, ledger: Ledger, clock: Clock, reason: Reason = Reason.GIVEN_UP) -> Tail:
     """Close a given-up envelope's ledger and return what follows from it; doing it again gives the same.
 
     Recorded outcomes stand. Recipients in flight are unknown, with the class's rule for that. Who is recalled stays
-    recalled. The others are dead letters. Raises: HeldError while somebody works on the envelope; what the ledger
-    raises.
+    recalled. The others are dead letters, for this reason. Raises: HeldError while somebody works on the envelope; what
+    the ledger raises.
     """
 
     def end(seen: Entry, now: int) -> list[EventRow]:
         rows = stopped_in(envelope, seen.rows + _left_in_flight(envelope, seen, now), seen.recalled)
-        rows += _given_up(envelope, {r["i"] for r in rows}, now)
+        rows += _given_up(envelope, {r["i"] for r in rows}, now, reason)
         decide(envelope, rows)
         return rows
 
@@ -84,12 +84,12 @@ def _left_in_flight(envelope: Envelope, seen: Entry, now: int) -> list[EventRow]
     ]
 
 
-def _given_up(envelope: Envelope, done: set[int], now: int) -> list[EventRow]:
+def _given_up(envelope: Envelope, done: set[int], now: int, reason: Reason) -> list[EventRow]:
     rows = []
     for recipient in envelope.recipients:
         if recipient["i"] not in done:
             dead = row(envelope, recipient, Stage.DEAD_LETTERED, now)
-            dead["why"] = Reason.GIVEN_UP
+            dead["why"] = reason
             if recipient["i"] in envelope.doubtful or recipient["i"] in envelope.unsure:
                 dead["maybe"] = True
             rows.append(dead)

@@ -13,6 +13,8 @@ from shared.dispatch.accounts import Accounts
 from shared.dispatch.attachments import Files
 from shared.dispatch.dispatcher import Dispatcher
 from shared.dispatch.frequency import Frequency
+from shared.dispatch.held import Releases
+from shared.dispatch.outlet import Outlet
 from shared.dispatch.planning import Planner
 from shared.dispatch.rates import Rates
 from shared.dispatch.routing import Routing
@@ -77,16 +79,18 @@ def build_dispatcher(channel: Channel) -> Dispatcher:
     health = HealthStore(dynamodb, settings.catalog_table, Counters(dynamodb, settings.counters_table))
     routing = Routing(accounts, health, clock)
     guard = dynamodb, settings.guard_table, clock
-    frequency = Frequency(catalog, Duplicates(*guard), Caps(*guard), clock)
+    duplicates, caps, ledger = Duplicates(*guard), Caps(*guard), Ledger(*guard)
+    frequency = Frequency(catalog, duplicates, caps, clock)
+    queues = Queues(sqs, settings.queue_urls, schedules, clock)
     files = _files(channel, settings.assets_bucket)
     runs = Runs(Campaigns(dynamodb, settings.catalog_table, clock), Parking(*guard), clock)
     planner = Planner(catalog, runs, accounts, suppressions, frequency, routing, clock, files)
     sender = Sender(clock, ThreadPoolExecutor(MAX_CALLS, "call"))
     return Dispatcher(
         channel,
-        Waves(planner, Rates(RateStore(*guard), clock), sender, Ledger(*guard), clock),
+        Waves(planner, Rates(RateStore(*guard), clock), sender, ledger, clock),
         runs,
-        Queues(sqs, settings.queue_urls, schedules, clock),
+        Outlet(queues, ledger, Releases(catalog, duplicates, caps), clock),
         DeadLetters(sqs, settings.dlq_urls),
         EventStream(client("kinesis"), settings.stream_name),
         ThreadPoolExecutor(ENVELOPE_THREADS, "envelope"),

@@ -22,6 +22,7 @@ from shared.aws.schedules import Schedules
 from shared.aws.stream import EventStream
 from shared.channels import queue_name
 from shared.dispatch.held import Releases
+from shared.dispatch.outlet import Outlet
 from shared.dispatch.redrive import ABANDONED_MS, Order, Redriver
 from shared.model.envelope import Envelope
 from shared.model.events import EventRow, StreamRecord
@@ -137,7 +138,8 @@ class Desk:
         stream = EventStream(wire, "events")
         guard = dynamodb, "guard", clock
         releases = Releases(Catalog(aws.dynamodb, "catalog", clock), Duplicates(*guard), Caps(*guard))
-        self.keeper = Keeper(self.store, self.ledger, releases, queues, stream, clock)
+        outlet = Outlet(queues, self.ledger, releases, clock)
+        self.keeper = Keeper(self.store, self.ledger, releases, outlet, stream, clock)
         self.redriver = Redriver(self.store, queues, stream, clock)
         auditor = Auditor(Catalog(aws.dynamodb, "catalog", clock), clock)
         self.audit_log = AuditLog(dynamodb, "catalog")

@@ -9,11 +9,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from shared.aws.attachments import AttachmentGoneError
-from shared.aws.queue import Dispatch
+from shared.aws.queue import Dispatch, Queues
+from shared.aws.schedules import Schedules
+from shared.channels import queue_name
 from shared.dispatch.accounts import Accounts
 from shared.dispatch.attachments import Files
 from shared.dispatch.dispatcher import Dispatcher
 from shared.dispatch.frequency import Frequency
+from shared.dispatch.held import Releases
+from shared.dispatch.outlet import Outlet
 from shared.dispatch.planning import Planner
 from shared.dispatch.rates import Rates
 from shared.dispatch.routing import Routing
@@ -30,7 +34,7 @@ from shared.model.outcome import Outcome, Sent
 from shared.model.suppression import SuppressionEntry
 from shared.model.templates import Template, TemplateVersion
 from shared.model.tenants import Tenant, TenantSettings
-from shared.model.words import Channel
+from shared.model.words import Channel, MessageClass
 from shared.policy.routing import Buckets, Shift
 from shared.providers.base import Outgoing, Provider, Verification
 from shared.store.campaigns import Control
@@ -250,11 +254,14 @@ class _Queues:
     def __init__(self, world: World) -> None:
         self._world = world
 
+        urls = {queue_name(c, m): f"https://sqs/{c}-{m}" for c in Channel for m in MessageClass}
+        self.too_large = Queues(None, urls, Schedules(None, "", "", ""), world.clock).too_large
+
     def send(self, dispatches: Sequence[Any]) -> set[str]:
         if dispatches and isinstance(dispatches[0], Envelope):
             self._world._step("dead")
             self._world.dead.extend(dispatches)
-        else:
+        elif dispatches:
             self._world._step("queue")
             self._world.dispatched.extend(dispatches)
         return set()
@@ -265,7 +272,8 @@ class _Stream:
         self._world = world
 
     def put(self, records: Sequence[StreamRecord]) -> None:
-        self._world._step("stream")
+        if records:
+            self._world._step("stream")
         self._world.records.extend(records)
 
 
@@ -302,7 +310,8 @@ def world(
         made.rates = Rates(RateStore(*guard), made.clock)
         sender = Sender(made.clock, calls, made.pass_time)
         waves = Waves(planner, made.rates, sender, made, made.clock, sleep=made.sleep)
-        made.dispatcher = Dispatcher(Channel.EMAIL, waves, made.runs, queues, queues, stream, envelopes)
+        outlet = Outlet(queues, made, Releases(made, Duplicates(*guard), Caps(*guard)), made.clock)
+        made.dispatcher = Dispatcher(Channel.EMAIL, waves, made.runs, outlet, queues, stream, envelopes)
         made.add_template()
         made.add_account("main", script)
         yield made
