@@ -1,0 +1,1 @@
+"""Where the platform may connect to for an account, and how: names, addresses, certificates."""
