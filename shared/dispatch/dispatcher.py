@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from shared.aws.queue import DeadLetters, Dispatch
 from shared.aws.stream import EventStream
+from shared.dispatch.batch import Batch
 from shared.dispatch.outlet import Outlet
 from shared.dispatch.runs import Runs
 from shared.dispatch.tail import Tail, tail
@@ -106,30 +107,43 @@ class Dispatcher:
     def _send(self, envelopes: list[Envelope], remaining_s: Callable[[], float]) -> dict[str, list[EventRow]]:
         """Work envelopes off side by side; one that raises is left out and comes back."""
 
-        def send(work: Work) -> list[EventRow]:
-            found = seen[work.id] if work.id in seen else self._waves.insist(work, remaining_s)
-            return self._waves.send(work, found, remaining_s)
+        def decide(envelope: Envelope) -> Work | None:
+            return self._guarded(envelope.id, lambda: self._waves.decide(envelope, remaining_s))
 
-        decided = self._each(lambda e: self._waves.decide(e, remaining_s), {e.id: e for e in envelopes})
-        works = self._waves.pace(decided, remaining_s)
-        seen = self._waves.acquire(list(works.values()))
-        return self._each(send, works)
+        def go_on(decided: Mapping[str, Work]) -> dict[str, list[EventRow]]:
+            works = self._waves.pace(decided, remaining_s)
+            seen = self._waves.acquire(list(works.values()))
+
+            def send(work: Work) -> list[EventRow]:
+                found = seen[work.id] if work.id in seen else self._waves.insist(work, remaining_s)
+                return self._waves.send(work, found, remaining_s)
+
+            return self._each(send, works)
+
+        by_id = {envelope.id: envelope for envelope in envelopes}
+        if len(by_id) > 1:
+            return Batch(self._pool, decide, go_on).run(by_id)
+        return go_on({id: work for id, each in by_id.items() if (work := decide(each)) is not None})
 
     def _each(self, call: Callable[[A], B], arguments: Mapping[str, A]) -> dict[str, B]:
         """The results by envelope id, without those that raised."""
 
         def one(id: str) -> B | None:
-            try:
-                return call(arguments[id])
-            except HeldError:
-                logger.info("envelope is worked on elsewhere", envelope=id)
-            except Exception as error:
-                log_error(logger, "envelope handed back to the queue", error, envelope=id)
-            return None
+            return self._guarded(id, lambda: call(arguments[id]))
 
         run = map if len(arguments) < 2 else self._pool.map
         results = zip(arguments, run(one, arguments), strict=True)
         return {id: result for id, result in results if result is not None}
+
+    def _guarded(self, envelope_id: str, call: Callable[[], B]) -> B | None:
+        """What comes of an envelope; None if that raised."""
+        try:
+            return call()
+        except HeldError:
+            logger.info("envelope is worked on elsewhere", envelope=envelope_id)
+        except Exception as error:
+            log_error(logger, "envelope handed back to the queue", error, envelope=envelope_id)
+        return None
 
     def _finish(self, tails: list[Tail]) -> set[str]:
         """Carry out tails; returns the ids of envelopes whose tail must be repeated."""

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from shared.dispatch.accounts import Accounts
 from shared.dispatch.attachments import Files, with_files
+from shared.dispatch.filling import Filling
 from shared.dispatch.frequency import Frequency
 from shared.dispatch.plan import Call, Plan, Rendered, calls_of
 from shared.dispatch.quiet_hours import awake
@@ -22,17 +23,15 @@ from shared.model.accounts import Account
 from shared.model.clock import Clock
 from shared.model.envelope import Envelope, EnvelopeRecipient
 from shared.model.events import EventRow
-from shared.model.ids import Numbering
 from shared.model.outcome import AccountDown, Outcome, Unknown
 from shared.model.reasons import Reason
 from shared.model.templates import Template, TemplateVersion
 from shared.model.tenants import Tenant, TenantSettings
 from shared.model.words import KeyKind, Stage
-from shared.policy import limits, simulation
-from shared.policy.blocked_words import blocked_word
+from shared.policy import simulation
 from shared.policy.resolve import resolve
-from shared.providers.base import Outgoing
-from shared.rendering import Compiled, RenderingError, TemplateError, compile_content
+from shared.rendering import Compiled, TemplateError, compile_content
+from shared.sendable import beyond
 from shared.store.ledger import Entry
 
 
@@ -94,12 +93,13 @@ class Planner:
             now = self._clock.now_ms()
             plan.rows += [failed(envelope, r, Reason.RENDERING_FAILED, str(error), now) for r in recipients]
             return plan
+        filling = Filling(plan, compiled, self._clock)
         if envelope.kind is KeyKind.TEST:
-            self._simulate(plan, recipients, compiled)
+            self._simulate(plan, recipients, filling)
             return plan
-        fresh = self._look_ups(plan, recipients, compiled) if envelope.unsure else recipients
+        fresh = self._look_ups(plan, recipients, filling) if envelope.unsure else recipients
         if fresh:
-            self._send(plan, fresh, compiled)
+            self._send(plan, fresh, filling)
         return plan
 
     def look_again(self, plan: Plan) -> None:
@@ -136,18 +136,18 @@ class Planner:
             raise TemplateGoneError
         return compile_content(found.content)
 
-    def _simulate(self, plan: Plan, recipients: Sequence[EnvelopeRecipient], compiled: Compiled) -> None:
+    def _simulate(self, plan: Plan, recipients: Sequence[EnvelopeRecipient], filling: Filling) -> None:
         """For test keys: render, call no provider; the address says what becomes of a message."""
         envelope, now, via = plan.envelope, self._clock.now_ms(), Via(simulation.PROVIDER, simulation.PROVIDER)
         chance = random.random()  # noqa: S311 - spreads retries, guards nothing
         # What was redriven is past the tries that come to nothing.
         tries = GENERATION * envelope.generation + envelope.attempt
-        for recipient, message in self._render(plan, recipients, compiled):
+        for recipient, message in filling.fill(recipients):
             outcome = simulation.outcome_of(envelope.channel, message.to, tries, message.message_id)
             plan.rows.append(judge(envelope, recipient, outcome, now, chance, via))
 
     def _look_ups(
-        self, plan: Plan, recipients: Sequence[EnvelopeRecipient], compiled: Compiled
+        self, plan: Plan, recipients: Sequence[EnvelopeRecipient], filling: Filling
     ) -> list[EnvelopeRecipient]:
         """Plan to ask accounts what became of earlier tries; returns the recipients of whom there is nothing to ask."""
         unsure, envelope = plan.envelope.unsure, plan.envelope
@@ -166,11 +166,10 @@ class Planner:
                 plan.rows += [judge_look_up(envelope, r, outcome, now, chance, via) for r in asked]
                 continue
             tried = envelope.tried or (envelope.accepted_at, self._clock.now_ms())
-            pairs = self._render(plan, asked, compiled)
-            plan.calls.extend(Call(account, provider, [m], [r], tried) for r, m in pairs)
+            plan.calls.extend(Call(account, provider, [m], [r], tried) for r, m in filling.fill(asked))
         return [r for r in recipients if r["i"] not in unsure]
 
-    def _send(self, plan: Plan, recipients: Sequence[EnvelopeRecipient], compiled: Compiled) -> None:
+    def _send(self, plan: Plan, recipients: Sequence[EnvelopeRecipient], filling: Filling) -> None:
         """Take recipients through the policies and plan their calls."""
         envelope = plan.envelope
         template = self._configured.template(envelope.tenant, envelope.template)
@@ -179,7 +178,7 @@ class Planner:
         if policies.quiet_hours is not None and policies.quiet_hours.windows:
             zone = self._zone(envelope.tenant, settings)
             recipients = awake(plan, recipients, policies.quiet_hours, zone, self._clock.now_ms())
-        rendered = self._decent(plan, self._render(plan, recipients, compiled), settings.blocked_words)
+        rendered = filling.fill(recipients, settings.blocked_words)
         pairs = with_files(plan, rendered, self._files, self._clock.now_ms())
         pairs = self._frequency.admitted(plan, pairs, policies, lambda: self._zone(envelope.tenant, settings))
         if not pairs:
@@ -220,52 +219,16 @@ class Planner:
         now, chance = self._clock.now_ms(), random.random()  # noqa: S311 - spreads retries, guards nothing
         return [judge(plan.envelope, r, outcome, now, chance, via) for r, _ in pairs]
 
-    def _render(self, plan: Plan, recipients: Sequence[EnvelopeRecipient], compiled: Compiled) -> list[Rendered]:
-        """Render for each recipient; those that cannot be rendered fail."""
-        envelope = plan.envelope
-        number, pairs = Numbering(envelope.root), []
-        for recipient in recipients:
-            try:
-                rendered = compiled.render(envelope.variables, recipient.get("vars") or {})
-            except RenderingError as error:
-                now = self._clock.now_ms()
-                plan.rows.append(failed(envelope, recipient, Reason.RENDERING_FAILED, str(error), now))
-                continue
-            message_id = number(recipient["i"]) + recipient["tag"]
-            pairs.append((recipient, Outgoing(message_id, recipient["to"], rendered)))
-        return pairs
-
-    def _decent(self, plan: Plan, pairs: list[Rendered], words: Sequence[str]) -> list[Rendered]:
-        """Those whose message holds no blocked word; the others fail."""
-        if not words:
-            return pairs
-        envelope, kept = plan.envelope, []
-        for recipient, message in pairs:
-            word = blocked_word(message.content, words)
-            if word is None:
-                kept.append((recipient, message))
-            else:
-                now = self._clock.now_ms()
-                plan.rows.append(failed(envelope, recipient, Reason.CONTENT_BLOCKED, f"blocked word: {word}", now))
-        return kept
-
     def _within_limits(self, plan: Plan, account: Account, pairs: Sequence[Rendered]) -> list[Rendered]:
         """Those whose message is within the provider's limits; the others fail."""
         envelope, kept = plan.envelope, []
         for recipient, message in pairs:
-            broken = limits.check(message.content, account.provider, envelope.message_class)
-            if broken:
-                plan.rows.append(_beyond(envelope, recipient, broken[0], self._clock.now_ms()))
-            else:
+            unfit = beyond(message.content, account.provider, envelope.message_class)
+            if unfit is None:
                 kept.append((recipient, message))
+            else:
+                plan.rows.append(failed(envelope, recipient, unfit.reason, unfit.found, self._clock.now_ms()))
         return kept
-
-
-def _beyond(envelope: Envelope, recipient: EnvelopeRecipient, issue: limits.Issue, now: int) -> EventRow:
-    """A recipient whose message breaks a limit of the provider."""
-    reason = Reason.CONTENT_TOO_LONG if isinstance(issue, limits.TooLong) else Reason.CONTENT_INVALID
-    field, message = issue
-    return failed(envelope, recipient, reason, f"content.{field}: {message}", now)
 
 
 def _expired(envelope: Envelope, recipient: EnvelopeRecipient, now: int) -> EventRow:

@@ -1,6 +1,5 @@
 """Words that no message may hold: what a carrier or a law forbids, as people have listed it in the settings."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
@@ -16,18 +15,20 @@ def blocked_word(content: Rendered, words: Sequence[str]) -> str | None:
     """
     if not words:
         return None
-    search = _pattern(tuple(words)).search
+    ordered = _ordered(tuple(words))
     for text in _texts(content):
-        if found := search(text):
-            return found.group()
+        folded = text.casefold()
+        # Word by word: that is many times as fast as a pattern of them all, which looks at each word everywhere.
+        for word, looked_for in ordered:
+            if looked_for in folded:
+                return word
     return None
 
 
 @lru_cache(16)
-def _pattern(words: tuple[str, ...]) -> re.Pattern[str]:
-    # Of two words that begin alike the longer one is named.
-    ordered = sorted(words, key=len, reverse=True)
-    return re.compile("|".join(re.escape(word) for word in ordered), re.IGNORECASE)
+def _ordered(words: tuple[str, ...]) -> list[tuple[str, str]]:
+    """The words, each with what is looked for. Of two words that begin alike the longer one is named."""
+    return [(word, word.casefold()) for word in sorted(words, key=len, reverse=True)]
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -156,5 +156,5 @@ def test_a_blocked_word_is_not_sent() -> None:
         w.tenant_settings = TenantSettings(blocked_words=["N1", "casino"])
         w.run(one())
         found = {e["i"]: (e["s"], e.get("why"), e.get("code")) for r in w.records for e in r.events}
-        assert found[1] == ("failed", "content_blocked", "blocked word: n1")
+        assert found[1] == ("failed", "content_blocked", "blocked word: N1")
         assert (found[0][0], found[2][0]) == ("sent", "sent")

@@ -1,0 +1,46 @@
+"""Fills a template in for the recipients of one envelope, for as long as an envelope may take."""
+
+import time
+from collections.abc import Callable, Sequence
+
+from shared.dispatch.plan import Plan, Rendered
+from shared.dispatch.verdict import failed
+from shared.model.clock import Clock
+from shared.model.envelope import EnvelopeRecipient
+from shared.model.ids import Numbering
+from shared.providers.base import Outgoing
+from shared.rendering import Compiled
+from shared.sendable import Unfit, fill
+
+FILLING_S = 1.0
+"""Processor time of one envelope; each recipient's own is bounded by what one rendering may spend."""
+
+
+class Filling:
+    """Fills one content in for one plan.
+
+    Who is not reached in time gets neither row nor message: a continuation carries them on, behind what waits in the
+    queue. At least one recipient is reached each time. spent: processor time of this thread, in seconds.
+    """
+
+    def __init__(self, plan: Plan, compiled: Compiled, clock: Clock, spent: Callable[[], float] = time.thread_time):
+        self._plan = plan
+        self._compiled = compiled
+        self._clock = clock
+        self._spent = spent
+        self._until = spent() + FILLING_S
+
+    def fill(self, recipients: Sequence[EnvelopeRecipient], words: Sequence[str] = ()) -> list[Rendered]:
+        """The messages of recipients; those for whom there can be none fail. words: those that no message may hold."""
+        plan, envelope = self._plan, self._plan.envelope
+        number, pairs = Numbering(envelope.root), []
+        for position, recipient in enumerate(recipients):
+            if position and self._spent() > self._until:
+                break
+            found = fill(self._compiled, envelope.variables, recipient.get("vars") or {}, words)
+            if isinstance(found, Unfit):
+                plan.rows.append(failed(envelope, recipient, found.reason, found.found, self._clock.now_ms()))
+                continue
+            message_id = number(recipient["i"]) + recipient["tag"]
+            pairs.append((recipient, Outgoing(message_id, recipient["to"], found)))
+        return pairs
