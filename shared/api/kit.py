@@ -16,8 +16,9 @@ from shared.api.operation import Operation
 from shared.api.operations import BY_ID
 from shared.logs import log_error
 from shared.model.findings import details, plain_words
-from shared.model.problems import CONTENT_TYPE, FieldError, ProblemError, invalid
+from shared.model.problems import CONTENT_TYPE, FieldError, ProblemError, forbidden, invalid
 from shared.model.words import KeyKind, Scope
+from shared.policy.access import ACCESS, reaches
 
 logger = Logger()
 
@@ -46,6 +47,19 @@ class Call:
     raw_body: bytes
     body: Any
     query: Any
+
+    def reaches(self, kind: KeyKind) -> bool:
+        """Whether the caller's key may do this to an object of a kind."""
+        return reaches(self.operation, self.caller.kind, kind)
+
+    def require(self, kind: KeyKind, what: str) -> None:
+        """Raises: ProblemError 403 if the caller's key may not do this to an object of a kind. what: in words."""
+        if not self.reaches(kind):
+            own = " and ".join(sorted(ACCESS[self.operation].of(self.caller.kind)))
+            raise forbidden(
+                f"By this a {self.caller.kind} key reaches what {own} keys made, and this {what} is `{kind}`. "
+                "Use a live key."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +128,7 @@ def _read(operation: Operation, event: Mapping[str, Any]) -> Call:
 
 
 def _caller(operation: Operation, event: Mapping[str, Any]) -> Caller:
-    """Who calls. Raises: ProblemError 401 without a valid key, 403 without the operation's scope."""
+    """Who calls. Raises: ProblemError 401 without a valid key, 403 without the operation's scope or kind of key."""
     if operation.scope is None:
         return _NOBODY
     context = ((event.get("requestContext") or {}).get("authorizer") or {}).get("lambda") or {}
@@ -124,10 +138,11 @@ def _caller(operation: Operation, event: Mapping[str, Any]) -> Caller:
         raise ProblemError(401, "unauthorized", "No valid API key", detail, errors, www_authenticate="Bearer")
     scopes = frozenset(Scope(s) for s in context["scopes"].split())
     if operation.scope not in scopes:
-        raise ProblemError(
-            403, "forbidden", "The API key may not do this", f"This needs a key with the scope `{operation.scope}`."
-        )
-    return Caller(context["tenant"], context["key_id"], KeyKind(context["kind"]), scopes)
+        raise forbidden(f"This needs a key with the scope `{operation.scope}`.")
+    kind = KeyKind(context["kind"])
+    if not operation.access.of(kind):
+        raise forbidden(f"This is for live keys only, and yours is a {kind} key. Use a live key.")
+    return Caller(context["tenant"], context["key_id"], kind, scopes)
 
 
 def _raw_body(event: Mapping[str, Any]) -> bytes:

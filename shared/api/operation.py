@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from shared.model.words import Scope
+from shared.policy.access import ACCESS, Access
 
 ApiFunction = Literal["ingest", "manage", "trace_api", "recall", "dead_letters_api", "watch_api", "campaign_api"]
 
@@ -14,9 +15,10 @@ ApiFunction = Literal["ingest", "manage", "trace_api", "recall", "dead_letters_a
 class Operation:
     """One operation.
 
-    id: in snake case, unique; handlers are found by it. path: API Gateway's syntax, `{name}` for a parameter.
-    function: which Lambda function serves it. scope: what the key must hold; None for an open page.
-    success: the status of a good answer. errors: the error statuses it may answer besides 401, 403, 500 and 503.
+    id: in snake case, unique; handlers are found by it, and its row in `shared.policy.access`. path: API Gateway's
+    syntax, `{name}` for a parameter. function: which Lambda function serves it. scope: what the key must hold; None for
+    an open page. success: the status of a good answer. errors: the error statuses it may answer besides 401, 403, 500
+    and 503.
     """
 
     id: str
@@ -30,6 +32,16 @@ class Operation:
     query: type[BaseModel] | None = None
     success: int = 200
     errors: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raises: KeyError for an operation of which nobody has said which keys may do what by it."""
+        if self.id not in ACCESS:
+            raise KeyError(f"give the operation {self.id} a row in shared/policy/access.py")
+
+    @property
+    def access(self) -> Access:
+        """Which objects keys of each kind reach by it."""
+        return ACCESS[self.id]
 
     @property
     def route_key(self) -> str:

@@ -58,6 +58,12 @@ def not_found(what: str) -> ProblemError:
     return ProblemError(404, "not-found", "Not found", f"There is no such {what}.")
 
 
+def forbidden(detail: str, field: str | None = None) -> ProblemError:
+    """A 403: the key is good and may not do this. detail: why, and what to do. field: what is asked too much in."""
+    errors = [] if field is None else [FieldError(field=field, message=detail)]
+    return ProblemError(403, "forbidden", "The API key may not do this", detail, errors)
+
+
 def conflict(detail: str) -> ProblemError:
     """409 for a state that does not allow it."""
     return ProblemError(409, "conflict", "Not possible now", detail)
