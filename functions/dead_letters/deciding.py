@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from itertools import islice, product
+from itertools import chain, islice, product
 
 from shared.api.audit import Auditor
 from shared.api.dead_letters import (
@@ -18,12 +18,14 @@ from shared.api.kit import Call, OperationFunction
 from shared.channels import queue_name
 from shared.dispatch.redrive import Order, Redriver
 from shared.model.clock import Clock
+from shared.model.envelope import Envelope
 from shared.model.given_up import explain_given_up
 from shared.model.ids import ulid_value
 from shared.model.letters import Letter, LetterState
-from shared.model.problems import invalid_field
+from shared.model.problems import forbidden, invalid_field
 from shared.model.words import Channel, MessageClass
 from shared.store.audit import AuditLog
+from shared.store.catalog import Catalog
 from shared.store.catalog_items import CursorError, from_cursor, to_cursor
 from shared.store.dead_letters import OPEN, Choice, DeadLetterStore
 
@@ -40,6 +42,7 @@ class Deciding:
     auditor: Auditor
     audit_log: AuditLog
     clock: Clock
+    catalog: Catalog
 
     def operations(self) -> dict[str, OperationFunction]:
         """Operation id -> function."""
@@ -56,7 +59,8 @@ class Deciding:
         choice = Choice(states, query.template, query.account, query.reason)
         queues = _queues(query.channel, query.message_class)
         beyond = _beyond(query.cursor)
-        letters = self.store.find(call.caller.tenant, queues, choice, newest_first=True, beyond=beyond)
+        there = self.store.find(call.caller.tenant, queues, choice, newest_first=True, beyond=beyond)
+        letters = (letter for letter in there if call.reaches(letter.kind))
         found = list(islice(letters, query.limit + 1))
         page = found[: query.limit]
         cursor = to_cursor(page[-1].id) if len(found) > query.limit else None
@@ -64,27 +68,71 @@ class Deciding:
         return DeadLetterPage(dead_letters=[_view(letter, now) for letter in page], cursor=cursor)
 
     def redrive(self, call: Call) -> DeadLetterTally:
-        """Send letters anew."""
+        """Send letters anew. Raises: ProblemError 403."""
         return self._carry_out(call, Order(LetterState.REDRIVING, call.caller.key_id))
 
     def discard(self, call: Call) -> DeadLetterTally:
-        """Give letters up for good."""
+        """Give letters up for good. Raises: ProblemError 403."""
         request: DiscardRequest = call.body
         return self._carry_out(call, Order(LetterState.DISCARDING, call.caller.key_id, request.note))
 
     def _carry_out(self, call: Call, order: Order) -> DeadLetterTally:
-        letters = self._chosen(call.caller.tenant, call.body)
+        letters = self._chosen(call)
         # Before anything is done: of the letters themselves each names who decided on it, and when.
         self.audit_log.add(self.auditor.record(call, "dead-letters", None, call.body))
         tally = self.redriver.carry_out(letters, order, self.clock.now_ms() + WORK_MS)
         return DeadLetterTally(**asdict(tally))
 
-    def _chosen(self, tenant: str, request: RedriveRequest) -> Iterator[Letter]:
-        queues = _queues(request.channel, request.message_class)
+    def _chosen(self, call: Call) -> Iterator[Letter]:
+        """The letters that are meant and that the key reaches.
+
+        Raises: ProblemError 403 if one is named that it does not reach, or if it reaches none of those meant.
+        """
+        request: RedriveRequest = call.body
+        caller, queues = call.caller, _queues(request.channel, request.message_class)
         choice = Choice(OPEN, request.template, request.account, request.reason)
+        listed = self.catalog.team(caller.key_id, caller.kind, fresh=True)
         if request.ids is not None:
-            return self.store.named(tenant, queues, request.ids, choice)
-        return self.store.find(tenant, queues, choice)
+            named = list(self.store.named(caller.tenant, queues, request.ids, choice))
+            for letter in named:
+                self._require(call, letter, listed)
+            return iter(named)
+        refused: list[Letter] = []
+        mine = self._mine(call, self.store.find(caller.tenant, queues, choice), listed, refused)
+        first = list(islice(mine, 1))
+        if refused and not first:
+            self._require(call, refused[0], listed)
+        return chain(first, mine)
+
+    def _mine(
+        self, call: Call, meant: Iterator[Letter], listed: frozenset[str] | None, refused: list[Letter]
+    ) -> Iterator[Letter]:
+        """Of some letters those that the key reaches. refused: takes the first one that it does not."""
+        for letter in meant:
+            if self._reaches(call, letter, listed):
+                yield letter
+            elif not refused:
+                refused.append(letter)
+
+    def _require(self, call: Call, letter: Letter, listed: frozenset[str] | None) -> None:
+        """Raises: ProblemError 403 for a letter that the key does not reach."""
+        call.require(letter.kind, "dead letter")
+        if not self._reaches(call, letter, listed):
+            raise forbidden("A team key decides on dead letters to the recipients on its list only. Use a live key.")
+
+    def _reaches(self, call: Call, letter: Letter, listed: frozenset[str] | None) -> bool:
+        """Whether the key reaches a letter: by its kind and, a team key, all its recipients by the key's list."""
+        if not call.reaches(letter.kind) or listed is None:
+            return call.reaches(letter.kind)
+        body = self.store.body(letter)
+        return body is None or all(address in listed for address in _addresses(body))
+
+
+def _addresses(body: Envelope) -> Iterator[str]:
+    """All addresses of a letter, those to which it would fall back too, as `channel:address`."""
+    for recipient in body.recipients:
+        yield f"{body.channel}:{recipient['to']}"
+        yield from (f"{channel}:{to}" for channel, (to, _) in recipient.get("also", {}).items())
 
 
 def _queues(channel: Channel | None, message_class: MessageClass | None) -> list[str]:

@@ -70,9 +70,8 @@ def api_deps() -> Api:
     stream = EventStream(client("kinesis"), settings.stream_name)
     pool = ThreadPoolExecutor(THREADS, "letter")
     redriver = Redriver(store, _queues(settings, clock), stream, clock, pool)
-    auditor = Auditor(Catalog(dynamodb, settings.catalog_table, clock), clock)
-    audit_log = AuditLog(dynamodb, settings.catalog_table)
-    return Api(Deciding(store, redriver, auditor, audit_log, clock).operations())
+    catalog, audit_log = Catalog(dynamodb, settings.catalog_table, clock), AuditLog(dynamodb, settings.catalog_table)
+    return Api(Deciding(store, redriver, Auditor(catalog, clock), audit_log, clock, catalog).operations())
 
 
 def _queues(settings: QueueSettings, clock: Clock) -> Queues:

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,12 +23,13 @@ from shared.aws.stream import EventStream
 from shared.logs import log_error
 from shared.model.clock import Clock
 from shared.model.events import StreamRecord, fold
-from shared.model.ids import ULID_LENGTH, tag_of
+from shared.model.ids import ULID_LENGTH, Tagger, tag_of
 from shared.model.outcome import Withdrawn
-from shared.model.problems import ProblemError, conflict, invalid_field, not_found
+from shared.model.problems import ProblemError, conflict, forbidden, invalid_field, not_found
 from shared.model.runs import Run
 from shared.model.words import KeyKind, Stage
 from shared.store.campaigns import Campaigns
+from shared.store.catalog import Catalog
 from shared.store.timeline import Timeline
 
 logger = Logger(child=True)
@@ -52,6 +53,7 @@ class Recalling:
     stream: EventStream
     clock: Clock
     campaigns: Campaigns
+    catalog: Catalog
 
     def operations(self) -> dict[str, OperationFunction]:
         """Operation id -> function."""
@@ -103,11 +105,12 @@ class Recalling:
         return RunRecall(run=run.id, counts={}, messages=[])
 
     def _run(self, call: Call) -> Run:
-        """The run that a call names, if there is anything to take back. Raises: ProblemError 404, 409."""
+        """The run that a call names, if there is anything to take back. Raises: ProblemError 403, 404, 409."""
         stored = self.campaigns.load_run(call.caller.tenant, call.path["id"])
         if stored is None:
             raise not_found("run")
         run = stored.value
+        call.require(run.kind, "run")
         if run.channel not in RECALLING_CHANNELS:
             raise conflict(
                 f"No provider takes {run.channel} back once it is sent. Cancel the run: that recalls the rest."
@@ -118,7 +121,7 @@ class Recalling:
 
     def _recall(self, call: Call, request_id: str, known: Mapping[str, list[dict[str, Any]]]) -> Recall:
         """Recall messages of one request. known: their events, by message id."""
-        _check_kind(call, known.values())
+        self._check_reach(call, known)
         until = self.clock.now_ms() + WORK_MS
         answers = {id: from_events(id, events) for id, events in known.items() if _is_over(events)}
         # Of a message that fell back the other one is to be stopped.
@@ -133,6 +136,19 @@ class Recalling:
             answers |= {id: _answer(id, found, withdrawn.get(id)) for id in left}
         messages = [answers[id] for id in [*known, *sorted(answers.keys() - known.keys())]]
         return Recall(request_id=request_id, counts=Counter(m.result for m in messages), messages=messages)
+
+    def _check_reach(self, call: Call, known: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+        """Raises: ProblemError 403 where the key does not reach messages, by their kind or, a team key, by its list."""
+        for kind in {KeyKind(event["kind"]) for events in known.values() for event in events}:
+            call.require(kind, "message")
+        caller = call.caller
+        listed, tenant = self.catalog.team(caller.key_id, caller.kind, fresh=True), self.catalog.tenant(caller.tenant)
+        if listed is None or tenant is None:
+            return
+        pairs = (address.split(":", 1) for address in listed)
+        tags = {Tagger(tenant.salt, channel)(address) for channel, address in pairs}
+        if any(tag_of(message_id) not in tags for message_id in known):
+            raise forbidden("A team key recalls messages to the recipients on its list only. Use a live key.")
 
     def _tell_stopped(self, records: Sequence[StreamRecord]) -> None:
         """Tell what is recalled. It is so without that: whoever has the envelope tells it as well."""
@@ -163,13 +179,6 @@ def _position(cursor: str | None) -> tuple[int, int]:
     if found is None:
         raise invalid_field("query.cursor", "give back the cursor of an earlier page as it was")
     return int(found[1]), int(found[2])
-
-
-def _check_kind(call: Call, events: Collection[Sequence[Mapping[str, Any]]]) -> None:
-    """Raises: ProblemError 403 where a test key, which reaches nobody, names messages of other keys."""
-    if call.caller.kind is KeyKind.TEST and any(e["kind"] != KeyKind.TEST for found in events for e in found):
-        detail = "A test key recalls messages of test keys only. Use a live key."
-        raise ProblemError(403, "forbidden", "The API key may not do this", detail)
 
 
 def _is_over(events: Sequence[Mapping[str, Any]]) -> bool:

@@ -39,4 +39,5 @@ def deps() -> Api:
     stopper = Stopper(timeline, Ledger(dynamodb, settings.guard_table, clock), clock, pool)
     stream = EventStream(client("kinesis"), settings.stream_name)
     campaigns = Campaigns(dynamodb, settings.catalog_table, clock)
-    return Api(Recalling(timeline, stopper, Withdrawer(accounts, clock, pool), stream, clock, campaigns).operations())
+    withdrawer = Withdrawer(accounts, clock, pool)
+    return Api(Recalling(timeline, stopper, withdrawer, stream, clock, campaigns, catalog).operations())

@@ -30,7 +30,7 @@ from shared.model.clock import Clock
 from shared.model.events import fold
 from shared.model.ids import MESSAGE_ID_LENGTH, ULID_LENGTH, Tagger, tag_of, ulid_time, ulid_value
 from shared.model.problems import invalid_field, not_found
-from shared.model.words import OUTCOMES, Channel, Stage
+from shared.model.words import OUTCOMES, Channel, KeyKind, Stage
 from shared.store.catalog import Catalog
 from shared.store.counters import HOUR_MS, Counters, in_flight
 from shared.store.timeline import Timeline
@@ -59,7 +59,7 @@ class Reading:
         }
 
     def get_message(self, call: Call) -> MessageView:
-        """A message by id. Raises: ProblemError 404."""
+        """A message by id. Raises: ProblemError 403, 404."""
         message_id = call.path["id"].upper()
         try:
             tag_of(message_id)
@@ -68,10 +68,14 @@ class Reading:
         events = self.timeline.events(call.caller.tenant, message_id)
         if not events:
             raise not_found("message; one accepted in the last seconds appears shortly")
+        call.require(_kind(events), "message")
         return view(message_id, events)
 
     def query_messages(self, call: Call) -> MessagePage:
-        """The messages to one recipient, newest first. Raises: ProblemError 422."""
+        """The messages to one recipient, newest first. Raises: ProblemError 422.
+
+        To a team or test key a page shows those of its kind: few, or none, and yet with a cursor.
+        """
         query: MessageQuery = call.body
         tenant = self.catalog.tenant(call.caller.tenant)
         if tenant is None:  # nothing was ever sent for it
@@ -94,10 +98,11 @@ class Reading:
         found.sort(key=lambda pair: pair[0], reverse=True)
         page = found[: query.limit]
         cursor = _encode_cursor(page[-1][0]) if len(found) > query.limit else None
-        return MessagePage(messages=[view(message_id, events) for message_id, events in page], cursor=cursor)
+        mine = [view(message_id, events) for message_id, events in page if call.reaches(_kind(events))]
+        return MessagePage(messages=mine, cursor=cursor)
 
     def get_request(self, call: Call) -> RequestView:
-        """A request's messages, a page at a time. Raises: ProblemError 404, 422."""
+        """A request's messages, a page at a time. Raises: ProblemError 403, 404, 422."""
         query: PageQuery = call.query
         request_id = call.path["id"].upper()
         ids = self.timeline.request_messages(call.caller.tenant, request_id) if len(request_id) == ULID_LENGTH else []
@@ -107,6 +112,8 @@ class Reading:
         left = [i for i in ids if after is None or i > after]
         page = left[: query.limit]
         events = self.timeline.events_of_many(call.caller.tenant, page)
+        for kind in {_kind(found) for found in events if found}:
+            call.require(kind, "request")
         # The index may be ahead of the events by a moment.
         views = [view(message_id, found) for message_id, found in zip(page, events, strict=True) if found]
         counts = Counter(v.status.value for v in views)
@@ -145,6 +152,11 @@ class Reading:
         if last - first >= MAX_HOURS:
             raise invalid_field("query.after", f"ask for at most {MAX_HOURS // 24} days at once")
         return first, last
+
+
+def _kind(events: list[dict[str, Any]]) -> KeyKind:
+    """Of the key that sent a message."""
+    return KeyKind(events[0]["kind"])
 
 
 def view(message_id: str, events: list[dict[str, Any]]) -> MessageView:

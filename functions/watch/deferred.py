@@ -33,7 +33,7 @@ class DeferredReader:
         mine = [
             DeferredView.of(envelope, due_at_of(name))
             for name, envelope in found
-            if envelope is not None and envelope.tenant == call.caller.tenant
+            if envelope is not None and envelope.tenant == call.caller.tenant and call.reaches(envelope.kind)
         ]
         return DeferredPage(deferred=sorted(mine, key=lambda view: (view.due_at, view.envelope_id)), cursor=cursor)
 

@@ -21,6 +21,7 @@ from shared.model.clock import Clock
 from shared.model.keys import ApiKey
 from shared.model.templates import Template, TemplateVersion
 from shared.model.tenants import Tenant, TenantName, TenantSettings
+from shared.model.words import KeyKind
 from shared.store.audit import audit_put
 from shared.store.catalog_items import (
     MAX_SORT_KEY_BYTES,
@@ -107,6 +108,13 @@ class Catalog:
     def key(self, key_id: str, fresh: bool = False) -> ApiKey | None:
         """A key by its id alone, at most 30 seconds old."""
         return self._keys.get(key_id, lambda: self._value(ApiKey, f"key#{key_id}", "key", fresh), fresh)
+
+    def team(self, key_id: str, kind: KeyKind, fresh: bool = False) -> frozenset[str] | None:
+        """Whom a team key reaches, as `channel:address`; None for keys of other kinds, which have no list."""
+        if kind is not KeyKind.TEAM:
+            return None
+        key = self.key(key_id, fresh)
+        return frozenset(key.recipients if key is not None else ())
 
     # Management: tenants
 

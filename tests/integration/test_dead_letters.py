@@ -141,9 +141,10 @@ class Desk:
         outlet = Outlet(queues, self.ledger, releases, clock)
         self.keeper = Keeper(self.store, self.ledger, releases, outlet, stream, clock)
         self.redriver = Redriver(self.store, queues, stream, clock)
-        auditor = Auditor(Catalog(aws.dynamodb, "catalog", clock), clock)
+        catalog = Catalog(aws.dynamodb, "catalog", clock)
+        auditor = Auditor(catalog, clock)
         self.audit_log = AuditLog(dynamodb, "catalog")
-        self.api = Api(Deciding(self.store, self.redriver, auditor, self.audit_log, clock).operations())
+        self.api = Api(Deciding(self.store, self.redriver, auditor, self.audit_log, clock, catalog).operations())
 
     def take(self, *bodies: str) -> Taken:
         return self.keeper.run({"Records": [{"messageId": f"m{k}", "body": body} for k, body in enumerate(bodies)]})

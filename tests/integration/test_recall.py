@@ -21,6 +21,7 @@ from shared.model.problems import ProblemError
 from shared.model.reasons import Reason
 from shared.model.words import Channel, KeyKind, MessageClass, Scope
 from shared.store.campaigns import Campaigns
+from shared.store.catalog import Catalog
 from shared.store.ledger import TTL_S, Entry, Mark
 from shared.store.timeline import Timeline
 from tests.conftest import Aws
@@ -48,6 +49,7 @@ class Desk:
             EventStream(world.shard, "events"),
             world.clock,
             Campaigns(world.aws.dynamodb, "catalog", world.clock),
+            Catalog(world.aws.dynamodb, "catalog", world.clock),
         )
 
     def find(self, tenant: str, account_id: str) -> Any:
