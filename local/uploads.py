@@ -28,6 +28,8 @@ PATH = "s3"
 _UNCHECKED = frozenset({"policy", "x-amz-signature"})
 """Fields that no policy has a condition for, besides the file and those that are to be ignored."""
 _IGNORED = "x-ignore-"
+_CHECKSUM = "x-amz-checksum-sha256"
+"""A field whose digest, in base64, is compared with the file's."""
 _LINK_FIELDS = ("Algorithm", "Credential", "Date", "Expires", "SignedHeaders", "Signature")
 """Of a link, each after `X-Amz-`."""
 _LINK_SIGNATURE = "X-Amz-Signature="
@@ -125,6 +127,8 @@ class Uploads:
             unchecked -= _hold(condition, {**fields, "bucket": bucket}, len(file))
         if unchecked:
             raise _denied(f"Invalid according to Policy: Extra input fields: {', '.join(sorted(unchecked))}")
+        if fields.get(_CHECKSUM) not in (None, _sha256(file)):
+            raise _RefusedError(400, "BadDigest", "The SHA256 you specified did not match the calculated checksum.")
 
     def _signed(self, credential: str, text: str) -> str:
         secret = self._client("s3")._get_credentials().secret_key
@@ -166,6 +170,10 @@ def _hold(condition: Any, values: Mapping[str, str], size: int) -> set[str]:
     if (operator == "eq" and found == value) or (operator == "starts-with" and found.startswith(value)):
         return {about}
     raise _denied(f"Invalid according to Policy: Policy Condition failed: {json.dumps(condition)}")
+
+
+def _sha256(file: bytes) -> str:
+    return base64.b64encode(hashlib.sha256(file).digest()).decode()
 
 
 def _denied(message: str) -> _RefusedError:

@@ -13,7 +13,7 @@ from shared.api.messages import PageQuery
 from shared.model.audit import AuditRecord
 from shared.model.campaigns import Audience, Campaign, Duplicates, Schedule, StopRule
 from shared.model.clock import Clock
-from shared.model.problems import FieldError, ProblemError, conflict, invalid, invalid_field
+from shared.model.problems import FieldError, ProblemError, conflict, forbidden, invalid, invalid_field
 from shared.model.runs import campaign_of
 from shared.model.sizes import json_size
 from shared.model.variables import check_variables
@@ -68,7 +68,12 @@ class CampaignOperations:
         given = {name: getattr(body, name) for name in CampaignCreate.model_fields}
         changes, found = self._checked(tenant, given, before, now)
         campaign = Campaign(
-            tenant=tenant, created_at=now, updated_at=now, created_by=call.caller.key_id, **_plain(changes)
+            tenant=tenant,
+            created_at=now,
+            updated_at=now,
+            created_by=call.caller.key_id,
+            kind=call.caller.kind,
+            **_plain(changes),
         )
         if before is None:
             before = self._save_new(call, campaign, found)
@@ -88,7 +93,8 @@ class CampaignOperations:
         active: dict[str, str] = {}
         for run in self._campaigns.open_runs(tenant) if page.items else ():
             active.setdefault(campaign_of(run), run)
-        views = [self._view(campaign, None, active.get(campaign.id, "")) for campaign in page.items]
+        mine = [campaign for campaign in page.items if call.reaches(campaign.kind)]
+        views = [self._view(campaign, None, active.get(campaign.id, "")) for campaign in mine]
         return CampaignPage(campaigns=views, cursor=page.cursor)
 
     def get(self, call: Call) -> CampaignView:
@@ -110,7 +116,9 @@ class CampaignOperations:
             _check_kind(call, current.schedule, changes.get("schedule"))
             now = self._now()
             checked, found = self._checked(current.tenant, changes, current, now)
-            return current.changed(**_plain(checked), updated_at=now), found
+            # From now on it is what a live key wants: keys that reach nobody, or some, have no more say in it.
+            kind = KeyKind.LIVE if call.caller.kind is KeyKind.LIVE else current.kind
+            return current.changed(**_plain(checked), kind=kind, updated_at=now), found
 
         campaign, found = self._change(call, change)
         self._follower.apply(campaign.tenant, campaign.id)
@@ -211,12 +219,12 @@ class CampaignOperations:
 
 def _check_kind(call: Call, *schedules: Schedule | ScheduleIn | None) -> None:
     """Raises: ProblemError 403 for a test or team key, since what a schedule starts reaches everybody."""
-    if call.caller.kind is not KeyKind.LIVE and any(schedule is not None for schedule in schedules):
+    if not call.reaches(KeyKind.LIVE) and any(schedule is not None for schedule in schedules):
         detail = (
             f"What a schedule starts reaches everybody, so a {call.caller.kind} key neither sets one nor changes a "
             "campaign that has one. Use a live key, or leave the schedule out and start runs with this key."
         )
-        raise ProblemError(403, "forbidden", "The API key may not do this", detail)
+        raise forbidden(detail)
 
 
 def file_problem(file: str) -> str | None:

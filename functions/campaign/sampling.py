@@ -10,12 +10,15 @@ from functions.campaign.failures import RunFailedError
 from functions.campaign.header import check_columns, read_header
 from functions.campaign.reading import Content, read_rows
 from functions.campaign.rows import Facts, Good, Judge
+from functions.campaign.starting import foreign
 from functions.campaign.unpacking import MAGIC
 from functions.campaign.variants import Resolved
 from shared.aws.runfiles import FileGoneError
 from shared.model.campaigns import Campaign, FileFormat
 from shared.model.runs import AudienceFile, PinnedVariant, Run, RunState, run_id
 from shared.model.tenants import Tenant
+from shared.model.words import KeyKind
+from shared.policy.access import reaches
 from shared.policy.files import audience_key
 
 SAMPLE_BYTES = 65_536
@@ -25,9 +28,9 @@ _GZIP_WINDOW = 31
 
 
 class Files(Protocol):
-    """Where audience files are. head: the version of an object and its bytes; None if there is none."""
+    """Where audience files are. head: an object as it is now; None if there is none."""
 
-    def head(self, key: str) -> tuple[str, int] | None: ...
+    def head(self, key: str) -> AudienceFile | None: ...
 
 
 class Objects(Protocol):
@@ -86,22 +89,26 @@ class Sampler:
     files: Files
     objects: Objects
 
-    def sample(self, campaign: Campaign) -> Sample:
-        """The beginning of a campaign's file. What is wrong with the file is no error here. Raises: what S3 raises."""
+    def sample(self, campaign: Campaign, kind: KeyKind) -> Sample:
+        """The beginning of a campaign's file. kind: of the key that wants it read.
+
+        What is wrong with the file is no error here, nor that the key does not reach it. Raises: what S3 raises.
+        """
         name = campaign.audience.file
         key = audience_key(campaign.tenant, name)
         found = self.files.head(key)
         if found is None:
             return Sample(AudienceFile(key=key, version="", size=0), (), f"there is no audience file `{name}` yet")
-        version, size = found
-        file = AudienceFile(key=key, version=version, size=size)
+        if not reaches("test_campaign", kind, found.kind):
+            return Sample(found, (), f"the audience file `{name}` {foreign(kind, found)}")
         try:
-            data, over = _unpacked(self.objects.read(key, version, 0, min(size, SAMPLE_BYTES)), size <= SAMPLE_BYTES)
-            return _rows(campaign, file, data, over)
+            begun = self.objects.read(key, found.version, 0, min(found.size, SAMPLE_BYTES))
+            data, over = _unpacked(begun, found.size <= SAMPLE_BYTES)
+            return _rows(campaign, found, data, over)
         except RunFailedError as error:
-            return Sample(file, (), f"the audience file cannot be read: {error.problem}")
+            return Sample(found, (), f"the audience file cannot be read: {error.problem}")
         except FileGoneError:
-            return Sample(file, (), f"the audience file `{name}` was just replaced; try again")
+            return Sample(found, (), f"the audience file `{name}` was just replaced; try again")
 
 
 def _unpacked(data: bytes, over: bool) -> tuple[bytes, bool]:

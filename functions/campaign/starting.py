@@ -16,10 +16,11 @@ from shared.model.audit import AuditRecord
 from shared.model.campaigns import Campaign, Overlap, Schedule
 from shared.model.clock import Clock
 from shared.model.envelope import MAX_RECIPIENTS
-from shared.model.problems import ProblemError, conflict, invalid, invalid_field
+from shared.model.problems import ProblemError, conflict, forbidden, invalid, invalid_field
 from shared.model.runs import MAX_BLOCK, AudienceFile, PinnedVariant, Purpose, Run, RunState, run_id
 from shared.model.tasks import DriveTask, StartTask
 from shared.model.words import Channel, KeyKind, MessageClass
+from shared.policy.access import reaches
 from shared.policy.files import audience_key
 from shared.store.campaigns import Campaigns
 from shared.store.catalog import Catalog
@@ -38,9 +39,9 @@ Recorder = Callable[[Run], AuditRecord]
 
 
 class Files(Protocol):
-    """Where audience files are. head: the version of an object and its bytes; None if there is none."""
+    """Where audience files are. head: an object as it is now; None if there is none."""
 
-    def head(self, key: str) -> tuple[str, int] | None: ...
+    def head(self, key: str) -> AudienceFile | None: ...
 
 
 class TaskQueue(Protocol):
@@ -73,8 +74,8 @@ class Starter:
         """Start a run that a person wants. by: the key's id. throttle: instead of the campaign's. record: for the audit
         log.
 
-        Raises: ProblemError 409 if the campaign is archived or a run is going on; 422 if it cannot be sent so; what
-        the stores and the queue raise.
+        Raises: ProblemError 403 for a file that the key does not reach; 409 if the campaign is archived or a run is
+        going on; 422 if it cannot be sent so; what the stores and the queue raise.
         """
         if campaign.archived:
             raise conflict("The campaign is archived and starts no runs any more. Save it anew under another id.")
@@ -189,7 +190,7 @@ class Starter:
             channel=variants[0].template.channel,
             message_class=variants[0].template.message_class,
             variants=tuple(_pinned(one) for one in variants),
-            file=self._file(tenant, campaign),
+            file=self._file(tenant, campaign, kind),
             created_at=now,
             envelope=envelope,
             block=block,
@@ -201,15 +202,15 @@ class Starter:
     def _facts(self, tenant: str, by: str, kind: KeyKind) -> dict[str, Any]:
         """What else decides which rows are packed together, which must be the same whenever that is done."""
         settings, home = self.catalog.settings(tenant, fresh=True), self.catalog.tenant(tenant)
-        key = self.catalog.key(by, fresh=True) if kind is KeyKind.TEAM else None
+        team = self.catalog.team(by, kind, fresh=True)
         return {
-            "team": tuple(key.recipients if key else ()) if kind is KeyKind.TEAM else None,
+            "team": None if team is None else tuple(sorted(team)),
             "countries": tuple(settings.countries),
             "time_zone": settings.time_zone or (home.time_zone if home else "UTC"),
         }
 
-    def _file(self, tenant: str, campaign: Campaign) -> AudienceFile:
-        """The file as it is now. Raises: ProblemError 422."""
+    def _file(self, tenant: str, campaign: Campaign, kind: KeyKind) -> AudienceFile:
+        """The file as it is now. kind: of the key that wants it read. Raises: ProblemError 403, 422."""
         name = campaign.audience.file
         key = audience_key(tenant, name)
         found = self.files.head(key)
@@ -218,10 +219,11 @@ class Starter:
                 "audience.file",
                 f"there is no file `{name}`; upload it (POST /v1/audiences) or copy it to `{key}` in the assets bucket",
             )
-        version, size = found
-        if size == 0:
+        if not reaches("check_campaign", kind, found.kind):
+            raise forbidden(f"The file `{name}` {foreign(kind, found)}.", "audience.file")
+        if found.size == 0:
             raise invalid_field("audience.file", f"the file `{name}` is empty; upload it again")
-        return AudienceFile(key=key, version=version, size=size)
+        return found
 
     def _failed(self, campaign: Campaign, fired_at: int, problem: str) -> Run:
         """A run that cannot be sent, so that people see that it was due."""
@@ -268,6 +270,13 @@ def moment(text: str) -> int:
     return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
+def foreign(kind: KeyKind, file: AudienceFile) -> str:
+    """Why a key of a kind may not have a file read, and what to do."""
+    return (
+        f"belongs to {file.kind} keys, and a {kind} key reads no such file: upload one with this key, or use a live key"
+    )
+
+
 def _pinned(one: Resolved) -> PinnedVariant:
     variant = one.variant
     return PinnedVariant(
@@ -287,9 +296,8 @@ def _overlap(campaign: Campaign) -> Overlap:
 
 
 def _same_lane(one: Run, other: Run) -> bool:
-    """Whether one waits for the other: checks wait for nothing, and tests do not keep back what reaches people."""
-    both = (one, other)
-    return all(run.purpose is Purpose.SEND for run in both) and len({run.kind is KeyKind.TEST for run in both}) == 1
+    """Whether one waits for the other: checks wait for nothing, and no team's or test's run keeps back a live one."""
+    return one.purpose is Purpose.SEND and other.purpose is Purpose.SEND and one.kind is other.kind
 
 
 def _in_words(error: ProblemError) -> str:

@@ -27,7 +27,7 @@ from shared.model.reasons import EXPLANATIONS, Reason
 from shared.model.sizes import size
 from shared.model.tenants import Tenant
 from shared.model.variables import check_variables
-from shared.model.words import Channel, KeyKind
+from shared.model.words import Channel
 from shared.policy.admission import Gate, RefusedError
 from shared.store.campaigns import Campaigns
 from shared.store.catalog import Catalog
@@ -53,7 +53,7 @@ class Testing:
         return {"test_campaign": self.test}
 
     def test(self, call: Call) -> TestSent:
-        """Send one message per address and variant. Raises: ProblemError 404, 409, 422, 503."""
+        """Send one message per address and variant. Raises: ProblemError 403, 404, 409, 422, 503."""
         body: TestSend = call.body
         campaign = load_campaign(self.campaigns, call).value
         if campaign.archived:
@@ -64,13 +64,18 @@ class Testing:
         tenant = self.catalog.tenant(campaign.tenant)
         if tenant is None:
             raise not_found("campaign")
-        variables = self._variables(campaign, variants, body.variables, tenant)
+        variables = self._variables(campaign, variants, body.variables, tenant, call.caller)
         gate = self._gate(call.caller, tenant, variants[0].template.channel)
         messages, envelopes = self._plan(body.to, campaign, variants, variables, tenant, gate, call.caller)
         return TestSent(messages=self._carry_out(messages, envelopes))
 
     def _variables(
-        self, campaign: Campaign, variants: Sequence[Resolved], given: Mapping[str, Any], tenant: Tenant
+        self,
+        campaign: Campaign,
+        variants: Sequence[Resolved],
+        given: Mapping[str, Any],
+        tenant: Tenant,
+        caller: Caller,
     ) -> list[dict[str, Any]]:
         """The variables for each variant. Raises: ProblemError 422 naming each that is missing or superfluous."""
         if problem := check_variables(given):
@@ -83,7 +88,7 @@ class Testing:
             if name not in used
         ]
         shared = _present({**campaign.variables, **given})
-        sample, found = self.sampler.sample(campaign), []
+        sample, found = self.sampler.sample(campaign, caller.kind), []
         for one in variants:
             own = sample.variables(campaign, one, tenant, shared)
             # As in a run a row's own comes before what all have in common; what is given here before both.
@@ -100,10 +105,7 @@ class Testing:
         return found
 
     def _gate(self, caller: Caller, tenant: Tenant, channel: Channel) -> Gate:
-        team = None
-        if caller.kind is KeyKind.TEAM:
-            key = self.catalog.key(caller.key_id, fresh=True)
-            team = frozenset(key.recipients if key else ())
+        team = self.catalog.team(caller.key_id, caller.kind, fresh=True)
         countries = self.catalog.settings(tenant.id, fresh=True).countries if channel is Channel.SMS else ()
         return Gate(tenant.region, team, frozenset(countries))
 

@@ -24,6 +24,6 @@ class Uploading:
         """Sign a form for one file. Stores nothing."""
         body: AudienceUploadCreate = call.body
         now = self.clock.now_ms()
-        file, upload = self.files.form(call.caller.tenant, body.format, now)
+        file, upload = self.files.form(call.caller.tenant, body.format, now, call.caller.kind)
         expires_at = moment(now + UPLOAD_SECONDS * 1000)
         return AudienceUpload(file=file, url=upload.url, fields=upload.fields, expires_at=expires_at)

@@ -16,19 +16,25 @@ from shared.store.catalog_items import Stored
 
 
 def load_campaign(campaigns: Campaigns, call: Call) -> Stored[Campaign]:
-    """The campaign that a call names, as it is now. Raises: ProblemError 404."""
+    """The campaign that a call names, as it is now. Raises: ProblemError 403, 404."""
     found = campaigns.load(call.caller.tenant, call.path["id"])
     if found is None:
         raise not_found("campaign")
+    call.require(found.value.kind, "campaign")
     return found
 
 
 def load_run(campaigns: Campaigns, call: Call) -> Run:
-    """The run that a call names, as it is now. Raises: ProblemError 404."""
+    """The run that a call names, as it is now. Raises: ProblemError 403, 404."""
     found = campaigns.load_run(call.caller.tenant, call.path["id"])
     if found is None:
         raise not_found("run")
-    return found.value
+    run = found.value
+    call.require(run.kind, "run")
+    # A report tells of rows, and rejects hold them.
+    if run.file is not None:
+        call.require(run.file.kind, "run's audience file")
+    return run
 
 
 def campaign_view(campaign: Campaign, template: Template | None, active: str | None, now: int) -> CampaignView:
@@ -36,6 +42,7 @@ def campaign_view(campaign: Campaign, template: Template | None, active: str | N
     return CampaignView(
         id=campaign.id,
         name=campaign.name,
+        kind=campaign.kind,
         # Templates are never deleted.
         channel=Channel.EMAIL if template is None else template.channel,
         message_class=MessageClass.MARKETING if template is None else template.message_class,

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 from shared.api.attachments import AttachmentCreate, AttachmentUpload, AttachmentView
 from shared.api.governance import moment
-from shared.api.kit import Call
+from shared.api.kit import Call, Caller
 from shared.api.messages import AttachmentIn
 from shared.aws.attachments import UPLOAD_SECONDS, AttachmentStore, StoredFile, new_id
 from shared.model.attachments import AttachmentRef
 from shared.model.clock import Clock
 from shared.model.content import Content, EmailContent
-from shared.model.problems import FieldError, ProblemError, invalid, invalid_field
+from shared.model.problems import FieldError, ProblemError, forbidden, invalid, invalid_field
+from shared.policy.access import reaches
 from shared.policy.attachments import KEEP_DAYS, beyond, cid_problem, cids_in, name_problem, type_of, type_problem
 
 Files = Mapping[str, StoredFile]
@@ -33,9 +34,9 @@ class Attachments:
         content_type = body.content_type or type_of(body.name) or ""
         if problem := type_problem(body.name, content_type):
             raise invalid_field("content_type", problem)
-        tenant, now = call.caller.tenant, self.clock.now_ms()
-        id = new_id(tenant, body.name, body.size, body.sha256)
-        upload = self.store.upload(tenant, id, body.name, content_type, body.size)
+        tenant, kind, now = call.caller.tenant, call.caller.kind, self.clock.now_ms()
+        id = new_id(tenant, kind, body.name, body.size, body.sha256)
+        upload = self.store.upload(tenant, id, body.name, content_type, body.size, kind, body.sha256)
         return AttachmentUpload(
             id=id,
             name=body.name,
@@ -47,11 +48,12 @@ class Attachments:
         )
 
     def get(self, call: Call) -> AttachmentView:
-        """A file that was uploaded. Raises: ProblemError 404."""
+        """A file that was uploaded. Raises: ProblemError 403, 404."""
         file = self.store.find(call.caller.tenant, call.path["id"])
         if file is None:
             detail = f"There is no such attachment: it was not uploaded yet, or more than {KEEP_DAYS} days ago."
             raise ProblemError(404, "not-found", "Not found", detail)
+        call.require(file.kind, "attachment")
         return AttachmentView(
             id=file.id,
             name=file.name,
@@ -61,10 +63,21 @@ class Attachments:
             ends_at=moment(file.ends_at),
         )
 
-    def find(self, tenant: str, named: Sequence[AttachmentIn]) -> Files:
-        """The files that a request names and that are there. Raises: what S3 raises."""
-        found = (self.store.find(tenant, id) for id in dict.fromkeys(each["id"] for each in named))
-        return {file.id: file for file in found if file is not None}
+    def find(self, caller: Caller, named: Sequence[AttachmentIn]) -> Files:
+        """The files that a request names and that are there.
+
+        Raises: ProblemError 403 for one that the caller's key does not reach; what S3 raises.
+        """
+        files: dict[str, StoredFile] = {}
+        for i, each in enumerate(named):
+            file = files.get(each["id"]) or self.store.find(caller.tenant, each["id"])
+            if file is None:
+                continue
+            if not reaches("send_messages", caller.kind, file.kind):
+                detail = f"The file belongs to {file.kind} keys. Upload it with this key, or use a live key."
+                raise forbidden(detail, f"attachments.{i}.id")
+            files[file.id] = file
+        return files
 
 
 def attach(named: Sequence[AttachmentIn], files: Files, content: Content, expires_at: int) -> list[AttachmentRef]:

@@ -22,7 +22,7 @@ from shared.model.ids import new_base
 from shared.model.problems import FieldError, ProblemError, conflict, invalid, invalid_field
 from shared.model.reasons import EXPLANATIONS, Reason
 from shared.model.templates import Template
-from shared.model.words import Channel, KeyKind
+from shared.model.words import Channel
 from shared.store.catalog import Catalog
 from shared.store.idempotency import Claim, Idempotency
 
@@ -125,19 +125,13 @@ class Ingest:
             version = self.catalog.version(caller.tenant, template.id, number, fresh)
         if version is None or version.published_at is None:
             raise invalid_field("version", f"version {number} of the template was never published")
-        files = self.attachments.find(caller.tenant, request.attachments) if template.channel is Channel.EMAIL else {}
+        files = self.attachments.find(caller, request.attachments) if template.channel is Channel.EMAIL else {}
         found = steps(self.catalog, template, fresh) if template.fallback is not None else []
-        team = self._team(caller, fresh)
+        team = self.catalog.team(caller.key_id, caller.kind, fresh)
         texts = Channel.SMS in (template.channel, *(step.template.channel for step in found))
         countries = frozenset(self.catalog.settings(caller.tenant, fresh).countries if texts else ())
         context = Context(tenant, template, version, caller.kind, base, team, files, found, claimed is None, countries)
         return plan(request, context), number
-
-    def _team(self, caller: Caller, fresh: bool) -> frozenset[str] | None:
-        if caller.kind is not KeyKind.TEAM:
-            return None
-        key = self.catalog.key(caller.key_id, fresh)
-        return frozenset(key.recipients if key else ())
 
     def _carry_out(self, planned: Plan) -> SendResponse:
         """Queue a plan's envelopes, then tell the trace. Raises: ProblemError 503 if nothing could be queued."""

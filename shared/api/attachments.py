@@ -15,8 +15,8 @@ class AttachmentCreate(BaseModel):
     """A file to upload.
 
     content_type: follows from the name's ending if it is not given. size: in bytes, exactly. sha256: of the file, in
-    hex; the same name, size and digest get the same id again, so that a send which is repeated with the same file is
-    the same request. It is not compared with what is uploaded.
+    hex; the upload takes no other bytes. The same name, size and digest get the same id again from keys of the same
+    kind, so that a send which is repeated with the same file is the same request.
     """
 
     model_config = _STRICT

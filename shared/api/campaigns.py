@@ -134,10 +134,12 @@ class CampaignUpdate(BaseModel):
 
 
 class CampaignView(BaseModel):
-    """A campaign. active_run: the run that is not over, if there is one."""
+    """A campaign. active_run: the run that is not over, if there is one. kind: of the key that made it; a live key that
+    changes it makes it its own."""
 
     id: str
     name: str
+    kind: KeyKind
     channel: Channel
     message_class: MessageClass = Field(serialization_alias="class")
     variants: list[Variant]

@@ -1,12 +1,13 @@
 """Files to attach, in the assets bucket under `attachments/<tenant>/<id>`: uploaded by a signed form, read by version.
 
-What there is to know of a file is with its object: its type as Content-Type, its name as metadata. So nothing can be
-known of a file that is not there.
+What there is to know of a file is with its object: its type as Content-Type, its name, the kind of the key that
+uploaded it and its digest as metadata. So nothing can be known of a file that is not there.
 """
 
 import hashlib
 import secrets
-from collections.abc import Callable
+from base64 import b64encode
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
@@ -15,6 +16,7 @@ from botocore.exceptions import ClientError
 
 from shared.model.attachments import ID, AttachmentRef
 from shared.model.ids import ulid_text
+from shared.model.words import KeyKind
 from shared.policy.attachments import KEEP_DAYS, PREFIX
 
 if TYPE_CHECKING:
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
 UPLOAD_SECONDS = 900
 """How long an upload may be begun."""
 _DAY_MS = 86_400_000
-_NAME = "name"
+_NAME, _KIND, _DIGEST = "name", "kind", "sha256"
+"""A file's metadata."""
 # S3 API reference, "Error responses": HeadObject has no body, hence the bare status.
 _MISSING = frozenset({"404", "NoSuchKey", "NoSuchVersion"})
 
@@ -47,7 +50,7 @@ class Upload:
 @dataclass(frozen=True, slots=True)
 class StoredFile:
     """A file that is there. version: of the object. Times: milliseconds since the epoch; ends_at: when it may be named
-    no more."""
+    no more. kind: of the key that uploaded it. sha256: in hex, if it was declared; S3 took no other bytes."""
 
     id: str
     version: str
@@ -55,6 +58,8 @@ class StoredFile:
     content_type: str
     size: int
     uploaded_at: int
+    kind: KeyKind = KeyKind.LIVE
+    sha256: str | None = None
 
     @property
     def ends_at(self) -> int:
@@ -73,15 +78,31 @@ class StoredFile:
         }
         if cid is not None:
             found["cid"] = cid
+        if self.sha256 is not None:
+            found["sha"] = self.sha256
         return found
 
 
-def new_id(tenant: str, name: str, size: int, sha256: str | None) -> str:
-    """An id for a file: drawn, or the same one again for the same name, size and digest."""
+def new_id(tenant: str, kind: KeyKind, name: str, size: int, sha256: str | None) -> str:
+    """An id for a file: drawn, or the same one again for the same name, size and digest by a key of the same kind."""
     if sha256 is None:
         return ulid_text(secrets.randbits(128))
-    parts = "\x1f".join((tenant, name, str(size), sha256)).encode()
+    # Live keys' ids are as they were before the kind was in them, so that a request can be repeated.
+    kinds = () if kind is KeyKind.LIVE else (kind.value,)
+    parts = "\x1f".join((tenant, *kinds, name, str(size), sha256)).encode()
     return ulid_text(int.from_bytes(hashlib.blake2b(parts, digest_size=16).digest()))
+
+
+def kind_mark(kind: KeyKind) -> dict[str, str]:
+    """The field of a form that says by a key of which kind a file is uploaded; it stays with the file."""
+    return {f"x-amz-meta-{_KIND}": kind.value}
+
+
+def kind_of(metadata: Mapping[str, str]) -> KeyKind:
+    """The kind that a file's mark names. One without a mark counts as a live key's: what was uploaded before there were
+    marks, and what people put into the bucket themselves."""
+    mark = metadata.get(_KIND, "")
+    return KeyKind(mark) if mark in set(KeyKind) else KeyKind.LIVE
 
 
 class AttachmentStore:
@@ -98,10 +119,22 @@ class AttachmentStore:
         self._client = client
         self._signer = signer or client
 
-    def upload(self, tenant: str, id: str, name: str, content_type: str, size: int) -> Upload:
-        """A form for one file, good for 15 minutes. S3 itself checks key, name, type and size. Makes no request."""
+    def upload(
+        self, tenant: str, id: str, name: str, content_type: str, size: int, kind: KeyKind, sha256: str | None
+    ) -> Upload:
+        """A form for one file, good for 15 minutes. Makes no request.
+
+        S3 itself checks key, name, type, size, kind and, if one is declared, the digest (in hex): so whoever uses the
+        form again can put nothing else in the file's place.
+        """
         # Metadata is ASCII (S3 user guide, "Working with object metadata").
         fields = {"Content-Type": content_type, f"x-amz-meta-{_NAME}": quote(name, safe="", errors="replace")}
+        fields |= kind_mark(kind)
+        if sha256 is not None:
+            # S3 API reference, "POST Object": the digest in base64; a file of another one is refused.
+            fields["x-amz-checksum-algorithm"] = "SHA256"
+            fields["x-amz-checksum-sha256"] = b64encode(bytes.fromhex(sha256)).decode()
+            fields[f"x-amz-meta-{_DIGEST}"] = sha256
         signed = self._signer().generate_presigned_post(
             Bucket=self._bucket,
             Key=_key(tenant, id),
@@ -128,10 +161,15 @@ class AttachmentStore:
             head["ContentType"],
             head["ContentLength"],
             int(head["LastModified"].timestamp() * 1000),
+            kind_of(head["Metadata"]),
+            head["Metadata"].get(_DIGEST),
         )
 
     def read(self, tenant: str, ref: AttachmentRef) -> bytes:
-        """The very bytes that were there when a message was accepted. Raises: AttachmentGoneError; what S3 raises."""
+        """The very bytes that were there when a message was accepted.
+
+        Raises: AttachmentGoneError, also for others than those whose digest was declared; what S3 raises.
+        """
         try:
             found = self._client().get_object(Bucket=self._bucket, Key=_key(tenant, ref["id"]), VersionId=ref["v"])
         except ClientError as error:
@@ -139,7 +177,10 @@ class AttachmentStore:
                 raise AttachmentGoneError(ref["id"]) from None
             raise
         with found["Body"] as body:
-            return body.read()
+            data = body.read()
+        if "sha" in ref and hashlib.sha256(data).hexdigest() != ref["sha"]:
+            raise AttachmentGoneError(ref["id"])
+        return data
 
 
 def _key(tenant: str, id: str) -> str:

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from shared.aws.attachments import Upload
+from shared.aws.attachments import Upload, kind_mark, kind_of
 from shared.model.campaigns import FileFormat
 from shared.model.ids import ulid_text
+from shared.model.runs import AudienceFile
+from shared.model.words import KeyKind
 from shared.policy.files import UPLOADS, audience_key
 
 if TYPE_CHECKING:
@@ -38,26 +40,29 @@ class AudienceFiles:
         self._client = client
         self._signer = signer or client
 
-    def head(self, key: str) -> tuple[str, int] | None:
-        """The version of an object as it is now, and its bytes; None if there is none. Raises: what S3 raises."""
+    def head(self, key: str) -> AudienceFile | None:
+        """An object as it is now; None if there is none. Raises: what S3 raises."""
         try:
             found = self._client().head_object(Bucket=self._bucket, Key=key)
         except ClientError as error:
             if error.response.get("Error", {}).get("Code") in _MISSING:
                 return None
             raise
-        return found["VersionId"], found["ContentLength"]
+        kind = kind_of(found["Metadata"])
+        return AudienceFile(key=key, version=found["VersionId"], size=found["ContentLength"], kind=kind)
 
-    def form(self, tenant: str, format: FileFormat, now: int) -> tuple[str, Upload]:
+    def form(self, tenant: str, format: FileFormat, now: int, kind: KeyKind) -> tuple[str, Upload]:
         """A new file's name, and a form for it, good for an hour. Makes no request. now: milliseconds since the epoch.
 
-        S3 itself checks key and size.
+        kind: of the key that asks, which goes with the file. S3 itself checks key, mark and size.
         """
+        mark = kind_mark(kind)
         file = f"{UPLOADS}{ulid_text(now << 80 | secrets.randbits(80))}.{format}"
         signed = self._signer().generate_presigned_post(
             Bucket=self._bucket,
             Key=audience_key(tenant, file),
-            Conditions=[["content-length-range", 1, MAX_BYTES]],
+            Fields=dict(mark),
+            Conditions=[mark, ["content-length-range", 1, MAX_BYTES]],
             ExpiresIn=UPLOAD_SECONDS,
         )
         return file, Upload(signed["url"], signed["fields"])

@@ -19,7 +19,7 @@ class AttachmentRef(TypedDict):
     """A stored file, as it was when the message was accepted.
 
     v: the version of the stored object, so that a later upload under the same id changes nothing. size: in bytes.
-    cid: what the html calls it by, if it is shown there.
+    cid: what the html calls it by, if it is shown there. sha: its SHA-256 in hex, if one was declared.
     """
 
     id: str
@@ -28,6 +28,7 @@ class AttachmentRef(TypedDict):
     type: str
     size: int
     cid: NotRequired[str]
+    sha: NotRequired[str]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

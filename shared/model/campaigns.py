@@ -7,6 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
 from shared.model.numbers import whole_number
 from shared.model.policies import ZoneName
+from shared.model.words import KeyKind
 
 CAMPAIGN_ID = r"^[a-z0-9][a-z0-9-]{0,59}$"
 MAX_VARIANTS = 5
@@ -126,7 +127,8 @@ class Campaign(Stored):
     variants: one or more; all of one channel and class. variables: what all recipients have in common. throttle:
     messages a minute, at most. holdout_percent: so many recipients get nothing, always the same ones, to compare with.
     approve_above: a run with more messages waits until somebody else approves it. ttl: seconds in which a message must
-    be sent once it is due. Times: milliseconds since the epoch. archived: it starts no runs any more.
+    be sent once it is due. Times: milliseconds since the epoch. archived: it starts no runs any more. kind: of the key
+    that made it; a live key that changes it makes it its own.
     """
 
     id: str = Field(pattern=CAMPAIGN_ID)
@@ -146,6 +148,7 @@ class Campaign(Stored):
     created_at: int = 0
     updated_at: int = 0
     created_by: str = ""
+    kind: KeyKind = KeyKind.LIVE
 
     def changed(self, **changes: Any) -> "Campaign":
         """The campaign with some fields changed, checked anew. Raises: pydantic.ValidationError."""

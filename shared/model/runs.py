@@ -60,12 +60,13 @@ class PinnedVariant(Stored):
 
 
 class AudienceFile(Stored):
-    """The very object that a run reads. key: in the bucket. size: bytes. gzip, header (the names of a CSV's columns, in
-    order) and delimiter: once planned."""
+    """The very object that a run reads. key: in the bucket. size: bytes. kind: of the key that uploaded it. Once
+    planned, gzip, header (the names of a CSV's columns, in order) and delimiter."""
 
     key: str
     version: str
     size: int
+    kind: KeyKind = KeyKind.LIVE
     gzip: bool = False
     header: tuple[str, ...] = ()
     delimiter: str = ","

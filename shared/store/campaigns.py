@@ -5,7 +5,7 @@
 | `campaign#<id>` | a campaign |
 | `run#<campaign>.<ULID>` | a run; beside it, for dispatch, its `state`, `state_at` and `state_by` |
 | `open#<campaign>.<ULID>` | that the run is not over |
-| `turn#<campaign>`, `turn#<campaign>#test` | which run has the campaign's turn |
+| `turn#<campaign>`, with `#test` or `#team` of such keys | which run has the campaign's turn |
 
 Every write is guarded by the revision that it replaces. The runs of a campaign come in the order in which they were
 fired.
@@ -156,10 +156,10 @@ class Campaigns:
     def take_turn(self, run: Run) -> bool:
         """Give a run its campaign's turn; False while another run has it that is not over.
 
-        Of the runs of test keys, and of all others, one at a time. Raises: CatalogConflictError if others keep
+        Of the runs of keys of a kind one at a time. Raises: CatalogConflictError if others keep
         taking it.
         """
-        lane = "#test" if run.kind is KeyKind.TEST else ""
+        lane = "" if run.kind is KeyKind.LIVE else f"#{run.kind}"
         key = key_of(tenant_pk(run.tenant), f"turn#{run.campaign.id}{lane}")
         for _ in range(ATTEMPTS):
             item = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item")

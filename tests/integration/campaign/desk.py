@@ -26,8 +26,9 @@ from shared.model.campaigns import Schedule
 from shared.model.content import Content
 from shared.model.envelope import Envelope
 from shared.model.events import StreamRecord
+from shared.model.runs import AudienceFile
 from shared.model.tasks import Task
-from shared.model.words import MessageClass
+from shared.model.words import KeyKind, MessageClass
 from shared.store.audit import AuditLog, AuditSearch
 from shared.store.campaigns import Campaigns
 from shared.store.catalog import Catalog
@@ -52,10 +53,14 @@ class Objects:
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
+        self.kinds: dict[str, KeyKind] = {}
         self.reads: list[tuple[int, int]] = []
 
-    def head(self, key: str) -> tuple[str, int] | None:
-        return ("v1", len(self.files[key])) if key in self.files else None
+    def head(self, key: str) -> AudienceFile | None:
+        if key not in self.files:
+            return None
+        kind = self.kinds.get(key, KeyKind.LIVE)
+        return AudienceFile(key=key, version="v1", size=len(self.files[key]), kind=kind)
 
     def read(self, key: str, version: str, start: int, end: int) -> bytes:
         if key not in self.files or version != "v1":
@@ -159,9 +164,10 @@ class Desk:
         version = version.model_copy(update={"template": id, "published_at": published})
         self.catalog.create_template(head, version, samples.change())
 
-    def file(self, name: str, data: bytes) -> None:
+    def file(self, name: str, data: bytes, kind: KeyKind = KeyKind.LIVE) -> None:
         """Put an audience file into the bucket."""
         self.objects.files[f"audiences/default/{name}"] = data
+        self.objects.kinds[f"audiences/default/{name}"] = kind
 
     def make(self, **changes: Any) -> Any:
         """Save a campaign and return it."""
@@ -170,8 +176,8 @@ class Desk:
         return answer.json
 
     def start(self, **more: Any) -> Any:
-        """Start a run of `news` and return it."""
-        answer = self.call("POST /v1/campaigns/{id}/runs", {}, id="news", **more)
+        """Start a run, of `news` unless said otherwise, and return it."""
+        answer = self.call("POST /v1/campaigns/{id}/runs", {}, **({"id": "news"} | more))
         assert answer.status == 202, answer.text
         return answer.json
 

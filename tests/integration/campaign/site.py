@@ -57,18 +57,21 @@ class Site:
         """New addresses."""
         return [f"{name}+{next(self._people)}@example.com" for _ in range(how_many)]
 
-    def put(self, text: str, name: str = "people.csv") -> None:
-        """Upload an audience file."""
+    def put(self, text: str, name: str = "people.csv", kind: str = "live") -> None:
+        """Upload an audience file, as a key of a kind."""
         self.stack.client("s3").put_object(
-            Bucket=self.stack.outputs["AssetsBucket"], Key=f"audiences/{TENANT}/{name}", Body=text.encode()
+            Bucket=self.stack.outputs["AssetsBucket"],
+            Key=f"audiences/{TENANT}/{name}",
+            Body=text.encode(),
+            Metadata={"kind": kind},
         )
 
-    def file(self, people: list[str], name: str = "people.csv") -> None:
+    def file(self, people: list[str], name: str = "people.csv", kind: str = "live") -> None:
         """Upload a file of people."""
-        self.put("to,name\n" + "".join(f"{to},Ann\n" for to in people), name)
+        self.put("to,name\n" + "".join(f"{to},Ann\n" for to in people), name, kind)
 
-    def campaign(self, **more: Any) -> str:
-        """Save a new campaign; its id."""
+    def campaign(self, by: ApiClient | None = None, **more: Any) -> str:
+        """Save a new campaign; its id. by: with another key than the first."""
         id = f"campaign-{next(self._numbers)}"
         body = {
             "id": id,
@@ -76,7 +79,7 @@ class Site:
             "variants": [{"name": "main", "template": "spring"}],
             "audience": {"file": "people.csv"},
         }
-        self.api.post("/v1/campaigns", body | more)
+        (by or self.api).post("/v1/campaigns", body | more)
         return id
 
     def start(self, campaign: str, **more: Any) -> str:

@@ -14,7 +14,7 @@ from shared.model.tenants import TenantSettings
 from shared.model.words import KeyKind, Scope
 from shared.store.parking import BUCKETS
 from tests.fakes import FakeClock
-from tests.integration.campaign.desk import Desk, open_desk
+from tests.integration.campaign.desk import CSV, Desk, body, open_desk
 from tests.samples import change
 
 START, CHECK, RUNS = "POST /v1/campaigns/{id}/runs", "POST /v1/campaigns/{id}/check", "GET /v1/campaigns/{id}/runs"
@@ -58,9 +58,30 @@ def test_a_run_starts_with_what_its_campaign_says_now(news: Desk) -> None:
     assert news.call(GET, id=run["id"]).json == run
 
 
+def own(news: Desk, kind: str) -> None:
+    """A campaign and a file of a key of a kind."""
+    news.file(f"{kind}.csv", CSV, KeyKind(kind))
+    made = news.call("POST /v1/campaigns", body(id=f"{kind}-news", audience={"file": f"{kind}.csv"}), kind=kind)
+    assert made.json["kind"] == kind
+
+
+@pytest.mark.parametrize("kind", ["team", "test"])
+def test_a_file_is_read_for_keys_of_its_kind_alone(news: Desk, kind: str) -> None:
+    own(news, kind)
+    # The campaign is theirs, and the file it names is not.
+    news.call("PATCH /v1/campaigns/{id}", {"audience": {"file": "list.csv"}}, id=f"{kind}-news", kind=kind)
+    for route in (CHECK, START):
+        assert news.call(route, {}, id=f"{kind}-news", kind=kind).fields == ["audience.file"]
+    answer = news.call(TEST, {"to": ["a@example.com"]}, id=f"{kind}-news", kind=kind)
+    assert (answer.status, answer.fields) == (422, ["variables.name"])
+    assert not news.objects.reads
+    assert news.call(CHECK, {}, id=f"{kind}-news").status == 202
+
+
 @pytest.mark.parametrize("kind", ["live", "team", "test"])
 def test_a_run_is_of_the_kind_of_its_key(news: Desk, kind: str) -> None:
-    assert news.start(kind=kind)["kind"] == kind
+    own(news, kind)
+    assert news.start(kind=kind, id=f"{kind}-news")["kind"] == kind
 
 
 def test_one_that_is_not_over_is_named_to_who_starts_another(news: Desk) -> None:
@@ -146,15 +167,16 @@ def test_another_key_approves(news: Desk) -> None:
 @pytest.mark.parametrize("kind", ["test", "team"])
 def test_a_key_that_does_not_reach_everybody_leaves_runs_alone_that_do(news: Desk, kind: str) -> None:
     run = news.start()["id"]
-    for route in (UPDATE, PAUSE, RESUME, CANCEL, APPROVE, REJECTS):
+    for route in (GET, UPDATE, PAUSE, RESUME, CANCEL, APPROVE, REJECTS):
         answer = news.call(route, {"throttle": 1}, id=run, kind=kind)
         assert (answer.status, "Use a live key" in answer.json["detail"]) == (403, True)
     assert news.call(GET, id=run).json["state"] == "planning"
     move(news, run, RunState.FINISHED)
     news.clock.advance(5)
-    own = news.start(kind=kind)["id"]
-    assert news.call(PAUSE, id=own, kind=kind).status == 200
-    assert news.call(CANCEL, id=own).status == 200
+    own(news, kind)
+    mine = news.start(kind=kind, id=f"{kind}-news")["id"]
+    assert news.call(PAUSE, id=mine, kind=kind).status == 200
+    assert news.call(CANCEL, id=mine).status == 200
 
 
 @pytest.mark.parametrize("route", [GET, UPDATE, PAUSE, RESUME, CANCEL, APPROVE, REJECTS])
@@ -305,7 +327,8 @@ def test_variables_that_fit_nothing_are_refused(news: Desk) -> None:
 
 
 def test_a_test_keys_test_is_played_and_a_team_keys_goes_to_its_list(news: Desk) -> None:
-    news.call(TEST, {"to": ["a@example.com"]}, id="news", kind="test")
+    own(news, "test")
+    news.call(TEST, {"to": ["a@example.com"]}, id="test-news", kind="test")
     assert news.queues.envelopes[0].kind is KeyKind.TEST
     key = ApiKey(
         id="team",
@@ -319,7 +342,8 @@ def test_a_test_keys_test_is_played_and_a_team_keys_goes_to_its_list(news: Desk)
     )
     news.catalog.create_key(key, change())
     to = ["a@example.com", "qa@example.com"]
-    messages = news.call(TEST, {"to": to}, id="news", kind="team", key_id="team").json["messages"]
+    own(news, "team")
+    messages = news.call(TEST, {"to": to}, id="team-news", kind="team", key_id="team").json["messages"]
     assert [m["message_id"] is None for m in messages] == [True, False]
     assert news.queues.envelopes[-1].recipients[0]["to"] == "qa@example.com"
 

@@ -119,11 +119,11 @@ def test_a_throttle_holds_and_can_be_changed(one: Site) -> None:
 
 
 def test_a_run_stops_by_its_rule(one: Site) -> None:
-    one.file(one.people(900, "refused") + one.people(100))
+    one.file(one.people(900, "refused") + one.people(100), kind="test")
     rule = {"after": 200, "failures_percent": 20}
-    campaign = one.campaign(stop_rule=rule, throttle=6000)
     secret = key(one, name="test", kind="test", scopes=["send", "read"])
     with one.with_key(secret) as api:
+        campaign = one.campaign(api, stop_rule=rule, throttle=6000)
         run = api.post(f"/v1/campaigns/{campaign}/runs", {})["id"]
         one.work()
         view = one.view(run)

@@ -1,7 +1,9 @@
 """The local stack's place for uploads, with forms that boto3 signs: what S3 takes, and what it refuses."""
 
+from base64 import b64encode
 from dataclasses import replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,12 +13,14 @@ import pytest
 from local.gateway import Incoming
 from local.uploads import Uploads
 from shared.aws import clients
-from shared.aws.attachments import AttachmentStore
+from shared.aws.attachments import AttachmentGoneError, AttachmentStore
 from shared.aws.runfiles import LINK_SECONDS, RunFiles
+from shared.model.words import KeyKind
 from tests.fakes import FakeClock
 
 BUCKET = "assets"
 DATA = b"%PDF\r\n--boundary\r\n" + bytes(range(256))
+SHA = sha256(DATA).hexdigest()
 
 
 class Bucket:
@@ -31,7 +35,7 @@ class Bucket:
         signer = clients.client("s3", endpoint_url="http://127.0.0.1:1/_local/s3", signature_version="s3v4")
         self.files = RunFiles(BUCKET, lambda: self.s3, lambda: signer)
         self.store = AttachmentStore(BUCKET, lambda: self.s3, lambda: signer)
-        self.form = self.store.upload("default", "0" * 26, "发票.pdf", "application/pdf", len(DATA))
+        self.form = self.store.upload("default", "0" * 26, "发票.pdf", "application/pdf", len(DATA), KeyKind.TEAM, SHA)
 
     def request(self, fields: dict[str, str] | None = None, data: bytes = DATA, **file: Any) -> Incoming:
         made = httpx.Request("POST", self.form.url, data=fields or self.form.fields, files=file or {"file": data})
@@ -54,7 +58,31 @@ def test_a_good_form_is_stored_as_it_says(bucket: Bucket) -> None:
     found = bucket.store.find("default", "0" * 26)
     assert found is not None
     assert (found.name, found.content_type, found.size) == ("发票.pdf", "application/pdf", len(DATA))
+    assert (found.kind, found.sha256) == (KeyKind.TEAM, SHA)
     assert bucket.store.read("default", found.ref(None)) == DATA
+
+
+def test_a_form_takes_the_declared_bytes_alone(bucket: Bucket) -> None:
+    other = DATA[:-1] + b"!"
+    assert bucket.answer(bucket.request(data=other)) == (400, "BadDigest")
+    # Nor another digest than the signed one, nor another mark.
+    for name, value in (
+        ("x-amz-checksum-sha256", b64encode(sha256(other).digest()).decode()),
+        ("x-amz-meta-sha256", sha256(other).hexdigest()),
+        ("x-amz-meta-kind", "live"),
+    ):
+        assert bucket.answer(bucket.request({**bucket.form.fields, name: value}, other))[0] in (400, 403)
+        left_out = {field: text for field, text in bucket.form.fields.items() if field != name}
+        assert bucket.answer(bucket.request(left_out, other))[0] == 403
+    assert bucket.store.find("default", "0" * 26) is None
+
+
+def test_other_bytes_than_those_declared_are_not_read(bucket: Bucket) -> None:
+    bucket.answer(bucket.request())
+    found = bucket.store.find("default", "0" * 26)
+    assert found is not None
+    with pytest.raises(AttachmentGoneError):
+        bucket.store.read("default", replace(found, sha256="0" * 64).ref(None))
 
 
 def test_it_may_be_sent_again(bucket: Bucket) -> None:

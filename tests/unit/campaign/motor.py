@@ -21,7 +21,7 @@ from shared.aws.queue import Dispatch
 from shared.model.campaigns import Audience, Campaign, Variant
 from shared.model.events import StreamRecord
 from shared.model.ids import Tagger, root_of
-from shared.model.runs import Estimate, Purpose, Run, Shard, Tally
+from shared.model.runs import AudienceFile, Estimate, Purpose, Run, Shard, Tally
 from shared.model.tasks import Task, read_task
 from shared.model.words import KeyKind, Stage
 from shared.store.campaigns import Campaigns
@@ -206,13 +206,14 @@ class _Rest:
 
 
 class Files:
-    """A bucket in which every file is but those that are missing."""
+    """A bucket in which every file is but those that are missing. kind: of the key that uploaded them."""
 
     def __init__(self) -> None:
         self.missing = False
+        self.kind = KeyKind.LIVE
 
-    def head(self, key: str) -> tuple[str, int] | None:
-        return None if self.missing else ("v1", 1000)
+    def head(self, key: str) -> AudienceFile | None:
+        return None if self.missing else AudienceFile(key=key, version="v1", size=1000, kind=self.kind)
 
 
 class Motor:

@@ -53,6 +53,7 @@ def test_a_team_key_keeps_its_list() -> None:
             created_at=NOW,
         )
         one.catalog.create_key(key, change())
+        one.files.kind = KeyKind.TEAM
         assert one.start(kind=KeyKind.TEAM).team == ("email:a@example.com",)
 
 
@@ -102,12 +103,26 @@ def test_a_second_run_by_hand_is_refused_while_one_is_not_over() -> None:
         assert error.value.problem.status == 409
         assert first.id in error.value.problem.detail
         one.clock.advance(1)
-        # A check and a test are nobody's way.
+        # A check is in nobody's way, nor are runs of keys of other kinds.
         assert one.start(purpose=Purpose.CHECK).state is RunState.PLANNING
-        one.clock.advance(1)
-        assert one.start(kind=KeyKind.TEST).state is RunState.PLANNING
+        for kind in (KeyKind.TEST, KeyKind.TEAM):
+            one.clock.advance(1)
+            one.files.kind = kind
+            assert one.start(kind=kind).state is RunState.PLANNING
         one.campaigns.change_run(TENANT.id, first.id, lambda run: control.cancel(run, NOW, KEY))
         one.clock.advance(1)
+        assert one.start().state is RunState.PLANNING
+
+
+@pytest.mark.parametrize("kind", [KeyKind.TEST, KeyKind.TEAM])
+def test_only_a_live_key_has_a_live_keys_file_read(kind: KeyKind) -> None:
+    with motor() as one:
+        for purpose in Purpose:
+            with pytest.raises(ProblemError) as error:
+                one.start(kind=kind, purpose=purpose)
+            assert (error.value.problem.status, error.value.problem.errors[0].field) == (403, "audience.file")
+        one.files.kind = kind
+        assert one.start(kind=kind).state is RunState.PLANNING
         assert one.start().state is RunState.PLANNING
 
 
