@@ -7,7 +7,6 @@ import pytest
 from shared.model.letters import letters_of
 from shared.model.outcome import Outcome, Retry
 from shared.model.reasons import Reason
-from shared.model.words import Stage
 from shared.providers.base import Outgoing
 from tests.samples import NOW, envelope, recipients
 from tests.unit.dispatch.world import World, world
