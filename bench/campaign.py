@@ -9,6 +9,7 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 from rich.console import Console
@@ -23,6 +24,7 @@ from cli.client import ApiClient
 from functions.trace.aggregate import Aggregator
 from local.seed import first_key
 from local.stack import LocalStack
+from shared.aws.stream import StreamReader
 from shared.model.clock import SystemClock
 from shared.model.events import accepted_rows, record_of
 from shared.providers.base import MAX_CALLS
@@ -138,7 +140,8 @@ def _trace_cpu() -> float:
     """Of the trace, with a client that makes all requests and sends none."""
     client = dynamodb_in_air()
     clock = SystemClock()
-    aggregator = Aggregator(Timeline(client, "timeline"), Counters(client, "counters"), clock, 90)
+    reader = StreamReader(SimpleNamespace(list_shards=lambda **_: {"Shards": []}))
+    aggregator = Aggregator(Timeline(client, "timeline"), Counters(client, "counters"), clock, 90, reader)
     batches: list[dict[str, Any]] = []
     made = envelopes(20)
     for number, envelope in enumerate(made):

@@ -38,6 +38,9 @@ GUARD_ALL = (*ITEM_WRITE, "dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "d
 SETTLE = (*ITEM_WRITE, "dynamodb:BatchGetItem", "dynamodb:Query")
 TIMELINE_WRITE = ("dynamodb:BatchGetItem", "dynamodb:BatchWriteItem")
 COUNTERS_WRITE = ("dynamodb:GetItem", "dynamodb:UpdateItem")
+SET_ASIDE = ("dynamodb:BatchWriteItem", "dynamodb:Query")
+ASIDE = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["unkept#*"]}}
+"""The partitions of the counters' table that hold events which the timeline did not take."""
 
 SEND = ("sqs:SendMessage",)
 CONSUME = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes")

@@ -200,6 +200,7 @@ class PlatformStack(Stack):
         service = self._service(TRACE)
         service.allow(rights.TIMELINE_WRITE, self._tables.timeline.table_arn)
         service.allow(rights.COUNTERS_WRITE, self._tables.counters.table_arn)
+        service.allow(rights.SET_ASIDE, self._tables.counters.table_arn, conditions=rights.ASIDE)
         service.allow(rights.FOLLOW, self._stream.stream_arn)
         service.allow(rights.SEND, self._trace_dead.queue_arn)
         # Without a bound, one poisonous record would hold up its shard until the stream forgets it.

@@ -1,110 +1,43 @@
 """Turns a batch of stream records into timeline events and exact counters.
 
-Per batch: read the shard's checkpoint; find which events are new; count the new ones beyond the checkpoint in one
-transaction with the checkpoint; then put all events. A crash between any two of these, a repeat of the batch or of a
-part of it, or a second copy of an event anywhere leaves the counters equal to the timeline:
+Per batch: see to what was counted before and may not be kept (`keeping.py`); find which events are new; count the new
+ones beyond the checkpoint in one transaction with the checkpoint, which notes them as not kept; then put all events,
+and take the note away. A crash between any two of these, a repeat of the batch or of a part of it, a batch that is
+given up, or a second copy of an event anywhere leaves the counters equal to the timeline:
 
 - what lies at or before the checkpoint is never counted again, though its events are put again;
 - an event counts at its first place in the batch, so a copy of one that lies behind the checkpoint never counts;
-- repeats of an event share a partition key and so a shard, whose batches come one after the other.
-
-That the messages of a campaign are accepted is one item for all of an envelope, and that item decides whether they
-count: expansion and the envelope's dispatch state all of them. What dispatch says of a message carries it along in that
-event's item. So a message of a campaign takes one item where others take two.
+- repeats of an event share a partition key and so a shard, whose batches come one after the other;
+- nothing is counted as long as anything before it in the shard is counted and not kept.
 
 What became of tries through accounts, by which routing shifts weight, is counted in the same transaction.
 """
 
 import base64
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 
-from aws_lambda_powertools import Logger
-from pydantic import ValidationError
-
+from functions.trace.keeping import Books, Keeper
+from functions.trace.parts import Part, Sequenced, parts_of, read_record
+from shared.aws.stream import StreamReader
 from shared.model.clock import Clock
-from shared.model.events import EventRow, StreamRecord
-from shared.model.ids import Numbering, root_of, ulid_time
-from shared.model.words import OUTCOMES, KeyKind, Stage
-from shared.policy.routing import BUCKET_MS, counts_of
-from shared.store.counters import (
-    HOUR_MS,
-    MAX_ITEMS,
-    CounterKey,
-    Counters,
-    health_scope,
-    reason_name,
-    run_scope,
-    scopes,
-)
-from shared.store.dynamo import Item
-from shared.store.timeline import EventKey, Timeline, event_item, event_key, hour_item, request_item
-
-logger = Logger(child=True)
-
-MAX_HEALTH_KEYS = 60
-"""Of a record, so that whatever it says fits one transaction; health beyond that is not counted."""
-
-Names = list[tuple[CounterKey, tuple[str, ...]]]
-"""What an event says besides its stage, of accounts or of a run: where it counts, and what."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sequenced:
-    """A record and its place in the shard. Sequence numbers are compared as integers: as text, 9 comes after 10."""
-
-    sequence: int
-    text: str
-    record: StreamRecord
-
-
-@dataclass(slots=True)
-class Found:
-    """A distinct event of a part: its first place, what it counts in, and its item.
-
-    more: other names that it counts by. messages: of how many it is.
-    """
-
-    sequence: int
-    stage: str
-    counter_keys: list[CounterKey]
-    item: Item
-    more: Names
-    messages: int = 1
-
-    def add_to(self, counts: dict[CounterKey, Counter[str]]) -> None:
-        """Count the event."""
-        for key in self.counter_keys:
-            counts[key][self.stage] += self.messages
-        for key, names in self.more:
-            counts[key].update(names)
-
-    def counted_in(self) -> Iterator[CounterKey]:
-        """Where it counts."""
-        yield from self.counter_keys
-        yield from (key for key, _ in self.more)
-
-
-@dataclass(slots=True)
-class Part:
-    """As many records as one transaction can count. others: items that are not events."""
-
-    last: int = -1
-    events: dict[EventKey, Found] = field(default_factory=dict)
-    others: dict[EventKey, Item] = field(default_factory=dict)
-    counter_keys: set[CounterKey] = field(default_factory=set)
+from shared.model.events import StreamRecord
+from shared.store.counters import CounterKey, Counters
+from shared.store.timeline import EventKey, Timeline
 
 
 class Aggregator:
     """Works on batches of one shard at a time."""
 
-    def __init__(self, timeline: Timeline, counters: Counters, clock: Clock, retention_days: int) -> None:
+    def __init__(
+        self, timeline: Timeline, counters: Counters, clock: Clock, retention_days: int, reader: StreamReader
+    ) -> None:
         self._timeline = timeline
         self._counters = counters
         self._clock = clock
         self._retention_s = retention_days * 86_400
+        self._keeper = Keeper(timeline, counters, reader, self._ttl)
 
     def run(self, event: dict[str, Any]) -> dict[str, Any]:
         """Work on one Kinesis batch; returns the partial batch response.
@@ -115,9 +48,10 @@ class Aggregator:
         records: list[Sequenced] = []
         bad: str | None = None
         for raw in event["Records"]:
-            read = _read(raw)
+            sequence = raw["kinesis"]["sequenceNumber"]
+            read = read_record(sequence, base64.b64decode(raw["kinesis"]["data"]))
             if read is None:
-                bad = raw["kinesis"]["sequenceNumber"]
+                bad = sequence
                 break
             records.append(read)
         if records:
@@ -125,19 +59,27 @@ class Aggregator:
         return {"batchItemFailures": [{"itemIdentifier": bad}] if bad else []}
 
     def _aggregate(self, shard: str, records: Sequence[Sequenced]) -> None:
-        checkpoint = self._counters.checkpoint(shard)
-        for part in _parts(records, self._ttl):
-            beyond = [key for key, found in part.events.items() if found.sequence > checkpoint]
-            kept = self._timeline.existing(beyond) if beyond else set()
-            counts: dict[CounterKey, Counter[str]] = defaultdict(Counter)
-            for key in beyond:
-                if key not in kept:
-                    part.events[key].add_to(counts)
-            if part.last > checkpoint:
-                self._counters.add(shard, checkpoint, part.last, counts)
-                checkpoint = part.last
+        books = self._keeper.open(shard, records[0].sequence)
+        for part in parts_of(records, self._ttl):
+            kept = self._count(part, books)
+            books.count(part)
             fresh = [found.item for key, found in part.events.items() if key not in kept]
-            self._timeline.put([*fresh, *part.others.values()])
+            self._keeper.put(books, [*fresh, *part.others.values()])
+        self._keeper.close(books)
+
+    def _count(self, part: Part, books: Books) -> set[EventKey]:
+        """Count what is new of a part, and move the checkpoint; returns which of its events are kept already."""
+        checkpoint = books.counted
+        beyond = [key for key, found in part.events.items() if found.sequence > checkpoint]
+        kept = self._timeline.existing(beyond) if beyond else set()
+        kept |= books.unkept.keys() & part.events.keys()
+        counts: dict[CounterKey, Counter[str]] = defaultdict(Counter)
+        for key in beyond:
+            if key not in kept:
+                part.events[key].add_to(counts)
+        if part.last > checkpoint:
+            self._counters.add(books.shard, checkpoint, part.last, counts, first=part.first, aside=books.any_aside)
+        return kept
 
     def _ttl(self, record: StreamRecord) -> int:
         """When the items of a record may go. What is deferred is kept until it is due, and then as long as the rest."""
@@ -145,116 +87,6 @@ class Aggregator:
         return max(self._clock.now_ms(), latest) // 1000 + self._retention_s
 
 
-def _read(raw: dict[str, Any]) -> Sequenced | None:
-    sequence = raw["kinesis"]["sequenceNumber"]
-    try:
-        record = StreamRecord.model_validate_json(base64.b64decode(raw["kinesis"]["data"]))
-    except (ValidationError, ValueError):
-        logger.error("record cannot be read", sequence_number=sequence)
-        return None
-    return Sequenced(int(sequence), sequence, record)
-
-
 def _shard(raw: dict[str, Any]) -> str:
     """The stream's name and the shard's, such as `mepush-events/shardId-000000000000`."""
     return f"{raw['eventSourceARN'].rpartition('/')[2]}/{raw['eventID'].partition(':')[0]}"
-
-
-def _parts(records: Sequence[Sequenced], ttl_of: Callable[[StreamRecord], int]) -> Iterator[Part]:
-    """Cut a batch where the counters of one transaction are full; a record is never cut."""
-    part = Part()
-    for sequenced in records:
-        ttl = ttl_of(sequenced.record)
-        events = _events(sequenced, ttl)
-        keys = {key for found in events.values() for key in found.counted_in()}
-        if part.events and len(part.counter_keys | keys) > MAX_ITEMS:
-            yield part
-            part = Part()
-        part.last = sequenced.sequence
-        part.counter_keys |= keys
-        for key, found in events.items():
-            part.events.setdefault(key, found)
-        for item in _other_items(sequenced.record, ttl):
-            part.others[item["pk"]["S"], item["sk"]["S"]] = item
-    if part.last >= 0:
-        yield part
-
-
-def _events(sequenced: Sequenced, ttl: int) -> dict[EventKey, Found]:
-    record = sequenced.record
-    events: dict[EventKey, Found] = {}
-    by_account: dict[tuple[int, str | None], list[CounterKey]] = {}
-    health_keys: set[CounterKey] = set()
-    opened = _opened(record)
-    if opened:
-        events |= _accepted(sequenced, list(opened.values()), ttl)
-    for message_id, row in record.message_ids():
-        key = event_key(record.tenant, message_id, row)
-        if key in events or (row["s"] == Stage.ACCEPTED and opened):
-            continue
-        hour = ulid_time(message_id) // HOUR_MS
-        account = row.get("acc")
-        counter_keys = by_account.get((hour, account))
-        if counter_keys is None:
-            names = scopes(record.tenant, record.template, record.run, record.variant, account)
-            counter_keys = by_account[hour, account] = [(scope, hour) for scope in names]
-        more = _health(record, row, health_keys)
-        if record.run is not None and "why" in row and row["s"] in OUTCOMES:
-            more.append(((run_scope(record.tenant, record.run), hour), (reason_name(row["s"], row["why"]),)))
-        item = event_item(key, record, row, ttl, opened.get(row["i"]))
-        events[key] = Found(sequenced.sequence, row["s"], counter_keys, item, more)
-    return events
-
-
-def _opened(record: StreamRecord) -> dict[int, EventRow]:
-    """The accepted events of a record of a campaign, by recipient."""
-    return {} if record.run is None else {row["i"]: row for row in record.events if row["s"] == Stage.ACCEPTED}
-
-
-def _accepted(sequenced: Sequenced, rows: Sequence[EventRow], ttl: int) -> dict[EventKey, Found]:
-    """One event for all messages of an envelope: expansion and the envelope's dispatch state the same ones."""
-    record = sequenced.record
-    hour = ulid_time(record.envelope) // HOUR_MS
-    counter_keys = [(scope, hour) for scope in scopes(record.tenant, record.template, record.run, record.variant, None)]
-    number = Numbering(root_of(record.envelope))
-    ids = [number(row["i"]) + row["tag"] for row in rows]
-    item = request_item(record, ids, f"{record.envelope}#{Stage.ACCEPTED}", ttl, rows[0])
-    key = item["pk"]["S"], item["sk"]["S"]
-    return {key: Found(sequenced.sequence, Stage.ACCEPTED, counter_keys, item, [], len(ids))}
-
-
-def _health(record: StreamRecord, row: EventRow, keys: set[CounterKey]) -> Names:
-    """What an event says of accounts. keys: of the record so far."""
-    found: Names = []
-    if record.kind is not KeyKind.TEST:
-        for account, names in counts_of(row):
-            key = (health_scope(record.tenant, account), row["at"] // BUCKET_MS)
-            if key in keys or len(keys) < MAX_HEALTH_KEYS:
-                keys.add(key)
-                found.append((key, names))
-    return found
-
-
-def _other_items(record: StreamRecord, ttl: int) -> list[Item]:
-    """Items that count nothing: by which a request and its hour are found, from the records that name all recipients of
-    an envelope which is the first of its messages: a root, or one by which others fell back. And see `_left_items`."""
-    items = []
-    for stage in (Stage.ACCEPTED, Stage.REJECTED):
-        ids = [message_id for message_id, row in record.message_ids() if row["s"] == stage]
-        if ids:
-            if record.run is None:
-                items.append(request_item(record, ids, f"{record.envelope}#{stage}", ttl))
-            if stage is Stage.ACCEPTED:
-                items.append(hour_item(record, ttl))
-    return items if record.run is None else items + _left_items(record, ttl)
-
-
-def _left_items(record: StreamRecord, ttl: int) -> list[Item]:
-    """The accepted events of messages of a campaign of which dispatch has nothing else to tell yet, such as those for
-    which it had no time left: later records do not name their addresses."""
-    told = {row["i"] for row in record.events if row["s"] != Stage.ACCEPTED}
-    return [
-        event_item(event_key(record.tenant, message_id, row), record, row, ttl)
-        for message_id, row in record.message_ids()
-        if row["s"] == Stage.ACCEPTED and "to" in row and row["i"] not in told
-    ]

@@ -7,6 +7,7 @@ from functions.trace.aggregate import Aggregator
 from functions.trace.reading import Reading
 from shared.api.kit import Api
 from shared.aws.clients import client
+from shared.aws.stream import StreamReader
 from shared.model.clock import SystemClock
 from shared.settings import CatalogSettings, TraceSettings
 from shared.store.catalog import Catalog
@@ -25,7 +26,8 @@ def deps() -> Aggregator:
     """The stream's consumer, built on first use."""
     settings, dynamodb = TraceSettings.load(), client("dynamodb")
     timeline = Timeline(dynamodb, settings.timeline_table, ThreadPoolExecutor(THREADS, "timeline"))
-    return Aggregator(timeline, Counters(dynamodb, settings.counters_table), SystemClock(), settings.retention_days)
+    counters, reader = Counters(dynamodb, settings.counters_table), StreamReader(client("kinesis"))
+    return Aggregator(timeline, counters, SystemClock(), settings.retention_days, reader)
 
 
 @cache

@@ -1,6 +1,7 @@
 """Writes event records to the Kinesis stream."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from aws_lambda_powertools import Logger
@@ -34,10 +35,18 @@ class EventStream:
         self._client = client
         self._name = name
 
-    def put(self, records: Sequence[StreamRecord]) -> None:
-        """Write all records. Raises: StreamError if some could not be written."""
+    @property
+    def name(self) -> str:
+        """The stream's name."""
+        return self._name
+
+    def put(self, records: Sequence[StreamRecord], hash_key: str | None = None) -> None:
+        """Write all records. hash_key: to the shard of that hash key, whatever their own is.
+
+        Raises: StreamError if some could not be written.
+        """
         for batch in _batches(records):
-            self._put(batch)
+            self._put(batch if hash_key is None else [{**entry, "ExplicitHashKey": hash_key} for entry in batch])
 
     def _put(self, batch: list[dict[str, Any]]) -> None:
         for _ in range(TRIES):
@@ -53,6 +62,79 @@ class EventStream:
         raise StreamError(f"{len(batch)} records not written")
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A record as the stream holds it. arrived_ms: milliseconds since the epoch."""
+
+    sequence: str
+    data: bytes
+    key: str
+    arrived_ms: int
+
+
+class StreamReader:
+    """Reads parts of shards again. Shards are named `<stream>/<shard>`."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def pages(self, shard: str, first: int, last: int) -> Iterator[list[Stored]]:
+        """The records from one sequence number to another, both included; none that the stream has forgotten.
+
+        Raises: what the client raises.
+        """
+        stream, _, shard_id = shard.partition("/")
+        place = {"ShardIteratorType": "AT_SEQUENCE_NUMBER", "StartingSequenceNumber": str(first)}
+        try:
+            got = self._client.get_shard_iterator(StreamName=stream, ShardId=shard_id, **place)
+        except self._client.exceptions.ResourceNotFoundException:
+            # The shard was closed longer ago than the stream keeps records.
+            return
+        iterator: str | None = got["ShardIterator"]
+        while iterator is not None:
+            answer = self._client.get_records(ShardIterator=iterator)
+            found = [_stored(record) for record in answer["Records"]]
+            if wanted := [each for each in found if first <= int(each.sequence) <= last]:
+                yield wanted
+            if found and int(found[-1].sequence) >= last:
+                return
+            # An answer without records says nothing as long as it is behind the newest one (Kinesis API, GetRecords).
+            if not found and not answer.get("MillisBehindLatest", 0):
+                return
+            iterator = answer.get("NextShardIterator")
+
+    def open_shards(self, stream: str) -> Iterator[tuple[str, str]]:
+        """The shards of a stream to which records may come, each with a hash key of its own."""
+        for found in list_shards(self._client, stream):
+            if "EndingSequenceNumber" not in found["SequenceNumberRange"]:
+                yield f"{stream}/{found['ShardId']}", found["HashKeyRange"]["StartingHashKey"]
+
+    def parents(self, shard: str) -> list[str]:
+        """The shards whose place a shard took when the stream was split or merged; none that are forgotten."""
+        stream, _, shard_id = shard.partition("/")
+        for found in list_shards(self._client, stream):
+            if found["ShardId"] == shard_id:
+                ids = [found[name] for name in ("ParentShardId", "AdjacentParentShardId") if found.get(name)]
+                return [f"{stream}/{id}" for id in ids]
+        return []
+
+
+def _stored(record: Any) -> Stored:
+    arrived_ms = int(record["ApproximateArrivalTimestamp"].timestamp() * 1000)
+    return Stored(record["SequenceNumber"], record["Data"], record["PartitionKey"], arrived_ms)
+
+
+def list_shards(client: Any, stream: str) -> Iterator[Any]:
+    """The shards of a stream, open and closed, as ListShards describes them."""
+    arguments = {"StreamName": stream}
+    while True:
+        answer = client.list_shards(**arguments)
+        yield from answer["Shards"]
+        if not answer.get("NextToken"):
+            return
+        arguments = {"NextToken": answer["NextToken"]}
+
+
 class StreamLag:
     """Measures how far a consumer of the stream is behind."""
 
@@ -65,15 +147,8 @@ class StreamLag:
 
         checkpoint: the sequence number up to which `<stream>/<shard>` is done with; -1 for none.
         """
-        found = {}
-        arguments = {"StreamName": self._name}
-        while True:
-            answer = self._client.list_shards(**arguments)
-            for shard in (each["ShardId"] for each in answer["Shards"]):
-                found[shard] = self._lag(shard, checkpoint(f"{self._name}/{shard}"), now_ms)
-            if not answer.get("NextToken"):
-                return found
-            arguments = {"NextToken": answer["NextToken"]}
+        shards = [each["ShardId"] for each in list_shards(self._client, self._name)]
+        return {shard: self._lag(shard, checkpoint(f"{self._name}/{shard}"), now_ms) for shard in shards}
 
     def _lag(self, shard: str, checkpoint: int, now_ms: int) -> int:
         place = (

@@ -68,7 +68,8 @@ _ALIAS = {"message_class": "class"}
 class StreamRecord(BaseModel):
     """One record on the stream: what one step learned about one envelope.
 
-    expires_at: the end of the messages' time to live, in milliseconds since the epoch.
+    expires_at: the end of the messages' time to live, in milliseconds since the epoch. again: how often the record was
+    put on the stream once more, because the trace had given it up.
     """
 
     model_config = ConfigDict(extra="ignore", populate_by_name=True)
@@ -86,6 +87,7 @@ class StreamRecord(BaseModel):
     kind: KeyKind = KeyKind.LIVE
     reference: str | None = None
     expires_at: int | None = None
+    again: int | None = None
     events: list[EventRow]
 
     def to_json(self) -> bytes:

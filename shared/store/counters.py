@@ -1,15 +1,27 @@
 """Counters by scope and cohort hour, one item per stream shard, moved together with the shard's checkpoint.
 
+| pk | sk | holds |
+|---|---|---|
+| `<tenant>#...`, `health#...` | `<hour>#<shard>` | counts |
+| `checkpoint#<stream>/<shard>` | `checkpoint` | the last record that is counted, and from where it may not be kept |
+| `unkept#<stream>` | `<pk>|<sk>` of the event | an event that is counted, and that the timeline does not take |
+
 What became of the tries through an account is counted beside them, by the ten seconds in which it did, and forgotten
 within hours: `shared/policy/routing.py` says what it is for.
 """
 
+import zlib
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
+
+from pydantic_core import from_json, to_json
 
 from shared.model.words import OUTCOMES, Stage
 from shared.policy.routing import BUCKET_MS
+from shared.store.dynamo import Item, batch_delete, batch_put, key_of
 
 HOUR_MS = 3_600_000
 HEALTH = "health#"
@@ -19,6 +31,8 @@ _TTL = "ttl"
 MAX_ITEMS = 99
 """Counter items per transaction: 100 actions (DynamoDB API reference, TransactWriteItems) less the checkpoint."""
 
+_ASIDE = "unkept#"
+
 CounterKey = tuple[str, int]
 """(scope such as `default#template#welcome`, cohort hour since the epoch); of health, the number of ten seconds."""
 
@@ -27,6 +41,19 @@ def in_flight(counts: Mapping[str, int]) -> int:
     """How many messages have no outcome yet, from counts by stage."""
     opened = counts.get(Stage.ACCEPTED, 0) + counts.get(Stage.REDRIVEN, 0)
     return opened - sum(n for stage, n in counts.items() if stage in OUTCOMES)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a shard is, in sequence numbers.
+
+    counted: up to which record its events are counted; -1 for none. unkept_from: from which record on they are not
+    known to be kept; None if all are. aside: some were set aside.
+    """
+
+    counted: int = -1
+    unkept_from: int | None = None
+    aside: bool = False
 
 
 class CheckpointMovedError(Exception):
@@ -69,26 +96,36 @@ class Counters:
 
     def checkpoint(self, shard: str) -> int:
         """The sequence number up to which a shard's records are counted; -1 for none."""
+        return self.progress(shard).counted
+
+    def progress(self, shard: str) -> Progress:
+        """How far a shard is."""
         answer = self._client.get_item(TableName=self._table, Key=_checkpoint_key(shard), ConsistentRead=True)
         item = answer.get("Item")
-        return int(item["seq"]["S"]) if item else -1
+        if item is None:
+            return Progress()
+        return Progress(int(item["seq"]["S"]), int(item["unkept"]["S"]) if "unkept" in item else None, "aside" in item)
 
-    def add(self, shard: str, old: int, new: int, counts: Mapping[CounterKey, Counter[str]]) -> None:
-        """Add counts and move the checkpoint from `old` to `new`, all or nothing.
+    def add(
+        self, shard: str, old: int, new: int, counts: Mapping[CounterKey, Counter[str]], *, first: int, aside: bool
+    ) -> None:
+        """Add counts and move the checkpoint from `old` to `new`, all or nothing; it notes that nothing from the record
+        `first` on is kept yet.
 
-        counts: at most 99 keys, each with counts by name, which are stages but for health and for reasons.
-        Raises: CheckpointMovedError.
+        counts: at most 99 keys, each with counts by name, which are stages but for health and for reasons. aside: see
+        `Progress`. Raises: CheckpointMovedError.
         """
-        move: dict[str, Any] = {
+        move: Item = {
             "Update": {
                 "TableName": self._table,
                 "Key": _checkpoint_key(shard),
-                "UpdateExpression": "SET seq = :new",
-                "ConditionExpression": "attribute_not_exists(pk)" if old < 0 else "seq = :old",
                 # Sequence numbers have up to 129 digits: beyond DynamoDB's numbers.
-                "ExpressionAttributeValues": {":new": {"S": str(new)}} | ({} if old < 0 else {":old": {"S": str(old)}}),
+                **_noted({"seq": new, "unkept": first}, aside),
+                "ConditionExpression": "attribute_not_exists(pk)" if old < 0 else "seq = :old",
             }
         }
+        if old >= 0:
+            move["Update"]["ExpressionAttributeValues"][":old"] = {"S": str(old)}
         adds = [_add(self._table, shard, key, stages) for key, stages in counts.items()]
         try:
             self._client.transact_write_items(TransactItems=[move, *adds])
@@ -98,27 +135,69 @@ class Counters:
                 raise CheckpointMovedError(shard) from None
             raise
 
+    def note(self, shard: str, counted: int, unkept_from: int | None, aside: bool) -> None:
+        """Note what is kept of a shard (see `Progress`), unless more was counted since."""
+        noted = _noted({"unkept": unkept_from}, aside)
+        noted["ExpressionAttributeValues"][":now"] = {"S": str(counted)}
+        with suppress(self._client.exceptions.ConditionalCheckFailedException):
+            self._client.update_item(
+                TableName=self._table, Key=_checkpoint_key(shard), ConditionExpression="seq = :now", **noted
+            )
+
+    def set_aside(self, stream: str, items: Sequence[Item]) -> None:
+        """Set events aside that are counted, and that the timeline does not take. Raises: what the table raises."""
+        batch_put(self._client, self._table, [_aside_item(stream, item) for item in items])
+
+    def aside(self, stream: str) -> list[Item]:
+        """The events of a stream that were set aside, as items of the timeline."""
+        values = {":pk": {"S": f"{_ASIDE}{stream}"}}
+        return [from_json(zlib.decompress(item["d"]["B"])) for item in self._query("pk = :pk", values)]
+
+    def take_back(self, stream: str, items: Sequence[Item]) -> None:
+        """Forget events that were set aside and are kept now."""
+        batch_delete(self._client, self._table, [_aside_key(stream, item) for item in items])
+
     def read(self, scope: str, first_hour: int, last_hour: int) -> dict[int, Counter[str]]:
         """Counts per stage by cohort hour (of health: by name and bucket), both ends included, shards summed up."""
         found: dict[int, Counter[str]] = defaultdict(Counter)
+        values = {":pk": {"S": scope}, ":a": {"S": f"{first_hour:08d}#"}, ":b": {"S": f"{last_hour:08d}$"}}
+        for item in self._query("pk = :pk AND sk BETWEEN :a AND :b", values):
+            hour = found[int(item["sk"]["S"].partition("#")[0])]
+            hour.update({name: int(v["N"]) for name, v in item.items() if "N" in v and name != _TTL})
+        return dict(sorted(found.items()))
+
+    def _query(self, condition: str, values: Item) -> Iterator[Item]:
         arguments: dict[str, Any] = {
             "TableName": self._table,
-            "KeyConditionExpression": "pk = :pk AND sk BETWEEN :a AND :b",
-            "ExpressionAttributeValues": {
-                ":pk": {"S": scope},
-                ":a": {"S": f"{first_hour:08d}#"},
-                ":b": {"S": f"{last_hour:08d}$"},
-            },
+            "KeyConditionExpression": condition,
+            "ExpressionAttributeValues": values,
             "ConsistentRead": True,
         }
         while True:
             answer = self._client.query(**arguments)
-            for item in answer["Items"]:
-                hour = found[int(item["sk"]["S"].partition("#")[0])]
-                hour.update({name: int(v["N"]) for name, v in item.items() if "N" in v and name != _TTL})
+            yield from answer["Items"]
             if "LastEvaluatedKey" not in answer:
-                return dict(sorted(found.items()))
+                return
             arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+
+def _noted(numbers: Mapping[str, int | None], aside: bool) -> dict[str, Any]:
+    """Of an update: sets sequence numbers, removes those that are None, and says whether events were set aside."""
+    sets: Item = {name: {"S": str(number)} for name, number in numbers.items() if number is not None}
+    sets |= {"aside": {"BOOL": True}} if aside else {}
+    gone = [name for name in ("unkept", "aside") if name not in sets]
+    expression = "SET " + ", ".join(f"{name} = :{name}" for name in sets) if sets else ""
+    expression += f" REMOVE {', '.join(gone)}" if gone else ""
+    values = {f":{name}": value for name, value in sets.items()}
+    return {"UpdateExpression": expression.strip(), "ExpressionAttributeValues": values}
+
+
+def _aside_key(stream: str, item: Item) -> Item:
+    return {"pk": {"S": f"{_ASIDE}{stream}"}, "sk": {"S": "|".join(key_of(item))}}
+
+
+def _aside_item(stream: str, item: Item) -> Item:
+    return {**_aside_key(stream, item), "d": {"B": zlib.compress(to_json(item))}}
 
 
 def _checkpoint_key(shard: str) -> dict[str, Any]:

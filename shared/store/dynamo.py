@@ -6,12 +6,23 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from typing import Any
 
+from aws_lambda_powertools import Logger
+
+from shared.logs import log_error
+
+logger = Logger(child=True)
+
 Item = dict[str, Any]
 """An item as the low-level client has it: attribute name -> {type: value}."""
 
 MAX_GET = 100
 MAX_WRITE = 25
 TRIES = 6
+
+
+def key_of(item: Item) -> tuple[str, str]:
+    """An item's partition key and sort key."""
+    return item["pk"]["S"], item["sk"]["S"]
 
 
 class StoreError(Exception):
@@ -46,6 +57,47 @@ def batch_put(client: Any, table: str, items: Sequence[Item], pool: Executor | N
     """
 
     _batch_write(client, table, [{"PutRequest": {"Item": item}} for item in items], pool)
+
+
+def put_what_goes(
+    client: Any, table: str, items: Sequence[Item], most: int, pool: Executor | None = None
+) -> list[Item]:
+    """Put items (with distinct keys; any number), and return those that the table does not take.
+
+    A batch is refused as a whole for one item that cannot be put: it is halved as long as one half goes through.
+    Raises: StoreError for more than `most`, soon.
+    """
+    refused: list[Item] = []
+
+    def put(batch: Sequence[Item]) -> bool:
+        try:
+            batch_put(client, table, batch)
+        except Exception as error:  # botocore's errors share no useful base with the connection's
+            log_error(logger, "a batch was not put", error)
+            return False
+        return True
+
+    def go(batch: Sequence[Item]) -> None:
+        if len(refused) <= most and not put(batch):
+            refused.extend(_smallest(put, batch))
+
+    batches = [items[start : start + MAX_WRITE] for start in range(0, len(items), MAX_WRITE)]
+    run: Callable[..., Iterable[None]] = map if pool is None or len(batches) < 2 else pool.map
+    for _ in run(go, batches):
+        pass
+    if len(refused) > most:
+        raise StoreError("the table does not take items")
+    return refused
+
+
+def _smallest(put: Callable[[Sequence[Item]], bool], refused: Sequence[Item]) -> Sequence[Item]:
+    """What is left of a refused batch when all of it has been put that goes."""
+    while len(refused) > 1:
+        halves = [half for half in (refused[: len(refused) // 2], refused[len(refused) // 2 :]) if not put(half)]
+        if len(halves) != 1:
+            return refused if halves else ()
+        refused = halves[0]
+    return refused
 
 
 def batch_delete(client: Any, table: str, keys: Sequence[Item]) -> None:

@@ -14,7 +14,7 @@ from shared.model.ids import ULID_LENGTH, base_of, first_ulid_at, ulid_text, uli
 from shared.model.runs import MAX_BLOCK
 from shared.model.words import Stage
 from shared.store.counters import HOUR_MS
-from shared.store.dynamo import Item, batch_get, batch_put
+from shared.store.dynamo import Item, batch_get, put_what_goes
 
 EventKey = tuple[str, str]
 """(partition, sort key) of an event."""
@@ -133,9 +133,12 @@ class Timeline:
         )
         return {(item["pk"]["S"], item["sk"]["S"]) for item in items}
 
-    def put(self, items: Sequence[Item]) -> None:
-        """Keep events; keeping one again changes nothing."""
-        batch_put(self._client, self._table, items, self._pool)
+    def put(self, items: Sequence[Item], most: int) -> list[Item]:
+        """Keep events, and return those that the table does not take; keeping one again changes nothing.
+
+        Raises: StoreError when these are more than `most`.
+        """
+        return put_what_goes(self._client, self._table, items, most, self._pool)
 
     def events(self, tenant: str, message_id: str) -> list[dict[str, Any]]:
         """All events of a message, in no particular order."""

@@ -109,6 +109,7 @@ EXPECTED: dict[str, list[Statement]] = {
     "trace": [
         (("dynamodb:BatchGetItem", "dynamodb:BatchWriteItem"), (TIMELINE,)),
         (("dynamodb:GetItem", "dynamodb:UpdateItem"), (COUNTERS,)),
+        (("dynamodb:BatchWriteItem", "dynamodb:Query"), (COUNTERS,)),
         (
             (
                 "kinesis:DescribeStream",
@@ -148,7 +149,7 @@ EXPECTED: dict[str, list[Statement]] = {
         (("dynamodb:DeleteItem", "dynamodb:PutItem"), (COUNTERS,)),
         (("sqs:SendMessage",), _queues(*Channel)),
         TASKS,
-        (("sqs:DeleteMessage", "sqs:ReceiveMessage"), ("${SchedulesDead.Arn}",)),
+        (("sqs:DeleteMessage", "sqs:ReceiveMessage"), ("${SchedulesDead.Arn}", "${TraceDead.Arn}")),
         (("kinesis:PutRecords", *LOOK), ("${Events.Arn}",)),
         (("scheduler:DeleteSchedule", "scheduler:GetSchedule"), SCHEDULE[1]),
         (("scheduler:ListSchedules",), ("*",)),
@@ -285,6 +286,12 @@ def test_the_watch_writes_its_marks_and_no_counts(prod: Template) -> None:
     writes = [each for each in _of(prod, "watch") if each["Resource"] == [COUNTERS]]
     (statement,) = [each for each in writes if "dynamodb:PutItem" in each["Action"]]
     assert statement["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["watch#*"]}}
+
+
+def test_the_trace_writes_batches_among_what_it_set_aside_only(prod: Template) -> None:
+    writes = [each for each in _of(prod, "trace") if each["Resource"] == [COUNTERS]]
+    (statement,) = [each for each in writes if "dynamodb:BatchWriteItem" in each["Action"]]
+    assert statement["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["unkept#*"]}}
 
 
 def test_the_schedule_of_the_watch_runs_the_watch_only(prod: Template) -> None:

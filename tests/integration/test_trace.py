@@ -4,6 +4,7 @@ import base64
 import json
 import random
 from collections import Counter
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from functions.trace.aggregate import Aggregator
 from functions.trace.reading import Reading
 from shared.api.kit import Api
+from shared.aws.stream import StreamReader
 from shared.model.envelope import Envelope
 from shared.model.events import EventRow, StreamRecord, accepted_rows, record_of
 from shared.model.ids import Numbering, Tagger, new_base
@@ -51,17 +53,65 @@ class Fragile:
         return call
 
 
+class Kinesis:
+    """Kinesis, as far as it is read: shards that are put together by hand. parents: of a shard."""
+
+    class exceptions:
+        class ResourceNotFoundException(Exception):
+            pass
+
+    def __init__(self) -> None:
+        self.shards: dict[str, dict[int, StreamRecord]] = {}
+        self.parents: dict[str, str] = {}
+        self.reads = 0
+
+    def reader(self) -> StreamReader:
+        return StreamReader(self)
+
+    def put(self, shard: str, records: list[tuple[int, StreamRecord]]) -> None:
+        self.shards.setdefault(shard, {}).update(records)
+
+    def list_shards(self, StreamName: str) -> Any:
+        found = {*self.shards, *self.parents}
+        named = {shard: {"ParentShardId": self.parents[shard]} if shard in self.parents else {} for shard in found}
+        return {"Shards": [{"ShardId": shard, **parent} for shard, parent in named.items()]}
+
+    def get_shard_iterator(self, StreamName: str, ShardId: str, **place: str) -> Any:
+        self.reads += 1
+        if ShardId not in self.shards:
+            raise self.exceptions.ResourceNotFoundException
+        return {"ShardIterator": f"{ShardId}|{place['StartingSequenceNumber']}"}
+
+    def get_records(self, ShardIterator: str) -> Any:
+        shard, _, first = ShardIterator.partition("|")
+        # Two at a time, and now and then none.
+        numbers = sorted(number for number in self.shards[shard] if number >= int(first))
+        found = [
+            {
+                "SequenceNumber": str(number),
+                "Data": self.shards[shard][number].to_json(),
+                "PartitionKey": "k",
+                "ApproximateArrivalTimestamp": datetime.fromtimestamp(0, UTC),
+            }
+            for number in numbers[:2]
+        ]
+        following = f"{shard}|{numbers[min(len(found), len(numbers) - 1)] if numbers[2:] else 10**60}"
+        return {"Records": found, "NextShardIterator": following, "MillisBehindLatest": len(numbers[2:])}
+
+
 class Desk:
     """The aggregator over moto's tables, and what they hold."""
 
     def __init__(self, aws: Aws, clock: FakeClock) -> None:
-        self.aws, self.clock = aws, clock
+        self.aws, self.clock, self.kinesis = aws, clock, Kinesis()
         self.catalog = Catalog(aws.dynamodb, aws.catalog, clock)
         self.salt = self.catalog.ensure_tenant("default").salt
 
     def aggregate(self, records: list[tuple[int, StreamRecord]], client: Any = None, shard: str = "shardId-0") -> Any:
         client = client or self.aws.dynamodb
-        aggregator = Aggregator(Timeline(client, "timeline"), Counters(client, "counters"), self.clock, 90)
+        counters = Counters(client, "counters")
+        aggregator = Aggregator(Timeline(client, "timeline"), counters, self.clock, 90, self.kinesis.reader())
+        self.kinesis.put(shard, records)
         return aggregator.run({"Records": [raw(sequence, record.to_json(), shard) for sequence, record in records]})
 
     def timeline(self) -> Counter[str]:
@@ -207,9 +257,9 @@ def test_shards_do_not_share_checkpoints(desk: Desk) -> None:
 
 def test_a_record_that_cannot_be_read_is_reported_alone(desk: Desk) -> None:
     one = envelope(2)
-    aggregator = Aggregator(
-        Timeline(desk.aws.dynamodb, "timeline"), Counters(desk.aws.dynamodb, "counters"), desk.clock, 90
-    )
+    client = desk.aws.dynamodb
+    counters, reader = Counters(client, "counters"), desk.kinesis.reader()
+    aggregator = Aggregator(Timeline(client, "timeline"), counters, desk.clock, 90, reader)
     good = record_of(one, accepted_rows(one)).to_json()
     answer = aggregator.run({"Records": [raw(1, good), raw(2, b"{"), raw(3, good)]})
     assert answer == {"batchItemFailures": [{"itemIdentifier": "2"}]}

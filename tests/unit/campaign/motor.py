@@ -327,7 +327,7 @@ class Motor:
         if seen:
             old, self._sequence = self._sequence, self._sequence + 1
             at, self.points.at = self.points.at, None
-            self.counters.add("shard", old, self._sequence, seen)
+            self.counters.add("shard", old, self._sequence, seen, first=self._sequence, aside=False)
             self.points.counted, self.points.at = self.points.counted - 1, at
 
     def _hour(self, record: StreamRecord) -> int:

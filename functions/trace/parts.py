@@ -1,0 +1,189 @@
+"""From the records of a stream to events, as parts that one transaction can count.
+
+That the messages of a campaign are accepted is one item for all of an envelope, and that item decides whether they
+count: expansion and the envelope's dispatch state all of them. What dispatch says of a message carries it along in that
+event's item. So a message of a campaign takes one item where others take two.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from aws_lambda_powertools import Logger
+from pydantic import ValidationError
+
+from shared.model.events import EventRow, StreamRecord
+from shared.model.ids import Numbering, root_of, ulid_time
+from shared.model.words import OUTCOMES, KeyKind, Stage
+from shared.policy.routing import BUCKET_MS, counts_of
+from shared.store.counters import HOUR_MS, MAX_ITEMS, CounterKey, health_scope, reason_name, run_scope, scopes
+from shared.store.dynamo import Item
+from shared.store.timeline import EventKey, event_item, event_key, hour_item, request_item
+
+logger = Logger(child=True)
+
+MAX_HEALTH_KEYS = 60
+"""Of a record, so that whatever it says fits one transaction; health beyond that is not counted."""
+
+Names = list[tuple[CounterKey, tuple[str, ...]]]
+"""What an event says besides its stage, of accounts or of a run: where it counts, and what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sequenced:
+    """A record and its place in the shard. Sequence numbers are compared as integers: as text, 9 comes after 10."""
+
+    sequence: int
+    record: StreamRecord
+
+
+@dataclass(slots=True)
+class Found:
+    """A distinct event of a part: its first place, what it counts in, and its item.
+
+    more: other names that it counts by. messages: of how many it is.
+    """
+
+    sequence: int
+    stage: str
+    counter_keys: list[CounterKey]
+    item: Item
+    more: Names
+    messages: int = 1
+
+    def add_to(self, counts: dict[CounterKey, Counter[str]]) -> None:
+        """Count the event."""
+        for key in self.counter_keys:
+            counts[key][self.stage] += self.messages
+        for key, names in self.more:
+            counts[key].update(names)
+
+    def counted_in(self) -> Iterator[CounterKey]:
+        """Where it counts."""
+        yield from self.counter_keys
+        yield from (key for key, _ in self.more)
+
+
+@dataclass(slots=True)
+class Part:
+    """As many records as one transaction can count: from the sequence number `first` to `last`.
+
+    others: items that are not events.
+    """
+
+    first: int = -1
+    last: int = -1
+    events: dict[EventKey, Found] = field(default_factory=dict)
+    others: dict[EventKey, Item] = field(default_factory=dict)
+    counter_keys: set[CounterKey] = field(default_factory=set)
+
+
+def read_record(sequence: str, data: bytes) -> Sequenced | None:
+    """Read a record; None if it cannot be read."""
+    try:
+        record = StreamRecord.model_validate_json(data)
+    except (ValidationError, ValueError):
+        logger.error("record cannot be read", sequence_number=sequence)
+        return None
+    return Sequenced(int(sequence), record)
+
+
+def parts_of(records: Iterable[Sequenced], ttl_of: Callable[[StreamRecord], int]) -> Iterator[Part]:
+    """Cut a batch where the counters of one transaction are full; a record is never cut."""
+    part = Part()
+    for sequenced in records:
+        ttl = ttl_of(sequenced.record)
+        events = _events(sequenced, ttl)
+        keys = {key for found in events.values() for key in found.counted_in()}
+        if part.events and len(part.counter_keys | keys) > MAX_ITEMS:
+            yield part
+            part = Part()
+        part.first = sequenced.sequence if part.first < 0 else part.first
+        part.last = sequenced.sequence
+        part.counter_keys |= keys
+        for key, found in events.items():
+            part.events.setdefault(key, found)
+        for item in _other_items(sequenced.record, ttl):
+            part.others[item["pk"]["S"], item["sk"]["S"]] = item
+    if part.last >= 0:
+        yield part
+
+
+def _events(sequenced: Sequenced, ttl: int) -> dict[EventKey, Found]:
+    record = sequenced.record
+    events: dict[EventKey, Found] = {}
+    by_account: dict[tuple[int, str | None], list[CounterKey]] = {}
+    health_keys: set[CounterKey] = set()
+    opened = _opened(record)
+    if opened:
+        events |= _accepted(sequenced, list(opened.values()), ttl)
+    for message_id, row in record.message_ids():
+        key = event_key(record.tenant, message_id, row)
+        if key in events or (row["s"] == Stage.ACCEPTED and opened):
+            continue
+        hour = ulid_time(message_id) // HOUR_MS
+        account = row.get("acc")
+        counter_keys = by_account.get((hour, account))
+        if counter_keys is None:
+            names = scopes(record.tenant, record.template, record.run, record.variant, account)
+            counter_keys = by_account[hour, account] = [(scope, hour) for scope in names]
+        more = _health(record, row, health_keys)
+        if record.run is not None and "why" in row and row["s"] in OUTCOMES:
+            more.append(((run_scope(record.tenant, record.run), hour), (reason_name(row["s"], row["why"]),)))
+        item = event_item(key, record, row, ttl, opened.get(row["i"]))
+        events[key] = Found(sequenced.sequence, row["s"], counter_keys, item, more)
+    return events
+
+
+def _opened(record: StreamRecord) -> dict[int, EventRow]:
+    """The accepted events of a record of a campaign, by recipient."""
+    return {} if record.run is None else {row["i"]: row for row in record.events if row["s"] == Stage.ACCEPTED}
+
+
+def _accepted(sequenced: Sequenced, rows: Sequence[EventRow], ttl: int) -> dict[EventKey, Found]:
+    """One event for all messages of an envelope: expansion and the envelope's dispatch state the same ones."""
+    record = sequenced.record
+    hour = ulid_time(record.envelope) // HOUR_MS
+    counter_keys = [(scope, hour) for scope in scopes(record.tenant, record.template, record.run, record.variant, None)]
+    number = Numbering(root_of(record.envelope))
+    ids = [number(row["i"]) + row["tag"] for row in rows]
+    item = request_item(record, ids, f"{record.envelope}#{Stage.ACCEPTED}", ttl, rows[0])
+    key = item["pk"]["S"], item["sk"]["S"]
+    return {key: Found(sequenced.sequence, Stage.ACCEPTED, counter_keys, item, [], len(ids))}
+
+
+def _health(record: StreamRecord, row: EventRow, keys: set[CounterKey]) -> Names:
+    """What an event says of accounts. keys: of the record so far."""
+    found: Names = []
+    if record.kind is not KeyKind.TEST:
+        for account, names in counts_of(row):
+            key = (health_scope(record.tenant, account), row["at"] // BUCKET_MS)
+            if key in keys or len(keys) < MAX_HEALTH_KEYS:
+                keys.add(key)
+                found.append((key, names))
+    return found
+
+
+def _other_items(record: StreamRecord, ttl: int) -> list[Item]:
+    """Items that count nothing: by which a request and its hour are found, from the records that name all recipients of
+    an envelope which is the first of its messages: a root, or one by which others fell back. And see `_left_items`."""
+    items = []
+    for stage in (Stage.ACCEPTED, Stage.REJECTED):
+        ids = [message_id for message_id, row in record.message_ids() if row["s"] == stage]
+        if ids:
+            if record.run is None:
+                items.append(request_item(record, ids, f"{record.envelope}#{stage}", ttl))
+            if stage is Stage.ACCEPTED:
+                items.append(hour_item(record, ttl))
+    return items if record.run is None else items + _left_items(record, ttl)
+
+
+def _left_items(record: StreamRecord, ttl: int) -> list[Item]:
+    """The accepted events of messages of a campaign of which dispatch has nothing else to tell yet, such as those for
+    which it had no time left: later records do not name their addresses."""
+    told = {row["i"] for row in record.events if row["s"] != Stage.ACCEPTED}
+    return [
+        event_item(event_key(record.tenant, message_id, row), record, row, ttl)
+        for message_id, row in record.message_ids()
+        if row["s"] == Stage.ACCEPTED and "to" in row and row["i"] not in told
+    ]
