@@ -54,9 +54,9 @@ def event_stream(scope: Construct, stage: Stage) -> kinesis.Stream:
         stream_name=f"{stage.prefix}-events",
         stream_mode=kinesis.StreamMode.ON_DEMAND,
         encryption=kinesis.StreamEncryption.MANAGED,
-        # A dead-lettered batch names a range of the stream: its records must outlive the day of retries by long
-        # enough for someone to read them again.
-        retention_period=Duration.days(3),
+        # A dead-lettered batch names a range of the stream, from which the watch reads its records again: they must
+        # outlive the day of retries, and an outage of days.
+        retention_period=Duration.days(7),
         removal_policy=RemovalPolicy.DESTROY,
     )
 

@@ -271,7 +271,7 @@ class PlatformStack(Stack):
         service.allow(rights.MARK, self._tables.counters.table_arn, conditions=rights.MARKS)
         service.allow(rights.SEND, *(queue.queue_arn for queue in self._queues.queues.values()))
         service.allow(rights.SEND, self._tasks.queue.queue_arn)
-        service.allow(rights.EMPTY, self._schedules.dead_letters.queue_arn)
+        service.allow(rights.EMPTY, self._schedules.dead_letters.queue_arn, self._trace_dead.queue_arn)
         service.allow((*rights.PUBLISH, *rights.LOOK), self._stream.stream_arn)
         service.allow(rights.OVERDUE, rights.schedules(self, self._schedules.schedule_arns))
         service.allow(rights.LIST_SCHEDULES, rights.anything("scheduler:ListSchedules knows no resources"))

@@ -8,6 +8,7 @@ from aws_lambda_powertools.metrics import EphemeralMetrics
 
 from functions.watch.deferred import DeferredReader
 from functions.watch.following import Follower
+from functions.watch.given_up import GivenUp
 from functions.watch.health import HealthReader
 from functions.watch.hours import Hours
 from functions.watch.runs import OpenRuns
@@ -17,7 +18,7 @@ from shared.api.kit import Api
 from shared.aws.clients import client
 from shared.aws.queue import Queues
 from shared.aws.schedules import DueSchedules, Schedules
-from shared.aws.stream import EventStream, StreamLag
+from shared.aws.stream import EventStream, StreamLag, StreamReader
 from shared.aws.tasks import Tasks
 from shared.dispatch.redrive import Redriver
 from shared.model.clock import SystemClock
@@ -88,6 +89,7 @@ def deps() -> Watch:
         ),
         redriver=Redriver(DeadLetterStore(dynamodb, settings.catalog_table), queues, stream, clock, pool),
         runs=OpenRuns(campaigns, Tasks(sqs, settings.campaigns_url)),
+        given_up=GivenUp(StreamReader(kinesis), stream, counters, sqs, settings.trace_dlq_url, clock),
         hours=Hours(timeline, counters, marks, follower, clock),
         lag=StreamLag(kinesis, settings.stream_name),
         counters=counters,

@@ -1,14 +1,13 @@
 """Schedules that did not fire, and those that could not deliver: their messages are put on their queues."""
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 from aws_lambda_powertools import Logger
 
+from functions.watch.work import Done
 from shared.aws.schedules import DueSchedules, message_of
 from shared.model.clock import Clock
 
@@ -18,15 +17,6 @@ OVERDUE_MS = 600_000
 """A schedule fires within its minute, and then deletes itself."""
 BATCH = 100
 UNREADABLE = "schedule_unreadable"
-
-
-@dataclass(slots=True)
-class Delivered:
-    """What was done, and what had to be left; finished: nothing more is to be done."""
-
-    mended: Counter[str] = field(default_factory=Counter)
-    found: Counter[str] = field(default_factory=Counter)
-    finished: bool = True
 
 
 class OverdueSchedules:
@@ -45,9 +35,9 @@ class OverdueSchedules:
         self._clock = clock
         self._pool = pool
 
-    def fire(self, time_left: Callable[[], bool]) -> Delivered:
+    def fire(self, time_left: Callable[[], bool]) -> Done:
         """Send what overdue schedules hold, and delete them."""
-        done = Delivered()
+        done = Done()
         names = self._due.before(self._clock.now_ms() - OVERDUE_MS)
         for batch in _batches(names):
             if not time_left():
@@ -73,9 +63,9 @@ class OverdueSchedules:
         self._due.delete(name)
         return True
 
-    def redeliver(self, time_left: Callable[[], bool]) -> Delivered:
+    def redeliver(self, time_left: Callable[[], bool]) -> Done:
         """Send what lies in the schedules' dead-letter queue; what cannot be read stays there."""
-        done = Delivered()
+        done = Done()
         progress = True
         while progress:
             if not time_left():

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from aws_lambda_powertools import Logger
 
+from functions.watch.given_up import GivenUp
 from functions.watch.hours import Hours
 from functions.watch.runs import OpenRuns
-from functions.watch.schedules import Delivered, OverdueSchedules
+from functions.watch.schedules import OverdueSchedules
+from functions.watch.work import Done
 from shared.aws.stream import StreamLag
 from shared.dispatch.redrive import Redriver
 from shared.logs import log_error
@@ -37,6 +39,7 @@ class Sweep:
     schedules: OverdueSchedules
     redriver: Redriver
     runs: OpenRuns
+    given_up: GivenUp
     hours: Hours
     lag: StreamLag
     counters: Counters
@@ -49,10 +52,12 @@ class Sweep:
         now = self.clock.now_ms()
         mark = SweepMark(at=now, whole_at=before.whole_at if before else 0)
         time_left = lambda: remaining_ms() > RESERVE_MS  # noqa: E731 - a name for what every part asks
-        self._part(mark, "schedules", lambda: _deliver(mark, self.schedules.fire(time_left)))
-        self._part(mark, "schedules_dlq", lambda: _deliver(mark, self.schedules.redeliver(time_left)))
+        self._part(mark, "schedules", lambda: _note(mark, self.schedules.fire(time_left)))
+        self._part(mark, "schedules_dlq", lambda: _note(mark, self.schedules.redeliver(time_left)))
         self._part(mark, "redrives", lambda: self._redrives(mark, now + max(0, remaining_ms() - RESERVE_MS) // 2))
         self._part(mark, "runs", self._runs)
+        # Before the hours are judged by what is counted and kept.
+        self._part(mark, "trace", lambda: _note(mark, self.given_up.replay(time_left)))
         self._part(mark, "hours", lambda: self._hours(mark, time_left))
         mark.ms = self.clock.now_ms() - now
         self.marks.write_sweep(mark)
@@ -101,7 +106,7 @@ class Sweep:
         return min(max(lags.values(), default=0), TRACE_GIVES_UP_MS)
 
 
-def _deliver(mark: SweepMark, done: Delivered) -> None:
+def _note(mark: SweepMark, done: Done) -> None:
     _add(mark.mended, done.mended)
     _add(mark.found, done.found)
     mark.unfinished |= not done.finished
@@ -109,4 +114,5 @@ def _deliver(mark: SweepMark, done: Delivered) -> None:
 
 def _add(to: dict[str, int], counts: Counter[str] | dict[str, int]) -> None:
     for name, count in counts.items():
-        to[name] = to.get(name, 0) + count
+        if count:
+            to[name] = to.get(name, 0) + count

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 MINUTES = 5
 _LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".*_cache", ".hypothesis", "__pycache__", "*.egg-info")
 _MATRIX = "tests/guarantees/test_crash_matrix.py::test_it_may_die_anywhere"
+_KEEPING = "tests/integration/test_trace_keeping.py"
 _ONCE = f"{_MATRIX}_while_each_recipient_gets_it_once"
 
 
@@ -172,8 +173,8 @@ MUTATIONS = (
     Mutation(
         "the checkpoint moves only from where it was read",
         "shared/store/counters.py",
-        '"ConditionExpression": "attribute_not_exists(pk)" if old < 0 else "seq = :old",',
-        '"ConditionExpression": "attribute_not_exists(pk)" if old < 0 else "seq = :old OR attribute_exists(pk)",',
+        '"attribute_not_exists(pk)" if old < 0 else "seq = :old"',
+        '"attribute_not_exists(pk)" if old < 0 else "seq = :old OR attribute_exists(pk)"',
         f"{_MATRIX}[smtp-notification]",
     ),
     Mutation(
@@ -184,8 +185,43 @@ MUTATIONS = (
         "tests/integration/test_trace.py::test_a_batch_that_died_may_come_back_longer",
     ),
     Mutation(
-        "an event counts by its first place",
+        "what was counted is kept before more is counted",
+        "functions/trace/keeping.py",
+        "books.unkept_from is not None and first > books.unkept_from:",
+        "books.unkept_from is not None and first < books.unkept_from:",
+        f"{_KEEPING}::test_what_a_given_up_batch_counted_is_kept_before_anything_else_is_counted",
+    ),
+    Mutation(
+        "what the shards before it counted is kept before a shard counts",
+        "functions/trace/keeping.py",
+        "progress = Progress(-1, None, self._inherited(shard))",
+        "progress = Progress(-1, None, False)",
+        f"{_KEEPING}::test_a_shard_that_takes_anothers_place_keeps_first_what_that_one_counted",
+    ),
+    Mutation(
+        "an event that was set aside does not count again",
         "functions/trace/aggregate.py",
+        "kept |= books.unkept.keys() & part.events.keys()",
+        "kept |= set()",
+        f"{_KEEPING}::test_what_is_set_aside_is_known_to_the_shard_that_takes_anothers_place",
+    ),
+    Mutation(
+        "what the trace gives up is put on the stream again",
+        "functions/watch/given_up.py",
+        "self.stream.put([record.model_copy(",
+        "self.stream.put([] and [record.model_copy(",
+        "tests/guarantees/test_trace_outages.py::test_what_is_counted_is_kept[counters-0-0]",
+    ),
+    Mutation(
+        "a shard that stands still is woken",
+        "functions/watch/given_up.py",
+        "            if self._stands(shard):",
+        "            if False:",
+        "tests/guarantees/test_trace_outages.py::test_what_is_counted_is_kept[timeline-0-100]",
+    ),
+    Mutation(
+        "an event counts by its first place",
+        "functions/trace/parts.py",
         "part.events.setdefault(key, found)",
         "part.events[key] = found",
         "tests/integration/test_trace.py::test_a_copy_of_an_event_behind_the_checkpoint_never_counts",

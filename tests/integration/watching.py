@@ -10,6 +10,7 @@ from typing import Any
 
 from functions.trace.aggregate import Aggregator
 from functions.watch.following import Follower
+from functions.watch.given_up import GivenUp
 from functions.watch.health import HealthReader
 from functions.watch.hours import Hours
 from functions.watch.runs import OpenRuns
@@ -17,7 +18,7 @@ from functions.watch.schedules import OverdueSchedules
 from functions.watch.sweep import Sweep
 from shared.aws.queue import Queues
 from shared.aws.schedules import DueSchedules, Schedules
-from shared.aws.stream import EventStream, StreamLag
+from shared.aws.stream import EventStream, StreamLag, StreamReader
 from shared.aws.tasks import Tasks
 from shared.channels import queue_name
 from shared.dispatch.redrive import Redriver
@@ -113,15 +114,25 @@ class Shard:
         return {"FailedRecordCount": 0, "Records": []}
 
     def list_shards(self, StreamName: str) -> Any:
-        return {"Shards": [{"ShardId": "shardId-0"}]}
+        hashes = {"StartingHashKey": "0", "EndingHashKey": "1"}
+        return {"Shards": [{"ShardId": "shardId-0", "HashKeyRange": hashes, "SequenceNumberRange": {}}]}
 
     def get_shard_iterator(self, **given: Any) -> Any:
-        return {"ShardIterator": given.get("StartingSequenceNumber", "-1")}
+        first = int(given.get("StartingSequenceNumber", "0"))
+        return {"ShardIterator": str(first + (given["ShardIteratorType"] == "AFTER_SEQUENCE_NUMBER"))}
 
-    def get_records(self, ShardIterator: str, Limit: int) -> Any:
-        beyond = self.records[int(ShardIterator) + 1 :][:Limit]
-        times = [datetime.fromtimestamp(at / 1000, UTC) for at, _ in beyond]
-        return {"Records": [{"ApproximateArrivalTimestamp": at} for at in times], "MillisBehindLatest": 0}
+    def get_records(self, ShardIterator: str, Limit: int = 100) -> Any:
+        beyond = list(enumerate(self.records))[int(ShardIterator) :][:Limit]
+        found = [
+            {
+                "SequenceNumber": str(sequence),
+                "Data": data,
+                "PartitionKey": "k",
+                "ApproximateArrivalTimestamp": datetime.fromtimestamp(at / 1000, UTC),
+            }
+            for sequence, (at, data) in beyond
+        ]
+        return {"Records": found, "MillisBehindLatest": 0}
 
 
 class World:
@@ -165,6 +176,7 @@ class World:
             schedules=OverdueSchedules(due, sqs, self.urls.values(), self.schedules_dlq_url, self.clock, Inline()),
             redriver=Redriver(DeadLetterStore(dynamodb, "catalog"), queues, stream, self.clock),
             runs=OpenRuns(campaigns, Tasks(sqs, self.tasks_url)),
+            given_up=GivenUp(StreamReader(shard), stream, counters, sqs, self.trace_dlq_url, self.clock),
             hours=Hours(timeline, counters, marks, follower, self.clock),
             lag=StreamLag(shard, "events"),
             counters=counters,
@@ -223,9 +235,8 @@ class World:
 
     def trace(self) -> None:
         """Have the trace work on what the stream got."""
-        aggregator = Aggregator(
-            Timeline(self.aws.dynamodb, "timeline"), Counters(self.aws.dynamodb, "counters"), self.clock, 90
-        )
+        timeline, counters = Timeline(self.aws.dynamodb, "timeline"), Counters(self.aws.dynamodb, "counters")
+        aggregator = Aggregator(timeline, counters, self.clock, 90, StreamReader(self.shard))
         records = [
             {
                 "kinesis": {"sequenceNumber": str(sequence), "data": base64.b64encode(data).decode()},

@@ -1,0 +1,13 @@
+"""What a part of a sweep has to say."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Done:
+    """What was done, and what had to be left; finished: nothing more is to be done."""
+
+    mended: Counter[str] = field(default_factory=Counter)
+    found: Counter[str] = field(default_factory=Counter)
+    finished: bool = True
