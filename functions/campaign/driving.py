@@ -34,6 +34,8 @@ BROKEN_MS = 60_000
 ALONE_MS = 960_000
 """What one task does alone, cutting and comparing, is queued again after so long: more than a function may take."""
 STUCK_MS = 600_000
+GIVE_UP_MS = 6 * 3_600_000
+"""A run that has sent nothing yet fails when nothing has moved for so long: its function dies over it each time."""
 PATIENCE_MS = 3 * 86_400_000
 """So long after the last message could be sent its outcome is awaited."""
 LONGEST_TTL_MS = 3 * 86_400_000
@@ -43,6 +45,10 @@ MARK_MS = 10_000
 MAX_MARKS = 7
 """The pace of a run is that of its last minute."""
 STUCK = "Nothing has moved for 10 minutes; the platform goes on trying."
+GIVEN_UP = (
+    "Nothing has moved for 6 hours, so the run was given up; nothing of it was sent. The log of the campaign function "
+    "says where it broke off. Start another run when that is mended, or with a smaller file."
+)
 PLATFORM, STOP_RULE = "platform", "stop rule"
 _FAILURES = (Stage.FAILED, Stage.DEAD_LETTERED, Stage.UNKNOWN)
 
@@ -203,8 +209,11 @@ class Driver:
     # Changes
 
     def _complain(self, run: Run, moved_at: int) -> Run:
-        """Say so if nothing has moved for long, until something does."""
-        stuck = self.clock.now_ms() - moved_at > STUCK_MS
+        """Say so if nothing has moved for long, until something does; in the end fail a run that has sent nothing."""
+        still_ms = self.clock.now_ms() - moved_at
+        if still_ms > GIVE_UP_MS and run.state in (RunState.PLANNING, RunState.CHECKING):
+            return self._in(run, run.state, lambda found: failed(found, self.clock.now_ms(), GIVEN_UP))
+        stuck = still_ms > STUCK_MS
         if stuck == (run.problem == STUCK):
             return run
         return self._in(run, run.state, lambda found: found.moved(problem=STUCK if stuck else None))

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from functions.campaign.cutting import MAX_RECORD, Cutter
 from functions.campaign.failures import RunFailedError
 from shared.model.campaigns import Columns, FileFormat
+from shared.model.sizes import json_size
 
 _UTF8_BOM = b"\xef\xbb\xbf"
 _SAVE = "Save it as `CSV UTF-8` and upload it again."
@@ -21,6 +22,9 @@ _OTHERS = {
 }
 _DELIMITERS = (b",", b";", b"\t")
 _MOST_NAMED = 30
+MAX_COLUMNS = 2_000
+MAX_NAMES_BYTES = 64_000
+"""Of a file's first row, as its run keeps it with every state: an item of the table holds 400 KB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,14 @@ def read_header(head: bytes, format: FileFormat, over: bool) -> Header | None:
 
 
 def check_columns(names: tuple[str, ...], columns: Columns) -> None:
-    """Look whether a CSV has the columns that the campaign names. Raises: RunFailedError."""
+    """Look whether a CSV has the columns that the campaign names, and not too many. Raises: RunFailedError."""
+    if len(names) > MAX_COLUMNS or (found := json_size(names)) > MAX_NAMES_BYTES:
+        what = f"{len(names):,} columns, more than {MAX_COLUMNS:,}"
+        if len(names) <= MAX_COLUMNS:
+            what = f"{found:,} bytes of column names, more than {MAX_NAMES_BYTES:,}"
+        raise RunFailedError(
+            f"The file's first row has {what}. It must name the columns; leave out those that no template uses."
+        )
     wanted = [("to", columns.to), ("time_zone", columns.time_zone), ("reference", columns.reference)]
     wanted += [(f"variables.{variable}", column) for variable, column in columns.variables.items()]
     for meaning, column in wanted:

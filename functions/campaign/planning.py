@@ -10,7 +10,7 @@ from itertools import chain
 from functions.campaign.cutting import Cut, Cutter
 from functions.campaign.failures import RunFailedError
 from functions.campaign.header import Header, check_columns, read_header
-from functions.campaign.unpacking import MAGIC, unpacked
+from functions.campaign.unpacking import MAGIC, limited, unpacked
 from shared.aws.runfiles import RunFiles
 from shared.model.campaigns import FileFormat
 from shared.model.runs import SHARD_BYTES, SHARD_ROWS, AudienceFile, Run, Shard
@@ -70,7 +70,9 @@ class Planner:
         first = next(pieces, b"")
         pieces = chain((first,), pieces)
         gzip = first.startswith(MAGIC)
-        header, rest, pieces = _opened(unpacked(pieces) if gzip else pieces, run.campaign.audience.format)
+        if gzip:
+            pieces = limited(unpacked(pieces), run.file.size)
+        header, rest, pieces = _opened(pieces, run.campaign.audience.format)
         if run.campaign.audience.format is FileFormat.CSV:
             check_columns(header.names, run.campaign.audience.columns)
         file = run.file.model_copy(update={"gzip": gzip, "header": header.names, "delimiter": header.delimiter})

@@ -1,7 +1,8 @@
 """Does the tasks of runs, one at a time: each has a step, and what goes wrong with it ends here.
 
 A run that cannot go on is failed, with the reason. A step that breaks off comes back by itself: soon, and a little
-later each time, until its queue gives it up; then the run's driver has it done again.
+later each time, until its queue gives it up; then the run's driver has it done again. If what broke it off will not
+pass, as time and services do, the run ends or pauses after some tries, so that nothing is tried for ever.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,18 +10,20 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from aws_lambda_powertools import Logger
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from pydantic import ValidationError
 
-from functions.campaign import driving
+from functions.campaign import control, driving
 from functions.campaign.driving import Driver
 from functions.campaign.failures import RunFailedError
-from functions.campaign.releasing import Releasing
+from functions.campaign.releasing import NotReleasedError, Releasing
 from functions.campaign.reporting import checked_of
 from functions.campaign.rows import Good
-from functions.campaign.sending import Sending
+from functions.campaign.sending import NotQueuedError, Sending
 from functions.campaign.starting import Starter, chains
 from shared.aws.runfiles import FileGoneError
-from shared.aws.tasks import Tasks
+from shared.aws.stream import StreamError
+from shared.aws.tasks import TaskError, Tasks
 from shared.logs import log_error
 from shared.model.clock import Clock
 from shared.model.runs import Estimate, Run, RunState, Shard
@@ -36,6 +39,9 @@ from shared.model.tasks import (
     read_task,
 )
 from shared.store.campaigns import Campaigns
+from shared.store.catalog_items import CatalogConflictError
+from shared.store.dynamo import StoreError
+from shared.store.rates import RatesBusyError
 from shared.store.shards import Shards
 
 logger = Logger(child=True)
@@ -44,6 +50,20 @@ CHECK_RESERVE_MS = 120_000
 """No shard is begun to be checked with less time than this left."""
 FIRST_RETURN_S = 5
 LONGEST_RETURN_S = 300
+HOPELESS_AFTER = 5
+"""So often a step breaks off by what will not pass: a minute or two."""
+_PASSING = (
+    OSError,
+    StoreError,
+    CatalogConflictError,
+    RatesBusyError,
+    StreamError,
+    TaskError,
+    NotQueuedError,
+    NotReleasedError,
+)
+_REFUSED = frozenset({"ValidationException", "InvalidParameterValue", "InvalidArgument"})
+"""Codes by which AWS says that a request is wrong in itself."""
 _GONE = (
     "A file that the run needs is not in the bucket any more: {}. Audience files and what runs make of them are kept "
     "for 60 days. Upload the audience file again and start another run."
@@ -117,20 +137,51 @@ class Worker:
             task = read_task(record["body"])
         except ValidationError as error:
             logger.error("malformed task", fields=[".".join(map(str, e["loc"])) for e in error.errors()][:10])
+            # It reaches the dead-letter queue, and so people, within minutes.
+            self._soon(record)
             return False
         try:
             self.do(task, context.get_remaining_time_in_millis)
         except Exception as error:  # whatever it is, the task comes back
             log_error(logger, "task handed back to the queue", error, task=task.task, run=getattr(task, "run", None))
+            if _received(record) >= HOPELESS_AFTER and not may_pass(error):
+                return self._end(task, error)
             self._soon(record)
             return False
         return True
 
+    def _end(self, task: Task, error: Exception) -> bool:
+        """End a run of which a step breaks off each time, or hold it if some of its messages are out; whether it is
+        done."""
+        if isinstance(task, StartTask):
+            return False
+        problem = (
+            f"The step `{task.task}` failed {HOPELESS_AFTER} times in the same way ({type(error).__name__}), so trying "
+            "again is of no use. The log of the campaign function says where; report it if the file is as it should be."
+        )
+        try:
+            self._stop(task.tenant, task.run, problem)
+        except Exception as again:  # whatever it is, the task comes back
+            log_error(logger, "run not ended", again, run=task.run)
+            return False
+        return True
+
+    def _stop(self, tenant: str, run: str, problem: str) -> None:
+        now = self._clock.now_ms()
+
+        def stop(found: Run) -> Run:
+            if found.state is RunState.SENDING:
+                return control.pause(found, now, driving.PLATFORM, problem)
+            return found if found.state is RunState.PAUSED else driving.failed(found, now, problem)
+
+        self._look(self._campaigns.change_run(tenant, run, stop))
+        logger.warning("run stopped", run=run)
+
     def _soon(self, record: dict[str, Any]) -> None:
         """Have a task come back soon; without this, when the function's longest time is over."""
-        received = int(record.get("attributes", {}).get("ApproximateReceiveCount", 1))
+        wait_s = FIRST_RETURN_S * 2 ** (_received(record) - 1)
         try:
-            self._tasks.put_back(record["receiptHandle"], min(LONGEST_RETURN_S, FIRST_RETURN_S * 2 ** (received - 1)))
+            self._tasks.put_back(record["receiptHandle"], min(LONGEST_RETURN_S, wait_s))
         except Exception as error:  # botocore's errors share no useful base with the connection's
             log_error(logger, "task comes back late", error)
 
@@ -247,3 +298,16 @@ class Worker:
         """Have the driver look at a run now, not at its next look."""
         if run is not None:
             self._tasks.send([DriveTask(tenant=run.tenant, run=run.id, tick=run.tick)])
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether what broke a step off may be over when it is done again: a service out of reach, a conflict."""
+    if isinstance(error, ClientError):
+        return error.response.get("Error", {}).get("Code") not in _REFUSED
+    if isinstance(error, BotoCoreError):
+        return not isinstance(error, ParamValidationError)
+    return isinstance(error, _PASSING)
+
+
+def _received(record: dict[str, Any]) -> int:
+    return int(record.get("attributes", {}).get("ApproximateReceiveCount", 1))

@@ -9,6 +9,11 @@ MAGIC = b"\x1f\x8b"
 _GZIP = 31
 """Window bits by which zlib reads gzip's own head and checksum."""
 _PIECE = 1024 * 1024
+MAX_BYTES = 20 * 1024**3
+MAX_RATIO = 200
+FREE_BYTES = 16_000_000
+"""What a file may become: so many bytes, and beyond the last so many times its own. Rows of people are packed to a
+tenth or a fiftieth; what is packed to a thousandth is no list, and would cost its reader far more than its sender."""
 
 
 def unpacked(pieces: Iterable[bytes]) -> Iterator[bytes]:
@@ -35,3 +40,16 @@ def unpacked(pieces: Iterable[bytes]) -> Iterator[bytes]:
         raise RunFailedError("The gzip file is damaged. Pack it anew and upload it again.") from None
     if not member.eof:
         raise RunFailedError("The gzip file ends too early. Upload it again, whole.")
+
+
+def limited(pieces: Iterable[bytes], packed: int) -> Iterator[bytes]:
+    """The same pieces, as long as they are not too much for a file of so many packed bytes. Raises: RunFailedError."""
+    most, taken = min(MAX_BYTES, max(FREE_BYTES, MAX_RATIO * packed)), 0
+    for piece in pieces:
+        taken += len(piece)
+        if taken > most:
+            raise RunFailedError(
+                f"The gzip file of {packed:,} bytes becomes more than {most:,} bytes: at most {MAX_BYTES:,}, and at "
+                f"most {MAX_RATIO} times its own size, are unpacked. Divide it, or upload it as it is."
+            )
+        yield piece

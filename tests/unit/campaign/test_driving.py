@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from functions.campaign import control
-from functions.campaign.driving import STUCK, broken_rule
+from functions.campaign.driving import GIVEN_UP, STUCK, broken_rule
 from functions.campaign.failures import RunFailedError
 from shared.model.campaigns import StopRule
 from shared.model.runs import Purpose, Run, RunState
@@ -346,3 +346,14 @@ def test_what_is_over_stays_so() -> None:
         look(one, run)
         one.drain()
         assert one.run(run.id) == before
+
+
+def test_a_run_that_has_sent_nothing_is_not_tried_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    with motor() as one:
+        # A function that dies over it tells nobody.
+        monkeypatch.setattr(one.worker, "_plan", lambda *_: None)
+        run = one.start()
+        one.drain()
+        found = one.run(run.id)
+        assert found.state is RunState.FAILED and found.problem == GIVEN_UP
+        assert 6 * 3_600_000 < one.clock.now_ms() - NOW < 7 * 3_600_000

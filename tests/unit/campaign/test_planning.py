@@ -34,9 +34,10 @@ class Body(io.BytesIO):
     """A body that comes in small pieces. breaks_at: where its connection breaks."""
 
     breaks_at: int | None = None
+    piece = PIECE
 
     def iter_chunks(self, size: int) -> Iterator[bytes]:
-        while piece := self.read(PIECE):
+        while piece := self.read(self.piece):
             if self.breaks_at is not None and self.tell() > self.breaks_at:
                 raise (
                     ReadTimeoutError(endpoint_url="s3")
@@ -49,6 +50,8 @@ class Body(io.BytesIO):
 class S3:
     """The bucket. breaks: where the connections break, one after the other."""
 
+    piece = PIECE
+
     def __init__(self, data: bytes, *breaks: int | None) -> None:
         self.objects: dict[Any, bytes] = {(KEY, "v1"): data}
         self.breaks = chain(breaks, repeat(None))
@@ -60,7 +63,7 @@ class S3:
         self.ranges.append(Range)
         start, _, end = Range.removeprefix("bytes=").partition("-")
         body = Body(self.objects[Key, VersionId][int(start) : int(end) + 1 if end else None])
-        body.breaks_at = next(self.breaks)
+        body.breaks_at, body.piece = next(self.breaks), self.piece
         return {"Body": body}
 
     def put_object(self, Bucket: str, Key: str, Body: bytes, ContentType: str) -> dict[str, str]:
@@ -209,3 +212,37 @@ def test_the_examples_are_read_as_the_csv_module_reads_them(shards: Shards, path
         assert len(found) == len(expected)
     else:
         assert found == [(i, cells) for i, cells in expected if any(cells)]
+
+
+def columns(count: int, name: str = "c") -> bytes:
+    """A file whose first row names so many columns."""
+    return ",".join(["to", *(f"{name}{i:05d}" for i in range(count - 1))]).encode() + b"\na@example.com\n"
+
+
+@pytest.mark.parametrize("data", [columns(2_000), columns(20, "汉" * 1_000), columns(20, "😀" * 750)])
+def test_a_file_may_name_many_columns(shards: Shards, data: bytes) -> None:
+    s3 = S3(data)
+    s3.piece = 1_000_000
+    done = plan(s3, shards, run_for(data))
+    assert done.planned == 1 and len(done.model_dump_json()) < 380_000
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (columns(2_001), "The file's first row has 2,001 columns, more than 2,000."),
+        (columns(70_000), "The file's first row has 70,000 columns, more than 2,000."),
+        (columns(20, "汉" * 1_200), "bytes of column names, more than 64,000."),
+        (columns(20, "😀" * 900), "bytes of column names, more than 64,000."),
+        (columns(20, "\x01" * 600), "bytes of column names, more than 64,000."),
+        (b"to" * 600_000, "The first row, which names the columns, has no end"),
+        (gzip.compress(b"to\n" + b"a@example.com\n" * 3_000_000, mtime=0), "are unpacked. Divide it"),
+        (b"to\n" + b"a" * 1_000_001 + b"\n", "Row 1 is longer than 1,000,000 bytes"),
+    ],
+)
+def test_a_file_beyond_a_limit_fails_the_run_and_says_which(shards: Shards, data: bytes, words: str) -> None:
+    s3 = S3(data)
+    s3.piece = 1_000_000
+    with pytest.raises(RunFailedError) as failed:
+        plan(s3, shards, run_for(data), rows=10_000)
+    assert words in failed.value.problem

@@ -4,13 +4,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from functions.campaign import control
 from functions.campaign.releasing import NotReleasedError
-from functions.campaign.tasks import Worker
+from functions.campaign.tasks import HOPELESS_AFTER, Worker
 from shared.aws.runfiles import FileGoneError
+from shared.aws.tasks import TaskError
 from shared.model.runs import RunState
-from shared.model.tasks import CheckTask, CompareTask, PlanTask, ReleaseTask
+from shared.model.tasks import CheckTask, CompareTask, PlanTask, ReleaseTask, SendTask
+from shared.store.catalog_items import CatalogConflictError, CatalogTooLargeError
+from shared.store.dynamo import StoreError
 from shared.store.parking import BUCKETS
 from tests.samples import NOW, TENANT, envelope
 from tests.unit.campaign.motor import KEY, Motor, motor
@@ -50,8 +54,12 @@ def worker(one: Motor, queue: Returning) -> Worker:
 def test_a_task_that_is_none_goes_to_the_dead_letters() -> None:
     with motor() as one:
         for body in ("{", '{"task": "dance", "tenant": "default"}', '{"task": "plan"}'):
-            answer = one.worker.run(event(body), Context())
-            assert answer == {"batchItemFailures": [{"itemIdentifier": "m"}]}
+            queue = Returning()
+            for received in range(1, 7):
+                answer = worker(one, queue).run(event(body, received), Context())
+                assert answer == {"batchItemFailures": [{"itemIdentifier": "m"}]}
+            # After the sixth it is there, within minutes.
+            assert sum(delay_s for _, delay_s in queue.told) < 600
 
 
 @pytest.mark.parametrize(("received", "delay_s"), [(1, 5), (2, 10), (6, 160), (20, 300)])
@@ -64,6 +72,65 @@ def test_a_task_that_breaks_off_comes_back_soon_and_then_later(received: int, de
         assert answer == {"batchItemFailures": [{"itemIdentifier": "m"}]}
         assert queue.told == [("r", delay_s)]
         assert one.run(run.id).state is RunState.PLANNING
+
+
+BROKEN = (
+    CatalogTooLargeError("more than 380,000 bytes"),
+    KeyError("to"),
+    MemoryError(),
+    ClientError({"Error": {"Code": "ValidationException"}}, "PutItem"),
+)
+PASSING = (
+    ConnectionError(),
+    StoreError(),
+    TaskError(),
+    CatalogConflictError(),
+    EndpointConnectionError(endpoint_url="s3"),
+    ClientError({"Error": {"Code": "ThrottlingException"}}, "PutItem"),
+)
+
+
+@pytest.mark.parametrize("error", BROKEN, ids=lambda error: type(error).__name__)
+def test_a_run_fails_in_words_if_its_step_breaks_off_by_what_will_not_pass(error: Exception) -> None:
+    with motor() as one:
+        run, queue = one.start(), Returning()
+        one.rows.fails = error
+        body = PlanTask(tenant=TENANT.id, run=run.id).model_dump_json()
+        for received in range(1, HOPELESS_AFTER):
+            assert worker(one, queue).run(event(body, received), Context())["batchItemFailures"]
+            assert one.run(run.id).state is RunState.PLANNING
+        assert one.worker.run(event(body, HOPELESS_AFTER), Context()) == {"batchItemFailures": []}
+        found = one.run(run.id)
+        assert found.state is RunState.FAILED
+        assert found.problem is not None
+        assert f"The step `plan` failed 5 times in the same way ({type(error).__name__})" in found.problem
+        assert sum(delay_s for _, delay_s in queue.told) < 120
+
+
+@pytest.mark.parametrize("error", PASSING, ids=lambda error: type(error).__name__)
+def test_a_run_waits_for_what_may_pass(error: Exception) -> None:
+    with motor() as one:
+        run = one.start()
+        one.rows.fails = error
+        body = PlanTask(tenant=TENANT.id, run=run.id).model_dump_json()
+        for received in range(1, 20):
+            assert worker(one, Returning()).run(event(body, received), Context())["batchItemFailures"]
+        assert one.run(run.id).state is RunState.PLANNING
+
+
+def test_a_run_that_sends_is_held_if_its_step_breaks_off_by_what_will_not_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(run: Any, shard: Any) -> Any:
+        raise KeyError("to")
+
+    with motor() as one:
+        run = one.start()
+        one.drain(lambda: one.run(run.id).state is RunState.SENDING)
+        monkeypatch.setattr(one.rows, "open", broken)
+        body = SendTask(tenant=TENANT.id, run=run.id, shard=0).model_dump_json()
+        assert one.worker.run(event(body, HOPELESS_AFTER), Context()) == {"batchItemFailures": []}
+        found = one.run(run.id)
+        assert found.state is RunState.PAUSED
+        assert found.problem is not None and "The step `send` failed 5 times" in found.problem
 
 
 def test_a_task_that_is_done_is_acknowledged() -> None:

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from functions.campaign import unpacking
 from functions.campaign.failures import RunFailedError
-from functions.campaign.unpacking import unpacked
+from functions.campaign.unpacking import FREE_BYTES, MAX_RATIO, limited, unpacked
 
 
 @given(st.lists(st.binary(max_size=200), min_size=1, max_size=4), st.integers(1, 60), st.booleans())
@@ -41,3 +42,18 @@ def test_a_bomb_is_unpacked_piece_by_piece() -> None:
 def test_a_broken_file_fails_the_run(packed: bytes, words: str) -> None:
     with pytest.raises(RunFailedError, match=words):
         list(unpacked([packed]))
+
+
+@pytest.mark.parametrize(("packed", "most"), [(1, FREE_BYTES), (80_000, FREE_BYTES), (80_001, 80_001 * MAX_RATIO)])
+def test_what_is_packed_becomes_so_much_and_no_more(packed: int, most: int) -> None:
+    halves = [b"a" * (most // 2), b"a" * (most - most // 2)]
+    assert [len(piece) for piece in limited(halves, packed)] == [len(half) for half in halves]
+    with pytest.raises(RunFailedError, match=f"of {packed:,} bytes becomes more than {most:,} bytes"):
+        list(limited([*halves, b"a"], packed))
+
+
+def test_no_file_becomes_larger_than_the_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unpacking, "MAX_BYTES", 1000)
+    assert len(list(limited([b"a" * 1000], 500))) == 1
+    with pytest.raises(RunFailedError, match="more than 1,000 bytes"):
+        list(limited([b"a" * 1000, b"a"], 500))
