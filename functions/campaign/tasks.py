@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from aws_lambda_powertools import Logger
-from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from pydantic import ValidationError
 
 from functions.campaign import control, driving
@@ -21,9 +20,9 @@ from functions.campaign.reporting import checked_of
 from functions.campaign.rows import Good
 from functions.campaign.sending import NotQueuedError, Sending
 from functions.campaign.starting import Starter, chains
+from shared.aws.passing import may_pass, received
 from shared.aws.runfiles import FileGoneError
-from shared.aws.stream import StreamError
-from shared.aws.tasks import TaskError, Tasks
+from shared.aws.tasks import Tasks
 from shared.logs import log_error
 from shared.model.clock import Clock
 from shared.model.runs import Estimate, Run, RunState, Shard
@@ -39,9 +38,6 @@ from shared.model.tasks import (
     read_task,
 )
 from shared.store.campaigns import Campaigns
-from shared.store.catalog_items import CatalogConflictError
-from shared.store.dynamo import StoreError
-from shared.store.rates import RatesBusyError
 from shared.store.shards import Shards
 
 logger = Logger(child=True)
@@ -52,18 +48,7 @@ FIRST_RETURN_S = 5
 LONGEST_RETURN_S = 300
 HOPELESS_AFTER = 5
 """So often a step breaks off by what will not pass: a minute or two."""
-_PASSING = (
-    OSError,
-    StoreError,
-    CatalogConflictError,
-    RatesBusyError,
-    StreamError,
-    TaskError,
-    NotQueuedError,
-    NotReleasedError,
-)
-_REFUSED = frozenset({"ValidationException", "InvalidParameterValue", "InvalidArgument"})
-"""Codes by which AWS says that a request is wrong in itself."""
+_PASSING = (NotQueuedError, NotReleasedError)
 _GONE = (
     "A file that the run needs is not in the bucket any more: {}. Audience files and what runs make of them are kept "
     "for 60 days. Upload the audience file again and start another run."
@@ -144,7 +129,7 @@ class Worker:
             self.do(task, context.get_remaining_time_in_millis)
         except Exception as error:  # whatever it is, the task comes back
             log_error(logger, "task handed back to the queue", error, task=task.task, run=getattr(task, "run", None))
-            if _received(record) >= HOPELESS_AFTER and not may_pass(error):
+            if received(record) >= HOPELESS_AFTER and not (isinstance(error, _PASSING) or may_pass(error)):
                 return self._end(task, error)
             self._soon(record)
             return False
@@ -179,7 +164,7 @@ class Worker:
 
     def _soon(self, record: dict[str, Any]) -> None:
         """Have a task come back soon; without this, when the function's longest time is over."""
-        wait_s = FIRST_RETURN_S * 2 ** (_received(record) - 1)
+        wait_s = FIRST_RETURN_S * 2 ** (received(record) - 1)
         try:
             self._tasks.put_back(record["receiptHandle"], min(LONGEST_RETURN_S, wait_s))
         except Exception as error:  # botocore's errors share no useful base with the connection's
@@ -298,16 +283,3 @@ class Worker:
         """Have the driver look at a run now, not at its next look."""
         if run is not None:
             self._tasks.send([DriveTask(tenant=run.tenant, run=run.id, tick=run.tick)])
-
-
-def may_pass(error: Exception) -> bool:
-    """Whether what broke a step off may be over when it is done again: a service out of reach, a conflict."""
-    if isinstance(error, ClientError):
-        return error.response.get("Error", {}).get("Code") not in _REFUSED
-    if isinstance(error, BotoCoreError):
-        return not isinstance(error, ParamValidationError)
-    return isinstance(error, _PASSING)
-
-
-def _received(record: dict[str, Any]) -> int:
-    return int(record.get("attributes", {}).get("ApproximateReceiveCount", 1))

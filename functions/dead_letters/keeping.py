@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from aws_lambda_powertools import Logger
 from pydantic import ValidationError
 
+from shared.aws.passing import may_pass, received
 from shared.dispatch.held import Releases
 from shared.dispatch.outlet import Outlet
 from shared.dispatch.settle import Ledger, settle
@@ -19,13 +20,16 @@ from shared.logs import log_error
 from shared.model.clock import Clock
 from shared.model.envelope import Envelope
 from shared.model.events import StreamRecord
-from shared.model.letters import letters_of
+from shared.model.letters import letters_of, unreadable
 from shared.store.dead_letters import DeadLetterStore
 from shared.store.ledger import HeldError
 
 logger = Logger(child=True)
 
 _DEAD = re.compile(r"/d\d+$")
+_QUEUE = re.compile(r".*-([a-z]+)-([a-z]+)-dlq")
+HOPELESS_AFTER = 5
+"""So often a message is received before it is kept as it is, if what stands in its way will not pass."""
 
 
 class NotSentError(Exception):
@@ -69,20 +73,40 @@ class Keeper:
         """Work on one SQS batch."""
         taken = Taken()
         for record in event["Records"]:
-            try:
-                taken.letters += self._take(record["body"])
-            except ValidationError as error:
-                # It stays in its queue, where the alarm shows it: there is no one to tell of it.
-                fields = [".".join(map(str, e["loc"])) for e in error.errors()][:10]
-                logger.error("malformed envelope", message_id=record["messageId"], fields=fields)
+            new = self._taken(record)
+            if new is None:
                 taken.failed.append(record["messageId"])
-            except HeldError:
-                logger.info("envelope is worked on elsewhere", message_id=record["messageId"])
-                taken.failed.append(record["messageId"])
-            except Exception as error:
-                log_error(logger, "dead letter handed back to its queue", error, message_id=record["messageId"])
-                taken.failed.append(record["messageId"])
+            else:
+                taken.letters += new
         return taken
+
+    def _taken(self, record: dict[str, Any]) -> int | None:
+        """Keep what a message holds; how many letters are new, or None if it comes back."""
+        id = record["messageId"]
+        try:
+            return self._take(record["body"])
+        except HeldError:
+            logger.info("envelope is worked on elsewhere", message_id=id)
+            return None
+        except ValidationError as error:
+            fields = [".".join(map(str, e["loc"])) for e in error.errors()][:10]
+            logger.error("malformed envelope", message_id=id, fields=fields)
+        except Exception as error:
+            log_error(logger, "dead letter handed back to its queue", error, message_id=id)
+            if may_pass(error) or isinstance(error, NotSentError) or received(record) < HOPELESS_AFTER:
+                return None
+        return self._as_it_is(record)
+
+    def _as_it_is(self, record: dict[str, Any]) -> int | None:
+        """Keep a message with which nothing can be done, for people to see; a redrive puts it back on its queue."""
+        now, queue = self._clock.now_ms(), record["eventSourceARN"].rpartition(":")[2]
+        sent_at = int(record.get("attributes", {}).get("SentTimestamp", now))
+        try:
+            letter = unreadable(record["body"], _name(queue), record["messageId"], sent_at, now)
+            return int(self._store.keep(letter, record["body"]))
+        except Exception as error:
+            log_error(logger, "unreadable message handed back to its queue", error, message_id=record["messageId"])
+            return None
 
     def _take(self, body: str) -> int:
         """Keep what a message holds; how many letters are new."""
@@ -102,4 +126,12 @@ class Keeper:
 
     def _keep(self, dead: Envelope) -> int:
         now = self._clock.now_ms()
-        return sum(self._store.keep(letter, body) for letter, body in letters_of(dead, now))
+        return sum(self._store.keep(letter, body.to_json()) for letter, body in letters_of(dead, now))
+
+
+def _name(physical: str) -> str:
+    """The queue whose dead letters a queue of that name holds, such as `email.marketing`. Raises: ValueError."""
+    found = _QUEUE.fullmatch(physical)
+    if found is None:
+        raise ValueError("no dead-letter queue of channel and class")
+    return f"{found[1]}.{found[2]}"

@@ -68,6 +68,10 @@ class Queues:
                 failed |= send_batch(self._client, url, batch)
         return failed
 
+    def put_back(self, name: str, tenant: str, text: str) -> None:
+        """Put a message on a queue as it was, whatever it holds. Raises: what the client raises."""
+        self._client.send_message(QueueUrl=self._urls[name], MessageBody=text, MessageGroupId=group_id(tenant, None))
+
     def too_large(self, dispatches: Sequence[Dispatch]) -> set[str]:
         """The ids of envelopes that no queue, or no schedule, will ever take: sending them again is of no use."""
         return {d.envelope.id for d in dispatches if not self._fits(d)}

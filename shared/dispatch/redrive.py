@@ -3,7 +3,7 @@
 | step | redrive | discard |
 |---|---|---|
 | 1. recorded | `kept` to `redriving`, with its time | `kept` to `discarding`, with its time and why |
-| 2. carried out | events, then the child on its queue | events |
+| 2. carried out | events, then the child on its queue; what nobody could read goes there as it was | events |
 | 3. closed | `redriven`, the body deleted | `discarded`, the body deleted |
 
 Step 2 follows from the letter's head and body alone. Who finds a letter between 1 and 3 carries it on.
@@ -18,12 +18,14 @@ from typing import Protocol, TypeVar
 from aws_lambda_powertools import Logger
 
 from shared.aws.queue import Dispatch
+from shared.channels import queue_name
 from shared.dispatch.verdict import row
 from shared.logs import log_error
 from shared.model.clock import Clock
 from shared.model.envelope import Envelope
 from shared.model.events import EventRow, StreamRecord, record_of
 from shared.model.letters import Letter, LetterState, redriven
+from shared.model.reasons import Reason
 from shared.model.words import Stage
 from shared.store.dead_letters import DeadLetterStore
 
@@ -37,9 +39,11 @@ ABANDONED_MS = 120_000
 
 
 class Queues(Protocol):
-    """Where envelopes are sent; returns the ids of those that could not be."""
+    """Where envelopes are sent; returns the ids of those that could not be. put_back: a message as it was."""
 
     def send(self, dispatches: Sequence[Dispatch]) -> set[str]: ...
+
+    def put_back(self, name: str, tenant: str, text: str) -> None: ...
 
 
 class Stream(Protocol):
@@ -102,7 +106,10 @@ class Redriver:
 
     def _work(self, batch: Sequence[Letter], order: Order, tally: Tally) -> None:
         begun = [letter for _, letter in self._each(lambda letter: self._begin(letter, order), batch, tally) if letter]
-        pairs = [(letter, body) for letter, body in self._each(self._store.body, begun, tally) if body is not None]
+        unread = [letter for letter in begun if letter.reason == Reason.UNREADABLE]
+        self._close([letter for letter, there in self._each(self._put_back, unread, tally) if there], order, tally)
+        known = [letter for letter in begun if letter.reason != Reason.UNREADABLE]
+        pairs = [(letter, body) for letter, body in self._each(self._body, known, tally) if body is not None]
         children = {letter.id: redriven(letter, body) for letter, body in pairs if _redrives(letter)}
         if not pairs:
             return
@@ -116,9 +123,23 @@ class Redriver:
         unsent = self._queues.send([Dispatch(child, child.to_json()) for child in children.values()])
         done = [letter for letter, _ in pairs if letter.id not in children or children[letter.id].id not in unsent]
         tally.failed += len(pairs) - len(done)
+        self._close(done, order, tally)
+
+    def _close(self, done: Sequence[Letter], order: Order, tally: Tally) -> None:
         for letter, mine in self._each(self._store.finish, done, tally):
             if mine:
                 _count(letter, order, tally)
+
+    def _body(self, letter: Letter) -> Envelope | None:
+        text = self._store.text(letter)
+        return None if text is None else Envelope.model_validate_json(text)
+
+    def _put_back(self, letter: Letter) -> bool:
+        """Put what nobody could read back on its queue, if it is to be redriven; whether its letter is done with."""
+        text = self._store.text(letter)
+        if text is not None and _redrives(letter):
+            self._queues.put_back(queue_name(letter.channel, letter.message_class), letter.tenant, text)
+        return text is not None
 
     def _begin(self, letter: Letter, order: Order) -> Letter | None:
         """The letter as it is to be carried on; None if nothing is to be done with it any more."""

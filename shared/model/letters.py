@@ -1,17 +1,23 @@
 """Dead letters: given-up recipients of one envelope that share a reason and an account, kept until a person decides."""
 
+import re
 from collections import Counter, defaultdict
 from enum import StrEnum
 from hashlib import blake2b
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
+from pydantic_core import from_json
 
 from shared.model.envelope import Envelope, EnvelopeRecipient
-from shared.model.ids import root_of, ulid_time
+from shared.model.ids import derived_base, root_of, ulid_time
+from shared.model.reasons import Reason
+from shared.model.tenants import DEFAULT_TENANT
 from shared.model.words import Channel, KeyKind, MessageClass
 
 MAX_TTL_MS = 3 * 86_400_000
 """The longest time to live that a request may ask for."""
+_WORD = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
 MAX_ID_LENGTH = 300
 """Ids grow with every redrive, and a sort key holds 1,024 bytes (DynamoDB developer guide, "Constraints")."""
 
@@ -31,7 +37,8 @@ class Letter(BaseModel):
 
     account: empty where none was asked. code: the provider's most frequent one. recipients: how many.
     generation: how often they were redriven before. dead_at, changed_at: milliseconds since the epoch; the latter is
-    when the state was last decided on. by: the id of the key that decided. note: why it was discarded.
+    when the state was last decided on. by: the id of the key that decided. note: why it was discarded. parts: of how
+    many items its body is.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -54,6 +61,7 @@ class Letter(BaseModel):
     changed_at: int
     by: str = ""
     note: str = ""
+    parts: int = 1
 
     @property
     def accepted_at(self) -> int:
@@ -95,6 +103,46 @@ def letters_of(dead: Envelope, now: int) -> list[tuple[Letter, Envelope]]:
         )
         found.append((letter, body))
     return found
+
+
+def unreadable(text: str, queue: str, message_id: str, sent_at: int, now: int) -> Letter:
+    """The letter of a queue's message that could not be read or worked on: as it is, with what is told of it.
+
+    queue: such as `email.marketing`. message_id: SQS's. sent_at: when it was sent, in milliseconds since the epoch.
+    """
+    channel, _, message_class = queue.partition(".")
+    told = _told(text)
+    base = derived_base(sent_at, queue, message_id)
+    recipients = told.get("recipients")
+    return Letter(
+        id=f"{base}/d0",
+        tenant=_word(told.get("tenant"), DEFAULT_TENANT),
+        channel=Channel(channel),
+        message_class=MessageClass(message_class),
+        template=_word(told.get("template"), ""),
+        version=0,
+        request=base,
+        kind=KeyKind.LIVE,
+        account="",
+        reason=Reason.UNREADABLE,
+        code="",
+        recipients=len(recipients) if isinstance(recipients, list) else 0,
+        generation=0,
+        dead_at=now,
+        changed_at=now,
+    )
+
+
+def _told(text: str) -> dict[str, Any]:
+    try:
+        found = from_json(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _word(value: Any, otherwise: str) -> str:
+    return value if isinstance(value, str) and _WORD.fullmatch(value) else otherwise
 
 
 def redriven(letter: Letter, body: Envelope) -> Envelope:

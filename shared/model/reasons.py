@@ -73,6 +73,7 @@ class Reason(StrEnum):
     INTERRUPTED = "interrupted"
     GIVEN_UP = "given_up"
     TOO_LARGE = "too_large"
+    UNREADABLE = "unreadable"
     EXPIRED = "expired"
     LOST_TRACK = "lost_track"
     TRIES_EXHAUSTED = "tries_exhausted"
@@ -361,6 +362,10 @@ _ABOUT: dict[Reason, tuple[Blame, str, str]] = {
         Blame.CONTENT,
         "The message had to wait, and is larger than the queues and schedules take in which it would.",
         "Send it anew with shorter variables, or redrive it when it need not wait.",
+    ),
+    Reason.UNREADABLE: (
+        "What the queue held could not be read as messages, or not be worked on, and is kept as it was.",
+        "See the logs of dispatch and of dead_letters; once the cause is mended, a redrive puts it back as it was.",
     ),
     Reason.EXPIRED: (
         Blame.OURS,

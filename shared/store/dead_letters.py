@@ -3,7 +3,7 @@
 | pk | sk | holds |
 |---|---|---|
 | `dead#<tenant>#<channel>.<class>` | letter id | the head; ids begin with a ULID, so they sort by acceptance |
-| `letter#<tenant>#<letter id>` | `body` | the envelope, compressed |
+| `letter#<tenant>#<letter id>` | `body`, and `body.1`, ... if it is large | the envelope, compressed |
 | `dead#busy` | the head's pk and sk | a mark while a redrive or discard is under way |
 """
 
@@ -16,7 +16,6 @@ from typing import Any
 from pydantic_core import from_json
 
 from shared.channels import queue_name
-from shared.model.envelope import Envelope
 from shared.model.letters import Letter, LetterState
 from shared.store.catalog_items import key_of
 from shared.store.dynamo import Item, StoreError, batch_get
@@ -24,6 +23,8 @@ from shared.store.dynamo import Item, StoreError, batch_get
 HISTORY_S = 90 * 86_400
 """How long the head of a letter that was redriven or discarded is kept, from then on."""
 PAGE = 1000
+PART_BYTES = 350_000
+"""Of a body, per item: one holds 400 KB, and a transaction 4 MB (DynamoDB developer guide, "Constraints")."""
 
 OPEN = frozenset({LetterState.KEPT, LetterState.REDRIVING, LetterState.DISCARDING})
 """States in which something is left to be done."""
@@ -54,13 +55,17 @@ class DeadLetterStore:
         self._client = client
         self._table = table
 
-    def keep(self, letter: Letter, body: Envelope) -> bool:
-        """Keep a letter unless its head is there; whether it was new.
+    def keep(self, letter: Letter, text: str) -> bool:
+        """Keep a letter unless its head is there; whether it was new. text: of its envelope, or whatever was found.
 
-        Something redriven or discarded does not come back when the queue delivers it once more.
+        Something redriven or discarded does not come back when the queue delivers it once more. A text of three
+        megabytes is kept even if nothing compresses it, which is more than any queue holds.
         """
-        doc = {"doc": {"B": zlib.compress(body.to_json().encode())}}
-        return self._transact(self._put(_head(letter), new=True), self._put({**_body_key(letter), **doc}, new=True))
+        data = zlib.compress(text.encode())
+        docs = [data[at : at + PART_BYTES] for at in range(0, len(data), PART_BYTES)]
+        letter = letter.model_copy(update={"parts": len(docs)})
+        bodies = ({**key, "doc": {"B": doc}} for key, doc in zip(_body_keys(letter), docs, strict=True))
+        return self._transact(self._put(_head(letter), new=True), *(self._put(body, new=True) for body in bodies))
 
     def begin(self, letter: Letter, state: LetterState, at: int, by: str, note: str = "") -> Letter | None:
         """Take a kept letter for redrive or discard; the letter as it is then, or None if it is no longer kept."""
@@ -96,7 +101,8 @@ class DeadLetterStore:
             },
         )
         update["ExpressionAttributeNames"]["#ttl"] = "ttl"
-        gone = ({"Delete": {"TableName": self._table, "Key": key}} for key in (_body_key(letter), _mark_key(letter)))
+        keys = (*_body_keys(letter), _mark_key(letter))
+        gone = ({"Delete": {"TableName": self._table, "Key": key}} for key in keys)
         return self._transact({"Update": update}, *gone)
 
     def read(self, letter: Letter) -> Letter | None:
@@ -104,10 +110,11 @@ class DeadLetterStore:
         item = self._get(_head_key(letter))
         return None if item is None else _letter(item)
 
-    def body(self, letter: Letter) -> Envelope | None:
-        """A letter's envelope; None once it is redriven or discarded."""
-        item = self._get(_body_key(letter))
-        return None if item is None else Envelope.model_validate_json(zlib.decompress(item["doc"]["B"]))
+    def text(self, letter: Letter) -> str | None:
+        """What is kept of a letter; None once it is redriven or discarded."""
+        items = [self._get(key) for key in _body_keys(letter)]
+        found = [item["doc"]["B"] for item in items if item is not None]
+        return zlib.decompress(b"".join(found)).decode() if len(found) == letter.parts else None
 
     def find(
         self,
@@ -212,8 +219,9 @@ def _head_key(letter: Letter) -> Item:
     return key_of(_head_pk(letter.tenant, queue_name(letter.channel, letter.message_class)), letter.id)
 
 
-def _body_key(letter: Letter) -> Item:
-    return key_of(f"letter#{letter.tenant}#{letter.id}", "body")
+def _body_keys(letter: Letter) -> list[Item]:
+    pk = f"letter#{letter.tenant}#{letter.id}"
+    return [key_of(pk, f"body.{part}" if part else "body") for part in range(letter.parts)]
 
 
 def _mark_key(letter: Letter) -> Item:

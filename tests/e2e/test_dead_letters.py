@@ -121,13 +121,17 @@ def test_what_its_queue_gave_up_has_an_end_and_can_be_sent(desk: Desk, monkeypat
     assert desk.stages(message_id) == ["accepted", "dead_lettered", "redriven", "sent"]
 
 
-def test_what_is_malformed_stays_in_the_dead_letter_queue(desk: Desk) -> None:
+def test_what_nobody_can_read_is_a_dead_letter_within_minutes(desk: Desk) -> None:
     sqs, outputs = desk.stack.client("sqs"), desk.stack.outputs
     queue, dead = (json.loads(outputs[name])["sms.marketing"] for name in ("QueueUrls", "DeadLetterUrls"))
+    began = desk.stack.clock.now()
     sqs.send_message(QueueUrl=queue, MessageBody='{"id": "x"}')
     desk.drain()
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     counts = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=names)["Attributes"]
-    assert sum(map(int, counts.values())) == 1
-    sqs.purge_queue(QueueUrl=dead)
+    assert sum(map(int, counts.values())) == 0
+    [letter] = desk.dlq("list")["dead_letters"]
+    assert (letter["reason"], letter["channel"], letter["class"]) == ("unreadable", "sms", "marketing")
+    assert desk.stack.clock.now() - began < 3600
+    desk.dlq("discard", "--reason", "unreadable", "--note", "not ours", "--yes")
     assert desk.dlq("list")["dead_letters"] == []

@@ -1,6 +1,8 @@
 """Dead letters: kept once, found by what they are, redriven and discarded once, whatever dies in between."""
 
+import base64
 import json
+import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -36,10 +38,11 @@ from shared.store.catalog import Catalog
 from shared.store.claims import Answer, Claimant
 from shared.store.dead_letters import HISTORY_S, OPEN, Choice, DeadLetterStore
 from shared.store.duplicates import Duplicates
+from shared.store.dynamo import StoreError
 from shared.store.ledger import Entry, Ledger
 from tests.conftest import Aws
 from tests.fakes import FakeClock
-from tests.samples import NOW, change, envelope, template
+from tests.samples import NOW, change, envelope, recipients, template
 
 URLS = {queue_name(c, m): f"https://sqs/{c}-{m}" for c in Channel for m in MessageClass}
 HERE = {"channel": "email", "class": "notification"}
@@ -95,6 +98,7 @@ class Wire:
     def __init__(self) -> None:
         self.bodies: list[tuple[str, str]] = []
         self.records: list[StreamRecord] = []
+        self.put_back: list[tuple[str, str]] = []
         self.refused = self.deaf = False
 
     def send_message_batch(self, QueueUrl: str, Entries: Sequence[dict[str, Any]]) -> Any:
@@ -102,6 +106,9 @@ class Wire:
             return {"Failed": [{"Id": e["Id"], "Code": "InternalError"} for e in Entries]}
         self.bodies += [(QueueUrl, e["MessageBody"]) for e in Entries]
         return {"Successful": [{"Id": e["Id"]} for e in Entries]}
+
+    def send_message(self, QueueUrl: str, MessageBody: str, MessageGroupId: str) -> None:
+        self.put_back.append((QueueUrl, MessageBody))
 
     def put_records(self, StreamName: str, Records: Sequence[dict[str, Any]]) -> Any:
         if self.deaf:
@@ -123,6 +130,13 @@ class Wire:
             for message_id, row in record.message_ids():
                 assert found.setdefault((message_id, row["s"], row["n"]), row) == row
         return found
+
+
+def received(message_id: str, body: str, times: int = 7) -> dict[str, Any]:
+    """A message of a dead-letter queue."""
+    attributes = {"ApproximateReceiveCount": str(times), "SentTimestamp": str(NOW)}
+    arn = "arn:aws:sqs:us-east-1:1:mepush-email-notification-dlq"
+    return {"messageId": message_id, "body": body, "attributes": attributes, "eventSourceARN": arn}
 
 
 class Desk:
@@ -147,7 +161,7 @@ class Desk:
         self.api = Api(Deciding(self.store, self.redriver, auditor, self.audit_log, clock, catalog).operations())
 
     def take(self, *bodies: str) -> Taken:
-        return self.keeper.run({"Records": [{"messageId": f"m{k}", "body": body} for k, body in enumerate(bodies)]})
+        return self.keeper.run({"Records": [received(f"m{k}", body) for k, body in enumerate(bodies)]})
 
     def keep(self, *envelopes: Envelope) -> None:
         assert self.take(*(e.to_json() for e in envelopes)).failed == []
@@ -231,8 +245,8 @@ def test_an_envelope_is_split_by_reason_and_account(desk: Desk) -> None:
         ("throttled", "b", "4", 2),
     ]
     assert sorted(found) == [one.id, f"{one.id}.1", f"{one.id}.2"]
-    bodies = [desk.store.body(letter) for letter in found.values()]
-    numbers = [r["i"] for body in bodies if body for r in body.recipients]
+    texts = [desk.store.text(letter) for letter in found.values()]
+    numbers = [r["i"] for text in texts if text for r in Envelope.model_validate_json(text).recipients]
     assert sorted(numbers) == [0, 1, 2, 3, 4]
     head = found[one.id]
     assert (head.state, head.dead_at, head.accepted_at) == ("kept", desk.clock.now_ms(), NOW)
@@ -250,12 +264,108 @@ def test_a_letter_is_kept_once(desk: Desk) -> None:
     assert desk.wire.records == []
 
 
-def test_what_is_malformed_stays_in_its_queue_and_is_not_logged(
+MALFORMED = '{"id": "x", "template": "welcome", "recipients": [{"to": "ann@example.com"}, {}]}'
+
+
+def test_what_is_malformed_is_kept_as_it_is_and_is_not_logged(
     desk: Desk, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    taken = desk.take(dead(1).to_json(), '{"id": "x", "recipients": [{"to": "ann@example.com"}]}', "{")
-    assert taken == Taken(1, ["m1", "m2"])
-    assert "ann@example.com" not in caplog.text + "".join(capsys.readouterr())
+    for _ in range(2):
+        desk.take(
+            dead(1).to_json(), MALFORMED, "{", '["\\ud800', "[]", '{"tenant": 5, "template": "../x", "recipients": 7}'
+        )
+    status, page = desk.call(LIST, reason="unreadable")
+    found = {(each["template"], each["recipients"], each["class"]) for each in page["dead_letters"]}
+    assert status == 200 and found == {("welcome", 2, "notification"), ("", 0, "notification")}
+    assert len(page["dead_letters"]) == 5
+    assert "could not be read" in page["dead_letters"][0]["explanation"]
+    assert "ann@example.com" not in caplog.text + "".join(capsys.readouterr()) + json.dumps(page)
+    assert "example.com" not in str(desk.aws.dynamodb.scan(TableName="catalog"))
+
+
+@pytest.mark.parametrize("what", [REDRIVE, DISCARD])
+def test_what_nobody_could_read_is_decided_on_like_any_letter(desk: Desk, what: str) -> None:
+    desk.take(dead(1).to_json(), MALFORMED)
+    body = {"reason": "unreadable"} | ({"note": "not ours"} if what is DISCARD else {})
+    status, tally = desk.call(what, body)
+    assert (status, tally["letters"], tally["left"]) == (200, 1, False)
+    assert desk.wire.put_back == ([(URLS["email.notification"], MALFORMED)] if what is REDRIVE else [])
+    assert desk.call(what, body)[1]["letters"] == 0
+    assert desk.left() == Counter(dead=2, letter=1)
+    # Once it is kept, it does not come back when its queue delivers it again.
+    desk.take(dead(1).to_json(), MALFORMED)
+    assert len(desk.letters(states=OPEN)) == 1
+
+
+def test_putting_back_may_die_anywhere(desk: Desk) -> None:
+    def act() -> None:
+        desk.call(REDRIVE, {"all": True})
+        desk.clock.advance(ABANDONED_MS / 1000 + 1)
+        desk.redriver.resume(desk.clock.now_ms() + 60_000)
+
+    def check() -> None:
+        assert {body for _, body in desk.wire.put_back} == {MALFORMED}
+        assert desk.left() == Counter(dead=1)
+        desk.wire.put_back.clear()
+
+    at_every_call(desk, lambda: assert_kept(desk.take(MALFORMED)), act, check)
+
+
+def assert_kept(taken: Taken) -> None:
+    assert taken == Taken(1, [])
+
+
+@pytest.mark.parametrize(("error", "times", "kept"), [
+    (KeyError("x"), 4, False), (KeyError("x"), 5, True), (ConnectionError(), 100, False), (StoreError(), 100, False),
+    (ClientError({"Error": {"Code": "ThrottlingException"}}, "UpdateItem"), 100, False),
+    (ClientError({"Error": {"Code": "ValidationException"}}, "UpdateItem"), 5, True),
+])  # fmt: skip
+def test_a_letter_that_cannot_be_worked_on_is_kept_as_it_is_unless_that_may_pass(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, error: Exception, times: int, kept: bool
+) -> None:
+    def fails(*_: Any) -> None:
+        raise error
+
+    body = envelope(2).to_json()
+    monkeypatch.setattr(desk.ledger, "acquire", fails)
+    taken = desk.keeper.run({"Records": [received("m0", body, times)]})
+    assert taken == (Taken(1, []) if kept else Taken(0, ["m0"]))
+    monkeypatch.undo()
+    if kept:
+        [letter] = desk.letters()
+        assert (letter.reason, letter.recipients) == ("unreadable", 2)
+        desk.call(REDRIVE, {"all": True})
+        assert [text for _, text in desk.wire.put_back] == [body]
+
+
+@pytest.mark.parametrize("size", [1, 340_000, 1_000_000])
+def test_a_letter_of_any_size_that_a_queue_holds_is_kept_and_redriven(desk: Desk, size: int) -> None:
+    noise = base64.b64encode(random.Random(1).randbytes(size * 3 // 4)).decode()
+    one = dead(1, recipients=recipients(1, name=noise))
+    assert desk.take(one.to_json()) == Taken(1, [])
+    [letter] = desk.letters()
+    assert letter.parts == (1 if size < 400_000 else 3)
+    assert desk.left() == Counter(dead=1, letter=letter.parts)
+    assert desk.call(REDRIVE, {"all": True})[1]["letters"] == 1
+    [(_, child)] = desk.wire.children().values()
+    assert child.recipients == one.recipients
+    assert desk.left() == Counter(dead=1)
+
+
+def test_a_wait_that_no_schedule_takes_becomes_a_letter(desk: Desk) -> None:
+    one = envelope(1, recipients=recipients(1, name="汉" * 90_000))
+    until = desk.clock.now_ms() + 3_600_000
+    waits: EventRow = {"i": 0, "tag": one.recipients[0]["tag"], "s": "deferred", "n": 1, "at": NOW, "until": until}
+    waits["why"] = "quiet_hours"
+    desk.ledger.acquire(one.id, Entry("someone", NOW, [waits], closed=True))
+    assert desk.take(one.to_json()) == Taken(1, [])
+    [letter] = desk.letters()
+    assert (letter.id, letter.reason, letter.recipients) == (f"{one.id}/w1/d0", "too_large", 1)
+    assert Counter(stage for _, stage, _ in desk.wire.events()) == {"accepted": 1, "deferred": 1, "dead_lettered": 1}
+    assert desk.wire.children() == {}
+    # Sent anew it need not wait.
+    assert desk.call(REDRIVE, {"all": True})[1]["letters"] == 1
+    assert list(desk.wire.children()) == [f"{one.id}/w1/d0/g1"]
 
 
 def test_an_envelope_that_its_queue_gave_up_is_settled(desk: Desk) -> None:

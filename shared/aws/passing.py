@@ -1,0 +1,29 @@
+"""Tells what may be over when it is tried again from what will go wrong each time."""
+
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+
+from shared.aws.stream import StreamError
+from shared.aws.tasks import TaskError
+from shared.store.catalog_items import CatalogConflictError
+from shared.store.dynamo import StoreError
+from shared.store.ledger import HeldError
+from shared.store.rates import RatesBusyError
+
+_PASSING = (OSError, StoreError, CatalogConflictError, RatesBusyError, HeldError, StreamError, TaskError)
+_REFUSED = frozenset({"ValidationException", "InvalidParameterValue", "InvalidArgument"})
+"""Codes by which AWS says that a request is wrong in itself."""
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether what broke a step off may be over when it is done again: a service out of reach, a conflict."""
+    if isinstance(error, ClientError):
+        return error.response.get("Error", {}).get("Code") not in _REFUSED
+    if isinstance(error, BotoCoreError):
+        return not isinstance(error, ParamValidationError)
+    return isinstance(error, _PASSING)
+
+
+def received(record: dict[str, object]) -> int:
+    """How often a queue has handed out a message, as its function is told."""
+    attributes = record.get("attributes")
+    return int(attributes.get("ApproximateReceiveCount", 1)) if isinstance(attributes, dict) else 1
