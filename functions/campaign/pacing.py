@@ -1,14 +1,13 @@
 """How fast a run goes: by its own throttle, and never far ahead of what its accounts can send.
 
 What is queued takes places in the rates of its accounts, before whatever comes next; so a run queues no faster than
-they send, and waits while their next places are far ahead, whoever took those before them. Its own pace is a lane in
-which each slice of a shard takes one place, as wide as its messages: any number of chains keep to it with one write
-each. Of an account nothing is taken here: dispatch does that, message by message.
+they send, and waits while their next places are far ahead, whoever took those before them. At its own pace it queues
+slices evenly, and in no minute more than a minute's: any number of chains keep to it with one write each. Of an account
+nothing is taken here: dispatch does that, message by message.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import ceil
 from typing import Protocol
 
 from shared.model.accounts import Account, AccountState
@@ -18,10 +17,9 @@ from shared.model.words import KeyKind
 from shared.policy.rates import Lanes, effective, lanes_of
 from shared.policy.resolve import resolve
 from shared.store.catalog import Catalog
-from shared.store.rates import Places
 
 AHEAD_MS = 5_000
-"""What begins within so long goes now."""
+"""How far before its share of time a slice may go, so that nothing is lost while it is awaited."""
 LOOKAHEAD_MS = 30_000
 """How far ahead an account's next free place may be while more is queued."""
 SLICE_S = 10
@@ -32,7 +30,7 @@ MINUTE_US = 60_000_000
 class Store(Protocol):
     """Where places are taken and looked at; see `shared.store.rates.Rates`."""
 
-    def pace(self, tenant: str, lane: str, width: int, until: int) -> Places: ...
+    def pace(self, tenant: str, run: str, messages: int, per_minute: float, ahead: int) -> int | None: ...
 
     def next_free(self, tenant: str, account: str, lanes: Lanes) -> int: ...
 
@@ -66,18 +64,15 @@ class Pacer:
         return min(bounds, default=None)
 
     def place(self, run: Run, messages: int) -> int | None:
-        """Take the next place in a run's lane for so many messages; None if they may go now.
+        """Note that so many messages of a run go now, if they may (None); else when to ask again, in milliseconds since
+        the epoch.
 
-        If that begins too late it is not taken: then when to ask again, in milliseconds since the epoch.
         Raises: what the store raises.
         """
         rate = self.per_minute(run)
         if rate is None or not messages:
             return None
-        # At another rate a run has another lane: what was taken of the one before does not hold it up.
-        lane = f"{run.id}@{rate:g}"
-        found = self.lanes.pace(run.tenant, lane, ceil(messages * MINUTE_US / rate), self.clock.now_ms() + AHEAD_MS)
-        return None if found.starts else found.ready - AHEAD_MS + 1
+        return self.lanes.pace(run.tenant, run.id, messages, rate, AHEAD_MS)
 
     def rows(self, run: Run, most: int) -> int:
         """How many rows a slice has, at most and in whole blocks."""

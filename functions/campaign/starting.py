@@ -30,8 +30,8 @@ logger = Logger(child=True)
 MAX_CHAINS = 16
 CHAIN_PER_MINUTE = 6_000
 """So many messages a minute keep one chain at work."""
-SMALL_PER_MINUTE = 600
-"""Below such a throttle envelopes are smaller, so that messages go out evenly: at most 10 seconds' worth in one."""
+BLOCK_S = 10
+"""Of a run with a throttle a block, and so an envelope, has at most the messages of so many seconds."""
 SCHEDULE = "schedule"
 """Who starts runs that nobody starts."""
 
@@ -251,12 +251,11 @@ def sizes(throttle: int | None, variants: int, *, local: bool) -> tuple[int, int
 
     As many as may be where each recipient has a time of their own, so that envelopes are full all the same.
     """
-    envelope, most = MAX_RECIPIENTS, MAX_BLOCK if local else 0
+    block = max(MAX_RECIPIENTS * variants, MAX_BLOCK if local else 0)
     if throttle is not None:
-        most = min(most, throttle // 6)
-        if throttle < SMALL_PER_MINUTE:
-            envelope = max(1, throttle // 6)
-    return envelope, max(envelope * variants, most)
+        # A block goes at once, so it must not be more than some seconds' worth, whatever it consists of.
+        block = max(1, min(block, throttle * BLOCK_S // 60))
+    return min(MAX_RECIPIENTS, block), block
 
 
 def chains(per_minute: float | None) -> int:

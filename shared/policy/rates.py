@@ -69,6 +69,40 @@ class Claim:
     ready: int
 
 
+MINUTE_MS = 62_000
+"""The minute of which a run's throttle speaks, and two seconds: a queue takes up to that longer with some than with
+others, and people count where messages arrive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paced:
+    """What a run has queued. end: when its share of time ends, in microseconds since the epoch. sent: when so many
+    messages went, in milliseconds since the epoch, as long as they count."""
+
+    end: int = 0
+    sent: tuple[tuple[int, int], ...] = ()
+
+
+def pace(paced: Paced, messages: int, per_minute: float, now: int, ahead: int) -> tuple[int, Paced]:
+    """When so many messages may go, in milliseconds since the epoch, and what is known once they have gone now.
+
+    They go evenly, at most `ahead` milliseconds before their share of time begins; and no minute ever holds more than
+    `per_minute`, unless these alone are more.
+    """
+    sent = [(at, count) for at, count in paced.sent if at > now - MINUTE_MS]
+    ready, room = max(now, paced.end // 1000 - ahead), max(1, int(per_minute)) - messages
+    taken = sum(count for _, count in sent)
+    for at, count in sent:
+        if taken <= max(0, room):
+            break
+        taken, ready = taken - count, max(ready, at + MINUTE_MS)
+    end = max(paced.end, now * 1000) + ceil(messages * 60 * SECOND / per_minute)
+    if sent and sent[-1][0] // 1000 == now // 1000:
+        # Those of a second count as the last of them, so that there are never many.
+        messages += sent.pop()[1]
+    return ready, Paced(end, (*sent, (now, messages)))
+
+
 def effective(account: Account) -> tuple[Rate | None, Origin]:
     """The rate that counts for an account, and where it is from: `account`, `verified` or `provider`."""
     if account.rate is not None:

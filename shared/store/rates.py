@@ -4,7 +4,7 @@
 |---|---|---|
 | `rate#<tenant>#<account>` | `lanes` | per lane its end, the day of it and the places taken on that day |
 | `rate#<tenant>#<account>#<tag>` | `lanes` | the same of a recipient, who has one lane without days |
-| `pace#<tenant>#<run>@<rate>` | `lanes` | the same of a run that keeps to a rate, which has one lane without days |
+| `pace#<tenant>#<run>@<rate>` | `lanes` | what a run with a throttle has queued: until when, and in the last minute |
 
 Taking places is one conditional update that moves a lane's end. It needs to know only whether that is past or ahead, so
 functions that take places at the same time do not get in each other's way.
@@ -14,15 +14,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic_core import from_json, to_json
+
 from shared.model.clock import Clock
-from shared.policy.rates import FOREVER, Booked, Claim, Lane, Lanes, claim, pick, starts
+from shared.policy.rates import FOREVER, Booked, Claim, Lane, Lanes, Paced, claim, pace, pick, starts
 
 ATTEMPTS = 20
 MAX_RECIPIENTS = 10_000
 """How many recipients' ends a process remembers."""
 TTL_S = 30 * 86_400
 """Longer than the places of messages that are still worth sending lie ahead."""
-_NOTHING = Booked()
+_NOTHING, _NOTHING_PACED = Booked(), Paced()
 _LANES = ("main", "code")
 
 
@@ -47,6 +49,7 @@ class Rates:
         self._clock = clock
         self._seen: dict[str, dict[str, Booked]] = {}
         self._ends: dict[str, int] = {}
+        self._paced: dict[str, Paced] = {}
 
     def reserve(
         self, tenant: str, account: str, lanes: Lanes, wanted: int, until: int | None, codes: bool, after: int = 0
@@ -58,12 +61,39 @@ class Rates:
         """
         return self._reserve(f"rate#{tenant}#{account}", lanes, wanted, until, codes, after)
 
-    def pace(self, tenant: str, lane: str, width: int, until: int) -> Places:
-        """Take the next place in a run's lane, `width` microseconds wide, if it begins before `until`.
+    def pace(self, tenant: str, run: str, messages: int, per_minute: float, ahead: int) -> int | None:
+        """Note that so many messages of a run go now, if they may (None); else when to ask again (ms since the epoch).
 
-        lane: the run and its rate. until: milliseconds since the epoch. Raises: RatesBusyError; what the table raises.
+        At another rate a run begins anew: what went at the one before does not hold it up. ahead: see
+        `shared.policy.rates.pace`. Raises: RatesBusyError; what the table raises.
         """
-        return self._reserve(f"pace#{tenant}#{lane}", Lanes(Lane(width, 1)), 1, until, codes=False)
+        name = f"pace#{tenant}#{run}@{per_minute:g}"
+        for _ in range(ATTEMPTS):
+            seen, now = self._paced.get(name, _NOTHING_PACED), self._clock.now_ms()
+            ready, after = pace(seen, messages, per_minute, now, ahead)
+            if ready > now and name in self._paced:
+                # Others can only have made it later.
+                return ready
+            if ready <= now and self._write_paced(name, seen, after, now):
+                return None
+        raise RatesBusyError
+
+    def _write_paced(self, name: str, seen: Paced, after: Paced, now: int) -> bool:
+        """Write what a run has queued, if it is as it was seen; else look at what is there."""
+        update = self._update(
+            name,
+            "main = :end, sent = :sent, #ttl = :ttl",
+            "main = :seen" if seen.end else "attribute_not_exists(main)",
+            {":end": after.end, ":ttl": now // 1000 + TTL_S} | ({":seen": seen.end} if seen.end else {}),
+        )
+        update["ExpressionAttributeValues"][":sent"] = {"S": to_json(after.sent).decode()}
+        try:
+            self._client.update_item(**update)
+        except self._client.exceptions.ConditionalCheckFailedException as error:
+            self._paced[name] = _paced(error.response.get("Item", {}))
+            return False
+        self._paced[name] = after
+        return True
 
     def next_free(self, tenant: str, account: str, lanes: Lanes) -> int:
         """When the next message of an account that is no code could go, in milliseconds since the epoch; takes no
@@ -193,6 +223,14 @@ class Rates:
             "ExpressionAttributeValues": {key: {"N": str(value)} for key, value in values.items()},
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
+
+
+def _paced(item: Mapping[str, Any]) -> Paced:
+    if "main" not in item:
+        return _NOTHING_PACED
+    # One that an earlier version wrote says nothing of the last minute.
+    sent = from_json(item["sent"]["S"]) if "sent" in item else []
+    return Paced(int(item["main"]["N"]), tuple((at, count) for at, count in sent))
 
 
 def _booked(item: Mapping[str, Any]) -> dict[str, Booked]:
