@@ -1,5 +1,6 @@
 """The functions' environments: each gets exactly the variables that its settings declare."""
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -60,6 +61,7 @@ class Environments:
             "secret_prefix": stage.prefix,
             "retention_days": str(stage.timeline_days),
             "allow_loopback_endpoints": str(stage.allow_loopback).lower(),
+            "private_networks": json.dumps(stage.private_networks),
         }
 
     def add(self, name: str, by_queue: Mapping[str, str]) -> None:

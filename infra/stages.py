@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from shared.model.words import MessageClass
+from shared.net.addresses import own_network
 
 _CONCURRENCY: Mapping[MessageClass, int] = {
     MessageClass.VERIFICATION: 50,
@@ -26,6 +27,8 @@ class Stage:
     keep_data: whether precious tables and files outlive the stack. timeline_days: how long events are kept.
     log_days: one of `LOG_DAYS`. concurrency: the most invocations per queue, by class (2 to 1,000).
     rate_per_s, burst: the API's throttle. allow_loopback: whether accounts may point at the machine itself.
+    private_networks: of the company's own that accounts may point into, such as `10.20.0.0/16`; the functions must be
+    able to reach them.
     """
 
     name: str
@@ -37,6 +40,7 @@ class Stage:
     rate_per_s: int = 100
     burst: int = 200
     allow_loopback: bool = False
+    private_networks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.prefix.replace("-", "").isalnum() or len(self.prefix) > 20 or self.prefix != self.prefix.lower():
@@ -45,6 +49,11 @@ class Stage:
             raise StageError(f"logs are kept for {', '.join(map(str, LOG_DAYS))} days")
         if set(self.concurrency) != set(MessageClass) or not all(2 <= n <= 1000 for n in self.concurrency.values()):
             raise StageError("give each class a concurrency of 2 to 1,000, which is what Lambda takes")
+        for network in self.private_networks:
+            try:
+                own_network(network)
+            except ValueError as error:
+                raise StageError(f"private_networks: {error}") from None
 
 
 STAGES: dict[str, Stage] = {

@@ -6,9 +6,12 @@ function's `deps()` is built.
 
 import os
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Json, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Json, ValidationError
+
+from shared.net.addresses import own_network
+from shared.net.network import Network
 
 
 class ConfigurationError(Exception):
@@ -134,7 +137,17 @@ class TraceSettings(CountersSettings):
     retention_days: int = 90
 
 
-class LoopbackSettings(Settings):
-    """allow_loopback_endpoints: accounts may point at this machine; true only in the local stack."""
+class NetworkSettings(Settings):
+    """Connects to providers' servers.
+
+    allow_loopback_endpoints: accounts may point at this machine; true only in the local stack.
+    private_networks: those that accounts may point into, such as `["10.20.0.0/16"]`.
+    """
 
     allow_loopback_endpoints: bool = False
+    private_networks: Json[list[Annotated[str, AfterValidator(own_network)]]] = Field(default_factory=list)
+
+    @property
+    def network(self) -> Network:
+        """What may be connected to for accounts."""
+        return Network(self.allow_loopback_endpoints, tuple(map(own_network, self.private_networks)))

@@ -1,10 +1,7 @@
 """Checks what callers give as an account's settings and secret, and names what is wrong without repeating it."""
 
-import ipaddress
-import socket
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from pydantic import SecretStr, ValidationError
 
@@ -12,12 +9,11 @@ from shared.channels import PROVIDERS
 from shared.model.accounts import ProviderSettings
 from shared.model.findings import details, plain_words
 from shared.model.problems import FieldError, invalid, invalid_field
+from shared.net.network import Network
 from shared.providers.registry import secret_model, settings_adapter, settings_model
 
 MASK = "••••••"
 """What stands for a secret in every answer."""
-PLACES = ("host", "endpoint", "url")
-"""How the names of settings end that say where a server is."""
 
 
 def read_settings(given: Mapping[str, Any]) -> ProviderSettings:
@@ -64,35 +60,18 @@ def check_secret_stays(provider: str, before: Mapping[str, Any], after: Mapping[
         raise invalid_field("secret", f"{why}; give {{}} if the account is to have none")
 
 
-def refuse_this_machine(settings: Mapping[str, Any]) -> None:
-    """Refuse settings whose server is the machine that the functions run on, or its metadata service.
+def check_server(settings: ProviderSettings, network: Network) -> None:
+    """Refuse settings whose server is where accounts may not connect to. Raises: ProblemError 422.
 
-    Raises: ProblemError 422.
+    The same is judged anew at every connection: this is to say it while somebody looks.
     """
-    for name, value in settings.items():
-        if isinstance(value, str) and name.endswith(PLACES):
-            host = (urlsplit(value).hostname or "") if "://" in value else value
-            if is_this_machine(host):
-                raise invalid_field(f"settings.{name}", "an account may not point at the platform's own machine")
-
-
-def is_this_machine(host: str) -> bool:
-    """Whether a host, in any spelling that a resolver takes without asking anyone, is this machine or link-local."""
-    host = host.strip("[]").rstrip(".").lower()
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    address: ipaddress.IPv4Address | ipaddress.IPv6Address
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        try:
-            # Also takes `127.1`, `0x7f.0.0.1` and `2130706433`, as the C library's resolver does.
-            address = ipaddress.IPv4Address(socket.inet_aton(host))
-        except OSError:
-            return False
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return address.is_loopback or address.is_link_local or address.is_unspecified
+    named = settings.server()
+    if named is None:
+        return
+    setting, host, port = named
+    problem = network.problem(host, port)
+    if problem is not None:
+        raise invalid_field(f"settings.{setting}", problem)
 
 
 def _settings_errors(error: ValidationError) -> Iterator[FieldError]:

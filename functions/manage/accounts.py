@@ -13,10 +13,10 @@ from pydantic import ValidationError
 from functions.manage.account_input import (
     MASK,
     check_secret_stays,
+    check_server,
     check_together,
     read_secret,
     read_settings,
-    refuse_this_machine,
 )
 from functions.manage.deps import ManageDeps
 from shared.api.audit import Auditor
@@ -180,8 +180,7 @@ class Accounts:
 
     def _settings(self, given: dict[str, object]) -> ProviderSettings:
         settings = read_settings(given)
-        if not self._deps.settings.allow_loopback_endpoints:
-            refuse_this_machine(settings.model_dump(mode="json"))
+        check_server(settings, self._deps.settings.network)
         return settings
 
     def _read_change(self, body: AccountUpdate, before: Account) -> "_Change":
@@ -238,7 +237,8 @@ class Accounts:
                 "The account's secret cannot be read now.",
                 "Try again; if it lasts, check the function's rights.",
             )
-        tools = Tools(self._deps.clock, self._deps.tokens, f"{account.tenant}/{account.id}")
+        key = f"{account.tenant}/{account.id}"
+        tools = Tools(self._deps.clock, self._deps.tokens, key, self._deps.settings.network)
         try:
             provider = build_provider({**account.settings, "provider": account.provider}, secret, tools)
         except (ValidationError, KeyError) as error:

@@ -9,7 +9,7 @@ from shared.aws.mappings import QueueMappings
 from shared.aws.secrets import SecretStore
 from shared.model.clock import Clock, SystemClock
 from shared.providers.base import TokenCache
-from shared.settings import CatalogSettings, GuardSettings, LoopbackSettings, MappingSettings, SecretSettings
+from shared.settings import CatalogSettings, GuardSettings, MappingSettings, NetworkSettings, SecretSettings
 from shared.store.audit import AuditLog
 from shared.store.catalog import Catalog
 from shared.store.suppressions import Suppressions
@@ -18,7 +18,7 @@ from shared.store.tokens import DynamoTokenCache
 IMPORT_THREADS = 16
 
 
-class ManageSettings(CatalogSettings, GuardSettings, SecretSettings, MappingSettings, LoopbackSettings):
+class ManageSettings(CatalogSettings, GuardSettings, SecretSettings, MappingSettings, NetworkSettings):
     """The environment of the manage function."""
 
 

@@ -12,7 +12,14 @@ from shared.aws.secrets import SecretStore
 from shared.aws.stream import EventStream
 from shared.dispatch.accounts import Accounts
 from shared.model.clock import SystemClock
-from shared.settings import CatalogSettings, GuardSettings, SecretSettings, StreamSettings, TraceSettings
+from shared.settings import (
+    CatalogSettings,
+    GuardSettings,
+    NetworkSettings,
+    SecretSettings,
+    StreamSettings,
+    TraceSettings,
+)
 from shared.store.campaigns import Campaigns
 from shared.store.catalog import Catalog
 from shared.store.ledger import Ledger
@@ -22,7 +29,7 @@ from shared.store.tokens import DynamoTokenCache
 THREADS = 16
 
 
-class RecallSettings(CatalogSettings, GuardSettings, TraceSettings, StreamSettings, SecretSettings):
+class RecallSettings(CatalogSettings, GuardSettings, TraceSettings, StreamSettings, SecretSettings, NetworkSettings):
     """The environment of the function."""
 
 
@@ -32,7 +39,8 @@ def deps() -> Api:
     settings, clock, dynamodb = RecallSettings.load(), SystemClock(), client("dynamodb")
     catalog = Catalog(dynamodb, settings.catalog_table, clock)
     secrets = SecretStore(client("secretsmanager"), settings.secret_prefix)
-    accounts = Accounts(catalog, secrets, DynamoTokenCache(dynamodb, settings.guard_table, clock), clock)
+    tokens = DynamoTokenCache(dynamodb, settings.guard_table, clock)
+    accounts = Accounts(catalog, secrets, tokens, clock, settings.network)
     # One pool for all: no task of it waits for another.
     pool = ThreadPoolExecutor(THREADS, "recall")
     timeline = Timeline(dynamodb, settings.timeline_table, pool)

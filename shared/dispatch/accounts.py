@@ -12,6 +12,7 @@ from aws_lambda_powertools import Logger
 from shared.logs import log_error
 from shared.model.accounts import Account, AccountState
 from shared.model.clock import Clock
+from shared.net.network import PUBLIC, Network
 from shared.providers.base import Provider, TokenCache, Tools
 from shared.providers.registry import build_provider
 
@@ -33,11 +34,19 @@ class SecretSource(Protocol):
 class Accounts:
     """Active accounts with their providers, kept across invocations until the account changes."""
 
-    def __init__(self, catalog: AccountSource, secrets: SecretSource, tokens: TokenCache, clock: Clock) -> None:
+    def __init__(
+        self,
+        catalog: AccountSource,
+        secrets: SecretSource,
+        tokens: TokenCache,
+        clock: Clock,
+        network: Network = PUBLIC,
+    ) -> None:
         self._catalog = catalog
         self._secrets = secrets
         self._tokens = tokens
         self._clock = clock
+        self._network = network
         self._lock = threading.Lock()
         self._kept: dict[tuple[str, str], tuple[int, Provider]] = {}
 
@@ -62,7 +71,7 @@ class Accounts:
                 return kept[1]
             secret = self._secrets.get(account.tenant, account.id, account.secret_version)
             settings: Mapping[str, Any] = account.settings
-            tools = Tools(self._clock, self._tokens, f"{account.tenant}/{account.id}")
+            tools = Tools(self._clock, self._tokens, f"{account.tenant}/{account.id}", self._network)
             provider = build_provider({**settings, "provider": account.provider}, secret, tools)
             if kept:
                 kept[1].close()

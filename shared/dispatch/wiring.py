@@ -30,7 +30,7 @@ from shared.settings import (
     CountersSettings,
     DeadLetterSettings,
     GuardSettings,
-    LoopbackSettings,
+    NetworkSettings,
     QueueSettings,
     SecretSettings,
     StreamSettings,
@@ -58,7 +58,7 @@ class DispatchSettings(
     QueueSettings,
     DeadLetterSettings,
     SecretSettings,
-    LoopbackSettings,
+    NetworkSettings,
     CountersSettings,
     AttachmentSettings,
 ):
@@ -71,7 +71,8 @@ def build_dispatcher(channel: Channel) -> Dispatcher:
     dynamodb, sqs = client("dynamodb"), client("sqs")
     catalog = Catalog(dynamodb, settings.catalog_table, clock)
     secrets = SecretStore(client("secretsmanager"), settings.secret_prefix)
-    accounts = Accounts(catalog, secrets, DynamoTokenCache(dynamodb, settings.guard_table, clock), clock)
+    tokens = DynamoTokenCache(dynamodb, settings.guard_table, clock)
+    accounts = Accounts(catalog, secrets, tokens, clock, settings.network)
     schedules = Schedules(
         client("scheduler"), settings.schedule_group, settings.schedule_role_arn, settings.schedule_dlq_arn
     )

@@ -1,11 +1,9 @@
 """Accounts: a provider configured for a tenant. Each provider's file defines its own settings and secret models."""
 
-import ipaddress
 import re
 from collections.abc import Collection, Mapping
 from enum import StrEnum
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -49,6 +47,10 @@ class ProviderSettings(BaseModel):
 
     def missing_secret(self, given: Collection[str]) -> tuple[str, str] | None:
         """The field of the secret that these settings need and that is not given, and why they need it."""
+        return None
+
+    def server(self) -> tuple[str, str, int] | None:
+        """Which setting names a server, its host and its port; None if the provider alone decides that."""
         return None
 
 
@@ -146,28 +148,3 @@ class Account(BaseModel):
     secret_version: int = 0
     created_at: int
     updated_at: int
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or literal address is this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
-def check_endpoint(url: str, vendor_domains: tuple[str, ...]) -> str:
-    """Return `url` if it is https on a vendor's domain, or loopback (the sandbox).
-
-    Keeps an account from turning the platform into a proxy to other hosts.
-    Raises: ValueError with what to do.
-    """
-    parts = urlsplit(url)
-    host = (parts.hostname or "").lower()
-    if is_loopback(host) and parts.scheme in {"http", "https"}:
-        return url
-    if parts.scheme == "https" and any(host == d or host.endswith("." + d) for d in vendor_domains):
-        return url
-    raise ValueError(f"give an https address on {' or '.join(vendor_domains)}")

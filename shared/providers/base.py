@@ -16,6 +16,7 @@ from shared.model.clock import Clock
 from shared.model.content import Rendered
 from shared.model.outcome import Outcome, Rejected, Unknown, Withdrawal
 from shared.model.reasons import Reason
+from shared.net.network import PUBLIC, Network
 from shared.policy.rates import Lane
 
 MAX_CALLS = 32
@@ -70,12 +71,14 @@ class TokenCache(Protocol):
 class Tools:
     """What a provider may need from its surroundings.
 
-    account_key: names the account across tenants, for token caches.
+    account_key: names the account across tenants, for token caches. network: what may be connected to; a provider
+    connects by `shared.net` alone.
     """
 
     clock: Clock
     tokens: TokenCache
     account_key: str
+    network: Network = PUBLIC
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -16,6 +16,7 @@ from local.sandbox.tencent import TencentSandbox
 from local.sandbox.wecom import WecomSandbox
 from shared.model.content import RenderedEmail, RenderedSms
 from shared.model.outcome import Outcome, Retry, Sent
+from shared.net.network import Network
 from shared.providers.base import Outgoing, Provider, Tools
 from shared.providers.registry import build_provider
 from shared.providers.wecom.wire import Timeouts
@@ -80,7 +81,9 @@ class World:
         ((secret_id, secret_key),) = KEYS.items()
         secret = {"secret_id": secret_id, "secret_key": secret_key} if name == "tencent" else {}
         return build_provider(
-            {"provider": name, **settings[name]}, secret, Tools(self.clock, self._tokens, f"acme/{name}")
+            {"provider": name, **settings[name]},
+            secret,
+            Tools(self.clock, self._tokens, f"acme/{name}", Network(loopback=True)),
         )
 
     def message(self, name: str, to: str | None = None) -> Outgoing:

@@ -26,6 +26,7 @@ from shared.dispatch.waves import Waves
 from shared.model.accounts import Account
 from shared.model.content import RenderedSms
 from shared.model.words import Channel, MessageClass
+from shared.net.network import Network
 from shared.policy.limits import check, usable_by
 from shared.providers import registry
 from shared.providers.base import Provider, TokenCache, Tools
@@ -120,7 +121,7 @@ def post(sandbox: HttpSandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Post
             id="main", tenant="default", name="Pigeon", channel=Channel.SMS, provider="pigeon",
             settings=settings(sandbox), created_at=0, updated_at=0,
         )  # fmt: skip
-        accounts = Accounts(w, Secrets(), NoTokens(), w.clock)
+        accounts = Accounts(w, Secrets(), NoTokens(), w.clock, Network(loopback=True))
         # The world's own accounts play scripts; these build the provider that the registry finds.
         planner = Planner(w, w.runs, accounts, w, w.frequency, Routing(accounts, w, w.clock), w.clock)
         monkeypatch.setattr(w.dispatcher, "_waves", Waves(planner, w.rates, Sender(w.clock, calls), w, w.clock))
@@ -227,7 +228,7 @@ def test_a_server_that_cannot_be_reached_is_tried_again(sandbox: HttpSandbox, mo
     ("token", "ok", "raw_code"), [(TOKEN, True, ""), ("another", False, "BAD_TOKEN")], ids=["right", "wrong"]
 )
 def test_an_account_is_verified_without_a_message(sandbox: HttpSandbox, token: str, ok: bool, raw_code: str) -> None:
-    tools = Tools(FakeClock(), NoTokens(), "default/main")
+    tools = Tools(FakeClock(), NoTokens(), "default/main", Network(loopback=True))
     provider = registry.build_provider(settings(sandbox), {"token": token}, tools)
     found = provider.verify()
     provider.close()

@@ -25,13 +25,17 @@ from botocore.exceptions import (
 )
 from pydantic import Field, field_validator
 
-from shared.model.accounts import FASTEST, SLOWEST, NoSecret, ProviderSettings, Rate, check_endpoint
+from shared.model.accounts import FASTEST, SLOWEST, NoSecret, ProviderSettings, Rate
 from shared.model.clock import Clock
 from shared.model.content import RenderedEmail
 from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Sent, Unknown
 from shared.model.reasons import EXPLANATIONS, Reason
+from shared.net.hosts import aws_vendor, check_endpoint, endpoint_server
+from shared.net.network import Network
+from shared.net.pools import guard_botocore
 from shared.providers.base import MAX_CALLS, Outgoing, Provider, Tools, Verification, retry_after
 from shared.providers.email.mime import Assembler, Mailbox, SenderName, mailbox_problem
+from shared.providers.reaching import explained, outcome_of_reaching
 
 if TYPE_CHECKING:
     from mypy_boto3_sesv2 import SESV2Client
@@ -41,6 +45,9 @@ logger = logging.getLogger(__name__)
 
 MESSAGE_ID_TAG = "mepush_message_id"
 """The tag that comes back in every event of a message, under `mail.tags`."""
+
+
+HOSTS = aws_vendor("email", "https://email.eu-west-1.amazonaws.com")
 
 
 class Settings(ProviderSettings):
@@ -63,7 +70,10 @@ class Settings(ProviderSettings):
     @field_validator("endpoint")
     @classmethod
     def _at_the_vendor(cls, url: str | None) -> str | None:
-        return None if url is None else check_endpoint(url, ("amazonaws.com",))
+        return None if url is None else check_endpoint(url, HOSTS)
+
+    def server(self) -> tuple[str, str, int] | None:
+        return endpoint_server(self.endpoint)
 
 
 Secret = NoSecret
@@ -117,7 +127,7 @@ _TEXTS: tuple[tuple[str, str, _Kind, Reason], ...] = (
 _FAILURES: tuple[tuple[type[Exception], _Kind, Reason], ...] = (
     (ReadTimeoutError, Unknown, Reason.TIMED_OUT),
     (ConnectionClosedError, Unknown, Reason.CONNECTION_LOST),
-    # No connection was made: ConnectTimeoutError, EndpointConnectionError, ProxyConnectionError and certificates.
+    # No connection was made: ConnectTimeoutError, EndpointConnectionError and ProxyConnectionError.
     (ConnectionError, Retry, Reason.CONNECTION_FAILED),
     (ResponseStreamingError, Unknown, Reason.CONNECTION_LOST),
     (IncompleteReadError, Unknown, Reason.CONNECTION_LOST),
@@ -160,7 +170,10 @@ def _outcome_of_answer(error: ClientError) -> Outcome:
 
 def outcome_of_failure(error: Exception) -> Outcome:
     """What it means that no answer of SES could be read."""
-    if isinstance(error, SSLError) and "CERTIFICATE_VERIFY_FAILED" not in str(error):
+    reaching = outcome_of_reaching(error)
+    if reaching is not None:
+        return reaching
+    if isinstance(error, SSLError):
         # botocore does not tell whether encryption failed before or after the request left.
         return Unknown(Reason.CONNECTION_LOST, "SSLError")
     for kind, outcome, reason in _FAILURES:
@@ -177,9 +190,10 @@ class SesProvider(Provider):
     threads: ClassVar[int] = 8
     worst_case_seconds: ClassVar[float] = 20.0
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock, network: Network) -> None:
         self._settings = settings
         self._clock = clock
+        self._network = network
         self._assembler = Assembler(settings.from_address, settings.from_name, settings.reply_to)
         self._lock = threading.Lock()
         self._made: SESV2Client | None = None
@@ -280,6 +294,7 @@ class SesProvider(Provider):
                 self._made = boto3.session.Session().client(
                     "sesv2", region_name=self._settings.region, endpoint_url=self._settings.endpoint, config=config
                 )
+                guard_botocore(self._made, self._network)
             return self._made
 
 
@@ -329,6 +344,9 @@ def _rate(per_second: float, per_day: float) -> Rate | None:
 def _explain(outcome: Outcome) -> Verification:
     if isinstance(outcome, Sent):
         raise TypeError("a failure cannot be a success")
+    known = explained(outcome.raw_code)
+    if known is not None:
+        return known
     if outcome.reason is Reason.CREDENTIALS_REFUSED:
         return Verification(
             False,
@@ -342,4 +360,4 @@ def _explain(outcome: Outcome) -> Verification:
 
 def build(settings: Settings, secret: NoSecret, tools: Tools) -> SesProvider:
     """Make the provider; its client is made on first use."""
-    return SesProvider(settings, tools.clock)
+    return SesProvider(settings, tools.clock, tools.network)

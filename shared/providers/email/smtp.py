@@ -10,15 +10,18 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from shared.model.accounts import ProviderSecret, ProviderSettings, is_loopback
+from shared.model.accounts import ProviderSecret, ProviderSettings
 from shared.model.content import RenderedEmail
 from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Sent, Unknown
 from shared.model.reasons import Reason
+from shared.net.hosts import is_loopback, read_host
+from shared.net.tls import check_ca_pem, client_context
 from shared.providers.base import Outgoing, Provider, Tools, Verification
 from shared.providers.email.mime import Assembler, Mailbox, SenderName, mailbox_problem
 from shared.providers.email.quoted import Own
 from shared.providers.email.replies import Entry, outcome_of, raw_code, read
 from shared.providers.email.smtp_client import Connection, MisfitError, Pool, RefusedError, Reply, Security, Step
+from shared.providers.reaching import explained, outcome_of_reaching
 
 
 class Settings(ProviderSettings):
@@ -43,7 +46,7 @@ class Settings(ProviderSettings):
     )
 
     provider: Literal["smtp"]
-    host: str = Field(pattern=r"^[A-Za-z0-9:][A-Za-z0-9.:-]{0,252}$")
+    host: str
     port: int = Field(ge=1, le=65535)
     security: Security = "starttls"
     username: str | None = Field(default=None, min_length=1, max_length=320)
@@ -56,15 +59,15 @@ class Settings(ProviderSettings):
     timeout_s: float = Field(default=12, gt=0, le=15)
     max_messages_per_connection: int = Field(default=100, ge=1, le=10_000)
 
+    @field_validator("host")
+    @classmethod
+    def _named(cls, host: str) -> str:
+        return read_host(host)
+
     @field_validator("ca_pem")
     @classmethod
     def _readable(cls, pem: str | None) -> str | None:
-        if pem is not None:
-            try:
-                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem)
-            except (ssl.SSLError, ValueError, TypeError) as error:  # TypeError: not in ASCII
-                raise ValueError("give certificates in PEM form") from error
-        return pem
+        return None if pem is None else check_ca_pem(pem)
 
     @model_validator(mode="after")
     def _encrypted(self) -> "Settings":
@@ -76,6 +79,9 @@ class Settings(ProviderSettings):
         if self.username is None or "password" in given:
             return None
         return "password", "is needed to log in with a username; give it, or leave `username` out of the settings"
+
+    def server(self) -> tuple[str, str, int]:
+        return "host", self.host, self.port
 
 
 class Secret(ProviderSecret):
@@ -102,13 +108,12 @@ def outcome_of_failure(error: Exception, own: Own) -> Outcome:
         return outcome_of(error.reply, own)
     if isinstance(error, MisfitError):
         return AccountDown(_MISFITS[error.what], error.what)
-    return Retry(Reason.CONNECTION_FAILED, _failure_code(error))
+    return outcome_of_reaching(error) or Retry(Reason.CONNECTION_FAILED, _failure_code(error))
 
 
 def _failure_code(error: Exception) -> str:
     for kind, code in (
         (TimeoutError, "timed_out"),
-        (ssl.SSLCertVerificationError, "certificate_not_trusted"),
         (ssl.SSLError, "tls_failed"),
         (socket.gaierror, "host_not_found"),
         (ConnectionRefusedError, "connection_refused"),
@@ -130,6 +135,7 @@ class SmtpProvider(Provider):
         self._secret = secret
         self._helo = settings.helo or settings.from_address.rpartition("@")[2]
         self._clock = tools.clock
+        self._network = tools.network
         self._assembler = Assembler(settings.from_address, settings.from_name, settings.reply_to)
         self._pool = Pool(tools.clock, settings.max_messages_per_connection)
         self._tls: ssl.SSLContext | None = None
@@ -209,7 +215,7 @@ class SmtpProvider(Provider):
         settings, password = self._settings, self._secret.password
         connection = Connection(self._helo, deadline, self._clock.now_ms())
         try:
-            connection.open(settings.host, settings.port, settings.security, self._tls_context())
+            connection.open(self._network, settings.host, settings.port, settings.security, self._tls_context())
             if settings.username is not None:
                 if password is None:
                     raise MisfitError("password_missing")
@@ -224,7 +230,7 @@ class SmtpProvider(Provider):
             return None
         with self._tls_lock:
             if self._tls is None:
-                self._tls = ssl.create_default_context(cadata=self._settings.ca_pem)
+                self._tls = client_context(self._settings.ca_pem)
             return self._tls
 
     def _explain(self, error: Exception) -> Verification:
@@ -235,6 +241,9 @@ class SmtpProvider(Provider):
         outcome = outcome_of_failure(error, self._own())
         if isinstance(outcome, Sent):
             raise TypeError("a failure cannot be a success")
+        known = explained(outcome.raw_code, own_ca=True)
+        if known is not None:
+            return known
         summary, action = _FAILURE_WORDS[outcome.raw_code]
         return Verification(False, summary.format(host=settings.host, port=settings.port), action, outcome.raw_code)
 
@@ -266,10 +275,6 @@ _FAILURE_WORDS: dict[str, tuple[str, str]] = {
     "timed_out": (
         "{host}:{port} did not answer in time.",
         "Check host and port, that port 465 goes with tls, and that the network lets connections out on this port.",
-    ),
-    "certificate_not_trusted": (
-        "The certificate of {host} is not trusted, has expired or is for another name.",
-        "Use the name on the server's certificate, or give the certificate authority as ca_pem.",
     ),
     "tls_failed": (
         "{host}:{port} did not begin encryption as expected.",

@@ -13,6 +13,8 @@ from enum import StrEnum
 from typing import Literal
 
 from shared.model.clock import Clock
+from shared.net.connecting import connect
+from shared.net.network import Network
 
 _LONGEST_REPLY_LINE = 8192
 _MOST_REPLY_LINES = 100
@@ -78,12 +80,13 @@ class Connection(smtplib.SMTP):
         self._pipelining = False
         self._buffer = b""
 
-    def open(self, host: str, port: int, security: Security, tls: ssl.SSLContext | None) -> None:
+    def open(self, network: Network, host: str, port: int, security: Security, tls: ssl.SSLContext | None) -> None:
         """Connect, greet, and encrypt as `security` says, by verifying with `tls`.
 
-        Raises: RefusedError, MisfitError; OSError (with ssl.SSLError, socket.gaierror, TimeoutError among them).
+        Raises: RefusedError, MisfitError; OSError (with ForbiddenAddressError, ssl.SSLError, socket.gaierror and
+        TimeoutError among them).
         """
-        self.sock = _connect(host, port, self.deadline)
+        self.sock = connect(network, host, port, self.deadline)
         if security == "tls" and tls is not None:
             self._encrypt(tls, host)
         self._expect(Step.GREETING, self.getreply(), 220)
@@ -270,27 +273,6 @@ class Connection(smtplib.SMTP):
 
 def _accepted(reply: Reply) -> bool:
     return reply.code == 354 if reply.step is Step.DATA else 250 <= reply.code <= 252
-
-
-def _connect(host: str, port: int, deadline: float) -> socket.socket:
-    """Try the host's addresses in turn until the deadline. (create_connection would allow the whole time to each.)"""
-    failure: OSError = TimeoutError("out of time")
-    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        left = deadline - time.monotonic()
-        if left <= 0:
-            break
-        sock = socket.socket(family, kind, protocol)
-        try:
-            sock.settimeout(left)
-            sock.connect(address)
-            # A message goes in few writes, each of which the server must see at once.
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except OSError as error:
-            sock.close()
-            failure = error
-        else:
-            return sock
-    raise failure
 
 
 class Pool:

@@ -1,18 +1,21 @@
 """AWS End User Messaging SMS (boto3 `pinpoint-sms-voice-v2`, SendTextMessage): one recipient per call."""
 
 import logging
-import ssl
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, field_validator
 
-from shared.model.accounts import NoSecret, ProviderSettings, check_endpoint
+from shared.model.accounts import NoSecret, ProviderSettings
 from shared.model.content import RenderedSms
 from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Sent, Unknown
 from shared.model.reasons import EXPLANATIONS, Reason
+from shared.net.hosts import aws_vendor, check_endpoint, endpoint_server
+from shared.net.network import Network
+from shared.net.pools import guard_botocore
 from shared.providers.base import MAX_CALLS, Outgoing, Provider, Tools, Verification, retry_after
+from shared.providers.reaching import explained, outcome_of_reaching
 
 if TYPE_CHECKING:
     from mypy_boto3_pinpoint_sms_voice_v2 import PinpointSMSVoiceV2Client
@@ -83,6 +86,9 @@ _SETTINGS_FIELDS = frozenset(
 _OF_THE_COUNTRY = frozenset({Reason.REGION_NOT_ENABLED, Reason.SENDER_REFUSED, Reason.RECIPIENT_BLOCKED})
 
 
+HOSTS = aws_vendor("sms-voice", "https://sms-voice.eu-west-1.amazonaws.com")
+
+
 class Settings(ProviderSettings):
     """An origination identity (a phone number, sender id or pool, by name or ARN) in a region.
 
@@ -104,7 +110,10 @@ class Settings(ProviderSettings):
     @field_validator("endpoint")
     @classmethod
     def _endpoint(cls, url: str | None) -> str | None:
-        return None if url is None else check_endpoint(url, ("amazonaws.com", "amazonaws.com.cn", "api.aws"))
+        return None if url is None else check_endpoint(url, HOSTS)
+
+    def server(self) -> tuple[str, str, int] | None:
+        return endpoint_server(self.endpoint)
 
 
 Secret = NoSecret
@@ -112,7 +121,7 @@ Secret = NoSecret
 
 def build(settings: Settings, secret: NoSecret, tools: Tools) -> Provider:
     """Make the provider; nothing is connected yet."""
-    return AwsSms(settings)
+    return AwsSms(settings, tools.network)
 
 
 class AwsSms(Provider):
@@ -120,8 +129,9 @@ class AwsSms(Provider):
 
     worst_case_seconds = 15.0
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, network: Network) -> None:
         self._settings = settings
+        self._network = network
         self._lock = threading.Lock()
         self._client: PinpointSMSVoiceV2Client | None = None
 
@@ -137,6 +147,9 @@ class AwsSms(Provider):
         if isinstance(outcome, Rejected) and outcome.reason in _OF_THE_COUNTRY:
             action = "Nothing, unless you send there; else enable the country or add a sender for it."
             return Verification(True, reached + "the trial message was for.", action, outcome.raw_code)
+        known = explained(outcome.raw_code)
+        if known is not None:
+            return known
         summary, action = WORDS.get(outcome.raw_code.partition("/")[0]) or EXPLANATIONS[outcome.reason]
         if outcome.reason in {Reason.TIMED_OUT, Reason.CONNECTION_LOST, Reason.CONNECTION_FAILED}:
             action = "Check the region, the endpoint and the network, then verify again."
@@ -195,12 +208,14 @@ class AwsSms(Provider):
             max_pool_connections=MAX_CALLS,
         )
         # A session of its own: the default one is not safe to use from several threads.
-        return boto3.session.Session().client(
+        client = boto3.session.Session().client(
             "pinpoint-sms-voice-v2",
             region_name=self._settings.region,
             endpoint_url=self._settings.endpoint,
             config=config,
         )
+        guard_botocore(client, self._network)
+        return client
 
 
 def _vendor_outcome(response: Any) -> Outcome:
@@ -238,9 +253,12 @@ def _failure_outcome(error: Exception) -> Outcome:
     """What it means that no answer of AWS could be read: whether the request may have left decides."""
     from botocore import exceptions as botocore
 
+    reaching = outcome_of_reaching(error)
+    if reaching is not None:
+        return reaching
     name = type(error).__name__
     never_sent = (botocore.EndpointConnectionError, botocore.ConnectTimeoutError, botocore.ProxyConnectionError)
-    if isinstance(error, never_sent) or _bad_certificate(error):
+    if isinstance(error, never_sent):
         return Retry(Reason.CONNECTION_FAILED, name)
     if isinstance(error, botocore.ReadTimeoutError):
         return Unknown(Reason.TIMED_OUT, name)
@@ -260,16 +278,6 @@ def _failure_outcome(error: Exception) -> Outcome:
         return Rejected(Reason.CONTENT_INVALID, name)
     log.warning("unexpected failure", extra={"provider": "aws", "code": name})
     return Unknown(Reason.UNRECOGNISED_ANSWER, name)
-
-
-def _bad_certificate(error: Exception) -> bool:
-    """Whether the connection was refused by us in the TLS handshake, before any request."""
-    inner: Any = error
-    for _ in range(5):
-        inner = getattr(inner, "kwargs", {}).get("error") or (inner.args[0] if getattr(inner, "args", ()) else None)
-        if isinstance(inner, ssl.SSLCertVerificationError):
-            return True
-    return False
 
 
 WORDS: dict[str, tuple[str, str]] = {

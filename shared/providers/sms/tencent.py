@@ -1,21 +1,24 @@
 """Tencent Cloud SMS, through its own SDK (API version 2021-01-11; Tencent Cloud docs: api/382/55981)."""
 
-import logging
-import ssl
+import re
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Literal
-from urllib.parse import urlsplit
 
 from pydantic import ConfigDict, Field, SecretStr, field_validator
 
-from shared.model.accounts import ProviderSecret, ProviderSettings, check_endpoint, is_loopback
+from shared.model.accounts import ProviderSecret, ProviderSettings
 from shared.model.content import RenderedSms
-from shared.model.outcome import Outcome, Rejected, Retry, Sent, Unknown
+from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Sent, Unknown
 from shared.model.reasons import EXPLANATIONS, Reason
+from shared.net.hosts import Vendor, check_endpoint, endpoint_server, is_loopback, read_endpoint
+from shared.net.network import Network
+from shared.net.pools import guard
+from shared.net.problems import causes
 from shared.providers.base import Outgoing, Provider, Tools, Verification
+from shared.providers.reaching import explained, outcome_of_reaching
 from shared.providers.sms.tencent_codes import WORDS, outcome_of, request_outcome
 from shared.providers.sms.tencent_records import OLDEST_MS, by_records, by_reports, records_query, reports_query
 
@@ -24,6 +27,14 @@ CONNECT_SECONDS = 3.0
 SECOND_CALL_WITHIN_S = 2.0
 """A look-up makes its second call only after so quick a first one that both end in the provider's worst case."""
 MAINLAND = "+86"
+
+
+HOME = "https://sms.tencentcloudapi.com"
+# Tencent Cloud docs, api/382/38766; the international site's, product/382/40465.
+HOSTS = Vendor(
+    re.compile(r"sms(\.(intl|internal|[a-z]{2,4}(-[a-z0-9]+)+(\.intl)?))?\.tencentcloudapi\.com"),
+    "https://sms.intl.tencentcloudapi.com",
+)
 
 
 class Settings(ProviderSettings):
@@ -48,13 +59,10 @@ class Settings(ProviderSettings):
     @field_validator("endpoint")
     @classmethod
     def _endpoint(cls, url: str | None) -> str | None:
-        if url is None:
-            return None
-        check_endpoint(url, ("tencentcloudapi.com",))
-        parts = urlsplit(url)
-        if parts.path not in {"", "/"} or parts.query or parts.fragment or parts.username is not None:
-            raise ValueError("give the endpoint without a path, such as https://sms.tencentcloudapi.com")
-        return url
+        return None if url is None else check_endpoint(url, HOSTS)
+
+    def server(self) -> tuple[str, str, int] | None:
+        return endpoint_server(self.endpoint)
 
 
 class Secret(ProviderSecret):
@@ -90,7 +98,7 @@ class _VendorError(Exception):
 class _TransportError(Exception):
     """No readable answer came."""
 
-    def __init__(self, outcome: Retry | Unknown) -> None:
+    def __init__(self, outcome: Retry | Unknown | AccountDown) -> None:
         super().__init__(outcome.reason)
         self.outcome = outcome
 
@@ -109,6 +117,7 @@ class TencentSms(Provider):
         self._settings = settings
         self._secret = secret
         self._clock = tools.clock
+        self._network = tools.network
         self._lock = threading.Lock()
         self._client: Any = None
 
@@ -163,6 +172,9 @@ class TencentSms(Provider):
         except _VendorError as error:
             return _explained(error.code)
         except _TransportError as error:
+            known = explained(error.outcome.raw_code)
+            if known is not None:
+                return known
             summary, _ = EXPLANATIONS[error.outcome.reason]
             action = "Check the endpoint and the network, then verify again."
             return Verification(False, summary, action, error.outcome.raw_code)
@@ -229,11 +241,11 @@ class TencentSms(Provider):
     def _connected(self) -> Any:
         with self._lock:
             if self._client is None:
-                self._client = _client(self._settings, self._secret)
+                self._client = _client(self._settings, self._secret, self._network)
             return self._client
 
 
-def _client(settings: Settings, secret: Secret) -> Any:
+def _client(settings: Settings, secret: Secret, network: Network) -> Any:
     """Make an SDK client. The SDK takes half a second to import, so it waits for the first call."""
     from tencentcloud.common.credential import Credential
     from tencentcloud.common.profile.client_profile import ClientProfile
@@ -241,14 +253,10 @@ def _client(settings: Settings, secret: Secret) -> Any:
     from tencentcloud.common.retry import NoopRetryer
     from tencentcloud.sms.v20210111.sms_client import SmsClient
 
-    # At DEBUG the SDK writes whole requests, with numbers and parameters.
-    logging.getLogger("tencentcloud_sdk_common").setLevel(logging.INFO)
-    parts = urlsplit(settings.endpoint or "https://sms.tencentcloudapi.com")
-    host = parts.hostname or ""
-    authority = f"[{host}]" if ":" in host else host
+    endpoint = read_endpoint(settings.endpoint or HOME)
     http = HttpProfile(
-        protocol=parts.scheme,
-        endpoint=f"{authority}:{parts.port}" if parts.port else authority,
+        protocol=endpoint.scheme,
+        endpoint=endpoint.authority,
         # The SDK hands this to requests as it is, which takes (connect, read).
         reqTimeout=(CONNECT_SECONDS, settings.timeout),
         keepAlive=True,
@@ -260,7 +268,9 @@ def _client(settings: Settings, secret: Secret) -> Any:
     session = client.request.conn._session
     session.max_redirects = 0  # a redirect would send the message a second time
     session.trust_env = False  # no .netrc in place of our signature; the SDK reads the proxy variables itself
-    if is_loopback(host):
+    for adapter in session.adapters.values():
+        guard(adapter.poolmanager, network)
+    if is_loopback(endpoint.host):
         client.request.conn.proxy = None
     return client
 
@@ -307,33 +317,20 @@ def _failure(error: Exception) -> _VendorError | _TransportError:
     return _TransportError(Unknown(Reason.UNRECOGNISED_ANSWER, "bad_json"))
 
 
-def _network_outcome(error: BaseException) -> Retry | Unknown:
+def _network_outcome(error: BaseException) -> Retry | Unknown | AccountDown:
     """Whether the request may have left: not when the connection was never made."""
     from requests.exceptions import Timeout, TooManyRedirects
     from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProxyError, ReadTimeoutError
 
+    reaching = outcome_of_reaching(error)
+    if reaching is not None:
+        return reaching
     name = type(error).__name__
-    never_sent = (ConnectTimeoutError, NewConnectionError, ProxyError, ssl.SSLCertVerificationError)
-    causes = list(_causes(error))
-    if any(isinstance(cause, never_sent) for cause in causes):
+    found = list(causes(error))
+    if any(isinstance(cause, ConnectTimeoutError | NewConnectionError | ProxyError) for cause in found):
         return Retry(Reason.CONNECTION_FAILED, name)
-    if any(isinstance(cause, Timeout | ReadTimeoutError) for cause in causes):
+    if any(isinstance(cause, Timeout | ReadTimeoutError) for cause in found):
         return Unknown(Reason.TIMED_OUT, name)
     if isinstance(error, TooManyRedirects):
         return Unknown(Reason.UNRECOGNISED_ANSWER, "redirect")
     return Unknown(Reason.CONNECTION_LOST, name)
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An error and all that it wraps, which `requests` and urllib3 keep in the arguments and in `reason`.
-
-    Not the chain of contexts: that may lead to an error of another call that the caller is just handling.
-    """
-    todo, seen = [error], set[int]()
-    while todo:
-        current = todo.pop()
-        if id(current) not in seen:
-            seen.add(id(current))
-            yield current
-            wrapped = (*current.args, getattr(current, "reason", None))
-            todo += [inner for inner in wrapped if isinstance(inner, BaseException)]

@@ -16,6 +16,7 @@ from shared.model.accounts import ProviderSecret, ProviderSettings
 from shared.model.content import RenderedWecom
 from shared.model.outcome import Outcome, Rejected, Retry, Sent, Withdrawal, Withdrawn
 from shared.model.reasons import Reason
+from shared.net.hosts import endpoint_server
 from shared.policy.rates import SECOND, Lane
 from shared.providers.base import Outgoing, Provider, Token, Tools, Verification
 from shared.providers.wecom.errcodes import (
@@ -81,6 +82,9 @@ class Settings(ProviderSettings):
     enable_id_trans: bool = False
     duplicate_check_interval: int = Field(default=1800, ge=1, le=14400)
 
+    def server(self) -> tuple[str, str, int] | None:
+        return endpoint_server(self.endpoint)
+
 
 class Secret(ProviderSecret):
     """The app's Secret."""
@@ -107,7 +111,7 @@ class AppProvider(Provider):
         self._settings = settings
         self._secret = secret
         self._tools = tools
-        self._wire = Wire(settings.endpoint, timeouts or Timeouts())
+        self._wire = Wire(settings.endpoint, timeouts or Timeouts(), tools.network)
         # The digest keeps a token from an account that names the same app with another secret, and from other servers.
         whose = f"{settings.endpoint or ''}\0{secret.corp_secret.get_secret_value()}"
         digest = hashlib.sha256(whose.encode()).hexdigest()[:16]

@@ -9,6 +9,7 @@ import logging
 from shared.model.outcome import AccountDown, Rejected, Retry, Unknown
 from shared.model.reasons import EXPLANATIONS, Reason
 from shared.providers.base import Verification
+from shared.providers.reaching import explained
 
 logger = logging.getLogger(__name__)
 
@@ -143,5 +144,8 @@ def outcome_of(code: int) -> Rejected | Retry | AccountDown:
 
 def explain(outcome: Rejected | Retry | Unknown | AccountDown) -> Verification:
     """Put what stopped a verification into words."""
+    known = explained(outcome.raw_code)
+    if known is not None:
+        return known
     summary, action = _ADVICE.get(outcome.raw_code) or EXPLANATIONS[outcome.reason]
     return Verification(ok=False, summary=summary, action=action, raw_code=outcome.raw_code)

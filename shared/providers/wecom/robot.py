@@ -16,6 +16,7 @@ from shared.model.accounts import ProviderSecret, ProviderSettings
 from shared.model.content import RenderedWecom
 from shared.model.outcome import Outcome, Rejected, Sent
 from shared.model.reasons import Reason
+from shared.net.hosts import endpoint_server
 from shared.policy.limits import MARKDOWN_BYTES, media_bytes
 from shared.providers.base import Outgoing, Provider, Tools, Verification
 from shared.providers.wecom.errcodes import INVALID_MEDIA_ID, OK, explain, outcome_of
@@ -35,6 +36,9 @@ class Settings(ProviderSettings):
     provider: Literal["robot"]
     endpoint: Annotated[str | None, AfterValidator(checked_endpoint)] = None
     mention: bool = True
+
+    def server(self) -> tuple[str, str, int] | None:
+        return endpoint_server(self.endpoint)
 
 
 class Secret(ProviderSecret):
@@ -66,7 +70,7 @@ class RobotProvider(Provider):
     def __init__(self, settings: Settings, secret: Secret, tools: Tools, timeouts: Timeouts | None = None) -> None:
         self._settings = settings
         self._secret = secret
-        self._wire = Wire(settings.endpoint, timeouts or Timeouts())
+        self._wire = Wire(settings.endpoint, timeouts or Timeouts(), tools.network)
         # Media ids are the webhook's own: the key's digest keeps those of another robot apart.
         digest = hashlib.sha256(self._key.encode()).hexdigest()[:16]
         self._media = MediaIds(tools.tokens, tools.clock, f"wecom-robot:{tools.account_key}:{digest}")

@@ -5,30 +5,32 @@ an address, and none of httpx's exceptions leaves it.
 """
 
 import json
-import logging
-import ssl
+import re
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import httpx
 
-from shared.model.accounts import check_endpoint
 from shared.model.outcome import AccountDown, Rejected, Retry, Unknown
 from shared.model.reasons import Reason
+from shared.net import http
+from shared.net.hosts import Vendor, check_endpoint
+from shared.net.network import ForbiddenAddressError, Network
+from shared.net.problems import WORDS, code_of
 from shared.providers.base import retry_after
+from shared.providers.reaching import outcome_of_code
 from shared.providers.wecom.errcodes import outcome_of
 
 HOME = "https://qyapi.weixin.qq.com"
-_CHATTY = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy", "httpcore.socks")
+HOSTS = Vendor(re.compile(r"qyapi\.weixin\.qq\.com"), HOME)
 
 
 def checked_endpoint(url: str | None) -> str | None:
     """Return an account's endpoint if it is WeCom's or loopback. Raises: ValueError with what to do."""
-    return None if url is None else check_endpoint(url, ("qyapi.weixin.qq.com",)).rstrip("/")
+    return None if url is None else check_endpoint(url, HOSTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +79,10 @@ class Failure:
     after: float | None = None
 
     @property
-    def outcome(self) -> Retry | Unknown:
+    def outcome(self) -> Retry | Unknown | AccountDown:
         """What that means for the messages of the call."""
+        if self.raw_code in WORDS:
+            return outcome_of_code(self.raw_code)
         return Unknown(self.reason, self.raw_code) if self.left else Retry(self.reason, self.raw_code, self.after)
 
 
@@ -93,6 +97,8 @@ class NotReadyError(Exception):
 def not_ready(answer: Answer | Failure) -> NotReadyError:
     """Make the error for a preparatory call: whatever became of that call, the message has not left."""
     if isinstance(answer, Failure):
+        if isinstance(answer.outcome, AccountDown):
+            return NotReadyError(answer.outcome)
         # Where the connection broke, no message was on it.
         reason = Reason.CONNECTION_FAILED if answer.reason is Reason.CONNECTION_LOST else answer.reason
         return NotReadyError(Retry(reason, answer.raw_code, answer.after))
@@ -102,8 +108,9 @@ def not_ready(answer: Answer | Failure) -> NotReadyError:
 class Wire:
     """WeCom's interface at one endpoint, over kept connections; for use by many threads."""
 
-    def __init__(self, endpoint: str | None, timeouts: Timeouts) -> None:
+    def __init__(self, endpoint: str | None, timeouts: Timeouts, network: Network) -> None:
         self._base = endpoint or HOME
+        self._network = network
         self._timeouts = timeouts
         self._lock = threading.Lock()
         self._open: httpx.Client | None = None
@@ -144,7 +151,7 @@ class Wire:
                 files=None if file is None else {"media": (*file, "application/octet-stream")},
                 timeout=timeout,
             )
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, ForbiddenAddressError) as error:
             return _transport_failure(error)
         return _read(response)
 
@@ -158,21 +165,8 @@ class Wire:
     def _client(self) -> httpx.Client:
         with self._lock:
             if self._open is None:
-                _silence()
-                # Proxies from the environment would be a way out for secrets that nobody configured here.
-                self._open = httpx.Client(
-                    verify=_tls(),
-                    trust_env=False,
-                    follow_redirects=False,
-                    limits=httpx.Limits(max_connections=16, max_keepalive_connections=8, keepalive_expiry=20.0),
-                )
+                self._open = http.client(self._network)
             return self._open
-
-
-@cache
-def _tls() -> ssl.SSLContext:
-    """Read the certificate authorities once for all accounts: that takes longer than a call."""
-    return httpx.create_ssl_context(trust_env=False)
 
 
 def _encode(body: Mapping[str, Any]) -> bytes:
@@ -180,17 +174,10 @@ def _encode(body: Mapping[str, Any]) -> bytes:
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
-def _only_warnings(record: logging.LogRecord) -> bool:
-    return record.levelno >= logging.WARNING
-
-
-def _silence() -> None:
-    # httpx logs every address at INFO. A filter holds where someone raises the level later.
-    for name in _CHATTY:
-        logging.getLogger(name).addFilter(_only_warnings)
-
-
 def _transport_failure(error: Exception) -> Failure:
+    code = code_of(error)
+    if code is not None:
+        return Failure(Reason.CONNECTION_FAILED, code, left=False)
     raw = type(error).__name__
     before = httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.ProxyError
     if isinstance(error, before | httpx.UnsupportedProtocol | httpx.LocalProtocolError | httpx.InvalidURL):

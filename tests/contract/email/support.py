@@ -9,6 +9,7 @@ from typing import Any
 from shared.model.clock import Clock
 from shared.model.content import RenderedEmail
 from shared.model.outcome import Outcome
+from shared.net.network import Network
 from shared.providers.base import Outgoing, Provider, Token, Tools
 
 SUBJECT = "【商城】您的订单 No. 1 已发货 🎉，感谢您一直以来的支持与信任，期待您的再次光临 é"
@@ -24,7 +25,7 @@ class NoTokens:
 
 
 def tools(clock: Clock) -> Tools:
-    return Tools(clock, NoTokens(), "default/mail")
+    return Tools(clock, NoTokens(), "default/mail", Network(loopback=True))
 
 
 def email(number: int = 1, to: str = "zhang.san@example.com", **changes: Any) -> Outgoing:

@@ -399,8 +399,14 @@ def test_the_sandbox_refuses_as_ses_does() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"endpoint": "https://ses.example.com"}, "give an https address on amazonaws.com"),
-        ({"endpoint": "http://email.eu-west-1.amazonaws.com"}, "give an https address on amazonaws.com"),
+        (
+            {"endpoint": "https://ses.example.com"},
+            "give the vendor's own address, such as https://email.eu-west-1.amazonaws.com",
+        ),
+        (
+            {"endpoint": "http://email.eu-west-1.amazonaws.com"},
+            "give the vendor's own address, such as https://email.eu-west-1.amazonaws.com",
+        ),
         ({"from_address": "a@b.com\nBcc: c@d.com"}, "give an email address in ASCII"),
         ({"region": "nowhere"}, "String should match pattern"),
         ({"configuration_set": "a b"}, "String should match pattern"),

@@ -314,7 +314,7 @@ def test_closed_and_used_again(plain: SmtpSandbox, smtp_provider: Make, outgoing
         ({"from_address": "a@b.com\r\nBcc: evil@example.com"}, "give an email address in ASCII"),
         ({"from_address": "张三@example.com"}, "give an email address in ASCII"),
         ({"reply_to": "a@b.com, c@d.com"}, "give an email address in ASCII"),
-        ({"host": "mail.example.com\r\n"}, "String should match pattern"),
+        ({"host": "mail.example.com\r\nx"}, "give a server's name"),
         ({"helo": "a\r\nMAIL FROM:<>"}, "String should match pattern"),
         ({"port": 0}, "greater than or equal to 1"),
     ],

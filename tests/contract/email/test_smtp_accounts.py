@@ -47,12 +47,13 @@ def test_an_untrusted_certificate(trust: str, security: Any, smtp_provider: Make
     ca_pem = make_identity().ca_pem if trust == "another authority" else None
     with SmtpSandbox(security=security, username=USER, password=PASSWORD) as sandbox:
         provider = smtp_provider(sandbox, PASSWORD, username=USER, ca_pem=ca_pem)
-        assert send_one(provider, outgoing()) == Retry(Reason.CONNECTION_FAILED, "certificate_not_trusted")
+        assert send_one(provider, outgoing()) == Retry(Reason.CONNECTION_FAILED, "certificate_authority_unknown")
         assert provider.verify() == Verification(
             False,
-            "The certificate of 127.0.0.1 is not trusted, has expired or is for another name.",
-            "Use the name on the server's certificate, or give the certificate authority as ca_pem.",
-            "certificate_not_trusted",
+            "The server's certificate comes from an authority that is not trusted, or a certificate in between is "
+            "missing.",
+            "Give the authority's certificate as ca_pem, or have the server send its whole chain.",
+            "certificate_authority_unknown",
         )
         assert sandbox.outbox.count() == 0
 
@@ -64,7 +65,7 @@ def test_a_certificate_for_another_name(security: Any, smtp_provider: Make, outg
         sandbox.stop()
         sandbox.start()
         assert send_one(smtp_provider(sandbox), outgoing()) == Retry(
-            Reason.CONNECTION_FAILED, "certificate_not_trusted"
+            Reason.CONNECTION_FAILED, "certificate_for_another_name"
         )
 
 

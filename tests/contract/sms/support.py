@@ -12,6 +12,7 @@ from pathlib import Path
 from local.sandbox.base import Request, Response
 from shared.model.clock import Clock, SystemClock
 from shared.model.content import RenderedSms
+from shared.net.network import Network
 from shared.providers.base import Outgoing, Token, Tools
 
 
@@ -24,7 +25,7 @@ class NoTokens:
 
 def tools(clock: Clock | None = None) -> Tools:
     """Surroundings for a provider."""
-    return Tools(clock or SystemClock(), NoTokens(), "tenant/account")
+    return Tools(clock or SystemClock(), NoTokens(), "tenant/account", Network(loopback=True))
 
 
 def sms(template: str | None = "1234", *params: str, text: str | None = None) -> RenderedSms:

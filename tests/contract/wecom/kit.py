@@ -9,6 +9,7 @@ from local.sandbox.base import HttpSandbox, Outbox, Request, Response
 from local.sandbox.wecom import AGENT_ID, CORP_ID, CORP_SECRET, ROBOT_KEY
 from shared.model.clock import Clock
 from shared.model.content import RenderedWecom
+from shared.net.network import Network
 from shared.providers.base import Outgoing, Tools
 from shared.providers.wecom import app, robot
 from shared.providers.wecom.wire import Timeouts
@@ -44,7 +45,7 @@ def make_app(
 ) -> app.AppProvider:
     """An app account with the sandbox's credentials."""
     values = {"provider": "app", "corp_id": CORP_ID, "agent_id": AGENT_ID, "endpoint": endpoint} | settings
-    tools = Tools(clock, tokens or MemoryTokenCache(clock), "acme/app-1")
+    tools = Tools(clock, tokens or MemoryTokenCache(clock), "acme/app-1", Network(loopback=True))
     return app.AppProvider(
         app.Settings.model_validate(values), app.Secret.model_validate({"corp_secret": secret}), tools, timeouts
     )
@@ -55,7 +56,7 @@ def make_robot(
 ) -> robot.RobotProvider:
     """A robot account with the sandbox's key."""
     values = {"provider": "robot", "endpoint": endpoint} | settings
-    tools = Tools(clock, MemoryTokenCache(clock), "acme/robot-1")
+    tools = Tools(clock, MemoryTokenCache(clock), "acme/robot-1", Network(loopback=True))
     return robot.RobotProvider(
         robot.Settings.model_validate(values), robot.Secret.model_validate({"key": key}), tools, timeouts
     )

@@ -11,6 +11,7 @@ from local.sandbox.wecom import CORP_ID, WecomSandbox
 from shared.model.content import RenderedSms, RenderedWecom
 from shared.model.outcome import AccountDown, Rejected, Retry, Sent, Unknown, Withdrawn
 from shared.model.reasons import Reason
+from shared.net.network import Network
 from shared.providers.base import Outgoing, Tools
 from shared.providers.registry import build_provider
 from shared.providers.wecom import app
@@ -307,7 +308,7 @@ def test_settings_that_do_not_fit(change: dict[str, Any]) -> None:
 
 
 def test_the_registry_builds_it_without_any_call(clock: FakeClock, sandbox: WecomSandbox) -> None:
-    tools = Tools(clock, MemoryTokenCache(clock), "acme/app-1")
+    tools = Tools(clock, MemoryTokenCache(clock), "acme/app-1", Network(loopback=True))
     settings = {"provider": "app", "corp_id": CORP_ID, "agent_id": 1000002, "endpoint": f"{sandbox.url}/"}
     provider = build_provider(settings, {"corp_secret": "s"}, tools)
     assert isinstance(provider, app.AppProvider) and not sandbox.calls

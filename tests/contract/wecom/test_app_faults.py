@@ -86,10 +86,10 @@ def test_no_answer_of_wecoms(provider: app.AppProvider, sandbox: WecomSandbox, f
     "answer", ['{"errmsg": "ok"}', '{"errcode": "0"}', '{"errcode": true}', "[]", "[" * 100_000, ""]
 )
 def test_http_200_without_an_errcode_is_no_success(
-    new_app: AppMaker, clock: FakeClock, sandbox: WecomSandbox, answer: str
+    new_app: AppMaker, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, answer: str
 ) -> None:
     tokens = MemoryTokenCache(clock)
-    new_app(tokens=tokens).send(messages("a"))
+    monkeypatch.setattr(tokens, "get", lambda *_: "a token of before")
     with Scripted(Response(200, answer.encode())) as server:
         [outcome] = new_app(server.url, tokens=tokens).send(messages("a"))
         assert len(server.requests) == 1

@@ -14,6 +14,7 @@ from local.sandbox.wecom import ROBOT_KEY, WecomSandbox
 from shared.model.content import RenderedEmail, RenderedWecom
 from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Sent, Unknown
 from shared.model.reasons import Reason
+from shared.net.network import Network
 from shared.providers.base import Outgoing, Tools
 from shared.providers.registry import build_provider
 from shared.providers.wecom import robot
@@ -243,7 +244,7 @@ def test_what_is_neither_is_refused_without_showing_it(given: str) -> None:
 
 
 def test_the_registry_builds_it_without_any_call(clock: FakeClock, sandbox: WecomSandbox) -> None:
-    tools = Tools(clock, MemoryTokenCache(clock), "acme/robot-1")
+    tools = Tools(clock, MemoryTokenCache(clock), "acme/robot-1", Network(loopback=True))
     built = build_provider({"provider": "robot", "endpoint": sandbox.url}, {"key": ROBOT_KEY}, tools)
     assert isinstance(built, robot.RobotProvider) and not sandbox.calls
     with pytest.raises(ValidationError):
