@@ -1,5 +1,6 @@
 """TLS towards providers: whom to trust, and what is wrong with a certificate that cannot be trusted."""
 
+import functools
 import ssl
 
 _PEM_KEY = "PRIVATE KEY-----"
@@ -28,11 +29,18 @@ def client_context(ca_pem: str | None) -> ssl.SSLContext:
     made years ago. Who names such an authority has said whom to trust, so its form is not judged; on any version the
     named certificates may be those of an intermediate authority or of the server itself.
     """
+    if ca_pem is None:
+        return _public()
     context = ssl.create_default_context(cadata=ca_pem)
-    if ca_pem is not None:
-        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     return context
+
+
+@functools.cache
+def _public() -> ssl.SSLContext:
+    """Read the public authorities once for all accounts: that takes longer than a call."""
+    return ssl.create_default_context()
 
 
 def check_ca_pem(pem: str) -> str:
