@@ -104,6 +104,16 @@ def test_nobody_in_aws_may_point_an_account_at_the_function_itself(dev: Template
     assert values == {None, "false"}
 
 
+def test_whoever_reads_accounts_secrets_knows_where_they_may_lead(dev: Template, prod: Template) -> None:
+    """Nothing private is open unless a stage says so."""
+    for template in (dev, prod):
+        connecting = {name for name in FUNCTIONS if "SECRET_PREFIX" in _environment(template, name)}
+        assert connecting == {"manage", "recall", *(spec.function for spec in CHANNELS.values())}
+        for name in connecting:
+            environment = _environment(template, name)
+            assert (environment["ALLOW_LOOPBACK_ENDPOINTS"], environment["PRIVATE_NETWORKS"]) == ("false", "[]")
+
+
 def test_lambda_does_not_take_retries_for_a_runaway_loop(prod: Template) -> None:
     loops = {name for name, each in prod.functions().items() if each.properties.get("RecursiveLoop") == "Allow"}
     assert loops == {*(spec.function for spec in CHANNELS.values()), "campaign"}

@@ -141,3 +141,9 @@ def test_a_cap_that_lambda_does_not_take_is_refused(cap: int) -> None:
 def test_a_retention_that_logs_do_not_have_is_refused() -> None:
     with pytest.raises(StageError, match="logs are kept for 1, 7, 14, 30, 90, 365 days"):
         Stage("test", "test", log_days=31)
+
+
+@pytest.mark.parametrize("network", ["0.0.0.0/0", "127.0.0.0/8", "169.254.0.0/16", "8.8.8.0/24", "10.0.0.1/8", "vpc"])
+def test_only_networks_of_the_companys_own_can_be_opened_to_accounts(network: str) -> None:
+    with pytest.raises(StageError, match="private_networks: "):
+        Stage("x", "mepush", private_networks=("10.20.0.0/16", network))

@@ -1,5 +1,7 @@
 """A stored secret stays with the server and the login that it was given for, whatever is changed about its account."""
 
+import re
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -8,6 +10,7 @@ from functions.manage.account_input import MASK
 from shared.channels import PROVIDERS
 from shared.model.accounts import Account, NoSecret, ProviderSettings
 from shared.model.audit import AuditRecord
+from shared.net.problems import NOT_ALLOWED, WORDS
 from shared.providers.registry import secret_model, settings_model
 from tests.certificates import authority
 from tests.conftest import Aws
@@ -99,6 +102,17 @@ def test_the_walk_leaves_out_no_setting_of_any_provider() -> None:
         model = settings_model(provider)
         assert {"provider", *BINDING[provider], *FREE[provider]} == set(model.model_fields)
         assert model.keep_secret == set(FREE[provider])
+
+
+def test_the_page_for_operators_names_the_same_settings() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "accounts.md").read_text(encoding="utf-8")
+    rows = {
+        found[1]: (set(re.findall(r"`(\w+)`", found[2])), set(re.findall(r"`(\w+)`", found[3])))
+        for found in re.finditer(r"^\| `(\w+)` \| (`[^|]*) \| (`[^|]*) \|$", page, re.MULTILINE)
+    }
+    told = {provider: rows[provider] for provider in SETTINGS}
+    assert told == {provider: (set(BINDING[provider]), set(FREE[provider])) for provider in SETTINGS}
+    assert set(re.findall(r"`(certificate_\w+)`", page)) == WORDS.keys() - {NOT_ALLOWED}
 
 
 @pytest.mark.parametrize("provider", SETTINGS)
