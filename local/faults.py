@@ -18,6 +18,7 @@ from local.sandbox.base import Fault, FaultKind, Sandbox
 from local.sandbox.faults import OUTAGES, Planned
 from local.sandbox.ses import SesSandbox
 from local.sandbox.smtp import SmtpSandbox
+from local.sandbox.smtp_words import PUBLISHED, published
 from local.sandbox.tencent import TencentSandbox
 from local.sandbox.wecom import APP_STEPS, LEFT_OUT, ROBOT_STEPS
 from shared.api.kit import parse, validation_problem
@@ -48,8 +49,15 @@ class FaultInput(BaseModel):
     seed: int = Field(default=0, ge=0, lt=2**63)
     accepted: bool = False
 
+    @property
+    def published(self) -> str | None:
+        """The name of a published reply, for a `code` such as `@gmail.daily_limit`."""
+        return self.code[1:] if self.provider == "smtp" and self.kind == "code" and self.code[:1] == "@" else None
+
     def fault(self) -> Fault:
         """The fault as sandboxes know it."""
+        if self.published is not None:
+            return published(self.published, self.to, 1 if self.times is None else self.times)
         by_chance = self.rate < 1 or self.kind == "mixed"
         times = self.times if self.times is not None else -1 if by_chance else 1
         road = ROADS[self.provider]
@@ -93,7 +101,7 @@ ROADS: dict[str, _Road] = {
         SmtpSandbox.steps,
         "dot",
         None,
-        {"body": ("reset_before",)},
+        {"body": ("reset_before",), "login": ("status", "code")},
         re.compile(r"[ -~]+"),
         "5.1.1 No such user",
     ),
@@ -161,6 +169,8 @@ def problems(given: FaultInput) -> list[FieldError]:
 
 def _about_step(given: FaultInput, road: _Road) -> str | None:
     left_out = given.kind == "code" and given.code in LEFT_OUT
+    if given.published is not None and given.at is not None:
+        return "Leave it out: a published reply plays at its own step."
     if given.at is None or (left_out and given.at == "user"):
         return None
     if given.at not in road.steps:
@@ -174,6 +184,9 @@ def _about_step(given: FaultInput, road: _Road) -> str | None:
 
 
 def _about_code(given: FaultInput, road: _Road) -> str | None:
+    if given.published is not None:
+        known = given.published in PUBLISHED
+        return None if known else "There is no published reply of this name; docs/replies.md lists them."
     if given.kind == "code" and not given.code and given.provider != "smtp":
         return f"Give the provider's error code, such as {road.example}."
     if not given.code:
@@ -185,7 +198,8 @@ def _about_code(given: FaultInput, road: _Road) -> str | None:
 
 
 def _about_status(given: FaultInput) -> str | None:
-    wanted = given.kind == "status" or (given.kind == "code" and given.provider == "smtp")
+    by_text = given.kind == "code" and given.provider == "smtp" and given.published is None
+    wanted = given.kind == "status" or by_text
     if wanted and given.status is None:
         return "Give the status to answer with, such as 503." if given.provider != "smtp" else "Give it, such as 451."
     return None if wanted or given.status is None else f"Leave it out: it means nothing with {given.kind} here."
@@ -205,7 +219,7 @@ def _about_recipient(given: FaultInput, road: _Road) -> str | None:
         return "Leave it out: a robot has one recipient, its group."
     if given.kind in OUTAGES:
         return "Leave it out: an outage concerns everyone."
-    known = {None, road.sends, *road.parts, *_KNOWN_BESIDES}
+    known = {None, road.sends, *road.parts, *_KNOWN_BESIDES} - {"login"}
     return None if given.at in known else "Leave it out: at this step no recipient is known."
 
 

@@ -14,6 +14,7 @@ from local.sandbox.mail import read_mail
 from shared.model.clock import Clock
 
 _IDENTITIES = "/v2/email/identities/"
+_NOT_VERIFIED = "Email address is not verified. The following identities failed the check in region EU-WEST-1"
 _LARGEST_BYTES = 40 * 1024 * 1024
 
 # Which HTTP status SES gives an error (SES API v2 reference); others are 400.
@@ -116,10 +117,8 @@ class SesSandbox(HttpSandbox):
             return _error("NotFoundException", f"Configuration set <{wanted}> does not exist.")
         if self.verified is not None:
             identities = [sender] if self.production else [sender, *to]
-            if not all(self._vouched(identity) for identity in identities):
-                return _error(
-                    "MessageRejected", "Email address is not verified. The following identities failed the check"
-                )
+            if failed := [identity for identity in identities if not self._vouched(identity)]:
+                return _error("MessageRejected", f"{_NOT_VERIFIED}: {', '.join(failed)}")
         return None
 
     def _vouched(self, address: str) -> bool:

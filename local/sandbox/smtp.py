@@ -21,7 +21,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 from local.sandbox.base import HOST, Delivery, Fault, Outbox, Sandbox
 from local.sandbox.mail import read_mail
 from local.sandbox.sink import run_sink
-from local.sandbox.smtp_words import LOGIN_REFUSED, LOGIN_WANTED, TEXTS, THROTTLED, Flavour, step_of
+from local.sandbox.smtp_words import LOGIN_REFUSED, LOGIN_WANTED, TEXTS, THROTTLED, Flavour, lines_of, step_of
 from local.sandbox.tls import Identity, TlsDoor, make_identity, server_context
 from shared.model.clock import Clock
 
@@ -36,17 +36,17 @@ class SmtpSandbox(Sandbox):
     username, password: ask for this login. flavour: whose texts to speak; `qq` also wants the sender to be the login.
     parse: False keeps only what is cheap (see `read_mail`).
 
-    Faults play at the step that they name: `connect` (in place of the greeting), `mail`, `rcpt`, `data`, `body` (while
-    the message is on its way: `reset_before` only) or `dot`, the final dot. Otherwise those for a recipient play at
-    `rcpt`, `reset_before` and codes about the session or the sender (421, 501, 503, 530, 535) at `mail`, and the rest
-    at `dot`. `status` and `code` both answer `status`, with `code` as text if given; `bad_json` answers a line that is
-    no SMTP reply. A 421 closes the connection.
+    Faults play at the step that they name: `connect` (in place of the greeting), `login` (codes only), `mail`, `rcpt`,
+    `data`, `body` (while the message is on its way: `reset_before` only) or `dot`, the final dot. Otherwise those for a
+    recipient play at `rcpt`, `reset_before` and codes about the session or the sender (421, 501, 503, 530, 535) at
+    `mail`, and the rest at `dot`. `status` and `code` both answer `status`, with `code` as text if given, in as many
+    lines; `bad_json` answers a line that is no SMTP reply. A 421 closes the connection.
 
     connections: how many were ever made.
     """
 
     provider = "smtp"
-    steps = ("connect", "mail", "rcpt", "data", "body", "dot")
+    steps = ("connect", "login", "mail", "rcpt", "data", "body", "dot")
     mixture: ClassVar = (
         Fault("reset_before", at="rcpt"),
         Fault("reset_before", at="dot"),
@@ -244,7 +244,7 @@ class _Session(SMTP):
             case "status" | "code":
                 if fault.status == 421:
                     self.close_soon()
-                return f"{fault.status} {fault.code or TEXTS.get(fault.status, 'refused')}"
+                return lines_of(fault.status, fault.code or TEXTS.get(fault.status, "refused"))
         return None
 
     def close_soon(self) -> None:
@@ -308,6 +308,9 @@ class _Session(SMTP):
         self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, login: Any
     ) -> AuthResult:
         sandbox = self.sandbox
+        fault = sandbox.faults.take(at="login")
+        if fault is not None:
+            return AuthResult(success=False, handled=False, message=lines_of(fault.status, fault.code or "refused"))
         if (login.login, login.password) == ((sandbox.username or "").encode(), (sandbox.password or "").encode()):
             return AuthResult(success=True, auth_data=login)
         return AuthResult(success=False, handled=False, message=LOGIN_REFUSED[sandbox.flavour])

@@ -3,6 +3,8 @@
 from typing import Literal
 
 from local.sandbox.base import Fault
+from shared.providers.email.replies import REPLIES, Step
+from shared.providers.email.replies.entry import AFTER_MAIL
 
 # Refusals with these codes are about the session or the sender, so they answer MAIL; others answer the final dot.
 _ANSWER_MAIL = frozenset({421, 501, 503, 530, 535})
@@ -32,6 +34,10 @@ LOGIN_WANTED = {
     "qq": "503 Error: need EHLO and AUTH first !",
 }
 
+PUBLISHED = {entry.name: entry for entry in REPLIES}
+"""Replies that servers are known to give, by name: `docs/replies.md` lists them."""
+_STEP_OF = {Step.GREETING: "connect", Step.TLS: "connect"}
+
 Flavour = Literal["plain", "ses", "qq"]
 
 
@@ -43,3 +49,16 @@ def step_of(fault: Fault) -> str:
         return "rcpt"
     about_session = fault.kind in {"status", "code"} and fault.status in _ANSWER_MAIL
     return "mail" if fault.kind == "reset_before" or about_session else "dot"
+
+
+def published(name: str, to: str | None = None, times: int = 1) -> Fault:
+    """A fault that gives a published reply at its own step. to: counts where a recipient is known. Raises: KeyError."""
+    reply = PUBLISHED[name].sample(to or "somebody@example.com", "shop@example.com")
+    known = to if reply.step in AFTER_MAIL else None
+    return Fault("code", reply.text, reply.code, to=known, at=_STEP_OF.get(reply.step, reply.step.value), times=times)
+
+
+def lines_of(status: int, text: str) -> str:
+    """A reply as it is written, a line of `text` on each of its own."""
+    *first, last = text.split("\n")
+    return "".join(f"{status}-{line}\r\n" for line in first) + f"{status} {last}"

@@ -24,7 +24,7 @@ TABLE: list[Row] = [
     ("smtp", {"kind": "status", "status": 421, "at": "rcpt"}, "Retry provider_busy 421 4.3.2", 0),
     ("smtp", {"kind": "status", "status": 421, "at": "data"}, "Retry provider_busy 421 4.3.2", 0),
     ("smtp", {"kind": "status", "status": 421, "at": "dot"}, "Retry provider_busy 421 4.3.2", 0),
-    ("smtp", {"kind": "status", "status": 450, "at": "rcpt"}, "Retry provider_busy 450 4.2.1", 0),
+    ("smtp", {"kind": "status", "status": 450, "at": "rcpt"}, "Retry recipient_busy 450 4.2.1", 0),
     ("smtp", {"kind": "status", "status": 451, "at": "data"}, "Retry provider_busy 451 4.3.0", 0),
     ("smtp", {"kind": "status", "status": 451, "at": "dot"}, "Retry provider_busy 451 4.3.0", 0),
     ("smtp", {"kind": "status", "status": 452, "at": "rcpt"}, "Retry provider_busy 452 4.3.1", 0),

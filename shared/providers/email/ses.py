@@ -1,6 +1,7 @@
 """Email through the Amazon SES API v2, with the function's own role."""
 
 import logging
+import re
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
@@ -35,6 +36,7 @@ from shared.net.network import Network
 from shared.net.pools import guard_botocore
 from shared.providers.base import MAX_CALLS, Outgoing, Provider, Tools, Verification, retry_after
 from shared.providers.email.mime import Assembler, Mailbox, SenderName, mailbox_problem
+from shared.providers.email.quoted import Own, unquoted
 from shared.providers.reaching import explained, outcome_of_reaching
 
 if TYPE_CHECKING:
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sesv2.type_defs import GetAccountResponseTypeDef, SendEmailRequestTypeDef
 
 logger = logging.getLogger(__name__)
+
+_NOBODY = Own()
 
 MESSAGE_ID_TAG = "mepush_message_id"
 """The tag that comes back in every event of a message, under `mail.tags`."""
@@ -80,6 +84,8 @@ Secret = NoSecret
 
 _Kind = type[Rejected] | type[Retry] | type[Unknown] | type[AccountDown]
 
+_BAD = Reason.ADDRESS_INVALID
+
 # By error code (SES API v2 reference, "SendEmail", errors; IAM's common errors). A more telling text goes first, below.
 ERRORS: dict[str, tuple[_Kind, Reason]] = {
     "TooManyRequestsException": (Retry, Reason.THROTTLED),
@@ -115,12 +121,22 @@ ERRORS: dict[str, tuple[_Kind, Reason]] = {
 }
 
 # Words in the text of a code above that change what it means (SES Developer Guide, "Errors related to quotas" and
-# "Email sending errors").
+# "Email sending errors"), without the addresses that it quotes. Of those that are not verified, SES names each.
 _TEXTS: tuple[tuple[str, str, _Kind, Reason], ...] = (
-    ("ThrottlingException", "daily", Retry, Reason.QUOTA_EXHAUSTED),
-    ("TooManyRequestsException", "daily", Retry, Reason.QUOTA_EXHAUSTED),
-    ("LimitExceededException", "sending rate", Retry, Reason.THROTTLED),
-    ("MessageRejected", "not verified", Rejected, Reason.SENDER_REFUSED),
+    ("ThrottlingException", r"daily (message|sending) quota", Retry, Reason.QUOTA_EXHAUSTED),
+    ("TooManyRequestsException", r"daily (message|sending) quota", Retry, Reason.QUOTA_EXHAUSTED),
+    ("LimitExceededException", r"maximum sending rate", Retry, Reason.THROTTLED),
+    ("MessageRejected", r"failed the check in region \S+: .*<sender>", AccountDown, Reason.SENDER_REFUSED),
+    ("MessageRejected", r"failed the check in region \S+: .*<recipient>", Rejected, Reason.RECIPIENT_NOT_VERIFIED),
+    ("MessageRejected", r"address is not verified", AccountDown, Reason.SENDER_REFUSED),
+    ("MessageRejected", r"sending (is |has been )?(suspended|paused|disabled)", AccountDown, Reason.ACCOUNT_SUSPENDED),
+    (
+        "BadRequestException",
+        r"(illegal|invalid) address|local address contains|missing final '@domain'",
+        Rejected,
+        _BAD,
+    ),
+    ("BadRequestException", r"domain (starts|ends|contains|name is)", Rejected, _BAD),
 )
 
 # By kind of failure without an answer; the first that fits. Where the request may have left, nobody knows.
@@ -142,18 +158,18 @@ _FAILURES: tuple[tuple[type[Exception], _Kind, Reason], ...] = (
 )
 
 
-def outcome_of_error(error: ClientError) -> Outcome:
-    """Look an answer of SES up in the tables."""
-    outcome = _outcome_of_answer(error)
+def outcome_of_error(error: ClientError, own: Own = _NOBODY) -> Outcome:
+    """Look an answer of SES up in the tables. own: the addresses that it may quote."""
+    outcome = _outcome_of_answer(error, own)
     headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     return replace(outcome, after=retry_after(headers)) if isinstance(outcome, Retry) else outcome
 
 
-def _outcome_of_answer(error: ClientError) -> Outcome:
+def _outcome_of_answer(error: ClientError, own: Own) -> Outcome:
     details = error.response.get("Error", {})
-    code, text = str(details.get("Code", "")), str(details.get("Message", "")).lower()
+    code, text = str(details.get("Code", "")), unquoted(str(details.get("Message", "")), own)
     for its_code, words, kind, reason in _TEXTS:
-        if code == its_code and words in text:
+        if code == its_code and re.search(words, text, re.IGNORECASE):
             return kind(reason, code)
     if code in ERRORS:
         kind, reason = ERRORS[code]
@@ -266,7 +282,7 @@ class SesProvider(Provider):
         try:
             ses_id = self._client().send_email(**request).get("MessageId")
         except ClientError as error:
-            return outcome_of_error(error)
+            return outcome_of_error(error, Own(self._settings.from_address, message.to))
         except Exception as error:
             return outcome_of_failure(error)
         if not ses_id:

@@ -15,7 +15,7 @@ from local.sandbox.base import Fault, Request, Response
 from local.sandbox.ses import SesSandbox
 from shared.model.accounts import NoSecret, Rate
 from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Sent, Unknown
-from shared.model.reasons import Reason
+from shared.model.reasons import EXPLANATIONS, Reason
 from shared.providers.base import Outgoing, Verification
 from shared.providers.email import ses
 from shared.providers.email.ses import SesProvider
@@ -104,7 +104,9 @@ CODES = {
     "LimitExceededException": Retry(R.QUOTA_EXHAUSTED, "LimitExceededException"),
     "LimitExceededException Maximum sending rate exceeded.": Retry(R.THROTTLED, "LimitExceededException"),
     "MessageRejected Virus found": Rejected(R.CONTENT_REFUSED, "MessageRejected"),
-    "MessageRejected Email address is not verified.": Rejected(R.SENDER_REFUSED, "MessageRejected"),
+    "MessageRejected Email address is not verified.": AccountDown(R.SENDER_REFUSED, "MessageRejected"),
+    "MessageRejected Sending suspended for this account.": AccountDown(R.ACCOUNT_SUSPENDED, "MessageRejected"),
+    "BadRequestException Illegal address": Rejected(R.ADDRESS_INVALID, "BadRequestException"),
     "BadRequestException": Rejected(R.CONTENT_INVALID, "BadRequestException"),
     "AccountSuspendedException": AccountDown(R.ACCOUNT_SUSPENDED, "AccountSuspendedException"),
     "SendingPausedException": AccountDown(R.ACCOUNT_SUSPENDED, "SendingPausedException"),
@@ -379,7 +381,7 @@ def test_the_sandbox_refuses_as_ses_does() -> None:
         provider = provider_at(sandbox.url)
         assert isinstance(send_one(provider, email()), Sent)
         stranger = email(to="stranger@example.org")
-        assert send_one(provider, stranger) == Rejected(R.SENDER_REFUSED, "MessageRejected")
+        assert send_one(provider, stranger) == Rejected(R.RECIPIENT_NOT_VERIFIED, "MessageRejected")
         assert "in the SES sandbox" in provider.verify().summary
         sandbox.production = True
         assert isinstance(send_one(provider, stranger), Sent)
@@ -391,6 +393,33 @@ def test_the_sandbox_refuses_as_ses_does() -> None:
         unknown_set = provider_at(sandbox.url, configuration_set="other")
         assert send_one(unknown_set, email()) == AccountDown(R.ACCOUNT_MISCONFIGURED, "NotFoundException")
         unknown_set.close()
+
+
+LIST = "MessageRejected Email address is not verified. The following identities failed the check in region EU-WEST-1: "
+
+
+@pytest.mark.parametrize(
+    ("identities", "expected"),
+    [
+        (TO, Rejected(R.RECIPIENT_NOT_VERIFIED, "MessageRejected")),
+        (TO.upper(), Rejected(R.RECIPIENT_NOT_VERIFIED, "MessageRejected")),
+        ("notice@example.com", AccountDown(R.SENDER_REFUSED, "MessageRejected")),
+        (f"notice@example.com, {TO}", AccountDown(R.SENDER_REFUSED, "MessageRejected")),
+        (f"{TO}, notice@example.com", AccountDown(R.SENDER_REFUSED, "MessageRejected")),
+        # Somebody else's, such as a bounce address that the account sets.
+        ("bounces@other.example", AccountDown(R.SENDER_REFUSED, "MessageRejected")),
+    ],
+)
+def test_of_identities_that_are_not_verified_the_senders_decides(
+    identities: str, expected: Outcome, sandbox: Recorded, provider: SesProvider
+) -> None:
+    sandbox.faults.add(fault("code", code=LIST + identities))
+    assert send_one(provider, email()) == expected
+
+
+def test_a_recipient_of_the_ses_sandbox_is_told_of_it() -> None:
+    cause, cure = EXPLANATIONS[R.RECIPIENT_NOT_VERIFIED]
+    assert "sandbox" in cause and "production access" in cure
 
 
 # Settings and secrets

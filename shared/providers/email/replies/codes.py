@@ -164,7 +164,7 @@ FALLBACK: tuple[Entry, ...] = (
     _code("not_understood", Rejected, R.CONTENT_INVALID, "dot 500 Line too long", r"50[0-4]|555", MESSAGE),
     _code("content", Rejected, R.CONTENT_REFUSED, "dot 554 Transaction failed", r"5\d\d", MESSAGE),
     # of an answer that makes no sense: after the final dot nobody knows, before it nothing was sent
-    _code("no_sense_at_dot", Unknown, R.UNRECOGNISED_ANSWER, "dot 299 What", r"-?\d+", (Step.DOT,)),
+    _code("no_sense_at_dot", Unknown, R.UNRECOGNISED_ANSWER, "dot 354 Go on", r"-?\d+", (Step.DOT,)),
     _code("no_sense", Retry, R.UNRECOGNISED_ANSWER, "rcpt 299 What", r"-?\d+"),
 )
 """What is left when no words are known."""
