@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from shared.model.words import Channel
 
@@ -58,6 +58,14 @@ class ProviderSecret(BaseModel):
     """Base of a provider's secret: every field is a `SecretStr`, kept in Secrets Manager only."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+def bare_secret(value: SecretStr) -> SecretStr:
+    """A secret without the blanks around it that are copied along. Raises: ValueError with what to do."""
+    text = value.get_secret_value().strip()
+    if not text or not text.isascii() or not text.isprintable() or " " in text or len(text) > 512:
+        raise ValueError("give 1 to 512 letters, digits and signs, without blanks")
+    return SecretStr(text)
 
 
 class NoSecret(ProviderSecret):

@@ -6,9 +6,9 @@ import ssl
 import threading
 import time
 from collections.abc import Collection, Sequence
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeVar
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from shared.model.accounts import ProviderSecret, ProviderSettings
 from shared.model.content import RenderedEmail
@@ -17,11 +17,14 @@ from shared.model.reasons import Reason
 from shared.net.hosts import is_loopback, read_host
 from shared.net.tls import check_ca_pem, client_context
 from shared.providers.base import Outgoing, Provider, Tools, Verification
+from shared.providers.email.mailboxes import login_problem, sender_problem
 from shared.providers.email.mime import Assembler, Mailbox, SenderName, mailbox_problem
 from shared.providers.email.quoted import Own
 from shared.providers.email.replies import Entry, outcome_of, raw_code, read
 from shared.providers.email.smtp_client import Connection, MisfitError, Pool, RefusedError, Reply, Security, Step
 from shared.providers.reaching import explained, outcome_of_reaching
+
+_T = TypeVar("_T")
 
 
 class Settings(ProviderSettings):
@@ -49,7 +52,7 @@ class Settings(ProviderSettings):
     host: str
     port: int = Field(ge=1, le=65535)
     security: Security = "starttls"
-    username: str | None = Field(default=None, min_length=1, max_length=320)
+    username: str | None = Field(default=None, min_length=1, max_length=320, validate_default=True)
     from_address: Mailbox
     from_name: SenderName | None = None
     reply_to: Mailbox | None = None
@@ -68,6 +71,16 @@ class Settings(ProviderSettings):
     @classmethod
     def _readable(cls, pem: str | None) -> str | None:
         return None if pem is None else check_ca_pem(pem)
+
+    @field_validator("username")
+    @classmethod
+    def _wanted(cls, username: str | None, info: ValidationInfo) -> str | None:
+        return _or_problem(username, login_problem(info.data.get("host", ""), username))
+
+    @field_validator("from_address")
+    @classmethod
+    def _sendable(cls, sender: str, info: ValidationInfo) -> str:
+        return _or_problem(sender, sender_problem(info.data.get("host", ""), info.data.get("username"), sender))
 
     @model_validator(mode="after")
     def _encrypted(self) -> "Settings":
@@ -88,6 +101,19 @@ class Secret(ProviderSecret):
     """The password, or what the provider calls it: QQ Mail's authorization code, an SES SMTP password."""
 
     password: SecretStr | None = None
+
+    @field_validator("password")
+    @classmethod
+    def _one_line(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().isprintable():
+            raise ValueError("give it without line breaks and control characters")
+        return value
+
+
+def _or_problem(value: _T, problem: str | None) -> _T:
+    if problem is not None:
+        raise ValueError(problem)
+    return value
 
 
 # Amazon SES answers `Ok <id>`, Postfix `2.0.0 Ok: queued as <id>`; others say less or nothing.

@@ -1,11 +1,12 @@
 """AWS End User Messaging SMS (boto3 `pinpoint-sms-voice-v2`, SendTextMessage): one recipient per call."""
 
 import logging
+import re
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from shared.model.accounts import NoSecret, ProviderSettings
 from shared.model.content import RenderedSms
@@ -77,6 +78,10 @@ CODES: dict[str, tuple[_Kind, Reason]] = {
 }
 """Exception, or exception/Reason, to what it means; the more precise row wins."""
 
+_ARN = re.compile(r"arn:aws[a-z-]*:sms-voice:(?P<region>[a-z0-9-]+):[0-9]{12}:[a-z-]+/[A-Za-z0-9_:/+-]+\Z")
+# SendTextMessage, OriginationIdentity (AWS End User Messaging SMS API reference); a short code is a number, too.
+_ORIGIN = re.compile(r"\+[1-9][0-9]{6,14}|[0-9]{3,6}|(phone|pool)-[A-Za-z0-9_-]{1,64}|[A-Za-z0-9_-]{1,11}")
+
 # The request's fields that come from the account's settings.
 _SETTINGS_FIELDS = frozenset(
     {"originationidentity", "configurationsetname", "maxprice", "timetolive", "protectconfigurationid", "messagetype"}
@@ -106,6 +111,31 @@ class Settings(ProviderSettings):
     time_to_live: int | None = Field(default=None, ge=5, le=259_200)
     endpoint: str | None = None
     timeout: float = Field(default=10.0, gt=0, le=10)
+
+    @field_validator("origination_identity", "configuration_set", "protect_configuration")
+    @classmethod
+    def _in_the_region(cls, name: str | None, info: ValidationInfo) -> str | None:
+        """Refuse the ARN of another service or region, where AWS knows nothing of the name."""
+        region = info.data.get("region")
+        if name is not None and name.startswith("arn:"):
+            found = _ARN.match(name)
+            if found is None:
+                raise ValueError("give a name, or an ARN of the service sms-voice")
+            if region is not None and found["region"] != region:
+                raise ValueError(f"the ARN is of the region {found['region']}, the account of {region}")
+        return name
+
+    @field_validator("origination_identity")
+    @classmethod
+    def _sendable(cls, name: str) -> str:
+        if re.fullmatch(r"[0-9]{7,}", name):
+            raise ValueError(f"begin a phone number with + and its country code, such as +{name}")
+        if not name.startswith("arn:") and not _ORIGIN.fullmatch(name):
+            raise ValueError(
+                "give a phone number such as +12065550142, a sender id of at most 11 letters and digits, the id of a "
+                "number or a pool (phone-..., pool-...), or its ARN"
+            )
+        return name
 
     @field_validator("endpoint")
     @classmethod

@@ -5,11 +5,11 @@ import threading
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Field, SecretStr, field_validator
+from pydantic import AfterValidator, ConfigDict, Field, SecretStr, field_validator
 
-from shared.model.accounts import ProviderSecret, ProviderSettings
+from shared.model.accounts import ProviderSecret, ProviderSettings, bare_secret
 from shared.model.content import RenderedSms
 from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Sent, Unknown
 from shared.model.reasons import EXPLANATIONS, Reason
@@ -37,6 +37,21 @@ HOSTS = Vendor(
 )
 
 
+def _bare_name(name: str) -> str:
+    bare = name.strip(_AROUND)
+    if not bare.isprintable():
+        raise ValueError("give the signature without line breaks and control characters")
+    if bare != name:
+        # Tencent Cloud puts the brackets there itself, and does not know a signature that has them.
+        raise ValueError(f"give the signature's text alone: {bare}" if bare else "give the signature's text")
+    return name
+
+
+_AROUND = "【】[]［］〖〗「」 \t\r\n\u3000"
+"""What stands around a signature in a text message, and is no part of it."""
+SignName = Annotated[str, Field(min_length=1, max_length=50), AfterValidator(_bare_name)]
+
+
 class Settings(ProviderSettings):
     """A Tencent Cloud SMS application.
 
@@ -50,8 +65,8 @@ class Settings(ProviderSettings):
     provider: Literal["tencent"]
     region: str = Field(default="ap-guangzhou", pattern=r"^[a-z]{2,4}-[a-z]+(-[0-9]+)?$")
     sdk_app_id: str = Field(pattern=r"^[0-9]{1,20}$")
-    sign_name: str | None = Field(default=None, min_length=1, max_length=50)
-    sign_name_abroad: str | None = Field(default=None, min_length=1, max_length=50)
+    sign_name: SignName | None = None
+    sign_name_abroad: SignName | None = None
     sender_id: str | None = Field(default=None, min_length=1, max_length=50)
     endpoint: str | None = None
     timeout: float = Field(default=10.0, gt=0, le=10)
@@ -70,16 +85,8 @@ class Secret(ProviderSecret):
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
-    secret_id: SecretStr
-    secret_key: SecretStr
-
-    @field_validator("secret_id", "secret_key")
-    @classmethod
-    def _printable(cls, value: SecretStr) -> SecretStr:
-        text = value.get_secret_value().strip()
-        if not text or not text.isascii() or not text.isprintable() or " " in text or len(text) > 256:
-            raise ValueError("give 1 to 256 letters, digits and signs, without blanks")
-        return SecretStr(text)
+    secret_id: Annotated[SecretStr, AfterValidator(bare_secret)]
+    secret_key: Annotated[SecretStr, AfterValidator(bare_secret)]
 
 
 def build(settings: Settings, secret: Secret, tools: Tools) -> Provider:

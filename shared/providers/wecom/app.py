@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import AfterValidator, ConfigDict, Field, SecretStr
 
-from shared.model.accounts import ProviderSecret, ProviderSettings
+from shared.model.accounts import ProviderSecret, ProviderSettings, bare_secret
 from shared.model.content import RenderedWecom
 from shared.model.outcome import Outcome, Rejected, Retry, Sent, Withdrawal, Withdrawn
 from shared.model.reasons import Reason
@@ -91,7 +91,7 @@ class Secret(ProviderSecret):
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
-    corp_secret: SecretStr = Field(min_length=1, max_length=512)
+    corp_secret: Annotated[SecretStr, AfterValidator(bare_secret)]
 
 
 class _Target(NamedTuple):
