@@ -30,6 +30,8 @@ from shared.model.clock import Clock
 from shared.model.events import fold
 from shared.model.ids import MESSAGE_ID_LENGTH, ULID_LENGTH, Tagger, tag_of, ulid_time, ulid_value
 from shared.model.problems import invalid_field, not_found
+from shared.model.reasons import blame_of
+from shared.model.reasons_zh import meaning_zh
 from shared.model.words import OUTCOMES, Channel, KeyKind, Stage
 from shared.store.catalog import Catalog
 from shared.store.counters import HOUR_MS, Counters, in_flight
@@ -203,6 +205,8 @@ def _event(event: Mapping[str, Any], ulid: str) -> TimelineEvent:
         provider=event.get("prov"),
         provider_message_id=event.get("pid"),
         reason=event.get("why"),
+        reason_zh=meaning_zh(event.get("why")),
+        blame=blame_of(event.get("why")),
         code=event.get("code"),
         until=_time(event["until"]) if "until" in event else None,
         duration_ms=event.get("ms"),

@@ -9,6 +9,7 @@ from typing_extensions import TypedDict
 from shared.api.fields import Limit, Moment, Ttl, VersionNumber
 from shared.model.attachments import CID
 from shared.model.policies import ZoneName
+from shared.model.reasons import Blame
 from shared.model.words import Channel, KeyKind, MessageClass, Stage
 from shared.policy.attachments import MAX_FILES
 
@@ -118,7 +119,11 @@ class PassedOver(BaseModel):
 
 
 class TimelineEvent(BaseModel):
-    """One event of a message, in words too. passed_over: accounts that were down, before the one that is named."""
+    """One event of a message, in words too.
+
+    blame: whose fault the reason is. reason_zh: what it means, in Chinese. passed_over: accounts that could not send
+    it, before the one that is named.
+    """
 
     stage: Stage
     at: datetime
@@ -127,6 +132,8 @@ class TimelineEvent(BaseModel):
     provider: str | None = None
     provider_message_id: str | None = None
     reason: str | None = None
+    reason_zh: str | None = None
+    blame: Blame | None = None
     code: str | None = None
     until: datetime | None = None
     duration_ms: int | None = None

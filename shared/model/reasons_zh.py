@@ -133,3 +133,8 @@ EXPLANATIONS_ZH: dict[Reason, tuple[str, str]] = {
     Reason.SCHEDULED: ("消息在等待预定的时间。", "无需处理。"),
 }
 """Reason -> (what it means, what to do)."""
+
+
+def meaning_zh(reason: str | None) -> str | None:
+    """What a reason means; None for no reason, or one of another time."""
+    return EXPLANATIONS_ZH[Reason(reason)][0] if reason and reason in Reason.__members__.values() else None

@@ -288,6 +288,8 @@ def test_a_message_says_what_happened_and_what_to_do(desk: Desk) -> None:
     assert (found["reference"], found["class"], found["template"]) == ("order-7", "notification", "welcome")
     assert "does not exist" in found["explanation"] and "lists" in found["action"]
     assert [e["stage"] for e in found["timeline"]] == ["accepted", "failed"]
+    last = found["timeline"][1]
+    assert (last["blame"], last["reason_zh"]) == ("recipient", "服务商说该收件人不存在。")
     assert found["timeline"][1]["code"] == "550 5.1.1" and "main" in found["timeline"][1]["text"]
     assert "ann@example.com" not in json.dumps(found)
     assert desk.api("GET /v1/messages/{id}", path={"id": message_id}, tenant="other")[0] == 404

@@ -7,7 +7,7 @@ import pytest
 
 from shared.model.given_up import explain_given_up
 from shared.model.reasons import ACCOUNTS_OWN, EXPLANATIONS, Blame, Reason, blame_of
-from shared.model.reasons_zh import EXPLANATIONS_ZH
+from shared.model.reasons_zh import EXPLANATIONS_ZH, meaning_zh
 
 ROOT = Path(__file__).parents[2]
 OF_OTHER_THINGS = {"shared/providers/sms/aws.py", "functions/ingest/service.py"}
@@ -22,6 +22,11 @@ def test_every_reason_is_explained() -> None:
 def test_every_reason_is_explained_in_chinese() -> None:
     assert set(EXPLANATIONS_ZH) == set(Reason)
     assert all(text.endswith("。") for pair in EXPLANATIONS_ZH.values() for text in pair)
+
+
+def test_the_chinese_meaning_is_found_by_the_word() -> None:
+    assert meaning_zh("mailbox_full") == "收件人的邮箱已满。"
+    assert meaning_zh(None) is None and meaning_zh("of another time") is None
 
 
 def test_every_reason_has_somebody_to_blame() -> None:
