@@ -3,7 +3,9 @@
 Accepted means that SQS (or a schedule) holds it. The order matters: validate, claim, queue, trace, mark done.
 """
 
+import json
 from dataclasses import dataclass
+from datetime import UTC
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -24,7 +26,7 @@ from shared.model.reasons import EXPLANATIONS, Reason
 from shared.model.templates import Template
 from shared.model.words import Channel
 from shared.store.catalog import Catalog
-from shared.store.idempotency import Claim, Idempotency
+from shared.store.idempotency import Claim, Fingerprint, Idempotency, Slot
 
 logger = Logger(child=True)
 
@@ -63,13 +65,12 @@ class Ingest:
 
         Raises: ProblemError.
         """
-        body_hash = blake2b(raw, digest_size=16).hexdigest()
         _check_send_at(request, self.clock.now_ms())
         try:
             planned, version = self._plan_new(caller, request)
         except ProblemError:
             # What was accepted under this key stays accepted, though the template has changed since.
-            earlier = self.idempotency.find(caller.tenant, key.text, body_hash) if key else None
+            earlier = self._earlier(caller, request, raw, key)
             if earlier is None:
                 raise
             # Of its files nothing is in the answer, and they may have ended.
@@ -78,7 +79,8 @@ class Ingest:
             return _response(planned, set())
         if key is None:
             return self._carry_out(planned)
-        claim = self.idempotency.claim(caller.tenant, key.text, body_hash, planned.base, version)
+        slot = Slot(caller.tenant, caller.kind, key.text)
+        claim = self.idempotency.claim(slot, fingerprint(request, raw), planned.base, version)
         _check_claim(claim, key.field)
         if claim.base != planned.base:
             planned, _ = self._plan(caller, request, claim.base, claim.version)
@@ -87,15 +89,22 @@ class Ingest:
         try:
             response = self._carry_out(planned)
         except ProblemError:
-            self._finish(caller.tenant, key.text, done=False)
+            self._finish(slot, done=False)
             raise
-        self._finish(caller.tenant, key.text, done=response.not_queued == 0)
+        self._finish(slot, done=response.not_queued == 0)
         return response
 
-    def _finish(self, tenant: str, key: str, *, done: bool) -> None:
+    def _earlier(self, caller: Caller, request: SendRequest, raw: bytes, key: RepeatKey | None) -> Claim | None:
+        """The claim of the same request, if it was carried out before."""
+        if key is None:
+            return None
+        slot = Slot(caller.tenant, caller.kind, key.text)
+        return self.idempotency.find(slot, fingerprint(request, raw))
+
+    def _finish(self, slot: Slot, *, done: bool) -> None:
         """Mark the claim. What is queued stays accepted if that fails: a repeat queues it again under the same ids."""
         try:
-            self.idempotency.finish(tenant, key, done=done)
+            self.idempotency.finish(slot, done=done)
         except Exception as error:  # botocore's errors share no useful base with the connection's
             log_error(logger, "claim not marked", error)
 
@@ -150,6 +159,19 @@ class Ingest:
             # The messages are accepted; the dispatcher states it again, and the trace catches up.
             logger.warning("accepted events not written", request=planned.base)
         return _response(planned, failed)
+
+
+def fingerprint(request: SendRequest, raw: bytes) -> Fingerprint:
+    """What a repeat of a request is told by: its meaning, whatever the order of its fields, blanks, or how its time is
+    written."""
+    if request.send_at is not None:
+        request = request.model_copy(update={"send_at": request.send_at.astimezone(UTC)})
+    meaning = json.dumps(request.model_dump(mode="json"), sort_keys=True).encode()
+    return Fingerprint(_digest(meaning), _digest(raw))
+
+
+def _digest(data: bytes) -> str:
+    return blake2b(data, digest_size=16).hexdigest()
 
 
 def reference_key(request: SendRequest) -> RepeatKey | None:

@@ -1,13 +1,43 @@
 """Idempotency records: a request repeated under its key gets the same ids, and so the same answer."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from shared.model.clock import Clock
+from shared.model.words import KeyKind
 
 TTL_S = 86_400
 IN_PROGRESS_MS = 30_000
 """As long as API Gateway waits for an answer: a claim older than this has no one working on it."""
+
+
+class Slot(NamedTuple):
+    """What is claimed. kind: of the key that asks; keys of each kind have claims of their own, so that what a test key
+    did is never the answer to a live one. name: the Idempotency-Key, or what stands for it."""
+
+    tenant: str
+    kind: KeyKind
+    name: str
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """Of its item. Live keys' are as they were before the kind was in them."""
+        # No name that callers choose has this character, so none is that of another kind.
+        mark = "" if self.kind is KeyKind.LIVE else f"\x1d{self.kind}\x1d"
+        return {"pk": {"S": f"idempotency#{self.tenant}#{mark}{self.name}"}, "sk": {"S": "claim"}}
+
+
+class Fingerprint(NamedTuple):
+    """What tells a repeat from another request: a hash of what it means. text: of its bytes, by which claims go that
+    were made before meanings were compared."""
+
+    meaning: str
+    text: str
+
+    def is_of(self, item: Mapping[str, Any]) -> bool:
+        """Whether a claim is of the same request."""
+        return item["body"]["S"] in self
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +63,17 @@ class Idempotency:
         self._table = table
         self._clock = clock
 
-    def claim(self, tenant: str, key: str, body_hash: str, base: str, version: int) -> Claim:
-        """Claim `base` and `version` for a key, or find what it was claimed for before.
+    def claim(self, slot: Slot, body: Fingerprint, base: str, version: int) -> Claim:
+        """Claim `base` and `version`, or find what the slot was claimed for before.
 
         An earlier claim that was left unfinished is taken over, with its own base.
         """
         now = self._clock.now_ms()
         item = {
-            **_key(tenant, key),
+            **slot.key,
             "base": {"S": base},
             "version": {"N": str(version)},
-            "body": {"S": body_hash},
+            "body": {"S": body.meaning},
             "at": {"N": str(now)},
             "ttl": {"N": str(now // 1000 + TTL_S)},
         }
@@ -61,19 +91,19 @@ class Idempotency:
             earlier = error.response["Item"]
             # The client repeats a write whose answer was lost, and then meets its own.
             if earlier["base"]["S"] != base:
-                return self._earlier(earlier, tenant, key, body_hash)
+                return self._earlier(earlier, slot, body)
         return Claim(base, version, mine=True)
 
-    def find(self, tenant: str, key: str, body_hash: str) -> Claim | None:
-        """What a key was claimed for with this body, if it was carried out."""
-        answer = self._client.get_item(TableName=self._table, Key=_key(tenant, key), ConsistentRead=True)
+    def find(self, slot: Slot, body: Fingerprint) -> Claim | None:
+        """What a slot was claimed for with this body, if it was carried out."""
+        answer = self._client.get_item(TableName=self._table, Key=slot.key, ConsistentRead=True)
         item = answer.get("Item")
-        if item is None or item["body"]["S"] != body_hash or "done" not in item:
+        if item is None or not body.is_of(item) or "done" not in item:
             return None
         return Claim(item["base"]["S"], int(item["version"]["N"]), done=True)
 
-    def _earlier(self, item: dict[str, Any], tenant: str, key: str, body_hash: str) -> Claim:
-        claim = Claim(item["base"]["S"], int(item["version"]["N"]), same_body=item["body"]["S"] == body_hash)
+    def _earlier(self, item: dict[str, Any], slot: Slot, body: Fingerprint) -> Claim:
+        claim = Claim(item["base"]["S"], int(item["version"]["N"]), same_body=body.is_of(item))
         if not claim.same_body:
             return claim
         if "done" in item:
@@ -84,7 +114,7 @@ class Idempotency:
         try:
             self._client.update_item(
                 TableName=self._table,
-                Key=_key(tenant, key),
+                Key=slot.key,
                 UpdateExpression="SET #at = :now",
                 ConditionExpression="#at = :old AND attribute_not_exists(done)",
                 ExpressionAttributeNames={"#at": "at"},
@@ -94,17 +124,13 @@ class Idempotency:
             return Claim(claim.base, claim.version, busy=True)
         return Claim(claim.base, claim.version, mine=True)
 
-    def finish(self, tenant: str, key: str, *, done: bool) -> None:
+    def finish(self, slot: Slot, *, done: bool) -> None:
         """Mark a claim carried out, or leave it open for the next try at once."""
         value = {":x": {"BOOL": True}} if done else {":x": {"N": "0"}}
         self._client.update_item(
             TableName=self._table,
-            Key=_key(tenant, key),
+            Key=slot.key,
             UpdateExpression="SET #field = :x",
             ExpressionAttributeNames={"#field": "done" if done else "at"},
             ExpressionAttributeValues=value,
         )
-
-
-def _key(tenant: str, key: str) -> dict[str, Any]:
-    return {"pk": {"S": f"idempotency#{tenant}#{key}"}, "sk": {"S": "claim"}}

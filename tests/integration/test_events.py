@@ -12,6 +12,8 @@ from botocore.exceptions import EndpointConnectionError
 from functions.ingest.consumer import BadEvents, EventConsumer, EventNotAcceptedError
 from shared.model.envelope import Envelope
 from shared.model.ids import new_base
+from shared.model.words import KeyKind
+from shared.store.idempotency import Fingerprint, Slot
 from tests.conftest import Aws
 from tests.fakes import FakeClock
 from tests.integration.test_ingest import Desk, Flaky
@@ -224,7 +226,7 @@ def test_what_is_queued_in_part_is_completed_and_nothing_of_it_comes_twice(desk:
 def test_an_event_that_is_just_being_carried_out_comes_again(desk: EventDesk) -> None:
     base = new_base(desk.clock.now_ms())
     body_hash = blake2b(json.dumps(DETAIL, sort_keys=True).encode(), digest_size=16).hexdigest()
-    desk.ingest.idempotency.claim("default", f"\x1e{ID}", body_hash, base, 1)
+    desk.ingest.idempotency.claim(Slot("default", KeyKind.LIVE, f"\x1e{ID}"), Fingerprint(body_hash, ""), base, 1)
     with pytest.raises(EventNotAcceptedError, match="409"):
         desk.put(event())
     desk.clock.advance(60)

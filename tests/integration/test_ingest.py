@@ -4,6 +4,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
 from threading import Lock
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +19,7 @@ from shared.aws.attachments import AttachmentStore
 from shared.aws.queue import Queues
 from shared.aws.schedules import Schedules
 from shared.aws.stream import EventStream
-from shared.model.content import Content, SmsContent
+from shared.model.content import Content, EmailContent, SmsContent
 from shared.model.envelope import Envelope
 from shared.model.ids import new_base
 from shared.model.keys import ApiKey
@@ -27,7 +28,7 @@ from shared.model.templates import Fallback
 from shared.model.tenants import TenantSettings
 from shared.model.words import KeyKind, MessageClass, Scope
 from shared.store.catalog import Catalog
-from shared.store.idempotency import Idempotency
+from shared.store.idempotency import Fingerprint, Idempotency, Slot
 from tests import samples
 from tests.conftest import Aws
 from tests.fakes import FakeClock
@@ -286,6 +287,55 @@ def test_another_body_under_the_same_key_is_refused(desk: Desk) -> None:
     assert len(desk.envelopes()) == 1
 
 
+def test_a_repeat_may_be_written_otherwise(desk: Desk) -> None:
+    body: dict[str, Any] = {
+        **BODY,
+        "variables": {"name": "é", "city": {"a": 1, "b": [1, 2]}},
+        "send_at": "2025-01-15T12:00:00Z",
+    }
+    desk.add_template(EmailContent(subject="{{ name }}", text="{{ city.a }}"), id="city")
+    body["template"] = "city"
+    first = desk.send(json.dumps(body), idempotency_key="k1")
+    assert first[0] == 202, first
+    turned = {name: body[name] for name in reversed(body)}
+    turned["variables"] = {"city": {"b": [1, 2], "a": 1}, "name": "é"}
+    others = {"version": None, "once_per_reference": False, "send_at": "2025-01-15T20:00:00+08:00"}
+    for same in (json.dumps(turned, indent=2), json.dumps(turned, ensure_ascii=False), json.dumps(turned | others)):
+        assert desk.send(same, idempotency_key="k1") == first
+    for different in ({"b": [2, 1], "a": 1}, {"b": [1, 2], "a": 1.0}, {"b": [1, 2], "a": True}):
+        assert desk.send(turned | {"variables": {"city": different, "name": "é"}}, idempotency_key="k1")[0] == 422
+
+
+@pytest.mark.parametrize("claim", [{"idempotency_key": "k1"}, {}])
+def test_keys_of_each_kind_have_claims_of_their_own(desk: Desk, claim: dict[str, str]) -> None:
+    body = BODY | {"reference": "order-1", "once_per_reference": True}
+    team = ApiKey(
+        id="k", tenant="default", name="t", kind=KeyKind.TEAM, scopes=[Scope.SEND], hash="x", created_at=0,
+        recipients=["email:a@example.com"],
+    )  # fmt: skip
+    desk.catalog.create_key(team, samples.change())
+    ids = set()
+    for kind in ("test", "team", "live"):
+        desk.caller["kind"] = kind
+        status, answer = desk.send(body, **claim)
+        assert status == 202, answer
+        assert desk.send(body, **claim)[1] == answer
+        ids.add(answer["request_id"])
+    assert sorted(e.kind for e in desk.envelopes()) == ["live", "team", "test"]
+    assert len(ids) == 3
+
+
+def test_a_claim_of_before_is_known_by_its_bytes(desk: Desk) -> None:
+    text = json.dumps(BODY)
+    base = new_base(desk.clock.now_ms())
+    slot = Slot("default", KeyKind.LIVE, "k1")
+    body_hash = blake2b(text.encode(), digest_size=16).hexdigest()
+    desk.ingest.idempotency.claim(slot, Fingerprint(body_hash, ""), base, 1)
+    desk.ingest.idempotency.finish(slot, done=True)
+    assert desk.send(text, idempotency_key="k1")[1]["request_id"] == base
+    assert desk.envelopes() == []
+
+
 def test_a_bad_request_does_not_use_its_key_up(desk: Desk) -> None:
     assert desk.send(BODY | {"variables": {}}, idempotency_key="k1")[0] == 422
     assert desk.send(BODY, idempotency_key="k1")[0] == 202
@@ -293,10 +343,8 @@ def test_a_bad_request_does_not_use_its_key_up(desk: Desk) -> None:
 
 def test_a_twin_waits_and_an_abandoned_claim_is_taken_over_with_its_ids(desk: Desk) -> None:
     base = new_base(desk.clock.now_ms())
-    from hashlib import blake2b
-
     body_hash = blake2b(json.dumps(BODY).encode(), digest_size=16).hexdigest()
-    desk.ingest.idempotency.claim("default", "k1", body_hash, base, 1)
+    desk.ingest.idempotency.claim(Slot("default", KeyKind.LIVE, "k1"), Fingerprint(body_hash, ""), base, 1)
     assert desk.send(BODY, idempotency_key="k1")[0] == 409
     desk.clock.advance(31)
     status, answer = desk.send(BODY, idempotency_key="k1")
@@ -337,9 +385,10 @@ def test_twins_at_the_same_time_are_accepted_once(desk: Desk, monkeypatch: pytes
 
 def test_a_claim_knows_itself_when_its_answer_was_lost(desk: Desk) -> None:
     claims = desk.ingest.idempotency
-    assert claims.claim("default", "k1", "hash", "base", 1).mine
-    assert claims.claim("default", "k1", "hash", "base", 1).mine
-    assert claims.claim("default", "k1", "hash", "another", 1).busy
+    slot, body = Slot("default", KeyKind.LIVE, "k1"), Fingerprint("hash", "")
+    assert claims.claim(slot, body, "base", 1).mine
+    assert claims.claim(slot, body, "base", 1).mine
+    assert claims.claim(slot, body, "another", 1).busy
 
 
 def test_a_table_that_is_down_refuses_before_anything_is_accepted(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
