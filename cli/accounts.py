@@ -56,8 +56,8 @@ def add(
 def list_accounts(url: UrlOption = None, key: KeyOption = None, as_json: JsonOption = False) -> None:
     """List the accounts; secrets are masked."""
     with session(url, key, as_json) as (api, out):
-        data = api.get("/v1/accounts")
-        out.result(data, lambda console: _show_accounts(console, data["accounts"]))
+        found = list(api.pages("/v1/accounts", "accounts"))
+        out.result({"accounts": found}, lambda console: _show_accounts(console, found))
 
 
 @app.command("show")

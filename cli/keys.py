@@ -13,7 +13,7 @@ from cli.views import moment
 from shared.model.tenants import DEFAULT_TENANT
 from shared.model.words import KeyKind, Scope
 
-app = typer.Typer(no_args_is_help=True, help="API keys: create, list and revoke them.")
+app = typer.Typer(no_args_is_help=True, help="API keys: create, list, revoke and delete them.")
 
 
 @app.command("create")
@@ -52,8 +52,8 @@ def create(
 def list_keys(url: UrlOption = None, key: KeyOption = None, as_json: JsonOption = False) -> None:
     """List the keys, without their secrets."""
     with session(url, key, as_json) as (api, out):
-        data = api.get("/v1/keys")
-        out.result(data, lambda console: _show_keys(console, data["keys"]))
+        keys = sorted(api.pages("/v1/keys", "keys"), key=lambda found: (found["created_at"], found["id"]), reverse=True)
+        out.result({"keys": keys}, lambda console: _show_keys(console, keys))
 
 
 @app.command("revoke")
@@ -63,18 +63,35 @@ def revoke(
     key: KeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Revoke a key; it stops working within 60 seconds."""
+    """Revoke a key, and all keys that descend from it; they stop working within 60 seconds."""
     with session(url, key, as_json) as (api, out):
         api.delete(f"/v1/keys/{segment(key_id)}")
-        words = f"{key_id} is revoked; it stops working within 60 seconds"
+        words = f"{key_id} is revoked; it and the keys that descend from it stop working within 60 seconds"
         out.result({"revoked": key_id}, lambda console: console.print(plain(words)))
 
 
+@app.command("delete")
+def delete(
+    key_id: Annotated[str, typer.Argument(metavar="KEY_ID", help="The id of a key that was revoked or has expired.")],
+    url: UrlOption = None,
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take a key that has ended from the list."""
+    with session(url, key, as_json) as (api, out):
+        api.post(f"/v1/keys/{segment(key_id)}/delete", {})
+        out.result({"deleted": key_id}, lambda console: console.print(plain(f"{key_id} is deleted")))
+
+
 def _show_keys(console: Console, keys: list[dict[str, Any]]) -> None:
-    made = table("key id", "name", "kind", "scopes", "recipients", "created (UTC)", "expires (UTC)", "revoked (UTC)")
+    made = table(
+        "key id", "name", "kind", "scopes", "recipients", "made by", "created (UTC)", "expires (UTC)", "ended (UTC)"
+    )
     for k in keys:
-        times = (moment(k["created_at"]), moment(k["expires_at"]), moment(k["revoked_at"]))
-        row(made, k["id"], k["name"], k["kind"], ", ".join(k["scopes"]), len(k["recipients"]) or None, *times)
+        ended = f"with {k['ended_by']}" if k["ended_by"] and not k["revoked_at"] else moment(k["revoked_at"])
+        times = (moment(k["created_at"]), moment(k["expires_at"]), ended)
+        scopes, listed = ", ".join(k["scopes"]), len(k["recipients"]) or None
+        row(made, k["id"], k["name"], k["kind"], scopes, listed, k["created_by"], *times)
     console.print(made if keys else "There are no keys.")
 
 

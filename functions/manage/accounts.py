@@ -23,6 +23,7 @@ from shared.api.audit import Auditor
 from shared.api.governance import moment
 from shared.api.kit import Call, OperationFunction
 from shared.api.manage import AccountCreate, AccountList, AccountUpdate, AccountView, VerificationView
+from shared.api.messages import PageQuery
 from shared.aws.secrets import NO_SECRET, SecretError, SecretMissingError, SecretTooLargeError
 from shared.channels import PROVIDERS
 from shared.logs import log_error
@@ -33,7 +34,13 @@ from shared.policy.fees import fee_of
 from shared.policy.rates import effective
 from shared.providers.base import Tools, Verification
 from shared.providers.registry import build_provider, secret_model, settings_model
-from shared.store.catalog_items import CatalogConflictError, CatalogInUseError, CatalogTooLargeError, Stored
+from shared.store.catalog_items import (
+    CatalogConflictError,
+    CatalogInUseError,
+    CatalogTooLargeError,
+    CursorError,
+    Stored,
+)
 
 logger = Logger(child=True)
 
@@ -47,7 +54,7 @@ def account_operations(deps: ManageDeps) -> dict[str, OperationFunction]:
     accounts = Accounts(deps)
     return {
         "create_account": accounts.create,
-        "list_accounts": accounts.list,
+        "list_accounts": accounts.page,
         "get_account": accounts.get,
         "update_account": accounts.update,
         "delete_account": accounts.delete,
@@ -96,9 +103,14 @@ class Accounts:
             raise invalid_field("settings", "the settings are too large") from None
         return view(account)
 
-    def list(self, call: Call) -> AccountList:
-        """All accounts of the caller's tenant."""
-        return AccountList(accounts=[view(account) for account in self._deps.catalog.list_accounts(call.caller.tenant)])
+    def page(self, call: Call) -> AccountList:
+        """A page of the tenant's accounts by id. Raises: ProblemError 422."""
+        query: PageQuery = call.query
+        try:
+            page = self._deps.catalog.page_accounts(call.caller.tenant, query.limit, query.cursor)
+        except CursorError:
+            raise invalid_field("query.cursor", "give back the cursor of an earlier page as it was") from None
+        return AccountList(accounts=[view(account) for account in page.items], cursor=page.cursor)
 
     def get(self, call: Call) -> AccountView:
         """One account."""

@@ -1,18 +1,21 @@
 """The operations on API keys. A key's text is answered once, when it is made; only its hash is kept."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 
 from functions.manage.deps import ManageDeps
 from shared.api.audit import Auditor
 from shared.api.kit import Call, Caller, OperationFunction
-from shared.api.manage import KeyCreate, KeyCreated, KeyList, KeyView
+from shared.api.manage import KeyAudit, KeyCreate, KeyCreated, KeyList, KeyView
+from shared.api.messages import PageQuery
 from shared.model.address import AddressError, normalise
-from shared.model.problems import FieldError, ProblemError, conflict, invalid, invalid_field, not_found
+from shared.model.clock import iso
+from shared.model.keys import MAX_LINEAGE, ApiKey
+from shared.model.problems import FieldError, conflict, forbidden, invalid, invalid_field, not_found
 from shared.model.words import Channel, KeyKind
 from shared.store.bootstrap import new_key
-from shared.store.catalog_items import CatalogConflictError
+from shared.store.catalog_items import CatalogConflictError, CursorError, Stored
 
 MAX_AHEAD_MS = 10 * 366 * 86_400_000
 _ATTEMPTS = 5
@@ -21,7 +24,12 @@ _ATTEMPTS = 5
 def key_operations(deps: ManageDeps) -> dict[str, OperationFunction]:
     """The operations on keys, by id."""
     keys = Keys(deps)
-    return {"create_key": keys.create, "list_keys": keys.list, "revoke_key": keys.revoke}
+    return {
+        "create_key": keys.create,
+        "list_keys": keys.page,
+        "revoke_key": keys.revoke,
+        "delete_key": keys.delete,
+    }
 
 
 class Keys:
@@ -32,38 +40,78 @@ class Keys:
         self._auditor = Auditor(deps.catalog, deps.clock)
 
     def create(self, call: Call) -> KeyCreated:
-        """Make a key that may do no more than the caller's."""
+        """Make a key that may do no more than the caller's, and ends with it. Raises: ProblemError 403, 409, 422."""
         body: KeyCreate = call.body
-        _check_rights(call.caller, body)
+        _check_rights(call, body)
+        lineage, end = self._maker(call.caller)
         recipients = self._recipients(call.caller, body)
-        expires_at = self._expiry(body.expires_at)
+        expires_at = self._expiry(body.expires_at, end)
         scopes = list(dict.fromkeys(body.scopes))
-        key, text = new_key(
-            self._deps.clock.now_ms(), call.caller.tenant, body.name, body.kind, scopes, recipients, expires_at
-        )
-        view = KeyView.of(key)
-        self._deps.catalog.create_key(key, self._auditor.record(call, f"key/{key.id}", None, view))
-        return KeyCreated(**view.model_dump(), key=text)
+        now, tenant = self._deps.clock.now_ms(), call.caller.tenant
+        key, text = new_key(now, tenant, body.name, body.kind, scopes, recipients, expires_at, lineage)
+        self._deps.catalog.create_key(key, self._auditor.record(call, f"key/{key.id}", None, KeyAudit.of(key)))
+        return KeyCreated(**KeyView.of(key).model_dump(), key=text)
 
-    def list(self, call: Call) -> KeyList:
-        """All keys of the caller's tenant, the newest first; revoked ones too."""
-        keys = self._deps.catalog.list_keys(call.caller.tenant)
-        return KeyList(keys=[KeyView.of(key) for key in sorted(keys, key=lambda key: (-key.created_at, key.id))])
+    def page(self, call: Call) -> KeyList:
+        """A page of the tenant's keys by id, revoked ones too, that the caller reaches. Raises: ProblemError 422."""
+        query: PageQuery = call.query
+        try:
+            page = self._deps.catalog.page_keys(call.caller.tenant, query.limit, query.cursor)
+        except CursorError:
+            raise invalid_field("query.cursor", "give back the cursor of an earlier page as it was") from None
+        now, mine = self._deps.clock.now_ms(), [key for key in page.items if call.reaches(key.kind)]
+        return KeyList(
+            keys=[KeyView.of(key, self._deps.catalog.ended_maker(key, now)) for key in mine], cursor=page.cursor
+        )
 
     def revoke(self, call: Call) -> None:
-        """Revoke a key; the authorizers learn of it within 30 seconds. Doing it again changes nothing."""
+        """Revoke a key, and with it all that descend from it; the authorizers learn of it within 30 seconds.
+
+        Doing it again changes nothing. Raises: ProblemError 403, 404, 409.
+        """
+
+        def change(found: Stored[ApiKey]) -> None:
+            if found.value.revoked_at is None:
+                key = found.value.model_copy(update={"revoked_at": self._deps.clock.now_ms()})
+                record = self._auditor.record(call, f"key/{key.id}", KeyAudit.of(found.value), KeyAudit.of(key))
+                self._deps.catalog.update_key(key, found.rev, record)
+
+        self._change(call, change)
+
+    def delete(self, call: Call) -> None:
+        """Take a key that has ended from the list. Raises: ProblemError 403, 404; 409 for one that still works."""
+
+        def change(found: Stored[ApiKey]) -> None:
+            now = self._deps.clock.now_ms()
+            if not found.value.ended(now):
+                raise conflict("The key still works. Revoke it first: DELETE /v1/keys/{id}.")
+            key = found.value.model_copy(update={"revoked_at": found.value.revoked_at or now})
+            record = self._auditor.record(call, f"key/{key.id}", KeyAudit.of(found.value), None)
+            self._deps.catalog.delete_key(key, found.rev, record)
+
+        self._change(call, change)
+
+    def _change(self, call: Call, change: Callable[[Stored[ApiKey]], None]) -> None:
+        """Change a key as it is now, again if another came first. Raises: ProblemError 403, 404, 409; `change`'s."""
         for _ in range(_ATTEMPTS):
             found = self._deps.catalog.load_key(call.caller.tenant, call.path["id"])
             if found is None:
                 raise not_found("key")
-            if found.value.revoked_at is not None:
-                return
-            key = found.value.model_copy(update={"revoked_at": self._deps.clock.now_ms()})
-            record = self._auditor.record(call, f"key/{key.id}", KeyView.of(found.value), KeyView.of(key))
-            # A conflict: someone else revokes it in this moment, and there is nothing left to do the next time.
+            call.require(found.value.kind, "key")
             with suppress(CatalogConflictError):
-                return self._deps.catalog.update_key(key, found.rev, record)
+                return change(found)
         raise conflict("Others are changing this key; look at it and try again.")
+
+    def _maker(self, caller: Caller) -> tuple[list[str], int | None]:
+        """The lineage of a key that the caller makes, and when the caller's own ends. Raises: ProblemError 409."""
+        maker = self._deps.catalog.key(caller.key_id, fresh=True)
+        if maker is None:
+            return [caller.key_id], None
+        if len(maker.lineage) >= MAX_LINEAGE:
+            raise conflict(
+                f"Your key descends from {MAX_LINEAGE} others, and so it makes no more. Use one nearer to the first."
+            )
+        return [*maker.lineage, maker.id], maker.expires_at
 
     def _recipients(self, caller: Caller, body: KeyCreate) -> Sequence[str]:
         if body.kind is not KeyKind.TEAM:
@@ -84,30 +132,30 @@ class Keys:
             raise invalid(errors, "Give each recipient as channel:address, such as email:you@example.com.")
         return list(found)
 
-    def _expiry(self, at: datetime | None) -> int | None:
+    def _expiry(self, at: datetime | None, end: int | None) -> int | None:
+        """end: of the caller's key, beyond which none that it makes works. Raises: ProblemError 403, 422."""
         if at is None:
-            return None
+            return end
         expires_at, now = int(at.timestamp() * 1000), self._deps.clock.now_ms()
         if expires_at <= now:
             raise invalid_field("expires_at", "this time is over")
         if expires_at - now > MAX_AHEAD_MS:
             raise invalid_field("expires_at", "a key expires within ten years, or never")
+        if end is not None and expires_at > end:
+            raise forbidden(
+                f"Your own key expires at {iso(end)}, so it cannot make one that lasts longer.", "expires_at"
+            )
         return expires_at
 
 
-def _check_rights(caller: Caller, body: KeyCreate) -> None:
+def _check_rights(call: Call, body: KeyCreate) -> None:
     """A key must not be a way to more than the caller has. Raises: ProblemError 403."""
+    caller = call.caller
     lacking = [scope for scope in body.scopes if scope not in caller.scopes]
     if lacking:
-        raise _forbidden("scopes", f"Your own key lacks the scope `{lacking[0]}`, so it cannot give it.")
-    # Whom a team key may send to is not known here, so it cannot be compared: it may make test keys only.
-    if caller.kind is not KeyKind.LIVE and body.kind is not KeyKind.TEST:
-        raise _forbidden("kind", f"A {caller.kind} key can make test keys only.")
-
-
-def _forbidden(field: str, detail: str) -> ProblemError:
-    errors = [FieldError(field=field, message=detail)]
-    return ProblemError(403, "forbidden", "The API key may not do this", detail, errors)
+        raise forbidden(f"Your own key lacks the scope `{lacking[0]}`, so it cannot give it.", "scopes")
+    if not call.reaches(body.kind):
+        raise forbidden(f"A {caller.kind} key can make test keys only.", "kind")
 
 
 def _recipient(text: str, region: str) -> str:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from shared.api.fields import Moment, Ttl, Weight
 from shared.api.governance import ReviewView, moment, moment_or_none
 from shared.model.accounts import AccountState, Rate, UnitFee
+from shared.model.address import mask
 from shared.model.content import Content
 from shared.model.keys import ApiKey
 from shared.model.policies import Policies
@@ -82,9 +83,10 @@ class AccountView(BaseModel):
 
 
 class AccountList(BaseModel):
-    """All accounts."""
+    """A page of accounts by id."""
 
     accounts: list[AccountView]
+    cursor: str | None = None
 
 
 class VerificationView(BaseModel):
@@ -240,7 +242,12 @@ class KeyCreate(BaseModel):
 
 
 class KeyView(BaseModel):
-    """A key, without its secret."""
+    """A key, without its secret.
+
+    created_by: the id of the key that made it; null for one made by `mepush bootstrap`, or before this was known.
+    lineage: all keys that it descends from, the first one first; they and it count as one person where two are needed.
+    ended_by: which of them has ended, and it with that; null while none has.
+    """
 
     id: str
     name: str
@@ -250,16 +257,34 @@ class KeyView(BaseModel):
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+    created_by: str | None
+    lineage: list[str]
+    ended_by: str | None
 
     @classmethod
-    def of(cls, key: ApiKey) -> Self:
-        """A key as callers see it."""
+    def of(cls, key: ApiKey, ended_by: str | None = None) -> Self:
+        """A key as callers see it. ended_by: which of its makers has ended."""
         times = {
             "created_at": moment(key.created_at),
             "expires_at": moment_or_none(key.expires_at),
             "revoked_at": moment_or_none(key.revoked_at),
         }
-        return cls.model_validate(key.model_dump(exclude={"hash", "tenant"}) | times)
+        made = {"created_by": key.lineage[-1] if key.lineage else None, "ended_by": ended_by}
+        return cls.model_validate(key.model_dump(exclude={"hash", "tenant"}) | times | made)
+
+
+class KeyAudit(KeyView):
+    """A key in the audit log, which is kept for good: the recipients are masked."""
+
+    @classmethod
+    def of(cls, key: ApiKey, ended_by: str | None = None) -> Self:
+        """A key for the audit log."""
+        return super().of(key.model_copy(update={"recipients": [_masked(each) for each in key.recipients]}), ended_by)
+
+
+def _masked(recipient: str) -> str:
+    channel, _, address = recipient.partition(":")
+    return f"{channel}:{mask(channel, address)}"
 
 
 class KeyCreated(KeyView):
@@ -269,6 +294,7 @@ class KeyCreated(KeyView):
 
 
 class KeyList(BaseModel):
-    """All keys."""
+    """A page of keys by id."""
 
     keys: list[KeyView]
+    cursor: str | None = None

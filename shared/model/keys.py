@@ -12,6 +12,8 @@ from shared.model.ids import ALPHABET
 from shared.model.words import KeyKind, Scope
 
 _SHAPE = re.compile(r"^mp_(live|team|test)_([0-9a-z]{12})_([0-9a-z]{40})$")
+MAX_LINEAGE = 10
+"""So many makers a key has at most: each is looked at when it is used."""
 
 
 class ParsedKey(NamedTuple):
@@ -25,8 +27,9 @@ class ParsedKey(NamedTuple):
 class ApiKey(BaseModel):
     """A stored key.
 
-    recipients: for team keys, the normalised addresses it may send to, as `channel:address`.
-    Times are in milliseconds since the epoch.
+    recipients: for team keys, the normalised addresses it may send to, as `channel:address`. lineage: the ids of the
+    keys that it descends from, the first one first and its maker last; none for one made by `mepush bootstrap`, or
+    before keys knew who made them. Times are in milliseconds since the epoch.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -41,6 +44,16 @@ class ApiKey(BaseModel):
     created_at: int
     expires_at: int | None = None
     revoked_at: int | None = None
+    lineage: list[str] = Field(default_factory=list, max_length=MAX_LINEAGE)
+
+    @property
+    def person(self) -> str:
+        """Whose key it is: a key and all that descend from it belong to one person, named by the first of them."""
+        return self.lineage[0] if self.lineage else self.id
+
+    def ended(self, now_ms: int) -> bool:
+        """Whether it has been revoked or has expired, whatever became of those that made it."""
+        return self.revoked_at is not None or (self.expires_at is not None and now_ms >= self.expires_at)
 
     def matches(self, secret: str) -> bool:
         """Whether `secret` is this key's, compared in constant time."""

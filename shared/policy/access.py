@@ -105,6 +105,7 @@ MATRIX: Mapping[str, Mapping[str, Access]] = {
         "create_key": Access(ALL, _TEST, _TEST),
         "list_keys": Access(ALL, _TEAM | _TEST, _TEST),
         "revoke_key": Access(ALL, _TEAM | _TEST, _TEST),
+        "delete_key": Access(ALL, _TEAM | _TEST, _TEST),
     },
     "settings": {
         "get_settings": SHARED,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from shared.api.manage import KeyView
+from shared.api.manage import KeyAudit
 from shared.model.audit import BOOTSTRAP, record_change
 from shared.model.clock import Clock
 from shared.model.keys import ApiKey, new_secret
@@ -21,7 +21,7 @@ def bootstrap(catalog: Catalog, clock: Clock, tenant: str = DEFAULT_TENANT, name
     catalog.ensure_tenant(tenant)
     now = clock.now_ms()
     key, text = new_key(now, tenant, name, KeyKind.LIVE, FIRST_SCOPES)
-    view = KeyView.of(key).model_dump(mode="json")
+    view = KeyAudit.of(key).model_dump(mode="json")
     catalog.create_key(key, record_change(now, tenant, BOOTSTRAP, "create_key", f"key/{key.id}", None, view))
     return text
 
@@ -34,10 +34,12 @@ def new_key(
     scopes: Sequence[Scope],
     recipients: Sequence[str] = (),
     expires_at: int | None = None,
+    lineage: Sequence[str] = (),
 ) -> tuple[ApiKey, str]:
     """Make a key, to be saved; return it and its text, of which it holds only a hash.
 
-    recipients: of a team key, normalised, as `channel:address`. expires_at: milliseconds since the epoch.
+    recipients: of a team key, normalised, as `channel:address`. expires_at: milliseconds since the epoch. lineage: the
+    keys that it descends from.
     """
     key_id, text, digest = new_secret(kind)
     key = ApiKey(
@@ -50,5 +52,6 @@ def new_key(
         hash=digest,
         created_at=now_ms,
         expires_at=expires_at,
+        lineage=list(lineage),
     )
     return key, text

@@ -116,6 +116,22 @@ class Catalog:
         key = self.key(key_id, fresh)
         return frozenset(key.recipients if key is not None else ())
 
+    def ended_maker(self, key: ApiKey, now_ms: int) -> str | None:
+        """The first of the keys that a key descends from that has ended, at most 30 seconds old; None if all work.
+
+        No key is ever forgotten whole, so one that is not there was taken away by hand, and has ended.
+        """
+        for id in key.lineage:
+            maker = self.key(id)
+            if maker is None or maker.ended(now_ms):
+                return id
+        return None
+
+    def person(self, key_id: str) -> str:
+        """Whose key it is, see `ApiKey.person`. What is no key, such as `schedule`, stands for itself."""
+        key = self.key(key_id, fresh=True)
+        return key_id if key is None else key.person
+
     # Management: tenants
 
     def ensure_tenant(self, tenant_id: str) -> Tenant:
@@ -159,6 +175,10 @@ class Catalog:
     def list_accounts(self, tenant: str) -> list[Account]:
         """All accounts by id."""
         return [stored.value for stored in self._all(Account, tenant_pk(tenant), "account#")]
+
+    def page_accounts(self, tenant: str, limit: int, cursor: str | None = None) -> Page[Account]:
+        """A page of at most `limit` accounts by id. Raises: CursorError."""
+        return self._page(Account, tenant_pk(tenant), "account#", limit, cursor)
 
     def delete_account(self, account: Account, rev: int, record: AuditRecord) -> None:
         """Delete revision `rev` of an account.
@@ -315,9 +335,23 @@ class Catalog:
         """Replace revision `rev` of a key. Raises: CatalogConflictError if it has changed."""
         self._save_key(key, rev, record)
 
-    def list_keys(self, tenant: str) -> list[ApiKey]:
-        """All keys, revoked ones too, by id."""
-        return [stored.value for stored in self._all(ApiKey, tenant_pk(tenant), "key#")]
+    def page_keys(self, tenant: str, limit: int, cursor: str | None = None) -> Page[ApiKey]:
+        """A page of at most `limit` keys by id, revoked ones too. Raises: CursorError."""
+        return self._page(ApiKey, tenant_pk(tenant), "key#", limit, cursor)
+
+    def delete_key(self, key: ApiKey, rev: int, record: AuditRecord) -> None:
+        """Take revision `rev` of a revoked key from the list.
+
+        What stays is what says whose it was and that it has ended, for the keys that descend from it and for reviews.
+        Raises: CatalogConflictError if it has changed.
+        """
+        gone = key_of(tenant_pk(key.tenant), f"key#{key.id}")
+        self._change(
+            record,
+            self._put(f"key#{key.id}", "key", key.model_copy(update={"recipients": []}), rev),
+            {"Delete": {"TableName": self._table, "Key": gone, **unchanged(rev)}},
+        )
+        self._keys.drop(key.id)
 
     def _save_key(self, key: ApiKey, over: int | None, record: AuditRecord) -> None:
         self._change(

@@ -76,7 +76,7 @@ def test_an_account_is_created_and_its_secret_masked(desk: Desk) -> None:
     assert answer.json["settings"]["host"] == "smtp.example.com"
     assert answer.json["created_at"] == answer.json["updated_at"] == "2025-01-15T10:00:00Z"
     assert desk.call(GET, id="mail").json == answer.json
-    assert desk.call(LIST).json == {"accounts": [answer.json]}
+    assert desk.call(LIST).json["accounts"] == [answer.json]
     assert secret(desk) == {"password": PASSWORD}
 
 
@@ -164,7 +164,7 @@ def test_a_wrong_field_is_named_and_nothing_is_saved(desk: Desk, changes: Any, f
     answer = desk.call(CREATE, {**BODY, **changes})
     assert answer.status == 422
     assert answer.fields == [field]
-    assert desk.call(LIST).json == {"accounts": []}
+    assert desk.call(LIST).json["accounts"] == []
     assert desk.aws.client("secretsmanager").list_secrets()["SecretList"] == []
 
 
@@ -190,7 +190,7 @@ def test_accounts_are_the_tenants_own(desk: Desk) -> None:
     assert desk.call(PATCH, {"name": "x"}, id="mail", tenant="other").status == 404
     assert desk.call(DELETE, id="mail", tenant="other").status == 404
     assert desk.call(VERIFY, id="mail", tenant="other").status == 404
-    assert desk.call(LIST, tenant="other").json == {"accounts": []}
+    assert desk.call(LIST, tenant="other").json["accounts"] == []
     assert desk.call(CREATE, BODY, tenant="other").status == 201
 
 

@@ -1,5 +1,6 @@
 """Managing API keys: nobody gives more than they have, and a key is shown once."""
 
+import json
 import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,22 +10,29 @@ import pytest
 from functions.authorize.deps import AuthorizeDeps
 from functions.authorize.handler import authorize
 from shared.model.audit import AuditRecord
-from shared.model.keys import ApiKey, hash_secret, parse_key
+from shared.model.keys import MAX_LINEAGE, ApiKey, hash_secret, parse_key
 from shared.model.words import KeyKind, Scope
 from shared.store.bootstrap import bootstrap
 from shared.store.catalog import Catalog
+from shared.store.catalog_items import key_of
 from tests.conftest import Aws
 from tests.fakes import FakeClock, logged
 from tests.integration.managing import Desk
+from tests.samples import change
 
 CREATE, LIST, REVOKE = "POST /v1/keys", "GET /v1/keys", "DELETE /v1/keys/{id}"
+DELETE = "POST /v1/keys/{id}/delete"
 BODY = {"name": "Shop", "scopes": ["send"]}
 TEAM = {"name": "Staging", "kind": "team", "scopes": ["send"]}
 
 
 @pytest.fixture
 def desk(aws: Aws, clock: FakeClock) -> Desk:
-    return Desk(aws, clock)
+    desk = Desk(aws, clock)
+    # The caller's own key, which is not in the list.
+    key = ApiKey(id="k1", tenant="-", name="k", kind=KeyKind.LIVE, scopes=list(Scope), hash="0" * 64, created_at=0)
+    desk.catalog.create_key(key, change())
+    return desk
 
 
 def who(desk: Desk, text: str) -> dict[str, str]:
@@ -44,7 +52,7 @@ def test_a_key_is_made_shown_once_and_works(desk: Desk, kind: str) -> None:
         None,
         None,
     )
-    assert desk.call(LIST).json == {"keys": [answer.json]}
+    assert desk.call(LIST).json["keys"] == [answer.json]
     assert who(desk, text) == {
         "tenant": "default",
         "key_id": answer.json["id"],
@@ -113,7 +121,7 @@ def test_a_wrong_field_is_named_and_no_key_made(desk: Desk, changes: Any, fields
     assert answer.status == 422
     assert answer.fields == fields
     assert "a@example.com" not in answer.text
-    assert desk.call(LIST).json == {"keys": []}
+    assert desk.call(LIST).json["keys"] == []
 
 
 def test_a_key_with_an_end_works_until_then(desk: Desk, clock: FakeClock) -> None:
@@ -160,12 +168,13 @@ def test_nobody_reaches_further_by_a_new_key(desk: Desk, kind: str, wanted: str,
         assert answer.fields == ["kind"]
 
 
-def test_keys_are_listed_the_newest_first(desk: Desk, clock: FakeClock) -> None:
-    for name in ("a", "b", "c"):
-        desk.call(CREATE, {**BODY, "name": name})
-        clock.advance(1)
-    assert [key["name"] for key in desk.call(LIST).json["keys"]] == ["c", "b", "a"]
-    assert desk.call(LIST, tenant="other").json == {"keys": []}
+def test_keys_are_listed_in_pages(desk: Desk) -> None:
+    made = sorted(desk.call(CREATE, BODY).json["id"] for _ in range(5))
+    first = desk.call(LIST, query={"limit": "3"}).json
+    rest = desk.call(LIST, query={"cursor": first["cursor"]}).json
+    assert ([key["id"] for key in first["keys"] + rest["keys"]], rest["cursor"]) == (made, None)
+    assert desk.call(LIST, query={"cursor": "eA"}).fields == ["query.cursor"]
+    assert desk.call(LIST, tenant="other").json["keys"] == []
 
 
 def test_a_revoked_key_stays_in_the_list_and_works_no_more(desk: Desk, clock: FakeClock) -> None:
@@ -204,7 +213,83 @@ def test_two_who_revoke_at_once_both_succeed(desk: Desk, monkeypatch: pytest.Mon
     assert not others
 
 
-@pytest.mark.parametrize("route", [CREATE, LIST, REVOKE])
+def child(desk: Desk, of: str, **changes: Any) -> Any:
+    return desk.call(CREATE, {**BODY, "scopes": ["manage"], **changes}, who=of).json
+
+
+def test_a_key_knows_all_that_it_descends_from_and_ends_with_them(desk: Desk) -> None:
+    one = child(desk, "k1")
+    two = child(desk, one["id"])
+    three = child(desk, two["id"], kind="test")
+    assert (three["created_by"], three["lineage"]) == (two["id"], ["k1", one["id"], two["id"]])
+    beside = child(desk, "k1")
+    assert desk.call(REVOKE, id=one["id"]).status == 204
+    for key, works in ((one, False), (two, False), (three, False), (beside, True)):
+        assert (who(desk, key["key"])["problem"] == "") is works
+    ended = {key["id"]: key["ended_by"] for key in desk.call(LIST).json["keys"]}
+    assert ended == {one["id"]: None, two["id"]: one["id"], three["id"]: one["id"], beside["id"]: None}
+
+
+def test_a_key_makes_none_that_outlives_it(desk: Desk, clock: FakeClock) -> None:
+    end = "2025-01-15T10:01:00Z"
+    maker = child(desk, "k1", expires_at=end)
+    answer = desk.call(CREATE, {**BODY, "scopes": ["send"], "expires_at": "2025-01-15T10:01:01Z"}, who=maker["id"])
+    assert (answer.status, answer.fields) == (403, ["expires_at"])
+    made = child(desk, maker["id"])
+    assert made["expires_at"] == end
+    clock.advance(60)
+    assert "expired" in who(desk, made["key"])["problem"]
+
+
+def test_a_lineage_is_bounded(desk: Desk) -> None:
+    made = "k1"
+    for _ in range(MAX_LINEAGE):
+        made = child(desk, made)["id"]
+    assert desk.call(CREATE, BODY, who=made).status == 409
+
+
+def test_a_key_that_has_ended_can_be_deleted_and_stays_refused(desk: Desk, clock: FakeClock) -> None:
+    made = child(desk, "k1", kind="team", recipients=["email:qa@example.com"])
+    below = child(desk, made["id"], kind="test")
+    assert desk.call(DELETE, id=made["id"]).status == 409
+    desk.call(REVOKE, id=made["id"])
+    assert desk.call(DELETE, id=made["id"]).status == 204
+    assert desk.call(DELETE, id=made["id"]).status == 404
+    assert [key["id"] for key in desk.call(LIST).json["keys"]] == [below["id"]]
+    for key in (made, below):
+        assert "revoked" in who(desk, key["key"])["problem"]
+    assert desk.catalog.person(below["id"]) == "k1"
+    kept = str(desk.aws.dynamodb.get_item(TableName=desk.aws.catalog, Key=key_of(f"key#{made['id']}", "key")))
+    assert "qa@example.com" not in kept
+    expiring = child(desk, "k1", expires_at="2025-01-15T10:01:00Z")
+    clock.advance(60)
+    assert desk.call(DELETE, id=expiring["id"]).status == 204
+
+
+def test_keys_of_before_go_on_working_and_belong_to_themselves(desk: Desk) -> None:
+    text = bootstrap(desk.catalog, desk.clock)
+    id = text.split("_")[2]
+    for pk, sk in ((f"key#{id}", "key"), ("tenant#default", f"key#{id}")):
+        item = desk.aws.dynamodb.get_item(TableName=desk.aws.catalog, Key=key_of(pk, sk))["Item"]
+        document = json.loads(item["doc"]["S"])
+        del document["lineage"]
+        desk.aws.dynamodb.put_item(TableName=desk.aws.catalog, Item={**item, "doc": {"S": json.dumps(document)}})
+    assert who(desk, text)["problem"] == ""
+    assert Desk(desk.aws, desk.clock).catalog.person(id) == id
+    [listed] = desk.call(LIST).json["keys"]
+    assert (listed["created_by"], listed["lineage"], listed["ended_by"]) == (None, [], None)
+
+
+def test_the_audit_log_masks_the_recipients_of_team_keys(desk: Desk) -> None:
+    made = child(desk, "k1", kind="team", recipients=["email:someone@example.com", "sms:+8613800138000"])
+    desk.call(REVOKE, id=made["id"])
+    log = desk.call("GET /v1/audit").text
+    assert "s***@example.com" in log
+    assert "someone@example.com" not in log and "+8613800138000" not in log
+    assert made["recipients"] == ["email:someone@example.com", "sms:+8613800138000"]
+
+
+@pytest.mark.parametrize("route", [CREATE, LIST, REVOKE, DELETE])
 def test_keys_want_the_scope_manage(desk: Desk, route: str) -> None:
     assert desk.call(route, BODY, id="x", scopes="send read").status == 403
     assert desk.call(route, BODY, id="x", problem="Give an API key.").status == 401
@@ -223,11 +308,11 @@ def test_the_first_key_may_do_everything(aws: Aws, clock: FakeClock) -> None:
     assert tenant is not None
     assert bootstrap(catalog, clock, name="lost the first") != text
     assert catalog.ensure_tenant("default").salt == tenant.salt
-    assert [k.name for k in catalog.list_keys("default") if k.id != key.id] == ["lost the first"]
+    assert [k.name for k in catalog.page_keys("default", 10).items if k.id != key.id] == ["lost the first"]
 
 
 def test_another_tenant_has_keys_of_its_own(aws: Aws, clock: FakeClock) -> None:
     catalog = Catalog(aws.dynamodb, aws.catalog, clock)
     bootstrap(catalog, clock, "team-b", "b")
-    assert [key.name for key in catalog.list_keys("team-b")] == ["b"]
-    assert catalog.list_keys("default") == []
+    assert [key.name for key in catalog.page_keys("team-b", 10).items] == ["b"]
+    assert catalog.page_keys("default", 10).items == []

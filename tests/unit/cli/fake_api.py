@@ -105,6 +105,7 @@ class FakeApi:
             ("POST", r"/v1/keys", "manage", self._create_key),
             ("GET", r"/v1/keys", "manage", lambda body: {"keys": list(self.keys.values())}),
             ("DELETE", r"/v1/keys/([^/]+)", "manage", lambda body, name: self._drop(self.keys, name)),
+            ("POST", r"/v1/keys/([^/]+)/delete", "manage", lambda body, name: self._drop(self.keys, name)),
             *self.campaigns.routes(),
         ]
 
@@ -470,6 +471,7 @@ class FakeApi:
     def _create_key(self, body: dict[str, Any]) -> dict[str, Any]:
         view = {"id": "abc123abc123", "recipients": [], **body}
         view |= {"created_at": NOW, "expires_at": body.get("expires_at"), "revoked_at": None}
+        view |= {"created_by": None, "lineage": [], "ended_by": None}
         self.keys["abc123abc123"] = view
         return {**view, "key": "mp_live_abc123abc123_newkey"}
 

@@ -43,6 +43,14 @@ def test_list_and_revoke(api: FakeApi, mepush: Mepush) -> None:
     assert mepush("key", "revoke", "abc123abc123", "--json").json == {"revoked": "abc123abc123"}
     assert api.keys == {}
     assert mepush("key", "revoke", "abc123abc123").code == 1
+    mepush("key", "create", "--name", "shop", "--scope", "send")
+    assert mepush("key", "delete", "abc123abc123").out == "abc123abc123 is deleted\n"
+
+
+def test_the_list_says_who_made_a_key_and_with_whom_it_ended(api: FakeApi, mepush: Mepush) -> None:
+    mepush("key", "create", "--name", "shop", "--scope", "send")
+    api.keys["abc123abc123"] |= {"created_by": "first", "ended_by": "root"}
+    assert {"first", "with", "root"} <= set(mepush("key", "list").out.splitlines()[1].split())
 
 
 def test_the_first_key_is_made_in_the_table(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
