@@ -6,9 +6,10 @@ from shared.model.audit import AuditRecord, record_change
 from shared.model.content import Content, EmailContent, SmsContent
 from shared.model.envelope import Envelope, EnvelopeRecipient
 from shared.model.ids import Numbering, Tagger, derived_base
+from shared.model.keys import ApiKey
 from shared.model.templates import Template, TemplateVersion
 from shared.model.tenants import Tenant
-from shared.model.words import Channel, MessageClass
+from shared.model.words import Channel, KeyKind, MessageClass, Scope
 from shared.rendering import analyse
 
 NOW = 1_736_935_200_000
@@ -78,3 +79,17 @@ def template(content: Content = EMAIL, **changes: Any) -> tuple[Template, Templa
 def change() -> AuditRecord:
     """The record of a change, for tests that change the catalog directly; another one each time."""
     return record_change(NOW, TENANT.id, "k1", "test", "test", None, None)
+
+
+def api_key(id: str, lineage: list[str]) -> ApiKey:
+    """A live key that descends from others."""
+    return ApiKey(
+        id=id,
+        tenant="default",
+        name=id,
+        kind=KeyKind.LIVE,
+        scopes=list(Scope),
+        hash="0" * 64,
+        created_at=0,
+        lineage=lineage,
+    )

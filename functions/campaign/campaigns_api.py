@@ -11,13 +11,14 @@ from shared.api.campaigns import CampaignCreate, CampaignPage, CampaignUpdate, C
 from shared.api.kit import Call, OperationFunction
 from shared.api.messages import PageQuery
 from shared.model.audit import AuditRecord
-from shared.model.campaigns import Audience, Campaign, Duplicates, Schedule, StopRule
+from shared.model.campaigns import Audience, Campaign, Duplicates, LimitAsked, Schedule, StopRule
 from shared.model.clock import Clock
 from shared.model.problems import FieldError, ProblemError, conflict, forbidden, invalid, invalid_field
 from shared.model.runs import campaign_of
 from shared.model.sizes import json_size
 from shared.model.variables import check_variables
 from shared.model.words import KeyKind
+from shared.policy.two_people import Second, second
 from shared.store.campaigns import Campaigns
 from shared.store.catalog import Catalog
 from shared.store.catalog_items import CatalogConflictError, CatalogTooLargeError, CursorError, Stored
@@ -116,9 +117,10 @@ class CampaignOperations:
             _check_kind(call, current.schedule, changes.get("schedule"))
             now = self._now()
             checked, found = self._checked(current.tenant, changes, current, now)
+            checked = {**checked, **self._limited(call, current, checked, now)}
             # From now on it is what a live key wants: keys that reach nobody, or some, have no more say in it.
             kind = KeyKind.LIVE if call.caller.kind is KeyKind.LIVE else current.kind
-            return current.changed(**_plain(checked), kind=kind, updated_at=now), found
+            return current.changed(**_plain(checked), kind=kind, updated_at=now, changed_by=call.caller.key_id), found
 
         campaign, found = self._change(call, change)
         self._follower.apply(campaign.tenant, campaign.id)
@@ -200,6 +202,25 @@ class CampaignOperations:
             raise invalid(errors, "The campaign cannot be saved so.")
         return changes, found
 
+    def _limited(self, call: Call, current: Campaign, changes: Mapping[str, Any], now: int) -> dict[str, Any]:
+        """What becomes of `approve_above`: two people are needed so that fewer runs wait for an approval."""
+        limit = current.approve_above
+        wanted = changes.get("approve_above", limit)
+        if "approve_above" not in changes:
+            return {}
+        if limit is None or (wanted is not None and wanted <= limit):
+            return {"limit_asked": None}
+        by, asked = call.caller.key_id, current.limit_asked
+        if asked is not None and asked.value != wanted:
+            asked = None
+        asked_by, asked_at = (None, None) if asked is None else (asked.by, asked.at)
+        match second(asked_by, asked_at, by, now, self._catalog.person):
+            case Second.DONE:
+                return {"limit_asked": None}
+            case Second.FIRST:
+                asked = LimitAsked(value=wanted, by=by, at=now)
+        return {"approve_above": limit, "limit_asked": asked}
+
     def _time_zone(self, tenant: str) -> str:
         settings = self._catalog.settings(tenant, fresh=True)
         stored = self._catalog.tenant(tenant)
@@ -268,7 +289,7 @@ def _plain(changes: Mapping[str, Any]) -> dict[str, Any]:
 
 def _same(one: Campaign, other: Campaign) -> bool:
     """Whether two say the same, whoever saved them and when."""
-    times = dict.fromkeys(("created_at", "updated_at"), 0) | {"created_by": ""}
+    times = dict.fromkeys(("created_at", "updated_at"), 0) | {"created_by": "", "changed_by": ""}
     return one.model_copy(update=times) == other.model_copy(update=times)
 
 

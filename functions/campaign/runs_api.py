@@ -6,7 +6,7 @@ from typing import Protocol
 from aws_lambda_powertools import Logger
 
 from functions.campaign import control
-from functions.campaign.starting import Starter
+from functions.campaign.starting import SCHEDULE, Starter
 from functions.campaign.views import load_campaign, load_run, run_record, run_summary
 from shared.api.audit import Auditor
 from shared.api.campaigns import RejectsFile, RejectsPage, RunPage, RunStart, RunUpdate, RunView
@@ -52,6 +52,7 @@ class RunOperations:
         files: RunFiles,
         clock: Clock,
     ) -> None:
+        self._catalog = catalog
         self._campaigns = campaigns
         self._shards = shards
         self._starter = starter
@@ -117,11 +118,19 @@ class RunOperations:
 
         def change(run: Run) -> Run:
             approved = control.approve(run, self._now(), call.caller.key_id)
-            if run.started_by == call.caller.key_id:
-                raise conflict("The run was started with this key: nobody approves their own. Use another key.")
+            if self._catalog.person(call.caller.key_id) in self._starters(run):
+                raise conflict(
+                    "The run was started with this key, or one that descends from the same first key, which are one "
+                    "person's: nobody approves their own. Use another person's key."
+                )
             return approved
 
         return self._change(call, change)
+
+    def _starters(self, run: Run) -> set[str]:
+        """Who wanted a run: whoever started it or, if its schedule did, made the campaign or changed it last."""
+        keys = (run.campaign.created_by, run.campaign.changed_by) if run.started_by == SCHEDULE else (run.started_by,)
+        return {self._catalog.person(key) for key in keys if key}
 
     def cancel(self, call: Call) -> RunView:
         """End a run. Raises: ProblemError 404, 409, 503."""

@@ -3,7 +3,7 @@
 from pydantic import BaseModel
 
 from functions.campaign.schedules import schedule_view
-from shared.api.campaigns import CampaignView, RunSummary
+from shared.api.campaigns import CampaignView, LimitView, RunSummary
 from shared.api.governance import moment, moment_or_none
 from shared.api.kit import Call
 from shared.model.campaigns import Campaign
@@ -55,12 +55,18 @@ def campaign_view(campaign: Campaign, template: Template | None, active: str | N
         holdout_percent=campaign.holdout_percent,
         duplicates=campaign.duplicates,
         approve_above=campaign.approve_above,
+        approve_above_asked=_asked(campaign),
         ttl=campaign.ttl,
         archived=campaign.archived,
         active_run=active,
         created_at=moment(campaign.created_at),
         updated_at=moment(campaign.updated_at),
     )
+
+
+def _asked(campaign: Campaign) -> LimitView | None:
+    asked = campaign.limit_asked
+    return None if asked is None else LimitView(value=asked.value, by=asked.by, at=moment(asked.at))
 
 
 class RunRecord(BaseModel):

@@ -1,4 +1,7 @@
-"""The operations on reviews: a version is submitted, and another key than its author's and submitter's decides."""
+"""The operations on reviews: a version is submitted, and somebody else than its author and its submitter decides.
+
+A key and all that descend from it are one person, whoever holds them.
+"""
 
 from collections.abc import Callable
 
@@ -8,7 +11,7 @@ from shared.api.audit import Auditor
 from shared.api.governance import ApproveRequest, RejectRequest
 from shared.api.kit import Call, OperationFunction
 from shared.api.manage import VersionView
-from shared.model.problems import ProblemError, conflict
+from shared.model.problems import ProblemError, conflict, forbidden
 from shared.model.templates import Review, ReviewState, TemplateVersion
 from shared.store.catalog_items import CatalogConflictError, CatalogTooLargeError, Stored
 
@@ -31,8 +34,8 @@ def check_approved(version: TemplateVersion) -> None:
     if state is ReviewState.APPROVED:
         return
     advice = {
-        ReviewState.DRAFT: "Submit it for review; then another key must approve it.",
-        ReviewState.SUBMITTED: "Another key than its author's and submitter's must approve it first.",
+        ReviewState.DRAFT: "Submit it for review; then somebody else must approve it.",
+        ReviewState.SUBMITTED: "Somebody else than its author and its submitter must approve it first.",
         ReviewState.REJECTED: f"The reviewer said: {version.review.comment} Save a better version and submit that.",
     }[state]
     raise conflict(f"Only approved versions can be published, and the review of version {number} is: {state}. {advice}")
@@ -65,7 +68,8 @@ class Reviews:
         def change(version: TemplateVersion) -> Review:
             if version.review.state is not ReviewState.SUBMITTED:
                 raise conflict(f"The review is: {version.review.state}. Only a submitted version can be approved.")
-            if call.caller.key_id in (version.author, version.review.submitted_by):
+            others = {self._catalog.person(key) for key in (version.author, version.review.submitted_by) if key}
+            if self._catalog.person(call.caller.key_id) in others:
                 raise _own_version()
             return self._decided(call, version, ReviewState.APPROVED, body.comment)
 
@@ -113,5 +117,7 @@ class Reviews:
 
 
 def _own_version() -> ProblemError:
-    detail = "A version is approved by another key than the one that saved it and the one that submitted it."
-    return ProblemError(403, "forbidden", "The API key may not do this", detail)
+    return forbidden(
+        "A version is approved by somebody else than the one who saved it and the one who submitted it, and keys that "
+        "descend from the same first key are one person's. Ask somebody with a first key of their own."
+    )

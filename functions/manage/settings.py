@@ -14,11 +14,14 @@ from shared.logs import log_error
 from shared.model.policies import ClassPolicies
 from shared.model.problems import ProblemError, conflict, invalid_field, not_found
 from shared.model.tenants import TenantSettings
+from shared.policy.two_people import Second, second
 from shared.store.catalog_items import CatalogConflictError, CursorError
 
 logger = Logger(child=True)
 
 _ATTEMPTS = 5
+_KEPT_ON: dict[str, Any] = {"review_off_by": "", "review_off_at": None}
+"""Nobody wants the review switched off."""
 
 
 def settings_operations(deps: ManageDeps) -> dict[str, OperationFunction]:
@@ -47,12 +50,17 @@ class Settings:
         return SettingsView.of(TenantSettings() if found is None else found.value)
 
     def update(self, call: Call) -> SettingsView:
-        """Change what is given. Raises: ProblemError 409, 422, 503."""
+        """Change what is given; the review is switched off once a second person has asked for it.
+
+        Raises: ProblemError 409, 422, 503.
+        """
         body: SettingsUpdate = call.body
         given = {name: value for name in body.model_fields_set if (value := getattr(body, name)) is not None}
 
         def change(current: TenantSettings) -> TenantSettings:
             changes: dict[str, Any] = {**given, "restored": None}
+            if body.review_required:
+                changes |= _KEPT_ON
             if body.policies is not None:
                 changes["policies"] = _with(current.policies, body.policies)
             return current.model_copy(update=changes)
@@ -74,7 +82,7 @@ class Settings:
         wanted = self._catalog.load_settings_version(call.caller.tenant, body.version)
         if wanted is None:
             raise not_found("version of the settings")
-        restored = self._change(call, lambda current: wanted.model_copy(update={"restored": wanted.version}))
+        restored = self._change(call, lambda _: wanted.model_copy(update={"restored": wanted.version} | _KEPT_ON))
         return self._apply(restored, wanted.concurrency)
 
     def _apply(self, settings: SettingsView, concurrency: Mapping[str, int]) -> SettingsView:
@@ -101,7 +109,7 @@ class Settings:
         for _ in range(_ATTEMPTS):
             found = self._catalog.load_settings(tenant)
             current = TenantSettings() if found is None else found.value
-            wanted = change(current)
+            wanted = self._reviewed(call, current, change(current))
             if _values(wanted) == _values(current):
                 return SettingsView.of(current)
             who = {"version": current.version + 1, "changed_by": call.caller.key_id, "changed_at": self._now()}
@@ -114,6 +122,19 @@ class Settings:
                 continue
             return after
         raise conflict("Others are changing the settings; look at them and try again.")
+
+    def _reviewed(self, call: Call, current: TenantSettings, wanted: TenantSettings) -> TenantSettings:
+        """The settings that are wanted, their review still required until a second person wants it off."""
+        if wanted.review_required or not current.review_required:
+            return wanted
+        asked = current.review_off_by, current.review_off_at
+        by, now = call.caller.key_id, self._now()
+        match second(*asked, by, now, self._catalog.person):
+            case Second.DONE:
+                return wanted.model_copy(update=_KEPT_ON)
+            case Second.SAME:
+                by, now = asked[0], asked[1] or now
+        return wanted.model_copy(update={"review_required": True, "review_off_by": by, "review_off_at": now})
 
 
 def _with(policies: ClassPolicies, changed: PoliciesUpdate) -> ClassPolicies:

@@ -133,6 +133,15 @@ class CampaignUpdate(BaseModel):
     ttl: Ttl | None = None
 
 
+class LimitView(BaseModel):
+    """That somebody wants a higher `approve_above`, or none (null). by: the key that asked. The limit changes once
+    another person sends the same within a day."""
+
+    value: int | None
+    by: str
+    at: datetime
+
+
 class CampaignView(BaseModel):
     """A campaign. active_run: the run that is not over, if there is one. kind: of the key that made it; a live key that
     changes it makes it its own."""
@@ -151,6 +160,7 @@ class CampaignView(BaseModel):
     holdout_percent: float
     duplicates: Duplicates
     approve_above: int | None
+    approve_above_asked: LimitView | None
     ttl: int | None
     archived: bool
     active_run: str | None

@@ -139,7 +139,8 @@ class SettingsRestore(BaseModel):
 class SettingsView(BaseModel):
     """A tenant's settings. version: 0 while nobody has changed them. changed_by: the id of an API key.
 
-    restored: the version whose values were taken up again.
+    restored: the version whose values were taken up again. review_off_asked_by, review_off_asked_at: the key that wants
+    `review_required` switched off. It stays on until another person sends the same within a day.
     """
 
     version: int
@@ -156,11 +157,17 @@ class SettingsView(BaseModel):
     changed_by: str | None
     changed_at: datetime | None
     restored: int | None
+    review_off_asked_by: str | None
+    review_off_asked_at: datetime | None
 
     @classmethod
     def of(cls, settings: TenantSettings) -> Self:
         """Settings as callers see them."""
         facts = {"changed_by": settings.changed_by or None, "changed_at": moment_or_none(settings.changed_at)}
+        facts |= {
+            "review_off_asked_by": settings.review_off_by or None,
+            "review_off_asked_at": moment_or_none(settings.review_off_at),
+        }
         return cls.model_validate(settings.model_dump() | facts)
 
 

@@ -121,6 +121,15 @@ class Duplicates(StrEnum):
     EACH = "each"
 
 
+class LimitAsked(Stored):
+    """That somebody wants fewer runs to wait for an approval, which takes two. value: of `approve_above`. by: the key.
+    at: milliseconds since the epoch."""
+
+    value: int | None
+    by: str
+    at: int
+
+
 class Campaign(Stored):
     """A campaign.
 
@@ -128,7 +137,8 @@ class Campaign(Stored):
     messages a minute, at most. holdout_percent: so many recipients get nothing, always the same ones, to compare with.
     approve_above: a run with more messages waits until somebody else approves it. ttl: seconds in which a message must
     be sent once it is due. Times: milliseconds since the epoch. archived: it starts no runs any more. kind: of the key
-    that made it; a live key that changes it makes it its own.
+    that made it; a live key that changes it makes it its own. created_by, changed_by: the keys that made it and that
+    changed it last. limit_asked: a change of `approve_above` that waits for a second person.
     """
 
     id: str = Field(pattern=CAMPAIGN_ID)
@@ -148,7 +158,9 @@ class Campaign(Stored):
     created_at: int = 0
     updated_at: int = 0
     created_by: str = ""
+    changed_by: str = ""
     kind: KeyKind = KeyKind.LIVE
+    limit_asked: LimitAsked | None = None
 
     def changed(self, **changes: Any) -> "Campaign":
         """The campaign with some fields changed, checked anew. Raises: pydantic.ValidationError."""

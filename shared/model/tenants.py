@@ -45,7 +45,8 @@ class TenantSettings(BaseModel):
     time_zone: of recipients of whom none is known, and of calendar days; None for the tenant's. blocked_words: no
     message is sent that holds one. concurrency: queue, such as `email.marketing` -> how many functions work on it at
     most; what is not named stays as it was deployed. countries: to whose numbers text messages go; without any, to all.
-    restored: the version whose values it took.
+    restored: the version whose values it took. review_off_by, review_off_at: the key that wants `review_required`
+    switched off, which takes a second person, and when; milliseconds since the epoch.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -60,3 +61,5 @@ class TenantSettings(BaseModel):
     changed_by: str = ""
     changed_at: int | None = None
     restored: int | None = None
+    review_off_by: str = ""
+    review_off_at: int | None = None

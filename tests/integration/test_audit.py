@@ -65,8 +65,9 @@ STEPS: dict[str, Step] = {
     "archive_template": lambda desk: desk.call("POST /v1/templates/{id}/archive", id="hello"),
     "create_key": lambda desk: desk.call("POST /v1/keys", KEY),
     "revoke_key": lambda desk: desk.call("DELETE /v1/keys/{id}", id="spare"),
+    "delete_key": lambda desk: desk.call("POST /v1/keys/{id}/delete", id="spare"),
     "update_settings": lambda desk: desk.call("PATCH /v1/settings", {"review_required": True}, who="k2"),
-    "restore_settings": lambda desk: desk.call("POST /v1/settings/restore", {"version": 2}),
+    "restore_settings": lambda desk: desk.call("POST /v1/settings/restore", {"version": 1}, who="k1"),
     "delete_account": lambda desk: desk.call("DELETE /v1/accounts/{id}", id="idle"),
     "add_suppression": lambda desk: desk.call("POST /v1/suppressions", BOB),
     "remove_suppression": lambda desk: desk.call("POST /v1/suppressions/remove", BOB),
@@ -100,6 +101,7 @@ EXPECTED: dict[str, tuple[str, list[str], dict[str, Any] | None, dict[str, Any] 
     "archive_template": ("template/hello", ["archived", "updated_at"], {"archived": False}, {"archived": True}),
     "create_key": ("key/", [], None, {"name": "Shop", "revoked_at": None}),
     "revoke_key": ("key/spare", ["revoked_at"], {"revoked_at": None}, {"name": "Spare"}),
+    "delete_key": ("key/spare", [], {"name": "Spare"}, None),
     "update_settings": (
         "settings",
         ["changed_at", "changed_by", "review_required", "version"],
@@ -108,9 +110,17 @@ EXPECTED: dict[str, tuple[str, list[str], dict[str, Any] | None, dict[str, Any] 
     ),
     "restore_settings": (
         "settings",
-        ["changed_at", "changed_by", "restored", "review_required", "version"],
-        {"review_required": True, "version": 3},
-        {"review_required": False, "version": 4, "restored": 2},
+        [
+            "blocked_words",
+            "changed_at",
+            "changed_by",
+            "restored",
+            "review_off_asked_at",
+            "review_off_asked_by",
+            "version",
+        ],
+        {"blocked_words": [], "version": 3},
+        {"blocked_words": ["x"], "version": 4, "restored": 1},
     ),
     "delete_account": ("account/idle", [], {"id": "idle", "name": "Mail"}, None),
     "add_suppression": ("suppression/email/", [], None, {"channel": "email", "recipient": "b***@example.com"}),
@@ -133,8 +143,8 @@ def desk(aws: Aws, clock: FakeClock) -> Desk:
     for key_id, name in (("k1", "Ann's key"), ("k2", "Bob's key"), ("spare", "Spare")):
         desk.catalog.create_key(key(key_id, name), change())
     assert desk.call("POST /v1/accounts", {**MAIL, "id": "idle"}).status == 201
-    for wanted in (True, False):
-        assert desk.call("PATCH /v1/settings", {"review_required": wanted}).status == 200
+    for blocked in (["x"], []):
+        assert desk.call("PATCH /v1/settings", {"blocked_words": blocked}).status == 200
     clock.advance(60)
     return desk
 

@@ -11,7 +11,7 @@ from shared.store.catalog_items import CatalogConflictError
 from tests.conftest import Aws
 from tests.fakes import FakeClock
 from tests.integration.managing import Answer, Desk
-from tests.samples import change
+from tests.samples import api_key, change
 
 CREATE = "POST /v1/templates"
 VERSIONS = "POST /v1/templates/{id}/versions"
@@ -59,6 +59,8 @@ def state(desk: Desk, version: int = 1) -> str:
 
 
 def require(desk: Desk, wanted: bool = True) -> None:
+    if not wanted:
+        assert desk.call(SET, {"review_required": False}, who="k2").json["review_required"] is True
     assert desk.call(SET, {"review_required": wanted}).json["review_required"] is wanted
 
 
@@ -273,23 +275,23 @@ def test_settings_begin_with_what_nobody_has_changed(desk: Desk) -> None:
 
 
 def test_every_change_of_the_settings_is_a_version_that_can_be_restored(desk: Desk, clock: FakeClock) -> None:
-    assert desk.call(SET, {"review_required": True}, who="a").json["version"] == 1
+    assert desk.call(SET, {"time_zone": "Asia/Tokyo"}, who="a").json["version"] == 1
     clock.advance(60)
-    assert desk.call(SET, {"review_required": False}, who="b").json["version"] == 2
+    assert desk.call(SET, {"time_zone": "UTC"}, who="b").json["version"] == 2
     restored = desk.call(RESTORE, {"version": 1}, who="c").json
     about = {"version": 3, "changed_by": "c", "changed_at": "2025-01-15T10:01:00Z", "restored": 1}
-    assert restored.items() >= ({"review_required": True} | about).items()
+    assert restored.items() >= ({"time_zone": "Asia/Tokyo"} | about).items()
     assert desk.call(SETTINGS).json == restored
     first = desk.call(SETTINGS_VERSIONS, query={"limit": "2"}).json
     rest = desk.call(SETTINGS_VERSIONS, query={"limit": "2", "cursor": first["cursor"]}).json
     found = first["settings"] + rest["settings"]
-    assert [(s["version"], s["review_required"], s["changed_by"]) for s in found] == [
-        (1, True, "a"),
-        (2, False, "b"),
-        (3, True, "c"),
+    assert [(s["version"], s["time_zone"], s["changed_by"]) for s in found] == [
+        (1, "Asia/Tokyo", "a"),
+        (2, "UTC", "b"),
+        (3, "Asia/Tokyo", "c"),
     ]
     assert rest["cursor"] is None
-    assert desk.call(SET, {"review_required": False}).json["restored"] is None
+    assert desk.call(SET, {"time_zone": "UTC"}).json["restored"] is None
 
 
 @pytest.mark.parametrize("body", [{}, {"review_required": None}, {"review_required": True}])
@@ -353,3 +355,44 @@ def test_settings_that_never_stand_still_are_a_conflict(desk: Desk, monkeypatch:
     monkeypatch.setattr(desk.catalog, "save_settings", never)
     assert desk.call(SET, {"review_required": True}).status == 409
     assert Catalog(desk.aws.dynamodb, desk.aws.catalog, desk.clock).load_settings("default") is None
+
+
+def family(desk: Desk) -> None:
+    """The first keys of Ann and Bob, and a key that descends from Ann's by another."""
+    for key_id, lineage in (("ann", []), ("ann-2", ["ann", "gone"]), ("bob", [])):
+        desk.catalog.create_key(api_key(key_id, lineage), change())
+
+
+def test_nobody_approves_with_a_key_that_they_made_themselves(desk: Desk) -> None:
+    family(desk)
+    made = desk.call(VERSIONS, CONTENT, id="hello", who="ann").json
+    assert act(desk, SUBMIT, "ann-2", version=made["version"]).status == 200
+    for who in ("ann", "ann-2"):
+        assert desk.call(APPROVE, {}, id="hello", version=made["version"], who=who).status == 403
+    assert desk.call(APPROVE, {}, id="hello", version=made["version"], who="bob").status == 200
+
+
+def test_a_review_is_switched_off_by_two_people(desk: Desk, clock: FakeClock) -> None:
+    family(desk)
+    require(desk)
+    off = {"review_required": False}
+
+    def asked(who: str, body: dict[str, Any] = off, route: str = SET) -> tuple[bool, str | None]:
+        found = desk.call(route, body, who=who).json
+        return found["review_required"], found["review_off_asked_by"]
+
+    desk.call(SET, {"time_zone": "UTC"}, who="ann")
+    assert asked("ann") == (True, "ann")
+    assert asked("ann-2") == (True, "ann")
+    # Restoring a version of before is the same wish, and saying that it stays on ends it.
+    assert asked("ann", {"review_required": True}) == (True, None)
+    assert asked("ann") == (True, "ann")
+    clock.advance(86_400)
+    assert asked("bob") == (True, "bob")
+    assert asked("ann-2", {"time_zone": "Asia/Tokyo"}) == (True, "bob")
+    assert asked("ann-2") == (False, None)
+    assert asked("ann", {"review_required": True}) == (True, None)
+    version = next(s["version"] for s in desk.call(SETTINGS_VERSIONS).json["settings"] if not s["review_required"])
+    assert asked("ann", {"version": version}, RESTORE) == (True, "ann")
+    assert asked("ann-2", {"version": version}, RESTORE) == (True, "ann")
+    assert asked("bob", {"version": version}, RESTORE) == (False, None)

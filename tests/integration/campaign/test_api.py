@@ -12,7 +12,7 @@ from shared.model.content import SmsContent
 from shared.model.words import MessageClass
 from tests.fakes import FakeClock
 from tests.integration.campaign.desk import Desk, body, open_desk
-from tests.samples import change
+from tests.samples import api_key, change
 
 CREATE, GET, UPDATE = "POST /v1/campaigns", "GET /v1/campaigns/{id}", "PATCH /v1/campaigns/{id}"
 ARCHIVE = "POST /v1/campaigns/{id}/archive"
@@ -216,7 +216,7 @@ def test_an_update_changes_what_is_given_and_null_takes_away(desk: Desk) -> None
     changed = desk.call(UPDATE, {"throttle": 120, "holdout_percent": 10}, id="news").json
     assert (changed["throttle"], changed["holdout_percent"], changed["ttl"]) == (120, 10, 600)
     assert changed["updated_at"] == "2025-01-15T10:01:00Z"
-    nothing = dict.fromkeys(("throttle", "ttl", "stop_rule", "approve_above", "variables", "holdout_percent"))
+    nothing = dict.fromkeys(("throttle", "ttl", "stop_rule", "variables", "holdout_percent"))
     emptied = desk.call(UPDATE, nothing, id="news").json
     assert {name: emptied[name] for name in nothing} == {**nothing, "variables": {}, "holdout_percent": 0}
     assert desk.call(UPDATE, {"schedule": None}, id="other").json["schedule"] is None
@@ -225,6 +225,30 @@ def test_an_update_changes_what_is_given_and_null_takes_away(desk: Desk) -> None
     assert (answer.status, answer.fields) == (422, ["name", "audience"])
     assert desk.call(UPDATE, {"name": "x"}, id="none").status == 404
     assert [action for action, _ in desk.actions()] == ["update_campaign"] * 3 + ["create_campaign"] * 2
+
+
+def test_fewer_approvals_take_two_people(desk: Desk) -> None:
+    desk.make(approve_above=5)
+    for id, lineage in (("k1", []), ("child", ["k1"]), ("k2", [])):
+        desk.catalog.create_key(api_key(id, lineage), change())
+
+    def limit(value: int | None, key_id: str = "k1") -> tuple[int | None, str | None]:
+        found = desk.call(UPDATE, {"approve_above": value}, id="news", key_id=key_id).json
+        asked = found["approve_above_asked"]
+        return found["approve_above"], None if asked is None else asked["by"]
+
+    assert limit(4) == (4, None)
+    assert limit(None) == (4, "k1")
+    assert limit(None, "child") == (4, "k1")
+    # Another wish is another one, and a lower limit ends it.
+    assert limit(9, "k2") == (4, "k2")
+    assert limit(3, "child") == (3, None)
+    assert limit(9) == (3, "k1")
+    desk.clock.advance(86_400)
+    assert limit(9, "k2") == (3, "k2")
+    assert limit(9, "child") == (9, None)
+    assert limit(None) == (9, "k1")
+    assert limit(None, "k2") == (None, None)
 
 
 def test_a_change_that_changes_nothing_is_none(desk: Desk) -> None:

@@ -15,7 +15,7 @@ from shared.model.words import KeyKind, Scope
 from shared.store.parking import BUCKETS
 from tests.fakes import FakeClock
 from tests.integration.campaign.desk import CSV, Desk, body, open_desk
-from tests.samples import change
+from tests.samples import api_key, change
 
 START, CHECK, RUNS = "POST /v1/campaigns/{id}/runs", "POST /v1/campaigns/{id}/check", "GET /v1/campaigns/{id}/runs"
 GET, UPDATE, REJECTS = "GET /v1/runs/{id}", "PATCH /v1/runs/{id}", "GET /v1/runs/{id}/rejects"
@@ -162,6 +162,21 @@ def test_another_key_approves(news: Desk) -> None:
     assert news.call(APPROVE, id=run, key_id="k2", scopes="send").status == 403
     approved = news.call(APPROVE, id=run, key_id="k2", scopes="manage").json
     assert (approved["state"], approved["approved_by"]) == ("sending", "k2")
+
+
+def test_nobody_approves_with_a_key_that_they_made_nor_what_their_schedule_started(news: Desk) -> None:
+    for id, lineage in (("k1", []), ("k1-child", ["k1"]), ("k2", []), ("k3", [])):
+        news.catalog.create_key(api_key(id, lineage), change())
+    run = news.start()["id"]
+    move(news, run, RunState.AWAITING_APPROVAL, planned_at=1, checked_at=2)
+    assert news.call(APPROVE, id=run, key_id="k1-child").status == 409
+    news.call("PATCH /v1/campaigns/{id}", {"name": "Other"}, id="news", key_id="k2")
+    campaign = news.campaigns.load("default", "news")
+    assert campaign is not None
+    move(news, run, RunState.AWAITING_APPROVAL, started_by="schedule", campaign=campaign.value)
+    for who in ("k1", "k1-child", "k2"):
+        assert news.call(APPROVE, id=run, key_id=who).status == 409
+    assert news.call(APPROVE, id=run, key_id="k3").status == 200
 
 
 @pytest.mark.parametrize("kind", ["test", "team"])
