@@ -12,7 +12,7 @@ from infra.functions import log_group
 from infra.nag import acknowledge
 from infra.stages import Stage
 from shared.api.operation import Operation
-from shared.api.operations import OPERATIONS
+from shared.api.operations import BY_ID, OPERATIONS
 
 # Neither query strings nor bodies nor callers' network addresses: none is needed to find a request again.
 _ACCESS_LOG = {
@@ -53,9 +53,8 @@ class HttpApi(Construct):
         self.url = f"https://{self._api.ref}.execute-api.{stack.region}.{stack.url_suffix}"
         self._authorizer = self._make_authorizer(authorizer)
         self._integrations = {name: self._integration(name, function) for name, function in functions.items()}
-        for operation in OPERATIONS:
-            self._route(operation)
-        self._stage(stage)
+        routes = {key: self._route(operation, key) for operation in OPERATIONS for key in operation.route_keys}
+        self._stage(stage, routes)
 
     def _make_authorizer(self, function: lambda_.Function) -> apigatewayv2.CfnAuthorizer:
         # It lets everyone through and says who it is: functions answer 401 as a problem detail of ours. So a missing
@@ -102,23 +101,25 @@ class HttpApi(Construct):
             source_arn=stack.format_arn(service="execute-api", resource=self._api.ref, resource_name=source),
         )
 
-    def _route(self, operation: Operation) -> None:
+    def _route(self, operation: Operation, key: str) -> apigatewayv2.CfnRoute:
         guarded = operation.scope is not None
         route = apigatewayv2.CfnRoute(
             self,
-            operation.id.title().replace("_", ""),
+            operation.id.title().replace("_", "") + ("Head" if key.startswith("HEAD ") else ""),
             api_id=self._api.ref,
-            route_key=operation.route_key,
+            route_key=key,
             target=f"integrations/{self._integrations[operation.function].ref}",
             authorization_type="CUSTOM" if guarded else "NONE",
             authorizer_id=self._authorizer.ref if guarded else None,
         )
         if not guarded:
             acknowledge(route, "APIG4", "describes the API, holds no data, and is meant to be read without a key")
+        return route
 
-    def _stage(self, stage: Stage) -> None:
+    def _stage(self, stage: Stage, routes: Mapping[str, apigatewayv2.CfnRoute]) -> None:
         access_logs = log_group(self, "AccessLogs", f"/aws/vendedlogs/{stage.prefix}/access", stage)
-        apigatewayv2.CfnStage(
+        settings = _throttles(stage)
+        made = apigatewayv2.CfnStage(
             self,
             "Stage",
             api_id=self._api.ref,
@@ -127,7 +128,22 @@ class HttpApi(Construct):
             default_route_settings=apigatewayv2.CfnStage.RouteSettingsProperty(
                 throttling_rate_limit=stage.rate_per_s, throttling_burst_limit=stage.burst
             ),
+            route_settings=settings,
             access_log_settings=apigatewayv2.CfnStage.AccessLogSettingsProperty(
                 destination_arn=access_logs.log_group_arn, format=json.dumps(_ACCESS_LOG)
             ),
         )
+        for key in settings:
+            # API Gateway takes no settings of routes that are not there yet.
+            made.node.add_dependency(routes[key])
+
+
+def _throttles(stage: Stage) -> dict[str, dict[str, int]]:
+    """Routes with a throttle of their own: that of sending is not used up by other calls, open pages have little.
+
+    API Gateway counts before it asks who calls, so a throttle cannot tell callers apart.
+    """
+    sending = {"ThrottlingRateLimit": stage.rate_per_s, "ThrottlingBurstLimit": stage.burst}
+    pages = {"ThrottlingRateLimit": stage.page_rate_per_s, "ThrottlingBurstLimit": stage.page_burst}
+    found = {BY_ID["send_messages"].route_key: sending}
+    return found | {key: pages for each in OPERATIONS if each.scope is None for key in each.route_keys}

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from infra import pages
 from infra.specs import AWS_SERVICES, FUNCTIONS, PYTHON_VERSION, FunctionSpec
 from shared.model.words import Channel
 
@@ -76,10 +77,14 @@ def package(spec: FunctionSpec, target: Target, build: Path = BUILD) -> Path:
     digest = hashlib.sha256(f"{_RECIPE} {dependencies.name}".encode())
     for path in files:
         digest.update(f"\0{path}\0".encode() + (ROOT / path).read_bytes())
+    for name, packed in pages.render().items() if spec.pages else ():
+        digest.update(f"\0{name}\0".encode() + packed)
 
     def fill(folder: Path) -> None:
         shutil.copytree(dependencies, folder, dirs_exist_ok=True)
         copy_sources(spec, folder)
+        if spec.pages:
+            pages.write(folder)
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         if size > _LIMIT_BYTES:
             raise PackagingError(f"{spec.name}: {size:,} bytes are more than Lambda unpacks")

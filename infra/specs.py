@@ -67,7 +67,7 @@ class FunctionSpec:
 
     name: its logical name. folder: its folder under `functions/`. settings: the parts of its environment.
     channels: whose providers it carries. packages: the distributions it needs, without what those need.
-    channel: of a dispatch function.
+    channel: of a dispatch function. pages: whether the API's description goes into the package.
     """
 
     name: str
@@ -79,6 +79,7 @@ class FunctionSpec:
     channels: tuple[Channel, ...] = ()
     packages: tuple[str, ...] = CORE_PACKAGES
     channel: Channel | None = None
+    pages: bool = False
 
     @property
     def folder(self) -> str:
@@ -236,6 +237,16 @@ CAMPAIGN_API = FunctionSpec(
     ),
     packages=_CAMPAIGN_PACKAGES,
 )
+DESCRIBE = FunctionSpec(
+    "describe",
+    "functions.describe.handler.lambda_handler",
+    "Serves the API's description",
+    (),
+    memory_mb=128,
+    timeout_s=5,
+    packages=(),
+    pages=True,
+)
 AUTHORIZE = FunctionSpec(
     "authorize",
     "functions.authorize.handler.lambda_handler",
@@ -261,6 +272,7 @@ FUNCTIONS: dict[str, FunctionSpec] = {
         MANAGE,
         CAMPAIGN,
         CAMPAIGN_API,
+        DESCRIBE,
         AUTHORIZE,
     )
 }

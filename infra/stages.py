@@ -26,7 +26,8 @@ class Stage:
     prefix: begins every name, and is the stack's name; 1 to 20 lower-case letters, digits and hyphens.
     keep_data: whether precious tables and files outlive the stack. timeline_days: how long events are kept.
     log_days: one of `LOG_DAYS`. concurrency: the most invocations per queue, by class (2 to 1,000).
-    rate_per_s, burst: the API's throttle. allow_loopback: whether accounts may point at the machine itself.
+    rate_per_s, burst: the API's throttle; page_rate_per_s, page_burst: of each page that needs no key.
+    allow_loopback: whether accounts may point at the machine itself.
     private_networks: of the company's own that accounts may point into, such as `10.20.0.0/16`; the functions must be
     able to reach them.
     """
@@ -39,6 +40,8 @@ class Stage:
     concurrency: Mapping[MessageClass, int] = field(default_factory=lambda: dict(_CONCURRENCY))
     rate_per_s: int = 100
     burst: int = 200
+    page_rate_per_s: int = 5
+    page_burst: int = 20
     allow_loopback: bool = False
     private_networks: tuple[str, ...] = ()
 

@@ -34,7 +34,7 @@ from local.scheduler import LocalScheduler
 from local.server import HOST, LOCAL_PAGES, Server, page
 from local.sources import MOTO, Sources
 from local.stream_pollers import ShardPoller
-from local.synth import ROOT, synthesised
+from local.synth import ROOT, render_pages, synthesised
 from shared.aws import clients
 from shared.dispatch import accounts
 from shared.model.clock import SystemClock
@@ -227,6 +227,8 @@ class LocalStack:
     def _read_template(self) -> Mapping[str, Any]:
         if isinstance(self._template, Mapping):
             return self._template
+        if self._template is None:
+            render_pages()
         found: dict[str, Any] = json.loads((self._template or synthesised()).read_text(encoding="utf-8"))
         return found
 

@@ -6,7 +6,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
+
+from infra import pages
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / "build" / "local" / "synth"
@@ -14,6 +17,7 @@ STACK = "mepush"
 # What the infrastructure is computed from: its own code, the tables it loops over, the variables that functions
 # declare, and the version of the CDK.
 _SOURCES = ("infra/*.py", "shared/api/*.py", "shared/model/*.py", "shared/channels.py", "shared/settings.py", "uv.lock")
+_PAGES_SOURCES = ("infra/pages.py", "shared/**/*.py", "uv.lock")
 _TIMEOUT_S = 180
 
 
@@ -34,12 +38,25 @@ def synthesised(cache: Path = CACHE) -> Path:
 
 def fingerprint() -> str:
     """Names the state of everything that the template is computed from."""
+    return _digest(_SOURCES)
+
+
+def _digest(patterns: Iterable[str]) -> str:
     digest = hashlib.blake2b(digest_size=16)
-    for pattern in _SOURCES:
+    for pattern in patterns:
         for path in sorted(ROOT.glob(pattern)):
             digest.update(f"{path.relative_to(ROOT)}\0".encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def render_pages(root: Path = ROOT) -> None:
+    """Render the API's description where the function that serves it looks, unless what is there is up to date."""
+    stamp = root / pages.FOLDER / "fingerprint"
+    found = _digest(_PAGES_SOURCES)
+    if not stamp.is_file() or stamp.read_text() != found:
+        pages.write(root)
+        stamp.write_text(found)
 
 
 def _synthesise(folder: Path) -> None:

@@ -1,7 +1,4 @@
-"""Manages accounts, templates, keys, settings and the suppression list.
-
-It answers who changed them, and serves the API's description.
-"""
+"""Manages accounts, templates, keys, settings and the suppression list, and answers who changed them."""
 
 from functools import cache
 from typing import Any
@@ -11,7 +8,6 @@ from aws_lambda_powertools import Logger
 from functions.manage.accounts import account_operations
 from functions.manage.audit import audit_operations
 from functions.manage.deps import deps
-from functions.manage.docs import docs_operations
 from functions.manage.keys import key_operations
 from functions.manage.reviews import review_operations
 from functions.manage.settings import settings_operations
@@ -35,7 +31,6 @@ def api() -> Api:
             **settings_operations(parts),
             **suppression_operations(parts),
             **audit_operations(parts),
-            **docs_operations(),
         }
     )
 

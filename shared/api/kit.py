@@ -11,6 +11,7 @@ from aws_lambda_powertools import Logger
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, from_json, to_json
 
+from shared.api.headers import with_security
 from shared.api.messages import MAX_BODY_BYTES
 from shared.api.operation import Operation
 from shared.api.operations import BY_ID
@@ -62,16 +63,8 @@ class Call:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class Raw:
-    """An answer that is not JSON."""
-
-    body: str
-    content_type: str
-
-
 OperationFunction = Callable[[Call], Any]
-"""Returns a model, JSON-able data, `Raw`, or None for no content. Raises: ProblemError."""
+"""Returns a model, JSON-able data, or None for no content. Raises: ProblemError."""
 
 M = TypeVar("M", bound=BaseModel)
 _NOBODY = Caller("", "", KeyKind.TEST, frozenset())
@@ -203,16 +196,15 @@ def _field_error(e: ErrorDetails, where: str) -> FieldError:
 
 def _answer(operation: Operation, result: Any) -> dict[str, Any]:
     if result is None:
-        return {"statusCode": operation.success}
-    if isinstance(result, Raw):
-        return {"statusCode": operation.success, "headers": {"content-type": result.content_type}, "body": result.body}
+        return {"statusCode": operation.success, "headers": with_security({})}
     body = to_json(result, by_alias=True, exclude_none=False).decode()
-    return {"statusCode": operation.success, "headers": {"content-type": "application/json"}, "body": body}
+    headers = with_security({"content-type": "application/json"})
+    return {"statusCode": operation.success, "headers": headers, "body": body}
 
 
 def _problem(error: ProblemError) -> dict[str, Any]:
     return {
         "statusCode": error.problem.status,
-        "headers": {"content-type": CONTENT_TYPE, **error.headers},
+        "headers": with_security({"content-type": CONTENT_TYPE, **error.headers}),
         "body": to_json(error.body()).decode(),
     }

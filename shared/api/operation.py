@@ -8,7 +8,9 @@ from pydantic import BaseModel
 from shared.model.words import Scope
 from shared.policy.access import ACCESS, Access
 
-ApiFunction = Literal["ingest", "manage", "trace_api", "recall", "dead_letters_api", "watch_api", "campaign_api"]
+ApiFunction = Literal[
+    "ingest", "manage", "trace_api", "recall", "dead_letters_api", "watch_api", "campaign_api", "describe"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,11 @@ class Operation:
     def route_key(self) -> str:
         """API Gateway's name of the route, such as `POST /v1/messages`."""
         return f"{self.method} {self.path}"
+
+    @property
+    def route_keys(self) -> tuple[str, ...]:
+        """All its routes: an open page answers HEAD, too."""
+        return (self.route_key, f"HEAD {self.path}") if self.scope is None else (self.route_key,)
 
 
 BODY_ERRORS = (400, 413, 415, 422)

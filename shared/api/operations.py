@@ -543,8 +543,8 @@ OPERATIONS: tuple[Operation, ...] = (
         errors=(422,),
     ),
     *CAMPAIGN_OPERATIONS,
-    Operation("get_openapi", "GET", "/openapi.json", "manage", None, "This description", None),
-    Operation("get_docs", "GET", "/docs", "manage", None, "This description as a page", None),
+    Operation("get_openapi", "GET", "/openapi.json", "describe", None, "This description", None),
+    Operation("get_docs", "GET", "/docs", "describe", None, "This description as a page", None),
 )
 
 BY_ID: dict[str, Operation] = {operation.id: operation for operation in OPERATIONS}

@@ -5,7 +5,7 @@ import json
 from infra.specs import FUNCTIONS
 from infra.stages import STAGES
 from shared.api.operations import OPERATIONS
-from tests.infra.template import Template
+from tests.infra.template import Template, short
 
 
 def test_every_operation_has_a_route_to_its_function_and_there_is_no_other(prod: Template) -> None:
@@ -16,10 +16,12 @@ def test_every_operation_has_a_route_to_its_function_and_there_is_no_other(prod:
         for route in prod.of("ApiGatewayV2::Route").values()
     }
     assert routes == {
-        operation.route_key: f"${{{FUNCTIONS[operation.function].construct_id}Function.Arn}}"
+        key: f"${{{FUNCTIONS[operation.function].construct_id}Function.Arn}}"
         for operation in OPERATIONS
+        for key in operation.route_keys
     }
-    assert len(prod.of("ApiGatewayV2::Route")) == len(OPERATIONS)
+    assert {"HEAD /docs", "HEAD /openapi.json"} <= set(routes)
+    assert len(prod.of("ApiGatewayV2::Route")) == len(routes)
 
 
 def test_a_route_has_the_authorizer_if_its_operation_has_a_scope(prod: Template) -> None:
@@ -28,7 +30,9 @@ def test_a_route_has_the_authorizer_if_its_operation_has_a_scope(prod: Template)
         for route in prod.of("ApiGatewayV2::Route").values()
     }
     guarded, free = ("CUSTOM", "${ApiAuthorizer}"), ("NONE", None)
-    assert guards == {operation.route_key: guarded if operation.scope else free for operation in OPERATIONS}
+    assert guards == {
+        key: guarded if operation.scope else free for operation in OPERATIONS for key in operation.route_keys
+    }
     assert set(guards.values()) == {guarded, free}
 
 
@@ -50,7 +54,7 @@ def test_a_request_without_a_key_reaches_the_authorizer(prod: Template) -> None:
 
 def test_functions_get_the_payload_that_they_read(prod: Template) -> None:
     integrations = [each.properties for each in prod.of("ApiGatewayV2::Integration").values()]
-    assert len(integrations) == 7
+    assert len(integrations) == 8
     assert {(each["IntegrationType"], each["PayloadFormatVersion"]) for each in integrations} == {("AWS_PROXY", "2.0")}
 
 
@@ -63,6 +67,26 @@ def test_the_stage_is_throttled_and_deploys_by_itself(dev: Template, prod: Templ
             "ThrottlingRateLimit": stage.rate_per_s,
             "ThrottlingBurstLimit": stage.burst,
         }
+
+
+def test_what_needs_no_key_cannot_use_up_the_throttle_of_sending(prod: Template) -> None:
+    (found,) = prod.of("ApiGatewayV2::Stage").values()
+    stage, pages = STAGES["prod"], ("GET /docs", "GET /openapi.json", "HEAD /docs", "HEAD /openapi.json")
+    little = {"ThrottlingRateLimit": stage.page_rate_per_s, "ThrottlingBurstLimit": stage.page_burst}
+    own = {"ThrottlingRateLimit": stage.rate_per_s, "ThrottlingBurstLimit": stage.burst}
+    assert found.properties["RouteSettings"] == {"POST /v1/messages": own, **dict.fromkeys(pages, little)}
+    assert little["ThrottlingRateLimit"] * 100 <= stage.rate_per_s
+    # CloudFormation makes these first: API Gateway refuses settings of routes that are not there.
+    routes = {id: each.properties["RouteKey"] for id, each in prod.of("ApiGatewayV2::Route").items()}
+    assert {routes[short(id)] for id in found.raw["DependsOn"]} == set(found.properties["RouteSettings"])
+
+
+def test_what_needs_no_key_is_served_by_a_small_function_without_rights(prod: Template) -> None:
+    pages = {operation.function for operation in OPERATIONS if operation.scope is None}
+    assert pages == {"describe"}
+    function = prod.functions()["describe"].properties
+    assert (function["MemorySize"], function["Timeout"]) == (128, 5)
+    assert FUNCTIONS["describe"].packages == ()
 
 
 def test_access_logs_hold_what_finds_a_request_again_and_nothing_of_its_content(prod: Template) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from infra import packaging
+from infra import packaging, pages
 from infra.packaging import HOST, LAMBDA, ROOT, PackagingError, locked_requirements
 from infra.specs import ADDRESS_PACKAGES, AWS_SERVICES, FUNCTIONS, FunctionSpec
 from shared.channels import PROVIDERS
@@ -166,3 +166,11 @@ def test_every_aws_service_that_the_code_calls_is_packaged() -> None:
                 made = words[1:2] if words[0].endswith("client") else words[2:3] if words[1:2] == ["client"] else []
                 called |= {ast.literal_eval(word) for word in made if word[0] in "'\""}
     assert called == set(AWS_SERVICES)
+
+
+def test_the_description_is_rendered_into_the_package_of_who_serves_it(build: Path) -> None:
+    package = packaging.package(FUNCTIONS["describe"], HOST, build)
+    rendered = {path.name: path.read_bytes() for path in (package / pages.FOLDER).iterdir()}
+    assert rendered == pages.render()
+    assert sum(map(len, rendered.values())) < 200_000
+    assert [spec.name for spec in FUNCTIONS.values() if spec.pages] == ["describe"]

@@ -215,6 +215,7 @@ EXPECTED: dict[str, list[Statement]] = {
             (f"{AWS}:scheduler:{HERE}:schedule/mepush-campaigns/*",),
         ),
     ],
+    "describe": [],
     "authorize": [(("dynamodb:GetItem",), (CATALOG,))],
 }
 
@@ -355,6 +356,7 @@ def test_only_this_api_and_the_rule_of_the_bus_call_functions(prod: Template) ->
         "${RecallFunction.Arn}": f"{api}/*/*/*",
         "${WatchApiFunction.Arn}": f"{api}/*/*/*",
         "${CampaignApiFunction.Arn}": f"{api}/*/*/*",
+        "${DescribeFunction.Arn}": f"{api}/*/*/*",
     }
     assert {each.properties["Principal"] for each in permissions} == {"apigateway.amazonaws.com"}
 

@@ -8,7 +8,6 @@ from typing import Any
 from functions.manage.accounts import account_operations
 from functions.manage.audit import audit_operations
 from functions.manage.deps import ManageDeps, ManageSettings
-from functions.manage.docs import docs_operations
 from functions.manage.keys import key_operations
 from functions.manage.reviews import review_operations
 from functions.manage.settings import settings_operations
@@ -93,7 +92,6 @@ class Desk:
                 **settings_operations(self.deps),
                 **suppression_operations(self.deps),
                 **audit_operations(self.deps),
-                **docs_operations(),
             }
         )
 

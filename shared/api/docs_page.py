@@ -56,7 +56,8 @@ summary { cursor: pointer; padding: .25rem 0; }
 @media print { body { display: block; } nav, .skip { display: none; } }
 """
 _HASH = b64encode(sha256(_STYLE.encode()).digest()).decode()
-_POLICY = f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; form-action 'none'"
+POLICY = f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+"""What the page may load, and who may frame it: for the header, since a page's own tag cannot say the latter."""
 _LIMITS = {
     "minLength": "at least {} characters",
     "maxLength": "at most {} characters",
@@ -87,7 +88,6 @@ def page(document: Json) -> str:
     )
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{escape(_POLICY)}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(info['title'])} API</title><style>{_STYLE}</style></head>"
         f'<body><a class="skip" href="#main">Skip to the text</a>{_navigation(tags, groups)}'
