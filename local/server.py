@@ -1,12 +1,15 @@
 """The socket in front of the gateway, and the pages of the local stack itself under `/_local/`."""
 
+import json
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any, ClassVar
 
 from local.gateway import MAX_BODY_BYTES, Answer, Incoming
+from local.visitors import is_plain_form, refusal
+from shared.api.headers import with_security
 
 HOST = "127.0.0.1"
 PORTS_TO_TRY = 50
@@ -18,6 +21,13 @@ MAX_LOCAL_BYTES = 1024**3
 _TOO_LARGE: Answer = (413, [("content-type", "application/json")], b'{"message": "Request Entity Too Large"}')
 _NO_PAGE: Answer = (404, [("content-type", "text/plain")], b"There is no such page.\n")
 _BAD_REQUEST: Answer = (400, [("content-type", "application/json")], b'{"message": "Bad Request"}')
+
+# The outbox has a style of its own, and shows what anybody may have written.
+_PAGE_HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+}
 
 LocalPath = Callable[[Incoming], Answer]
 """Answers the requests for one path under `/_local/`, of any method."""
@@ -33,6 +43,10 @@ def page(make: Callable[[], tuple[str, bytes]]) -> LocalPath:
         return 200, [("content-type", content_type), ("cache-control", "no-store")], body
 
     return answer
+
+
+def _refused(status: int, message: str) -> Answer:
+    return status, [("content-type", "application/json")], json.dumps({"message": message}).encode()
 
 
 class PortError(OSError):
@@ -51,12 +65,13 @@ class Server:
     """Listens on loopback as soon as it is made, so that its address is known; answers once started.
 
     port: 0 for any; if it is taken, the next free one. paths: what is served under `/_local/`, by the part of the path
-    that follows.
+    that follows. forms: of these, those that take forms from anywhere, since their signature says who made them.
     Raises: PortError.
     """
 
-    def __init__(self, port: int, paths: Mapping[str, LocalPath]) -> None:
+    def __init__(self, port: int, paths: Mapping[str, LocalPath], forms: Collection[str] = ()) -> None:
         self._paths = paths
+        self._forms = forms
         self._answer: Callable[[Incoming], Answer] | None = None
         self._thread: Thread | None = None
         self._server = self._bind(port)
@@ -79,11 +94,20 @@ class Server:
             self._thread.join(5)
         self._server.server_close()
 
+    def turn_away(self, method: str, target: str, headers: Sequence[tuple[str, str]]) -> Answer | None:
+        """What is answered to a page from elsewhere, before anything of its body is read; None for who may ask."""
+        if reason := refusal(method, headers):
+            return _refused(403, reason)
+        if target.startswith(LOCAL_PAGES) and _name(target) not in self._forms and is_plain_form(method, headers):
+            return _refused(415, "Send the header Content-Type: application/json.")
+        return None
+
     def respond(self, request: Incoming) -> Answer:
         """Answer a request: a page of the local stack, or what the gateway says."""
         if request.path.startswith(LOCAL_PAGES):
-            path = self._paths.get(request.path.removeprefix(LOCAL_PAGES).partition("/")[0])
-            return _NO_PAGE if path is None else path(request)
+            path = self._paths.get(_name(request.path))
+            status, headers, body = _NO_PAGE if path is None else path(request)
+            return status, list(with_security({**_PAGE_HEADERS, **dict(headers)}).items()), body
         if self._answer is None:
             raise RuntimeError("start the server first")
         return self._answer(request)
@@ -99,6 +123,11 @@ class Server:
         raise PortError(f"no free port from {port} to {last}")
 
 
+def _name(target: str) -> str:
+    """Which of the local pages a path is about."""
+    return target.partition("?")[0].removeprefix(LOCAL_PAGES).partition("/")[0]
+
+
 class _Handler(BaseHTTPRequestHandler):
     server_of: ClassVar[Server]
 
@@ -108,6 +137,10 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def serve(self) -> None:
+        refused = self.server_of.turn_away(self.command, self.path, self.headers.items())
+        if refused is not None:
+            self._send(refused, close=True)
+            return
         try:
             body = self._body()
         except ValueError:

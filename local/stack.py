@@ -259,6 +259,7 @@ class LocalStack:
                 uploads.PATH: uploads.Uploads(self.client),
                 events.PATH: lambda request: self.buses(request),
             },
+            forms=(uploads.PATH,),
         )
         later(server.stop)
         self.url = server.url

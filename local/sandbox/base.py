@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from local.sandbox.faults import Fault, FaultKind, Faults
 from local.sandbox.outbox import Delivery, Outbox
+from local.visitors import refusal
 from shared.model.clock import Clock, SystemClock
 
 __all__ = [
@@ -277,6 +278,11 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def _serve(self) -> None:
+        if reason := refusal(self.command, self.headers.items()):
+            # Nothing more is read: what is left of the request is not the next one.
+            self.close_connection = True
+            self.send_error(403, explain=reason)
+            return
         parts = urlsplit(self.path)
         request = Request(
             self.command,

@@ -217,7 +217,7 @@ def test_another_process_puts_events_with_its_own_client(stack: LocalStack, got:
 
 
 def _post(stack: LocalStack, body: bytes, **headers: str) -> tuple[int, Any]:
-    request = urllib.request.Request(f"{stack.url}/_local/events", body, headers)
+    request = urllib.request.Request(f"{stack.url}/_local/events", body, {"Content-Type": "application/json"} | headers)
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
             return answer.status, json.loads(answer.read())
