@@ -84,14 +84,21 @@ def assets_bucket(scope: Construct, stage: Stage) -> s3.Bucket:
                 prefix=attachments.PREFIX,
                 expiration=Duration.days(attachments.KEEP_DAYS),
             ),
-            # Files that people put beside the uploads, for runs to come, stay.
-            *(
-                s3.LifecycleRule(id=f"forget-{name}", prefix=prefix, expiration=Duration.days(files.KEEP_DAYS))
-                for name, prefix in {
-                    "uploads": f"{files.AUDIENCES}{DEFAULT_TENANT}/{files.UPLOADS}",
-                    "runs": files.RUNS,
-                }.items()
+            # By their tag, since no rule can name what is below every tenant's prefix. Files that people put beside the
+            # uploads, for runs to come, stay.
+            s3.LifecycleRule(
+                id="forget-uploads",
+                prefix=files.AUDIENCES,
+                tag_filters=dict([files.UPLOAD_TAG]),
+                expiration=Duration.days(files.KEEP_DAYS),
             ),
+            # Uploads of the one tenant of a single team, from before they had tags.
+            s3.LifecycleRule(
+                id="forget-untagged-uploads",
+                prefix=f"{files.AUDIENCES}{DEFAULT_TENANT}/{files.UPLOADS}",
+                expiration=Duration.days(files.KEEP_DAYS),
+            ),
+            s3.LifecycleRule(id="forget-runs", prefix=files.RUNS, expiration=Duration.days(files.KEEP_DAYS)),
         ],
         removal_policy=RemovalPolicy.RETAIN if stage.keep_data else RemovalPolicy.DESTROY,
     )

@@ -72,6 +72,7 @@ PASS_ROLE = ("iam:PassRole",)
 # 404 (S3 API reference, HeadObject and GetObject, "Permissions").
 FILE_UPLOAD = ("s3:GetObject", "s3:PutObject")
 RUN_FILES = ("s3:GetObject", "s3:GetObjectVersion", "s3:PutObject")
+FILE_TAG = ("s3:PutObjectTagging",)
 FILE_READ = ("s3:GetObjectVersion",)
 FILE_FIND = ("s3:GetObject",)
 FILE_LIST = ("s3:ListBucket",)

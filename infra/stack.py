@@ -326,6 +326,8 @@ class PlatformStack(Stack):
         service = self._service(CAMPAIGN_API)
         self._allow_runs(service)
         service.allow(rights.QUERY, self._tables.guard.table_arn)
+        # A form that tags what is uploaded takes the right of who signed it.
+        service.allow(rights.FILE_TAG, rights.files(self._bucket, AUDIENCES))
         service.allow(rights.CAMPAIGN_SCHEDULE, rights.schedules(self, self._schedules.campaign_arns))
 
     def _allow_runs(self, service: Service) -> None:

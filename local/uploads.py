@@ -9,12 +9,13 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from typing import Any
-from urllib.parse import parse_qsl, unquote
-from xml.sax.saxutils import escape
+from urllib.parse import parse_qsl, unquote, urlencode
+from xml.sax.saxutils import escape, unescape
 
 from botocore.exceptions import ClientError
 
@@ -32,6 +33,7 @@ _CHECKSUM = "x-amz-checksum-sha256"
 """A field whose digest, in base64, is compared with the file's."""
 _LINK_FIELDS = ("Algorithm", "Credential", "Date", "Expires", "SignedHeaders", "Signature")
 """Of a link, each after `X-Amz-`."""
+_TAG = re.compile(r"<Tag><Key>([^<]*)</Key><Value>([^<]*)</Value></Tag>")
 _LINK_SIGNATURE = "X-Amz-Signature="
 
 
@@ -68,6 +70,7 @@ class Uploads:
                 Key=fields["key"],
                 Body=file,
                 ContentType=fields.get("content-type", "binary/octet-stream"),
+                Tagging=_tags(fields.get("tagging", "")),
                 Metadata={
                     name.removeprefix("x-amz-meta-"): value
                     for name, value in fields.items()
@@ -174,6 +177,11 @@ def _hold(condition: Any, values: Mapping[str, str], size: int) -> set[str]:
 
 def _sha256(file: bytes) -> str:
     return base64.b64encode(hashlib.sha256(file).digest()).decode()
+
+
+def _tags(tagging: str) -> str:
+    """A form's tags, which are XML, as PutObject takes them."""
+    return urlencode([(unescape(key), unescape(value)) for key, value in _TAG.findall(tagging)])
 
 
 def _denied(message: str) -> _RefusedError:

@@ -11,7 +11,7 @@ from shared.model.campaigns import FileFormat
 from shared.model.ids import ulid_text
 from shared.model.runs import AudienceFile
 from shared.model.words import KeyKind
-from shared.policy.files import UPLOADS, audience_key
+from shared.policy.files import UPLOAD_TAG, UPLOADS, audience_key
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -22,6 +22,8 @@ MAX_BYTES = 5 * 1024**3
 """The largest object that one form takes (S3 user guide, "Uploading objects")."""
 
 
+# S3 API reference, "POST Object", the form field `tagging`.
+_TAGGING = "<Tagging><TagSet><Tag><Key>{}</Key><Value>{}</Value></Tag></TagSet></Tagging>".format(*UPLOAD_TAG)
 # S3 API reference, "Error responses": HeadObject has no body, hence the bare status.
 _MISSING = frozenset({"404", "NoSuchKey"})
 
@@ -54,15 +56,16 @@ class AudienceFiles:
     def form(self, tenant: str, format: FileFormat, now: int, kind: KeyKind) -> tuple[str, Upload]:
         """A new file's name, and a form for it, good for an hour. Makes no request. now: milliseconds since the epoch.
 
-        kind: of the key that asks, which goes with the file. S3 itself checks key, mark and size.
+        kind: of the key that asks, which goes with the file. S3 itself checks key, mark and size, and tags the file as
+        one to be forgotten.
         """
         mark = kind_mark(kind)
         file = f"{UPLOADS}{ulid_text(now << 80 | secrets.randbits(80))}.{format}"
         signed = self._signer().generate_presigned_post(
             Bucket=self._bucket,
             Key=audience_key(tenant, file),
-            Fields=dict(mark),
-            Conditions=[mark, ["content-length-range", 1, MAX_BYTES]],
+            Fields={**mark, "tagging": _TAGGING},
+            Conditions=[mark, {"tagging": _TAGGING}, ["content-length-range", 1, MAX_BYTES]],
             ExpiresIn=UPLOAD_SECONDS,
         )
         return file, Upload(signed["url"], signed["fields"])

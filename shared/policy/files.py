@@ -4,6 +4,8 @@ AUDIENCES = "audiences/"
 """What the keys of audience files begin with; the tenant follows."""
 UPLOADS = "uploads/"
 """Below an audience's tenant: those that were uploaded by a form."""
+UPLOAD_TAG = ("mepush:keep", "upload")
+"""The tag of uploads, by which the bucket forgets them: no rule can name the keys of all tenants."""
 RUNS = "runs/"
 """What the keys of a run's own files begin with; the tenant and the run follow."""
 KEEP_DAYS = 60

@@ -69,10 +69,11 @@ def test_the_bucket_is_closed_encrypted_and_tidied(prod: Template) -> None:
     rule, *files = bucket.properties["LifecycleConfiguration"]["Rules"]
     assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
     assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 30}
-    assert [(each["Prefix"], each["ExpirationInDays"], each["Status"]) for each in files] == [
-        ("attachments/", 30, "Enabled"),
-        ("audiences/default/uploads/", 60, "Enabled"),
-        ("runs/", 60, "Enabled"),
+    assert [(each["Prefix"], each.get("TagFilters"), each["ExpirationInDays"], each["Status"]) for each in files] == [
+        ("attachments/", None, 30, "Enabled"),
+        ("audiences/", [{"Key": "mepush:keep", "Value": "upload"}], 60, "Enabled"),
+        ("audiences/default/uploads/", None, 60, "Enabled"),
+        ("runs/", None, 60, "Enabled"),
     ]
     assert bucket.raw["DeletionPolicy"] == "Retain"
 

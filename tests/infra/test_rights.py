@@ -205,6 +205,7 @@ EXPECTED: dict[str, list[Statement]] = {
     "campaign_api": [
         *RUNS,
         (("dynamodb:Query",), (GUARD,)),
+        (("s3:PutObjectTagging",), ("${Assets.Arn}/audiences/*",)),
         (
             (
                 "scheduler:CreateSchedule",
