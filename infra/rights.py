@@ -1,14 +1,25 @@
 """The actions that functions are given, and the resources that have no name of their own until the platform runs."""
 
+from collections.abc import Mapping
+
 from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_s3 as s3
 
 from infra.functions import Wildcard
 from infra.stages import Stage
+from shared.aws.secrets import CHANNEL_TAG
+from shared.model.words import Channel
 
 # Transactions are allowed by the rights of their single actions, batches by their own.
 READ = ("dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query")
-CATALOG_WRITE = (*READ, "dynamodb:PutItem", "dynamodb:ConditionCheckItem")
+CATALOG_READ = (*READ, "dynamodb:ConditionCheckItem")
+CONFIGURED = {
+    "ForAllValues:StringLike": {
+        "dynamodb:LeadingKeys": ["tenant#*", "key#*", "suppressed#*", "suppressing#*", "audit#*"]
+    }
+}
+"""The partitions of the catalog that `manage` writes. That it only adds to the audit log, IAM cannot say: no condition
+knows whether an item is there already (Service Authorization Reference, DynamoDB)."""
 DELETE = ("dynamodb:DeleteItem",)
 TENANTS = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["tenant#*", "suppressed#*"]}}
 """The partitions of the catalog that hold what people configure, and whom they stop messages to: not the audit log."""
@@ -18,6 +29,8 @@ LETTER_WRITE = ("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"
 LETTERS = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["dead#*", "letter#*"]}}
 """The partitions of the catalog that hold dead letters: nothing that people configure."""
 QUERY = ("dynamodb:Query",)
+LOOK_UP = ("dynamodb:GetItem", "dynamodb:Query")
+BATCH_READ = ("dynamodb:BatchGetItem", "dynamodb:Query")
 HEALTH = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["health#*"]}}
 """The partitions of the counters' table that say what became of the tries through accounts."""
 SHIFTS = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["shift#*", "audit#*"]}}
@@ -94,6 +107,11 @@ EMAIL_IDENTITY = ("ses:GetEmailIdentity",)
 SMS_SEND = ("sms-voice:SendTextMessage",)
 
 _SENDERS = "accounts name identities that people make later, in a region of their choice"
+
+
+def secrets_of(channel: Channel) -> Mapping[str, Mapping[str, str]]:
+    """The secrets of a channel's accounts, by their tag; and those that were saved before there was one."""
+    return {"StringEqualsIfExists": {f"secretsmanager:ResourceTag/{CHANNEL_TAG}": channel.value}}
 
 
 def secrets(stack: Stack, stage: Stage) -> Wildcard:

@@ -172,7 +172,7 @@ MANAGE = FunctionSpec(
     "manage",
     "functions.manage.handler.lambda_handler",
     "Manages accounts, templates and keys",
-    (CatalogSettings, GuardSettings, SecretSettings, MappingSettings, NetworkSettings),
+    (CatalogSettings, SecretSettings, MappingSettings, NetworkSettings),
     channels=tuple(CHANNELS),
     packages=(*CORE_PACKAGES, *ADDRESS_PACKAGES, *RENDERING_PACKAGES, *ZONE_PACKAGES, *_provider_packages(*CHANNELS)),
 )

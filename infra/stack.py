@@ -145,7 +145,7 @@ class PlatformStack(Stack):
 
     def _ingest(self) -> None:
         service = self._service(INGEST)
-        service.allow(rights.READ, self._tables.catalog.table_arn)
+        service.allow(rights.ITEM_READ, self._tables.catalog.table_arn)
         service.allow(rights.ITEM_WRITE, self._tables.guard.table_arn)
         service.allow(rights.FILE_UPLOAD, rights.files(self._bucket, PREFIX))
         service.allow(rights.FILE_LIST, self._bucket.bucket_arn)
@@ -153,7 +153,7 @@ class PlatformStack(Stack):
 
     def _ingest_events(self) -> None:
         service = self._service(INGEST_EVENTS)
-        service.allow(rights.READ, self._tables.catalog.table_arn)
+        service.allow(rights.ITEM_READ, self._tables.catalog.table_arn)
         service.allow(rights.ITEM_WRITE, self._tables.guard.table_arn)
         service.allow(rights.FILE_FIND, rights.files(self._bucket, PREFIX))
         service.allow(rights.FILE_LIST, self._bucket.bucket_arn)
@@ -172,13 +172,16 @@ class PlatformStack(Stack):
         self._allow_sending(service, *self._queues.names())
         service.allow(rights.SEND, *(self._queues.dead_letters[name].queue_arn for name in names))
         service.allow(rights.CONSUME, *(self._queues.queues[name].queue_arn for name in names))
-        service.allow(rights.SECRET_READ, rights.secrets(self, self._stage))
+        self._allow_secrets(service, channel)
         self._allow_providers(service, channel)
         if channel is Channel.EMAIL:
             service.allow(rights.FILE_READ, rights.files(self._bucket, PREFIX))
             service.allow(rights.FILE_LIST_VERSIONS, self._bucket.bucket_arn)
         for message_class in MessageClass:
             self._feed(service, channel, message_class)
+
+    def _allow_secrets(self, service: Service, channel: Channel) -> None:
+        service.allow(rights.SECRET_READ, rights.secrets(self, self._stage), conditions=rights.secrets_of(channel))
 
     def _allow_providers(self, service: Service, channel: Channel) -> None:
         """The providers that are reached with the function's own role."""
@@ -229,16 +232,17 @@ class PlatformStack(Stack):
 
     def _trace_api(self) -> None:
         service = self._service(TRACE_API)
-        tables = (self._tables.catalog, self._tables.timeline, self._tables.counters)
-        service.allow(rights.READ, *(table.table_arn for table in tables))
+        service.allow(rights.ITEM_READ, self._tables.catalog.table_arn)
+        service.allow(rights.QUERY, self._tables.timeline.table_arn, self._tables.counters.table_arn)
 
     def _recall(self) -> None:
         service = self._service(RECALL)
-        service.allow(rights.READ, self._tables.catalog.table_arn, self._tables.timeline.table_arn)
+        service.allow(rights.ITEM_READ, self._tables.catalog.table_arn)
+        service.allow(rights.BATCH_READ, self._tables.timeline.table_arn)
         service.allow(rights.RECALL, self._tables.guard.table_arn)
         service.allow(rights.PUBLISH, self._stream.stream_arn)
         # For the one provider that takes messages back; an account's token may have to be fetched.
-        service.allow(rights.SECRET_READ, rights.secrets(self, self._stage))
+        self._allow_secrets(service, Channel.WECOM)
 
     def _dead_letters(self) -> None:
         service = self._service(DEAD_LETTERS)
@@ -297,9 +301,9 @@ class PlatformStack(Stack):
         self._environments.add("queue_mappings", ids)
         service = self._service(MANAGE)
         service.allow(rights.LIMIT, *(mapping.event_source_mapping_arn for mapping in self._mappings.values()))
-        service.allow(rights.CATALOG_WRITE, self._tables.catalog.table_arn)
+        service.allow(rights.CATALOG_READ, self._tables.catalog.table_arn)
+        service.allow(rights.PUT, self._tables.catalog.table_arn, conditions=rights.CONFIGURED)
         service.allow(rights.DELETE, self._tables.catalog.table_arn, conditions=rights.TENANTS)
-        service.allow(rights.ITEM_WRITE, self._tables.guard.table_arn)
         service.allow(rights.SECRET_WRITE, rights.secrets(self, self._stage))
         # For trying an account: AWS lets nobody name a resource for the first.
         service.allow(rights.EMAIL_ACCOUNT, rights.anything("ses:GetAccount knows no resources"))

@@ -13,6 +13,9 @@ from local.deployment import REGION
 Observer = Callable[[str, str, Mapping[str, Any], Mapping[str, Any]], None]
 """Called after each request with service, operation, its parameters and its answer (empty if it was an error)."""
 
+Guard = Callable[[str, str, Mapping[str, Any]], None]
+"""Called before each request with service, operation and parameters; raises what refuses it."""
+
 _PARAMETERS = "mepush_parameters"
 _BEFORE, _AFTER = "before-parameter-build", "after-call"
 
@@ -25,13 +28,14 @@ class RequestCounter:
     """Counts requests by `service.Operation` (boto3's names, such as `sqs.SendMessageBatch`).
 
     counts: all that a bill would show. mappings: of these, what the event source mappings asked for. Requests of the
-    local stack itself (an empty receive, a look at a queue) are in neither.
+    local stack itself (an empty receive, a look at a queue) are in neither. guard: asked before each request.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._on = True
         self._observers: list[Observer] = []
+        self.guard: Guard = lambda service, operation, parameters: None
         self._handlers = [(_BEFORE, self._remember), (_BEFORE, self._count), (_AFTER, self._after)]
         self.counts: Counter[str] = Counter()
         self.mappings: Counter[str] = Counter()
@@ -81,11 +85,12 @@ class RequestCounter:
         with self._lock:
             return dict(self.counts)
 
-    def _remember(self, params: Any, context: dict[str, Any], **_: Any) -> None:
+    def _remember(self, params: Any, model: Any, context: dict[str, Any], **_: Any) -> None:
         if not self._on:
             # A function that outlived its stack must not reach for the real AWS.
             raise StackClosedError("the local stack that this client belongs to is closed")
         context[_PARAMETERS] = params
+        self.guard(model.service_model.service_name, model.name, params)
 
     def _count(self, model: Any, **_: Any) -> None:
         with self._lock:

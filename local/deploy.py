@@ -7,6 +7,7 @@ out: importing it takes three seconds, and it works out references no better tha
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -20,6 +21,7 @@ from local.deployment import (
     QueueMapping,
     Route,
     Rule,
+    Statement,
     StreamMapping,
 )
 from local.patterns import check_pattern
@@ -66,6 +68,8 @@ _STREAM_MAPPING = _SQS_MAPPING - {"ScalingConfig"} | {
     "StartingPosition",
 }
 
+_FUNCTION = "AWS::Lambda::Function"
+
 # The reference to one of these is its name.
 _NAMED = ("AWS::Events::EventBus", "AWS::Scheduler::ScheduleGroup")
 _RULE = frozenset({"Description", "EventBusName", "EventPattern", "Name", "State", "Targets"})
@@ -73,6 +77,10 @@ _TARGET = frozenset({"Arn", "DeadLetterConfig", "Id", "RetryPolicy"})
 _INVOCATIONS = frozenset(
     {"DestinationConfig", "FunctionName", "MaximumEventAgeInSeconds", "MaximumRetryAttempts", "Qualifier"}
 )
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def logical_name(handler: str) -> str:
@@ -141,6 +149,7 @@ class _Deployer:
             buses=tuple(self._ref(name) for name in self._of("AWS::Events::EventBus")),
             rules=tuple(self._rules()),
             invocations=dict(self._invocations(name) for name in self._of("AWS::Lambda::EventInvokeConfig")),
+            permissions=self._permissions(),
             outputs=self._outputs(),
         )
 
@@ -336,6 +345,32 @@ class _Deployer:
             max_age_s=int(properties.get("MaximumEventAgeInSeconds", 21_600)),
             failure_queue_url=self._ref(self._with_arn("AWS::SQS::Queue", failure)) if failure else "",
         )
+
+    def _permissions(self) -> dict[str, tuple[Statement, ...]]:
+        found: dict[str, tuple[Statement, ...]] = {}
+        roles = {
+            self._resolve(self._made[name]["Properties"].get("Role", name)): self._function(name).name
+            for name in self._of(_FUNCTION)
+        }
+        names = {self._attribute(name, "Arn"): self._ref(name) for name in self._of("AWS::IAM::Role")}
+        for name in self._of("AWS::IAM::Policy"):
+            policy = self._played[name]["Properties"]
+            statements = tuple(self._statement(each) for each in policy["PolicyDocument"]["Statement"])
+            owners = {self._resolve(role) for role in policy["Roles"]}
+            for arn, function in roles.items():
+                if names.get(arn) in owners:
+                    found[function] = found.get(function, ()) + statements
+        return found
+
+    def _statement(self, statement: Mapping[str, Any]) -> Statement:
+        if statement["Effect"] != "Allow":
+            raise TemplateError("the local stack knows statements that allow, and no others")
+        resources = []
+        for each in _listed(statement["Resource"]):
+            with suppress(TemplateError):  # of something that is left out here
+                resources.append(str(self._resolve(each)))
+        conditions = self._resolve(statement.get("Condition", {}))
+        return Statement(tuple(_listed(statement["Action"])), tuple(resources), conditions)
 
     def _with_arn(self, kind: str, arn: str) -> str:
         for name in self._of(kind):

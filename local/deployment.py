@@ -96,11 +96,21 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Statement:
+    """What a role's policy allows. resources: ARNs, with wildcards; conditions: operator -> key -> value or values."""
+
+    actions: tuple[str, ...]
+    resources: tuple[str, ...]
+    conditions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Deployment:
     """What was deployed.
 
     queues, tables, streams, buckets: logical id -> URL or name. schedules: as the scheduler's API takes them, still to
-    be made. buses: their names. invocations: by the function's ARN. outputs: the stack's.
+    be made. buses: their names. invocations: by the function's ARN. permissions: what the roles of functions allow, by
+    the functions' logical names; a function whose role has no policy here is not among them. outputs: the stack's.
     """
 
     functions: Mapping[str, Function]
@@ -116,4 +126,5 @@ class Deployment:
     buses: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
     invocations: Mapping[str, Invocations] = field(default_factory=dict)
+    permissions: Mapping[str, tuple[Statement, ...]] = field(default_factory=dict)
     outputs: Mapping[str, str] = field(default_factory=dict)

@@ -22,6 +22,7 @@ from typing import Any
 
 from local.deployment import REGION, Function
 from local.logs import FunctionLogs
+from local.permissions import running
 
 MAX_ENVIRONMENTS = 16
 """The most execution environments of one function: beyond it, invocations wait."""
@@ -109,7 +110,7 @@ class FunctionRunner:
         )
         start = time.monotonic()
         try:
-            with self._environment_of(function) as handler:
+            with self._environment_of(function) as handler, running(name):
                 answer = handler(event, context)
         finally:
             with self._lock:

@@ -6,7 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -16,7 +16,7 @@ import botocore.session
 from botocore.loaders import create_loader
 from moto import mock_aws
 
-from local import events, mappings, uploads
+from local import events, mappings, permissions, uploads
 from local.clock import LocalClock, RealClock
 from local.counting import RequestCounter
 from local.deploy import deploy
@@ -26,6 +26,7 @@ from local.gateway import Gateway
 from local.logs import FunctionLogs
 from local.memory.engine import Memory
 from local.moto_patches import patched
+from local.permissions import followed
 from local.pollers import Poller, QueuePoller
 from local.runtime import FunctionRunner
 from local.sandbox.base import Outbox, Sandbox
@@ -85,8 +86,8 @@ class LocalStack:
     Kinesis played by `local.memory` instead of moto: much faster, and stricter.
 
     Once started: url, outbox, sandboxes (`smtp`, `ses`, `tencent`, `aws`, `wecom`), faults, clock, deployment, runner,
-    buses, counting, memory (None without it). Raises on start: synth.SynthesisError, template.TemplateError,
-    server.PortError; ProblemError for a fault.
+    buses, counting, permissions, memory (None without it). Raises on start: synth.SynthesisError,
+    template.TemplateError, server.PortError; ProblemError for a fault.
     """
 
     url: str
@@ -265,6 +266,9 @@ class LocalStack:
         self.url = server.url
         overrides = OVERRIDES | {"UPLOAD_ENDPOINT": f"{self.url}{LOCAL_PAGES}{uploads.PATH}"}
         self.deployment = deploy(template, client=self.client, api_url=self.url, overrides=overrides)
+        self.permissions = permissions.Permissions(self.deployment.permissions, self._tags)
+        self.counting.guard = self.permissions.check
+        enter(followed())
         if self.memory is not None:
             self.memory.adopt(self.client)
             enter(self.memory.attached())
@@ -277,6 +281,14 @@ class LocalStack:
         gateway = Gateway(self.deployment.routes, self.invoke, self.clock, lambda: domain)
         later(gateway.close)
         server.start(gateway)
+
+    def _tags(self, arn: str) -> dict[str, str]:
+        """A secret's tags; none if there is no such secret."""
+        secrets = self.client("secretsmanager")
+        with suppress(secrets.exceptions.ResourceNotFoundException):
+            found = secrets.describe_secret(SecretId=arn.partition(":secret:")[2])
+            return {tag["Key"]: tag["Value"] for tag in found.get("Tags", ())}
+        return {}
 
     def _start_sandboxes(self) -> None:
         from local.sandbox.aws_sms import AwsSmsSandbox

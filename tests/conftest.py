@@ -1,6 +1,7 @@
 """Fixtures that all tests share: an environment in which nothing real can be reached, and AWS by moto."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from local import permissions as local_permissions
+from local.permissions import Permissions
 from shared.aws import clients
-from tests import rotation
+from tests import permissions, rotation
 from tests.fakes import FakeClock
 from tests.security import attempts
 
@@ -48,6 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         for report in REPORTS.values():
             report.unlink(missing_ok=True)
+        shutil.rmtree(permissions.FOLDER, ignore_errors=True)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -92,6 +96,23 @@ def environment() -> Iterator[None]:
     clients.reset()
     os.environ.clear()
     os.environ.update(before)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def rights_used() -> Iterator[None]:
+    """Note which rights of the functions the tests of this process use."""
+    used: list[set[tuple[str, str, str]]] = []
+
+    class Noted(Permissions):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            used.append(self.used)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(local_permissions, "Permissions", Noted)
+        yield
+    for each in used:
+        permissions.note(each)
 
 
 @pytest.fixture

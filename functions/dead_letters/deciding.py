@@ -124,8 +124,8 @@ class Deciding:
         """Whether the key reaches a letter: by its kind and, a team key, all its recipients by the key's list."""
         if not call.reaches(letter.kind) or listed is None:
             return call.reaches(letter.kind)
-        body = self.store.body(letter)
-        return body is None or all(address in listed for address in _addresses(body))
+        text = self.store.text(letter)
+        return text is None or all(a in listed for a in _addresses(Envelope.model_validate_json(text)))
 
 
 def _addresses(body: Envelope) -> Iterator[str]:

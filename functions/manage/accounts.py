@@ -30,6 +30,7 @@ from shared.logs import log_error
 from shared.model.accounts import Account, ProviderSettings, Rate
 from shared.model.audit import AuditRecord
 from shared.model.problems import ProblemError, conflict, invalid_field, not_found
+from shared.model.words import Channel
 from shared.policy.fees import fee_of
 from shared.policy.rates import effective
 from shared.providers.base import Tools, Verification
@@ -90,7 +91,7 @@ class Accounts:
             weight=body.weight,
             rate=body.rate,
             fee=body.fee,
-            secret_version=self._put_secret(tenant, body.id, secret),
+            secret_version=self._put_secret(tenant, body.id, secret, PROVIDERS[settings.provider].channel),
             created_at=now,
             updated_at=now,
         )
@@ -202,14 +203,14 @@ class Accounts:
                 "settings.provider", f"the provider stays `{before.provider}`; create another account instead"
             )
         secret = None if body.secret is None else read_secret(before.provider, body.secret)
-        version = None if secret is None else self._put_secret(before.tenant, before.id, secret)
+        version = None if secret is None else self._put_secret(before.tenant, before.id, secret, before.channel)
         return _Change(None if settings is None else settings.model_dump(mode="json"), secret, version)
 
-    def _put_secret(self, tenant: str, account_id: str, secret: dict[str, str]) -> int:
+    def _put_secret(self, tenant: str, account_id: str, secret: dict[str, str], channel: Channel) -> int:
         if not secret:
             return NO_SECRET
         try:
-            return self._deps.secrets.put(tenant, account_id, secret)
+            return self._deps.secrets.put(tenant, account_id, secret, channel)
         except SecretTooLargeError:
             raise invalid_field("secret", "the secret is too large") from None
 

@@ -9,16 +9,16 @@ from shared.aws.mappings import QueueMappings
 from shared.aws.secrets import SecretStore
 from shared.model.clock import Clock, SystemClock
 from shared.providers.base import TokenCache
-from shared.settings import CatalogSettings, GuardSettings, MappingSettings, NetworkSettings, SecretSettings
+from shared.settings import CatalogSettings, MappingSettings, NetworkSettings, SecretSettings
 from shared.store.audit import AuditLog
 from shared.store.catalog import Catalog
 from shared.store.suppressions import Suppressions
-from shared.store.tokens import DynamoTokenCache
+from shared.store.tokens import MemoryTokenCache
 
 IMPORT_THREADS = 16
 
 
-class ManageSettings(CatalogSettings, GuardSettings, SecretSettings, MappingSettings, NetworkSettings):
+class ManageSettings(CatalogSettings, SecretSettings, MappingSettings, NetworkSettings):
     """The environment of the manage function."""
 
 
@@ -46,7 +46,7 @@ def deps() -> ManageDeps:
         AuditLog(dynamodb, settings.catalog_table),
         Suppressions(dynamodb, settings.catalog_table, clock, ThreadPoolExecutor(IMPORT_THREADS, "import")),
         SecretStore(client("secretsmanager"), settings.secret_prefix, clock=clock),
-        DynamoTokenCache(dynamodb, settings.guard_table, clock),
+        MemoryTokenCache(clock),
         QueueMappings(client("lambda"), settings.queue_mappings),
         clock,
         settings,

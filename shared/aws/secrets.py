@@ -14,14 +14,18 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from shared.cache import TtlCache
 from shared.model.clock import Clock, SystemClock
+from shared.model.words import Channel
 from shared.settings import ConfigurationError
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_secretsmanager.type_defs import TagTypeDef
 
 NO_SECRET = 0
 """The version of an account that has no secret."""
 MAX_BYTES = 65_536
+TENANT_TAG, ACCOUNT_TAG, CHANNEL_TAG = "mepush:tenant", "mepush:account", "mepush:channel"
+"""A secret's tags. By the last a dispatch function may read those of its own channel's accounts and no others."""
 RECOVERY_DAYS = 7
 MISS_SECONDS = 5.0
 
@@ -51,7 +55,7 @@ class SecretStore:
             self._clock, cache_seconds, 500, min(MISS_SECONDS, cache_seconds)
         )
 
-    def put(self, tenant: str, account_id: str, secret: Mapping[str, str]) -> int:
+    def put(self, tenant: str, account_id: str, secret: Mapping[str, str], channel: Channel) -> int:
         """Save a secret, and return the number of its version; earlier versions can still be read.
 
         An id whose secret was deleted in the last days gets it back, with this version.
@@ -64,7 +68,8 @@ class SecretStore:
         version = self._clock.now_ms() << 10 | secrets.randbits(10)
         name = self._name(tenant, account_id)
         try:
-            self._write(name, tenant, account_id, text, _version_id(version))
+            tags = {TENANT_TAG: tenant, ACCOUNT_TAG: account_id, CHANNEL_TAG: channel.value}
+            self._write(name, tags, text, _version_id(version))
         except (ClientError, BotoCoreError) as error:
             raise SecretError(f"the secret of the account cannot be saved: {_code(error)}") from None
         return version
@@ -94,14 +99,15 @@ class SecretStore:
     def _name(self, tenant: str, account_id: str) -> str:
         return f"{self._prefix}/{tenant}/account/{account_id}"
 
-    def _write(self, name: str, tenant: str, account_id: str, text: str, version_id: str) -> None:
+    def _write(self, name: str, tags: Mapping[str, str], text: str, version_id: str) -> None:
+        labels: list[TagTypeDef] = [{"Key": key, "Value": value} for key, value in tags.items()]
         try:
             self._client.create_secret(
                 Name=name,
                 ClientRequestToken=version_id,
                 SecretString=text,
-                Description=f"mePush: what account {account_id} of tenant {tenant} logs in with",
-                Tags=[{"Key": "mepush:tenant", "Value": tenant}, {"Key": "mepush:account", "Value": account_id}],
+                Description=f"mePush: what account {tags[ACCOUNT_TAG]} of tenant {tags[TENANT_TAG]} logs in with",
+                Tags=labels,
             )
             return
         except ClientError as error:
@@ -110,6 +116,8 @@ class SecretStore:
                 raise
         with suppress(self._client.exceptions.InvalidRequestException):
             self._client.restore_secret(SecretId=name)
+        # It may be from before secrets were labelled with their channel.
+        self._client.tag_resource(SecretId=name, Tags=labels)
         self._client.put_secret_value(SecretId=name, ClientRequestToken=version_id, SecretString=text)
 
     def _read(self, name: str, version: int) -> dict[str, str] | None:

@@ -364,6 +364,7 @@ _ABOUT: dict[Reason, tuple[Blame, str, str]] = {
         "Send it anew with shorter variables, or redrive it when it need not wait.",
     ),
     Reason.UNREADABLE: (
+        Blame.OURS,
         "What the queue held could not be read as messages, or not be worked on, and is kept as it was.",
         "See the logs of dispatch and of dead_letters; once the cause is mended, a redrive puts it back as it was.",
     ),

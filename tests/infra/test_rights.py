@@ -15,6 +15,7 @@ HERE = "${AWS::Region}:${AWS::AccountId}"
 CATALOG, GUARD = "${TablesCatalog.Arn}", "${TablesGuard.Arn}"
 TIMELINE, COUNTERS = "${TablesTimeline.Arn}", "${TablesCounters.Arn}"
 READ = ("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query")
+GET = ("dynamodb:GetItem",)
 ITEM = ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
 SECRETS = f"{AWS}:secretsmanager:{HERE}:secret:mepush/*"
 SMS_SENDERS = tuple(f"{AWS}:sms-voice:*:${{AWS::AccountId}}:{kind}/*" for kind in ("phone-number", "pool", "sender-id"))
@@ -75,7 +76,7 @@ RUNS: list[Statement] = [
 
 EXPECTED: dict[str, list[Statement]] = {
     "ingest": [
-        (READ, (CATALOG,)),
+        (GET, (CATALOG,)),
         (ITEM, (GUARD,)),
         (("s3:GetObject", "s3:PutObject"), FILES),
         (("s3:ListBucket",), BUCKET),
@@ -85,7 +86,7 @@ EXPECTED: dict[str, list[Statement]] = {
         PUBLISH,
     ],
     "ingest_events": [
-        (READ, (CATALOG,)),
+        (GET, (CATALOG,)),
         (ITEM, (GUARD,)),
         (("s3:GetObject",), FILES),
         (("s3:ListBucket",), BUCKET),
@@ -164,17 +165,18 @@ EXPECTED: dict[str, list[Statement]] = {
         (("scheduler:GetSchedule",), SCHEDULE[1]),
         (("scheduler:ListSchedules",), ("*",)),
     ],
-    "trace_api": [(READ, (CATALOG, TIMELINE, COUNTERS))],
+    "trace_api": [(GET, (CATALOG,)), (("dynamodb:Query",), (TIMELINE, COUNTERS))],
     "recall": [
-        (READ, (CATALOG, TIMELINE)),
+        (GET, (CATALOG,)),
+        (("dynamodb:BatchGetItem", "dynamodb:Query"), (TIMELINE,)),
         (("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:UpdateItem"), (GUARD,)),
         (("secretsmanager:GetSecretValue",), (SECRETS,)),
         PUBLISH,
     ],
     "manage": [
-        ((*READ, "dynamodb:ConditionCheckItem", "dynamodb:PutItem"), (CATALOG,)),
+        ((*READ, "dynamodb:ConditionCheckItem"), (CATALOG,)),
+        (("dynamodb:PutItem",), (CATALOG,)),
         (("dynamodb:DeleteItem",), (CATALOG,)),
-        (ITEM, (GUARD,)),
         (
             (
                 "secretsmanager:CreateSecret",
@@ -282,6 +284,23 @@ def test_dispatchers_read_health_alone_and_write_shifts_alone(prod: Template, fu
         "dynamodb:Query": ([COUNTERS], {"dynamodb:LeadingKeys": ["health#*"]}),
         "dynamodb:PutItem": ([CATALOG], {"dynamodb:LeadingKeys": ["shift#*", "audit#*"]}),
     }
+
+
+@pytest.mark.parametrize(
+    ("function", "channel"),
+    [("dispatch_email", "email"), ("dispatch_sms", "sms"), ("dispatch_wecom", "wecom"), ("recall", "wecom")],
+)
+def test_secrets_are_read_by_the_channel_that_they_are_labelled_with(
+    prod: Template, function: str, channel: str
+) -> None:
+    (statement,) = [each for each in _of(prod, function) if each["Resource"] == [SECRETS]]
+    # Those of before there were labels have none: for them the condition holds.
+    assert statement["Condition"] == {"StringEqualsIfExists": {"secretsmanager:ResourceTag/mepush:channel": channel}}
+
+
+def test_only_those_functions_and_the_one_that_writes_them_read_secrets(prod: Template) -> None:
+    readers = {f for f in FUNCTIONS for each in _of(prod, f) if "secretsmanager:GetSecretValue" in each["Action"]}
+    assert readers == {"dispatch_email", "dispatch_sms", "dispatch_wecom", "recall", "manage"}
 
 
 def test_the_watch_writes_its_marks_and_no_counts(prod: Template) -> None:

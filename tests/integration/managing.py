@@ -66,7 +66,6 @@ class Desk:
     def __init__(self, aws: Aws, clock: FakeClock, loopback: bool = False) -> None:
         settings = ManageSettings(
             catalog_table=aws.catalog,
-            guard_table=aws.guard,
             secret_prefix="mepush",
             queue_mappings=MAPPINGS,
             allow_loopback_endpoints=loopback,

@@ -216,7 +216,7 @@ def test_of_two_who_create_at_once_each_secret_goes_with_its_own_account(
         # The other is done in the time that we take to look for the account and to save the secret.
         version = put(*args)
         assert other.call(CREATE, {**BODY, "name": "Theirs", "secret": {"password": "theirs"}}).status == 201
-        put("default", "mail", {"password": "a straggler"})
+        put("default", "mail", {"password": "a straggler"}, Channel.EMAIL)
         return version
 
     monkeypatch.setattr(desk.secrets, "put", slow)

@@ -7,10 +7,12 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from shared.aws.secrets import SecretError, SecretMissingError, SecretStore, SecretTooLargeError
+from shared.model.words import Channel
 from shared.settings import ConfigurationError
 from tests.conftest import Aws
 from tests.fakes import FakeClock
 
+LABELS = {"mepush:tenant": "default", "mepush:account": "mail", "mepush:channel": "email"}
 SECRET = {"password": "hunter2-密码"}
 
 
@@ -36,18 +38,26 @@ class Failing:
 
 
 def test_a_secret_comes_back(store: SecretStore, aws: Aws) -> None:
-    version = store.put("default", "mail", SECRET)
+    version = store.put("default", "mail", SECRET, Channel.EMAIL)
     assert store.get("default", "mail", version) == SECRET
     listed = aws.client("secretsmanager").list_secrets()["SecretList"]
     assert [s["Name"] for s in listed] == ["mepush/default/account/mail"]
-    assert {t["Key"]: t["Value"] for t in listed[0]["Tags"]} == {"mepush:tenant": "default", "mepush:account": "mail"}
+    assert {t["Key"]: t["Value"] for t in listed[0]["Tags"]} == LABELS
     assert "mail" in listed[0]["Description"]
 
 
+def test_a_secret_of_before_there_were_channels_is_labelled_when_it_is_saved(store: SecretStore, aws: Aws) -> None:
+    secrets = aws.client("secretsmanager")
+    secrets.create_secret(Name="mepush/default/account/mail", SecretString="{}")
+    store.put("default", "mail", SECRET, Channel.EMAIL)
+    found = secrets.describe_secret(SecretId="mepush/default/account/mail")["Tags"]
+    assert {tag["Key"]: tag["Value"] for tag in found} == LABELS
+
+
 def test_each_version_is_read_as_it_was_saved(store: SecretStore, clock: FakeClock) -> None:
-    first = store.put("default", "mail", {"password": "one"})
+    first = store.put("default", "mail", {"password": "one"}, Channel.EMAIL)
     clock.advance(1)
-    second = store.put("default", "mail", {"password": "two"})
+    second = store.put("default", "mail", {"password": "two"}, Channel.EMAIL)
     assert second > first
     assert store.get("default", "mail", second) == {"password": "two"}
     assert store.get("default", "mail", first) == {"password": "one"}
@@ -59,7 +69,7 @@ def test_version_zero_is_no_secret(store: SecretStore) -> None:
 
 def test_a_secret_is_read_once_in_five_minutes(aws: Aws, clock: FakeClock) -> None:
     client = aws.client("secretsmanager")
-    version = SecretStore(client, "mepush", clock=clock).put("default", "mail", SECRET)
+    version = SecretStore(client, "mepush", clock=clock).put("default", "mail", SECRET, Channel.EMAIL)
     reads: list[str] = []
 
     class Counting:
@@ -78,7 +88,7 @@ def test_a_secret_is_read_once_in_five_minutes(aws: Aws, clock: FakeClock) -> No
 
 
 def test_what_is_handed_out_is_the_callers_own(store: SecretStore) -> None:
-    version = store.put("default", "mail", SECRET)
+    version = store.put("default", "mail", SECRET, Channel.EMAIL)
     store.get("default", "mail", version).clear()
     assert store.get("default", "mail", version) == SECRET
 
@@ -86,7 +96,7 @@ def test_what_is_handed_out_is_the_callers_own(store: SecretStore) -> None:
 def test_a_missing_secret_or_version_is_told_apart(store: SecretStore) -> None:
     with pytest.raises(SecretMissingError):
         store.get("default", "none", 7)
-    store.put("default", "mail", SECRET)
+    store.put("default", "mail", SECRET, Channel.EMAIL)
     with pytest.raises(SecretMissingError):
         store.get("default", "mail", 7)
     with pytest.raises(ConfigurationError):
@@ -94,30 +104,30 @@ def test_a_missing_secret_or_version_is_told_apart(store: SecretStore) -> None:
 
 
 def test_a_deleted_id_can_be_used_again(store: SecretStore, aws: Aws, clock: FakeClock) -> None:
-    before = store.put("default", "mail", SECRET)
+    before = store.put("default", "mail", SECRET, Channel.EMAIL)
     store.delete("default", "mail")
     store.delete("default", "mail")
     store.delete("default", "never-there")
     with pytest.raises(SecretMissingError):
         SecretStore(aws.client("secretsmanager"), "mepush", clock=clock).get("default", "mail", before)
     clock.advance(1)
-    after = store.put("default", "mail", {"password": "new"})
+    after = store.put("default", "mail", {"password": "new"}, Channel.EMAIL)
     assert store.get("default", "mail", after) == {"password": "new"}
 
 
 def test_a_deleted_id_can_be_used_again_as_aws_answers(store: SecretStore, aws: Aws, clock: FakeClock) -> None:
     """AWS answers CreateSecret for a secret on its way out otherwise than moto does."""
-    store.put("default", "mail", SECRET)
+    store.put("default", "mail", SECRET, Channel.EMAIL)
     store.delete("default", "mail")
     refusal = ClientError({"Error": {"Code": "InvalidRequestException", "Message": "m"}}, "CreateSecret")
     client: Any = Failing(aws.client("secretsmanager"), "create_secret", refusal)
-    version = SecretStore(client, "mepush", clock=clock).put("default", "mail", {"password": "new"})
+    version = SecretStore(client, "mepush", clock=clock).put("default", "mail", {"password": "new"}, Channel.EMAIL)
     assert store.get("default", "mail", version) == {"password": "new"}
 
 
 def test_a_secret_too_large_is_refused(store: SecretStore) -> None:
     with pytest.raises(SecretTooLargeError):
-        store.put("default", "mail", {"password": "x" * 65_536})
+        store.put("default", "mail", {"password": "x" * 65_536}, Channel.EMAIL)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +142,7 @@ def test_errors_hold_no_secret(aws: Aws, clock: FakeClock, call: str, error: Exc
     client: Any = Failing(aws.client("secretsmanager"), call, error)
     store = SecretStore(client, "mepush", clock=clock)
     uses: dict[str, Any] = {
-        "create_secret": lambda: store.put("default", "mail", SECRET),
+        "create_secret": lambda: store.put("default", "mail", SECRET, Channel.EMAIL),
         "get_secret_value": lambda: store.get("default", "mail", 7),
         "delete_secret": lambda: store.delete("default", "mail"),
     }

@@ -42,7 +42,7 @@ class Desk:
 
     def __init__(self, aws: Aws, clock: FakeClock) -> None:
         self.catalog = Catalog(aws.dynamodb, aws.catalog, clock)
-        settings = ManageSettings(catalog_table="catalog", guard_table="guard", secret_prefix="x", queue_mappings="{}")
+        settings = ManageSettings(catalog_table="catalog", secret_prefix="x", queue_mappings="{}")
         secrets = SecretStore(aws.client("secretsmanager"), "x", clock=clock)
         audit = AuditLog(aws.dynamodb, aws.catalog)
         listed = Suppressions(aws.dynamodb, aws.catalog, clock)

@@ -12,6 +12,7 @@ from shared.aws.secrets import SecretStore
 from shared.channels import PROVIDERS
 from shared.model.content import RenderedEmail, RenderedSms
 from shared.model.outcome import Sent
+from shared.model.words import Channel
 from shared.providers.base import Outgoing
 from shared.quiet import LEVELS
 from tests.conftest import Aws
@@ -69,7 +70,7 @@ def test_no_secret_that_is_saved_or_read_is_written(
     aws: Aws, heard: pytest.LogCaptureFixture, attempts: Attempts
 ) -> None:
     store = SecretStore(aws.client("secretsmanager"), "mepush", cache_seconds=0)
-    version = store.put("default", "mail", {"password": "hunter2-secret"})
+    version = store.put("default", "mail", {"password": "hunter2-secret"}, Channel.EMAIL)
     assert store.get("default", "mail", version) == {"password": "hunter2-secret"}
     aws.dynamodb.put_item(TableName=aws.guard, Item={"pk": {"S": "ada@example.com"}, "sk": {"S": TEXT}})
     told = logged(heard.records)

@@ -16,6 +16,7 @@ from shared.aws import clients
 from shared.aws.attachments import Upload
 from shared.aws.audiences import AudienceFiles
 from shared.model.campaigns import FileFormat
+from shared.model.words import KeyKind
 from shared.policy import attachments, files
 from shared.policy.files import audience_key, run_key
 
@@ -62,7 +63,7 @@ def audiences(moto: None) -> AudienceFiles:
 def test_every_tenants_uploads_are_forgotten(
     rules: list[dict[str, Any]], audiences: AudienceFiles, tenant: str
 ) -> None:
-    file, form = audiences.form(tenant, FileFormat.CSV, int(datetime.now(UTC).timestamp() * 1000))
+    file, form = audiences.form(tenant, FileFormat.CSV, int(datetime.now(UTC).timestamp() * 1000), KeyKind.LIVE)
     assert send(form) == 204
     key = audience_key(tenant, file)
     tags = clients.client("s3").get_object_tagging(Bucket=BUCKET, Key=key)["TagSet"]
@@ -70,7 +71,7 @@ def test_every_tenants_uploads_are_forgotten(
 
 
 def test_nobody_uploads_a_file_that_stays(audiences: AudienceFiles) -> None:
-    _, form = audiences.form("acme", FileFormat.CSV, int(datetime.now(UTC).timestamp() * 1000))
+    _, form = audiences.form("acme", FileFormat.CSV, int(datetime.now(UTC).timestamp() * 1000), KeyKind.LIVE)
     without = Upload(form.url, {name: value for name, value in form.fields.items() if name != "tagging"})
     assert send(without) == 403
     assert send(form, tagging=form.fields["tagging"].replace("upload", "other")) == 403
