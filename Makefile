@@ -11,9 +11,10 @@ export UV_SYSTEM_CERTS ?= 1
 
 .PHONY: run demo test lint fmt types imports unit bench guarantees soak mutants synth clean
 
-# Start the local stack, send the examples through every channel, serve the API.
+# Start the local stack, send the examples through every channel, serve the API. With KEEP=1 it goes on from where the
+# last such run ended, and keeps what there is in .mepush/.
 run: $(STAMP)
-	$(BIN)/python -m local run
+	$(BIN)/python -m local run $(if $(KEEP),--keep)
 
 # The same, without serving: exits 0 only if every message reached its expected end. With CAMPAIGN=1: a campaign of
 # 20,000 rows instead, with a pause and a crash in the middle.

@@ -10,7 +10,8 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from pathlib import Path
 from types import FrameType
 
@@ -20,6 +21,7 @@ from cli.client import ApiClient
 from cli.connection import LOCAL_FILE, Connection, forget_local, read_local, write_local
 from cli.errors import CliError
 from cli.output import make_console, plain
+from local import keeping
 from local.demo import run_demo
 from local.demo_campaign import DemoError, run_campaign
 from local.faults import FaultFileError, FaultInput, read_faults
@@ -49,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         faults = read_faults(options.faults) if options.faults else []
-        return _run(options.command, options.port, console, faults)
+        return _run(options.command, options.port, console, faults, keep=options.keep)
     except KeyboardInterrupt:
         return 130
     except (PortError, SynthesisError, TemplateError) as error:
@@ -71,6 +73,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     parser.add_argument("command", choices=["run", "demo", "campaign", "serve"])
     parser.add_argument("--port", type=_port, help=f"port of the API; {PORT} by default, any free one for demos")
+    parser.add_argument("--keep", action="store_true", help=f"go on from {keeping.FILE.name}, and keep what there is")
     parser.add_argument("--faults", type=Path, help="a JSON list of faults for the sandbox providers to play")
     return parser.parse_args(arguments)
 
@@ -86,16 +89,21 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _run(command: str, port: int | None, console: Console, faults: Sequence[FaultInput] = ()) -> int:
+def _run(
+    command: str, port: int | None, console: Console, faults: Sequence[FaultInput] = (), *, keep: bool = False
+) -> int:
     console.print("Starting the local stack: the real template, deployed into this process.")
     ok = True
     if port is None:
         port = 0 if command in _DEMOS else PORT
-    with _stack(command, port, faults) as stack:
-        key = first_key(stack)
+    kept = _kept(console) if keep else None
+    with _stack(command, port, faults, kept) as stack, ExitStack() as until_ended:
+        key = kept["key"] if kept else first_key(stack)
         _say_port(console, port, stack.url)
-        seed(stack.url, key, stack.sandboxes)
-        if command != "serve":
+        seed(stack.url, key, stack.sandboxes, again=kept is not None)
+        if keep:
+            stack.pages[keeping.PATH] = until_ended.enter_context(keeping.Keeper(stack, key))
+        if command != "serve" and not kept:
             report = run_campaign(stack, key, console) if command == "campaign" else run_demo(stack, key)
             report.show(console)
             ok = report.ok
@@ -107,9 +115,24 @@ def _run(command: str, port: int | None, console: Console, faults: Sequence[Faul
     return 0 if ok else 1
 
 
-def _stack(command: str, port: int, faults: Sequence[FaultInput]) -> LocalStack:
-    # A large campaign is too much for moto's tables.
-    return LocalStack(port, faults=faults, memory=True) if command == "campaign" else LocalStack(port, faults=faults)
+def _kept(console: Console) -> keeping.State | None:
+    """What was kept, and a word about it."""
+    try:
+        kept = keeping.load()
+    except keeping.KeepError as error:
+        text = f"{error}: it is put aside as {keeping.put_aside()}, and this run starts afresh."
+        console.print(plain(text), style="yellow", soft_wrap=True)
+        return None
+    if kept:
+        at = datetime.fromtimestamp(kept["at"] / 1000).astimezone()
+        console.print(f"Going on from what was kept at {at:%Y-%m-%d %H:%M:%S}.")
+    return kept
+
+
+def _stack(command: str, port: int, faults: Sequence[FaultInput], kept: keeping.State | None) -> LocalStack:
+    # The short demonstration goes by moto, another reading of AWS than ours; for whoever works with the stack, and for
+    # a large campaign, moto is too slow by far.
+    return LocalStack(port, faults=faults, memory=command != "demo", kept=kept)
 
 
 def _say_port(console: Console, wanted: int, url: str) -> None:

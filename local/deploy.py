@@ -354,9 +354,9 @@ class _Deployer:
         }
         names = {self._attribute(name, "Arn"): self._ref(name) for name in self._of("AWS::IAM::Role")}
         for name in self._of("AWS::IAM::Policy"):
-            policy = self._played[name]["Properties"]
-            statements = tuple(self._statement(each) for each in policy["PolicyDocument"]["Statement"])
-            owners = {self._resolve(role) for role in policy["Roles"]}
+            policy = self._played[name].get("Properties", {})
+            statements = tuple(map(self._statement, policy.get("PolicyDocument", {}).get("Statement", ())))
+            owners = {self._resolve(role) for role in policy.get("Roles", ())}
             for arn, function in roles.items():
                 if names.get(arn) in owners:
                     found[function] = found.get(function, ()) + statements

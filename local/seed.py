@@ -24,16 +24,20 @@ Changes = tuple[dict[str, Any], dict[str, str]]
 """Settings to change, and the secret."""
 
 
-def seed(url: str, key: str, sandboxes: Sandboxes, folder: Path = EXAMPLES) -> None:
+def seed(url: str, key: str, sandboxes: Sandboxes, folder: Path = EXAMPLES, *, again: bool = False) -> None:
     """Apply the examples' settings, create their accounts, pointed at the sandboxes, and publish their templates.
 
-    sandboxes: `smtp`, `ses`, `tencent`, `aws` and `wecom`, started. May be repeated on the same stack only for
-    templates; an account that exists is an error. Raises: CliError with what the API said.
+    sandboxes: `smtp`, `ses`, `tencent`, `aws` and `wecom`, started. again: the accounts are there from an earlier
+    stack, and are pointed at these sandboxes. Raises: CliError with what the API said.
     """
     with ApiClient(url, key) as api:
         api.patch("/v1/settings", read_toml(folder / "settings.toml"))
         for entry in read_accounts(folder / "accounts.toml"):
-            api.post("/v1/accounts", account_body(entry, sandboxes))
+            body = account_body(entry, sandboxes)
+            if again:
+                api.patch(f"/v1/accounts/{entry['id']}", {"settings": body["settings"], "secret": body["secret"]})
+            else:
+                api.post("/v1/accounts", body)
         for file in in_order([read_template(path) for path in find_files([folder / "templates"])]):
             push_template(api, file, publish=True)
 

@@ -1,26 +1,24 @@
 """The whole platform in this process: the real template in moto, the real functions, sandbox providers, an HTTP API."""
 
 import json
-import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
-from functools import cache, partial
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 from unittest.mock import patch
 
 import botocore.session
-from botocore.loaders import create_loader
 from moto import mock_aws
 
-from local import events, mappings, permissions, uploads
+from local import events, keeping, mappings, permissions, uploads
 from local.clock import LocalClock, RealClock
 from local.counting import RequestCounter
 from local.deploy import deploy
-from local.deployment import REGION, Deployment
+from local.deployment import Deployment
 from local.faults import FaultDesk, FaultInput
 from local.gateway import Gateway
 from local.logs import FunctionLogs
@@ -28,19 +26,17 @@ from local.memory.engine import Memory
 from local.moto_patches import patched
 from local.permissions import followed
 from local.pollers import Poller, QueuePoller
+from local.process import aws_environment, closing_providers, loader
 from local.runtime import FunctionRunner
 from local.sandbox.base import Outbox, Sandbox
 from local.sandbox.pages import accepted_json, outbox_json, outbox_page
 from local.scheduler import LocalScheduler
-from local.server import HOST, LOCAL_PAGES, Server, page
+from local.server import HOST, LOCAL_PAGES, LocalPath, Server, page
 from local.sources import MOTO, Sources
 from local.stream_pollers import ShardPoller
 from local.synth import ROOT, render_pages, synthesised
 from shared.aws import clients
-from shared.dispatch import accounts
 from shared.model.clock import SystemClock
-from shared.providers.base import Provider
-from shared.providers.registry import build_provider
 
 TENCENT_KEYS = {"AKIDsandboxsandboxsandboxsandbox0000": "sandboxsandboxsandboxsandbox0000"}
 """SecretId -> SecretKey that the Tencent sandbox checks signatures with."""
@@ -54,14 +50,6 @@ LOG_FILE = ROOT / "build" / "local" / "functions.log"
 OVERRIDES = {"ALLOW_LOOPBACK_ENDPOINTS": "true"}
 """Variables whose value differs from what is deployed, where a function has them; and where uploads go."""
 
-# Nothing of a developer's AWS configuration may count here: neither keys nor profiles nor endpoints.
-_AWS_ENVIRONMENT = {
-    "AWS_CONFIG_FILE": os.devnull,
-    "AWS_DEFAULT_REGION": REGION,
-    "AWS_EC2_METADATA_DISABLED": "true",
-    "AWS_REGION": REGION,
-    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-}
 _QUIET_POLL_S = 0.02
 _WAKING = {
     "SendMessage",
@@ -83,11 +71,12 @@ class LocalStack:
     port: of the HTTP API; 0 for any, and the next free one if it is taken. threads: False to have nothing happen by
     itself: call `drain`. template: a template, or the path of one, instead of the platform's own. log_file: where
     the functions' log goes. faults: what the sandbox providers play from the start. memory: have DynamoDB, SQS and
-    Kinesis played by `local.memory` instead of moto: much faster, and stricter.
+    Kinesis played by `local.memory` instead of moto: much faster, and stricter. kept: what to go on from (needs
+    memory), see `local.keeping`.
 
     Once started: url, outbox, sandboxes (`smtp`, `ses`, `tencent`, `aws`, `wecom`), faults, clock, deployment, runner,
-    buses, counting, permissions, memory (None without it). Raises on start: synth.SynthesisError,
-    template.TemplateError, server.PortError; ProblemError for a fault.
+    pages (under `/_local/`), buses, counting, permissions, memory (None without it). Raises on start:
+    synth.SynthesisError, template.TemplateError, server.PortError; ProblemError for a fault.
     """
 
     url: str
@@ -107,6 +96,7 @@ class LocalStack:
         log_file: Path = LOG_FILE,
         faults: Iterable[FaultInput] = (),
         memory: bool = False,
+        kept: keeping.State | None = None,
     ) -> None:
         self.outbox = outbox if outbox is not None else Outbox()
         self.clock = LocalClock()
@@ -116,6 +106,8 @@ class LocalStack:
         self.faults = FaultDesk(self.sandboxes)
         self._first_faults = list(faults)
         self._port = port
+        self._kept = kept
+        self.pages: dict[str, LocalPath] = {}
         self._threads = threads
         self._template = template
         self._log_file = log_file
@@ -235,11 +227,11 @@ class LocalStack:
 
     def _start(self, template: Mapping[str, Any]) -> None:
         enter, later = self._exit.enter_context, self._exit.callback
-        enter(_aws_environment())
+        enter(aws_environment())
         clients.reset()
         later(clients.reset)
         # Each session makes its own otherwise, and so does each provider that is made with a function's environment.
-        enter(patch.object(botocore.session, "create_loader", lambda *_: _loader()))
+        enter(patch.object(botocore.session, "create_loader", lambda *_: loader()))
         self.counting.install()
         later(self.counting.uninstall)
         enter(mock_aws())
@@ -247,11 +239,10 @@ class LocalStack:
         # Functions make their own clocks; all of them are to show the stack's time.
         enter(patch.object(SystemClock, "now_ms", lambda _: self.clock.now_ms()))
         enter(FunctionLogs(self._log_file))
-        enter(_closing_providers())
+        enter(closing_providers())
         self._session = self.counting.session()
         later(self._close_clients)
-        server = Server(
-            self._port,
+        self.pages.update(
             {
                 "outbox": page(partial(outbox_page, self.outbox)),
                 "outbox.json": page(partial(outbox_json, self.outbox)),
@@ -259,9 +250,9 @@ class LocalStack:
                 "faults": self.faults,
                 uploads.PATH: uploads.Uploads(self.client),
                 events.PATH: lambda request: self.buses(request),
-            },
-            forms=(uploads.PATH,),
+            }
         )
+        server = Server(self._port, self.pages, forms=(uploads.PATH,))
         later(server.stop)
         self.url = server.url
         overrides = OVERRIDES | {"UPLOAD_ENDPOINT": f"{self.url}{LOCAL_PAGES}{uploads.PATH}"}
@@ -337,6 +328,8 @@ class LocalStack:
         self.counting.observe(self._wake)
         self.clock.on_advance(self._wake_all)
         self._exit.callback(self._stop_pollers)
+        if self._kept is not None:
+            keeping.restore(self, self._kept)
         if self._threads:
             for poller in self._pollers:
                 poller.start()
@@ -374,42 +367,3 @@ class LocalStack:
         if name is None:
             raise LookupError(f"no function of this stack has the ARN {arn}")
         return self.invoke(name, event)
-
-
-@contextmanager
-def _closing_providers() -> Iterator[None]:
-    """Close the connections of the providers that functions keep, as they would end with their environments."""
-    made: list[Provider] = []
-
-    def build(*arguments: Any) -> Provider:
-        made.append(build_provider(*arguments))
-        return made[-1]
-
-    with patch.object(accounts, "build_provider", build):
-        yield
-    for provider in made:
-        provider.close()
-
-
-@cache
-def _loader() -> Any:
-    """Reads the services' descriptions: several megabytes, the same for each session of a process."""
-    return create_loader()
-
-
-@contextmanager
-def _aws_environment() -> Iterator[None]:
-    """Have this process know of no AWS but the stack's own; the environment is put back afterwards."""
-    unwanted = [n for n in os.environ if n.startswith(("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ROLE", "AWS_WEB_"))]
-    before = {name: os.environ.get(name) for name in (*_AWS_ENVIRONMENT, *unwanted)}
-    for name in unwanted:
-        del os.environ[name]
-    os.environ.update(_AWS_ENVIRONMENT)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

@@ -61,6 +61,18 @@ class DynamoDb(Operations):
         with self._lock:
             self._table(name).clear()
 
+    def held(self, name: str) -> list[Item]:
+        """All items of a table; they are the table's own, and never changed in place."""
+        with self._lock:
+            return list(self._table(name).all(None))
+
+    def take(self, name: str, items: Iterable[Item]) -> None:
+        """Put items into a table, as `held` gave them."""
+        with self._lock:
+            table = self._table(name)
+            for item in items:
+                table.put(table.schema.place(item), item)
+
     # Single items
 
     @operation("TableName", "Key", "ConsistentRead", "ProjectionExpression", "ExpressionAttributeNames")

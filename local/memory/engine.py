@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
@@ -49,6 +49,14 @@ class Memory:
             self.sqs.adopt(url, sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"])
         for name in kinesis.list_streams()["StreamNames"]:
             self.kinesis.adopt(name, kinesis.list_shards(StreamName=name)["Shards"])
+
+    @contextmanager
+    def still(self) -> Iterator["Memory"]:
+        """Let no service change within the block."""
+        with ExitStack() as stack:
+            for service in self._services.values():
+                stack.enter_context(service.lock)
+            yield self
 
     @contextmanager
     def attached(self) -> Iterator[None]:

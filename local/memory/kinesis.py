@@ -2,8 +2,8 @@
 
 import hashlib
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -61,6 +61,17 @@ class Kinesis(Operations):
         """The sequence number of a shard's newest record; 0 if there is none."""
         shard = self._shard(stream, shard_id)
         return shard.base + len(shard.records) - 1 if shard.records else 0
+
+    def held(self, stream: str) -> dict[str, list[dict[str, Any]]]:
+        """The records of each shard of a stream, as plain data."""
+        with self._lock:
+            return {shard.id: [asdict(record) for record in shard.records] for shard in self._shards(stream)}
+
+    def take(self, stream: str, records: Mapping[str, Iterable[Mapping[str, Any]]]) -> None:
+        """Put records into the shards of an empty stream, as `held` gave them: they have the same numbers again."""
+        with self._lock:
+            for id, given in records.items():
+                self._shard(stream, id).records = [Record(**record) for record in given]
 
     @operation("StreamName", "StreamARN", "Data", "PartitionKey", "ExplicitHashKey")
     def _put_record(self, asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """How an in-memory service says which operations it has, and which of their parameters it knows."""
 
 import re
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -33,6 +34,12 @@ class Operations:
 
     passed_on: ClassVar[frozenset[str]] = frozenset()
     _handlers: ClassVar[Mapping[str, Handler]] = {}
+    _lock: threading.RLock
+
+    @property
+    def lock(self) -> Any:
+        """Held while the service answers: nothing changes for who has it."""
+        return self._lock
 
     def __init_subclass__(cls) -> None:
         marked = {name: made for name, made in vars(cls).items() if getattr(made, "is_operation", False)}

@@ -7,8 +7,8 @@ import json
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
 from uuid import uuid4
@@ -26,6 +26,8 @@ MAX_IN_FLIGHT = 120_000
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _GROUP = re.compile(r"[a-zA-Z0-9!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~]{1,128}")
 _ENTRY_ID = re.compile(r"[a-zA-Z0-9_-]{1,80}")
+_OF_THE_QUEUE = frozenset({"number", "turn", "state"})
+"""Fields of a message that its queue gives it."""
 _SENDER = "AIDAMEMORYMEMORYMEMOR"
 
 
@@ -200,6 +202,18 @@ class Sqs(Operations):
         with self._lock:
             for queue in self._queues.values():
                 queue.clear()
+
+    def held(self, url: str) -> list[dict[str, Any]]:
+        """All messages of a queue, as plain data."""
+        with self._lock:
+            messages = [asdict(message) for message in self._queue(url).messages.values()]
+        return [{name: value for name, value in each.items() if name not in _OF_THE_QUEUE} for each in messages]
+
+    def take(self, url: str, messages: Iterable[Mapping[str, Any]]) -> None:
+        """Put messages into a queue, as `held` gave them: what was hidden is hidden for as long as it was to be."""
+        with self._lock:
+            for given in messages:
+                self._queue(url).add(Message(**given))
 
     @operation("QueueName")
     def _get_queue_url(self, asked: Mapping[str, Any]) -> dict[str, Any]:

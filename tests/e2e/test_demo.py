@@ -185,7 +185,7 @@ class FakeStack:
     url = "http://127.0.0.1:1"
     sandboxes: dict[str, Any]
 
-    def __init__(self, port: int, faults: object) -> None:
+    def __init__(self, port: int, faults: object, memory: bool, kept: object) -> None:
         self.port = port
         self.sandboxes = {}
         self.left = False
@@ -209,7 +209,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Report:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(program, "LocalStack", FakeStack)
     monkeypatch.setattr(program, "first_key", lambda stack: "the-key")
-    monkeypatch.setattr(program, "seed", lambda url, key, sandboxes: None)
+    monkeypatch.setattr(program, "seed", lambda url, key, sandboxes, again: None)
     monkeypatch.setattr(program, "run_demo", lambda stack, key: report)
     return report
 
@@ -287,7 +287,7 @@ def test_a_port_that_is_none_is_a_sentence(fake: Report, capsys: pytest.CaptureF
 def test_a_stack_that_cannot_start_is_a_sentence(
     fake: Report, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def refuse(port: int, faults: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise PortError("no free port from 8780 to 8829")
 
     monkeypatch.setattr(program, "LocalStack", refuse)
