@@ -78,13 +78,18 @@ def compile_content(content: Content) -> "Compiled":
 
 
 class Compiled:
-    """A content ready to be filled in, by any number of threads at once."""
+    """A content ready to be filled in, by any number of threads at once.
 
-    __slots__ = ("_constant", "_make", "analysis")
+    plain: whether it is an email or a text that only shows its variables, wherever they stand.
+    """
+
+    __slots__ = ("_constant", "_make", "analysis", "plain")
 
     def __init__(self, content: Content, analysis: Analysis, parts: "_Parts") -> None:
         self.analysis = analysis
         self._make = _maker(content, parts)
+        email_or_text = isinstance(content, EmailContent) or (isinstance(content, SmsContent) and not content.tencent)
+        self.plain = email_or_text and all(isinstance(part, _Blanks) and part.plain for part in parts.values())
         self._constant: Rendered | None = None if parts else self._make({})
 
     def render(self, shared: Variables, own: Variables) -> Rendered:
@@ -110,9 +115,10 @@ def _part(field: str, checked: Checked) -> Callable[[dict[str, Any]], str]:
 
 
 class _Blanks:
-    """A string that holds only `{{ name }}`: filled in without Jinja, several times as fast, at the same price."""
+    """A string that only shows variables, each by its name or with a text by default: filled in without Jinja, several
+    times as fast, at the same price."""
 
-    __slots__ = ("_blanks", "_chunks", "_field", "_work")
+    __slots__ = ("_blanks", "_chunks", "_field", "_work", "plain")
 
     def __init__(self, field: str, checked: Checked, pieces: list[str | Blank]) -> None:
         self._field = field
@@ -120,17 +126,20 @@ class _Blanks:
         write: Callable[[Any], str] = escape if checked.html else str
         self._chunks = [piece if isinstance(piece, str) else "" for piece in pieces]
         self._blanks = [
-            (i, piece.name, piece.line, PLACES.get(piece.place), write)
+            (i, piece.name, piece.default, piece.line, PLACES.get(piece.place), write)
             for i, piece in enumerate(pieces)
             if not isinstance(piece, str)
         ]
+        self.plain = all(isinstance(piece, str) or not piece.place for piece in pieces)
 
     def __call__(self, variables: dict[str, Any]) -> str:
         chunks, line, work = self._chunks.copy(), 1, self._work
         meter: Meter = variables[METER]
         try:
-            for i, name, line, place, write in self._blanks:  # noqa: B007 - the line is told after an error
-                value = variables[name]
+            for i, name, default, line, place, write in self._blanks:  # noqa: B007 - the line is told after an error
+                value = variables.get(name)
+                if value is None:
+                    value = default
                 if type(value) is not str or len(value) > FEW or place is not None:
                     value = _placed(value, place, meter)
                 else:

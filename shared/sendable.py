@@ -1,7 +1,7 @@
 """Whether a message can be sent, as far as that is known before any provider is asked: one answer for whoever previews,
 checks a campaign's rows or sends."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,10 @@ from shared.model.words import MessageClass
 from shared.policy import limits
 from shared.policy.blocked_words import blocked_word
 from shared.rendering import Compiled, RenderingError, Variables
+
+_LENGTHS = (2_000, 400, 100)
+# The most bytes as UTF-8; the most once it is escaped for HTML.
+_WORST = ("\U0001f600", '"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +45,53 @@ def beyond(rendered: Rendered, provider: str, message_class: MessageClass) -> Un
     return Unfit(reason, f"content.{field}: {message}")
 
 
-@dataclass(frozen=True, slots=True)
 class Sendable:
-    """Judges the messages of one content that any of these providers may have to carry."""
+    """Judges the messages of one content that any of some providers may have to carry.
 
-    compiled: Compiled
-    shared: dict[str, Any]
-    words: Sequence[str]
-    providers: Collection[str]
-    message_class: MessageClass
+    words: those that no message may hold. short: recipients whose variables are texts of no more characters than this
+    together, with none blank and none missing, can be sent to whatever these say; -1 if nobody can know.
+    """
+
+    def __init__(
+        self,
+        compiled: Compiled,
+        shared: Mapping[str, Any],
+        providers: Collection[str],
+        message_class: MessageClass,
+        words: Sequence[str] = (),
+    ) -> None:
+        self._compiled = compiled
+        self._shared = shared
+        self._providers = providers
+        self._message_class = message_class
+        self._words = words
+        self._needed = {name for name in compiled.analysis.required if shared.get(name) is None}
+        self.short = self._short()
 
     def problem(self, own: Variables) -> Unfit | None:
         """Why a recipient's message would not be sent; None if nothing is known against it."""
-        rendered = fill(self.compiled, self.shared, own, self.words)
+        rendered = fill(self._compiled, self._shared, own, self._words)
         if isinstance(rendered, Unfit):
             return rendered
-        found = (beyond(rendered, provider, self.message_class) for provider in self.providers)
+        found = (beyond(rendered, provider, self._message_class) for provider in self._providers)
         return next((unfit for unfit in found if unfit is not None), None)
+
+    def is_plain(self, own: Variables) -> bool:
+        """Whether a recipient is one of those of whom `short` speaks."""
+        values = own.values()
+        if not all(type(value) is str and value.strip() for value in values):
+            return False
+        return sum(map(len, values)) <= self.short and own.keys() >= self._needed
+
+    def _short(self) -> int:
+        """Tries the worst texts of some length: nothing but the length of a value matters where it is only shown."""
+        if not self._compiled.plain or self._words:
+            return -1
+        analysis = self._compiled.analysis
+        if self.problem(dict.fromkeys(self._needed, "x")) is not None:
+            return -1
+        for length in _LENGTHS:
+            worst = [dict.fromkeys((*analysis.required, *analysis.optional), text * length) for text in _WORST]
+            if all(self.problem(own) is None for own in worst):
+                return length
+        return -1

@@ -51,11 +51,13 @@ class Dialect(Enum):
 
 
 class Blank(NamedTuple):
-    """A placeholder that is only a name. place: the filter of the place where it stands; empty for none."""
+    """A placeholder that only shows a variable. default: instead of a missing one; None if it is required. place: the
+    filter of the place where it stands; empty for none."""
 
     name: str
     line: int
     place: str = ""
+    default: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +87,30 @@ class Checked:
             for node in statement.nodes:
                 if isinstance(node, nodes.TemplateData):
                     found.append(node.data)
-                elif isinstance(node, nodes.Name):
-                    found.append(Blank(node.name, node.lineno))
-                elif isinstance(node, nodes.Filter) and node.name in PLACES and isinstance(node.node, nodes.Name):
-                    found.append(Blank(node.node.name, node.lineno, node.name))
+                elif (blank := _blank(node)) is not None:
+                    found.append(blank)
                 else:
                     return None
         return found
+
+
+def _blank(node: nodes.Node) -> Blank | None:
+    """A placeholder that only shows a variable; None for any other."""
+    place, default = "", None
+    if isinstance(node, nodes.Filter) and node.name in PLACES and node.node is not None:
+        place, node = node.name, node.node
+    if isinstance(node, nodes.Filter) and node.name in {"default", "d"} and node.node is not None:
+        default = _only_text(node)
+        if default is None:
+            return None
+        node = node.node
+    return Blank(node.name, node.lineno, place, default) if isinstance(node, nodes.Name) else None
+
+
+def _only_text(node: nodes.Filter) -> str | None:
+    """The only argument of a filter, if it is a text that is written out."""
+    only = node.args[0] if len(node.args) == 1 and not node.kwargs else None
+    return only.value if isinstance(only, nodes.Const) and isinstance(only.value, str) else None
 
 
 def _environment(html: bool) -> DataEnvironment:

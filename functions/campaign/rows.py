@@ -4,7 +4,7 @@ The check and the sending judge by the same code. Pure: no I/O.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any
 
@@ -17,6 +17,7 @@ from shared.model.campaigns import Campaign, Columns, FileFormat
 from shared.model.envelope import MAX_BYTES
 from shared.model.ids import Tagger
 from shared.model.policies import checked_zone
+from shared.model.reasons import Reason
 from shared.model.runs import Run
 from shared.model.sizes import json_size
 from shared.model.templates import TemplateVersion
@@ -24,6 +25,7 @@ from shared.model.tenants import Tenant
 from shared.model.variables import check_variables
 from shared.policy.admission import Gate, RefusedError
 from shared.policy.variables import VariableRules
+from shared.sendable import Sendable
 
 _REFERENCE_MAX = 100
 _ZONE_MAX = 50
@@ -73,7 +75,8 @@ Judged = Good | HeldOut | Bad
 class Facts:
     """What the judgement of a run's rows depends on besides the run.
 
-    versions: variant's name -> the version that it stands for. team: for team keys, the addresses allowed, as
+    versions: variant's name -> the version that it stands for. sendable: variant's name -> what judges its messages as
+    sending does; without one, they are not filled in. team: for team keys, the addresses allowed, as
     `channel:address`. countries: to whose numbers texts may go; without any, see `Gate`.
     """
 
@@ -81,12 +84,13 @@ class Facts:
     versions: Mapping[str, TemplateVersion]
     team: frozenset[str] | None = None
     countries: frozenset[str] = frozenset()
+    sendable: Mapping[str, Sendable] = field(default_factory=dict)
 
 
 class _WrongError(Exception):
     """A row cannot be sent."""
 
-    def __init__(self, reason: RowReason, detail: str, variable: str | None = None) -> None:
+    def __init__(self, reason: RowReason | Reason, detail: str, variable: str | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
         self.detail = detail
@@ -96,15 +100,23 @@ class _WrongError(Exception):
 class _Variant:
     """A variant of a run: which variables its template takes. room: bytes that a recipient's own may have."""
 
-    def __init__(self, name: str, version: TemplateVersion, columns: Columns, campaign: Campaign) -> None:
+    def __init__(
+        self,
+        name: str,
+        version: TemplateVersion,
+        sendable: Sendable | None,
+        columns: Columns,
+        campaign: Campaign,
+    ) -> None:
         self.name = name
+        self._sendable = sendable
         self._rules = VariableRules(version.required, version.optional, campaign.variables)
         self._loops = version.loops
         self._room = MAX_BYTES - _OTHER_BYTES - json_size(campaign.variables)
         self._columns = [(v, columns.variables.get(v, v)) for v in (*version.required, *version.optional)]
 
     def check(self, own: dict[str, Any]) -> None:
-        """Look whether variables are complete, and not too large. Raises: _WrongError."""
+        """Look whether variables are complete, not too large, and fill the template in. Raises: _WrongError."""
         if not self._rules.fits(own):
             name, wrong = self._rules.problems(own)[0]
             raise _WrongError(RowReason.VARIABLE_MISSING, f"the variable `{name}` {wrong}", name)
@@ -113,15 +125,25 @@ class _Variant:
         if (found := json_size(own)) > self._room:
             most = f"{found:,} bytes, more than the {self._room:,} that the campaign's leave"
             raise _WrongError(RowReason.TOO_LARGE, f"its variables are {most} (JSON in UTF-8)")
+        if self._sendable is not None and not self._sendable.is_plain(own):
+            unfit = self._sendable.problem(own)
+            if unfit is not None:
+                raise _WrongError(unfit.reason, unfit.found)
 
 
 class _CellsVariant(_Variant):
     """One whose variables are cells of a CSV."""
 
     def __init__(
-        self, name: str, version: TemplateVersion, columns: Columns, campaign: Campaign, header: tuple[str, ...]
+        self,
+        name: str,
+        version: TemplateVersion,
+        sendable: Sendable | None,
+        columns: Columns,
+        campaign: Campaign,
+        header: tuple[str, ...],
     ) -> None:
-        super().__init__(name, version, columns, campaign)
+        super().__init__(name, version, sendable, columns, campaign)
         found = [(variable, find_column(header, column)) for variable, column in self._columns]
         there = [(variable, place) for variable, place in found if place is not None]
         self._names = [variable for variable, _ in there]
@@ -130,7 +152,8 @@ class _CellsVariant(_Variant):
         self._full = len(self._names) if set(version.required) <= set(self._names) else MAX_BYTES
         self._needed = {name for name in version.required if campaign.variables.get(name) is None}
         names = sum(json_size(name) + len(':"",') for name in self._names)
-        self._few = -1 if self._loops else (self._room - names) // _WORST_BYTES
+        few = -1 if self._loops else (self._room - names) // _WORST_BYTES
+        self._few = few if sendable is None else min(few, sendable.short)
 
     def own(self, cells: list[str]) -> dict[str, Any]:
         """The variables of a row; an empty cell is none. Raises: _WrongError."""
@@ -225,10 +248,14 @@ class Judge:
         versions = [(variant.name, facts.versions[variant.name]) for variant in run.variants]
         self._variants: Sequence[Any]
         if campaign.audience.format is FileFormat.CSV:
-            self._variants = [_CellsVariant(name, v, columns, campaign, header) for name, v in versions]
+            self._variants = [
+                _CellsVariant(name, v, facts.sendable.get(name), columns, campaign, header) for name, v in versions
+            ]
             self._basics: Callable[[Any], tuple[str, str, str]] = _Cells(header, columns).basics
         else:
-            self._variants = [_FieldsVariant(name, v, columns, campaign) for name, v in versions]
+            self._variants = [
+                _FieldsVariant(name, v, facts.sendable.get(name), columns, campaign) for name, v in versions
+            ]
             self._basics = _Fields(columns).basics
         self._split = None
         if len(versions) > 1 or campaign.holdout_percent:

@@ -189,7 +189,7 @@ class Starter:
             campaign=campaign,
             channel=variants[0].template.channel,
             message_class=variants[0].template.message_class,
-            variants=tuple(_pinned(one) for one in variants),
+            variants=tuple(self._pinned(one) for one in variants),
             file=self._file(tenant, campaign, kind),
             created_at=now,
             envelope=envelope,
@@ -208,6 +208,18 @@ class Starter:
             "countries": tuple(settings.countries),
             "time_zone": settings.time_zone or (home.time_zone if home else "UTC"),
         }
+
+    def _pinned(self, one: Resolved) -> PinnedVariant:
+        """A variant with what decides which of its rows can be sent."""
+        variant, template = one.variant, one.template
+        accounts = [self.catalog.account(template.tenant, id) for id in template.accounts]
+        return PinnedVariant(
+            name=variant.name,
+            template=template.id,
+            version=one.version.version,
+            weight=variant.weight,
+            providers=tuple(dict.fromkeys(account.provider for account in accounts if account is not None)),
+        )
 
     def _file(self, tenant: str, campaign: Campaign, kind: KeyKind) -> AudienceFile:
         """The file as it is now. kind: of the key that wants it read. Raises: ProblemError 403, 422."""
@@ -273,13 +285,6 @@ def foreign(kind: KeyKind, file: AudienceFile) -> str:
     """Why a key of a kind may not have a file read, and what to do."""
     return (
         f"belongs to {file.kind} keys, and a {kind} key reads no such file: upload one with this key, or use a live key"
-    )
-
-
-def _pinned(one: Resolved) -> PinnedVariant:
-    variant = one.variant
-    return PinnedVariant(
-        name=variant.name, template=one.template.id, version=one.version.version, weight=variant.weight
     )
 
 

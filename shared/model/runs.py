@@ -51,12 +51,16 @@ OVER = frozenset({RunState.CHECKED, RunState.FINISHED, RunState.CANCELLED, RunSt
 
 
 class PinnedVariant(Stored):
-    """A variant as a run sends it, whatever is published meanwhile."""
+    """A variant as a run sends it, whatever is published meanwhile.
+
+    providers: of all accounts of its template, any of which may have to carry a message.
+    """
 
     name: str
     template: str
     version: int
     weight: int
+    providers: tuple[str, ...] | None = None
 
 
 class AudienceFile(Stored):
