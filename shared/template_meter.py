@@ -57,7 +57,7 @@ class Meter:
             raise OverrunError("does too much: give it shorter texts and lists, or take loops and filters out")
 
 
-TEXT, NUMBER, TRUTH, LIST, OBJECT, MISSING = "a text", "a number", "true or false", "a list", "an object", "missing"
+TEXT, NUMBER, TRUTH, LIST, OBJECT, MISSING = "a text", "a number", "true/false", "a list", "an object", "missing"
 SCALARS = frozenset({TEXT, NUMBER, TRUTH})
 _KINDS: dict[type, str] = {
     str: TEXT, Markup: TEXT, int: NUMBER, float: NUMBER, bool: TRUTH, list: LIST, dict: OBJECT, type(None): MISSING,
