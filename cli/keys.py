@@ -99,17 +99,24 @@ def bootstrap(
     catalog_table: Annotated[str, typer.Option("--catalog-table", help="The deployed catalog table's name.")],
     tenant: Annotated[str, typer.Option("--tenant", help="A single team needs no other.")] = DEFAULT_TENANT,
     name: Annotated[str, typer.Option("--name", help="What the key is for.")] = "first key",
+    operator: Annotated[
+        bool | None,
+        typer.Option(
+            "--operator/--no-operator",
+            help="Whether it may change what all tenants share; by default that of the tenant `default` may.",
+        ),
+    ] = None,
     region: Annotated[str | None, typer.Option("--region", help="AWS region, else your AWS configuration's.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make the first API key directly in the deployed table; needs AWS credentials that may write to it."""
     with reporting(as_json) as out:
-        made = _bootstrap(catalog_table, tenant, name, region)
+        made = _bootstrap(catalog_table, tenant, name, region, operator)
         out.say("Keep this key now; it is not shown again.")
         out.result({"key": made}, lambda console: console.print(made, soft_wrap=True))
 
 
-def _bootstrap(catalog_table: str, tenant: str, name: str, region: str | None) -> str:
+def _bootstrap(catalog_table: str, tenant: str, name: str, region: str | None, operator: bool | None) -> str:
     """Raises: CliError for what AWS or the table says."""
     import boto3  # half a second to load, and only this command needs it
     from botocore.exceptions import BotoCoreError, ClientError
@@ -121,7 +128,7 @@ def _bootstrap(catalog_table: str, tenant: str, name: str, region: str | None) -
     clock = SystemClock()
     try:
         client = boto3.client("dynamodb", region_name=region)
-        return make_first_key(Catalog(client, catalog_table, clock), clock, tenant=tenant, name=name)
+        return make_first_key(Catalog(client, catalog_table, clock), clock, tenant, name, operator)
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "")
         hint = _AWS_HINTS.get(code, "See whether these AWS credentials may write to the table.")

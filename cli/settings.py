@@ -13,7 +13,7 @@ from cli.views import moment
 
 app = typer.Typer(no_args_is_help=True, help="Settings: show, change and restore them.")
 
-_ABOUT = ("version", "changed_by", "changed_at", "restored")
+_ABOUT = ("version", "changed_by", "changed_at", "restored", "review_off_asked_by", "review_off_asked_at")
 
 
 @app.command("show")
@@ -22,6 +22,15 @@ def show(url: UrlOption = None, key: KeyOption = None, as_json: JsonOption = Fal
     with session(url, key, as_json) as (api, out):
         data = api.get("/v1/settings")
         out.result(data, lambda console: _show_one(console, data))
+
+
+@app.command("concurrency")
+def concurrency(url: UrlOption = None, key: KeyOption = None, as_json: JsonOption = False) -> None:
+    """Show how many functions work on the queues, which all tenants share; as far as it was changed."""
+    with session(url, key, as_json) as (api, out):
+        data = api.get("/v1/deployment")
+        words = [f"{queue}: {count}" for queue, count in data["concurrency"].items()] or ["As it was deployed."]
+        out.result(data, lambda console: console.print(plain("\n".join(words))))
 
 
 @app.command("set")
@@ -50,6 +59,9 @@ def change(
         changes |= {name: value for name, value in options.items() if value is not None}
         if not changes:
             raise typer.BadParameter("say what to change, such as --review-required or --file settings.toml")
+        # It belongs to the deployment with all its tenants, and needs an operator's key.
+        if (of_queues := changes.pop("concurrency", None)) is not None:
+            api.patch("/v1/deployment", {"concurrency": of_queues})
         data = api.patch("/v1/settings", changes)
         out.result(data, lambda console: _show_one(console, data))
 
@@ -97,6 +109,13 @@ def _set(value: Any) -> Any:
 def _show_one(console: Console, settings: dict[str, Any]) -> None:
     for name, value in _values(settings).items():
         console.print(plain(f"{name}: {value}"))
+    if settings["review_off_asked_by"]:
+        console.print(
+            plain(
+                f"The key {settings['review_off_asked_by']} wants the review switched off. It stays on until another "
+                "person says the same: mepush settings set --no-review-required"
+            )
+        )
     if not settings["version"]:
         console.print("Nobody has changed them yet.")
         return

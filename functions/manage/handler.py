@@ -7,6 +7,7 @@ from aws_lambda_powertools import Logger
 
 from functions.manage.accounts import account_operations
 from functions.manage.audit import audit_operations
+from functions.manage.deployment import deployment_operations
 from functions.manage.deps import deps
 from functions.manage.keys import key_operations
 from functions.manage.reviews import review_operations
@@ -29,6 +30,7 @@ def api() -> Api:
             **review_operations(parts),
             **key_operations(parts),
             **settings_operations(parts),
+            **deployment_operations(parts),
             **suppression_operations(parts),
             **audit_operations(parts),
         }

@@ -1,23 +1,18 @@
 """The operations on a tenant's settings: every change is a new version, and an old one can be taken up again."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
-
-from aws_lambda_powertools import Logger
 
 from functions.manage.deps import ManageDeps
 from shared.api.audit import Auditor
 from shared.api.governance import PoliciesUpdate, SettingsPage, SettingsRestore, SettingsUpdate, SettingsView
 from shared.api.kit import Call, OperationFunction
 from shared.api.messages import PageQuery
-from shared.logs import log_error
 from shared.model.policies import ClassPolicies
-from shared.model.problems import ProblemError, conflict, invalid_field, not_found
+from shared.model.problems import conflict, invalid_field, not_found
 from shared.model.tenants import TenantSettings
 from shared.policy.two_people import Second, second
 from shared.store.catalog_items import CatalogConflictError, CursorError
-
-logger = Logger(child=True)
 
 _ATTEMPTS = 5
 _KEPT_ON: dict[str, Any] = {"review_off_by": "", "review_off_at": None}
@@ -40,7 +35,6 @@ class Settings:
 
     def __init__(self, deps: ManageDeps) -> None:
         self._catalog = deps.catalog
-        self._mappings = deps.mappings
         self._now = deps.clock.now_ms
         self._auditor = Auditor(deps.catalog, deps.clock)
 
@@ -52,7 +46,7 @@ class Settings:
     def update(self, call: Call) -> SettingsView:
         """Change what is given; the review is switched off once a second person has asked for it.
 
-        Raises: ProblemError 409, 422, 503.
+        Raises: ProblemError 409, 422.
         """
         body: SettingsUpdate = call.body
         given = {name: value for name in body.model_fields_set if (value := getattr(body, name)) is not None}
@@ -65,7 +59,7 @@ class Settings:
                 changes["policies"] = _with(current.policies, body.policies)
             return current.model_copy(update=changes)
 
-        return self._apply(self._change(call, change), body.concurrency or {})
+        return self._change(call, change)
 
     def page(self, call: Call) -> SettingsPage:
         """A page of versions by number. Raises: ProblemError 422."""
@@ -77,31 +71,12 @@ class Settings:
         return SettingsPage(settings=[SettingsView.of(settings) for settings in page.items], cursor=page.cursor)
 
     def restore(self, call: Call) -> SettingsView:
-        """Save the values of an earlier version as the next one. Raises: ProblemError 404, 409, 503."""
+        """Save the values of an earlier version as the next one. Raises: ProblemError 404, 409."""
         body: SettingsRestore = call.body
         wanted = self._catalog.load_settings_version(call.caller.tenant, body.version)
         if wanted is None:
             raise not_found("version of the settings")
-        restored = self._change(call, lambda _: wanted.model_copy(update={"restored": wanted.version} | _KEPT_ON))
-        return self._apply(restored, wanted.concurrency)
-
-    def _apply(self, settings: SettingsView, concurrency: Mapping[str, int]) -> SettingsView:
-        """Have the queues follow the settings, changed or not: so a call that broke off here can be sent again.
-
-        Raises: ProblemError 503.
-        """
-        try:
-            self._mappings.limit(concurrency)
-        except Exception as error:  # botocore's errors share no useful base with the connection's
-            log_error(logger, "concurrency not applied", error)
-            raise ProblemError(
-                503,
-                "not-applied",
-                "The settings are saved, but the queues do not follow them yet",
-                f"Version {settings.version} is saved. Send the same request again to have its concurrency applied.",
-                Retry_After="5",
-            ) from None
-        return settings
+        return self._change(call, lambda _: wanted.model_copy(update={"restored": wanted.version} | _KEPT_ON))
 
     def _change(self, call: Call, change: Callable[[TenantSettings], TenantSettings]) -> SettingsView:
         """Change the settings as they are now, again if another came first. Raises: ProblemError 409."""

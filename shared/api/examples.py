@@ -173,6 +173,7 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
         "review": {"review_required": True},
         "no-review": {"review_required": False},
     },
+    "update_deployment": {"more": {"concurrency": {"email.marketing": 40}}},
     "restore_settings": {"earlier": {"version": 2}},
     "add_suppression": {
         "block": {"channel": "email", "address": "bob@example.com", "note": "Asked us by phone."},

@@ -28,6 +28,7 @@ from shared.model.tenants import (
     BlockedWord,
     Concurrency,
     Country,
+    Deployment,
     TenantSettings,
 )
 from shared.model.words import MessageClass
@@ -107,6 +108,34 @@ def _known_country(code: str) -> str:
     return code
 
 
+class DeploymentUpdate(BaseModel):
+    """What to set for the whole deployment, in place of what was set. concurrency: queue, such as `email.marketing`, to
+    how many functions work on it at most; what is not named stays as it is."""
+
+    model_config = _STRICT
+
+    concurrency: Annotated[
+        dict[QueueName, Annotated[Concurrency, BeforeValidator(whole_number)]],
+        Field(json_schema_extra={"additionalProperties": False}),
+    ]
+
+
+class DeploymentView(BaseModel):
+    """What has been set for the whole deployment. changed_by: the id of an API key, maybe another tenant's."""
+
+    concurrency: dict[str, int] = Field(
+        description="Queue, such as `email.marketing`, to how many functions work on it at most."
+    )
+    changed_by: str | None
+    changed_at: datetime | None
+
+    @classmethod
+    def of(cls, deployment: Deployment) -> Self:
+        """It as callers see it."""
+        facts = {"changed_by": deployment.changed_by or None, "changed_at": moment_or_none(deployment.changed_at)}
+        return cls.model_validate(deployment.model_dump() | facts)
+
+
 class SettingsUpdate(BaseModel):
     """What to change; what is absent or null stays. Lists and maps replace what was there."""
 
@@ -116,13 +145,6 @@ class SettingsUpdate(BaseModel):
     policies: PoliciesUpdate | None = None
     time_zone: ZoneName | None = None
     blocked_words: list[BlockedWord] | None = Field(default=None, max_length=MAX_BLOCKED_WORDS)
-    concurrency: (
-        Annotated[
-            dict[QueueName, Annotated[Concurrency, BeforeValidator(whole_number)]],
-            Field(json_schema_extra={"additionalProperties": False}),
-        ]
-        | None
-    ) = None
     countries: list[Annotated[Country, AfterValidator(_known_country), _Countries]] | None = Field(
         default=None, max_length=MAX_COUNTRIES
     )
@@ -148,9 +170,6 @@ class SettingsView(BaseModel):
     policies: ClassPolicies = Field(description="Defaults of the sending policies, per class; templates come first.")
     time_zone: str | None = Field(description="Of recipients of whom none is known, and of calendar days.")
     blocked_words: list[str] = Field(description="No message is sent that holds one of these, in whatever case.")
-    concurrency: dict[str, int] = Field(
-        description="Queue, such as `email.marketing`, to how many functions work on it at most."
-    )
     countries: list[str] = Field(
         description="To whose numbers text messages go (ISO 3166, such as `CN`); without any, to all."
     )

@@ -45,6 +45,7 @@ _TAGS = {
     "templates": "What is sent: content with placeholders, in versions.",
     "keys": "Who may call.",
     "settings": "What holds for everything, in versions.",
+    "deployment": "What all tenants of a deployment share.",
     "suppressions": "Who must not be written to, and why.",
     "audit": "Every change: who, what, before and after.",
     "description": "This description.",

@@ -38,15 +38,27 @@ class Tenant(BaseModel):
     created_at: int
 
 
+class Deployment(BaseModel):
+    """What belongs to the whole deployment. concurrency: queue, such as `email.marketing` -> how many functions work on
+    it at most; what is not named stays as it was deployed, or was set before. changed_at: milliseconds since the epoch.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    concurrency: dict[str, Concurrency] = Field(default_factory=dict)
+    changed_by: str = ""
+    changed_at: int | None = None
+
+
 class TenantSettings(BaseModel):
     """One version of what people decide for a whole tenant; never changed once saved.
 
     review_required: only approved versions of templates can be published. policies: defaults of the sending policies.
     time_zone: of recipients of whom none is known, and of calendar days; None for the tenant's. blocked_words: no
-    message is sent that holds one. concurrency: queue, such as `email.marketing` -> how many functions work on it at
-    most; what is not named stays as it was deployed. countries: to whose numbers text messages go; without any, to all.
-    restored: the version whose values it took. review_off_by, review_off_at: the key that wants `review_required`
-    switched off, which takes a second person, and when; milliseconds since the epoch.
+    message is sent that holds one. concurrency: in versions of before only; see `Deployment`. countries: to whose
+    numbers text messages go; without any, to all. restored: the version whose values it took. review_off_by,
+    review_off_at: the key that wants `review_required` switched off, which takes a second person, and when;
+    milliseconds since the epoch.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -28,11 +28,12 @@ class KeyKind(StrEnum):
 
 
 class Scope(StrEnum):
-    """What an API key may do."""
+    """What an API key may do. operate: change what belongs to the whole deployment, with all its tenants."""
 
     SEND = "send"
     READ = "read"
     MANAGE = "manage"
+    OPERATE = "operate"
 
 
 class Stage(StrEnum):

@@ -113,6 +113,10 @@ MATRIX: Mapping[str, Mapping[str, Access]] = {
         "list_settings": SHARED,
         "restore_settings": LIVE,
     },
+    "deployment": {
+        "get_deployment": SHARED,
+        "update_deployment": LIVE,
+    },
     "suppression list": {
         "add_suppression": LIVE,
         "remove_suppression": LIVE,

@@ -13,14 +13,25 @@ from shared.store.catalog import Catalog
 FIRST_SCOPES = (Scope.MANAGE, Scope.SEND, Scope.READ)
 
 
-def bootstrap(catalog: Catalog, clock: Clock, tenant: str = DEFAULT_TENANT, name: str = "first key") -> str:
+def bootstrap(
+    catalog: Catalog,
+    clock: Clock,
+    tenant: str = DEFAULT_TENANT,
+    name: str = "first key",
+    operator: bool | None = None,
+) -> str:
     """Make a tenant, if there is none, and a live key that may do everything; return the key, to be shown once.
 
-    Every call makes another key, so that an operator who lost the last one can come back in.
+    operator: whether it may also change what belongs to the whole deployment; by default that of the tenant `default`
+    may, which is the only one where a single team has a deployment to itself. Every call makes another key, so that an
+    operator who lost the last one can come back in, and each person can have a first key of their own.
     """
+    scopes = (
+        (*FIRST_SCOPES, Scope.OPERATE) if (tenant == DEFAULT_TENANT if operator is None else operator) else FIRST_SCOPES
+    )
     catalog.ensure_tenant(tenant)
     now = clock.now_ms()
-    key, text = new_key(now, tenant, name, KeyKind.LIVE, FIRST_SCOPES)
+    key, text = new_key(now, tenant, name, KeyKind.LIVE, scopes)
     view = KeyAudit.of(key).model_dump(mode="json")
     catalog.create_key(key, record_change(now, tenant, BOOTSTRAP, "create_key", f"key/{key.id}", None, view))
     return text

@@ -20,7 +20,7 @@ from shared.model.audit import AuditRecord
 from shared.model.clock import Clock
 from shared.model.keys import ApiKey
 from shared.model.templates import Template, TemplateVersion
-from shared.model.tenants import Tenant, TenantName, TenantSettings
+from shared.model.tenants import Deployment, Tenant, TenantName, TenantSettings
 from shared.model.words import KeyKind
 from shared.store.audit import audit_put
 from shared.store.catalog_items import (
@@ -50,6 +50,8 @@ KEY_CACHE_SECONDS = 30
 TENANTS_PK = "tenants"
 """The partition that names every tenant, so that they can be listed without reading the whole table."""
 SALT_BYTES = 32
+MAX_TOGETHER = 98
+"""Records that go into a transaction with a change and its own (100 items: DynamoDB developer guide, "Quotas")."""
 
 
 class Catalog:
@@ -320,6 +322,24 @@ class Catalog:
     def _settings_are(self, tenant: str, settings: Stored[TenantSettings] | None) -> Any:
         condition = unchanged(None if settings is None else settings.rev)
         return {"ConditionCheck": {"TableName": self._table, "Key": key_of(tenant_pk(tenant), "settings"), **condition}}
+
+    # Management: what belongs to all tenants
+
+    def load_deployment(self) -> Stored[Deployment] | None:
+        """What has been set for the whole deployment; None while nobody has."""
+        return self._load(Deployment, TENANTS_PK, "deployment")
+
+    def save_deployment(self, deployment: Deployment, over: int | None, record: AuditRecord) -> None:
+        """Save it over a revision, with the record in the audit log of every tenant.
+
+        Raises: CatalogConflictError if it has changed.
+        """
+        others = [tenant for tenant in self.list_tenants() if tenant != record.tenant]
+        puts = [audit_put(self._table, record.model_copy(update={"tenant": tenant})) for tenant in others]
+        # What does not fit into the transaction comes before it, so that no tenant is left without.
+        for put in puts[MAX_TOGETHER:]:
+            self._transact(put)
+        self._change(record, self._put(TENANTS_PK, "deployment", deployment, over), *puts[:MAX_TOGETHER])
 
     # Management: keys. The same item twice: by its id for the authorizer, by its tenant for listing.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from functions.manage.accounts import account_operations
 from functions.manage.audit import audit_operations
+from functions.manage.deployment import deployment_operations
 from functions.manage.deps import ManageDeps, ManageSettings
 from functions.manage.keys import key_operations
 from functions.manage.reviews import review_operations
@@ -89,6 +90,7 @@ class Desk:
                 **review_operations(self.deps),
                 **key_operations(self.deps),
                 **settings_operations(self.deps),
+                **deployment_operations(self.deps),
                 **suppression_operations(self.deps),
                 **audit_operations(self.deps),
             }

@@ -52,9 +52,7 @@ def test_policies_are_kept_per_class_and_a_class_is_replaced_as_a_whole(desk: De
         ({"blocked_words": ["x"] * 501}, "blocked_words"),
         ({"countries": ["cn"]}, "countries.0"),
         ({"countries": ["CN", "XX"]}, "countries.1"),
-        ({"concurrency": {"email.marketing": 1}}, "concurrency.email.marketing"),
-        ({"concurrency": {"fax.marketing": 5}}, "concurrency.fax.marketing"),
-        ({"concurrency": {"email.marketing": True}}, "concurrency.email.marketing"),
+        ({"concurrency": {"email.marketing": 2}}, "concurrency"),
         ({"policies": {"marketing": {"cap": {"count": 21}}}}, "policies.marketing.cap.count"),
         ({"policies": {"marketing": {"quiet_hours": {"windows": [{"start": "24:00", "end": "1:00"}]}}}},
          "policies.marketing.quiet_hours.windows.0.start"),
@@ -104,21 +102,3 @@ def test_a_blocked_word_is_refused_at_save(desk: Desk, clock: FakeClock) -> None
     answer = desk.call("POST /v1/templates", TEMPLATE)
     assert (answer.status, answer.fields) == (422, ["content"])
     assert "`Sale`" in answer.json["errors"][0]["message"]
-
-
-def test_queues_follow_the_settings(desk: Desk) -> None:
-    assert desk.call(SET, {"concurrency": {"email.marketing": 50}}).json["concurrency"] == {"email.marketing": 50}
-    desk.call(SET, {"concurrency": {"email.marketing": 5, "sms.verification": 100}})
-    assert desk.lambdas.limits == [("uuid-1", 50), ("uuid-1", 5), ("uuid-2", 100)]
-    desk.call(RESTORE, {"version": 1})
-    assert desk.lambdas.limits[3:] == [("uuid-1", 50)]
-
-
-def test_what_could_not_be_applied_is_applied_by_the_same_request(desk: Desk) -> None:
-    desk.lambdas.broken = True
-    answer = desk.call(SET, {"concurrency": {"email.marketing": 50}})
-    assert (answer.status, answer.json["type"]) == (503, "urn:mepush:problem:not-applied")
-    assert "Version 1 is saved" in answer.json["detail"]
-    desk.lambdas.broken = False
-    assert desk.call(SET, {"concurrency": {"email.marketing": 50}}).json["version"] == 1
-    assert desk.lambdas.limits == [("uuid-1", 50)]

@@ -53,13 +53,14 @@ class FakeApi:
         self.deferred: list[dict[str, Any]] = []
         self.suppressed: dict[tuple[str, str], list[dict[str, Any]]] = {}
         self.settings: list[dict[str, Any]] = [settings(0, False)]
+        self.deployment: dict[str, Any] = {"concurrency": {}, "changed_by": None, "changed_at": None}
         self.records: list[dict[str, Any]] = []
         self.sends: dict[str, tuple[Any, dict[str, Any]]] = {}
         self.uploads: dict[str, tuple[str, bytes]] = {}
         self.upload_status = 204
         self.upload_url = ""
         self.health = json.loads(json.dumps(HEALTH))
-        self.scopes = {"send", "read", "manage"}
+        self.scopes = {"send", "read", "manage", "operate"}
         self.campaigns = FakeCampaigns(Refusal, lambda: self.url)
         self._routes: list[tuple[str, str, str, Callable[..., Any]]] = [
             ("POST", r"/v1/messages", "send", self._send),
@@ -99,6 +100,8 @@ class FakeApi:
             ("GET", r"/v1/deferred", "read", lambda body: {"deferred": self.deferred, "cursor": None}),
             ("GET", r"/v1/settings", "read", lambda body: self.settings[-1]),
             ("PATCH", r"/v1/settings", "manage", self._set),
+            ("GET", r"/v1/deployment", "read", lambda body: self.deployment),
+            ("PATCH", r"/v1/deployment", "operate", self._operate),
             ("GET", r"/v1/settings/versions", "read", lambda body: {"settings": self.settings[1:], "cursor": None}),
             ("POST", r"/v1/settings/restore", "manage", self._restore),
             ("GET", r"/v1/audit", "manage", self._audit),
@@ -444,7 +447,11 @@ class FakeApi:
         found["review"] |= {"state": state, "comment": (body or {}).get("comment", ""), **who}
         return found
 
-    # settings, audit
+    # settings, deployment, audit
+
+    def _operate(self, body: dict[str, Any]) -> dict[str, Any]:
+        self.deployment |= body
+        return self.deployment
 
     def _set(self, body: dict[str, Any]) -> dict[str, Any]:
         changed = self.settings[-1] | body
@@ -598,7 +605,8 @@ def event(stage: str, text: str, **facts: Any) -> dict[str, Any]:
 def settings(version: int, review_required: bool, restored: int | None = None) -> dict[str, Any]:
     """A version of the settings; 0 for those that nobody has changed."""
     who = {"changed_by": "author000000", "changed_at": NOW} if version else {"changed_by": None, "changed_at": None}
-    return {"version": version, "review_required": review_required, **who, "restored": restored}
+    asked = {"review_off_asked_by": None, "review_off_asked_at": None}
+    return {"version": version, "review_required": review_required, **who, "restored": restored, **asked}
 
 
 def record(action: str, target: str, before: Any, after: Any, changed: Any = (), who: str = "k1") -> dict[str, Any]:

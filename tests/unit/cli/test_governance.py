@@ -1,5 +1,6 @@
 """`mepush template submit`, `approve` and `reject`, `mepush settings` and `mepush audit`."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -49,6 +50,20 @@ def test_settings_are_shown_changed_and_restored(api: FakeApi, mepush: Mepush) -
     assert mepush("settings", "restore", "9").code == 1
     assert mepush("settings", "set").code == 2
     assert mepush("settings", "restore", "0").code == 2
+
+
+def test_a_files_concurrency_is_the_deployments(api: FakeApi, mepush: Mepush, tmp_path: Path) -> None:
+    assert mepush("settings", "concurrency").out == "As it was deployed.\n"
+    file = tmp_path / "settings.toml"
+    file.write_text('review_required = true\n[concurrency]\n"email.marketing" = 40\n', encoding="utf-8")
+    assert mepush("settings", "set", "--file", str(file)).code == 0
+    assert api.changes() == ["PATCH /v1/deployment", "PATCH /v1/settings"]
+    assert mepush("settings", "concurrency").out == "email.marketing: 40\n"
+
+
+def test_who_wants_the_review_off_is_shown(api: FakeApi, mepush: Mepush) -> None:
+    api.settings[-1] |= {"review_off_asked_by": "ann", "review_off_asked_at": "2026-11-24T09:12:03Z"}
+    assert "The key ann wants the review switched off." in mepush("settings", "show").out
 
 
 @pytest.fixture
