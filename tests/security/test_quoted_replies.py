@@ -17,8 +17,8 @@ from shared.providers.email.replies import REPLIES, Entry, Reply, Step, raw_code
 from shared.providers.sms import aws, tencent
 from tests.security.attempts import Attempts
 
-SENDER = "shop@shop.example"
-HOSTS = ("smtp.shop.example", "helo.shop.example")
+SENDER = "zz-shop@zz-shop.example"
+HOSTS = ("smtp.zz-shop.example", "helo.zz-shop.example")
 
 
 def _words() -> list[str]:
@@ -88,6 +88,17 @@ def test_no_local_part_alone_is_taken_for_the_servers_words(attempts: Attempts, 
             for text in (f"{local}: No", f"No: {local}", f'"{local}" No', f"No ({local})", f"No, {local.upper()}"):
                 found = read(Reply(step, code, text), Own(SENDER, f"{local}@example.com"))
                 attempts.check(f"{step} {code} {text!r} is {found.name}", held=found is plain)
+
+
+def test_no_local_part_is_taken_for_an_enhanced_code(attempts: Attempts) -> None:
+    plain = {code: read(Reply(Step.RCPT, code, "No"), Own(SENDER)) for code in (550, 554, 451)}
+    for local in ("5.1.1", "5.7.8", "5.2.2", "4.7.0", "5.4.5", "5.7.26", "5.1.90", "#5.1.0"):
+        to = f"{local}@example.com"
+        for code, quoted in product(
+            plain, (to, f"<{to}>", f"{to}:", f"<{to}>:", to.upper(), f"{local}:", f"<{local}>")
+        ):
+            found = read(Reply(Step.RCPT, code, f"{quoted} No"), Own(SENDER, to))
+            attempts.check(f"{code} {quoted!r} is {found.name}", held=found is plain[code])
 
 
 def test_no_subject_changes_what_a_reply_means(attempts: Attempts) -> None:

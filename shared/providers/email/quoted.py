@@ -18,7 +18,7 @@ _QUOTED = re.compile(
     rf"|(?:mailto:|rfc822; ?)?[\"'(]?(?P<bare>[^\s<>\"'(),:;\[\]]*{_AT}[^\s<>\"'(),:;\[\]]+)[\"')]?",
     re.IGNORECASE,
 )
-_ENHANCED = re.compile(r"^[245]\.\d{1,3}\.\d{1,3}(?![0-9.])[ :-]*")
+_ENHANCED = re.compile(r"^#?[245]\.\d{1,3}\.\d{1,3}(?:\s+|$)")
 _LEADING = re.compile(r"^(?:<(?:recipient|address|words)>[ :;,.-]*)+")
 
 

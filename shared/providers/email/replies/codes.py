@@ -28,7 +28,7 @@ def _code(
 
 DECISIVE: tuple[Entry, ...] = (
     # of the account
-    _code("login", AccountDown, R.CREDENTIALS_REFUSED, "login 535 5.7.8 Bad credentials", r"53[458]", source=_RFC4954),
+    _code("login", AccountDown, R.CREDENTIALS_REFUSED, "login 535 5.7.8 Bad credentials", r"53[45]", source=_RFC4954),
     _code(
         "weak_login",
         AccountDown,
@@ -51,7 +51,7 @@ DECISIVE: tuple[Entry, ...] = (
         AccountDown,
         R.ACCOUNT_MISCONFIGURED,
         "mail 530 5.7.10 Encryption needed",
-        r"5\d\d 5\.7\.1[01]",
+        r"538|5\d\d 5\.7\.1[01]",
         source=_RFC4954,
     ),
     _code(
@@ -94,7 +94,7 @@ DECISIVE: tuple[Entry, ...] = (
         Rejected,
         R.ADDRESS_UNKNOWN,
         "rcpt 550 5.1.1 <{to}> User unknown",
-        r"5\d\d 5\.(1\.(1|2|4|6|10)|2\.1|4\.4)",
+        r"5\d\d 5\.(1\.(1|2|4|6|10)|4\.4)|55\d 5\.2\.1",
         AFTER_MAIL,
         _RFC3463,
     ),
@@ -127,6 +127,15 @@ FALLBACK: tuple[Entry, ...] = (
     _code("closing", Retry, R.PROVIDER_BUSY, "dot 421 4.3.2 Closing", r"421"),
     _code("login_first", AccountDown, R.CREDENTIALS_REFUSED, "mail 530 Not now", r"530", source=_RFC4954),
     _code("auth_sequence", AccountDown, R.CREDENTIALS_REFUSED, "rcpt 503 5.7.0 No", r"503 5\.7\.\d+", source=_RFC4954),
+    _code(
+        "no_such_login",
+        AccountDown,
+        R.ACCOUNT_MISCONFIGURED,
+        "login 504 5.7.4 Unrecognized authentication type",
+        r"500|502|504",
+        (Step.LOGIN,),
+        _RFC4954,
+    ),
     _code("refused_login", AccountDown, R.CREDENTIALS_REFUSED, "login 550 No", r"5\d\d", (Step.LOGIN,), _RFC4954),
     _code("no_session", Retry, R.CONNECTION_FAILED, "greeting 554 No service here", r"[45]\d\d", SESSION),
     _code(
@@ -161,7 +170,7 @@ FALLBACK: tuple[Entry, ...] = (
     _code("recipient", Rejected, R.RECIPIENT_BLOCKED, "rcpt 550 Not today", r"5\d\d", _RCPT),
     _code("size", Rejected, R.CONTENT_TOO_LONG, "dot 552 Too long", r"552(?! )", MESSAGE),
     _code("mailbox_syntax", Rejected, R.ADDRESS_INVALID, "dot 553 Invalid email address", r"553(?! 5\.7)", MESSAGE),
-    _code("not_understood", Rejected, R.CONTENT_INVALID, "dot 500 Line too long", r"50[0-4]|555", MESSAGE),
+    _code("not_understood", Rejected, R.CONTENT_INVALID, "dot 500 What", r"50[0-4]|555", MESSAGE),
     _code("content", Rejected, R.CONTENT_REFUSED, "dot 554 Transaction failed", r"5\d\d", MESSAGE),
     # of an answer that makes no sense: after the final dot nobody knows, before it nothing was sent
     _code("no_sense_at_dot", Unknown, R.UNRECOGNISED_ANSWER, "dot 354 Go on", r"-?\d+", (Step.DOT,)),

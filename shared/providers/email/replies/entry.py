@@ -12,7 +12,8 @@ from shared.providers.email.smtp_client import Reply, Step
 
 Kind = type[Rejected] | type[Retry] | type[Unknown] | type[AccountDown]
 
-_ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}(?![0-9.])")
+# Some write `#5.1.0`. Before anything but a blank it may be the beginning of an address.
+_ENHANCED = re.compile(r"#?([245]\.\d{1,3}\.\d{1,3})(?=\s|$)")
 
 SESSION = (Step.GREETING, Step.TLS)
 AFTER_MAIL = (Step.RCPT, Step.DATA, Step.DOT)
@@ -22,7 +23,7 @@ MESSAGE = (Step.DATA, Step.DOT)
 def raw_code(reply: Reply) -> str:
     """A reply's codes without its text, which may quote addresses: such as `550 5.1.1`."""
     enhanced = _ENHANCED.match(reply.text)
-    return f"{reply.code} {enhanced[0]}" if enhanced else str(reply.code)
+    return f"{reply.code} {enhanced[1]}" if enhanced else str(reply.code)
 
 
 @dataclass(frozen=True, slots=True)

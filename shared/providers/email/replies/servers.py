@@ -5,7 +5,7 @@ Each alternative of a pattern holds a blank or another sign that no address has:
 
 from shared.model.outcome import AccountDown, Rejected, Retry
 from shared.model.reasons import Reason as R
-from shared.providers.email.replies.advice import ENCRYPT, LOG_IN, NO_PTR, SET_PTR, SLOWER, Two
+from shared.providers.email.replies.advice import ENCRYPT, LOG_IN, NO_PTR, SET_PTR, SLOWER, UNLIST, Two
 from shared.providers.email.replies.entry import AFTER_MAIL, MESSAGE, Entry, entry
 from shared.providers.email.smtp_client import Step
 
@@ -50,7 +50,9 @@ BY_WORDS: tuple[Entry, ...] = (
         text=r"(daily|24-hour|monthly) ((user|message|mail|email|sending|relay|smtp|outgoing"
         r"|recipient) ){0,3}(limit|quota)|sending (limit|quota) (is |was |has been )?(exceeded|reached)"
         r"|(exceeded|reached) (your|the|its) (daily|monthly) |exceed(ed)? daily "
-        r"|reached your sending (limit|quota)|exceeded (the|your|its) sending (limit|quota)",
+        r"|reached your sending (limit|quota)|exceeded (the|your|its) sending (limit|quota)"
+        r"|exceeded sending (limit|quota)"
+        r"|max (emails|messages|mails) per day",
     ),
     entry(
         "server.rate",
@@ -63,7 +65,10 @@ BY_WORDS: tuple[Entry, ...] = (
         r"|frequency (is )?limited|sending too (fast|many)|sent too (fast|many)"
         r"|too many (concurrent|connections|messages|mails|emails|e-mails|recipients|errors|smtp"
         r"|sessions)\b|(temporarily|being) rate[ -]limited|please slow down|throttling failure"
-        r"|too much mail from",
+        r"|too much mail from"
+        r"|too many (open|simultaneous|failed|unsuccessful) "
+        r"|max (defers and failures|emails|messages|mails) per (hour|minute)"
+        r"|connections? limit (is )?exceeded",
         do=SLOWER,
     ),
     entry(
@@ -185,7 +190,9 @@ BY_WORDS: tuple[Entry, ...] = (
         r"|(banned|blocked|rejected) (sending )?ip\b|(blocked|banned|rejected)[^.;]{0,40} ip address"
         r"|on (our|a|the) (block ?list|black ?list|deny ?list)"
         r"|(poor|bad|low) (sender |ip |network )?reputation|reputation of the (ip|sending)"
-        r"|client host rejected|black ip\b|ip (is )?(rejected|hangup)|rbl deny",
+        r"|client host rejected|black ip\b|ip (is )?(rejected|hangup)|rbl deny"
+        r"|is (in|on) (a|an|the|our) (rbl|dnsbl|block ?list|black ?list)"
+        r"|\bip (address )?[\[(]?[0-9a-f.:]+[\])]? (is |was |has been )?(blacklisted|blocked|banned|listed|rejected)",
         means=("The network address that the mail comes from is blocked.", "发信的网络地址被封禁。"),
     ),
     entry(
@@ -225,7 +232,8 @@ BY_WORDS: tuple[Entry, ...] = (
         text=r"(spf|dkim|dmarc) (- )?(check |validation |verification |authentication |policy |signature "
         r"|record |test )?(fail|failed|failure|fails|violation|reject|rejected|missing|not )"
         r"|(per|due to|fails|failed|failing|against|violates) (the )?(\S+ )?(spf|dkim|dmarc)\b"
-        r"|(dmarc|spf|dkim) policy|unauthenticated (mail|email|e-mail|message|sender)",
+        r"|(dmarc|spf|dkim) policy|unauthenticated (mail|email|e-mail|message|sender)"
+        r"|spf unauthorized mail",
         means=("The sender's domain is not authenticated.", "发件域名未通过身份验证（SPF/DKIM/DMARC）。"),
         do=(
             "Publish SPF, DKIM and DMARC records for the sender's domain that allow this server.",
@@ -254,7 +262,7 @@ BY_WORDS: tuple[Entry, ...] = (
         _RFC5321,
         code=r"5\d\d",
         text=r"(account|user|mailbox) (is |was |has been )?(suspended|disabled|locked|frozen)",
-        steps=(Step.MAIL,),
+        steps=(Step.LOGIN, Step.MAIL),
         means=("The server has stopped this account's mail.", "服务器已停止该账号发信。"),
     ),
     entry(
@@ -286,6 +294,41 @@ BY_WORDS: tuple[Entry, ...] = (
         text=r"(message|mail|email|attachment)( size| file)? (is )?(too (large|long|big)|exceeds|exceeded)"
         r"|exceed(s|ed) (the )?(maximum )?(message|mail) ?size|message size exceeds|exceeded mailsize",
         steps=(Step.MAIL, *AFTER_MAIL),
+    ),
+    entry(
+        "server.loop",
+        Rejected,
+        R.RECIPIENT_BLOCKED,
+        "dot 554 5.4.6 Too many hops",
+        _RFC5321,
+        code=r"5\d\d",
+        text=r"too many (hops|received headers)|(mail|message|routing) loop|message is looping",
+        steps=AFTER_MAIL,
+        means=("The recipient's mail is forwarded in a circle.", "收件人的邮件在循环转发。"),
+    ),
+    entry(
+        "server.malformed",
+        Rejected,
+        R.CONTENT_INVALID,
+        "dot 554 Message not allowed - Headers are not RFC compliant",
+        _RFC5321,
+        code=r"5\d\d",
+        text=r"not RFC ?(2822|5322)? ?compliant|line (length exceeded|too long)"
+        r"|(headers?|data) (is|are) (invalid|malformed)",
+        steps=MESSAGE,
+    ),
+    entry(
+        "server.spam_before_content",
+        Rejected,
+        R.SENDER_REFUSED,
+        "rcpt 550 5.7.1 Message rejected due to spam",
+        _RFC5321,
+        code=r"5\d\d",
+        text=r"(rejected|refused|blocked|denied) (as|due to|because of|for) (suspected )?spam"
+        r"|spam (source|sender|host)",
+        steps=(Step.MAIL, Step.RCPT),
+        means=("The server suspects the sender of spam.", "服务器怀疑发件人发送垃圾邮件。"),
+        do=UNLIST,
     ),
     entry(
         "server.spam",
