@@ -39,7 +39,7 @@ CODES: dict[str, tuple[_Kind, Reason]] = {
     "AccessDeniedException/ACCOUNT_DISABLED": (AccountDown, Reason.ACCOUNT_SUSPENDED),
     "ResourceNotFoundException": (AccountDown, Reason.ACCOUNT_MISCONFIGURED),
     "ConflictException/DESTINATION_PHONE_NUMBER_OPTED_OUT": (Rejected, Reason.RECIPIENT_OPTED_OUT),
-    "ConflictException/DESTINATION_PHONE_NUMBER_NOT_VERIFIED": (Rejected, Reason.RECIPIENT_BLOCKED),
+    "ConflictException/DESTINATION_PHONE_NUMBER_NOT_VERIFIED": (Rejected, Reason.RECIPIENT_NOT_VERIFIED),
     "ConflictException/DESTINATION_PHONE_NUMBER_BLOCKED_BY_PROTECT_NUMBER_OVERRIDE": (
         Rejected,
         Reason.RECIPIENT_BLOCKED,
@@ -88,7 +88,7 @@ _SETTINGS_FIELDS = frozenset(
 )
 
 # What a trial send to the simulator's country may stumble over though the account sends well elsewhere.
-_OF_THE_COUNTRY = frozenset({Reason.REGION_NOT_ENABLED, Reason.SENDER_REFUSED, Reason.RECIPIENT_BLOCKED})
+_OF_THE_COUNTRY = frozenset({Reason.REGION_NOT_ENABLED, Reason.SENDER_REFUSED, Reason.RECIPIENT_NOT_VERIFIED})
 
 
 HOSTS = aws_vendor("sms-voice", "https://sms-voice.eu-west-1.amazonaws.com")

@@ -118,7 +118,7 @@ def test_no_text_is_refused_without_a_call(sandbox: Sandbox, provider: Provider)
         ("ThrottlingException", Retry(Reason.THROTTLED, "")),
         ("InternalServerException", Unknown(Reason.PROVIDER_ERROR, "")),
         ("ConflictException/DESTINATION_PHONE_NUMBER_OPTED_OUT", Rejected(Reason.RECIPIENT_OPTED_OUT, "")),
-        ("ConflictException/DESTINATION_PHONE_NUMBER_NOT_VERIFIED", Rejected(Reason.RECIPIENT_BLOCKED, "")),
+        ("ConflictException/DESTINATION_PHONE_NUMBER_NOT_VERIFIED", Rejected(Reason.RECIPIENT_NOT_VERIFIED, "")),
         (
             "ConflictException/DESTINATION_COUNTRY_BLOCKED_BY_PROTECT_CONFIGURATION",
             Rejected(Reason.REGION_NOT_ENABLED, ""),

@@ -1,0 +1,39 @@
+"""Every provider's table agrees with whose fault its reasons are."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from shared.model.outcome import AccountDown, Rejected, Retry, Unknown
+from shared.model.reasons import Blame, Reason, blame_of
+from shared.providers.email import ses
+from shared.providers.email.replies import REPLIES
+from shared.providers.sms import aws, tencent_codes
+from shared.providers.wecom import errcodes
+
+FITS: dict[type, set[Blame | None]] = {
+    AccountDown: {Blame.ACCOUNT},
+    # For a fault of the account that is about one recipient, another account is asked, and this one is not down.
+    Rejected: {Blame.RECIPIENT, Blame.WISH, Blame.CONTENT, Blame.ACCOUNT},
+    Retry: {Blame.RECIPIENT, Blame.PACE, Blame.POLICY, Blame.ACCOUNT, Blame.NETWORK},
+    Unknown: {Blame.NETWORK},
+}
+
+
+def _mapped() -> Iterator[tuple[str, type, Reason]]:
+    for entry in REPLIES:
+        yield f"smtp {entry.name}", entry.kind, entry.reason
+    for code, (kind, reason) in ses.ERRORS.items():
+        yield f"ses {code}", kind, reason
+    for code, words, kind, reason in ses._TEXTS:
+        yield f"ses {code} {words}", kind, reason
+    for code, (kind, reason) in (aws.CODES | tencent_codes.CODES | tencent_codes.FAMILIES).items():
+        yield f"sms {code}", kind, reason
+    for number, (kind, reason, _) in errcodes._BY_CODE.items():
+        yield f"wecom {number}", kind, reason
+
+
+@pytest.mark.parametrize("kind", FITS, ids=lambda kind: kind.__name__)
+def test_what_becomes_of_a_message_fits_whose_fault_it_is(kind: type) -> None:
+    mapped = [(name, blame_of(reason)) for name, its_kind, reason in _mapped() if its_kind is kind]
+    assert mapped and [each for each in mapped if each[1] not in FITS[kind]] == []
