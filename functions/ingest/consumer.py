@@ -16,9 +16,11 @@ from aws_lambda_powertools import Logger
 from functions.ingest.service import Ingest, RepeatKey, reference_key
 from shared.api.kit import Caller, parse
 from shared.api.messages import SendRequest, SendResponse
+from shared.aws.queue import MAX_MESSAGE_BYTES
 from shared.logs import log_error
 from shared.model.clock import Clock, iso
 from shared.model.problems import Problem, ProblemError, invalid_field
+from shared.model.sizes import size
 from shared.model.tenants import DEFAULT_TENANT
 from shared.model.words import KeyKind, Scope
 
@@ -26,6 +28,7 @@ logger = Logger(child=True)
 
 NOT_VALID = "NotValid"
 """Why an event is on the dead-letter queue; Lambda has words of its own for those that it gives up."""
+_KNOWN_BY = ("id", "source", "detail-type", "time", "account", "region")
 _ID = re.compile(r"[\w.:-]{1,100}", re.ASCII)
 _CALLER = Caller(DEFAULT_TENANT, "", KeyKind.LIVE, frozenset({Scope.SEND}))
 
@@ -55,7 +58,12 @@ class BadEvents:
             "responsePayload": problem.model_dump(),
         }
         # Escaped, since SQS does not take every character that JSON does.
-        self._client.send_message(QueueUrl=self._url, MessageBody=json.dumps(record))
+        text = json.dumps(record)
+        if size(text) > MAX_MESSAGE_BYTES:
+            # Of which nothing could be sent anyway: what tells people which event it was must not be lost with it.
+            known = {name: event[name] for name in _KNOWN_BY if isinstance(event.get(name), str)}
+            text = json.dumps(record | {"requestPayload": known | {"detail": "left out: too large for the queue"}})
+        self._client.send_message(QueueUrl=self._url, MessageBody=text)
 
 
 @dataclass(frozen=True, slots=True)

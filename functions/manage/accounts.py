@@ -211,8 +211,8 @@ class Accounts:
             return NO_SECRET
         try:
             return self._deps.secrets.put(tenant, account_id, secret, channel)
-        except SecretTooLargeError:
-            raise invalid_field("secret", "the secret is too large") from None
+        except SecretTooLargeError as error:
+            raise invalid_field("secret", f"is too large: {error}") from None
 
     def _drop_secret(self, account: Account) -> None:
         try:

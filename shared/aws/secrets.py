@@ -14,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from shared.cache import TtlCache
 from shared.model.clock import Clock, SystemClock
+from shared.model.sizes import size
 from shared.model.words import Channel
 from shared.settings import ConfigurationError
 
@@ -62,8 +63,8 @@ class SecretStore:
         Raises: SecretError.
         """
         text = json.dumps(dict(secret), ensure_ascii=False)
-        if len(text.encode()) > MAX_BYTES:
-            raise SecretTooLargeError(f"a secret takes at most {MAX_BYTES:,} bytes")
+        if size(text) > MAX_BYTES:
+            raise SecretTooLargeError(f"a secret takes at most {MAX_BYTES:,} bytes as JSON")
         # Grows with time; the random part keeps apart what is saved in the same millisecond.
         version = self._clock.now_ms() << 10 | secrets.randbits(10)
         name = self._name(tenant, account_id)
