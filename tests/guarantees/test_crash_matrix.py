@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from shared.aws import queue
 from shared.dispatch import plan
 from shared.dispatch.routing import DOWN_MS
 from shared.model.events import fold
@@ -138,6 +139,32 @@ def test_it_may_die_anywhere_while_it_is_quiet(one: Platform) -> None:
 
     try:
         cover(one, "smtp notification in quiet hours", scenario, {"sent": 2, "dead_lettered": 1})
+    finally:
+        one.set_policies("smtp-notification", None)
+
+
+@pytest.mark.xdist_group("crash-time")
+def test_it_may_die_anywhere_while_it_ends_since_no_schedule_takes_it(
+    one: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "MAX_INPUT_BYTES", 100)
+
+    def scenario(one: Platform) -> Callable[[], Ends]:
+        hours = [datetime.fromtimestamp(one.stack.clock.now() + s, SHANGHAI).strftime("%H:%M") for s in (-120, 18_000)]
+        one.set_policies("smtp-notification", {"quiet_hours": {"windows": [{"start": hours[0], "end": hours[1]}]}})
+
+        def rest() -> Ends:
+            ids = one.send("smtp-notification", one.addresses("smtp", 2))
+            one.work()
+            reasons = {e["why"] for each in one.timelines().values() for e in each if e["s"] == Stage.DEAD_LETTERED}
+            if reasons != {Reason.TOO_LARGE}:
+                raise ViolationError(f"given up for {reasons}")
+            return one.check(ids)
+
+        return rest
+
+    try:
+        cover(one, "smtp notification that no schedule takes", scenario, {"dead_lettered": 2})
     finally:
         one.set_policies("smtp-notification", None)
 

@@ -111,6 +111,16 @@ def test_a_bad_event_is_set_aside_at_once_and_once_with_its_fields(desk: EventDe
     assert desk.envelopes() == [] and desk.events() == []
 
 
+@pytest.mark.parametrize("character", ["a", "汉", "😀", "\x01"])
+def test_a_bad_event_that_no_queue_takes_is_set_aside_by_what_it_is_known_by(desk: EventDesk, character: str) -> None:
+    answer = desk.put(event(DETAIL | {"variables": {"name": character * 1_100_000}}))
+    [letter] = desk.set_aside()
+    assert letter["responsePayload"] == answer
+    assert answer["errors"][0]["field"] == "variables"
+    assert letter["requestPayload"]["id"] == event()["id"]
+    assert letter["requestPayload"]["detail"] == "left out: too large for the queue"
+
+
 @pytest.mark.parametrize(
     "given", [None, "hello", [], {}, {"detail": DETAIL}, event(id=7), event(id="a b"), event(id="")]
 )
