@@ -136,7 +136,7 @@ def _document(text: str) -> str | None:
 
 def _secret(text: str) -> Any:
     client: Any = _SecretsManager()
-    return SecretStore(client, "mepush").put("default", "main", {"a": text})
+    return SecretStore(client, "mepush").put("default", "main", {"a": text}, Channel.EMAIL)
 
 
 def _vendor(field: str, provider: str, rendered: Callable[[str], Any]) -> Say:
