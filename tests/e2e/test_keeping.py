@@ -118,7 +118,9 @@ def test_it_is_kept_on_demand_and_at_the_end(path: Path) -> None:
         assert path.exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"no gzip", gzip.compress(b"{"), gzip.compress(b"[]")])
+@pytest.mark.parametrize(
+    "content", [b"", b"no gzip", gzip.compress(b"{"), gzip.compress(b"[]")], ids=["empty", "no gzip", "broken", "list"]
+)
 def test_what_cannot_be_read_is_said_and_put_aside(path: Path, content: bytes) -> None:
     path.parent.mkdir()
     path.write_bytes(content)
