@@ -142,7 +142,8 @@ def _secret(text: str) -> Any:
 def _vendor(field: str, provider: str, rendered: Callable[[str], Any]) -> Say:
     def say(text: str) -> str | None:
         found = limits.check(rendered(text), provider, MessageClass.NOTIFICATION)
-        return ", ".join(f"{issue[0]} {issue[1]}" for issue in found if issue[0] == field) or None
+        of_length = [issue for issue in found if isinstance(issue, limits.TooLong)]
+        return ", ".join(f"{issue[0]} {issue[1]}" for issue in of_length if issue[0] == field) or None
 
     return say
 

@@ -23,6 +23,7 @@ from shared.model.given_up import explain_given_up
 from shared.model.ids import ulid_value
 from shared.model.letters import Letter, LetterState
 from shared.model.problems import forbidden, invalid_field
+from shared.model.reasons import Reason
 from shared.model.words import Channel, MessageClass
 from shared.store.audit import AuditLog
 from shared.store.catalog import Catalog
@@ -124,8 +125,11 @@ class Deciding:
         """Whether the key reaches a letter: by its kind and, a team key, all its recipients by the key's list."""
         if not call.reaches(letter.kind) or listed is None:
             return call.reaches(letter.kind)
-        text = self.store.text(letter)
-        return text is None or all(a in listed for a in _addresses(Envelope.model_validate_json(text)))
+        if letter.reason == Reason.UNREADABLE:
+            # To whom it is nobody knows.
+            return False
+        body = self.store.body(letter)
+        return body is None or all(address in listed for address in _addresses(body))
 
 
 def _addresses(body: Envelope) -> Iterator[str]:

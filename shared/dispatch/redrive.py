@@ -109,7 +109,7 @@ class Redriver:
         unread = [letter for letter in begun if letter.reason == Reason.UNREADABLE]
         self._close([letter for letter, there in self._each(self._put_back, unread, tally) if there], order, tally)
         known = [letter for letter in begun if letter.reason != Reason.UNREADABLE]
-        pairs = [(letter, body) for letter, body in self._each(self._body, known, tally) if body is not None]
+        pairs = [(letter, body) for letter, body in self._each(self._store.body, known, tally) if body is not None]
         children = {letter.id: redriven(letter, body) for letter, body in pairs if _redrives(letter)}
         if not pairs:
             return
@@ -129,10 +129,6 @@ class Redriver:
         for letter, mine in self._each(self._store.finish, done, tally):
             if mine:
                 _count(letter, order, tally)
-
-    def _body(self, letter: Letter) -> Envelope | None:
-        text = self._store.text(letter)
-        return None if text is None else Envelope.model_validate_json(text)
 
     def _put_back(self, letter: Letter) -> bool:
         """Put what nobody could read back on its queue, if it is to be redriven; whether its letter is done with."""

@@ -18,7 +18,7 @@ from functions.dead_letters.deciding import Deciding
 from functions.dead_letters.keeping import Keeper, Taken
 from functions.trace.words import describe
 from shared.api.audit import Auditor
-from shared.api.kit import Api
+from shared.api.kit import Api, Call, Caller
 from shared.aws.queue import Queues
 from shared.aws.schedules import Schedules
 from shared.aws.stream import EventStream
@@ -29,9 +29,9 @@ from shared.dispatch.redrive import ABANDONED_MS, Order, Redriver
 from shared.model.envelope import Envelope
 from shared.model.events import EventRow, StreamRecord
 from shared.model.ids import Numbering, new_base
-from shared.model.letters import Letter, LetterState, letters_of, redriven
+from shared.model.letters import Letter, LetterState, letters_of, redriven, unreadable
 from shared.model.policies import Cap, Policies
-from shared.model.words import Channel, MessageClass
+from shared.model.words import Channel, KeyKind, MessageClass, Scope
 from shared.store.audit import AuditLog, AuditSearch
 from shared.store.caps import Caps
 from shared.store.catalog import Catalog
@@ -773,3 +773,15 @@ def test_who_decided_is_in_the_audit_log_even_if_nothing_more_was_done(filled: D
     assert [record[0] for record in records()] == ["discard_dead_letters", "redrive_dead_letters"]
     filled.call(LIST)
     assert len(records()) == 2
+
+
+def test_a_team_key_does_not_reach_what_nobody_could_read(desk: Desk) -> None:
+    letter = unreadable(MALFORMED, "email.notification", "m1", NOW, NOW)
+    desk.store.keep(letter, MALFORMED)
+    catalog = Catalog(desk.aws.dynamodb, "catalog", desk.clock)
+    deciding = Deciding(desk.store, desk.redriver, Auditor(catalog, desk.clock), desk.audit_log, desk.clock, catalog)
+    keys = {kind: Caller("default", "k1", kind, frozenset(Scope)) for kind in KeyKind}
+    calls = {kind: Call("list_dead_letters", caller, {}, {}, b"", None, None) for kind, caller in keys.items()}
+    assert deciding._reaches(calls[KeyKind.LIVE], letter, None)
+    assert not deciding._reaches(calls[KeyKind.TEST], letter, None)
+    assert not deciding._reaches(calls[KeyKind.TEAM], letter, frozenset({"email:ann@example.com"}))
