@@ -14,7 +14,15 @@ from shared.template_meter import SCALARS, ShapeError, size_of
 from shared.template_words import Cost, Operation
 
 LINK, LABEL, MARKDOWN, FORMATTED, ATTRIBUTE, BEGINS, CONTINUES, MENTION = (
-    *(" a link", " a text", " Markdown", "markdown", " an attribute", " a link's beginning", " a link's rest"),
+    *(
+        " a link",
+        " a text",
+        " Markdown",
+        "markdown",
+        " an attribute",
+        " the beginning of a link",
+        " the rest of a link",
+    ),
     " a mention",
 )
 """The filters of places; no name in a template can hold a blank.
