@@ -17,7 +17,7 @@ from pydantic_core import CoreSchema
 from shared.api.fields import Moment, VersionNumber
 from shared.api.messages import PageQuery
 from shared.channels import CHANNELS
-from shared.model.address import regions_with_phones
+from shared.model.address import mask_recipient, regions_with_phones
 from shared.model.audit import AuditRecord
 from shared.model.numbers import whole_number
 from shared.model.policies import ClassPolicies, Policies, ZoneName
@@ -232,8 +232,18 @@ class AuditView(BaseModel):
 
     @classmethod
     def of(cls, record: AuditRecord) -> Self:
-        """A record as callers see it."""
-        return cls.model_validate(record.model_dump(exclude={"tenant"}) | {"at": moment(record.at)})
+        """A record as callers see it. Recipients of keys are masked, also where a record of before has them whole."""
+        facts = record.model_dump(exclude={"tenant"}) | {"at": moment(record.at)}
+        if record.is_about("key"):
+            facts |= {name: _masked(facts[name]) for name in ("before", "after")}
+        return cls.model_validate(facts)
+
+
+def _masked(document: dict[str, Any] | None) -> dict[str, Any] | None:
+    recipients = (document or {}).get("recipients")
+    if document is None or not isinstance(recipients, list):
+        return document
+    return {**document, "recipients": [mask_recipient(each) for each in recipients]}
 
 
 class AuditPage(BaseModel):

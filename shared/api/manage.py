@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from shared.api.fields import Moment, Ttl, Weight
 from shared.api.governance import ReviewView, moment, moment_or_none
 from shared.model.accounts import AccountState, Rate, UnitFee
-from shared.model.address import mask
+from shared.model.address import mask_recipient
 from shared.model.content import Content
 from shared.model.keys import ApiKey
 from shared.model.policies import Policies
@@ -279,12 +279,9 @@ class KeyAudit(KeyView):
     @classmethod
     def of(cls, key: ApiKey, ended_by: str | None = None) -> Self:
         """A key for the audit log."""
-        return super().of(key.model_copy(update={"recipients": [_masked(each) for each in key.recipients]}), ended_by)
-
-
-def _masked(recipient: str) -> str:
-    channel, _, address = recipient.partition(":")
-    return f"{channel}:{mask(channel, address)}"
+        return super().of(
+            key.model_copy(update={"recipients": [mask_recipient(each) for each in key.recipients]}), ended_by
+        )
 
 
 class KeyCreated(KeyView):

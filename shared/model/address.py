@@ -75,6 +75,12 @@ def mask(channel: str, address: str) -> str:
     return f"{address[: 2 if len(address) > 2 else 1]}***"
 
 
+def mask_recipient(text: str) -> str:
+    """The same for `channel:address`."""
+    channel, _, address = text.partition(":")
+    return f"{channel}:{mask(channel, address)}"
+
+
 def _wecom(raw: str) -> str:
     user = raw.lower()
     if raw.isascii() and (_WECOM_USER(user) or user in _WECOM_ALL):

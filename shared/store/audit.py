@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 MAX_QUERIES = 20
 """Per page: a search for what is rare answers in bounded time, with a cursor to go on from."""
 BATCH = 100
+PAGE_BYTES = 2_000_000
+"""A page ends with the record that goes beyond it: an answer has 6 MB at most (Lambda developer guide, "Quotas")."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +69,15 @@ class AuditLog:
         if cursor is not None:
             below = min(below, _position(cursor))
         found: list[AuditRecord] = []
-        rest = ""
+        size, rest = 0, ""
         for records, rest in self._batches(tenant, first_ulid_at(max(0, search.after)), below):
             for record in records:
                 if search.finds(record):
                     # One more than asked for, so that a full last page has no cursor to an empty one.
-                    if len(found) == limit:
+                    if len(found) == limit or size > PAGE_BYTES:
                         return Page(found, to_cursor(below))
                     found.append(record)
+                    size += len(record.model_dump_json().encode())
                 below = record.id
             below = rest
         return Page(found, to_cursor(rest) if rest else None)

@@ -377,6 +377,27 @@ def test_the_newest_come_first_over_all_months(log: Desk, limit: int) -> None:
     assert len({r["id"] for r in found}) == 18
 
 
+def test_a_page_ends_before_it_is_too_large_to_be_answered(log: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = log.call(AUDIT, query={"limit": "100"}).json["records"]
+    monkeypatch.setattr("shared.store.audit.PAGE_BYTES", 1500)
+    found, query = [], {"limit": "100"}
+    for _ in whole:
+        page = log.call(AUDIT, query=query).json
+        assert 0 < len(page["records"]) < len(whole)
+        found += page["records"]
+        if page["cursor"] is None:
+            break
+        query["cursor"] = page["cursor"]
+    assert found == whole
+
+
+def test_recipients_of_keys_are_masked_in_records_of_before_too(log: Desk) -> None:
+    view = {"id": "t", "recipients": ["email:someone@example.com", "wecom:zhangsan"]}
+    log.audit.add(record_change(log.clock.now_ms(), "default", "k1", "create_key", "key/t", None, view))
+    [record] = log.call(AUDIT, query={"target": "key/t"}).json["records"]
+    assert record["after"]["recipients"] == ["email:s***@example.com", "wecom:zh***"]
+
+
 def test_a_full_last_page_has_no_cursor(log: Desk) -> None:
     assert log.call(AUDIT, query={"limit": "18"}).json["cursor"] is None
     assert log.call(AUDIT, query={"limit": "17"}).json["cursor"] is not None
