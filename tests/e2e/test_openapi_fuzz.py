@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from copy import deepcopy
 from dataclasses import dataclass, field
+from hashlib import sha256
 from http.client import HTTPConnection
 from typing import Any
 
@@ -125,6 +126,10 @@ def _fill(world: World) -> None:
         made = world.make("create_key", EXAMPLES["create_key"]["sender"])
         world.private.append(made["key"])
         world.ids.setdefault("revoke_key", []).append(made["id"])
+        ended = world.make("create_key", EXAMPLES["create_key"]["sender"])
+        world.private.append(ended["key"])
+        assert world.call(BY_ID["revoke_key"], id=ended["id"]).status_code == 204
+        world.ids.setdefault("delete_key", []).append(ended["id"])
     for wanted in (True, False):
         world.make("update_settings", {"review_required": wanted})
     # The last, for nothing is delivered after it.
@@ -150,12 +155,13 @@ def _fill_templates(world: World) -> None:
 
 def _fill_reviews(world: World) -> None:
     """Versions that another key saved and submitted, since nobody approves what is their own."""
-    made = world.make("create_key", {"name": "Author", "scopes": ["manage", "read"]})
-    world.private.append(made["key"])
+    # Another person's: keys that descend from the first one are one person's with it.
+    key = first_key(world.stack)
+    world.private.append(key)
     with requests.Session() as session:
         session.trust_env = False
-        session.headers["Authorization"] = f"Bearer {made['key']}"
-        author = World(world.stack, made["key"], session)
+        session.headers["Authorization"] = f"Bearer {key}"
+        author = World(world.stack, key, session)
         for name in ("submit_version", "approve_version", "reject_version"):
             for number in range(SPARES):
                 template = f"{name.replace('_', '-')}-{number}"
@@ -178,9 +184,11 @@ def _fill_messages(world: World) -> None:
 
 def _fill_attachments(world: World) -> None:
     for body in EXAMPLES["create_attachment"].values():
-        form = world.make("create_attachment", body)
+        data = bytes(body["size"])
+        declared = {"sha256": sha256(data).hexdigest()} if "sha256" in body else {}
+        form = world.make("create_attachment", body | declared)
         # Without the session's key, as it should be.
-        answer = requests.post(form["url"], form["fields"], files={"file": bytes(body["size"])}, timeout=30)
+        answer = requests.post(form["url"], form["fields"], files={"file": data}, timeout=30)
         assert answer.status_code == 204, answer.text
         world.ids.setdefault("get_attachment", []).append(form["id"])
 
@@ -214,12 +222,13 @@ def _fill_campaigns(world: World) -> None:
     for name in ("get_run", "update_run", "pause_run", "resume_run", "list_rejects"):
         world.ids[name] = runs[1:]
     world.ids["cancel_run"] = runs[:1]
-    made = world.make("create_key", {"name": "Starter", "scopes": ["send"]})
-    world.private.append(made["key"])
+    # Another person's: keys that descend from the first one are one person's with it.
+    key = first_key(world.stack)
+    world.private.append(key)
     with requests.Session() as session:
         session.trust_env = False
-        session.headers["Authorization"] = f"Bearer {made['key']}"
-        starter = World(world.stack, made["key"], session)
+        session.headers["Authorization"] = f"Bearer {key}"
+        starter = World(world.stack, key, session)
         world.ids["approve_run"] = [starter.make("start_run", {}, id=id)["id"] for id in world.ids["approve_run"]]
     stack = world.stack
     campaigns = Campaigns(stack.client("dynamodb"), stack.outputs["CatalogTable"], stack.clock)
