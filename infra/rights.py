@@ -15,7 +15,7 @@ READ = ("dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query")
 CATALOG_READ = (*READ, "dynamodb:ConditionCheckItem")
 CONFIGURED = {
     "ForAllValues:StringLike": {
-        "dynamodb:LeadingKeys": ["tenant#*", "key#*", "suppressed#*", "suppressing#*", "audit#*"]
+        "dynamodb:LeadingKeys": ["tenant#*", "tenants", "key#*", "suppressed#*", "suppressing#*", "audit#*"]
     }
 }
 """The partitions of the catalog that `manage` writes. That it only adds to the audit log, IAM cannot say: no condition

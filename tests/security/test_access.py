@@ -200,7 +200,7 @@ SHARED: Calls = {
     "update_settings": ({}, {"blocked_words": [NEXT]}),
     "restore_settings": ({}, {"version": 1}),
     "get_deployment": ({}, None),
-    "update_deployment": ({}, {"concurrency": {}}),
+    "update_deployment": ({}, {"concurrency": {"email.marketing": 50}}),
     "add_suppression": ({}, {"channel": "email", "address": TO}),
     "remove_suppression": ({}, {"channel": "email", "address": TO}),
     "query_suppressions": ({}, {}),
