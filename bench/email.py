@@ -26,6 +26,7 @@ from shared.dispatch.waves import Ledger as AnyLedger
 from shared.dispatch.waves import Waves
 from shared.model.clock import SystemClock
 from shared.model.words import Channel
+from shared.net.network import Network
 from shared.store.caps import Caps
 from shared.store.duplicates import Duplicates
 from shared.store.ledger import Ledger
@@ -101,7 +102,7 @@ def run() -> list[Figure]:
     with sink() as port, ThreadPoolExecutor(32) as calls, ThreadPoolExecutor(10) as side:
         memory, clock = Memory(port), SystemClock()
         stores: Any = memory
-        accounts = Accounts(memory, memory, MemoryTokenCache(clock), clock)
+        accounts = Accounts(memory, memory, MemoryTokenCache(clock), clock, Network(loopback=True))
         guard = dynamodb_in_air(), "guard", clock
         frequency = Frequency(memory, Duplicates(*guard), Caps(*guard), clock)
         runs = Runs(stores, stores, clock)
