@@ -14,6 +14,7 @@ from typing import Any
 from unittest.mock import patch
 from urllib.parse import urlsplit
 
+import moto.core.responses as responses
 import moto.dynamodb.models as dynamodb
 import moto.kinesis.models as kinesis
 import moto.s3.models as s3
@@ -39,7 +40,9 @@ _LOOPBACK = re.compile(r"^(127\.\d+\.\d+\.\d+|localhost|\[?::1\]?)$")
 def patched(clock: LocalClock) -> Iterator[None]:
     """Have moto keep `clock`'s time and be fast and safe among threads, within the block."""
     with ExitStack() as stack:
-        patches = (*_queue(clock), *_sqs(clock), *_kinesis(clock), *_s3(clock), *_dynamodb(), *_dispatch())
+        # Every answer says what time it is.
+        date = (responses, "utcnow", clock.utcnow)
+        patches = (date, *_queue(clock), *_sqs(clock), *_kinesis(clock), *_s3(clock), *_dynamodb(), *_dispatch())
         for target, name, value in patches:
             stack.enter_context(patch.object(target, name, value))
         yield

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from shared.aws.clients import client
-from shared.model.clock import Clock, SystemClock
+from shared.aws.clock import service_clock
+from shared.model.clock import Clock
 from shared.settings import CatalogSettings
 from shared.store.catalog import Catalog
 
@@ -20,5 +21,6 @@ class AuthorizeDeps:
 @cache
 def deps() -> AuthorizeDeps:
     """The function's parts, built on first use."""
-    settings, clock = CatalogSettings.load(), SystemClock()
+    settings = CatalogSettings.load()
+    clock = service_clock(settings.catalog_table)
     return AuthorizeDeps(Catalog(client("dynamodb"), settings.catalog_table, clock), clock)

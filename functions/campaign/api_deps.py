@@ -14,12 +14,12 @@ from shared.api.kit import Api
 from shared.aws.audiences import AudienceFiles
 from shared.aws.campaign_schedules import CampaignSchedules
 from shared.aws.clients import client
+from shared.aws.clock import service_clock
 from shared.aws.queue import Queues
 from shared.aws.runfiles import RunFiles
 from shared.aws.schedules import Schedules
 from shared.aws.stream import EventStream
 from shared.aws.tasks import Tasks
-from shared.model.clock import SystemClock
 from shared.settings import (
     CampaignScheduleSettings,
     CatalogSettings,
@@ -50,7 +50,8 @@ class CampaignApiSettings(
 @cache
 def deps() -> Api:
     """The API, built on first use."""
-    settings, clock = CampaignApiSettings.load(), SystemClock()
+    settings = CampaignApiSettings.load()
+    clock = service_clock(settings.catalog_table)
     dynamodb, scheduler, sqs = client("dynamodb"), client("scheduler"), client("sqs")
     catalog = Catalog(dynamodb, settings.catalog_table, clock)
     campaigns = Campaigns(dynamodb, settings.catalog_table, clock)

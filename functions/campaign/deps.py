@@ -18,12 +18,13 @@ from functions.campaign.starting import Starter
 from functions.campaign.tasks import Steps, Worker
 from shared.aws.audiences import AudienceFiles
 from shared.aws.clients import client
+from shared.aws.clock import service_clock
 from shared.aws.queue import Queues
 from shared.aws.runfiles import RunFiles
 from shared.aws.schedules import Schedules
 from shared.aws.stream import EventStream
 from shared.aws.tasks import Tasks
-from shared.model.clock import Clock, SystemClock
+from shared.model.clock import Clock
 from shared.settings import (
     AttachmentSettings,
     CatalogSettings,
@@ -62,7 +63,8 @@ class CampaignSettings(
 @cache
 def deps() -> Worker:
     """The function's worker, built on first use and kept with its connections."""
-    settings, clock, dynamodb = CampaignSettings.load(), SystemClock(), client("dynamodb")
+    settings, dynamodb = CampaignSettings.load(), client("dynamodb")
+    clock = service_clock(settings.catalog_table)
     s3 = partial(client, "s3")
     catalog = Catalog(dynamodb, settings.catalog_table, clock)
     campaigns = Campaigns(dynamodb, settings.catalog_table, clock)

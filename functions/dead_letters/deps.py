@@ -11,13 +11,14 @@ from functions.dead_letters.keeping import Keeper
 from shared.api.audit import Auditor
 from shared.api.kit import Api
 from shared.aws.clients import client
+from shared.aws.clock import service_clock
 from shared.aws.queue import Queues
 from shared.aws.schedules import Schedules
 from shared.aws.stream import EventStream
 from shared.dispatch.held import Releases
 from shared.dispatch.outlet import Outlet
 from shared.dispatch.redrive import Redriver
-from shared.model.clock import Clock, SystemClock
+from shared.model.clock import Clock
 from shared.settings import CatalogSettings, GuardSettings, QueueSettings, StreamSettings
 from shared.store.audit import AuditLog
 from shared.store.caps import Caps
@@ -48,7 +49,8 @@ class Consumer:
 @cache
 def deps() -> Consumer:
     """The queues' consumer, built on first use."""
-    settings, clock, dynamodb = KeeperSettings.load(), SystemClock(), client("dynamodb")
+    settings, dynamodb = KeeperSettings.load(), client("dynamodb")
+    clock = service_clock(settings.catalog_table)
     catalog, guard = Catalog(dynamodb, settings.catalog_table, clock), (dynamodb, settings.guard_table, clock)
     ledger, releases = Ledger(*guard), Releases(catalog, Duplicates(*guard), Caps(*guard))
     keeper = Keeper(
@@ -65,7 +67,8 @@ def deps() -> Consumer:
 @cache
 def api_deps() -> Api:
     """The API, built on first use."""
-    settings, clock, dynamodb = DecidingSettings.load(), SystemClock(), client("dynamodb")
+    settings, dynamodb = DecidingSettings.load(), client("dynamodb")
+    clock = service_clock(settings.catalog_table)
     store = DeadLetterStore(dynamodb, settings.catalog_table)
     stream = EventStream(client("kinesis"), settings.stream_name)
     pool = ThreadPoolExecutor(THREADS, "letter")

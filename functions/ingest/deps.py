@@ -8,10 +8,11 @@ from functions.ingest.service import Ingest
 from shared.api.kit import Api
 from shared.aws.attachments import AttachmentStore
 from shared.aws.clients import client
+from shared.aws.clock import service_clock
 from shared.aws.queue import Queues
 from shared.aws.schedules import Schedules
 from shared.aws.stream import EventStream
-from shared.model.clock import Clock, SystemClock
+from shared.model.clock import Clock
 from shared.settings import (
     AttachmentSettings,
     BusSettings,
@@ -40,7 +41,8 @@ class EventSettings(AcceptSettings, BusSettings):
 @cache
 def deps() -> Api:
     """The function's API, built on first use."""
-    settings, clock = IngestSettings.load(), SystemClock()
+    settings = IngestSettings.load()
+    clock = service_clock(settings.catalog_table)
     # A signature of the older kind names no region, and newer regions refuse it.
     signer = partial(client, "s3", endpoint_url=settings.upload_endpoint, signature_version="s3v4")
     attachments = Attachments(AttachmentStore(settings.assets_bucket, partial(client, "s3"), signer), clock)
@@ -57,7 +59,8 @@ def deps() -> Api:
 @cache
 def events_deps() -> EventConsumer:
     """What takes events, built on first use."""
-    settings, clock = EventSettings.load(), SystemClock()
+    settings = EventSettings.load()
+    clock = service_clock(settings.catalog_table)
     attachments = Attachments(AttachmentStore(settings.assets_bucket, partial(client, "s3")), clock)
     return EventConsumer(
         _ingest(settings, clock, attachments), BadEvents(client("sqs"), settings.events_dlq_url, clock)

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from functools import cache
 
 from shared.aws.clients import client
+from shared.aws.clock import service_clock
 from shared.aws.mappings import QueueMappings
 from shared.aws.secrets import SecretStore
-from shared.model.clock import Clock, SystemClock
+from shared.model.clock import Clock
 from shared.providers.base import TokenCache
 from shared.settings import CatalogSettings, MappingSettings, NetworkSettings, SecretSettings
 from shared.store.audit import AuditLog
@@ -39,7 +40,8 @@ class ManageDeps:
 @cache
 def deps() -> ManageDeps:
     """The function's parts, built on first use."""
-    settings, clock = ManageSettings.load(), SystemClock()
+    settings = ManageSettings.load()
+    clock = service_clock(settings.catalog_table)
     dynamodb = client("dynamodb")
     return ManageDeps(
         Catalog(dynamodb, settings.catalog_table, clock),

@@ -8,10 +8,10 @@ from functions.recall.stopping import Stopper
 from functions.recall.withdrawing import Withdrawer
 from shared.api.kit import Api
 from shared.aws.clients import client
+from shared.aws.clock import service_clock
 from shared.aws.secrets import SecretStore
 from shared.aws.stream import EventStream
 from shared.dispatch.accounts import Accounts
-from shared.model.clock import SystemClock
 from shared.settings import (
     CatalogSettings,
     GuardSettings,
@@ -36,7 +36,8 @@ class RecallSettings(CatalogSettings, GuardSettings, TraceSettings, StreamSettin
 @cache
 def deps() -> Api:
     """The API, built on first use."""
-    settings, clock, dynamodb = RecallSettings.load(), SystemClock(), client("dynamodb")
+    settings, dynamodb = RecallSettings.load(), client("dynamodb")
+    clock = service_clock(settings.catalog_table)
     catalog = Catalog(dynamodb, settings.catalog_table, clock)
     secrets = SecretStore(client("secretsmanager"), settings.secret_prefix)
     tokens = DynamoTokenCache(dynamodb, settings.guard_table, clock)

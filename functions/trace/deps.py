@@ -7,8 +7,8 @@ from functions.trace.aggregate import Aggregator
 from functions.trace.reading import Reading
 from shared.api.kit import Api
 from shared.aws.clients import client
+from shared.aws.clock import service_clock
 from shared.aws.stream import StreamReader
-from shared.model.clock import SystemClock
 from shared.settings import CatalogSettings, TraceSettings
 from shared.store.catalog import Catalog
 from shared.store.counters import Counters
@@ -27,13 +27,15 @@ def deps() -> Aggregator:
     settings, dynamodb = TraceSettings.load(), client("dynamodb")
     timeline = Timeline(dynamodb, settings.timeline_table, ThreadPoolExecutor(THREADS, "timeline"))
     counters, reader = Counters(dynamodb, settings.counters_table), StreamReader(client("kinesis"))
-    return Aggregator(timeline, counters, SystemClock(), settings.retention_days, reader)
+    clock = service_clock(settings.counters_table)
+    return Aggregator(timeline, counters, clock, settings.retention_days, reader)
 
 
 @cache
 def api_deps() -> Api:
     """The API, built on first use."""
-    settings, dynamodb, clock = TraceApiSettings.load(), client("dynamodb"), SystemClock()
+    settings, dynamodb = TraceApiSettings.load(), client("dynamodb")
+    clock = service_clock(settings.catalog_table)
     reading = Reading(
         Timeline(dynamodb, settings.timeline_table, ThreadPoolExecutor(THREADS, "timeline")),
         Counters(dynamodb, settings.counters_table),

@@ -16,12 +16,12 @@ from functions.watch.schedules import OverdueSchedules
 from functions.watch.sweep import Sweep
 from shared.api.kit import Api
 from shared.aws.clients import client
+from shared.aws.clock import service_clock
 from shared.aws.queue import Queues
 from shared.aws.schedules import DueSchedules, Schedules
 from shared.aws.stream import EventStream, StreamLag, StreamReader
 from shared.aws.tasks import Tasks
 from shared.dispatch.redrive import Redriver
-from shared.model.clock import SystemClock
 from shared.settings import (
     CatalogSettings,
     DeadLetterSettings,
@@ -66,7 +66,8 @@ class Watch:
 @cache
 def deps() -> Watch:
     """The sweep, built on first use."""
-    settings, clock = SweepSettings.load(), SystemClock()
+    settings = SweepSettings.load()
+    clock = service_clock(settings.catalog_table)
     dynamodb, sqs, kinesis, scheduler = client("dynamodb"), client("sqs"), client("kinesis"), client("scheduler")
     # One pool for tables and one for schedules: no task of either waits for another.
     pool = ThreadPoolExecutor(THREADS, "watch")
@@ -102,7 +103,8 @@ def deps() -> Watch:
 @cache
 def api_deps() -> Api:
     """The API, built on first use."""
-    settings, clock, dynamodb = HealthSettings.load(), SystemClock(), client("dynamodb")
+    settings, dynamodb = HealthSettings.load(), client("dynamodb")
+    clock = service_clock(settings.catalog_table)
     counters = Counters(dynamodb, settings.counters_table)
     reader = HealthReader(
         catalog=Catalog(dynamodb, settings.catalog_table, clock),

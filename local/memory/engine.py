@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from email.utils import formatdate
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
@@ -28,6 +29,7 @@ class Memory:
     """
 
     def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self.dynamodb = DynamoDb(clock)
         self.sqs = Sqs(clock)
         self.kinesis = Kinesis(clock)
@@ -98,7 +100,7 @@ class Memory:
         answer["ResponseMetadata"] = {
             "RequestId": uuid.uuid4().hex,
             "HTTPStatusCode": status,
-            "HTTPHeaders": {},
+            "HTTPHeaders": {"date": formatdate(self._clock.now_ms() // 1000, usegmt=True)},
             "RetryAttempts": 0,
         }
         response = SimpleNamespace(status_code=status)

@@ -4,6 +4,9 @@ import json
 import threading
 from typing import Any
 
+listeners: dict[str, Any] = {}
+"""By botocore's name of an event, what listens to it at all clients of AWS itself, not of providers or sandboxes."""
+
 _lock = threading.Lock()
 _clients: dict[str, Any] = {}
 _session: Any = None
@@ -54,4 +57,8 @@ def _make(service: str, endpoint_url: str | None, region_name: str | None, confi
         "max_pool_connections": 32,
         **config,
     }
-    return _session.client(service, endpoint_url=endpoint_url, region_name=region_name, config=Config(**options))
+    made = _session.client(service, endpoint_url=endpoint_url, region_name=region_name, config=Config(**options))
+    if endpoint_url is None and service not in _PROVIDER_SERVICES:
+        for event, listener in listeners.items():
+            made.meta.events.register(event, listener)
+    return made

@@ -5,6 +5,7 @@ from functools import partial
 
 from shared.aws.attachments import AttachmentStore
 from shared.aws.clients import client
+from shared.aws.clock import service_clock
 from shared.aws.queue import DeadLetters, Queues
 from shared.aws.schedules import Schedules
 from shared.aws.secrets import SecretStore
@@ -21,7 +22,6 @@ from shared.dispatch.routing import Routing
 from shared.dispatch.runs import Runs
 from shared.dispatch.sending import Sender
 from shared.dispatch.waves import Waves
-from shared.model.clock import SystemClock
 from shared.model.words import Channel
 from shared.providers.base import MAX_CALLS
 from shared.settings import (
@@ -67,7 +67,8 @@ class DispatchSettings(
 
 def build_dispatcher(channel: Channel) -> Dispatcher:
     """A dispatcher from the environment; makes no connection."""
-    settings, clock = DispatchSettings.load(), SystemClock()
+    settings = DispatchSettings.load()
+    clock = service_clock(settings.catalog_table)
     dynamodb, sqs = client("dynamodb"), client("sqs")
     catalog = Catalog(dynamodb, settings.catalog_table, clock)
     secrets = SecretStore(client("secretsmanager"), settings.secret_prefix)

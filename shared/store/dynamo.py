@@ -87,7 +87,9 @@ def put_what_goes(
         pass
     if len(refused) > most:
         raise StoreError("the table does not take items")
-    return refused
+    # Whatever it was may be over by now.
+    again = [refused[start : start + MAX_WRITE] for start in range(0, len(refused), MAX_WRITE)]
+    return [item for batch in again if not put(batch) for item in batch]
 
 
 def _smallest(put: Callable[[Sequence[Item]], bool], refused: Sequence[Item]) -> Sequence[Item]:
