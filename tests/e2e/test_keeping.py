@@ -103,6 +103,9 @@ def test_everything_that_is_held_comes_back_as_it_was(path: Path, tmp_path: Path
     for kind in ("tables", "queues", "streams", "schedules", "secrets", "files"):
         assert after[kind] == before[kind], kind
     assert before["files"] != {} and before["secrets"] != [] and any(before["streams"].values())
+    for table in ("TablesGuard", "TablesTimeline"):
+        (items,) = [held for name, held in before["tables"].items() if name.startswith(table)]
+        assert items and all("ttl" in item for item in items), "what docs/security.md says ends by itself"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [each.name for each in path.parent.iterdir()] == [path.name]
 
