@@ -49,6 +49,8 @@ class Outlet:
 
     def send(self, dispatches: Sequence[Dispatch]) -> Left:
         """Send envelopes; doing it again changes nothing. Whose consequences cannot be sent has failed as well."""
+        if not dispatches:
+            return Left()
         beyond = self.queues.too_large(dispatches)
         left = Left(self.queues.send([d for d in dispatches if d.envelope.id not in beyond]))
         for dispatch in dispatches:

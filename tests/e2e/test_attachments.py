@@ -190,9 +190,9 @@ def test_the_command_uploads_and_sends_and_the_same_again_is_the_same(desk: Desk
 
 def test_a_test_key_needs_no_bytes(desk: Desk) -> None:
     made = desk.api.post("/v1/keys", {"name": "CI", "kind": "test", "scopes": ["send", "read"]})
-    id = desk.upload("test.txt", b"test")
-    before = desk.stack.requests["s3.GetObject"]
     with ApiClient(desk.stack.url, made["key"]) as api:
+        id = Desk(desk.stack, api, made["key"]).upload("test.txt", b"test")
+        before = desk.stack.requests["s3.GetObject"]
         sent = api.send({"template": "ses", "to": "delivered@example.com", "attachments": [{"id": id}]})
         desk.stack.drain(until_due=True, horizon_s=3600)
         assert api.get(f"/v1/messages/{sent['messages'][0]['message_id']}")["status"] == "delivered"
