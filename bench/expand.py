@@ -18,11 +18,8 @@ from pathlib import Path
 
 from bench.figures import Figure, cpu_medians
 from bench.sample import TENANT
-from functions.campaign.cutting import Cutter
 from functions.campaign.expanding import ShardRest
-from functions.campaign.header import read_header
 from functions.campaign.packing import Packer, accepted_record
-from functions.campaign.reading import read_rows
 from functions.campaign.rows import Facts, Judge
 from shared.model.campaigns import Audience, Campaign, FileFormat, Variant
 from shared.model.content import EmailContent
@@ -31,6 +28,9 @@ from shared.model.templates import TemplateVersion
 from shared.model.words import Channel, MessageClass
 from shared.rendering import compile_content
 from shared.sendable import Sendable
+from shared.sheets.cutting import Cutter
+from shared.sheets.header import read_header
+from shared.sheets.reading import read_rows
 
 ROWS = 100_000
 SIZES = (10_000, 100_000, 1_000_000)

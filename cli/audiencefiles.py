@@ -1,8 +1,6 @@
 """Uploads files of recipients, after a look at their first row: a wrong column is found here, not after the upload."""
 
-import csv
 import gzip
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,14 +10,16 @@ from cli.client import ApiClient
 from cli.errors import FileError
 from cli.output import Output
 from shared.model.campaigns import FileFormat
+from shared.sheets.encodings import as_utf8, form_of
+from shared.sheets.failures import SheetError
+from shared.sheets.header import find_column, read_header
 
 MAX_BYTES = 5 * 1024**3
 """The largest file that one upload takes."""
 _SUFFIXES = {".csv": FileFormat.CSV, ".ndjson": FileFormat.NDJSON, ".jsonl": FileFormat.NDJSON}
 _FIRST_ROW = 1_000_000
 """Bytes in which the first row ends."""
-_DELIMITERS = (",", ";", "\t")
-_SAVE = "Save it as `CSV UTF-8`, or give a CSV that is compressed with gzip."
+_SAVE = "A CSV may also be compressed with gzip."
 _MANY = 10_000_000
 
 
@@ -34,19 +34,22 @@ def check_file(path: Path, format: FileFormat, columns: Mapping[str, Any]) -> No
     Raises: FileError.
     """
     head = _head(path)
-    if head[:2] == b"PK" or head[:4] == b"\xd0\xcf\x11\xe0":
-        raise FileError(f"{path} is an Excel workbook or a zip archive.", _SAVE)
-    if format is not FileFormat.CSV:
+    over = len(head) < _FIRST_ROW
+    try:
+        text = b"".join(as_utf8([head], form_of(head, over)))
+        header = read_header(text, format, over)
+    except SheetError as error:
+        raise FileError(f"{path}: {error.problem}", _SAVE) from None
+    if format is not FileFormat.CSV or header is None:
         return
-    names = _names(path, head)
-    folded = {name.casefold() for name in names}
     wanted = {"--to-column": columns.get("to", "to"), "--time-zone-column": columns.get("time_zone")}
     wanted |= {"--reference-column": columns.get("reference")}
     wanted |= {f"--column {variable}=...": column for variable, column in columns.get("variables", {}).items()}
     for option, column in wanted.items():
-        if column is not None and str(column).casefold() not in folded:
-            text = f"{path} has no column `{column}`; it has: {', '.join(f'`{name}`' for name in names if name)}."
-            raise FileError(text, f"Name the right one with {option}, or in the file's [audience.columns].")
+        if column is not None and find_column(header.names, str(column)) is None:
+            there = ", ".join(f"`{name}`" for name in header.names if name)
+            problem = f"{path} has no column `{column}`; it has: {there}."
+            raise FileError(problem, f"Name the right one with {option}, or in the file's [audience.columns].")
 
 
 def upload(api: ApiClient, out: Output, path: Path, format: FileFormat) -> str:
@@ -80,20 +83,3 @@ def _head(path: Path) -> bytes:
             return file.read(_FIRST_ROW)
     except (OSError, EOFError) as error:
         raise FileError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
-
-
-def _names(path: Path, head: bytes) -> list[str]:
-    """A CSV's columns. Raises: FileError."""
-    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise FileError(f"{path} is UTF-16, which cannot be read.", _SAVE)
-    # The end may be in the middle of a character; the first row is whole.
-    text = head.decode("utf-8-sig", errors="surrogateescape")
-    delimiter = max(_DELIMITERS, key=text.partition("\n")[0].count)
-    try:
-        names = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
-        "".join(names).encode()
-    except UnicodeEncodeError:
-        raise FileError(f"The first row of {path}, which names the columns, is not UTF-8.", _SAVE) from None
-    except csv.Error:
-        raise FileError(f"The first row of {path}, which names the columns, is not CSV.", _SAVE) from None
-    return [name.strip() for name in names]

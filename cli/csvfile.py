@@ -1,9 +1,8 @@
-"""Reads the CSV files that spreadsheets write, and keeps every recipient's row number as the spreadsheet shows it."""
+"""Reads the CSV files that spreadsheets write, as campaigns do, and keeps every recipient's row number as the
+spreadsheet shows it."""
 
-import csv
-import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -11,13 +10,18 @@ from typing import Any
 
 from cli.errors import FileError
 from shared.api.messages import MAX_BODY_BYTES, MAX_RECIPIENTS
+from shared.model.campaigns import FileFormat
+from shared.sheets.encodings import Form, as_utf8, form_of
+from shared.sheets.failures import RowReason, SheetError
+from shared.sheets.header import Header, find_column, read_header
+from shared.sheets.reading import Content, Unreadable, misfit, read_rows
+from shared.sheets.spoiled import spoiled
 
-_DELIMITERS = (",", ";", "\t")
 _ADDRESS_MAX = 320
 _REFERENCE_MAX = 100
 # Room in a request for what is not recipients.
 _CHUNK_BYTES = MAX_BODY_BYTES - 500_000
-_CELL_MAX = 1_000_000
+_UTF8 = frozenset({"utf-8", "utf8", "utf-8-sig"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,34 +72,30 @@ def read_audience(
     to_column: str = "to",
     reference_column: str | None = None,
     ignore: Sequence[str] = (),
-    encoding: str = "utf-8",
-    delimiter: str | None = None,
+    encoding: str = "",
+    delimiter: str = "",
 ) -> Audience:
     """Read a CSV: one column of addresses, the others are variables named by the header.
 
-    UTF-8 with or without a byte-order mark, or `encoding`; any line ends; quoted commas, quotes and line breaks. The
-    delimiter is found by the header unless given. Blanks around a cell are dropped; an empty cell is no variable, so
-    that a template's default applies. Empty rows are skipped. Broken rows are returned beside the good ones.
-    Raises: FileError if the file as a whole cannot be read, in which case nothing should be sent.
+    It is read by what reads campaigns' files (`shared/sheets`). encoding, delimiter: found out unless given. Blanks
+    around a cell are dropped; an empty cell is no variable, so that a template's default applies. Empty rows are
+    skipped. Broken rows are returned beside the good ones. Raises: FileError if the file as a whole cannot be read, in
+    which case nothing should be sent.
     """
     data = _bytes(path)
-    text = _decode(path, data, encoding)
-    records = _records(path, text, delimiter or _delimiter(text))
-    header = next(records, None)
-    if header is None:
-        raise FileError(f"{path} is empty.", "Its first row must name the columns.")
-    columns = _columns(path, header[1], to_column, reference_column, ignore)
-    names = [name for name, role in columns if role == "variable"]
-    to = next(name for name, role in columns if role == "to")
-    audience = Audience(blake2b(data, digest_size=16).hexdigest(), names, to)
-    for number, cells in records:
-        cells = [_trim(cell) for cell in cells]
-        if any(cells):
-            made = _row(number, cells, columns)
+    try:
+        text = _text(data, encoding)
+        header = read_header(text, FileFormat.CSV, True, delimiter) or Header((), ",", len(text))
+        columns = _Columns(path, header.names, to_column, reference_column, ignore)
+        audience = Audience(blake2b(data, digest_size=16).hexdigest(), columns.variables, columns.to)
+        for index, content in read_rows(text[header.end :], FileFormat.CSV, header, 2):
+            made = columns.row(index, content)
             if isinstance(made, Row):
                 audience.rows.append(made)
             else:
                 audience.broken.append(made)
+    except SheetError as error:
+        raise FileError(f"{path}: {error.problem}", "Nothing was sent.") from None
     return audience
 
 
@@ -106,100 +106,64 @@ def _bytes(path: Path) -> bytes:
         raise FileError(f"{path} cannot be read: {error.strerror or error}.") from None
 
 
-def _decode(path: Path, data: bytes, encoding: str) -> str:
+def _text(data: bytes, encoding: str) -> bytes:
+    """The file as UTF-8. Raises: SheetError, FileError."""
+    found = form_of(data, True) if not encoding or encoding.lower() in _UTF8 else Form(encoding)
     try:
-        return data.decode("utf-8-sig" if encoding.lower().replace("_", "-") in {"utf-8", "utf8"} else encoding)
+        return b"".join(as_utf8([data], found))
     except LookupError:
-        raise FileError(f"There is no encoding {encoding!r}.", "Try utf-8, gb18030 or utf-16.") from None
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise FileError(
-            f"{path} is not {encoding}: see line {line}.",
-            "Save it as `CSV UTF-8`, or give --encoding gb18030 if a Chinese Excel wrote it.",
-        ) from None
+        raise FileError(f"There is no encoding {encoding!r}.", "Try gb18030 or utf-16, or leave it out.") from None
 
 
-def _delimiter(text: str) -> str:
-    header = text.split("\n", 1)[0]
-    return max(_DELIMITERS, key=header.count)
+class _Columns:
+    """What a file's columns are. variables: those that are variables. to: that of the addresses. Raises: FileError."""
+
+    def __init__(self, path: Path, names: Sequence[str], to: str, reference: str | None, ignore: Sequence[str]) -> None:
+        self._names = names
+        self._to = _place(path, names, to, "--to-column")
+        self._reference = None if reference is None else _place(path, names, reference, "--reference-column")
+        left_out = {find_column(names, name) for name in ignore} | {self._to, self._reference}
+        self._variables = [i for i, name in enumerate(names) if name and i not in left_out]
+        self.to = names[self._to]
+        self.variables = [names[i] for i in self._variables]
+
+    def row(self, number: int, content: Content) -> Row | BrokenRow:
+        """A row as it was read. number: as the spreadsheet shows it."""
+        if isinstance(content, Unreadable):
+            return BrokenRow(number, "", content.reason, content.detail)
+        cells = content if isinstance(content, list) else []
+        if problem := misfit(cells, len(self._names)):
+            return BrokenRow(number, "", RowReason.COLUMNS_WRONG, f"{problem}; a comma inside a cell needs quotes")
+        to, reference = cells[self._to], "" if self._reference is None else cells[self._reference]
+        if not to or len(to) > _ADDRESS_MAX:
+            problem = f"has more than {_ADDRESS_MAX} characters" if to else "the address is empty"
+            return BrokenRow(number, self.to, "address_invalid", problem)
+        if len(reference) > _REFERENCE_MAX:
+            problem = f"has more than {_REFERENCE_MAX} characters"
+            return BrokenRow(number, self._names[self._reference or 0], RowReason.REFERENCE_INVALID, problem)
+        variables = {self._names[i]: cells[i] for i in self._variables if cells[i]}
+        recipient = {"to": to} | ({"reference": reference} if reference else {})
+        return _made(number, recipient, variables)
 
 
-def _records(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Each record with its row number. Raises: FileError; a quote that never closes would swallow recipients."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    before = csv.field_size_limit(_CELL_MAX)
-    number = 0
-    try:
-        for number, cells in enumerate(reader, start=1):
-            yield number, cells
-    except csv.Error as error:
-        raise FileError(
-            f"{path}, row {number + 1} is not CSV: {_csv_problem(str(error))}.", "Nothing was sent."
-        ) from None
-    finally:
-        csv.field_size_limit(before)
-
-
-def _csv_problem(message: str) -> str:
-    if "end of data" in message:
-        return "a quote is opened and never closed"
-    if "expected after" in message:
-        return "text follows a closing quote; a quote inside a cell is written twice"
-    if "larger than" in message:
-        return "a cell is too long; is a quote never closed?"
-    return message
-
-
-def _columns(
-    path: Path, header: list[str], to_column: str, reference_column: str | None, ignore: Sequence[str]
-) -> list[tuple[str, str]]:
-    """(name, role) per column. Raises: FileError."""
-    names = [_trim(cell) for cell in header]
-    named = [name for name in names if name]
-    twice = sorted({name for name in named if named.count(name) > 1})
-    if twice:
-        raise FileError(f"{path} has the column {twice[0]!r} twice.", "Rename one of them in row 1.")
-    to = _find(names, to_column)
-    if to is None:
-        found = ", ".join(named) or "none"
-        raise FileError(f"{path} has no column {to_column!r}; row 1 has: {found}.", "Name the one with --to-column.")
-    roles = dict.fromkeys(names, "variable") | dict.fromkeys(ignore, "ignored") | {"": "ignored"}
-    if reference_column is not None:
-        reference = _find(names, reference_column)
-        if reference is None:
-            raise FileError(f"{path} has no column {reference_column!r}.", "Check --reference-column.")
-        roles[reference] = "reference"
-    roles[to] = "to"
-    return [(name, roles[name]) for name in names]
-
-
-def _find(names: list[str], wanted: str) -> str | None:
-    if wanted in names:
-        return wanted
-    return next((name for name in names if name.casefold() == wanted.casefold()), None)
-
-
-def _trim(cell: str) -> str:
-    return cell.strip().strip("\ufeff\u200b").strip()
-
-
-def _row(number: int, cells: list[str], columns: list[tuple[str, str]]) -> Row | BrokenRow:
-    if len(cells) > len(columns) and any(cells[len(columns) :]):
-        detail = f"the row has {len(cells)} cells, the header {len(columns)}; a comma inside a cell needs quotes"
-        return BrokenRow(number, "", "row_invalid", detail)
-    recipient: dict[str, Any] = {}
-    variables: dict[str, str] = {}
-    for (name, role), cell in zip(columns, cells, strict=False):
-        if role == "variable" and cell:
-            variables[name] = cell
-        elif role in {"to", "reference"} and cell:
-            recipient[role] = cell
-            limit = _ADDRESS_MAX if role == "to" else _REFERENCE_MAX
-            if len(cell) > limit:
-                return BrokenRow(number, name, "row_invalid", f"has {len(cell)} characters, more than {limit}")
-    if "to" not in recipient:
-        to = next(name for name, role in columns if role == "to")
-        return BrokenRow(number, to, "address_invalid", "the address is empty")
+def _made(number: int, recipient: dict[str, Any], variables: Mapping[str, str]) -> Row:
     if variables:
         recipient["variables"] = variables
     return Row(number, recipient, len(json.dumps(recipient).encode()) + 2)
+
+
+def spoiled_cell(row: Row) -> BrokenRow | None:
+    """The row as one that cannot be sent, if a spreadsheet has destroyed one of its variables."""
+    for name, value in row.recipient.get("variables", {}).items():
+        if problem := spoiled(value):
+            return BrokenRow(row.number, name, RowReason.VARIABLE_INVALID, f"the cell {problem}")
+    return None
+
+
+def _place(path: Path, names: Sequence[str], wanted: str, option: str) -> int:
+    """Where a column is. Raises: FileError."""
+    place = find_column(names, wanted)
+    if place is None:
+        found = ", ".join(name for name in names if name) or "none"
+        raise FileError(f"{path} has no column {wanted!r}; row 1 has: {found}.", f"Name the right one with {option}.")
+    return place

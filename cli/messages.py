@@ -52,7 +52,7 @@ def send(
         list[str] | None,
         typer.Option("--ignore-column", metavar="NAME", help="A column that is no variable; repeatable."),
     ] = None,
-    encoding: Annotated[str, typer.Option("--encoding", help="The CSV's encoding, such as gb18030.")] = "utf-8",
+    encoding: Annotated[str, typer.Option("--encoding", help="The CSV's encoding, such as big5; else found out.")] = "",
     version: Annotated[int | None, typer.Option("--version", min=1, help="A version that was published.")] = None,
     reference: Annotated[str | None, typer.Option("--reference", help="Your own word, shown in the trace.")] = None,
     send_at: Annotated[
@@ -131,7 +131,8 @@ def _send_csv(
         raise FileError(f"{path} has no recipients.", "Row 1 names the columns; the recipients follow from row 2.")
 
     known = placeholders(api, request["template"], request.get("version"))
-    unused = fit(audience, *known, request.get("variables", {})) if known else []
+    # With a key that may only send, every column is a variable.
+    unused = fit(audience, *(known or ([], audience.variables)), request.get("variables", {}))
     if unused:
         out.say(f"Left out, since the template does not use them: {', '.join(unused)}")
 

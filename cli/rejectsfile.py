@@ -12,11 +12,11 @@ import httpx
 
 from cli.client import ApiClient, is_loopback, segment
 from cli.errors import CliError, ConnectionProblemError, FileError
+from shared.sheets.header import DELIMITERS
 
 _TIMEOUT_S = 120.0
 _FIRST = "row"
 """The first column."""
-_DELIMITERS = (",", ";", "\t")
 _AGAIN = "Check your network and run the same again."
 
 
@@ -63,7 +63,7 @@ def _rows(data: bytes) -> tuple[str, Iterator[list[str]]]:
     """The delimiter of a part, which is that of the audience file, and its rows."""
     text = data.decode("utf-8-sig", errors="replace")
     delimiter = text[len(_FIRST) : len(_FIRST) + 1] if text.startswith(_FIRST) else ""
-    delimiter = delimiter if delimiter in _DELIMITERS else ","
+    delimiter = delimiter if delimiter in DELIMITERS else ","
     return delimiter, csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
 
 

@@ -7,8 +7,9 @@ from hashlib import blake2b
 from typing import Any, Literal
 
 from cli.client import ApiClient, segment
-from cli.csvfile import Audience, BrokenRow, Row
+from cli.csvfile import Audience, BrokenRow, Row, spoiled_cell
 from cli.errors import ApiError, CliError
+from shared.sheets.header import find_column
 
 _IN_RECIPIENT = re.compile(r"^recipients\.(\d+)\.?")
 _VARIABLE = re.compile(r"^variables\.")
@@ -102,22 +103,25 @@ def fit(audience: Audience, required: list[str], optional: list[str], shared: Ma
 
     Returns the names of the columns left out. shared: variables that the whole file has in common.
     """
-    unused = sorted(set(audience.variables) - {*required, *optional})
+    # As in campaigns, a column may differ from its variable by capitals.
+    found = [(name, find_column(audience.variables, name)) for name in (*required, *optional)]
+    columns = {name: audience.variables[place] for name, place in found if place is not None}
+    unused = sorted(set(audience.variables) - set(columns.values()))
     needed = [name for name in required if shared.get(name) is None]
     kept: list[Row] = []
     for row in audience.rows:
-        variables: dict[str, Any] = row.recipient.get("variables", {})
-        for name in unused:
-            variables.pop(name, None)
-        if "variables" in row.recipient and not variables:
-            del row.recipient["variables"]
+        cells: dict[str, Any] = row.recipient.pop("variables", {})
+        variables = {name: cells[column] for name, column in columns.items() if column in cells}
+        if variables:
+            row.recipient["variables"] = variables
         lacking = next((name for name in needed if name not in variables), None)
-        if lacking is None:
-            kept.append(row)
+        if lacking is not None:
+            problem = f"the variable `{lacking}` is missing"
+            audience.broken.append(BrokenRow(row.number, lacking, "variable_missing", problem))
+        elif broken := spoiled_cell(row):
+            audience.broken.append(broken)
         else:
-            audience.broken.append(
-                BrokenRow(row.number, lacking, "variable_missing", f"the variable `{lacking}` is missing")
-            )
+            kept.append(row)
     audience.rows[:] = kept
     return unused
 

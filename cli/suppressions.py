@@ -19,6 +19,7 @@ from cli.output import JsonOption, KeyOption, Output, UrlOption, fail_if, plain,
 from cli.views import moment
 from shared.model.suppression import SuppressionReason, SuppressionScope
 from shared.model.words import Channel
+from shared.sheets.formulas import defused
 
 app = typer.Typer(no_args_is_help=True, help="The suppression list: who must not be written to, and why.")
 
@@ -106,7 +107,7 @@ def import_file(
     scope: ScopeOption = SuppressionScope.ALL,
     reason: ReasonOption = SuppressionReason.MANUAL,
     address_column: Annotated[str, typer.Option("--address-column", help="Its name in row 1.")] = "address",
-    encoding: Annotated[str, typer.Option("--encoding", help="Such as gb18030.")] = "utf-8",
+    encoding: Annotated[str, typer.Option("--encoding", help="Such as big5; else found out.")] = "",
     url: UrlOption = None,
     key: KeyOption = None,
     as_json: JsonOption = False,
@@ -143,7 +144,7 @@ def export(
                 for entry in each["entries"]:
                     if reason in (None, entry["reason"]):
                         cells = {**each, **entry}
-                        writer.writerow([cells[name] for name in COLUMNS])
+                        writer.writerow([defused(str(cells[name])) for name in COLUMNS])
                         count += 1
         if file is not None:
             out.result(

@@ -10,9 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from functions.campaign.campaigns_api import MAX_SHARED_BYTES, _variable_problems
-from functions.campaign.cutting import MAX_RECORD, cut
 from functions.campaign.failures import RunFailedError
-from functions.campaign.header import MAX_NAMES_BYTES, check_columns
 from functions.campaign.rows import Bad
 from functions.ingest.accept import Context, plan
 from shared.api.kit import _check_body, parse
@@ -30,6 +28,8 @@ from shared.model.sizes import json_size, json_text, size
 from shared.model.variables import check_variables
 from shared.model.words import Channel, KeyKind, MessageClass
 from shared.policy import attachments, limits
+from shared.sheets.cutting import MAX_RECORD, cut
+from shared.sheets.header import MAX_NAMES_BYTES, check_columns
 from shared.store.catalog_items import MAX_DOC_BYTES, CatalogTooLargeError, item_of
 from tests import samples
 from tests.fakes import FakeClock

@@ -11,7 +11,6 @@ from pydantic_core import to_json
 
 from functions.campaign import hashes
 from functions.campaign.estimating import SAMPLE_ROWS
-from functions.campaign.reading import Content, Unreadable, read_rows
 from functions.campaign.rows import Bad, Good, HeldOut, Judged
 from shared.aws.runfiles import RunFiles
 from shared.model.campaigns import Duplicates, FileFormat
@@ -19,6 +18,8 @@ from shared.model.runs import MAX_SAMPLES, AudienceFile, Run, Shard, Tally
 from shared.model.suppression import SuppressionEntry
 from shared.model.words import Channel
 from shared.policy.suppression import stopped_by
+from shared.sheets.formulas import defused
+from shared.sheets.reading import Content, Unreadable, read_rows
 
 BATCH = 100
 """Recipients that the suppression list is asked about at once."""
@@ -41,20 +42,20 @@ class Listed(Protocol):
 class Rejects:
     """The rejected rows of a shard as a CSV: the row's number in the file, the reason, the detail, then its own cells.
 
-    Those stay as they are, so that the file can be corrected and uploaded again: the three columns before them are
-    ignored then. Who opens it in a spreadsheet should know that a cell which begins with `=` is a formula there, as
-    it is in their own file. A row of line-delimited JSON is one cell.
+    It can be corrected in a spreadsheet and uploaded again: the three columns before them are ignored then, and the
+    apostrophe is taken away that stands before whatever the spreadsheet would calculate. A row of line-delimited JSON
+    is one cell.
     """
 
     def __init__(self, format: FileFormat, file: AudienceFile) -> None:
         self._text = io.StringIO()
         self._writer = csv.writer(self._text, delimiter=file.delimiter)
-        self._writer.writerow((*OWN_COLUMNS, *(file.header if format is FileFormat.CSV else _LINE)))
+        self._writer.writerow(map(defused, (*OWN_COLUMNS, *(file.header if format is FileFormat.CSV else _LINE))))
         self.count = 0
 
     def add(self, row: int, bad: Bad, content: Content) -> None:
         """Add a row. row: its number in the file."""
-        self._writer.writerow((row, bad.reason, bad.detail, *_cells(content)))
+        self._writer.writerow((row, bad.reason, *map(defused, (bad.detail, *_cells(content)))))
         self.count += 1
 
     def to_bytes(self) -> bytes:

@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
-from functions.campaign.cutting import Cut, Cutter
 from functions.campaign.failures import RunFailedError
-from functions.campaign.header import Header, check_columns, read_header
 from functions.campaign.unpacking import MAGIC, limited, unpacked
 from shared.aws.runfiles import RunFiles
 from shared.model.campaigns import FileFormat
 from shared.model.runs import SHARD_BYTES, SHARD_ROWS, AudienceFile, Run, Shard
 from shared.policy.files import run_key
+from shared.sheets.cutting import Cut, Cutter
+from shared.sheets.encodings import WINDOW, Form, as_utf8, form_of
+from shared.sheets.header import Header, check_columns, read_header
 from shared.store.shards import Shards
 
 RESERVE_S = 60
@@ -34,7 +35,7 @@ class _Plan:
     shards: int = 0
     rows: int = 0
     unwritten: list[Shard] = field(default_factory=list)
-    # Of a packed file, from `at` on; it is written anew, shard by shard.
+    # Of a file that is packed or no UTF-8, from `at` on; it is written anew, shard by shard.
     unpacked: bytearray = field(default_factory=bytearray)
 
     @property
@@ -44,7 +45,7 @@ class _Plan:
     def go_on(self, before: Sequence[Shard]) -> None:
         """Go on after shards that were written before."""
         for shard in before:
-            self.at = self.at + shard.end - shard.start if self.file.gzip else shard.end
+            self.at = self.at + shard.end - shard.start if self.file.rewritten else shard.end
             self.rows += shard.rows
         self.shards = len(before)
 
@@ -62,24 +63,24 @@ class Planner:
         """Write the shards of a run, and return it with `planned`, `rows` and what its file begins with.
 
         If the time is too short it is returned as it was: plan it again. Doing it twice yields the same shards.
-        Raises: RunFailedError if the file cannot be read; FileGoneError; what S3 and the table raise.
+        Raises: RunFailedError, SheetError if the file cannot be read; FileGoneError; what S3 and the table raise.
         """
         if run.file is None:
             raise ValueError("the run has no file")
         pieces = self._files.stream(run.file.key, run.file.version, run.file.size)
         first = next(pieces, b"")
         pieces = chain((first,), pieces)
-        gzip = first.startswith(MAGIC)
-        if gzip:
-            pieces = limited(unpacked(pieces), run.file.size)
-        header, rest, pieces = _opened(pieces, run.campaign.audience.format)
+        packed = first.startswith(MAGIC)
+        form, pieces = _form(limited(unpacked(pieces), run.file.size) if packed else pieces)
+        header, rest, pieces = _opened(pieces if form.plain else as_utf8(pieces, form), run.campaign.audience.format)
         if run.campaign.audience.format is FileFormat.CSV:
             check_columns(header.names, run.campaign.audience.columns)
-        file = run.file.model_copy(update={"gzip": gzip, "header": header.names, "delimiter": header.delimiter})
+        found = {"gzip": packed, "recoded": not form.plain, "header": header.names, "delimiter": header.delimiter}
+        file = run.file.model_copy(update=found)
         plan = _Plan(run, file, header.end)
         plan.go_on(_contiguous(self._shards.all(run.tenant, run.id)))
         skip = plan.at - header.end
-        if skip and not gzip:
+        if skip and not file.rewritten:
             pieces = self._files.stream(file.key, file.version, file.size, plan.at)
         else:
             pieces = _without(chain((rest,), pieces), skip)
@@ -100,7 +101,7 @@ class Planner:
             first_row=plan.rows + 1,
         )
         for piece in pieces:
-            if plan.file.gzip:
+            if plan.file.rewritten:
                 plan.unpacked += piece
             self._keep(plan, cutter.feed(piece))
             if remaining_s() < RESERVE_S:
@@ -133,7 +134,7 @@ class Planner:
             first_row=cut.first_row,
             rows=cut.rows,
         )
-        if not file.gzip:
+        if not file.rewritten:
             return shard
         version = self._files.put(run.tenant, run.id, "shards", shard.number, bytes(plan.unpacked[:size]))
         del plan.unpacked[:size]
@@ -145,8 +146,20 @@ class Planner:
         plan.unwritten.clear()
 
 
+def _form(pieces: Iterator[bytes]) -> tuple[Form, Iterator[bytes]]:
+    """How a file is written, and all of it. The same bytes are looked at each time. Raises: SheetError."""
+    seen: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        seen.append(piece)
+        size += len(piece)
+        if size >= WINDOW:
+            break
+    return form_of(b"".join(seen), over=size < WINDOW), chain(seen, pieces)
+
+
 def _opened(pieces: Iterator[bytes], format: FileFormat) -> tuple[Header, bytes, Iterator[bytes]]:
-    """What a file begins with, and what follows. Raises: RunFailedError."""
+    """What a file begins with, and what follows. Raises: RunFailedError, SheetError."""
     head = b""
     for piece in pieces:
         head += piece

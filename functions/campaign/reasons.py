@@ -1,33 +1,19 @@
 """Why rows of an audience file cannot be sent, beside the reasons that single messages have too."""
 
-from enum import StrEnum
-
 from shared.model.reasons import EXPLANATIONS, Reason
-
-
-class RowReason(StrEnum):
-    """A machine-readable cause."""
-
-    COLUMNS_WRONG = "columns_wrong"
-    NOT_CSV = "not_csv"
-    NOT_JSON = "not_json"
-    NOT_UTF8 = "not_utf8"
-    REFERENCE_INVALID = "reference_invalid"
-    TIME_ZONE_UNKNOWN = "time_zone_unknown"
-    TOO_LARGE = "too_large"
-    VARIABLE_INVALID = "variable_invalid"
-    VARIABLE_MISSING = "variable_missing"
-
+from shared.sheets.failures import RowReason
 
 _EXPLANATIONS = {
     RowReason.COLUMNS_WRONG: "These rows have more or fewer cells than the header: quote cells that hold commas.",
     RowReason.NOT_CSV: "These rows are no well-formed CSV: a quote inside a cell is written twice.",
     RowReason.NOT_JSON: "These lines are no JSON objects: write one object on each line.",
-    RowReason.NOT_UTF8: "These rows are not UTF-8: save the file as `CSV UTF-8`.",
+    RowReason.NOT_UTF8: "These rows hold bytes that are no text: save the file as `CSV UTF-8`.",
     RowReason.REFERENCE_INVALID: "These references are no text of at most 100 characters: shorten them.",
     RowReason.TIME_ZONE_UNKNOWN: "These time zones are unknown: give IANA names, such as Asia/Shanghai.",
     RowReason.TOO_LARGE: "These rows hold more than a message can carry: shorten their variables.",
-    RowReason.VARIABLE_INVALID: "These variables are too long, or nested too deeply, to fill the template in.",
+    RowReason.VARIABLE_INVALID: (
+        "These variables are too long or nested too deeply, or a spreadsheet has spoiled them: see what is wrong."
+    ),
     RowReason.VARIABLE_MISSING: (
         "The template needs this variable: fill it in, give it a default in the template, or name the column that "
         "holds it in the campaign's audience.columns.variables."

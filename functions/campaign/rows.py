@@ -8,9 +8,6 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any
 
-from functions.campaign.header import find_column
-from functions.campaign.reading import Content, Unreadable
-from functions.campaign.reasons import RowReason
 from functions.campaign.splitting import Split
 from shared.model.address import canonical
 from shared.model.campaigns import Campaign, Columns, FileFormat
@@ -26,6 +23,10 @@ from shared.model.variables import check_variables
 from shared.policy.admission import Gate, RefusedError
 from shared.policy.variables import VariableRules
 from shared.sendable import Sendable
+from shared.sheets.failures import RowReason
+from shared.sheets.header import find_column
+from shared.sheets.reading import Content, Unreadable, misfit
+from shared.sheets.spoiled import may_be_spoiled, spoiled
 
 _REFERENCE_MAX = 100
 _ZONE_MAX = 50
@@ -159,7 +160,10 @@ class _CellsVariant(_Variant):
         """The variables of a row; an empty cell is none. Raises: _WrongError."""
         values = self._pick(cells)
         own = {name: value for name, value in zip(self._names, values) if value}  # noqa: B905 -- as many of each
-        if len("".join(values)) > self._few or (len(own) < self._full and not self._needed <= own.keys()):
+        text = "".join(values)
+        if may_be_spoiled(text):
+            _check_spoiled(own)
+        if len(text) > self._few or (len(own) < self._full and not self._needed <= own.keys()):
             self.check(own)
         return own
 
@@ -177,6 +181,13 @@ class _FieldsVariant(_Variant):
             raise _WrongError(RowReason.VARIABLE_INVALID, problem)
         self.check(own)
         return own
+
+
+def _check_spoiled(own: Mapping[str, str]) -> None:
+    """Raises: _WrongError for a value that a spreadsheet has destroyed."""
+    for name, value in own.items():
+        if problem := spoiled(value):
+            raise _WrongError(RowReason.VARIABLE_INVALID, f"the variable `{name}` {problem}")
 
 
 def _picker(columns: Sequence[int]) -> Callable[[list[str]], Sequence[str]]:
@@ -197,8 +208,8 @@ class _Cells:
     def basics(self, cells: list[str]) -> tuple[str, str, str]:
         """Address, reference and time zone. Raises: _WrongError."""
         width, reference, zone = self._width, self._reference, self._zone
-        if len(cells) != width and (len(cells) < width or any(cells[width:])):
-            raise _WrongError(RowReason.COLUMNS_WRONG, f"has {len(cells):,} cells where the header has {width:,}")
+        if len(cells) != width and (problem := misfit(cells, width)):
+            raise _WrongError(RowReason.COLUMNS_WRONG, problem)
         return (
             "" if self._to is None else cells[self._to],
             "" if reference is None else cells[reference],

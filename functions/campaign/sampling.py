@@ -5,10 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from functions.campaign.cutting import Cutter
 from functions.campaign.failures import RunFailedError
-from functions.campaign.header import check_columns, read_header
-from functions.campaign.reading import Content, read_rows
 from functions.campaign.rows import Facts, Good, Judge
 from functions.campaign.starting import foreign
 from functions.campaign.unpacking import MAGIC
@@ -20,6 +17,11 @@ from shared.model.tenants import Tenant
 from shared.model.words import KeyKind
 from shared.policy.access import reaches
 from shared.policy.files import audience_key
+from shared.sheets.cutting import Cutter
+from shared.sheets.encodings import as_utf8, form_of
+from shared.sheets.failures import SheetError
+from shared.sheets.header import check_columns, read_header
+from shared.sheets.reading import Content, read_rows
 
 SAMPLE_BYTES = 65_536
 _UNPACKED_BYTES = 1_000_000
@@ -105,7 +107,7 @@ class Sampler:
             begun = self.objects.read(key, found.version, 0, min(found.size, SAMPLE_BYTES))
             data, over = _unpacked(begun, found.size <= SAMPLE_BYTES)
             return _rows(campaign, found, data, over)
-        except RunFailedError as error:
+        except (RunFailedError, SheetError) as error:
             return Sample(found, (), f"the audience file cannot be read: {error.problem}")
         except FileGoneError:
             return Sample(found, (), f"the audience file `{name}` was just replaced; try again")
@@ -123,8 +125,12 @@ def _unpacked(data: bytes, over: bool) -> tuple[bytes, bool]:
 
 
 def _rows(campaign: Campaign, file: AudienceFile, data: bytes, over: bool) -> Sample:
-    """The whole rows of a file's beginning. Raises: RunFailedError."""
+    """The whole rows of a file's beginning. Raises: SheetError."""
     audience = campaign.audience
+    form = form_of(data, over)
+    if not form.plain:
+        # A character that the end cuts in two belongs to a row that is not whole.
+        data = b"".join(as_utf8([data], form))
     header = read_header(data, audience.format, over)
     if header is None:
         return Sample(file, (), "the audience file's first row is too long to be looked at here")

@@ -37,6 +37,7 @@ from shared.model.tasks import (
     Task,
     read_task,
 )
+from shared.sheets.failures import SheetError
 from shared.store.campaigns import Campaigns
 from shared.store.shards import Shards
 
@@ -177,7 +178,7 @@ class Worker:
             return
         try:
             self._step(task, remaining_ms)
-        except RunFailedError as error:
+        except (RunFailedError, SheetError) as error:
             self._fail(task.tenant, task.run, error.problem)
         except FileGoneError as error:
             self._fail(task.tenant, task.run, _GONE.format(error.key))

@@ -65,15 +65,22 @@ class PinnedVariant(Stored):
 
 class AudienceFile(Stored):
     """The very object that a run reads. key: in the bucket. size: bytes. kind: of the key that uploaded it. Once
-    planned, gzip, header (the names of a CSV's columns, in order) and delimiter."""
+    planned: gzip, whether it is packed; recoded, whether it is anything but UTF-8 with line feeds; header, the names of
+    a CSV's columns, in order; delimiter."""
 
     key: str
     version: str
     size: int
     kind: KeyKind = KeyKind.LIVE
     gzip: bool = False
+    recoded: bool = False
     header: tuple[str, ...] = ()
     delimiter: str = ","
+
+    @property
+    def rewritten(self) -> bool:
+        """Whether its shards are objects of their own, in UTF-8."""
+        return self.gzip or self.recoded
 
 
 class Tally(Stored):

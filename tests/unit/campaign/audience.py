@@ -6,12 +6,12 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from functions.campaign.cutting import cut
-from functions.campaign.header import read_header
 from functions.campaign.rows import Facts, Judge
 from shared.model.campaigns import Audience, Campaign, FileFormat, Variant
 from shared.model.runs import AudienceFile, PinnedVariant, Run, RunState, Shard, run_id
 from shared.model.words import Channel, MessageClass
+from shared.sheets.cutting import cut
+from shared.sheets.header import read_header
 from tests.samples import NOW, TENANT, template
 
 KEY = "audiences/default/people.csv"

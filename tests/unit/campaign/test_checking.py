@@ -83,7 +83,7 @@ MIXED = (
     'bob@example.com,"Bob, ""the"" first",\n'
     "only-two@example.com,x\n"
     "ANN@example.com,Ann again,\n"
-    "李@example.com,=cmd(),广州\n"
+    "li@例子.中国,=cmd(),广州\n"
 ).encode()
 
 

@@ -13,10 +13,11 @@ from botocore.exceptions import ClientError, IncompleteReadError, ReadTimeoutErr
 
 from functions.campaign.failures import RunFailedError
 from functions.campaign.planning import Planner
-from functions.campaign.reading import read_rows
 from shared.aws.runfiles import ATTEMPTS, FileGoneError, RunFiles
 from shared.model.campaigns import Columns
 from shared.model.runs import AudienceFile, Run, Shard
+from shared.sheets.failures import SheetError
+from shared.sheets.reading import read_rows
 from shared.store.shards import Shards
 from tests.fakes import FakeClock
 from tests.memory import tables
@@ -168,13 +169,15 @@ def test_connections_that_bring_nothing_are_given_up(shards: Shards) -> None:
         (b"mail,name\na,b\n", "The file has no column `to`; its columns are: `mail`, `name`."),
         (gzip.compress(DATA, mtime=0)[:-20], "The gzip file ends too early"),
         (DATA + b'x,"open', "Row 201 opens a quote that is never closed"),
-        ("to,名\n".encode("gb18030"), "looks like GB18030"),
+        (b"to,na\xff\n", "neither UTF-8 nor Chinese in GBK"),
+        (b"PK\x03\x04rest", "an Excel workbook or a zip archive"),
+        (gzip.compress(b"PK\x03\x04rest"), "an Excel workbook or a zip archive"),
     ],
 )
 def test_a_file_that_cannot_be_read_fails_the_run(shards: Shards, data: bytes, words: str) -> None:
-    with pytest.raises(RunFailedError) as failed:
+    with pytest.raises((RunFailedError, SheetError)) as failed:
         plan(S3(data), shards, run_for(data))
-    assert words in failed.value.problem
+    assert words in str(failed.value)
 
 
 def test_a_file_that_is_gone_is_told(shards: Shards) -> None:
@@ -207,11 +210,8 @@ def test_the_examples_are_read_as_the_csv_module_reads_them(shards: Shards, path
 
     found = rows_of(s3, done, shards.all("default", run.id))
     expected = [(i, [cell.strip() for cell in cells]) for i, cells in enumerate(records[1:], 1)]
-    if chinese:  # its header is ASCII, so the rows are told one by one
-        assert {content.reason for _, content in found if not isinstance(content, list)} == {"not_utf8"}
-        assert len(found) == len(expected)
-    else:
-        assert found == [(i, cells) for i, cells in expected if any(cells)]
+    assert found == [(i, cells) for i, cells in expected if any(cells)]
+    assert done.file is not None and done.file.recoded == chinese
 
 
 def columns(count: int, name: str = "c") -> bytes:
@@ -243,6 +243,38 @@ def test_a_file_may_name_many_columns(shards: Shards, data: bytes) -> None:
 def test_a_file_beyond_a_limit_fails_the_run_and_says_which(shards: Shards, data: bytes, words: str) -> None:
     s3 = S3(data)
     s3.piece = 1_000_000
-    with pytest.raises(RunFailedError) as failed:
+    with pytest.raises((RunFailedError, SheetError)) as failed:
         plan(s3, shards, run_for(data), rows=10_000)
-    assert words in failed.value.problem
+    assert words in str(failed.value)
+
+
+TEXT = "to,姓名,备注\n" + "".join(f'a{i}@example.com,李雷{i},"容{i}，\n{i}"\n' for i in range(299))
+TEXT += "a299@example.com,朱镕基😀,€\n"
+
+
+@pytest.mark.parametrize("encoding", ["gb18030", "utf-16", "utf-8-sig"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_whatever_a_file_is_written_in_its_shards_hold_the_same_rows(
+    shards: Shards, encoding: str, packed: bool
+) -> None:
+    """Also if the plan breaks off after every shard, and pieces end amid characters."""
+    data = TEXT.encode(encoding)
+    data = gzip.compress(data, mtime=0) if packed else data
+    s3, run = S3(data), run_for(data)
+
+    done = plan(s3, shards, run, rows=7)
+
+    found = rows_of(s3, done, shards.all("default", run.id))
+    assert found[-1] == (300, ["a299@example.com", "朱镕基😀", "€"])
+    assert found[:-1] == [(i + 1, [f"a{i}@example.com", f"李雷{i}", f"容{i}，\n{i}"]) for i in range(299)]
+    assert done.file is not None and done.file.header == ("to", "姓名", "备注")
+
+
+def test_lines_that_end_with_a_carriage_return_alone_are_read(shards: Shards) -> None:
+    data = b"to,name\ra@example.com,A\rb@example.com,B\r"
+    s3, run = S3(data), run_for(data)
+    done = plan(s3, shards, run)
+    assert rows_of(s3, done, shards.all("default", run.id)) == [
+        (1, ["a@example.com", "A"]),
+        (2, ["b@example.com", "B"]),
+    ]

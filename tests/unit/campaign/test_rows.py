@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.campaign.reading import Content, Unreadable
-from functions.campaign.reasons import RowReason, explain
+from functions.campaign.reasons import explain
 from functions.campaign.rows import Bad, Facts, Good, HeldOut, Judge, Judged
 from functions.campaign.splitting import Split
 from shared.model.address import AddressError, normalise
@@ -18,6 +17,8 @@ from shared.model.reasons import Reason
 from shared.model.runs import Run
 from shared.model.templates import TemplateVersion
 from shared.model.words import Channel
+from shared.sheets.failures import RowReason
+from shared.sheets.reading import Content, Unreadable
 from tests.samples import TENANT
 from tests.unit.campaign.audience import run_of
 

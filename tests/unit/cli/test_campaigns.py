@@ -150,8 +150,10 @@ def test_a_packed_file_is_uploaded_as_it_is(api: FakeApi, mepush: Mepush, tmp_pa
         (CSV.encode(), ("--to-column", "e-mail", "--column", "who=nobody"), "has no column `nobody`"),
         (b"", ("--to-column", "E-Mail"), "is empty"),
         (b"PK\x03\x04xlsx", (), "is an Excel workbook"),
-        (CSV.encode("utf-16"), (), "is UTF-16"),
-        ("手机号,name\n".encode("gb18030"), ("--to-column", "手机号"), "is not UTF-8"),
+        (CSV.encode("utf-16"), (), "has no column `to`; it has: `E-Mail`"),
+        ("手机号,name\n".encode("gb18030"), (), "has no column `to`; it has: `手机号`, `name`"),
+        (CSV.encode("utf-16-le"), (), "UTF-16 without its mark"),
+        (b"<html><table>", (), "a web page or XML"),
         (b"\x1f\x8bbroken", (), "cannot be read"),
     ],
 )

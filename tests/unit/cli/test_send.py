@@ -96,7 +96,7 @@ def test_a_file_with_broken_rows_sends_the_others_and_names_these(api: FakeApi, 
     assert lines[1][:3] == ["3", "to", "address_invalid"]
     assert lines[2][:3] == ["5", "name", "variable_missing"]
     assert lines[3][:3] == ["6", "to", "address_invalid"]
-    assert lines[4][:3] == ["7", "-", "row_invalid"]
+    assert lines[4][:3] == ["7", "-", "columns_wrong"]
     assert "2 accepted, 4 rejected, 0 not sent" in ran.out
     assert "Left out, since the template does not use them: extra" in ran.err
 

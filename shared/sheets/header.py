@@ -1,26 +1,26 @@
-"""The beginning of an audience file: what kind of file it is, and which columns it names. Pure: no I/O."""
+"""The beginning of a file in UTF-8 (see `encodings`): which columns it names, what parts them. Pure: no I/O."""
 
 import csv
 import io
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from functions.campaign.cutting import MAX_RECORD, Cutter
-from functions.campaign.failures import RunFailedError
 from shared.model.campaigns import Columns, FileFormat
 from shared.model.sizes import json_size
+from shared.model.visible import visible
+from shared.sheets.cutting import MAX_RECORD, Cutter
+from shared.sheets.encodings import SAVE
+from shared.sheets.failures import SheetError
+from shared.sheets.formulas import restored
 
 _UTF8_BOM = b"\xef\xbb\xbf"
-_SAVE = "Save it as `CSV UTF-8` and upload it again."
-_OTHERS = {
-    b"\xff\xfe": f"The file is UTF-16, which cannot be read. {_SAVE}",
-    b"\xfe\xff": f"The file is UTF-16, which cannot be read. {_SAVE}",
-    b"PK\x03\x04": f"The file is an Excel workbook or a zip archive, which cannot be read. {_SAVE}",
-    b"\xd0\xcf\x11\xe0": f"The file is an Excel workbook, which cannot be read. {_SAVE}",
-}
-_DELIMITERS = (b",", b";", b"\t")
+DELIMITERS = (",", ";", "\t", "|")
+_SEPARATOR = re.compile(rb'"?sep=([,;\t|])"?\r?\n', re.IGNORECASE).match
+"""The line before the header by which Excel is told the delimiter."""
+_QUOTED = re.compile(rb'"[^"]*"')
 _MOST_NAMED = 30
 MAX_COLUMNS = 2_000
 MAX_NAMES_BYTES = 64_000
@@ -36,53 +36,59 @@ class Header:
     end: int
 
 
-def read_header(head: bytes, format: FileFormat, over: bool) -> Header | None:
-    """Read the beginning of a file; None if it takes more of it. over: this is the whole file. Raises: RunFailedError.
+def read_header(head: bytes, format: FileFormat, over: bool, delimiter: str = "") -> Header | None:
+    """Read the beginning of a file; None if it takes more of it. over: this is the whole file. Raises: SheetError.
 
-    The delimiter of a CSV is the one of comma, semicolon and tab that stands most often in its first line.
+    delimiter: of a CSV; without one it is what the line `sep=` names, else that of comma, semicolon, tab and bar which
+    stands most often in the first line outside of quotes.
     """
     if len(head) < 4 and not over:
         return None
-    for magic, problem in _OTHERS.items():
-        if head.startswith(magic):
-            raise RunFailedError(problem)
     bom = len(_UTF8_BOM) if head.startswith(_UTF8_BOM) else 0
     if over and not head[bom:].strip():
-        raise RunFailedError("The file is empty. Upload it again, with a row for each recipient.")
+        raise SheetError("The file is empty. Give it again, with a row for each recipient.")
     if format is FileFormat.NDJSON:
         return Header((), ",", bom)
     line = head[bom:].partition(b"\n")[0]
     if len(line) == len(head) - bom and not over and len(head) <= MAX_RECORD:
         return None
-    delimiter = max(_DELIMITERS, key=line.count).decode()
-    end = _first_row_ends(head[bom:], delimiter, over)
+    if named := _SEPARATOR(head, bom):
+        begin, delimiter = named.end(), delimiter or named[1].decode()
+    else:
+        begin, delimiter = bom, delimiter or _delimiter(line)
+    end = _first_row_ends(head[begin:], delimiter, over)
     if end is None:
         return None
-    return Header(_names(head[bom : bom + end], delimiter), delimiter, bom + end)
+    return Header(_names(head[begin : begin + end], delimiter), delimiter, begin + end)
+
+
+def _delimiter(line: bytes) -> str:
+    return max(DELIMITERS, key=_QUOTED.sub(b"", line).decode(errors="replace").count)
 
 
 def check_columns(names: tuple[str, ...], columns: Columns) -> None:
-    """Look whether a CSV has the columns that the campaign names, and not too many. Raises: RunFailedError."""
+    """Look whether a CSV has the columns that the campaign names, and not too many. Raises: SheetError."""
     if len(names) > MAX_COLUMNS or (found := json_size(names)) > MAX_NAMES_BYTES:
         what = f"{len(names):,} columns, more than {MAX_COLUMNS:,}"
         if len(names) <= MAX_COLUMNS:
             what = f"{found:,} bytes of column names, more than {MAX_NAMES_BYTES:,}"
-        raise RunFailedError(
+        raise SheetError(
             f"The file's first row has {what}. It must name the columns; leave out those that no template uses."
         )
     wanted = [("to", columns.to), ("time_zone", columns.time_zone), ("reference", columns.reference)]
     wanted += [(f"variables.{variable}", column) for variable, column in columns.variables.items()]
     for meaning, column in wanted:
         if column is not None and find_column(names, column) is None:
-            raise RunFailedError(_missing(names, meaning, column))
+            raise SheetError(_missing(names, meaning, column))
 
 
-def find_column(names: tuple[str, ...], wanted: str) -> int | None:
-    """Where a column is: the one of that very name, else one that differs by capitals only."""
+def find_column(names: Sequence[str], wanted: str) -> int | None:
+    """Where a column is: the one of that very name, else one that differs by capitals, full-width letters or invisible
+    marks only."""
     if wanted in names:
         return names.index(wanted)
-    folded = wanted.casefold()
-    return next((i for i, name in enumerate(names) if name.casefold() == folded), None)
+    folded = visible(wanted).casefold()
+    return next((i for i, name in enumerate(names) if visible(name).casefold() == folded), None)
 
 
 def trim(cell: str) -> str:
@@ -98,10 +104,10 @@ def _first_row_ends(head: bytes, delimiter: str, over: bool) -> int | None:
                 return cuts[0].end
         if over:
             return cutter.finish()[0].end
-    except RunFailedError:
-        raise RunFailedError(
+    except SheetError:
+        raise SheetError(
             "The first row, which names the columns, has no end: probably a quote opens there and is never closed. "
-            'Correct it and upload the file again; a quote inside a name is written twice ("").'
+            'Correct it and give the file again; a quote inside a name is written twice ("").'
         ) from None
     return None
 
@@ -118,29 +124,21 @@ def _names(record: bytes, delimiter: str) -> tuple[str, ...]:
     try:
         text = record.decode()
     except UnicodeDecodeError:
-        raise RunFailedError(_encoding(record)) from None
-    if "\r" in text.rstrip("\r\n"):
-        raise RunFailedError(f"The file's lines end with a carriage return alone, as on very old Macs. {_SAVE}")
+        raise SheetError(
+            f"The first row, which names the columns, is neither UTF-8 nor Chinese in GBK. {SAVE}"
+        ) from None
     try:
         cells = next(csv.reader(io.StringIO(text, newline="\n"), delimiter=delimiter, strict=True))
     except csv.Error:
-        raise RunFailedError(
-            "The first row, which names the columns, holds text after a closing quote. "
-            'Correct it and upload the file again; a quote inside a name is written twice ("").'
+        raise SheetError(
+            "The first row, which names the columns, holds text after a closing quote, or a carriage return. "
+            'Correct it and give the file again; a quote inside a name is written twice ("").'
         ) from None
-    names = tuple(trim(cell) for cell in cells)
+    names = tuple(restored(trim(cell)) for cell in cells)
     twice = sorted(name for name, times in Counter(names).items() if name and times > 1)
     if twice:
-        raise RunFailedError(f"The file has the column `{twice[0]}` more than once. Rename all but one of them.")
+        raise SheetError(f"The file has the column `{twice[0]}` more than once. Rename all but one of them.")
     return names
-
-
-def _encoding(record: bytes) -> str:
-    try:
-        record.decode("gb18030")
-    except UnicodeDecodeError:
-        return f"The first row, which names the columns, is not UTF-8. {_SAVE}"
-    return f"The first row, which names the columns, is not UTF-8; it looks like GB18030 (GBK). {_SAVE}"
 
 
 def _missing(names: tuple[str, ...], meaning: str, column: str) -> str:

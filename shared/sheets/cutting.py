@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from functions.campaign.failures import RunFailedError
 from shared.model.campaigns import FileFormat
 from shared.model.runs import SHARD_BYTES, SHARD_ROWS
+from shared.sheets.failures import SheetError
 
 MAX_RECORD = 1_000_000
 """Bytes of a row. A longer one is hardly meant, and would have to be kept in memory."""
@@ -125,7 +125,7 @@ class Cutter:
         self._line: list[bytes] = []
 
     def feed(self, chunk: bytes) -> list[Cut]:
-        """Go on with the file; returns the pieces that are complete. Raises: RunFailedError for a row without end."""
+        """Go on with the file; returns the pieces that are complete. Raises: SheetError for a row without end."""
         cuts: list[Cut] = []
         self._fed += len(chunk)
         end = chunk.rfind(b"\n") + 1
@@ -139,12 +139,12 @@ class Cutter:
         return cuts
 
     def finish(self) -> list[Cut]:
-        """The file is over. Raises: RunFailedError if a quote is still open."""
+        """The file is over. Raises: SheetError if a quote is still open."""
         cuts: list[Cut] = []
         if self._line_at < self._fed:
             self._take(b"".join((*self._line, b"\n")), cuts)
         if self._lines.inside:
-            raise RunFailedError(
+            raise SheetError(
                 f"Row {self._row:,} opens a quote that is never closed, so that the rows after it belong to it. "
                 'Close the quote and start again; a quote inside a cell is written twice ("").'
             )
@@ -214,7 +214,7 @@ class Cutter:
         self._start, self._first_row, self._rows = end, self._row, 0
 
     def _limit_each(self, block: bytes, position: int, end: int) -> None:
-        """Raise a RunFailedError if a row of a span of several is too long."""
+        """Raise a SheetError if a row of a span of several is too long."""
         begin = position
         while end - begin > MAX_RECORD:
             whole = block.rfind(b"\n", begin, begin + MAX_RECORD) + 1
@@ -223,19 +223,19 @@ class Cutter:
             begin = whole
 
     def _limit(self, end: int) -> None:
-        """Raise a RunFailedError if the row that is not over is too long. end: how far it goes at least."""
+        """Raise a SheetError if the row that is not over is too long. end: how far it goes at least."""
         if end - self._row_at > MAX_RECORD:
             raise _too_long(self._row)
 
 
 def cut(data: bytes, format: FileFormat, delimiter: str, rows: int, first_row: int = 1) -> list[Cut]:
-    """Cut a piece of a file into pieces of `rows` rows. Raises: RunFailedError."""
+    """Cut a piece of a file into pieces of `rows` rows. Raises: SheetError."""
     cutter = Cutter(format, delimiter, rows=rows, size=len(data) + 1, first_row=first_row)
     return [*cutter.feed(data), *cutter.finish()]
 
 
-def _too_long(row: int) -> RunFailedError:
-    return RunFailedError(
+def _too_long(row: int) -> SheetError:
+    return SheetError(
         f"Row {row:,} is longer than {MAX_RECORD:,} bytes: probably a quote opens there and is never closed. "
         'Correct it and start again; a quote inside a cell is written twice ("").'
     )

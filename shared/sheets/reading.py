@@ -1,18 +1,18 @@
-"""Reads the rows of a shard. Pure: no I/O."""
+"""Reads the rows of a file, or of a shard of it, that is UTF-8 (see `encodings`). Pure: no I/O."""
 
 import csv
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic_core import from_json
 
-from functions.campaign.cutting import MAX_RECORD, cut
-from functions.campaign.header import trim
-from functions.campaign.reasons import RowReason
 from shared.model.campaigns import FileFormat
-from shared.model.runs import AudienceFile
+from shared.sheets.cutting import MAX_RECORD, cut
+from shared.sheets.failures import RowReason
+from shared.sheets.formulas import restored
+from shared.sheets.header import trim
 
 _INVISIBLE = ("\ufeff", "\u200b")
 
@@ -30,10 +30,24 @@ Content = list[str] | dict[str, Any] | Unreadable
 """A CSV's row is its cells, without blanks around them; that of line-delimited JSON an object."""
 
 
-def read_rows(data: bytes, format: FileFormat, file: AudienceFile, first: int = 0) -> Iterator[tuple[int, Content]]:
+class Parted(Protocol):
+    """What is known of a file. delimiter: what parts its cells."""
+
+    @property
+    def delimiter(self) -> str: ...
+
+
+def misfit(cells: list[str], width: int) -> str:
+    """Why a row does not fit a header of so many cells, in words; empty if it does. More cells may be empty ones."""
+    if len(cells) < width or any(cells[width:]):
+        return f"has {len(cells):,} cells where the header has {width:,}"
+    return ""
+
+
+def read_rows(data: bytes, format: FileFormat, file: Parted, first: int = 0) -> Iterator[tuple[int, Content]]:
     """The rows of whole records, with their places in the shard; blank ones are left out, and keep their places.
 
-    first: the place of the first one. file: the run's, as it was planned.
+    first: the place of the first one. Raises: SheetError if a quote is never closed.
     """
     if format is FileFormat.NDJSON:
         return _objects(data, first)
@@ -69,6 +83,7 @@ def _cells(data: bytes, delimiter: str, first: int) -> Iterator[tuple[int, Conte
     try:
         text = data.decode()
         tidy = trim if any(c in text for c in _INVISIBLE) else str.strip
+        tidy = _restored if "'" in text else tidy
         for row in _reader(text, delimiter):
             cells = list(map(tidy, row))
             if any(cells):
@@ -78,7 +93,7 @@ def _cells(data: bytes, delimiter: str, first: int) -> Iterator[tuple[int, Conte
     except (UnicodeDecodeError, csv.Error):
         pass
     # After an error the csv module is out of step. So from there on the rows are read one by one.
-    for index, piece in enumerate(cut(data, FileFormat.CSV, delimiter, 1), first):
+    for index, piece in enumerate(cut(data, FileFormat.CSV, delimiter, 1, first), first):
         if index >= at:
             found = _row(data[piece.start : piece.end], delimiter)
             if found is not None:
@@ -92,10 +107,14 @@ def _row(record: bytes, delimiter: str) -> Content | None:
     except UnicodeDecodeError:
         return _not_utf8(record)
     try:
-        cells = [trim(cell) for row in _reader(text, delimiter) for cell in row]
+        cells = [_restored(cell) for row in _reader(text, delimiter) for cell in row]
     except csv.Error as error:
         return Unreadable(RowReason.NOT_CSV, _csv_problem(str(error)), text)
     return cells if any(cells) else None
+
+
+def _restored(cell: str) -> str:
+    return restored(trim(cell))
 
 
 def _reader(text: str, delimiter: str) -> Iterator[list[str]]:
@@ -114,4 +133,5 @@ def _csv_problem(message: str) -> str:
 
 
 def _not_utf8(record: bytes) -> Unreadable:
-    return Unreadable(RowReason.NOT_UTF8, "is not UTF-8; save the file as `CSV UTF-8`", record.decode(errors="replace"))
+    detail = "holds bytes that are no text in the file's encoding; save the file as `CSV UTF-8`"
+    return Unreadable(RowReason.NOT_UTF8, detail, record.decode(errors="replace"))

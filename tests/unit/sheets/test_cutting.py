@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.campaign.cutting import MAX_RECORD, Cut, Cutter, cut
-from functions.campaign.failures import RunFailedError
 from shared.model.campaigns import FileFormat
+from shared.sheets.cutting import MAX_RECORD, Cut, Cutter, cut
+from shared.sheets.failures import SheetError
 
 # Not only what a well-behaved writer writes: quotes may stand anywhere.
 _WILD = st.text(alphabet='a,"\n\r', max_size=60)
@@ -97,7 +97,7 @@ def test_a_large_piece_is_cut_into_just_so_many_rows(rows: int) -> None:
 def fails(chunks: Sequence[bytes]) -> str:
     """Why a CSV that arrives in these pieces cannot be cut."""
     cutter = Cutter(FileFormat.CSV)
-    with pytest.raises(RunFailedError) as failed:
+    with pytest.raises(SheetError) as failed:
         for chunk in chunks:
             cutter.feed(chunk)
         cutter.finish()
