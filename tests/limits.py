@@ -29,6 +29,7 @@ from shared.model.variables import check_variables
 from shared.model.words import Channel, KeyKind, MessageClass
 from shared.policy import attachments, limits
 from shared.sheets.cutting import MAX_RECORD, cut
+from shared.sheets.failures import SheetError
 from shared.sheets.header import MAX_NAMES_BYTES, check_columns
 from shared.store.catalog_items import MAX_DOC_BYTES, CatalogTooLargeError, item_of
 from tests import samples
@@ -78,7 +79,7 @@ def _refused(call: Callable[[], Any]) -> str | None:
         call()
     except ProblemError as error:
         return f"{error.problem.status} {error.problem.errors[0].field}: {error.problem.errors[0].message}"
-    except (RunFailedError, SecretError, CatalogTooLargeError) as error:
+    except (RunFailedError, SheetError, SecretError, CatalogTooLargeError) as error:
         return str(error)
     return None
 

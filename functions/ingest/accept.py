@@ -33,8 +33,8 @@ class Context:
     """What a plan depends on besides the request. team: for team keys, the addresses allowed, as `channel:address`.
 
     files: those that the request names and that are there. steps: the templates to which this one falls back, one after
-    the other. new: no earlier request was accepted under the same key. countries: to whose numbers text messages may
-    go; without any, to all.
+    the other. new: no earlier request was accepted under the same key. countries: to whose numbers texts may go;
+    without any, see `Gate`.
     """
 
     tenant: Tenant

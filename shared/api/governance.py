@@ -171,7 +171,7 @@ class SettingsView(BaseModel):
     time_zone: str | None = Field(description="Of recipients of whom none is known, and of calendar days.")
     blocked_words: list[str] = Field(description="No message is sent that holds one of these, in whatever case.")
     countries: list[str] = Field(
-        description="To whose numbers text messages go (ISO 3166, such as `CN`); without any, to all."
+        description="To whose numbers texts go (ISO 3166, such as `CN`); without any, to one's own country alone."
     )
     changed_by: str | None
     changed_at: datetime | None

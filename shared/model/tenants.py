@@ -56,7 +56,7 @@ class TenantSettings(BaseModel):
     review_required: only approved versions of templates can be published. policies: defaults of the sending policies.
     time_zone: of recipients of whom none is known, and of calendar days; None for the tenant's. blocked_words: no
     message is sent that holds one. concurrency: in versions of before only; see `Deployment`. countries: to whose
-    numbers text messages go; without any, to all. restored: the version whose values it took. review_off_by,
+    numbers texts go; without any, to the own. restored: the version whose values it took. review_off_by,
     review_off_at: the key that wants `review_required` switched off, which takes a second person, and when;
     milliseconds since the epoch.
     """
