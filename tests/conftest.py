@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,8 +37,11 @@ _UNWANTED = ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ROLE_ARN", "AWS_WEB_IDENTIT
 ROOT = Path(__file__).parents[1]
 GUARANTEES = ROOT / "build" / "guarantees.txt"
 """What the crash matrix covered, a line per run; written by `tests/guarantees/matrix.py`."""
-REPORTS = {"crash matrix": GUARANTEES, "attacks": attempts.REPORT}
-"""What is printed at the end of a run, by title."""
+REPORTS: dict[str, tuple[Path, Callable[[list[str]], Iterable[str]]]] = {
+    "crash matrix": (GUARANTEES, sorted),
+    "attacks": (attempts.REPORT, attempts.summary),
+}
+"""What is printed at the end of a run, by title: a file, and how its lines are shown."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -49,7 +52,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Begin with empty reports; workers of xdist add to those of their controller."""
     if not hasattr(config, "workerinput"):
-        for report in REPORTS.values():
+        for report, _ in REPORTS.values():
             report.unlink(missing_ok=True)
         shutil.rmtree(permissions.FOLDER, ignore_errors=True)
 
@@ -72,10 +75,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         third, why = rotation.chosen(ROOT)
         terminalreporter.section("long proofs")
         terminalreporter.write_line(f"third {third + 1} of {rotation.THIRDS}, {why}; `make guarantees` runs them whole")
-    for title, report in REPORTS.items():
+    for title, (report, shown) in REPORTS.items():
         if report.exists():
             terminalreporter.section(title)
-            for line in sorted(report.read_text(encoding="utf-8").splitlines()):
+            for line in shown(report.read_text(encoding="utf-8").splitlines()):
                 terminalreporter.write_line(line)
 
 

@@ -1,10 +1,27 @@
 """Counts what an attacker tries and what gets through: a run says how much was tried, not only that it passed."""
 
+import re
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 REPORT = Path(__file__).parents[2] / "build" / "attempts.txt"
 """A line per test; `tests/conftest.py` prints the sums at the end of a run."""
 _SHOWN = 20
+_LINE = re.compile(r"(?P<test>[^:\[]+).*: (?P<tried>\d+) attempts, (?P<breaches>\d+) breaches\Z")
+
+
+def summary(lines: list[str]) -> Iterator[str]:
+    """The report's lines summed up by test, whatever its parameters, and over all."""
+    tried: Counter[str] = Counter()
+    breaches: Counter[str] = Counter()
+    for found in map(_LINE.fullmatch, lines):
+        if found is not None:
+            for name in (found["test"], "in all"):
+                tried[name] += int(found["tried"])
+                breaches[name] += int(found["breaches"])
+    for name in sorted(tried, key=lambda name: (name == "in all", name)):
+        yield f"{name}: {tried[name]:,} attempts, {breaches[name]:,} breaches"
 
 
 class Attempts:

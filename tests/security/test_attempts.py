@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.security import attempts as module
-from tests.security.attempts import Attempts
+from tests.security.attempts import Attempts, summary
 
 
 @pytest.fixture(autouse=True)
@@ -35,3 +35,12 @@ def test_a_breach_fails_and_is_named(report: Path) -> None:
 def test_no_attempt_is_no_proof() -> None:
     with pytest.raises(AssertionError, match="nothing was tried"):
         Attempts("keys").close()
+
+
+def test_tests_with_parameters_are_summed_up() -> None:
+    lines = ["a[x: 1]: 2 attempts, 0 breaches", "a[y]: 1000 attempts, 1 breaches", "b: 3 attempts, 0 breaches"]
+    assert list(summary(lines)) == [
+        "a: 1,002 attempts, 1 breaches",
+        "b: 3 attempts, 0 breaches",
+        "in all: 1,005 attempts, 1 breaches",
+    ]
