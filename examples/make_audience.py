@@ -278,8 +278,8 @@ def deliveries(chance: random.Random) -> Audience:
     for n in range(60):
         facts = [f"SF{200000001 + n}", chance.choice(windows), f"A-{1000 + n}"]
         made.add(next(mobiles), chance.choice(CHINESE), *facts)
-    made.add("13800000001", "李雷", "SF1", "14:00", "A-1", "放门口", broken="row_invalid")
-    made.add("13800000002", "李雷", "SF1", "14:00", broken="variable_missing")
+    made.add("13800000001", "李雷", "SF1", "14:00", "A-1", "放门口", broken="columns_wrong")
+    made.add("13800000002", "李雷", "SF1", "14:00", broken="columns_wrong")
     made.add("1380000000", "李雷", "SF1", "14:00", "A-1", broken="address_invalid")
     made.add("", "", "", "", "")
     return made
