@@ -46,6 +46,26 @@ SENDER = "shop@shop.example"
         (Step.MAIL, 553, "sender not owned", AccountDown(R.SENDER_REFUSED, "553")),
         (Step.MAIL, 502, "not implemented", AccountDown(R.ACCOUNT_MISCONFIGURED, "502")),
         (Step.DOT, 554, "Access denied: User is not authorized", AccountDown(R.CREDENTIALS_REFUSED, "554")),
+        (Step.RCPT, 550, "ip in prison", AccountDown(R.ADDRESS_NOT_TRUSTED, "550")),
+        (
+            Step.RCPT,
+            450,
+            "4.7.1 Client host rejected: cannot find your hostname, [192.0.2.1]",
+            Retry(R.ADDRESS_NOT_TRUSTED, "450 4.7.1"),
+        ),
+        (
+            Step.RCPT,
+            550,
+            "RCPT TO:<x@y.example> Recipient not accepted, policy violation: sender has no SPF record",
+            AccountDown(R.SENDER_REFUSED, "550"),
+        ),
+        (Step.RCPT, 553, "5.3.0 <x@y.example>... Addressee unknown", Rejected(R.ADDRESS_UNKNOWN, "553 5.3.0")),
+        (
+            Step.RCPT,
+            550,
+            "5.7.1 <x@y.example>: Recipient address rejected: Inactive MailBox, not poped for more than 6 months",
+            Rejected(R.ADDRESS_UNKNOWN, "550 5.7.1"),
+        ),
         # of the recipient
         (Step.RCPT, 550, "5.1.1 unknown", Rejected(R.ADDRESS_UNKNOWN, "550 5.1.1")),
         (Step.RCPT, 550, "5.1.10 null MX", Rejected(R.ADDRESS_UNKNOWN, "550 5.1.10")),

@@ -190,10 +190,25 @@ BY_WORDS: tuple[Entry, ...] = (
         r"|(banned|blocked|rejected) (sending )?ip\b|(blocked|banned|rejected)[^.;]{0,40} ip address"
         r"|on (our|a|the) (block ?list|black ?list|deny ?list)"
         r"|(poor|bad|low) (sender |ip |network )?reputation|reputation of the (ip|sending)"
-        r"|client host rejected|black ip\b|ip (is )?(rejected|hangup)|rbl deny"
+        r"|client host rejected|black ip\b|ip (is )?(rejected|hangup)|ip in prison|rbl deny"
         r"|is (in|on) (a|an|the|our) (rbl|dnsbl|block ?list|black ?list)"
         r"|\bip (address )?[\[(]?[0-9a-f.:]+[\])]? (is |was |has been )?(blacklisted|blocked|banned|listed|rejected)",
         means=("The network address that the mail comes from is blocked.", "发信的网络地址被封禁。"),
+    ),
+    entry(
+        "server.network_later",
+        Retry,
+        R.ADDRESS_NOT_TRUSTED,
+        "rcpt 450 4.7.1 Client host rejected: cannot find your hostname, [192.0.2.1]",
+        _POSTFIX,
+        code=r"4\d\d",
+        text=r"cannot find your (reverse )?hostname|client host rejected|(no|missing|invalid) (reverse dns|ptr)\b"
+        r"|(poor|bad|low) (sender |ip |network )?reputation",
+        means=(
+            "The server does not trust the network address that the mail comes from.",
+            "服务器不信任发信的网络地址。",
+        ),
+        do=SET_PTR,
     ),
     entry(
         "exim.sender_verify",
@@ -233,7 +248,7 @@ BY_WORDS: tuple[Entry, ...] = (
         r"|record |test )?(fail|failed|failure|fails|violation|reject|rejected|missing|not )"
         r"|(per|due to|fails|failed|failing|against|violates) (the )?(\S+ )?(spf|dkim|dmarc)\b"
         r"|(dmarc|spf|dkim) policy|unauthenticated (mail|email|e-mail|message|sender)"
-        r"|spf unauthorized mail",
+        r"|spf unauthorized mail|(no|missing|without) (an? |valid )?(spf|dkim|dmarc)\b",
         means=("The sender's domain is not authenticated.", "发件域名未通过身份验证（SPF/DKIM/DMARC）。"),
         do=(
             "Publish SPF, DKIM and DMARC records for the sender's domain that allow this server.",
@@ -273,7 +288,7 @@ BY_WORDS: tuple[Entry, ...] = (
         _RFC5321,
         code=r"5\d\d",
         text=r"no such (user|recipient|mailbox|address|account|person)"
-        r"|(user|recipient|mailbox|account|address) (is )?(unknown|not found)"
+        r"|(user|recipient|mailbox|account|address|addressee) (is )?(unknown|not found)|inactive mailbox"
         r"|(unknown|invalid|bad|no valid) (user|recipient|recipients|mailbox|account)\b"
         r"|(user|account|mailbox|recipient|address) (does not|doesn't|doesnt|not) exist"
         r"|mailbox (is )?(unavailable|disabled|inactive|not available)|not a valid (mailbox|user|recipient)"
