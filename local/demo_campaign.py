@@ -116,8 +116,8 @@ class _Killer:
         send, invoke = Queues.send, self._stack.runner.invoke
 
         def sending(queues: Queues, dispatches: Sequence[Any]) -> Any:
-            envelope = dispatches[0].envelope
-            if envelope.run is not None and "/" not in envelope.id:
+            # A dispatcher may have nothing to send; what a run's shard is expanded to has no slash in its ids.
+            if any(each.envelope.run is not None and "/" not in each.envelope.id for each in dispatches[:1]):
                 self._strike()
             return send(queues, dispatches)
 
