@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from local import permissions as local_permissions
 from local.permissions import Permissions
@@ -80,6 +81,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.section(title)
             for line in shown(report.read_text(encoding="utf-8").splitlines()):
                 terminalreporter.write_line(line)
+
+
+# How long an example takes says how busy the machine is, and nothing about the code.
+settings.register_profile("mepush", deadline=None)
+settings.load_profile("mepush")
 
 
 @pytest.fixture(scope="session")

@@ -68,6 +68,9 @@ STEPS: dict[str, Step] = {
     "delete_key": lambda desk: desk.call("POST /v1/keys/{id}/delete", id="spare"),
     "update_settings": lambda desk: desk.call("PATCH /v1/settings", {"review_required": True}, who="k2"),
     "restore_settings": lambda desk: desk.call("POST /v1/settings/restore", {"version": 1}, who="k1"),
+    "update_deployment": lambda desk: desk.call(
+        "PATCH /v1/deployment", {"concurrency": {"email.marketing": 40}}, scopes="operate"
+    ),
     "delete_account": lambda desk: desk.call("DELETE /v1/accounts/{id}", id="idle"),
     "add_suppression": lambda desk: desk.call("POST /v1/suppressions", BOB),
     "remove_suppression": lambda desk: desk.call("POST /v1/suppressions/remove", BOB),
@@ -121,6 +124,12 @@ EXPECTED: dict[str, tuple[str, list[str], dict[str, Any] | None, dict[str, Any] 
         ],
         {"blocked_words": [], "version": 3},
         {"blocked_words": ["x"], "version": 4, "restored": 1},
+    ),
+    "update_deployment": (
+        "deployment",
+        ["changed_at", "changed_by", "concurrency.email.marketing"],
+        {"concurrency": {}},
+        {"concurrency": {"email.marketing": 40}},
     ),
     "delete_account": ("account/idle", [], {"id": "idle", "name": "Mail"}, None),
     "add_suppression": ("suppression/email/", [], None, {"channel": "email", "recipient": "b***@example.com"}),
@@ -270,7 +279,7 @@ def test_the_first_key_is_recorded_as_well(aws: Aws, clock: FakeClock) -> None:
     key_id = text.split("_")[2]
     assert (found["who"], found["action"], found["target"]) == ("bootstrap", "create_key", f"key/{key_id}")
     assert found["before"] is None
-    assert found["after"]["scopes"] == ["manage", "send", "read"]
+    assert found["after"]["scopes"] == ["manage", "send", "read", "operate"]
     assert text.split("_")[3] not in str(contents(aws))
 
 

@@ -101,4 +101,4 @@ def test_a_blocked_word_is_refused_at_save(desk: Desk, clock: FakeClock) -> None
     clock.advance(11)
     answer = desk.call("POST /v1/templates", TEMPLATE)
     assert (answer.status, answer.fields) == (422, ["content"])
-    assert "`Sale`" in answer.json["errors"][0]["message"]
+    assert "`sale`" in answer.json["errors"][0]["message"]
