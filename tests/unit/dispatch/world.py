@@ -31,6 +31,7 @@ from shared.model.content import Content
 from shared.model.envelope import Envelope
 from shared.model.events import StreamRecord
 from shared.model.outcome import Outcome, Sent
+from shared.model.policies import Cap, Policies
 from shared.model.suppression import SuppressionEntry
 from shared.model.templates import Template, TemplateVersion
 from shared.model.tenants import Tenant, TenantSettings
@@ -98,6 +99,7 @@ class World:
     broken: set[str] = field(default_factory=set)
     remaining_ms: Callable[[], int] = lambda: 60_000
     naps: int = 0
+    guarded: bool = False
     rates: Rates = field(init=False)
     runs: Runs = field(init=False)
     dispatcher: Dispatcher = field(init=False)
@@ -109,7 +111,7 @@ class World:
         return samples.TENANT
 
     def settings(self, tenant: str) -> TenantSettings:
-        return self.tenant_settings
+        return self.tenant_settings if self.guarded else _uncapped(self.tenant_settings)
 
     def template(self, tenant: str, template_id: str) -> Template | None:
         found = self.templates.get(template_id)
@@ -289,6 +291,13 @@ class _Accounts(Accounts):
         return provider
 
 
+def _uncapped(settings: TenantSettings) -> TenantSettings:
+    """Settings without the caps that count where nobody has decided: they need a table."""
+    policies = settings.policies
+    without = {name: each.over(Policies(cap=Cap(count=0))) for name, each in policies}
+    return settings.model_copy(update={"policies": policies.model_copy(update=without)})
+
+
 @contextmanager
 def world(
     script: Script = lambda message: Sent("p-" + message.message_id[-4:]),
@@ -297,7 +306,7 @@ def world(
 ) -> Iterator[World]:
     """A world with the template `welcome` and the account `main`. dynamodb: has the table `guard`, for policies that
     need one. runs: makes the look at runs; by default at `controls`, with `parked` as the parking place."""
-    made = World()
+    made = World(guarded=dynamodb is not None)
     with ThreadPoolExecutor(8) as calls, ThreadPoolExecutor(8) as envelopes:
         queues: Any = _Queues(made)
         stream: Any = _Stream(made)
