@@ -44,7 +44,7 @@ def run() -> list[Figure]:
     stores: Any = _Catalog()
     clock = SystemClock()
     # Without an Idempotency-Key no claim is made, and without files none is looked for.
-    ingest = Ingest(stores, stores, double, double, clock, Attachments(double, clock))
+    ingest = Ingest(stores, stores, double, double, clock, Attachments(double, clock), double)
     api = Api({"send_messages": ingest.send_messages})
     recipients = [{"to": f"user{i}@example.com", "variables": variables(i)} for i in range(RECIPIENTS)]
     body = json.dumps({"template": "shipped", "recipients": recipients}, ensure_ascii=False)

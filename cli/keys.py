@@ -32,6 +32,10 @@ def create(
             "--expires-at", metavar="TIME", parser=parse_time, help="No use after it, as 2026-11-24T09:00:00+08:00."
         ),
     ] = None,
+    texts_per_day: Annotated[
+        int | None,
+        typer.Option("--texts-per-day", min=0, help="Texts (SMS) a day, in UTC; else the settings say how many."),
+    ] = None,
     url: UrlOption = None,
     key: KeyOption = None,
     as_json: JsonOption = False,
@@ -42,6 +46,8 @@ def create(
         body["recipients"] = recipient
     if expires_at:
         body["expires_at"] = expires_at.isoformat()
+    if texts_per_day is not None:
+        body["texts_per_day"] = texts_per_day
     with session(url, key, as_json) as (api, out):
         data = api.post("/v1/keys", body)
         out.say("Keep this key now; it is not shown again.")

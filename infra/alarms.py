@@ -1,6 +1,6 @@
 """Alarms on what needs a person: dead letters, events that lag, functions that fail or are held back."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from aws_cdk import ArnFormat, Duration, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -146,6 +146,25 @@ class Alarms(Construct):
             metric("Sweeps", NO_SWEEP_MINUTES, "Sum"),
             below=1,
         )
+
+    def watch_key_limits(self, deployment: str, functions: Sequence[str]) -> None:
+        """Alarm when a key has had all its texts of the day, or nearly. functions: that accept messages."""
+        for function in functions:
+            for name, metric, words in (
+                ("near", "KeyLimitNear", "has sent four fifths of its texts of the day"),
+                ("reached", "KeyLimitReached", "has sent all its texts of the day, and more are refused"),
+            ):
+                self._alarm(
+                    f"key-limit-{name}-{function.replace('_', '-')}",
+                    f"An API key {words}: the log of {function} names it. See whether the texts were wanted.",
+                    cloudwatch.Metric(
+                        namespace=METRICS_NAMESPACE,
+                        metric_name=metric,
+                        dimensions_map={"deployment": deployment, "service": function},
+                        period=self._period,
+                        statistic="Sum",
+                    ),
+                )
 
     def _alarm(
         self,

@@ -363,6 +363,7 @@ class PlatformStack(Stack):
         alarms.watch_functions({name: service.function for name, service in self._services.items()})
         alarms.watch_lag(self._services[TRACE.name].function)
         alarms.watch_sweeps(self._schedules.group_name, WATCH.name)
+        alarms.watch_key_limits(self._schedules.group_name, (INGEST.name, INGEST_EVENTS.name))
         CfnOutput(self, "AlarmTopic", value=alarms.topic.topic_arn)
 
     def _outputs(self) -> None:

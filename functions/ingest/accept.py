@@ -9,6 +9,7 @@ from typing import Any
 
 from functions.ingest.attachments import Files, attach
 from functions.ingest.fallback import Addresses, Step, by_legs
+from functions.ingest.texts import Grant, Seats
 from shared.api.messages import MessageOut, RecipientIn, SendRequest
 from shared.model.envelope import MAX_BYTES, MAX_RECIPIENTS, Envelope, EnvelopeRecipient
 from shared.model.events import EventRow, StreamRecord, accepted_rows, record_of
@@ -19,7 +20,7 @@ from shared.model.sizes import size
 from shared.model.templates import Template, TemplateVersion
 from shared.model.tenants import Tenant
 from shared.model.variables import check_variables
-from shared.model.words import KeyKind, Stage
+from shared.model.words import Channel, KeyKind, Stage
 from shared.policy.admission import Gate, RefusedError
 from shared.policy.fallback import expires_at
 from shared.policy.ttl import ttl_seconds
@@ -34,7 +35,8 @@ class Context:
 
     files: those that the request names and that are there. steps: the templates to which this one falls back, one after
     the other. new: no earlier request was accepted under the same key. countries: to whose numbers texts may go;
-    without any, see `Gate`.
+    without any, see `Gate`. grant: the places for texts that the request has got; None as long as it needs to know how
+    many it takes.
     """
 
     tenant: Tenant
@@ -47,6 +49,7 @@ class Context:
     steps: Sequence[Step] = ()
     new: bool = True
     countries: frozenset[str] = frozenset()
+    grant: Grant | None = None
 
 
 @dataclass(slots=True)
@@ -54,11 +57,12 @@ class Plan:
     """What to do for a request.
 
     envelopes: with their bodies, in order. due_at: when they are due, if not now. records: what to tell the trace.
-    messages: the result per recipient, as if everything can be queued.
+    messages: the result per recipient, as if everything can be queued. seats: how many texts it may come to.
     """
 
     base: str
     due_at: int | None
+    seats: Seats
     envelopes: list[tuple[Envelope, str]] = field(default_factory=list)
     messages: list[MessageOut] = field(default_factory=list)
     rejected: StreamRecord | None = None
@@ -77,7 +81,7 @@ def plan(request: SendRequest, context: Context) -> Plan:
     due_at = None
     if request.send_at is not None:
         due_at = max(int(request.send_at.timestamp() * 1000), accepted_at)
-    result = Plan(context.base, due_at if due_at != accepted_at else None)
+    result = Plan(context.base, due_at if due_at != accepted_at else None, Seats(context.tenant.region, context.grant))
     accepted = _sort_out(request, recipients, context, result)
     if not accepted:
         raise _nobody_left(request, result)
@@ -173,6 +177,7 @@ def _sort_out(
             tag = tagger(to)
             if others is not None and (given := recipient.get("fallback")):
                 also = others.read(given)
+            _take_seat(channel, to, also, result.seats)
         except RefusedError as refused:
             tag = tag or tagger(refused.address)
             field = _field(request, index, refused.field)
@@ -187,6 +192,14 @@ def _sort_out(
                 row["ref"] = reference
         result.rejected = _rejected(request, context, rejected)
     return accepted
+
+
+def _take_seat(channel: str, to: str, also: dict[str, tuple[str, str]] | None, seats: Seats) -> None:
+    """A place for the text that a recipient gets, or may get by a fallback. Raises: RefusedError."""
+    if channel == Channel.SMS:
+        seats.take("to", to)
+    elif also and Channel.SMS in also:
+        seats.take(f"fallback.{Channel.SMS}", also[Channel.SMS][0])
 
 
 def _entry(

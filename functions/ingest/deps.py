@@ -2,9 +2,12 @@
 
 from functools import cache, partial
 
+from aws_lambda_powertools.metrics import EphemeralMetrics
+
 from functions.ingest.attachments import Attachments
 from functions.ingest.consumer import BadEvents, EventConsumer
 from functions.ingest.service import Ingest
+from functions.ingest.texts import TextLimits
 from shared.api.kit import Api
 from shared.aws.attachments import AttachmentStore
 from shared.aws.clients import client
@@ -24,6 +27,7 @@ from shared.settings import (
 )
 from shared.store.catalog import Catalog
 from shared.store.idempotency import Idempotency
+from shared.store.texts import Texts
 
 
 class AcceptSettings(CatalogSettings, GuardSettings, StreamSettings, QueueSettings, AttachmentSettings):
@@ -72,11 +76,16 @@ def _ingest(settings: AcceptSettings, clock: Clock, attachments: Attachments) ->
     schedules = Schedules(
         client("scheduler"), settings.schedule_group, settings.schedule_role_arn, settings.schedule_dlq_arn
     )
+    catalog = Catalog(dynamodb, settings.catalog_table, clock)
+    texts = Texts(dynamodb, settings.guard_table, clock)
     return Ingest(
-        Catalog(dynamodb, settings.catalog_table, clock),
+        catalog,
         Idempotency(dynamodb, settings.guard_table, clock),
         Queues(client("sqs"), settings.queue_urls, schedules, clock),
         EventStream(client("kinesis"), settings.stream_name),
         clock,
         attachments,
+        TextLimits(
+            catalog, Texts(dynamodb, settings.guard_table, clock), EphemeralMetrics(), clock, settings.schedule_group
+        ),
     )

@@ -14,6 +14,7 @@ from aws_lambda_powertools import Logger
 from functions.ingest.accept import Context, Plan, plan
 from functions.ingest.attachments import Attachments
 from functions.ingest.fallback import steps
+from functions.ingest.texts import Grant, TextLimits, uncounted
 from shared.api.kit import Call, Caller
 from shared.api.messages import SendRequest, SendResponse
 from shared.aws.queue import Dispatch, Queues
@@ -54,6 +55,7 @@ class Ingest:
     stream: EventStream
     clock: Clock
     attachments: Attachments
+    limits: TextLimits
 
     def send_messages(self, call: Call) -> SendResponse:
         """Accept a request of the API. Raises: ProblemError."""
@@ -75,18 +77,20 @@ class Ingest:
                 raise
             # Of its files nothing is in the answer, and they may have ended.
             request = request.model_copy(update={"attachments": []})
-            planned, _ = self._plan(caller, request, earlier.base, earlier.version)
+            planned, _ = self._plan(caller, request, earlier.base, earlier.version, grant=_granted(earlier))
             return _response(planned, set())
         if key is None:
-            return self._carry_out(planned)
+            return self._carry_out(self._limited(caller, request, planned, version, None))
         slot = Slot(caller.tenant, caller.kind, key.text)
         claim = self.idempotency.claim(slot, fingerprint(request, raw), planned.base, version)
         _check_claim(claim, key.field)
         if claim.base != planned.base:
-            planned, _ = self._plan(caller, request, claim.base, claim.version)
+            planned, _ = self._plan(caller, request, claim.base, claim.version, grant=_granted(claim))
         if claim.done:
             return _response(planned, set())
         try:
+            if claim.grant is None:
+                planned = self._limited(caller, request, planned, claim.version, slot)
             response = self._carry_out(planned)
         except ProblemError:
             self._finish(slot, done=False)
@@ -100,6 +104,25 @@ class Ingest:
             return None
         slot = Slot(caller.tenant, caller.kind, key.text)
         return self.idempotency.find(slot, fingerprint(request, raw))
+
+    def _limited(self, caller: Caller, request: SendRequest, planned: Plan, version: int, slot: Slot | None) -> Plan:
+        """A plan without the texts that the key may not send today. Its places are kept with the claim before anything
+        is queued; those of what cannot be queued then, or of a claim that cannot be written, count as spent.
+
+        Raises: ProblemError 422 if nobody is left, 503 if the texts cannot be counted.
+        """
+        grant = self.limits.grant(caller, planned.seats)
+        if grant is None:
+            return planned
+        if (grant.all, grant.abroad) != (planned.seats.all, planned.seats.abroad):
+            planned, _ = self._plan(caller, request, planned.base, version, grant=grant)
+        if slot is not None:
+            try:
+                self.idempotency.keep(slot, grant.model_dump_json())
+            except Exception as error:
+                log_error(logger, "places not kept", error)
+                raise uncounted() from None
+        return planned
 
     def _finish(self, slot: Slot, *, done: bool) -> None:
         """Mark the claim. What is queued stays accepted if that fails: a repeat queues it again under the same ids."""
@@ -121,9 +144,16 @@ class Ingest:
         return self._plan(caller, request, base, None, fresh=True)
 
     def _plan(
-        self, caller: Caller, request: SendRequest, base: str, claimed: int | None, fresh: bool = False
+        self,
+        caller: Caller,
+        request: SendRequest,
+        base: str,
+        claimed: int | None,
+        fresh: bool = False,
+        grant: Grant | None = None,
     ) -> tuple[Plan, int]:
-        """Plan a request with a base; `claimed` is the template version that an earlier claim of it went by."""
+        """Plan a request with a base; `claimed` is the template version that an earlier claim of it went by,
+        `grant` its places for texts, once it has some."""
         tenant = self.catalog.tenant(caller.tenant)
         template = self.catalog.template(caller.tenant, request.template, fresh)
         if tenant is None or template is None:
@@ -139,7 +169,8 @@ class Ingest:
         team = self.catalog.team(caller.key_id, caller.kind, fresh)
         texts = Channel.SMS in (template.channel, *(step.template.channel for step in found))
         countries = frozenset(self.catalog.settings(caller.tenant, fresh).countries if texts else ())
-        context = Context(tenant, template, version, caller.kind, base, team, files, found, claimed is None, countries)
+        new = claimed is None
+        context = Context(tenant, template, version, caller.kind, base, team, files, found, new, countries, grant)
         return plan(request, context), number
 
     def _carry_out(self, planned: Plan) -> SendResponse:
@@ -189,6 +220,10 @@ def _idempotency_key(call: Call, request: SendRequest) -> RepeatKey | None:
     if not 1 <= len(key) <= MAX_KEY_LENGTH or not key.isprintable():
         raise invalid_field("Idempotency-Key", f"give 1 to {MAX_KEY_LENGTH} printable characters")
     return RepeatKey(key, "Idempotency-Key")
+
+
+def _granted(claim: Claim) -> Grant | None:
+    return None if claim.grant is None else Grant.model_validate_json(claim.grant)
 
 
 def _check_claim(claim: Claim, field: str) -> None:

@@ -43,12 +43,13 @@ class Keys:
         """Make a key that may do no more than the caller's, and ends with it. Raises: ProblemError 403, 409, 422."""
         body: KeyCreate = call.body
         _check_rights(call, body)
-        lineage, end = self._maker(call.caller)
+        lineage, end, texts = self._maker(call.caller)
+        texts = _texts(body.texts_per_day, texts)
         recipients = self._recipients(call.caller, body)
         expires_at = self._expiry(body.expires_at, end)
         scopes = list(dict.fromkeys(body.scopes))
         now, tenant = self._deps.clock.now_ms(), call.caller.tenant
-        key, text = new_key(now, tenant, body.name, body.kind, scopes, recipients, expires_at, lineage)
+        key, text = new_key(now, tenant, body.name, body.kind, scopes, recipients, expires_at, lineage, texts)
         self._deps.catalog.create_key(key, self._auditor.record(call, f"key/{key.id}", None, KeyAudit.of(key)))
         return KeyCreated(**KeyView.of(key).model_dump(), key=text)
 
@@ -102,16 +103,19 @@ class Keys:
                 return change(found)
         raise conflict("Others are changing this key; look at it and try again.")
 
-    def _maker(self, caller: Caller) -> tuple[list[str], int | None]:
-        """The lineage of a key that the caller makes, and when the caller's own ends. Raises: ProblemError 409."""
+    def _maker(self, caller: Caller) -> tuple[list[str], int | None, int | None]:
+        """The lineage of a key that the caller makes, when the caller's own ends, and how many texts a day it may send.
+
+        Raises: ProblemError 409.
+        """
         maker = self._deps.catalog.key(caller.key_id, fresh=True)
         if maker is None:
-            return [caller.key_id], None
+            return [caller.key_id], None, None
         if len(maker.lineage) >= MAX_LINEAGE:
             raise conflict(
                 f"Your key descends from {MAX_LINEAGE} others, and so it makes no more. Use one nearer to the first."
             )
-        return [*maker.lineage, maker.id], maker.expires_at
+        return [*maker.lineage, maker.id], maker.expires_at, maker.texts_per_day
 
     def _recipients(self, caller: Caller, body: KeyCreate) -> Sequence[str]:
         if body.kind is not KeyKind.TEAM:
@@ -156,6 +160,15 @@ def _check_rights(call: Call, body: KeyCreate) -> None:
         raise forbidden(f"Your own key lacks the scope `{lacking[0]}`, so it cannot give it.", "scopes")
     if not call.reaches(body.kind):
         raise forbidden(f"A {caller.kind} key can make test keys only.", "kind")
+
+
+def _texts(wanted: int | None, makers: int | None) -> int | None:
+    """How many texts a day a key may send: no more than its maker. Raises: ProblemError 403."""
+    if wanted is None or makers is None:
+        return makers if wanted is None else wanted
+    if wanted > makers:
+        raise forbidden(f"Your own key may send {makers:,} texts a day, so it cannot give more.", "texts_per_day")
+    return wanted
 
 
 def _recipient(text: str, region: str) -> str:

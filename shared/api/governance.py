@@ -30,6 +30,7 @@ from shared.model.tenants import (
     Country,
     Deployment,
     TenantSettings,
+    TextsPerDay,
 )
 from shared.model.words import MessageClass
 
@@ -148,6 +149,8 @@ class SettingsUpdate(BaseModel):
     countries: list[Annotated[Country, AfterValidator(_known_country), _Countries]] | None = Field(
         default=None, max_length=MAX_COUNTRIES
     )
+    texts_per_key_per_day: Annotated[TextsPerDay, BeforeValidator(whole_number)] | None = None
+    texts_abroad_per_key_per_day: Annotated[TextsPerDay, BeforeValidator(whole_number)] | None = None
 
 
 class SettingsRestore(BaseModel):
@@ -172,6 +175,12 @@ class SettingsView(BaseModel):
     blocked_words: list[str] = Field(description="No message is sent that holds one of these, in whatever case.")
     countries: list[str] = Field(
         description="To whose numbers texts go (ISO 3166, such as `CN`); without any, to one's own country alone."
+    )
+    texts_per_key_per_day: int = Field(
+        description="How many texts a key without a limit of its own may send on a day (UTC); campaigns are exempt."
+    )
+    texts_abroad_per_key_per_day: int = Field(
+        description="How many of these a key may send to numbers outside one's own country."
     )
     changed_by: str | None
     changed_at: datetime | None

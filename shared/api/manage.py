@@ -1,9 +1,9 @@
 """What callers send and read about accounts, templates and keys."""
 
 from datetime import datetime
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
 from shared.api.fields import Moment, Ttl, Weight
 from shared.api.governance import ReviewView, moment, moment_or_none
@@ -11,8 +11,10 @@ from shared.model.accounts import AccountState, Rate, UnitFee
 from shared.model.address import mask_recipient
 from shared.model.content import Content
 from shared.model.keys import ApiKey
+from shared.model.numbers import whole_number
 from shared.model.policies import Policies
 from shared.model.templates import Fallback
+from shared.model.tenants import TextsPerDay
 from shared.model.words import Channel, KeyKind, MessageClass, Scope
 
 _STRICT = ConfigDict(extra="forbid", populate_by_name=True)
@@ -229,7 +231,8 @@ class KeyCreate(BaseModel):
     kind: `live`; `team`, which reaches its recipients only; `test`, which reaches nobody: the address says what is
     played, such as `bounced@example.com`, a number that ends in 0002, or the WeCom user `bounced`; likewise
     `throttled` (0003), `unknown` (0004) and `refused` (0005); any other is `delivered`. recipients: for team keys, as
-    `channel:address`.
+    `channel:address`. texts_per_day: how many texts it may send on a day (UTC), campaigns' not among them; without one
+    `texts_per_key_per_day` of the settings counts, or what the maker has.
     """
 
     model_config = _STRICT
@@ -239,6 +242,7 @@ class KeyCreate(BaseModel):
     scopes: list[Scope] = Field(min_length=1)
     recipients: list[str] = Field(default_factory=list, max_length=100)
     expires_at: Moment | None = None
+    texts_per_day: Annotated[TextsPerDay, BeforeValidator(whole_number)] | None = None
 
 
 class KeyView(BaseModel):
@@ -256,6 +260,7 @@ class KeyView(BaseModel):
     recipients: list[str]
     created_at: datetime
     expires_at: datetime | None
+    texts_per_day: int | None
     revoked_at: datetime | None
     created_by: str | None
     lineage: list[str]

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.model.ids import ALPHABET
+from shared.model.tenants import TextsPerDay
 from shared.model.words import KeyKind, Scope
 
 _SHAPE = re.compile(r"^mp_(live|team|test)_([0-9a-z]{12})_([0-9a-z]{40})$")
@@ -29,7 +30,8 @@ class ApiKey(BaseModel):
 
     recipients: for team keys, the normalised addresses it may send to, as `channel:address`. lineage: the ids of the
     keys that it descends from, the first one first and its maker last; none for one made by `mepush bootstrap`, or
-    before keys knew who made them. Times are in milliseconds since the epoch.
+    before keys knew who made them. texts_per_day: how many texts it may send on a day (UTC); without one the settings
+    say. Times are in milliseconds since the epoch.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -45,6 +47,7 @@ class ApiKey(BaseModel):
     expires_at: int | None = None
     revoked_at: int | None = None
     lineage: list[str] = Field(default_factory=list, max_length=MAX_LINEAGE)
+    texts_per_day: TextsPerDay | None = None
 
     @property
     def person(self) -> str:

@@ -31,6 +31,7 @@ class Reason(StrEnum):
     # of the caller
     RECALLED = "recalled"
     RECALL_REFUSED = "recall_refused"
+    KEY_LIMIT = "key_limit"
     # of the sending policies
     QUIET_HOURS = "quiet_hours"
     DUPLICATE = "duplicate"
@@ -194,6 +195,12 @@ _ABOUT: dict[Reason, tuple[Blame, str, str]] = {
         Blame.CALLER,
         "The provider does not take the message back: it is too old, or another account sent it.",
         "Nothing: the recipient has it.",
+    ),
+    Reason.KEY_LIMIT: (
+        Blame.POLICY,
+        "The API key has sent as many texts as it may on a day (UTC), to all numbers or to those abroad.",
+        "Send it after midnight UTC; see whether the texts were wanted before you raise the limit of the key or of the "
+        "settings.",
     ),
     Reason.QUIET_HOURS: (
         Blame.POLICY,

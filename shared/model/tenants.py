@@ -9,6 +9,9 @@ from shared.model.policies import ClassPolicies, ZoneName
 DEFAULT_TENANT = "default"
 MAX_BLOCKED_WORDS = 500
 MAX_COUNTRIES = 250
+TEXTS_PER_DAY = 10_000
+TEXTS_ABROAD_PER_DAY = 100
+TextsPerDay = Annotated[int, Field(ge=0, le=10_000_000)]
 Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
 """A country or region by ISO 3166, such as CN."""
 BlockedWord = Annotated[str, Field(min_length=1, max_length=50, pattern=r"^\S(.*\S)?$")]
@@ -56,7 +59,9 @@ class TenantSettings(BaseModel):
     review_required: only approved versions of templates can be published. policies: defaults of the sending policies.
     time_zone: of recipients of whom none is known, and of calendar days; None for the tenant's. blocked_words: no
     message is sent that holds one. concurrency: in versions of before only; see `Deployment`. countries: to whose
-    numbers texts go; without any, to the own. restored: the version whose values it took. review_off_by,
+    numbers texts go; without any, to the own. texts_per_key_per_day: how many texts a key without a limit of its own
+    has accepted on a day (UTC), campaigns' not among them; texts_abroad_per_key_per_day: how many of these, of every
+    key, to numbers outside the tenant's region. restored: the version whose values it took. review_off_by,
     review_off_at: the key that wants `review_required` switched off, which takes a second person, and when;
     milliseconds since the epoch.
     """
@@ -70,6 +75,8 @@ class TenantSettings(BaseModel):
     blocked_words: list[BlockedWord] = Field(default_factory=list, max_length=MAX_BLOCKED_WORDS)
     concurrency: dict[str, Concurrency] = Field(default_factory=dict)
     countries: list[Country] = Field(default_factory=list, max_length=MAX_COUNTRIES)
+    texts_per_key_per_day: TextsPerDay = TEXTS_PER_DAY
+    texts_abroad_per_key_per_day: TextsPerDay = TEXTS_ABROAD_PER_DAY
     changed_by: str = ""
     changed_at: int | None = None
     restored: int | None = None

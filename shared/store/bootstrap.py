@@ -46,6 +46,7 @@ def new_key(
     recipients: Sequence[str] = (),
     expires_at: int | None = None,
     lineage: Sequence[str] = (),
+    texts_per_day: int | None = None,
 ) -> tuple[ApiKey, str]:
     """Make a key, to be saved; return it and its text, of which it holds only a hash.
 
@@ -64,5 +65,6 @@ def new_key(
         created_at=now_ms,
         expires_at=expires_at,
         lineage=list(lineage),
+        texts_per_day=texts_per_day,
     )
     return key, text

@@ -45,6 +45,7 @@ class Claim:
     """A request's base and template version, as first claimed.
 
     mine: claimed just now. done: carried out before. busy: someone else is at it. same_body: of an earlier claim.
+    grant: the places for texts that it has got, as JSON.
     """
 
     base: str
@@ -53,6 +54,7 @@ class Claim:
     done: bool = False
     busy: bool = False
     same_body: bool = True
+    grant: str | None = None
 
 
 class Idempotency:
@@ -100,14 +102,14 @@ class Idempotency:
         item = answer.get("Item")
         if item is None or not body.is_of(item) or "done" not in item:
             return None
-        return Claim(item["base"]["S"], int(item["version"]["N"]), done=True)
+        return Claim(item["base"]["S"], int(item["version"]["N"]), done=True, grant=_grant(item))
 
     def _earlier(self, item: dict[str, Any], slot: Slot, body: Fingerprint) -> Claim:
         claim = Claim(item["base"]["S"], int(item["version"]["N"]), same_body=body.is_of(item))
         if not claim.same_body:
             return claim
         if "done" in item:
-            return Claim(claim.base, claim.version, done=True)
+            return Claim(claim.base, claim.version, done=True, grant=_grant(item))
         at, now = item["at"]["N"], self._clock.now_ms()
         # A claim of the future was made by a clock that is ahead: nobody is known to be at it.
         if abs(now - int(at)) < IN_PROGRESS_MS:
@@ -123,7 +125,17 @@ class Idempotency:
             )
         except self._client.exceptions.ConditionalCheckFailedException:
             return Claim(claim.base, claim.version, busy=True)
-        return Claim(claim.base, claim.version, mine=True)
+        return Claim(claim.base, claim.version, mine=True, grant=_grant(item))
+
+    def keep(self, slot: Slot, grant: str) -> None:
+        """Keep the places for texts that a claimed request has got, before anything of it is queued."""
+        self._client.update_item(
+            TableName=self._table,
+            Key=slot.key,
+            UpdateExpression="SET #grant = :grant",
+            ExpressionAttributeNames={"#grant": "grant"},
+            ExpressionAttributeValues={":grant": {"S": grant}},
+        )
 
     def finish(self, slot: Slot, *, done: bool) -> None:
         """Mark a claim carried out, or leave it open for the next try at once."""
@@ -135,3 +147,8 @@ class Idempotency:
             ExpressionAttributeNames={"#field": "done" if done else "at"},
             ExpressionAttributeValues=value,
         )
+
+
+def _grant(item: Mapping[str, Any]) -> str | None:
+    found: str | None = item.get("grant", {}).get("S")
+    return found

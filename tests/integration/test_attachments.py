@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,7 +10,6 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from functions.ingest.attachments import Attachments
-from functions.ingest.service import Ingest
 from shared.api.kit import Api
 from shared.aws.attachments import AttachmentGoneError, AttachmentStore
 from shared.model.content import Content, EmailContent, SmsContent
@@ -43,7 +43,7 @@ class Desk(IngestDesk):
         self.s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
         self.store = AttachmentStore(BUCKET, lambda: self.s3, lambda: aws.client("s3", signature_version="s3v4"))
         attachments = Attachments(self.store, clock)
-        self.ingest = Ingest(self.catalog, self.ingest.idempotency, self.queues, self.ingest.stream, clock, attachments)
+        self.ingest = replace(self.ingest, attachments=attachments)
         self.api = Api(
             {
                 "send_messages": self.ingest.send_messages,

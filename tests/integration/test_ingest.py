@@ -10,10 +10,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aws_lambda_powertools.metrics import EphemeralMetrics
 from botocore.exceptions import EndpointConnectionError
 
 from functions.ingest.attachments import Attachments
 from functions.ingest.service import Ingest
+from functions.ingest.texts import TextLimits
 from shared.api.kit import Api
 from shared.aws.attachments import AttachmentStore
 from shared.aws.queue import Queues
@@ -29,6 +31,7 @@ from shared.model.tenants import TenantSettings
 from shared.model.words import KeyKind, MessageClass, Scope
 from shared.store.catalog import Catalog
 from shared.store.idempotency import Fingerprint, Idempotency, Slot
+from shared.store.texts import Texts
 from tests import samples
 from tests.conftest import Aws
 from tests.fakes import FakeClock
@@ -59,6 +62,13 @@ class Desk:
             EventStream(self.kinesis, "events"),
             clock,
             Attachments(AttachmentStore("assets", lambda: aws.client("s3")), clock),
+            TextLimits(
+                self.catalog,
+                Texts(aws.dynamodb, aws.guard, clock),
+                EphemeralMetrics(namespace="mePush", service="ingest"),
+                clock,
+                "mepush",
+            ),
         )
         self.api = Api({"send_messages": self.ingest.send_messages})
 

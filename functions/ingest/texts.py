@@ -1,0 +1,166 @@
+"""How many texts a key may send on a day (UTC): takes places for a request's numbers, and says who gets none.
+
+Fraudsters have texts sent to numbers that pay them. Runs of campaigns take no places: they have their check, and
+`approve_above`. Test keys send nothing.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+from pydantic import BaseModel
+
+from shared.api.kit import Caller
+from shared.logs import log_error
+from shared.model.clock import Clock, iso
+from shared.model.phones import takes_texts
+from shared.model.problems import ProblemError
+from shared.model.reasons import Reason
+from shared.model.words import KeyKind
+from shared.policy.admission import RefusedError
+from shared.store.catalog import Catalog
+from shared.store.texts import DAY_MS, Of, Taken, Texts
+
+logger = Logger(child=True)
+
+EVENTS = "events"
+"""Stands for the key of events, which bear none: all of a tenant's count together."""
+
+
+class Limits(NamedTuple):
+    """A key's texts per day. own: whether `all` is the key's own limit, and not the settings'."""
+
+    all: int
+    abroad: int
+    own: bool
+
+
+class Grant(BaseModel):
+    """The places that a request has got, kept with its claim: a repeat gets the same answer.
+
+    all, abroad: places. of_all, of_abroad: the limits. own: see `Limits`. anew: when the limits start anew, in
+    milliseconds since the epoch.
+    """
+
+    all: int
+    abroad: int
+    of_all: int
+    of_abroad: int
+    own: bool
+    anew: int
+
+
+class Seats:
+    """Gives a grant's places to a request's numbers, in its order; without a grant each gets one."""
+
+    def __init__(self, region: str, grant: Grant | None) -> None:
+        self._region = region
+        self._grant = grant
+        self.all = self.abroad = 0
+
+    def take(self, field: str, number: str) -> None:
+        """Give a number a place. Raises: RefusedError if there is none."""
+        abroad = takes_texts(number)[0] != self._region
+        grant = self._grant
+        if grant is not None and abroad and self.abroad >= grant.abroad:
+            raise RefusedError(field, number, Reason.KEY_LIMIT, _words(grant, abroad=True))
+        if grant is not None and self.all >= grant.all:
+            raise RefusedError(field, number, Reason.KEY_LIMIT, _words(grant, abroad=False))
+        self.all += 1
+        self.abroad += abroad
+
+
+@dataclass(frozen=True, slots=True)
+class TextLimits:
+    """Takes the places of the day, and tells people when there are few or none. deployment: its name in metrics."""
+
+    catalog: Catalog
+    texts: Texts
+    metrics: EphemeralMetrics
+    clock: Clock
+    deployment: str
+
+    def grant(self, caller: Caller, seats: Seats) -> Grant | None:
+        """Places for a request; None if it needs none. Raises: ProblemError 503 if they cannot be counted."""
+        if not seats.all or caller.kind is KeyKind.TEST:
+            return None
+        try:
+            found = self._take(caller, seats, self._limits(caller, fresh=False))
+            # Who has just raised a limit need not wait.
+            if self._short(found, seats) and (limits := self._limits(caller, fresh=True)) != _limits_of(found):
+                found = self._take(caller, seats, limits, found)
+        except Exception as error:  # botocore's errors share no useful base with the connection's
+            log_error(logger, "texts not counted", error)
+            raise uncounted() from None
+        if self._short(found, seats):
+            self._tell("KeyLimitReached", caller)
+        return found
+
+    def _limits(self, caller: Caller, fresh: bool) -> Limits:
+        settings = self.catalog.settings(caller.tenant, fresh)
+        key = self.catalog.key(caller.key_id, fresh) if caller.key_id else None
+        own = key.texts_per_day if key is not None else None
+        every = settings.texts_per_key_per_day if own is None else own
+        return Limits(every, settings.texts_abroad_per_key_per_day, own is not None)
+
+    def _take(self, caller: Caller, seats: Seats, limits: Limits, had: Grant | None = None) -> Grant:
+        """Places beyond those that were had already. Those of a request that is not queued then count as spent."""
+        had_all, had_abroad = (had.all, had.abroad) if had is not None else (0, 0)
+        anew = (self.clock.now_ms() // DAY_MS + 1) * DAY_MS
+        abroad = had_abroad + self._some(caller, "abroad", seats.abroad - had_abroad, limits.abroad)
+        wanted = seats.all - seats.abroad + abroad
+        every = had_all + self._some(caller, "all", wanted - had_all, limits.all)
+        return Grant(
+            all=every, abroad=abroad, of_all=limits.all, of_abroad=limits.abroad, own=limits.own, anew=anew
+        )  # fmt: skip
+
+    def _some(self, caller: Caller, which: str, wanted: int, limit: int) -> int:
+        if wanted <= 0:
+            return 0
+        taken: Taken = self.texts.take(Of(caller.tenant, caller.key_id or EVENTS, which), wanted, limit)
+        if taken.near:
+            self._tell("KeyLimitNear", caller)
+        return taken.places
+
+    @staticmethod
+    def _short(grant: Grant, seats: Seats) -> bool:
+        return grant.all < seats.all or grant.abroad < seats.abroad
+
+    def _tell(self, name: str, caller: Caller) -> None:
+        """Count it for the alarm; the log says which key it is, since a dimension for each would cost."""
+        logger.warning(_LOGGED[name], key=caller.key_id or EVENTS, tenant=caller.tenant)
+        self.metrics.add_dimension(name="deployment", value=self.deployment)
+        self.metrics.add_metric(name=name, unit=MetricUnit.Count, value=1)
+        self.metrics.flush_metrics()
+
+
+_LOGGED = {"KeyLimitReached": "key limit reached", "KeyLimitNear": "key limit near"}
+
+
+def _limits_of(grant: Grant) -> Limits:
+    return Limits(grant.of_all, grant.of_abroad, grant.own)
+
+
+def _words(grant: Grant, *, abroad: bool) -> str:
+    name = "texts_abroad_per_key_per_day" if abroad else "texts_per_key_per_day"
+    where = f"`{name}` of the settings"
+    if grant.own and not abroad:
+        where = "`texts_per_day`, which it was made with"
+    count, to = (grant.of_abroad, " to numbers abroad") if abroad else (grant.of_all, "")
+    return (
+        f"The key may send {count:,} texts a day{to} ({where}), and they are used up. It starts anew at "
+        f"{iso(grant.anew)}: send it then. See whether the texts were wanted before you raise the limit."
+    )
+
+
+def uncounted() -> ProblemError:
+    """The answer where nothing may be accepted, since nobody knows how many texts there were."""
+    return ProblemError(
+        503,
+        "not-counted",
+        "Texts cannot be counted",
+        "How many texts the key has sent today cannot be told just now, so nothing was accepted. Send the request "
+        "again, with the same Idempotency-Key if it had one.",
+        Retry_After="1",
+    )
