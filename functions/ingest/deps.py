@@ -85,7 +85,5 @@ def _ingest(settings: AcceptSettings, clock: Clock, attachments: Attachments) ->
         EventStream(client("kinesis"), settings.stream_name),
         clock,
         attachments,
-        TextLimits(
-            catalog, Texts(dynamodb, settings.guard_table, clock), EphemeralMetrics(), clock, settings.schedule_group
-        ),
+        TextLimits(catalog, texts, EphemeralMetrics(), clock, settings.schedule_group),
     )

@@ -89,7 +89,7 @@ def test_the_watch_runs_every_five_minutes_and_ends_before_the_next_time(prod: T
 
 def test_every_alarm_tells_the_topic_says_what_to_do_and_is_quiet_when_nothing_happens(prod: Template) -> None:
     alarms = prod.of("CloudWatch::Alarm").values()
-    assert len(alarms) == 4 + 2 * 9 + 2 * len(FUNCTIONS) + 1 + 2
+    assert len(alarms) == 4 + 2 * 9 + 2 * len(FUNCTIONS) + 1 + 2 + 2 * 2
     assert len({each.properties["AlarmName"] for each in alarms}) == len(alarms)
     for alarm in alarms:
         assert alarm.properties["AlarmActions"] == ["${AlarmsTopic}"]
