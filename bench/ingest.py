@@ -28,6 +28,9 @@ class _Catalog:
     def version(self, tenant: str, template_id: str, number: int, fresh: bool = False) -> Any:
         return self._version
 
+    def team(self, key_id: str, kind: Any, fresh: bool = False) -> None:
+        """Live keys reach everybody."""
+
 
 class _Sinks:
     def send(self, dispatches: list[Dispatch]) -> set[str]:
