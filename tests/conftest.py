@@ -58,6 +58,11 @@ def pytest_configure(config: pytest.Config) -> None:
         shutil.rmtree(permissions.FOLDER, ignore_errors=True)
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """What is packed is named so: gzip writes the time into its bytes, and each worker would collect other names."""
+    return "gzip" if isinstance(val, bytes) and val.startswith(b"\x1f\x8b") else None
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the long proofs whose turn it is not, unless all are asked for, or tests are named one by one."""
     if config.getoption("--whole") or config.getoption("keyword") or any("::" in arg for arg in config.args):

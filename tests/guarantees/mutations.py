@@ -124,7 +124,7 @@ MUTATIONS = (
     Mutation(
         "a retry that its queue did not take is sent again",
         "shared/dispatch/dispatcher.py",
-        "undone |= {parent for parent, d in dispatches if d.envelope.id in failed}",
+        "undone |= {parents[id] for id in left.failed}",
         "undone |= set()",
         "tests/guarantees/test_outages.py::test_nothing_is_lost_while_a_service_is_out_of_reach[sqs-notification]",
     ),
@@ -236,14 +236,14 @@ MUTATIONS = (
     Mutation(
         "a dead letter is kept once",
         "functions/dead_letters/keeping.py",
-        "return sum(self._store.keep(letter, body) for letter, body in letters_of(dead, now))",
-        "return sum(self._store.keep(letter, body) for letter, body in letters_of(dead, now)[1:])",
+        "return sum(self._store.keep(letter, body.to_json()) for letter, body in letters_of(dead, now))",
+        "return sum(self._store.keep(letter, body.to_json()) for letter, body in letters_of(dead, now)[1:])",
         "tests/guarantees/test_crash_matrix.py::test_a_redrive_may_die_anywhere[notification]",
     ),
     Mutation(
         "only what certainly was not sent goes by another account",
         "shared/dispatch/routing.py",
-        'if row.get("down") and "acc" in row}',
+        'if "acc" in row and _of_the_account(row)}',
         'if row["s"] != "sent" and "acc" in row}',
         "tests/unit/dispatch/test_routing.py::test_an_unknown_outcome_never_fails_over",
     ),
