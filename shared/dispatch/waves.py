@@ -13,6 +13,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Protocol
 
 from aws_lambda_powertools import Logger
@@ -36,6 +37,9 @@ logger = Logger(child=True)
 
 LEASE_MARGIN_S = 5
 """A lease ends this long after the function must have ended, for clocks that differ."""
+INSISTS = 5
+"""How often a ledger is opened again of which nobody knows whether it is open: while a service is out of reach for
+longer, a function that waits on for it costs its whole time, and nothing gets through."""
 
 
 class Ledger(Protocol):
@@ -123,7 +127,7 @@ class Waves:
 
         To hand the envelope back would leave its recipients marked in flight, if it is. Raises: what the ledger raises.
         """
-        return self._until_done(lambda: self._ledger.acquire(work.id, work.entry()), work, remaining_s)
+        return self._until_done(lambda: self._ledger.acquire(work.id, work.entry()), work, remaining_s, INSISTS)
 
     def send(self, work: Work, seen: Entry | None, remaining_s: Callable[[], float]) -> list[EventRow]:
         """Send what can be sent in the time; returns the rows of all recipients that are done with in this envelope.
@@ -194,18 +198,19 @@ class Waves:
             work.resume(known, there.recalled, remaining_s())
 
     def _until_done(
-        self, write: Callable[[], Entry | None], work: Work, remaining_s: Callable[[], float]
+        self, write: Callable[[], Entry | None], work: Work, remaining_s: Callable[[], float], most: int | None = None
     ) -> Entry | None:
-        """Write to the ledger, as often as the time allows. Raises: HeldError; what the ledger raises in the end."""
+        """Write to the ledger, as often as the time allows, and `most`. Raises: HeldError; what the ledger raises."""
         wait = 0.1
-        while True:
+        for tried in count(1):
             try:
                 return write()
             except HeldError:
                 raise
             except Exception as error:  # botocore's errors share no useful base with the connection's
-                if remaining_s() < wait + RESERVE_S / 2:
+                if remaining_s() < wait + RESERVE_S / 2 or tried == most:
                     raise
                 log_error(logger, "ledger not written yet", error, envelope=work.id)
             self._sleep(wait)
             wait = min(2 * wait, 2.0)
+        raise AssertionError("unreachable")  # counting never ends

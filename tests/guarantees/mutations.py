@@ -54,7 +54,7 @@ MUTATIONS = (
     Mutation(
         "an envelope that may have been acquired is asked for again",
         "shared/dispatch/waves.py",
-        "return self._until_done(lambda: self._ledger.acquire(work.id, work.entry()), work, remaining_s)",
+        "return self._until_done(lambda: self._ledger.acquire(work.id, work.entry()), work, remaining_s, INSISTS)",
         "raise HeldError",
         "tests/guarantees/test_marks.py::test_a_batch_that_is_acquired_in_part_is_sent[lost-single1-marketing]",
     ),
