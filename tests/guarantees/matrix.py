@@ -19,6 +19,8 @@ def cover(one: Platform, name: str, scenario: Scenario, expected: dict[str, int]
 
     expected: the ends of the undisturbed run. Raises: AssertionError that names the strike after which a promise broke.
     """
+    # What a process remembers, such as tokens and templates, is fetched in the first run alone.
+    _undisturbed(one, scenario, expected)
     calls = _undisturbed(one, scenario, expected)
     struck: Counter[Position] = Counter()
     ends: Ends = Counter()
@@ -33,8 +35,8 @@ def cover(one: Platform, name: str, scenario: Scenario, expected: dict[str, int]
         else:
             raise AssertionError(f"{name} has no end")
     everywhere = (Position.BEFORE, Position.AFTER, Position.LOST, Position.REFUSED)
-    # A token that was fetched in the first run is there in the others. A visitor makes a run shorter, or longer.
-    least = calls - 2 if one.points.visitor is None else calls // 2
+    # What is due at about the same time goes in one batch or in two, as chance has it. A visitor changes more.
+    least = calls * 9 // 10 if one.points.visitor is None else calls // 2
     if any(struck[p] < least for p in everywhere) or not all(struck[p] for p in positions):
         raise AssertionError(f"{name}: of {calls} calls only {dict(struck)} were struck")
     written = ", ".join(f"{n} {end}" for end, n in sorted(ends.items()))

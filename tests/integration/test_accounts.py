@@ -685,7 +685,7 @@ def _deployed(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize("operation", [o for o in OPERATIONS if o.function == "manage"], ids=lambda o: o.id)
 def test_the_function_serves_every_operation_that_is_its_own(operation: Operation) -> None:
     context = Context("manage", "arn:aws:lambda:us-east-1:123456789012:function:manage", 512, "r1", 0.0)
-    who = {"tenant": "default", "key_id": "k1", "kind": "live", "scopes": "read manage", "problem": ""}
+    who = {"tenant": "default", "key_id": "k1", "kind": "live", "scopes": "read manage operate", "problem": ""}
     event = {
         "routeKey": operation.route_key,
         "pathParameters": {"id": "none", "version": "1"},

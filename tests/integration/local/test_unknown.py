@@ -41,6 +41,7 @@ class World:
     def __init__(self, stack: LocalStack, api: ApiClient) -> None:
         self.stack, self._api = stack, api
         self._numbers = itertools.count(1)
+        api.patch("/v1/settings", {"countries": ["CN", "GB"]})
         for entry in read_accounts(EXAMPLES / "accounts.toml"):
             api.post("/v1/accounts", account_body(entry, stack.sandboxes))
         for provider, (account, channel) in ROADS.items():
