@@ -83,6 +83,9 @@ class FunctionRunner:
         self._by_arn = {function.arn: function.name for function in functions.values()}
         self._pools = {name: _Pool() for name in functions}
         self._lock = threading.Lock()
+        self._changed = threading.Condition()
+        self._running = 0
+        self._still = False
         self.invocations: Counter[str] = Counter()
         self.billed_ms: Counter[str] = Counter()
 
@@ -110,7 +113,7 @@ class FunctionRunner:
         )
         start = time.monotonic()
         try:
-            with self._environment_of(function) as handler, running(name):
+            with self._admitted(), self._environment_of(function) as handler, running(name):
                 answer = handler(event, context)
         finally:
             with self._lock:
@@ -122,6 +125,33 @@ class FunctionRunner:
         if len(text) > MAX_RESPONSE_BYTES:
             raise ResponseSizeError(f"{name} returned {len(text)} bytes")
         return json.loads(text)
+
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """Wait until no function runs, and let none begin within the block. Not for use by what a function calls."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._still)
+            self._still = True
+            self._changed.wait_for(lambda: self._running == 0)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._still = False
+                self._changed.notify_all()
+
+    @contextmanager
+    def _admitted(self) -> Iterator[None]:
+        """Count an invocation, once none is kept back."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._still)
+            self._running += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._running -= 1
+                self._changed.notify_all()
 
     def reset(self) -> None:
         """Forget all execution environments: the next invocation of each function is a cold start."""

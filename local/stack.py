@@ -189,6 +189,12 @@ class LocalStack:
         streams = [poller for poller in self._pollers if isinstance(poller, ShardPoller)]
         return any([poller.step() for poller in queues]) or any([poller.step() for poller in streams])
 
+    def skip(self, seconds: float) -> None:
+        """Set the clock forward between two invocations: no function lives through minutes in a moment, and one that
+        did would hold a lease that is over."""
+        with self.runner.still():
+            self.clock.advance(seconds)
+
     def wait_quiet(self, timeout: float = 30.0, *, delayed: bool = False) -> bool:
         """Wait until nothing is being worked on and nothing is due; False if that took longer than `timeout` seconds.
 

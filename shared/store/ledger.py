@@ -119,14 +119,15 @@ class Ledger:
     def take_over(self, envelope_id: str, seen: Entry, entry: Entry) -> Entry | None:
         """Replace the entry `seen`, whose lease has ended or never was; its marks stay.
 
-        Returns None when that is done, else the entry that has got other marks since. Raises: HeldError when somebody
-        was faster.
+        Returns None when that is done, else the entry as it is since: it has got other marks, or its owner is alive
+        against all expectation (a clock that went wrong, a process that was held up) and has handed over others in the
+        meantime. Raises: HeldError when somebody was faster.
         """
         values: dict[str, Any] = {}
         condition = _UNOWNED
         if seen.owner:
-            values = {":seen": {"S": seen.owner}, ":ended": {"N": str(seen.lease)}}
-            condition = "#owner = :seen AND lease = :ended"
+            values = {":seen": {"S": seen.owner}, ":ended": {"N": str(seen.lease)}, ":went": _flight(seen)}
+            condition = "#owner = :seen AND lease = :ended AND flight = :went"
         there = self._write(envelope_id, entry, f"{condition} AND {_OPEN}", values)
         return _unheld(there, seen)
 
@@ -199,7 +200,7 @@ class Ledger:
             ":owner": {"S": entry.owner},
             ":lease": {"N": str(entry.lease)},
             ":rows": {"B": zlib.compress(to_json(entry.rows), 1)},
-            ":flight": {"B": to_json(entry.flight)},
+            ":flight": _flight(entry),
             ":ttl": {"N": str(self._clock.now_ms() // 1000 + TTL_S)},
         }
         if entry.recalled:
@@ -219,6 +220,11 @@ class Ledger:
             "ExpressionAttributeValues": values,
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
+
+
+def _flight(entry: Entry) -> dict[str, bytes]:
+    """Who is in flight, as it is written; read and written again it is the same. Two waves never are."""
+    return {"B": to_json(entry.flight)}
 
 
 def _unheld(there: Entry | None, mine: Entry) -> Entry | None:

@@ -62,6 +62,20 @@ def test_one_of_two_takes_over_and_the_old_owner_is_out(ledger: Ledger) -> None:
     assert entry is not None and (entry.owner, entry.rows) == ("two", [])
 
 
+def test_who_takes_over_sees_what_an_owner_did_that_was_taken_for_dead(ledger: Ledger) -> None:
+    ledger.acquire(ID, FIRST)
+    seen = ledger.read(ID)
+    # Its clock went wrong, or it was held up: it goes on after its lease has ended.
+    alive = replace(FIRST, rows=[SENT], flight={"main": [2, 3]})
+    assert ledger.record(ID, alive) is None
+    assert seen is not None
+    there = ledger.take_over(ID, seen, Entry("two", 9000))
+    assert there == alive
+    assert ledger.take_over(ID, there, Entry("two", 9000, rows=[SENT])) is None
+    with pytest.raises(HeldError):
+        ledger.record(ID, replace(alive, flight={}))
+
+
 def test_a_closed_ledger_stays_as_it_is(ledger: Ledger) -> None:
     closed = replace(FIRST, rows=[SENT], flight={}, closed=True)
     ledger.acquire(ID, closed)

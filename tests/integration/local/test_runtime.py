@@ -122,6 +122,38 @@ def test_there_are_only_so_many_environments(
     assert order == ["first begins", "first ends", "second begins", "second ends"]
 
 
+def test_while_it_is_still_no_function_runs_and_none_begins(runner: FunctionRunner, script: Script) -> None:
+    inside, release, held, go_on = (threading.Event() for _ in range(4))
+    order: list[str] = []
+
+    def work(event: Any, context: Any, env: Any) -> None:
+        order.append(f"{event} begins")
+        inside.set()
+        release.wait(10)
+        order.append(f"{event} ends")
+
+    def hold() -> None:
+        with runner.still():
+            order.append("still")
+            held.set()
+            go_on.wait(10)
+            order.append("over")
+
+    script["door"] = work
+    threads = [threading.Thread(target=runner.invoke, args=("door", "first")), threading.Thread(target=hold)]
+    threads[0].start()
+    assert inside.wait(10)
+    threads[1].start()
+    release.set()
+    assert held.wait(10)
+    threads.append(threading.Thread(target=runner.invoke, args=("door", "second")))
+    threads[2].start()
+    go_on.set()
+    for thread in threads:
+        thread.join(10)
+    assert order == ["first begins", "first ends", "still", "over", "second begins", "second ends"]
+
+
 def test_what_a_function_is_told_about_its_invocation(runner: FunctionRunner, script: Script) -> None:
     told: list[Any] = []
     script["door"] = lambda event, context, env: told.append(context)

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from copy import deepcopy
 
 import pytest
 
@@ -10,6 +11,7 @@ from shared.model.outcome import Outcome, Rejected, Retry, Sent, Unknown
 from shared.model.reasons import Reason
 from shared.model.words import MessageClass
 from shared.providers.base import Outgoing
+from shared.store.ledger import Entry
 from tests.samples import NOW, envelope
 from tests.unit.dispatch.world import World, world
 
@@ -131,6 +133,33 @@ def test_what_was_found_in_flight_is_not_taken_over_twice() -> None:
         w.acquire_all = lambda entries: dict.fromkeys(entries, seen)  # type: ignore[method-assign]
         assert w.run(one) == ["0"]
         assert w.providers["main"].calls == 1
+
+
+@pytest.mark.parametrize("at", [2, 34, 35, 50, 68, 69, 100])
+def test_who_takes_over_from_an_owner_that_goes_on_sends_nobody_a_second_message(at: int) -> None:
+    one = envelope(100, message_class=M.MARKETING)
+    seen: list[Entry] = []
+
+    def script(message: Outgoing) -> Outcome:
+        calls = w.providers["main"].calls
+        if calls == 1:
+            seen.append(deepcopy(w.entries[one.id]))
+        if calls == at and len(seen) == 1:
+            # The lease is over by a clock that went wrong. A rival read the entry when the first wave was under way.
+            seen.append(seen[0])
+            later(w, 1000)
+            acquire_all = w.acquire_all
+            w.acquire_all = lambda entries: dict.fromkeys(entries, seen[0])  # type: ignore[method-assign]
+            assert w.run(one) == []
+            w.acquire_all = acquire_all  # type: ignore[method-assign]
+        return Sent("1")
+
+    with world(script) as w:
+        assert w.run(one) == ["0"]
+        sent = [m.message_id for m in w.providers["main"].sent]
+        assert len(sent) == len(set(sent)) == 100
+        stages = w.stages()
+        assert stages["sent"] + stages["unknown"] == 100 and stages["unknown"] <= 34
 
 
 def test_who_lost_the_lease_records_nothing() -> None:

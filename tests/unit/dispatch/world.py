@@ -181,6 +181,9 @@ class World:
 
     def take_over(self, envelope_id: str, seen: Entry, entry: Entry) -> Entry | None:
         self._step("take_over")
+        there = self.entries[envelope_id]
+        if not there.closed and (there.owner, there.lease) == (seen.owner, seen.lease) and there.flight != seen.flight:
+            return deepcopy(there)
         return self._write(envelope_id, seen, entry)
 
     def record(self, envelope_id: str, entry: Entry) -> Entry | None:
