@@ -2,6 +2,7 @@
 
 import csv
 import io
+import zlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -72,12 +73,14 @@ def _cells(content: Content) -> Sequence[str]:
 @dataclass(slots=True)
 class _Found:
     """What was found in a shard. first: whether of the rows of an address only the first counts. tags: of all who are
-    good, by row. held_out: the same of the holdout group. repeated: rows of an address further up in the shard."""
+    good, by row. held_out: the same of the holdout group. repeated: rows of an address further up in the shard.
+    refused: rows that cannot be sent."""
 
     shard: Shard
     first: bool
     rejects: Rejects
     repeated: bytearray
+    refused: bytearray
     rows: int = 0
     duplicates: int = 0
     tags: dict[int, str] = field(default_factory=dict)
@@ -102,6 +105,7 @@ class _Found:
     def _reject(self, bad: Bad, content: Content) -> None:
         name = tally_name(bad)
         row = self.shard.first_row + bad.index
+        hashes.set_bit(self.refused, bad.index)
         self.rejected[name] += 1
         samples = self.samples.setdefault(name, [])
         if len(samples) < MAX_SAMPLES:
@@ -154,23 +158,33 @@ class Checker:
     def check(self, run: Run, shard: Shard) -> Shard:
         """Judge all rows of a shard; returns it with what was found, which the caller saves.
 
-        Writes the rejected rows, and the hashes of the addresses if shards are to be compared. Done again it writes
-        the same. Raises: FileGoneError; what S3, the suppression list and the judge's making raise.
+        Writes the rejected rows, which rows they are, and the hashes of the addresses if shards are to be compared.
+        Done again it writes the same. Raises: FileGoneError; what S3, the suppression list and making the judge raise.
         """
         file = _file(run)
         first = run.campaign.duplicates is Duplicates.FIRST
         rejects = Rejects(run.campaign.audience.format, file)
-        found = _Found(shard, first, rejects, hashes.bits_for(shard.rows))
+        found = _Found(shard, first, rejects, hashes.bits_for(shard.rows), hashes.bits_for(shard.rows))
         for judged, content in self._judged(run, shard):
             found.take(judged, content)
         stopped = self._stopped(run, found.tags.values())
         if rejects.count:
             self._files.put(run.tenant, run.id, "rejects", shard.number, rejects.to_bytes(), "text/csv")
+            self._files.put(run.tenant, run.id, "refused", shard.number, zlib.compress(found.refused))
         if first and (found.tags or found.held_out) and (run.planned != 1 or found.duplicates):
             buckets = hashes.buckets_for(run.rows, self._per_bucket)
             packed = hashes.pack(list(found.entries(stopped)), bytes(found.repeated), buckets)
             self._files.put(run.tenant, run.id, "hashes", shard.number, packed)
         return shard.model_copy(update={"checked": found.tally(stopped)})
+
+    def refused_rows(self, run: Run, shard: Shard) -> bytes | None:
+        """A bit for each row of a shard, set if the check rejected it; None if it rejected none.
+
+        Read it with `hashes.has_bit`. Raises: FileGoneError; what S3 raises.
+        """
+        if shard.checked is None or not shard.checked.rejected:
+            return None
+        return zlib.decompress(self._files.get(run.tenant, run.id, "refused", shard.number))
 
     def sample(self, run: Run, shards: Sequence[Shard], most: int = SAMPLE_ROWS) -> list[Good]:
         """Some rows that can be sent, of each variant up to `most`: those that come first in the file.

@@ -73,13 +73,14 @@ def deps() -> Worker:
     tasks = Tasks(client("sqs"), settings.campaigns_url)
     files = RunFiles(settings.assets_bucket, s3)
     judges = Judges(catalog, clock)
+    checker = Checker(files, Suppressions(dynamodb, settings.catalog_table, clock), judges.checking)
     comparer = Comparer(files, shards, ThreadPoolExecutor(FILE_THREADS, "file"))
     starter = Starter(campaigns, catalog, AudienceFiles(settings.assets_bucket, s3), tasks, clock)
     reporter = Reporter(Counters(dynamodb, settings.counters_table), shards)
     sending = Sending(
         campaigns,
         shards,
-        Expander(files, judges.judge, judges.packer, comparer.repeated_rows),
+        Expander(files, judges.sending, judges.packer, comparer.repeated_rows, checker.refused_rows),
         Pacer(Rates(dynamodb, settings.guard_table, clock), catalog, clock),
         queues,
         EventStream(client("kinesis"), settings.stream_name),
@@ -90,7 +91,7 @@ def deps() -> Worker:
     steps = Steps(
         starter,
         Planner(files, shards),
-        Checker(files, Suppressions(dynamodb, settings.catalog_table, clock), judges.judge),
+        checker,
         comparer,
         Estimator(catalog),
         sending,

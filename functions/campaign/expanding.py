@@ -1,4 +1,10 @@
-"""Makes envelopes of the rows of a shard, slice by slice."""
+"""Makes envelopes of the rows of a shard, slice by slice.
+
+Which rows are sent the check has settled, once: it filled their messages in, measured them and compared their
+addresses. Were that done again here, a row about which the answer differs (a rendering that takes too long on one
+machine and not on the other, a rule that a new version of the platform adds) would move all rows behind it into other
+envelopes, and a slice that is done again would send them twice.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -14,12 +20,22 @@ from shared.model.runs import AudienceFile, Run, Shard, Tally
 from shared.sheets.cutting import cut
 from shared.sheets.reading import Content, read_rows
 
+CHECKED = "checked"
+"""What tallies count a row as that the check rejected; its own tally says why."""
+
 
 class ShardRest:
-    """The rest of a shard. data: its rows from `next_row` on. repeated: see `Expander`."""
+    """The rest of a shard. data: its rows from `next_row` on. repeated, refused: see `Expander`."""
 
     def __init__(
-        self, run: Run, shard: Shard, data: bytes, judge: Judging, packer: Packer, repeated: bytes | None
+        self,
+        run: Run,
+        shard: Shard,
+        data: bytes,
+        judge: Judging,
+        packer: Packer,
+        repeated: bytes | None = None,
+        refused: bytes | None = None,
     ) -> None:
         if run.file is None:
             raise ValueError("the run has no file")
@@ -31,6 +47,7 @@ class ShardRest:
         self._judge = judge
         self._packer = packer
         self._repeated = repeated
+        self._refused = refused
         self._row = shard.next_row
         self._byte = 0
         self._ends: list[int] = []
@@ -40,7 +57,7 @@ class ShardRest:
         if self._row >= self._shard.rows:
             return None
         row, end = self._end(rows)
-        counting = _Counting(self._judge, self._repeated, self._run.variants[0].name)
+        counting = _Counting(self._judge, self._repeated, self._refused, self._run.variants[0].name)
         good = counting.good(read_rows(self._data[self._byte : end], self._format, self._file, self._row))
         dispatches = self._packer.pack(self._shard.number, good)
         self._row, self._byte = row, end
@@ -65,7 +82,8 @@ class Expander:
     """Makes envelopes; thread-safe.
 
     judging, packing: make the judge and the packer of a run. repeats: a bit for each row of a shard, set where its
-    address stands further up in the file; None if there are no such rows.
+    address stands further up in the file; None if there are no such rows. refused: the same of rows that the check
+    rejected.
     """
 
     def __init__(
@@ -74,34 +92,40 @@ class Expander:
         judging: Callable[[Run], Judging],
         packing: Callable[[Run], Packer],
         repeats: Callable[[Run, Shard], bytes | None],
+        refused: Callable[[Run, Shard], bytes | None],
     ) -> None:
         self._files = files
         self._judging = judging
         self._packing = packing
         self._repeats = repeats
+        self._refused = refused
 
     def open(self, run: Run, shard: Shard) -> ShardRest:
         """Read a shard from where it stands. Raises: FileGoneError; what S3 and the stores raise."""
         start = shard.next_byte if shard.next_row else shard.start
         data = self._files.read(shard.key, shard.version, start, shard.end)
-        repeated = self._repeats(run, shard)
-        return ShardRest(run, shard, data, self._judging(run), self._packing(run), repeated)
+        repeated, refused = self._repeats(run, shard), self._refused(run, shard)
+        return ShardRest(run, shard, data, self._judging(run), self._packing(run), repeated, refused)
 
 
 class _Counting:
-    """Judges rows and counts them. only: the variant, if there is one only."""
+    """Reads rows and counts them. only: the variant, if there is one only."""
 
-    def __init__(self, judge: Judging, repeated: bytes | None, only: str) -> None:
+    def __init__(self, judge: Judging, repeated: bytes | None, refused: bytes | None, only: str) -> None:
         self._only = only
         self._judge = judge
         self._repeated = repeated
+        self._refused = refused
         self._duplicates = self._held_out = 0
         self._rejected: Counter[str] = Counter()
 
     def good(self, rows: Iterable[tuple[int, Content]]) -> Iterator[Good]:
         """Those that are sent."""
-        judge, repeated = self._judge, self._repeated
+        judge, repeated, refused = self._judge, self._repeated, self._refused
         for index, content in rows:
+            if refused is not None and hashes.has_bit(refused, index):
+                self._rejected[CHECKED] += 1
+                continue
             if repeated is not None and hashes.has_bit(repeated, index):
                 self._duplicates += 1
                 continue

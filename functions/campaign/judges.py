@@ -1,7 +1,7 @@
 """Makes what judges and packs a run's rows: by what the run settled when it started, so that every look at a row finds
 the same."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 
 from functions.campaign.failures import RunFailedError
@@ -25,15 +25,22 @@ class Judges:
         self._clock = clock
         self._compiled: Callable[[str, str, int], Compiled] = lru_cache(64)(self._compile)
 
-    def judge(self, run: Run) -> Judge:
-        """A judge of a run's rows. Raises: RunFailedError; what the catalog raises."""
+    def checking(self, run: Run) -> Judge:
+        """A judge of a run's rows, who fills their messages in. Raises: RunFailedError; what the catalog raises."""
+        return self._judge(run, dict(self._sendable(run)))
+
+    def sending(self, run: Run) -> Judge:
+        """The same for rows that were checked, whose messages are not filled in once more. Raises: as `checking`."""
+        return self._judge(run, {})
+
+    def _judge(self, run: Run, sendable: Mapping[str, Sendable]) -> Judge:
         tenant = self._catalog.tenant(run.tenant)
         versions = {variant.name: self._version(run.tenant, variant) for variant in run.variants}
         if tenant is None:
             raise RunFailedError("The tenant is gone, and with it the salt by which recipients are told apart.")
         team = None if run.team is None else frozenset(run.team)
         countries = frozenset(run.countries if run.channel is Channel.SMS else ())
-        return Judge(run, Facts(tenant, versions, team, countries, dict(self._sendable(run))))
+        return Judge(run, Facts(tenant, versions, team, countries, sendable))
 
     def _version(self, tenant: str, variant: PinnedVariant) -> TemplateVersion:
         version = self._catalog.version(tenant, variant.template, variant.version)

@@ -18,6 +18,6 @@ def audience_key(tenant: str, file: str) -> str:
 
 
 def run_key(tenant: str, run: str, kind: str, number: int) -> str:
-    """The key of a run's own file. kind: `shards`, `rejects`, `hashes`, `repeats`, or `compare`, of which there is one
-    (0) per run; number: of the shard."""
+    """The key of a run's own file. kind: `shards`, `rejects`, `refused`, `hashes`, `repeats`, or `compare`, of which
+    there is one (0) per run; number: of the shard."""
     return f"{RUNS}{tenant}/{run}/{kind}/{number:06d}"

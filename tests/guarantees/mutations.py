@@ -47,9 +47,23 @@ MUTATIONS = (
     Mutation(
         "of two that take over one gets on",
         "shared/store/ledger.py",
-        'condition = "#owner = :seen AND lease = :ended"',
-        'condition = "(#owner = :seen AND lease = :ended) OR attribute_exists(pk)"',
+        'condition = "#owner = :seen AND lease = :ended AND',
+        'condition = "(#owner = :seen AND lease = :ended) OR attribute_exists(pk) AND',
         "tests/integration/test_ledger.py::test_one_of_two_takes_over_and_the_old_owner_is_out",
+    ),
+    Mutation(
+        "who takes over has seen whom an owner has handed over since",
+        "shared/store/ledger.py",
+        "AND lease = :ended AND flight = :went",
+        "AND lease = :ended AND :went = :went",
+        "tests/integration/test_ledger.py::test_who_takes_over_sees_what_an_owner_did_that_was_taken_for_dead",
+    ),
+    Mutation(
+        "what the check rejected is not judged once more",
+        "functions/campaign/deps.py",
+        "judges.sending, judges.packer, comparer.repeated_rows, checker.refused_rows",
+        "judges.checking, judges.packer, comparer.repeated_rows, lambda run, shard: None",
+        "tests/integration/campaign/test_judged_once.py",
     ),
     Mutation(
         "an envelope that may have been acquired is asked for again",

@@ -45,7 +45,9 @@ def test_every_row_of_the_version_that_was_there_becomes_a_message(s3: Any, pack
         planned = Planner(files, shards, rows=1000).plan(run, lambda: next(left))
         found = shards.all(run.tenant, run.id)
 
-    expander = Expander(files, judge_of, lambda run: Packer(run, {"a": 600}, "UTC"), lambda run, shard: None)
+    expander = Expander(
+        files, judge_of, lambda run: Packer(run, {"a": 600}, "UTC"), lambda run, shard: None, lambda run, shard: None
+    )
     sent = []
     for shard in found:
         rest = expander.open(planned, shard)

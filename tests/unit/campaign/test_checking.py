@@ -62,6 +62,11 @@ class Desk:
     def object(self, kind: str, number: int = 0) -> bytes | None:
         return self.s3.objects.get(f"runs/default/{self.run.id}/{kind}/{number:06d}")
 
+    def refused(self, number: int = 0) -> list[int]:
+        """The rows that sending leaves out."""
+        bits = self.checker.refused_rows(self.run, self.shards[number])
+        return [] if bits is None else [row for row in range(self.shards[number].rows) if hashes.has_bit(bits, row)]
+
     def rejects(self, number: int = 0) -> list[list[str]]:
         body = self.object("rejects", number)
         assert body is not None
@@ -111,6 +116,16 @@ def test_rejected_rows_are_written_as_they_are_with_why() -> None:
     ]
     assert rows[1][3:] == ["ann@@example.com", "Ann", ""]
     assert rows[2] == ["5", "variable_missing", "the variable `name` is missing", "bob@example.com", "", "Köln"]
+
+
+def test_sending_learns_which_rows_the_check_rejected() -> None:
+    desk = Desk(MIXED)
+    found = desk.check()
+    rows = [int(row) - desk.shards[0].first_row for row, *_ in desk.rejects()[1:]]
+    assert desk.refused() == rows and len(rows) == sum(found.rejected.values()) > 1
+    clean = Desk(b"to,name\na@example.com,A\n")
+    clean.check()
+    assert clean.refused() == [] and clean.object("refused") is None
 
 
 def test_the_rejects_file_can_be_mended_and_used_again() -> None:

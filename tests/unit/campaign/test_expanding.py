@@ -32,11 +32,17 @@ def sending(**changes: int) -> tuple[Run, list[Shard]]:
     return run.moved(sending_at=NOW, block=10, envelope=4, **changes), shards
 
 
-def expander(repeated: bytes | None = None) -> Expander:
+def expander(repeated: bytes | None = None, refused: bytes | None = None) -> Expander:
     s3 = MemoryS3()
     s3.objects[KEY, "v1"] = DATA
     files = RunFiles("assets", lambda: s3)  # type: ignore[arg-type,return-value]
-    return Expander(files, judge_of, lambda run: Packer(run, {"a": 600}, "UTC"), lambda run, shard: repeated)
+    return Expander(
+        files,
+        judge_of,
+        lambda run: Packer(run, {"a": 600}, "UTC"),
+        lambda run, shard: repeated,
+        lambda run, shard: refused,
+    )
 
 
 def slices(run: Run, shard: Shard, sizes: Sequence[int], again: bool, repeated: bytes | None = None) -> list[Slice]:
@@ -107,3 +113,16 @@ def test_rows_that_repeat_an_address_are_left_out(sizes: list[int]) -> None:
 
     assert sum(part.tally.duplicates for part in parts) == 3
     assert sum(part.tally.accepted for part in parts) == whole.tally.accepted - 3
+
+
+def test_rows_that_the_check_rejected_are_left_out_whatever_they_look_like_now() -> None:
+    run, (shard, _) = sending()
+    (whole,) = slices(run, shard, [], again=False)
+    first = Numbering(whole.dispatches[0].envelope.id)(whole.dispatches[0].envelope.recipients[0]["i"])
+    refused = hashes.bits_for(shard.rows)
+    hashes.set_bit(refused, ulid_value(first) - ulid_value(run.shard_base(shard.number)))
+
+    part = expander(refused=bytes(refused)).open(run, shard).take(1000)
+
+    assert part is not None and part.tally.rejected["checked"] == 1
+    assert (part.tally.accepted, part.tally.rows) == (whole.tally.accepted - 1, whole.tally.rows)

@@ -36,17 +36,19 @@ def test_a_run_settles_the_providers_of_its_templates_and_each_row_is_filled_in(
         one.catalog.create_account(account(), change())
         run = planned(one)
         assert [variant.providers for variant in run.variants] == [("smtp",)]
-        judge = Judges(one.catalog, one.clock).judge(run)
+        judge = Judges(one.catalog, one.clock).checking(run)
         assert isinstance(judge(0, ["a@example.com", "Ada"]), Good)
         found = judge(1, ["b@example.com", ""])
         assert isinstance(found, Bad) and found.reason == "rendering_failed" and "a list" in found.detail
+        # What was checked is not filled in once more: of two answers one would move rows into other envelopes.
+        assert isinstance(Judges(one.catalog, one.clock).sending(run)(1, ["b@example.com", ""]), Good)
 
 
 def test_a_run_that_began_before_providers_were_settled_goes_on_as_it_began() -> None:
     with motor() as one:
         run = planned(one)
         old = run.model_copy(update={"variants": tuple(v.model_copy(update={"providers": None}) for v in run.variants)})
-        judge = Judges(one.catalog, one.clock).judge(old)
+        judge = Judges(one.catalog, one.clock).checking(old)
         assert isinstance(judge(1, ["b@example.com", ""]), Good)
 
 
@@ -58,5 +60,5 @@ def test_a_version_that_a_newer_rule_refuses_ends_the_run_in_words(monkeypatch: 
         run = planned(one)
         monkeypatch.setattr(judges, "compile_content", refuse)
         with pytest.raises(RunFailedError) as caught:
-            Judges(one.catalog, one.clock).judge(run)
+            Judges(one.catalog, one.clock).checking(run)
         assert "`welcome` breaks a rule that is newer than itself: content.html: line 1: int" in caught.value.problem
