@@ -24,6 +24,9 @@ PAUSE_MS = 15_000
 """The least time between two shifts of an account."""
 MIN_TRIES = 20
 """So few tries say nothing about an account."""
+SUSPECT_TRIES = 8
+"""Of one that has lost weight already. It gets fewer messages than before, so evidence comes more slowly: asked for as
+many tries, a dead account with little traffic would keep a fifth of its weight for minutes."""
 BAD_SHARE = 0.15
 """From here on an account loses a step."""
 BROKEN_SHARE = 0.5
@@ -70,7 +73,7 @@ def next_shift(now_factor: float, since: int, buckets: Buckets, now: int) -> Shi
         return None
     step = STEPS.index(now_factor) if now_factor in STEPS else 0
     recent = _found(buckets, max(since + 1, now - LOOK_BACK_MS), now)
-    down = steps_down(*recent[:3])
+    down = steps_down(*recent[:3], suspect=step > 0)
     if down and step < len(STEPS) - 1:
         return _shift(STEPS[min(step + down, len(STEPS) - 1)], now, LOOK_BACK_MS, recent)
     rest = _found(buckets, now - REST_MS, now)
@@ -79,12 +82,12 @@ def next_shift(now_factor: float, since: int, buckets: Buckets, now: int) -> Shi
     return None
 
 
-def steps_down(tries: int, bad: int, slow: int) -> int:
-    """How many steps an account loses for what became of its tries."""
+def steps_down(tries: int, bad: int, slow: int, *, suspect: bool = False) -> int:
+    """How many steps an account loses for what became of its tries. suspect: it has lost some already."""
+    if tries >= (SUSPECT_TRIES if suspect else MIN_TRIES) and bad >= BROKEN_SHARE * tries:
+        return 2
     if tries < MIN_TRIES:
         return 0
-    if bad >= BROKEN_SHARE * tries:
-        return 2
     return 1 if bad >= BAD_SHARE * tries or slow >= SLOW_SHARE * tries else 0
 
 

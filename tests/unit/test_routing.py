@@ -15,6 +15,7 @@ from shared.policy.routing import (
     SLOW,
     SLOW_MS,
     STEPS,
+    SUSPECT_TRIES,
     TRIES,
     Buckets,
     counts_of,
@@ -52,6 +53,16 @@ def test_few_tries_say_nothing() -> None:
     assert next_shift(1.0, 0, buckets({TRIES: 10, BUSY: 10}, {TRIES: 10, BUSY: 10}), NOW) is not None
 
 
+def test_of_an_account_that_has_lost_weight_fewer_tries_say_enough_when_most_go_wrong() -> None:
+    few = {TRIES: SUSPECT_TRIES, BUSY: SUSPECT_TRIES // 2}
+    shift = next_shift(0.2, NOW - 20_000, buckets(few), NOW)
+    assert shift is not None and shift.factor == 0.02
+    assert next_shift(1.0, 0, buckets(few), NOW) is None
+    assert next_shift(0.2, NOW - 20_000, buckets({TRIES: SUSPECT_TRIES - 1, BUSY: SUSPECT_TRIES - 1}), NOW) is None
+    # Some trouble in few tries may be chance.
+    assert next_shift(0.5, NOW - 20_000, buckets({TRIES: SUSPECT_TRIES, BUSY: SUSPECT_TRIES // 2 - 1}), NOW) is None
+
+
 def test_old_trouble_and_trouble_before_the_last_shift_do_not_count() -> None:
     trouble = {TRIES: 100, BUSY: 100}
     assert next_shift(1.0, 0, buckets({}, {}, {}, {}, trouble), NOW) is None
@@ -86,6 +97,7 @@ def test_more_trouble_never_takes_fewer_steps(tries: int, one: int, other: int, 
     less, more = sorted((min(one, tries), min(other, tries)))
     assert steps_down(tries, less, slow) <= steps_down(tries, more, slow)
     assert steps_down(tries, less, 0) <= steps_down(tries, less, slow)
+    assert steps_down(tries, less, slow) <= steps_down(tries, less, slow, suspect=True)
 
 
 counted = st.builds(
