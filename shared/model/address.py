@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 
 from shared.model.mailboxes import MailboxError, is_plain, mailbox
-from shared.model.phones import PhoneError, e164, is_mainland
+from shared.model.phones import PhoneError, e164, is_mainland_mobile
 from shared.model.visible import unquoted, visible
 
 # A member's id begins with a digit or a letter (WeCom docs, path 90195), so a mistyped "@al" is refused here. So is a
@@ -50,7 +50,7 @@ def canonical(channel: str) -> Callable[[str], object]:
     are. For who reads millions, and saves the calls."""
     if channel == "email":
         return is_plain
-    return is_mainland if channel == "sms" else _WECOM_USER
+    return is_mainland_mobile if channel == "sms" else _WECOM_USER
 
 
 def regions_with_phones() -> frozenset[str]:

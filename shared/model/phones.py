@@ -15,10 +15,16 @@ if TYPE_CHECKING:
 
 # Mainland mobiles: all of 13x to 19x, since the regulator opens new blocks before libphonenumber knows them.
 is_mainland = re.compile(r"\+861[3-9][0-9]{9}\Z").match
+# The numbering plan gives these to satellite networks: 1349 to China Satcom, 1740 to Tiantong, 1749 to Inmarsat.
+_SATELLITES = ("+861349", "+861740", "+861749")
+is_mainland_mobile = re.compile(r"\+861(?!349|74[09])[3-9][0-9]{9}\Z").match
 _MAINLAND = re.compile(r"(?:86|0086)?1[3-9][0-9]{9}\Z").match
 
 _MOST = 40
 """Characters of a number, however it is parted."""
+_LONGEST_SHORT = 6
+"""Digits of a number that can be called only from within its country, such as 10086; few countries have subscribers
+with so short a one, and those are valid."""
 _MOST_WRITTEN = 320
 """Characters that are looked at."""
 _BEHIND = " .,;:\u3001\u3002\uff61"
@@ -75,7 +81,7 @@ def takes_texts(number: str) -> tuple[str | None, str]:
     """Of a number in E.164: its country or region (ISO 3166; None for one of none, such as a satellite's), and why it
     gets no text messages, in words; empty for one that does."""
     if is_mainland(number):
-        return "CN", ""
+        return "CN", _SATELLITE if number.startswith(_SATELLITES) else ""
     import phonenumbers
 
     parsed = phonenumbers.parse(number)
@@ -100,13 +106,14 @@ def takes_texts(number: str) -> tuple[str | None, str]:
     return region, "" if fit else names.get(kind, "a number of an unknown kind")
 
 
+_SATELLITE = "a satellite telephone's number"
 # ITU-T E.164, list of assigned country codes: those of no country.
 _NETWORKS = {
     800: "a toll-free number of no country",
     808: "a shared-cost number of no country",
-    870: "a satellite telephone's number",
+    870: _SATELLITE,
     878: "a universal personal number",
-    881: "a satellite telephone's number",
+    881: _SATELLITE,
     882: "a number of an international network",
     883: "a number of an international network",
     888: "a number for disaster relief",
@@ -223,6 +230,10 @@ def _read(digits: str, region: str) -> str:
             raise PhoneError("the phone number's country code is unknown; begin with + and the country code") from error
         raise PhoneError("the phone number is not well formed") from error
     if not phonenumbers.is_valid_number(number):
+        if digits[0] != "+" and len(digits) <= _LONGEST_SHORT:
+            raise PhoneError(
+                "the phone number is a short one, such as a service's, which gets no texts; give a mobile number"
+            )
         raise PhoneError(
             "the phone number is not one that its country could have given out; begin numbers abroad with + and the "
             "country code"
