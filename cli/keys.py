@@ -90,14 +90,13 @@ def delete(
 
 
 def _show_keys(console: Console, keys: list[dict[str, Any]]) -> None:
-    made = table(
-        "key id", "name", "kind", "scopes", "recipients", "made by", "created (UTC)", "expires (UTC)", "ended (UTC)"
-    )
+    columns = ("key id", "name", "kind", "scopes", "recipients", "texts a day", "made by")
+    made = table(*columns, "created (UTC)", "expires (UTC)", "ended (UTC)")
     for k in keys:
         ended = f"with {k['ended_by']}" if k["ended_by"] and not k["revoked_at"] else moment(k["revoked_at"])
         times = (moment(k["created_at"]), moment(k["expires_at"]), ended)
         scopes, listed = ", ".join(k["scopes"]), len(k["recipients"]) or None
-        row(made, k["id"], k["name"], k["kind"], scopes, listed, k["created_by"], *times)
+        row(made, k["id"], k["name"], k["kind"], scopes, listed, k["texts_per_day"], k["created_by"], *times)
     console.print(made if keys else "There are no keys.")
 
 

@@ -114,6 +114,10 @@ def test_a_team_keys_recipients_are_normalised(desk: Desk) -> None:
         ({"expires_at": "9999-12-31T23:59:59-12:00"}, ["expires_at"]),
         ({"expires_at": "2030-01-01T00:00:00"}, ["expires_at"]),
         ({"expires_at": "soon"}, ["expires_at"]),
+        ({"texts_per_day": -1}, ["texts_per_day"]),
+        ({"texts_per_day": 1.5}, ["texts_per_day"]),
+        ({"texts_per_day": True}, ["texts_per_day"]),
+        ({"texts_per_day": 10**12}, ["texts_per_day"]),
     ],
 )
 def test_a_wrong_field_is_named_and_no_key_made(desk: Desk, changes: Any, fields: list[str]) -> None:
@@ -239,6 +243,40 @@ def test_a_key_makes_none_that_outlives_it(desk: Desk, clock: FakeClock) -> None
     assert made["expires_at"] == end
     clock.advance(60)
     assert "expired" in who(desk, made["key"])["problem"]
+
+
+@pytest.mark.parametrize(
+    ("makers", "wanted", "got"),
+    [
+        (None, None, None),
+        (None, 50_000, 50_000),
+        (100, None, 100),
+        (100, 99, 99),
+        (100, 100, 100),
+        (100, 0, 0),
+        (100, 101, 403),
+        (0, None, 0),
+        (0, 1, 403),
+    ],
+)
+def test_a_key_makes_none_that_sends_more_texts_than_it(
+    desk: Desk, makers: int | None, wanted: int | None, got: int | None
+) -> None:
+    own = {} if makers is None else {"texts_per_day": makers}
+    maker = child(desk, "k1", **own)["id"]
+    answer = desk.call(CREATE, {**BODY, **({} if wanted is None else {"texts_per_day": wanted})}, who=maker)
+    if got == 403:
+        assert (answer.status, answer.fields) == (403, ["texts_per_day"])
+        assert f"may send {makers} texts a day" in answer.text
+        assert len(desk.call(LIST).json["keys"]) == 1
+        return
+    assert (answer.status, answer.json["texts_per_day"]) == (201, got)
+    listed = {key["id"]: key["texts_per_day"] for key in desk.call(LIST).json["keys"]}
+    assert listed == {maker: makers, answer.json["id"]: got}
+    # Nor does a key get around it by one in between.
+    if got is not None:
+        more = desk.call(CREATE, {**BODY, "texts_per_day": got + 1}, who=answer.json["id"])
+        assert (more.status, more.fields) == (403, ["texts_per_day"])
 
 
 def test_a_lineage_is_bounded(desk: Desk) -> None:

@@ -478,7 +478,7 @@ class FakeApi:
     def _create_key(self, body: dict[str, Any]) -> dict[str, Any]:
         view = {"id": "abc123abc123", "recipients": [], **body}
         view |= {"created_at": NOW, "expires_at": body.get("expires_at"), "revoked_at": None}
-        view |= {"created_by": None, "lineage": [], "ended_by": None}
+        view |= {"created_by": None, "lineage": [], "ended_by": None, "texts_per_day": body.get("texts_per_day")}
         self.keys["abc123abc123"] = view
         return {**view, "key": "mp_live_abc123abc123_newkey"}
 

@@ -53,6 +53,22 @@ def test_the_list_says_who_made_a_key_and_with_whom_it_ended(api: FakeApi, mepus
     assert {"first", "with", "root"} <= set(mepush("key", "list").out.splitlines()[1].split())
 
 
+def test_a_key_gets_so_many_texts_a_day_which_the_list_shows(api: FakeApi, mepush: Mepush) -> None:
+    assert mepush("key", "create", "--name", "shop", "--scope", "send").code == 0
+    assert "texts_per_day" not in api.requests[-1][2]
+    before = mepush("key", "list").out
+    # None at all is something else than none of its own.
+    for wanted in (0, 250):
+        assert mepush("key", "create", "--name", "shop", "--scope", "send", "--texts-per-day", str(wanted)).code == 0
+        assert api.requests[-1][2]["texts_per_day"] == wanted
+        header, line = mepush("key", "list").out.splitlines()
+        begin = header.index("texts a day")
+        assert line[begin:].split()[0] == str(wanted) and before.splitlines()[1][begin:].split()[0] == "-"
+        assert mepush("key", "list", "--json").json["keys"][0]["texts_per_day"] == wanted
+    for wrong in ("-1", "many", "1.5"):
+        assert mepush("key", "create", "--name", "x", "--scope", "send", "--texts-per-day", wrong).code == 2
+
+
 def test_the_first_key_is_made_in_the_table(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(boto3, "client", lambda service, region_name: aws.client(service))
     result = CliRunner().invoke(app, ["bootstrap", "--catalog-table", aws.catalog, "--name", "ops"])
