@@ -40,7 +40,7 @@ class Grant(BaseModel):
     """The places that a request has got, kept with its claim: a repeat gets the same answer.
 
     all, abroad: places. of_all, of_abroad: the limits. own: see `Limits`. anew: when the limits start anew, in
-    milliseconds since the epoch.
+    milliseconds since the epoch. events: whether they are those of events, which bear no key.
     """
 
     all: int
@@ -49,6 +49,7 @@ class Grant(BaseModel):
     of_abroad: int
     own: bool
     anew: int
+    events: bool = False
 
 
 class Seats:
@@ -64,9 +65,9 @@ class Seats:
         abroad = takes_texts(number)[0] != self._region
         grant = self._grant
         if grant is not None and abroad and self.abroad >= grant.abroad:
-            raise RefusedError(field, number, Reason.KEY_LIMIT, _words(grant, abroad=True))
+            raise RefusedError(field, number, Reason.KEY_LIMIT, _words(grant, field, abroad=True))
         if grant is not None and self.all >= grant.all:
-            raise RefusedError(field, number, Reason.KEY_LIMIT, _words(grant, abroad=False))
+            raise RefusedError(field, number, Reason.KEY_LIMIT, _words(grant, field, abroad=False))
         self.all += 1
         self.abroad += abroad
 
@@ -112,8 +113,14 @@ class TextLimits:
         wanted = seats.all - seats.abroad + abroad
         every = had_all + self._some(caller, "all", wanted - had_all, limits.all)
         return Grant(
-            all=every, abroad=abroad, of_all=limits.all, of_abroad=limits.abroad, own=limits.own, anew=anew
-        )  # fmt: skip
+            all=every,
+            abroad=abroad,
+            of_all=limits.all,
+            of_abroad=limits.abroad,
+            own=limits.own,
+            anew=anew,
+            events=not caller.key_id,
+        )
 
     def _some(self, caller: Caller, which: str, wanted: int, limit: int) -> int:
         if wanted <= 0:
@@ -142,15 +149,18 @@ def _limits_of(grant: Grant) -> Limits:
     return Limits(grant.of_all, grant.of_abroad, grant.own)
 
 
-def _words(grant: Grant, *, abroad: bool) -> str:
+def _words(grant: Grant, field: str, *, abroad: bool) -> str:
     name = "texts_abroad_per_key_per_day" if abroad else "texts_per_key_per_day"
     where = f"`{name}` of the settings"
     if grant.own and not abroad:
         where = "`texts_per_day`, which it was made with"
     count, to = (grant.of_abroad, " to numbers abroad") if abroad else (grant.of_all, "")
+    who = "All events together" if grant.events else "The key"
+    # The message itself may not be a text at all.
+    then = "send it then" if field == "to" else f"send it then, or now without `{field}`"
     return (
-        f"The key may send {count:,} texts a day{to} ({where}), and they are used up. It starts anew at "
-        f"{iso(grant.anew)}: send it then. See whether the texts were wanted before you raise the limit."
+        f"{who} may send {count:,} texts a day{to} ({where}), and they are used up. It starts anew at "
+        f"{iso(grant.anew)}: {then}. See whether the texts were wanted before you raise the limit."
     )
 
 

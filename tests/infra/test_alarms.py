@@ -96,3 +96,24 @@ def test_every_alarm_tells_the_topic_says_what_to_do_and_is_quiet_when_nothing_h
         assert alarm.properties["TreatMissingData"] == ("breaching" if alarm.id == "AlarmsNoSweep" else "notBreaching")
         assert alarm.properties["AlarmName"].startswith("mepush-")
         assert alarm.properties["AlarmDescription"]
+
+
+def test_a_key_that_has_sent_its_texts_of_the_day_or_nearly_is_an_alarm_of_each_function_that_accepts(
+    prod: Template,
+) -> None:
+    for metric, name in (("KeyLimitNear", "near"), ("KeyLimitReached", "reached")):
+        found = {}
+        for alarm in _alarms(prod, metric):
+            dimensions = {each["Name"]: each["Value"] for each in alarm["Dimensions"]}
+            found[dimensions.pop("service")] = alarm["AlarmName"]
+            variables = prod.functions()["ingest"].properties["Environment"]["Variables"]
+            assert dimensions == {"deployment": variables["SCHEDULE_GROUP"]}
+            assert alarm["Namespace"] == variables["POWERTOOLS_METRICS_NAMESPACE"]
+            assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (0, "GreaterThanThreshold")
+            assert (alarm["Statistic"], alarm["EvaluationPeriods"]) == ("Sum", 1)
+            assert alarm["AlarmActions"]
+        wanted = {
+            function: prod.functions()[function].properties["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"]
+            for function in ("ingest", "ingest_events")
+        }
+        assert found == {service: f"mepush-key-limit-{name}-{f.replace('_', '-')}" for f, service in wanted.items()}

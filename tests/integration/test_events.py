@@ -12,11 +12,14 @@ from botocore.exceptions import EndpointConnectionError
 from functions.ingest.consumer import BadEvents, EventConsumer, EventNotAcceptedError
 from shared.model.envelope import Envelope
 from shared.model.ids import new_base
+from shared.model.tenants import TenantSettings
 from shared.model.words import KeyKind
 from shared.store.idempotency import Fingerprint, Slot
+from shared.store.texts import DAY_MS, Texts
+from tests import samples
 from tests.conftest import Aws
 from tests.fakes import FakeClock
-from tests.integration.test_ingest import Desk, Flaky
+from tests.integration.test_ingest import Desk, Flaky, add_code
 
 FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:mepush-ingest_events"
 ID = "6c1f0d6e-0a4b-4d8e-9b3f-5d2f3f1f7a10"
@@ -277,3 +280,75 @@ def test_the_largest_event_that_there_is_can_be_set_aside(desk: EventDesk) -> No
     assert 250_000 > len(json.dumps(bad, ensure_ascii=False).encode()) > 240_000
     desk.put(bad)
     assert [each["requestPayload"] for each in desk.set_aside()] == [bad]
+
+
+def _code_to(*numbers: int) -> dict[str, Any]:
+    recipients = [{"to": f"+86138{n:08d}", "reference": f"n{n}"} for n in numbers]
+    return {"template": "code", "recipients": recipients, "variables": {"code": "1"}}
+
+
+@pytest.fixture
+def limited(desk: EventDesk) -> EventDesk:
+    add_code(desk)
+    desk.catalog.save_settings("default", TenantSettings(version=1, texts_per_key_per_day=3), None, samples.change())
+    return desk
+
+
+def test_an_event_beyond_the_limit_of_texts_is_set_aside_and_can_be_put_again_tomorrow(limited: EventDesk) -> None:
+    assert limited.put(event(_code_to(1, 2, 3), id="a"))["accepted"] == 3
+    beyond = event(_code_to(4, 5), id="b")
+    answer = limited.put(beyond)
+    [letter] = limited.set_aside()
+    assert (letter["requestPayload"], letter["responsePayload"]) == (beyond, answer)
+    assert [each["field"] for each in answer["errors"]] == ["recipients.0.to", "recipients.1.to"]
+    said = answer["errors"][0]["message"]
+    assert "All events together may send 3 texts a day (`texts_per_key_per_day` of the settings)" in said
+    assert "2025-01-16T00:00:00" in said
+    assert len(limited.envelopes("sms.verification")) == 1
+    limited.clock.set((limited.clock.now_ms() // DAY_MS + 1) * DAY_MS)
+    assert limited.put(letter["requestPayload"])["accepted"] == 2
+    assert len(limited.envelopes("sms.verification")) == 1 and limited.set_aside() == []
+
+
+def test_an_event_that_is_in_part_beyond_the_limit_is_sent_in_part_and_the_rest_is_traced(limited: EventDesk) -> None:
+    many = event(_code_to(1, 2, 3, 4, 5))
+    answer = limited.put(many)
+    assert (answer["accepted"], answer["rejected"]) == (3, 2)
+    assert sorted(stage for stage, _ in limited.events()) == ["accepted"] * 3 + ["rejected"] * 2
+    told = [(e["ref"], e["why"]) for e in _records(limited) if e["s"] == "rejected"]
+    assert told == [("n4", "key_limit"), ("n5", "key_limit")]
+    [envelope] = limited.envelopes("sms.verification")
+    # Replayed, it takes nothing, even when there is room again.
+    limited.clock.set((limited.clock.now_ms() // DAY_MS + 1) * DAY_MS)
+    assert limited.put(many) == answer
+    assert limited.envelopes("sms.verification") == [] and limited.set_aside() == []
+    assert len(envelope.recipients) == 3
+    assert limited.put(event(_code_to(6, 7, 8), id="b"))["accepted"] == 3
+
+
+def test_events_count_apart_from_keys_and_together_whatever_their_source(limited: EventDesk) -> None:
+    assert limited.send(_code_to(1, 2, 3))[1]["accepted"] == 3
+    assert limited.send(_code_to(4))[0] == 422
+    for n, source in enumerate(("shop.orders", "shop.forms", "crm")):
+        assert limited.put(event(_code_to(10 + n), id=source, source=source))["accepted"] == 1
+    assert limited.put(event(_code_to(20), id="more", source="other"))["errors"]
+    assert limited.put(event())["accepted"] == 1  # an email
+
+
+def test_an_event_whose_texts_cannot_be_counted_comes_again(
+    limited: EventDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(Texts, "_add", _down)
+        with pytest.raises(EventNotAcceptedError, match="503 not-counted"):
+            limited.put(event(_code_to(1)))
+    assert limited.set_aside() == [] and limited.envelopes("sms.verification") == []
+    assert limited.put(event(_code_to(1)))["accepted"] == 1
+    assert len(limited.envelopes("sms.verification")) == 1
+
+
+def _records(desk: EventDesk) -> list[dict[str, Any]]:
+    shard = desk.kinesis.describe_stream(StreamName="events")["StreamDescription"]["Shards"][0]["ShardId"]
+    place = desk.kinesis.get_shard_iterator(StreamName="events", ShardId=shard, ShardIteratorType="TRIM_HORIZON")
+    records = desk.kinesis.get_records(ShardIterator=place["ShardIterator"])["Records"]
+    return [event for record in records for event in json.loads(record["Data"])["events"]]

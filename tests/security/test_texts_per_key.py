@@ -11,13 +11,17 @@ from aws_lambda_powertools.metrics import EphemeralMetrics
 
 from functions.ingest.texts import TextLimits
 from shared.api.kit import Api
+from shared.aws.queue import Queues
+from shared.model.templates import Fallback
 from shared.model.tenants import TenantSettings
 from shared.model.words import KeyKind, Scope
 from shared.store.bootstrap import new_key
+from shared.store.catalog import Catalog
+from shared.store.idempotency import Idempotency
 from shared.store.texts import Of, Texts
 from tests import samples
 from tests.conftest import Aws
-from tests.fakes import FakeClock
+from tests.fakes import FakeClock, logged
 from tests.integration.test_ingest import Desk, add_code
 from tests.memory import tables
 from tests.security.attempts import Attempts
@@ -137,3 +141,181 @@ def test_what_cannot_be_counted_is_not_accepted(
             attempts.check(json.dumps(body), held=status == 503)
     attempts.check("nothing is queued", held=not desk.envelopes("sms.verification"))
     attempts.check("the key is free", held=desk.send(wanted, idempotency_key="a")[0] == 202)
+
+
+def places(desk: Desk, which: str = "all", key: str = "k", date: str = "2025-01-15") -> int:
+    item = {"pk": {"S": f"texts#default#{key}#{date}"}, "sk": {"S": which}}
+    found = desk.aws.dynamodb.get_item(TableName=desk.aws.guard, Key=item, ConsistentRead=True)
+    return int(found["Item"]["taken"]["N"]) if "Item" in found else 0
+
+
+def test_what_may_fall_back_to_a_text_counts_whether_it_does_or_not(desk: Desk, attempts: Attempts) -> None:
+    desk.add_template(samples.SMS, id="text")
+    desk.add_template(id="mail", fallback=Fallback(template="text"))
+
+    def mails(*numbers: str, **own: Any) -> dict[str, Any]:
+        people = [{"to": f"u{n}@example.com", "fallback": {"sms": number}} for n, number in enumerate(numbers)]
+        return {"template": "mail", "recipients": people, "variables": {"name": "n", "code": "1"}, **own}
+
+    status, body = desk.send(mails(*(home(n) for n in range(8))))
+    attempts.check("six may", held=(status, body["accepted"], body["rejected"]) == (202, 6, 2))
+    refused = body["messages"][7]
+    attempts.check("by its field", held=refused["field"] == "recipients.7.fallback.sms")
+    attempts.check("with its reason", held=refused["reason"] == "key_limit")
+    attempts.check("and what to do", held="or now without `fallback.sms`" in refused["detail"])
+    attempts.check("no text in its stead", held=desk.send(texts_to(home(9)))[0] == 422)
+    alone = {"template": "mail", "to": "u@example.com", "variables": {"name": "n", "code": "1"}}
+    attempts.check("an email alone", held=desk.send(alone)[0] == 202)
+    attempts.check("is not counted", held=places(desk) == 6)
+
+
+def test_a_number_abroad_to_fall_back_to_counts_abroad(desk: Desk, attempts: Attempts) -> None:
+    desk.add_template(samples.SMS, id="text")
+    desk.add_template(id="mail", fallback=Fallback(template="text"))
+    for n in range(5):
+        process(desk)
+        person = {"to": f"u{n}@example.com", "fallback": {"sms": abroad(n)}}
+        sent = desk.send({"template": "mail", "recipients": [person], "variables": {"name": "n", "code": "1"}})
+        attempts.check(abroad(n), held=sent[0] == (202 if n < 2 else 422))
+
+
+def settle(desk: Desk, **changes: int) -> None:
+    """Change the settings by another process."""
+    elsewhere = Catalog(desk.aws.dynamodb, desk.aws.catalog, desk.clock)
+    stored = elsewhere.load_settings("default")
+    assert stored is not None
+    changed = stored.value.model_copy(update={"version": stored.value.version + 1, **changes})
+    elsewhere.save_settings("default", changed, stored.rev, samples.change())
+
+
+def test_a_limit_that_is_raised_counts_at_once(desk: Desk, attempts: Attempts) -> None:
+    attempts.check("all", held=desk.send(texts_to(*(home(n) for n in range(7))))[1]["rejected"] == 1)
+    settle(desk, texts_per_key_per_day=8)
+    attempts.check("two more", held=desk.send(texts_to(home(10), home(11)))[1]["accepted"] == 2)
+    attempts.check("no third", held=desk.send(texts_to(home(12)))[0] == 422)
+    settle(desk, texts_per_key_per_day=20)
+    body = desk.send(texts_to(*(abroad(n) for n in range(3))))[1]
+    attempts.check("abroad stays", held=(body["accepted"], body["rejected"]) == (2, 1))
+    settle(desk, texts_abroad_per_key_per_day=3)
+    attempts.check("abroad, too", held=desk.send(texts_to(abroad(5)))[0] == 202)
+    attempts.check("not beyond", held=desk.send(texts_to(abroad(6)))[0] == 422)
+    attempts.check("each counts once", held=(places(desk), places(desk, "abroad")) == (11, 3))
+
+
+def test_a_limit_that_is_lowered_counts_within_ten_seconds(desk: Desk, attempts: Attempts) -> None:
+    attempts.check("one", held=desk.send(texts_to(home(1)))[0] == 202)
+    settle(desk, texts_per_key_per_day=1)
+    desk.clock.advance(10)
+    attempts.check("no second", held=desk.send(texts_to(home(2)))[0] == 422)
+    # So a stolen key is stopped.
+    settle(desk, texts_per_key_per_day=0)
+    desk.clock.advance(10 + 86_400)
+    attempts.check("nor tomorrow", held=desk.send(texts_to(home(3)))[0] == 422)
+
+
+def test_alarms_are_told_once_near_and_at_each_refusal_and_name_no_number(
+    desk: Desk, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, attempts: Attempts
+) -> None:
+    def told(sent: dict[str, Any]) -> list[dict[str, Any]]:
+        capsys.readouterr()
+        desk.send(sent)
+        return [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
+
+    attempts.check("nothing at half", held=told(texts_to(home(1), home(2), home(3))) == [])
+    [near] = told(texts_to(home(4)))
+    attempts.check("near", held=near["KeyLimitNear"] == [1.0])
+    attempts.check("not again", held=told(texts_to(home(5), home(6))) == [])
+    for n in (7, 8):
+        [reached] = told(texts_to(home(n)))
+        attempts.check(f"reached {n}", held=reached["KeyLimitReached"] == [1.0])
+        [metrics] = reached["_aws"]["CloudWatchMetrics"]
+        attempts.check("as the alarm has it", held=sorted(metrics["Dimensions"][0]) == ["deployment", "service"])
+        attempts.check("its values", held=(reached["deployment"], reached["service"]) == ("mepush", "ingest"))
+    said = [(r.getMessage(), vars(r).get("key"), vars(r).get("tenant")) for r in caplog.records]
+    attempts.check("the log names the key", held=("key limit near", "k", "default") in said)
+    attempts.check("at each", held=said.count(("key limit reached", "k", "default")) == 2)
+    attempts.check("no number", held=home(7)[-6:] not in logged(caplog.records))
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+CRASHES = {
+    "before places are taken": (Texts, "take", False),
+    "before places are kept": (Idempotency, "keep", False),
+    "once places are kept": (Idempotency, "keep", True),
+    "before anything is queued": (Queues, "send", False),
+    "once all is queued": (Queues, "send", True),
+    "before the claim is marked": (Idempotency, "finish", False),
+}
+LOST_ONCE = {"before places are kept"}
+"""Here nobody can know that there were any: they count as spent."""
+
+
+@pytest.mark.parametrize("where", CRASHES)
+def test_a_crash_loses_no_message_and_a_repeat_takes_places_once(
+    desk: Desk, where: str, monkeypatch: pytest.MonkeyPatch, attempts: Attempts
+) -> None:
+    of, name, after = CRASHES[where]
+    real = getattr(of, name)
+
+    def killed(*args: Any, **options: Any) -> Any:
+        if after:
+            real(*args, **options)
+        raise Killed
+
+    wanted = texts_to(home(1), abroad(1))
+    with monkeypatch.context() as patched:
+        patched.setattr(of, name, killed)
+        with pytest.raises(Killed):
+            desk.send(wanted, idempotency_key="a")
+    had = {e.id for e in desk.envelopes("sms.verification")}
+    process(desk)
+    attempts.check("while somebody may be at it", held=desk.send(wanted, idempotency_key="a")[0] == 409)
+    desk.clock.advance(30)
+    status, body = desk.send(wanted, idempotency_key="a")
+    attempts.check("all are accepted", held=(status, body["accepted"], body["rejected"]) == (202, 2, 0))
+    found = {e.id for e in desk.envelopes("sms.verification")}
+    attempts.check("under the same ids", held=len(found) == 1 and had in (set(), found))
+    spent = 4 if where in LOST_ONCE else 2
+    attempts.check(f"{places(desk)} places", held=(places(desk), places(desk, "abroad")) == (spent, spent // 2))
+    attempts.check("the same answer", held=desk.send(wanted, idempotency_key="a") == (status, body))
+    attempts.check("and no more places", held=places(desk) == spent)
+
+
+def test_places_that_a_crash_has_lost_are_there_again_on_the_next_day(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, attempts: Attempts
+) -> None:
+    def killed(*_: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Queues, "send", killed)
+        for _ in range(2):
+            with pytest.raises(Killed):
+                desk.send(texts_to(*(home(n) for n in range(3))))
+    attempts.check("none today", held=desk.send(texts_to(home(1)))[0] == 422)
+    desk.clock.set((desk.clock.now_ms() // 86_400_000 + 1) * 86_400_000)
+    attempts.check("tomorrow", held=desk.send(texts_to(*(home(n) for n in range(6))))[1]["accepted"] == 6)
+
+
+def test_a_repeat_on_the_next_day_gets_the_same_answer_and_takes_nothing_of_it(desk: Desk, attempts: Attempts) -> None:
+    desk.clock.set((desk.clock.now_ms() // 86_400_000 + 1) * 86_400_000 - 1000)
+    wanted = texts_to(*(home(n) for n in range(8)))
+    first = desk.send(wanted, idempotency_key="a")
+    attempts.check("in part", held=(first[1]["accepted"], first[1]["rejected"]) == (6, 2))
+    desk.clock.advance(2)
+    attempts.check("the same", held=desk.send(wanted, idempotency_key="a") == first)
+    attempts.check("nothing of the new day", held=places(desk, date="2025-01-16") == 0)
+
+
+def test_who_was_refused_whole_is_accepted_with_the_same_key_on_the_next_day(desk: Desk, attempts: Attempts) -> None:
+    desk.send(texts_to(*(home(n) for n in range(6))))
+    desk.clock.set((desk.clock.now_ms() // 86_400_000 + 1) * 86_400_000 - 1000)
+    wanted = texts_to(home(10))
+    attempts.check("refused", held=desk.send(wanted, idempotency_key="a")[0] == 422)
+    attempts.check("again", held=desk.send(wanted, idempotency_key="a")[0] == 422)
+    desk.clock.advance(2)
+    attempts.check("accepted", held=desk.send(wanted, idempotency_key="a")[0] == 202)
+    attempts.check("and queued", held=len(desk.envelopes("sms.verification")) == 2)
