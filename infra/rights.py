@@ -47,8 +47,9 @@ RECALL = (*CLOSE, "dynamodb:GetItem")
 MARK = ("dynamodb:PutItem", "dynamodb:DeleteItem")
 MARKS = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["watch#*"]}}
 """The partitions of the counters' table that hold marks of the watch: no counts."""
-GUARD_ALL = (*ITEM_WRITE, "dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:Query")
-SETTLE = (*ITEM_WRITE, "dynamodb:BatchGetItem", "dynamodb:Query")
+SETTLE = ("dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:BatchGetItem", "dynamodb:Query")
+DISPATCH = (*SETTLE, "dynamodb:BatchWriteItem")
+RUN_STATE = (*ITEM_WRITE, "dynamodb:BatchWriteItem", "dynamodb:Query")
 TIMELINE_WRITE = ("dynamodb:BatchGetItem", "dynamodb:BatchWriteItem")
 COUNTERS_WRITE = ("dynamodb:GetItem", "dynamodb:UpdateItem")
 SET_ASIDE = ("dynamodb:BatchWriteItem", "dynamodb:Query")
@@ -84,8 +85,9 @@ PASS_ROLE = ("iam:PassRole",)
 # HeadObject goes by the right to read. Without the right to list, S3 says 403 of an object that is not there and not
 # 404 (S3 API reference, HeadObject and GetObject, "Permissions").
 FILE_UPLOAD = ("s3:GetObject", "s3:PutObject")
+AUDIENCE_READ = ("s3:GetObject", "s3:GetObjectVersion")
 RUN_FILES = ("s3:GetObject", "s3:GetObjectVersion", "s3:PutObject")
-FILE_TAG = ("s3:PutObjectTagging",)
+FILE_FORM = ("s3:PutObject", "s3:PutObjectTagging")
 FILE_READ = ("s3:GetObjectVersion",)
 FILE_FIND = ("s3:GetObject",)
 FILE_LIST = ("s3:ListBucket",)

@@ -136,12 +136,15 @@ class PlatformStack(Stack):
         """Let a function put envelopes on queues now or, by a schedule, later; and say so in the stream."""
         service.allow(rights.SEND, *(self._queues.queues[name].queue_arn for name in queues))
         service.allow(rights.SCHEDULE, rights.schedules(self, self._schedules.schedule_arns))
+        self._allow_making_schedules(service)
+        service.allow(rights.PUBLISH, self._stream.stream_arn)
+
+    def _allow_making_schedules(self, service: Service) -> None:
         service.allow(
             rights.PASS_ROLE,
             self._schedules.role.role_arn,
             conditions={"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}},
         )
-        service.allow(rights.PUBLISH, self._stream.stream_arn)
 
     def _ingest(self) -> None:
         service = self._service(INGEST)
@@ -165,7 +168,7 @@ class PlatformStack(Stack):
         service = self._service(DISPATCHERS[channel], recursive=True)
         names = self._queues.names(channel)
         service.allow(rights.READ, self._tables.catalog.table_arn)
-        service.allow(rights.GUARD_ALL, self._tables.guard.table_arn)
+        service.allow(rights.DISPATCH, self._tables.guard.table_arn)
         service.allow(rights.QUERY, self._tables.counters.table_arn, conditions=rights.HEALTH)
         service.allow(rights.PUT, self._tables.catalog.table_arn, conditions=rights.SHIFTS)
         # A message may fall back to another channel.
@@ -247,7 +250,7 @@ class PlatformStack(Stack):
     def _dead_letters(self) -> None:
         service = self._service(DEAD_LETTERS)
         service.allow(rights.PUT, self._tables.catalog.table_arn, conditions=rights.LETTERS)
-        service.allow(rights.READ, self._tables.catalog.table_arn)
+        service.allow(rights.ITEM_READ, self._tables.catalog.table_arn)
         service.allow(rights.SETTLE, self._tables.guard.table_arn)
         self._allow_sending(service, *self._queues.names())
         service.allow(rights.CONSUME, *(queue.queue_arn for queue in self._queues.dead_letters.values()))
@@ -273,8 +276,9 @@ class PlatformStack(Stack):
 
     def _sweeps(self) -> None:
         service = self._service(WATCH)
-        tables = (self._tables.catalog, self._tables.timeline, self._tables.counters)
-        service.allow(rights.READ, *(table.table_arn for table in tables))
+        service.allow(rights.READ, self._tables.catalog.table_arn)
+        service.allow(rights.BATCH_READ, self._tables.timeline.table_arn)
+        service.allow(rights.LOOK_UP, self._tables.counters.table_arn)
         service.allow(rights.LETTER_WRITE, self._tables.catalog.table_arn, conditions=rights.LETTERS)
         service.allow(rights.CLOSE, self._tables.guard.table_arn)
         service.allow(rights.MARK, self._tables.counters.table_arn, conditions=rights.MARKS)
@@ -288,7 +292,8 @@ class PlatformStack(Stack):
 
     def _watch_api(self) -> None:
         service = self._service(WATCH_API)
-        service.allow(rights.READ, self._tables.catalog.table_arn, self._tables.counters.table_arn)
+        service.allow(rights.READ, self._tables.catalog.table_arn)
+        service.allow(rights.LOOK_UP, self._tables.counters.table_arn)
         queues = (*self._queues.queues.values(), *self._queues.dead_letters.values())
         others = (self._schedules.dead_letters, self._trace_dead)
         service.allow(rights.DEPTH, *(queue.queue_arn for queue in (*queues, *others)))
@@ -314,7 +319,10 @@ class PlatformStack(Stack):
         # A driver puts its next look on its own queue, and a chain what it has not come to.
         service = self._service(CAMPAIGN, recursive=True)
         self._allow_runs(service)
-        service.allow((*rights.GUARD_ALL, *rights.DELETE), self._tables.guard.table_arn)
+        service.allow(rights.READ, self._tables.catalog.table_arn)
+        service.allow(rights.RUN_STATE, self._tables.guard.table_arn)
+        service.allow(rights.RUN_FILES, rights.files(self._bucket, RUNS))
+        self._allow_sending(service, *self._queues.names())
         service.allow(rights.CONSUME, self._tasks.queue.queue_arn)
         lambda_.EventSourceMapping(
             service,
@@ -329,22 +337,26 @@ class PlatformStack(Stack):
     def _campaign_api(self) -> None:
         service = self._service(CAMPAIGN_API)
         self._allow_runs(service)
+        service.allow(rights.LOOK_UP, self._tables.catalog.table_arn)
         service.allow(rights.QUERY, self._tables.guard.table_arn)
-        # A form that tags what is uploaded takes the right of who signed it.
-        service.allow(rights.FILE_TAG, rights.files(self._bucket, AUDIENCES))
+        # A form that tags what is uploaded, and a link, take the rights of who signed them.
+        service.allow(rights.FILE_FORM, rights.files(self._bucket, AUDIENCES))
+        service.allow(rights.FILE_FIND, rights.files(self._bucket, RUNS))
+        # Messages that try a campaign out are sent at once, by no schedule.
+        service.allow(rights.SEND, *(queue.queue_arn for queue in self._queues.queues.values()))
+        service.allow(rights.PUBLISH, self._stream.stream_arn)
+        self._allow_making_schedules(service)
         service.allow(rights.CAMPAIGN_SCHEDULE, rights.schedules(self, self._schedules.campaign_arns))
 
     def _allow_runs(self, service: Service) -> None:
-        """Let a function read files of recipients, change campaigns and runs, queue messages, and see what became of
-        them."""
-        service.allow(rights.READ, self._tables.catalog.table_arn)
+        """Let a function read files of recipients, change campaigns and runs, and see what became of their
+        messages."""
         service.allow(rights.PUT, self._tables.catalog.table_arn, conditions=rights.CAMPAIGNS)
         service.allow(rights.DELETE, self._tables.catalog.table_arn, conditions=rights.RUNS)
         service.allow(rights.QUERY, self._tables.counters.table_arn)
-        service.allow(rights.RUN_FILES, *(rights.files(self._bucket, prefix) for prefix in (AUDIENCES, RUNS)))
+        service.allow(rights.AUDIENCE_READ, rights.files(self._bucket, AUDIENCES))
         service.allow(rights.FILE_LIST_VERSIONS, self._bucket.bucket_arn)
         service.allow(rights.SEND, self._tasks.queue.queue_arn)
-        self._allow_sending(service, *self._queues.names())
 
     def _authorize(self) -> None:
         self._service(AUTHORIZE).allow(rights.ITEM_READ, self._tables.catalog.table_arn)

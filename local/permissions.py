@@ -4,7 +4,6 @@ It knows what our policies consist of: statements that allow, wildcards in resou
 transaction is allowed by the rights of its single actions (DynamoDB developer guide, "Using IAM with transactions").
 """
 
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -50,8 +49,7 @@ def needs(service: str, operation: str, asked: Mapping[str, Any]) -> Iterator[Ne
 class Permissions:
     """Refuses what the running function's role does not allow. statements: by the function's logical name.
 
-    used: what was needed and allowed, as (function, action, resource as the policy has it). tags: those of a resource,
-    by its ARN.
+    tags: those of a resource, by its ARN.
     """
 
     def __init__(
@@ -59,8 +57,6 @@ class Permissions:
     ) -> None:
         self._statements = statements
         self._tags = tags
-        self._lock = threading.Lock()
-        self.used: set[tuple[str, str, str]] = set()
 
     def check(self, service: str, operation: str, asked: Mapping[str, Any]) -> None:
         """Raises: ClientError as AWS does if the role of the function that asks does not allow it."""
@@ -68,21 +64,18 @@ class Permissions:
         if name not in self._statements:
             return
         for need in needs(service, operation, asked):
-            by = next(self._allowing(self._statements[name], need), None)
-            if by is None:
+            if not any(self._allows(statement, need) for statement in self._statements[name]):
                 message = f"{name} is not authorized to perform: {need.action} on resource: {need.resource}"
                 if need.keys:
                     message += f" with keys {', '.join(sorted(need.keys)[:5])}"
                 raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": message}}, operation)
-            with self._lock:
-                self.used.add((name, need.action, by))
 
-    def _allowing(self, statements: Iterable[Statement], need: Need) -> Iterator[str]:
-        for statement in statements:
-            if need.action in statement.actions and self._holds(statement.conditions, need):
-                yield from (
-                    each for each in statement.resources if not need.resource or fnmatchcase(need.resource, each)
-                )
+    def _allows(self, statement: Statement, need: Need) -> bool:
+        return (
+            need.action in statement.actions
+            and self._holds(statement.conditions, need)
+            and any(not need.resource or fnmatchcase(need.resource, each) for each in statement.resources)
+        )
 
     def _holds(self, conditions: Mapping[str, Mapping[str, Any]], need: Need) -> bool:
         return all(

@@ -1,7 +1,6 @@
 """Fixtures that all tests share: an environment in which nothing real can be reached, and AWS by moto."""
 
 import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from local import permissions as local_permissions
-from local.permissions import Permissions
 from shared.aws import clients
-from tests import permissions, rotation
+from tests import rotation
 from tests.fakes import FakeClock
 from tests.security import attempts
 
@@ -55,7 +52,6 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         for report, _ in REPORTS.values():
             report.unlink(missing_ok=True)
-        shutil.rmtree(permissions.FOLDER, ignore_errors=True)
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
@@ -110,23 +106,6 @@ def environment() -> Iterator[None]:
     clients.reset()
     os.environ.clear()
     os.environ.update(before)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def rights_used() -> Iterator[None]:
-    """Note which rights of the functions the tests of this process use."""
-    used: list[set[tuple[str, str, str]]] = []
-
-    class Noted(Permissions):
-        def __init__(self, *args: Any) -> None:
-            super().__init__(*args)
-            used.append(self.used)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(local_permissions, "Permissions", Noted)
-        yield
-    for each in used:
-        permissions.note(each)
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ def _mappings() -> tuple[str, ...]:
 def _dispatch(channel: Channel, *own: Statement) -> list[Statement]:
     return [
         (READ, (CATALOG,)),
-        ((*ITEM, "dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:Query"), (GUARD,)),
+        ((*READ, "dynamodb:BatchWriteItem", "dynamodb:UpdateItem"), (GUARD,)),
         (("sqs:SendMessage",), _queues(*Channel)),
         (("sqs:SendMessage",), _queues(channel, dead=True)),
         (
@@ -60,15 +60,13 @@ def _dispatch(channel: Channel, *own: Statement) -> list[Statement]:
 
 
 RUNS: list[Statement] = [
-    (READ, (CATALOG,)),
     (("dynamodb:PutItem",), (CATALOG,)),
     (("dynamodb:DeleteItem",), (CATALOG,)),
     (("dynamodb:Query",), (COUNTERS,)),
-    (("s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"), ("${Assets.Arn}/audiences/*", "${Assets.Arn}/runs/*")),
+    (("s3:GetObject", "s3:GetObjectVersion"), ("${Assets.Arn}/audiences/*",)),
     (("s3:ListBucket", "s3:ListBucketVersions"), BUCKET),
     (("sqs:SendMessage",), _queues(*Channel)),
     TASKS,
-    SCHEDULE,
     PASS_ROLE,
     PUBLISH,
 ]
@@ -125,8 +123,8 @@ EXPECTED: dict[str, list[Statement]] = {
     ],
     "dead_letters": [
         (("dynamodb:PutItem",), (CATALOG,)),
-        (READ, (CATALOG,)),
-        ((*ITEM, "dynamodb:BatchGetItem", "dynamodb:Query"), (GUARD,)),
+        (GET, (CATALOG,)),
+        ((*READ, "dynamodb:UpdateItem"), (GUARD,)),
         (("sqs:SendMessage",), _queues(*Channel)),
         (
             ("sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"),
@@ -144,7 +142,9 @@ EXPECTED: dict[str, list[Statement]] = {
         PUBLISH,
     ],
     "watch": [
-        (READ, (CATALOG, TIMELINE, COUNTERS)),
+        (READ, (CATALOG,)),
+        (("dynamodb:BatchGetItem", "dynamodb:Query"), (TIMELINE,)),
+        (("dynamodb:GetItem", "dynamodb:Query"), (COUNTERS,)),
         (("dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:UpdateItem"), (CATALOG,)),
         (("dynamodb:BatchGetItem", "dynamodb:UpdateItem"), (GUARD,)),
         (("dynamodb:DeleteItem", "dynamodb:PutItem"), (COUNTERS,)),
@@ -156,7 +156,8 @@ EXPECTED: dict[str, list[Statement]] = {
         (("scheduler:ListSchedules",), ("*",)),
     ],
     "watch_api": [
-        (READ, (CATALOG, COUNTERS)),
+        (READ, (CATALOG,)),
+        (("dynamodb:GetItem", "dynamodb:Query"), (COUNTERS,)),
         (
             ("sqs:GetQueueAttributes",),
             (*_queues(*Channel), *_queues(*Channel, dead=True), "${SchedulesDead.Arn}", "${TraceDead.Arn}"),
@@ -195,10 +196,10 @@ EXPECTED: dict[str, list[Statement]] = {
     ],
     "campaign": [
         *RUNS,
-        (
-            (*ITEM, "dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "dynamodb:Query"),
-            (GUARD,),
-        ),
+        (READ, (CATALOG,)),
+        ((*ITEM, "dynamodb:BatchWriteItem", "dynamodb:Query"), (GUARD,)),
+        (("s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"), ("${Assets.Arn}/runs/*",)),
+        SCHEDULE,
         (
             ("sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"),
             ("${CampaignsQueue.Arn}",),
@@ -206,8 +207,10 @@ EXPECTED: dict[str, list[Statement]] = {
     ],
     "campaign_api": [
         *RUNS,
+        (("dynamodb:GetItem", "dynamodb:Query"), (CATALOG,)),
         (("dynamodb:Query",), (GUARD,)),
-        (("s3:PutObjectTagging",), ("${Assets.Arn}/audiences/*",)),
+        (("s3:PutObject", "s3:PutObjectTagging"), ("${Assets.Arn}/audiences/*",)),
+        (("s3:GetObject",), ("${Assets.Arn}/runs/*",)),
         (
             (
                 "scheduler:CreateSchedule",

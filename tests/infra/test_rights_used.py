@@ -1,0 +1,57 @@
+"""No function is granted what its code cannot ask for."""
+
+import pytest
+
+from infra.specs import FUNCTIONS, FunctionSpec
+from shared.channels import PROVIDERS
+from tests.infra.reach import Right, general, rights_within_reach
+from tests.infra.template import Template
+
+CONSUME = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes")
+LAMBDAS_OWN: dict[str, set[Right]] = {
+    **{f"dispatch_{channel}": {(action, "queues") for action in CONSUME} for channel in ("email", "sms", "wecom")},
+    "campaign": {(action, "queues") for action in CONSUME},
+    "dead_letters": {(action, "dead letters") for action in CONSUME},
+    "trace": {
+        *((f"kinesis:{action}", "") for action in ("DescribeStream", "DescribeStreamSummary", "ListShards")),
+        *((f"kinesis:{action}", "") for action in ("GetRecords", "GetShardIterator")),
+        ("sqs:SendMessage", "dead letters"),
+    },
+}
+"""What the event source mappings of functions do under their roles."""
+ANSWERS = {("s3:ListBucket", "bucket"), ("s3:ListBucketVersions", "bucket")}
+"""Nobody lists; without these S3 says 403 of an object that is not there and not 404."""
+
+
+def granted(prod: Template, spec: FunctionSpec) -> set[Right]:
+    statements = prod.statements(f"{spec.construct_id}Role")
+    found = {general(a, r) for each in statements for a in each["Action"] for r in each["Resource"]}
+    return {right for right in found if not right[0].startswith("logs:")}
+
+
+def within_reach(spec: FunctionSpec) -> frozenset[Right]:
+    # Providers are loaded by their names, by the functions that carry them.
+    return rights_within_reach(spec.module, tuple(p.module for p in PROVIDERS.values() if p.channel in spec.channels))
+
+
+@pytest.mark.parametrize(
+    ("function", "right"),
+    [
+        ("authorize", ("dynamodb:PutItem", "Catalog")),
+        ("campaign_api", ("dynamodb:BatchGetItem", "Catalog")),
+        ("campaign", ("dynamodb:DeleteItem", "Guard")),
+        ("describe", ("dynamodb:GetItem", "Catalog")),
+        ("dispatch_sms", ("ses:SendEmail", "")),
+        ("ingest_events", ("scheduler:DeleteSchedule", "mepush")),
+        ("trace_api", ("secretsmanager:GetSecretValue", "")),
+    ],
+)
+def test_what_code_cannot_ask_for_is_told_from_what_it_can(function: str, right: Right) -> None:
+    assert right not in within_reach(FUNCTIONS[function])
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_what_is_granted_is_asked_for(prod: Template, function: str) -> None:
+    spec = FUNCTIONS[function]
+    unused = granted(prod, spec) - within_reach(spec) - LAMBDAS_OWN.get(function, set()) - ANSWERS
+    assert sorted(unused) == []
