@@ -115,17 +115,19 @@ class Idempotency:
         if abs(now - int(at)) < IN_PROGRESS_MS:
             return Claim(claim.base, claim.version, busy=True)
         try:
-            self._client.update_item(
+            answer = self._client.update_item(
                 TableName=self._table,
                 Key=slot.key,
                 UpdateExpression="SET #at = :now",
                 ConditionExpression="#at = :old AND attribute_not_exists(done)",
                 ExpressionAttributeNames={"#at": "at"},
                 ExpressionAttributeValues={":now": {"N": str(now)}, ":old": {"N": at}},
+                # Who left it may have got its places since it was looked at.
+                ReturnValues="ALL_OLD",
             )
         except self._client.exceptions.ConditionalCheckFailedException:
             return Claim(claim.base, claim.version, busy=True)
-        return Claim(claim.base, claim.version, mine=True, grant=_grant(item))
+        return Claim(claim.base, claim.version, mine=True, grant=_grant(answer["Attributes"]))
 
     def keep(self, slot: Slot, grant: str) -> None:
         """Keep the places for texts that a claimed request has got, before anything of it is queued."""
