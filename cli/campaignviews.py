@@ -242,7 +242,8 @@ def _show_rejected(console: Console, rejected: list[dict[str, Any]], run: str) -
         console.print(plain(f"{reason}: {words}"), soft_wrap=True)
     console.print(
         plain(
-            "Rows are counted from 1, without the header. All rejected rows: "
+            "Rows are numbered as a spreadsheet shows them, where the header is row 1 (line-delimited JSON: by line). "
+            "All rejected rows: "
             f"`mepush campaign rejects {run} --out rejects.csv`"
         ),
         soft_wrap=True,

@@ -88,8 +88,8 @@ def read_audience(
         header = read_header(text, FileFormat.CSV, True, delimiter) or Header((), ",", len(text))
         columns = _Columns(path, header.names, to_column, reference_column, ignore)
         audience = Audience(blake2b(data, digest_size=16).hexdigest(), columns.variables, columns.to)
-        for index, content in read_rows(text[header.end :], FileFormat.CSV, header, 2):
-            made = columns.row(index, content)
+        for index, content in read_rows(text[header.end :], FileFormat.CSV, header, 1):
+            made = columns.row(FileFormat.CSV.shown(index), content)
             if isinstance(made, Row):
                 audience.rows.append(made)
             else:

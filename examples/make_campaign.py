@@ -3,7 +3,7 @@
 `python examples/make_campaign.py FOLDER [ROWS]` writes `campaign.csv` and `campaign-expected.csv`, 20,000 rows unless
 told otherwise. All people are invented, and their addresses are at domains kept for examples (RFC 2606). What must
 become of each row is known here because each row is made to be good, or broken in one named way: nothing of the
-platform is asked. Rows are counted from 1, without the header.
+platform is asked. Rows are numbered as a spreadsheet shows them; the header is row 1.
 """
 
 import csv
@@ -90,7 +90,7 @@ def write(folder: Path, count: int = ROWS) -> tuple[Path, Path]:
         ends = csv.writer(other, lineterminator="\n")
         ends.writerow(["row", "end", "reason", "to"])
         file.write(b"\xef\xbb\xbf" + _line(list(HEADER)))
-        for number, made in enumerate(rows(count), start=1):
+        for number, made in enumerate(rows(count), start=2):
             file.write(made.cells if isinstance(made.cells, bytes) else _line(made.cells))
             ends.writerow([number, made.end, made.reason, made.to])
     return audience, expected

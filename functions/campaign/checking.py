@@ -41,7 +41,7 @@ class Listed(Protocol):
 
 
 class Rejects:
-    """The rejected rows of a shard as a CSV: the row's number in the file, the reason, the detail, then its own cells.
+    """The rejected rows of a shard as a CSV: the row's number as people find it, the reason, the detail, its own cells.
 
     It can be corrected in a spreadsheet and uploaded again: the three columns before them are ignored then, and the
     apostrophe is taken away that stands before whatever the spreadsheet would calculate. A row of line-delimited JSON
@@ -49,14 +49,15 @@ class Rejects:
     """
 
     def __init__(self, format: FileFormat, file: AudienceFile) -> None:
+        self._shown = format.shown
         self._text = io.StringIO()
         self._writer = csv.writer(self._text, delimiter=file.delimiter)
         self._writer.writerow(map(defused, (*OWN_COLUMNS, *(file.header if format is FileFormat.CSV else _LINE))))
         self.count = 0
 
     def add(self, row: int, bad: Bad, content: Content) -> None:
-        """Add a row. row: its number in the file."""
-        self._writer.writerow((row, bad.reason, *map(defused, (bad.detail, *_cells(content)))))
+        """Add a row. row: its number in the file, from 1 and without a header."""
+        self._writer.writerow((self._shown(row), bad.reason, *map(defused, (bad.detail, *_cells(content)))))
         self.count += 1
 
     def to_bytes(self) -> bytes:

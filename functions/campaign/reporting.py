@@ -139,7 +139,8 @@ def check_report(run: Run, tally: Tally) -> CheckReport:
         distinct=tally.distinct,
         duplicates=tally.duplicates,
         rejected=[
-            _rejected(key, n, tally) for key, n in sorted(tally.rejected.items(), key=lambda pair: (-pair[1], pair[0]))
+            _rejected(run, key, n, tally)
+            for key, n in sorted(tally.rejected.items(), key=lambda pair: (-pair[1], pair[0]))
         ],
         suppressed=tally.suppressed,
         held_out=tally.held_out,
@@ -205,9 +206,10 @@ def view_of(run: Run, shards: Sequence[Shard], counted: Counted) -> RunView:
     )
 
 
-def _rejected(key: str, n: int, tally: Tally) -> RejectedView:
+def _rejected(run: Run, key: str, n: int, tally: Tally) -> RejectedView:
     reason, _, variable = key.partition(_VARIABLE if _VARIABLE in key else _REASON)
-    samples = [SampleView(row=row, problem=problem) for row, problem in tally.samples.get(key, ())]
+    shown = run.campaign.audience.format.shown
+    samples = [SampleView(row=shown(row), problem=problem) for row, problem in tally.samples.get(key, ())]
     return RejectedView(reason=reason, variable=variable or None, rows=n, explanation=explain(reason), samples=samples)
 
 

@@ -154,7 +154,7 @@ class RunOperations:
 
     def _rejects_file(self, run: Run, shard: Shard) -> RejectsFile:
         return RejectsFile(
-            first_row=shard.first_row,
+            first_row=run.campaign.audience.format.shown(shard.first_row),
             rows=shard.rows,
             rejected=_rejected(shard),
             url=self._files.link(run.tenant, run.id, "rejects", shard.number, f"rejects-{shard.number:06d}.csv"),

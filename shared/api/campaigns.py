@@ -218,7 +218,8 @@ class TestSent(BaseModel):
 
 
 class SampleView(BaseModel):
-    """A rejected row. row: its number in the file, from 1, without the header."""
+    """A rejected row. row: as a spreadsheet numbers it, where a CSV's header is row 1; of line-delimited JSON it is the
+    line's number, from 1."""
 
     row: int
     problem: str
@@ -332,7 +333,8 @@ class RunPage(BaseModel):
 
 class RejectsFile(BaseModel):
     """A part of the rejects file: a CSV with the columns `row`, `reason`, `detail`, and the row's own, good until
-    `expires_at`. first_row, rows: which rows of the audience file it looked at."""
+    `expires_at`. first_row, rows: which rows of the audience file it looked at. Rows are numbered as a spreadsheet
+    does, where a CSV's header is row 1; of line-delimited JSON it is the line's number, from 1."""
 
     first_row: int
     rows: int

@@ -90,7 +90,7 @@ class Tally(Stored):
     variable as `variable_missing.<name>`. duplicates: of an address further up, that would be good or held out if it
     stood alone. held_out: in the holdout group. suppressed: good, but on the suppression list when the file was
     checked: a message that ends as suppressed. accepted: queued. variants: accepted by variant. samples: by reason,
-    some of the rejected rows: the number in the file and what is wrong, without values.
+    some of the rejected rows: the number in the file (from 1, without the header) and what is wrong, without values.
     """
 
     rows: int = 0

@@ -104,6 +104,7 @@ class Cutter:
     """Cuts what it is fed into pieces: of `rows` rows each, or ending with the row that reaches `size` bytes.
 
     start: the byte of the file with which feeding begins, where a row must begin; first_row: the number of that row.
+    Errors name rows as people find them (`FileFormat.shown`).
     """
 
     def __init__(
@@ -117,6 +118,7 @@ class Cutter:
         first_row: int = 1,
     ) -> None:
         self._lines = _Quoted(delimiter) if format is FileFormat.CSV else _Lines()
+        self._shown = format.shown
         self._most_rows, self._most_bytes = rows, size
         # The piece that is open: where it begins, its first row, its rows so far.
         self._start, self._first_row, self._rows = start, first_row, 0
@@ -145,8 +147,8 @@ class Cutter:
             self._take(b"".join((*self._line, b"\n")), cuts)
         if self._lines.inside:
             raise SheetError(
-                f"Row {self._row:,} opens a quote that is never closed, so that the rows after it belong to it. "
-                'Close the quote and start again; a quote inside a cell is written twice ("").'
+                f"Row {self._shown(self._row):,} opens a quote that is never closed, so the rows after it belong to it."
+                ' Close the quote and start again; a quote inside a cell is written twice ("").'
             )
         if self._rows:
             self._cut(self._fed, cuts)
@@ -219,13 +221,13 @@ class Cutter:
         while end - begin > MAX_RECORD:
             whole = block.rfind(b"\n", begin, begin + MAX_RECORD) + 1
             if not whole:
-                raise _too_long(self._row + block.count(b"\n", position, begin))
+                raise _too_long(self._shown(self._row + block.count(b"\n", position, begin)))
             begin = whole
 
     def _limit(self, end: int) -> None:
         """Raise a SheetError if the row that is not over is too long. end: how far it goes at least."""
         if end - self._row_at > MAX_RECORD:
-            raise _too_long(self._row)
+            raise _too_long(self._shown(self._row))
 
 
 def cut(data: bytes, format: FileFormat, delimiter: str, rows: int, first_row: int = 1) -> list[Cut]:

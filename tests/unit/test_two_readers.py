@@ -72,7 +72,8 @@ def by_campaign(data: bytes) -> Found:
         for index, content in read_rows(text[shards[0].start :], FileFormat.CSV, run.file):
             row = judge(index, content)
             assert isinstance(row, Good | Bad)
-            found.append((index + 2, row.vars if isinstance(row, Good) else str(row.reason)))
+            number = run.campaign.audience.format.shown(shards[0].first_row + index)
+            found.append((number, row.vars if isinstance(row, Good) else str(row.reason)))
         return found
     except SheetError:
         return "unreadable"

@@ -237,7 +237,11 @@ def test_rejected_rows_are_downloaded_part_by_part(news: Desk) -> None:
     first = news.call(REJECTS, id=run, query={"limit": "2"}).json
     second = news.call(REJECTS, id=run, query={"cursor": first["cursor"]}).json
     files = first["files"] + second["files"]
-    assert [(f["first_row"], f["rows"], f["rejected"]) for f in files] == [(11, 10, 1), (21, 10, 2), (31, 10, 3)]
+    assert [(f["first_row"], f["rows"], f["rejected"]) for f in files] == [
+        (12, 10, 1),
+        (22, 10, 2),
+        (32, 10, 3),
+    ]  # as a spreadsheet shows them
     assert f"/runs/default/{run}/rejects/000001?" in files[0]["url"]
     assert "X-Amz-Signature" in files[0]["url"]
     assert second["cursor"] is None

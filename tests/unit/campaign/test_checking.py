@@ -13,7 +13,7 @@ from functions.campaign import hashes
 from functions.campaign.checking import BATCH, Checker
 from functions.campaign.comparing import Comparer
 from shared.aws.runfiles import FileGoneError, RunFiles
-from shared.model.campaigns import Duplicates
+from shared.model.campaigns import Duplicates, FileFormat
 from shared.model.ids import Tagger
 from shared.model.runs import Run, Shard, Tally
 from shared.model.suppression import SuppressionEntry, SuppressionReason, SuppressionScope
@@ -110,18 +110,19 @@ def test_rejected_rows_are_written_as_they_are_with_why() -> None:
     head, *rows = desk.rejects()
     assert head == ["row", "reason", "detail", "to", "name", "city"]
     assert [row[:2] for row in rows][:3] == [
-        ["2", "address_invalid"],
         ["3", "address_invalid"],
-        ["5", "variable_missing"],
+        ["4", "address_invalid"],
+        ["6", "variable_missing"],
     ]
     assert rows[1][3:] == ["ann@@example.com", "Ann", ""]
-    assert rows[2] == ["5", "variable_missing", "the variable `name` is missing", "bob@example.com", "", "Köln"]
+    assert rows[2] == ["6", "variable_missing", "the variable `name` is missing", "bob@example.com", "", "Köln"]
 
 
 def test_sending_learns_which_rows_the_check_rejected() -> None:
     desk = Desk(MIXED)
     found = desk.check()
-    rows = [int(row) - desk.shards[0].first_row for row, *_ in desk.rejects()[1:]]
+    first = FileFormat.CSV.shown(desk.shards[0].first_row)
+    rows = [int(row) - first for row, *_ in desk.rejects()[1:]]
     assert desk.refused() == rows and len(rows) == sum(found.rejected.values()) > 1
     clean = Desk(b"to,name\na@example.com,A\n")
     clean.check()
@@ -156,7 +157,7 @@ def test_bytes_that_are_no_text_are_rejected_and_shown_as_far_as_they_are() -> N
     desk = Desk(b"to,name\na@example.com,A\nb@example.com,\xff\xfe\nc@example.com,C\n")
     found = desk.check()
     assert (found.good, found.rejected) == (2, {"not_utf8": 1})
-    assert desk.rejects()[1][0] == "2"
+    assert desk.rejects()[1][0] == "3"
     assert "b@example.com" in desk.rejects()[1][3]
 
 
@@ -166,9 +167,19 @@ def test_no_file_is_written_where_nothing_is_rejected() -> None:
     assert [key for key in desk.s3.objects if key != (KEY, "v1")] == []
 
 
-def test_numbers_of_rows_are_those_in_the_file() -> None:
+def test_numbers_of_rows_are_those_that_a_spreadsheet_shows() -> None:
     data = b"to,name\n" + b"".join(b"u%d@example.com,%s\n" % (i, b"x" if i % 3 else b"") for i in range(1, 21))
     desk = Desk(data, rows=6)
+    numbers = []
+    for number in range(len(desk.shards)):
+        if desk.check(number).rejected:
+            numbers += [int(row[0]) for row in desk.rejects(number)[1:]]
+    assert numbers == [4, 7, 10, 13, 16, 19]
+
+
+def test_rows_of_json_have_the_numbers_of_their_lines() -> None:
+    lines = [json.dumps({"to": f"u{i}@example.com"} | ({"name": "x"} if i % 3 else {})) for i in range(1, 21)]
+    desk = Desk("\n".join(lines).encode(), rows=6, audience={"format": NDJSON})
     numbers = []
     for number in range(len(desk.shards)):
         if desk.check(number).rejected:

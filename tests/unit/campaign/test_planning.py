@@ -168,7 +168,7 @@ def test_connections_that_bring_nothing_are_given_up(shards: Shards) -> None:
         (b"to,name\n", "names columns and has no rows"),
         (b"mail,name\na,b\n", "The file has no column `to`; its columns are: `mail`, `name`."),
         (gzip.compress(DATA, mtime=0)[:-20], "The gzip file ends too early"),
-        (DATA + b'x,"open', "Row 201 opens a quote that is never closed"),
+        (DATA + b'x,"open', "Row 202 opens a quote that is never closed"),
         (b"to,na\xff\n", "neither UTF-8 nor Chinese in GBK"),
         (b"PK\x03\x04rest", "an Excel workbook or a zip archive"),
         (gzip.compress(b"PK\x03\x04rest"), "an Excel workbook or a zip archive"),
@@ -237,7 +237,7 @@ def test_a_file_may_name_many_columns(shards: Shards, data: bytes) -> None:
         (columns(20, "\x01" * 600), "bytes of column names, more than 64,000."),
         (b"to" * 600_000, "The first row, which names the columns, has no end"),
         (gzip.compress(b"to\n" + b"a@example.com\n" * 3_000_000, mtime=0), "are unpacked. Divide it"),
-        (b"to\n" + b"a" * 1_000_001 + b"\n", "Row 1 is longer than 1,000,000 bytes"),
+        (b"to\n" + b"a" * 1_000_001 + b"\n", "Row 2 is longer than 1,000,000 bytes"),
     ],
 )
 def test_a_file_beyond_a_limit_fails_the_run_and_says_which(shards: Shards, data: bytes, words: str) -> None:

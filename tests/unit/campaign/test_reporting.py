@@ -3,6 +3,7 @@
 from typing import Any
 
 from functions.campaign.reporting import Counted, outcomes, progress_of, reasons_of, view_of
+from shared.model.campaigns import FileFormat
 from shared.model.runs import Estimate, Fee, PinnedVariant, Run, RunState, Shard, Tally
 from tests.samples import NOW
 from tests.unit.campaign.audience import run_of
@@ -79,7 +80,16 @@ def test_the_check_names_reasons_and_rows() -> None:
         ("address_invalid", None, 4),
         ("variable_missing", "name", 3),
     ]
-    assert [(s.row, s.problem) for s in check.rejected[1].samples] == [(7, "the variable `name` is missing")]
+    assert [(s.row, s.problem) for s in check.rejected[1].samples] == [(8, "the variable `name` is missing")]
+
+
+def test_rows_of_json_are_told_by_line() -> None:
+    run = a_run()
+    audience = run.campaign.audience.model_copy(update={"format": FileFormat.NDJSON})
+    run = run.moved(campaign=run.campaign.model_copy(update={"audience": audience}))
+    check = view_of(run, [], Counted()).check
+    assert check is not None
+    assert [s.row for s in check.rejected[1].samples] == [7]
 
 
 def test_one_variant_has_all_and_several_have_their_own() -> None:

@@ -111,7 +111,7 @@ def test_a_row_without_end_fails_the_run_before_it_fills_the_memory(size: int, f
 
     problem = fails([data[i : i + size] for i in range(0, len(data), size)])
 
-    assert problem.startswith("Row 6 is longer than 1,000,000 bytes: probably a quote opens there and is never closed.")
+    assert problem.startswith("Row 7 is longer than 1,000,000 bytes: probably a quote opens there and is never closed.")
 
 
 def test_a_long_row_among_others_is_found_in_whatever_chunk_it_comes() -> None:
@@ -120,8 +120,14 @@ def test_a_long_row_among_others_is_found_in_whatever_chunk_it_comes() -> None:
     data = b"b\n" * 3 + b"a" + ok + b"b\n" * 3
 
     for size in (100_000, len(data)):
-        assert fails([data[i : i + size] for i in range(0, len(data), size)]).startswith("Row 4 is longer")
+        assert fails([data[i : i + size] for i in range(0, len(data), size)]).startswith("Row 5 is longer")
 
 
 def test_a_quote_that_is_open_at_the_end_fails_the_run() -> None:
-    assert fails([b'a,"b\n"\n', b'c,"d\ne,f\n']).startswith("Row 2 opens a quote that is never closed")
+    assert fails([b'a,"b\n"\n', b'c,"d\ne,f\n']).startswith("Row 3 opens a quote that is never closed")
+
+
+def test_a_long_line_of_json_is_named_by_the_number_of_its_line() -> None:
+    with pytest.raises(SheetError) as failed:
+        Cutter(FileFormat.NDJSON).feed(b"{}\n" * 3 + b"a" * MAX_RECORD + b"\n")
+    assert failed.value.problem.startswith("Row 4 is longer")
