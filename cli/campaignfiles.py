@@ -99,7 +99,7 @@ class Given:
         Duplicates | None, typer.Option("--duplicates", help="An address twice: the first row counts, or each.")
     ] = None
     approve_above: Annotated[
-        int | None, typer.Option("--approve-above", metavar="MESSAGES", help="Larger runs wait for another key.")
+        int | None, typer.Option("--approve-above", metavar="MESSAGES", help="Larger runs wait for another person.")
     ] = None
     ttl: Annotated[int | None, typer.Option("--ttl", help="Seconds to be sent in, once due.")] = None
 

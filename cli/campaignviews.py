@@ -86,7 +86,7 @@ def _facts(data: Mapping[str, Any]) -> list[tuple[str, str]]:
     first = data["duplicates"] == "first"
     facts.append(("duplicates", "the first row of an address counts" if first else "each row is sent"))
     if data["approve_above"] is not None:
-        facts.append(("approval", f"for runs of more than {data['approve_above']:,} messages, by another key"))
+        facts.append(("approval", f"for runs of more than {data['approve_above']:,} messages, by another person"))
     if data["ttl"] is not None:
         facts.append(("ttl", f"{span(data['ttl'])} to be sent in"))
     if data["active_run"]:
@@ -265,8 +265,8 @@ def advice_of(run: Mapping[str, Any]) -> str:
         return f"Go on with `mepush campaign resume {run['id']}`, or end it with `mepush campaign cancel {run['id']}`."
     if run["state"] == "awaiting_approval":
         return (
-            f"It waits for another key than the one that started it: `mepush campaign approve {run['id']}`; "
-            f"or end it with `mepush campaign cancel {run['id']}`."
+            f"It waits for another person than the one who started it: `mepush campaign approve {run['id']}`, with their "
+            f"key; or end it with `mepush campaign cancel {run['id']}`."
         )
     return ""
 

@@ -33,7 +33,7 @@ def approve(
     key: KeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Approve a version; needs another key than its author's and its submitter's."""
+    """Approve a version; needs the key of another person than its author and its submitter."""
     _review("approve", template, version, {"comment": comment}, (url, key, as_json))
 
 

@@ -167,7 +167,7 @@ CAMPAIGN_OPERATIONS: tuple[Operation, ...] = (
         "/v1/runs/{id}/approve",
         "campaign_api",
         Scope.MANAGE,
-        "Let a large run start that another key started",
+        "Let a large run start that another person started",
         c.RunView,
         errors=(404, 409),
     ),

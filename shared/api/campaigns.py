@@ -94,8 +94,8 @@ class CampaignCreate(BaseModel):
     one, when somebody starts one. What it starts reaches everybody: only a live key sets one. throttle: messages a
     minute, at most. stop_rule: when a run pauses by itself. holdout_percent: so many recipients get nothing, always the
     same ones, to compare with. duplicates: what becomes of an address that stands more than once in the file.
-    approve_above: a run with more messages waits until another key approves it. ttl: seconds in which a message must be
-    sent once it is due; the default is the template's.
+    approve_above: a run with more messages waits until another person approves it. ttl: seconds in which a message must
+    be sent once it is due; the default is the template's.
     """
 
     model_config = _STRICT

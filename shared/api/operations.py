@@ -360,7 +360,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "/v1/templates/{id}/versions/{version}/approve",
         "manage",
         Scope.MANAGE,
-        "Approve a version that another key saved and submitted",
+        "Approve a version that another person saved and submitted",
         m.VersionView,
         g.ApproveRequest,
         errors=(*_BODY, 404, 409),

@@ -219,7 +219,7 @@ def _fill_dead_letters(world: World) -> None:
 
 
 def _fill_campaigns(world: World) -> None:
-    """Campaigns whose runs wait for each other, and runs that another key started."""
+    """Campaigns whose runs wait for each other, and runs that another person started."""
     form = world.make("create_audience", {})
     rows = f"to,order,carrier\n{PHONE},A-1001,SF Express\n".encode()
     assert requests.post(form["url"], form["fields"], files={"file": rows}, timeout=30).status_code == 204
