@@ -124,7 +124,7 @@ def with_given(function: Callable[..., None]) -> Callable[..., None]:
     # Its parameters are not those of the command.
     del command.__wrapped__
     shown = [*own[:1], *options, *own[1:]]
-    command.__signature__ = Signature(shown)  # type: ignore[attr-defined]
+    command.__signature__ = Signature(shown)  # type: ignore[attr-defined] # functions take it; typeshed does not say so
     command.__annotations__ = {each.name: each.annotation for each in shown}
     return command
 

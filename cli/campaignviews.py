@@ -265,8 +265,8 @@ def advice_of(run: Mapping[str, Any]) -> str:
         return f"Go on with `mepush campaign resume {run['id']}`, or end it with `mepush campaign cancel {run['id']}`."
     if run["state"] == "awaiting_approval":
         return (
-            f"It waits for another person than the one who started it: `mepush campaign approve {run['id']}`, with their "
-            f"key; or end it with `mepush campaign cancel {run['id']}`."
+            "It waits for another person than the one who started it, who approves it with a key of their own: "
+            f"`mepush campaign approve {run['id']}`; or end it with `mepush campaign cancel {run['id']}`."
         )
     return ""
 

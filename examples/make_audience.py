@@ -390,8 +390,7 @@ def main() -> None:
         *(shipping, spring_sale, newsletter, old_crm, password_resets, login_codes, login_codes_abroad, deliveries),
         *(weekend_sale, oncall, oncall_group, staff_news, approvers, staff_codes, expenses, customer_group),
     ]
-    # Not for secrets: it must give the same files each time.
-    audiences = [make(random.Random(SEED + n)) for n, make in enumerate(makers)]  # noqa: S311
+    audiences = [make(random.Random(SEED + n)) for n, make in enumerate(makers)]  # noqa: S311 - the same files each time, no secrets
     with (FOLDER / "expected.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["audience", "row", "end", "reason"])

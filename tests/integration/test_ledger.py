@@ -89,7 +89,7 @@ def test_a_closed_ledger_stays_as_it_is(ledger: Ledger) -> None:
 def test_several_are_acquired_in_one_request(ledger: Ledger, client: Any) -> None:
     entries = {f"{ID}-{i}": replace(FIRST, owner=str(i)) for i in range(10)}
     requests: list[str] = []
-    count = lambda model, **_: requests.append(model.name)  # noqa: E731
+    count = lambda model, **_: requests.append(model.name)  # noqa: E731 - a name for what the hook asks
     client.meta.events.register("before-call.dynamodb", count)
     try:
         assert ledger.acquire_all(entries) == dict.fromkeys(entries)

@@ -243,7 +243,7 @@ def test_a_thousand_messages_are_recalled_by_few_requests(world: World, desk: De
     several = [envelope(100, start=100 * k) for k in range(10)]
     world.accept(*several)
     requests: list[str] = []
-    count = lambda model, **_: requests.append(model.name)  # noqa: E731
+    count = lambda model, **_: requests.append(model.name)  # noqa: E731 - a name for what the hook asks
     world.aws.dynamodb.meta.events.register("before-call.dynamodb", count)
     try:
         assert results(desk()) == ["recalled"] * 1000
@@ -320,7 +320,7 @@ def test_when_the_time_is_over_the_rest_is_left_for_the_next_call(world: World, 
 
     desk.script = slow
     with ThreadPoolExecutor(1) as pool:
-        desk.operations = replace(desk.operations, withdrawer=Withdrawer(desk, world.clock, pool))  # type: ignore[arg-type]
+        desk.operations = replace(desk.operations, withdrawer=Withdrawer(desk, world.clock, pool))  # type: ignore[arg-type]  # the desk plays it
         assert sorted(results(desk())) == ["in_progress", "withdrawn"]
         world.trace()
         assert results(desk()) == ["withdrawn"] * 2

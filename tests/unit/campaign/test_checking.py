@@ -47,7 +47,7 @@ class Desk:
         self.s3 = MemoryS3()
         self.s3.objects[KEY, "v1"] = data
         self.listed = listed or Listed()
-        self.files = RunFiles("assets", lambda: self.s3)  # type: ignore[arg-type, return-value]
+        self.files = RunFiles("assets", lambda: self.s3)  # type: ignore[arg-type, return-value]  # plays S3
         self.run, self.shards = cut_into(run_of(data, **changes), data, rows)
         self.checker = Checker(self.files, self.listed, judge_of)
 
@@ -244,7 +244,7 @@ def test_suppressed_rows_that_repeat_others_are_not_counted_twice() -> None:
     assert [desk.check(number).suppressed for number in range(3)] == [1, 0, 1]
     saved = Saved(desk.run, desk.shards)
     with ThreadPoolExecutor(2) as pool:
-        assert Comparer(desk.files, saved, pool).compare(desk.run, desk.shards, lambda: 900)  # type: ignore[arg-type]
+        assert Comparer(desk.files, saved, pool).compare(desk.run, desk.shards, lambda: 900)  # type: ignore[arg-type]  # plays the store
     checked = [shard.checked for shard in saved.found.values() if shard.checked]
     assert [(each.good, each.duplicates, each.suppressed) for each in checked] == [(1, 0, 1), (1, 0, 0), (0, 1, 0)]
 
@@ -297,7 +297,7 @@ def test_repeated_rows_within_the_only_shard_are_marked() -> None:
     desk = Desk(b"to,name\na@example.com,x\n\nA@example.com,y\nb@example.com,z\n")
     desk.check()
     with ThreadPoolExecutor(1) as pool:
-        comparer = Comparer(desk.files, Saved(desk.run, desk.shards), pool)  # type: ignore[arg-type]
+        comparer = Comparer(desk.files, Saved(desk.run, desk.shards), pool)  # type: ignore[arg-type]  # plays the store
         bits = comparer.repeated_rows(desk.run, desk.shards[0])
     assert bits is not None
     assert [row for row in range(4) if hashes.has_bit(bits, row)] == [2]

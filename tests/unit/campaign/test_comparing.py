@@ -51,7 +51,7 @@ class World:
     ) -> None:
         self.s3 = MemoryS3()
         self.s3.objects[KEY, "v1"] = data
-        self.files = RunFiles("assets", lambda: self.s3)  # type: ignore[arg-type, return-value]
+        self.files = RunFiles("assets", lambda: self.s3)  # type: ignore[arg-type, return-value]  # plays S3
         self.shards = Shards(client, "guard", FakeClock())
         self.run, planned = cut_into(run_of(data, **changes), data, rows)
         World.count += 1

@@ -35,7 +35,7 @@ def sending(**changes: int) -> tuple[Run, list[Shard]]:
 def expander(repeated: bytes | None = None, refused: bytes | None = None) -> Expander:
     s3 = MemoryS3()
     s3.objects[KEY, "v1"] = DATA
-    files = RunFiles("assets", lambda: s3)  # type: ignore[arg-type,return-value]
+    files = RunFiles("assets", lambda: s3)  # type: ignore[arg-type,return-value]  # plays S3
     return Expander(
         files,
         judge_of,

@@ -88,7 +88,7 @@ def run_for(data: bytes, **changes: Any) -> Run:
 
 def plan(s3: S3, shards: Shards, run: Run, rows: int = 7, time: Iterator[float] | None = None) -> Run:
     left = time or repeat(900.0)
-    files = RunFiles("assets", lambda: s3)  # type: ignore[arg-type,return-value]
+    files = RunFiles("assets", lambda: s3)  # type: ignore[arg-type,return-value]  # plays S3
     return Planner(files, shards, rows=rows, size=10**6).plan(run, lambda: next(left))
 
 

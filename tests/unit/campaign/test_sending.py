@@ -190,13 +190,13 @@ def test_requests_are_few() -> None:
     with motor(sizes=(10_000,)) as one:
         run = sending(one)
         client = one.campaigns._client
-        call, counts = client._make_api_call, Counter[str]()  # type: ignore[attr-defined]
+        call, counts = client._make_api_call, Counter[str]()  # type: ignore[attr-defined]  # boto3 hides it
 
         def through(operation: str, parameters: object) -> object:
             counts[operation] += 1
             return call(operation, parameters)
 
-        client._make_api_call = through  # type: ignore[attr-defined]
+        client._make_api_call = through  # type: ignore[attr-defined]  # boto3 hides it
         one.sending.work(task(run), lambda: LONG)
         once(one)
         assert len(one.outbox.times) == len(one.outbox.envelopes) == 100

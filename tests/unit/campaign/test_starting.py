@@ -292,7 +292,7 @@ def test_of_two_that_start_at_once_one_goes_on(overlap: Overlap) -> None:
                 visited = True
                 one.starter.fire(fire(one, "2025-01-15T10:30:00Z"))
 
-            call, counted = one.campaigns._client._make_api_call, 0  # type: ignore[attr-defined]
+            call, counted = one.campaigns._client._make_api_call, 0  # type: ignore[attr-defined]  # boto3 hides it
 
             def through(operation: str, parameters: Any, call: Any = call, at: int = at, visit: Any = visit) -> Any:
                 nonlocal counted
@@ -301,7 +301,7 @@ def test_of_two_that_start_at_once_one_goes_on(overlap: Overlap) -> None:
                     visit()
                 return call(operation, parameters)
 
-            one.campaigns._client._make_api_call = through  # type: ignore[attr-defined]
+            one.campaigns._client._make_api_call = through  # type: ignore[attr-defined]  # boto3 hides it
             one.starter.fire(fire(one))
             if not visited:
                 break

@@ -48,7 +48,7 @@ def event(body: str, received: int = 1) -> dict[str, Any]:
 
 def worker(one: Motor, queue: Returning) -> Worker:
     """The worker, with another queue."""
-    return Worker(one.worker._steps, one.campaigns, one.shards, queue, one.clock)  # type: ignore[arg-type]
+    return Worker(one.worker._steps, one.campaigns, one.shards, queue, one.clock)  # type: ignore[arg-type]  # plays its parts
 
 
 def test_a_task_that_is_none_goes_to_the_dead_letters() -> None:

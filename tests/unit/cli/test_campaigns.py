@@ -385,6 +385,7 @@ def test_a_watch_ends_where_a_person_is_needed_and_nobody_may_be_there(api: Fake
         api.campaigns.script = [run_view("sending"), run_view(state, problem="Too many failed.")]
         ran = mepush("campaign", "watch", RUN)
         assert ran.code == 1
+        assert ("another person" in ran.out) == (state == "awaiting_approval")
         assert "Too many failed." in ran.out and f"mepush {advice} {RUN}" in ran.out
 
 

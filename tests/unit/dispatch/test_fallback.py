@@ -35,7 +35,7 @@ LOST = Unknown(Reason.TIMED_OUT, "lost")
 def leg(channel: Channel, after_minutes: int | None = None) -> FallbackLeg:
     after_s = None if after_minutes is None else 60 * after_minutes
     found = {"channel": channel, "template": f"code-{channel}", "version": 4, "after_s": after_s, "expires_at": END}
-    return {**found, "variables": ["name"]}  # type: ignore[typeddict-item]
+    return {**found, "variables": ["name"]}  # type: ignore[typeddict-item]  # all fields of a leg
 
 
 SMS = leg(Channel.SMS)
@@ -261,7 +261,7 @@ def test_in_quiet_hours_it_waits_and_does_not_fall_back() -> None:
         assert waits.due_at is not None and waits.envelope.expires_at == waits.due_at + 5 * MINUTE
         # And one that has no time any more when it is awake ends, on every channel.
         short = {**leg(Channel.SMS, 5), "expires_at": NOW + 60 * MINUTE}
-        w.run(one(1, short, id=Numbering(envelope().id)(200), expires_at=NOW + 5 * MINUTE))  # type: ignore[arg-type]
+        w.run(one(1, short, id=Numbering(envelope().id)(200), expires_at=NOW + 5 * MINUTE))  # type: ignore[arg-type]  # a leg with another field
         [expired] = events(w, "expired")
         assert expired["why"] == Reason.QUIET_HOURS and not children(w)
 

@@ -44,7 +44,7 @@ def before(w: World, step: str, do: Callable[[], None], time: int = 1) -> None:
                 do()
         plain(name)
 
-    w._step = stepping  # type: ignore[method-assign]
+    w._step = stepping  # type: ignore[method-assign]  # of this instance
 
 
 def test_what_is_marked_before_it_is_received_is_not_sent() -> None:

@@ -139,7 +139,7 @@ def test_who_comes_second_with_a_shift_goes_by_the_first_ones() -> None:
                 w.shifted["main"] = Stored(Shift(factor=0.5, since=now), 1)
             return found(tenant, account, now)
 
-        w.buckets = overtaken  # type: ignore[method-assign]
+        w.buckets = overtaken  # type: ignore[method-assign]  # of this instance
         w.run(next_one(1))
         assert w.audit == [] and w.shifted["main"].value.factor == 0.5
 
@@ -247,7 +247,7 @@ def test_of_a_wave_only_those_go_elsewhere_that_certainly_were_not_sent() -> Non
 
 def test_an_account_whose_settings_do_not_fit_is_passed_over() -> None:
     with two() as w:
-        w.providers["main"] = None  # type: ignore[assignment]
+        w.providers["main"] = None  # type: ignore[assignment]  # settings that do not fit
         w.run(envelope(20))
         assert by_account(w) == {"spare": 20}
         ways = [e["over"] for e in events(w, "sent") if "over" in e]

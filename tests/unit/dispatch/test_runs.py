@@ -144,7 +144,7 @@ def test_who_is_only_asked_about_goes_on() -> None:
                 let(w, state)
                 return [SENT if m.to == "u0@example.com" else Retry(Reason.NOT_TAKEN, "") for m in messages]
 
-            main.look_up = look_up  # type: ignore[method-assign, assignment]
+            main.look_up = look_up  # type: ignore[method-assign, assignment]  # of this instance
             let(w, state)
             one = of_run(4, unsure={0: "main", 1: "main"}, tried=(NOW - 9, NOW - 5))
             assert w.run(one) == []
@@ -225,7 +225,7 @@ def test_what_is_known_of_a_run_is_asked_once_for_all_that_are_worked_on_at_once
     with world() as w, ThreadPoolExecutor(3) as pool:
         slow = Slow()
         runs = Runs(slow, slow, w.clock)
-        runs._lock = Counted()  # type: ignore[assignment]
+        runs._lock = Counted()  # type: ignore[assignment]  # plays a lock
         plans = [Plan(of_run(1)) for _ in range(3)]
         waiting = [pool.submit(runs.admitted, plan, plan.envelope.recipients) for plan in plans]
         for _ in plans:
@@ -274,7 +274,7 @@ def test_who_is_only_asked_about_goes_on_in_later_waves_too() -> None:
                 return [SENT] * len(messages)
 
             main.looks_up = True  # type: ignore[misc]  # of this instance
-            main.look_up = look_up  # type: ignore[method-assign, assignment]
+            main.look_up = look_up  # type: ignore[method-assign, assignment]  # of this instance
             let(w, SENDING)
             unsure = dict.fromkeys(range(50), "main")
             assert w.run(of_run(100, unsure=unsure, tried=(NOW - 9, NOW - 5))) == []
@@ -291,7 +291,7 @@ def test_without_an_answer_who_is_only_asked_about_goes_on() -> None:
             return [SENT] * len(messages)
 
         main.looks_up = True  # type: ignore[misc]  # of this instance
-        main.look_up = look_up  # type: ignore[method-assign, assignment]
+        main.look_up = look_up  # type: ignore[method-assign, assignment]  # of this instance
         let(w, SENDING)
         assert w.run(of_run(60, unsure=dict.fromkeys(range(50), "main"), tried=(NOW - 9, NOW - 5))) == []
         assert w.stages() == {"accepted": 60, "sent": 50} and calls(w) == 0
@@ -434,7 +434,7 @@ def test_a_run_that_goes_on_before_its_envelope_is_held_has_it_queued_too() -> N
                     let(w, state)
                 plain(name)
 
-            w._step = stepping  # type: ignore[method-assign]
+            w._step = stepping  # type: ignore[method-assign]  # of this instance
             assert w.run(of_run(2)) == []
             [dispatch] = w.dispatched
             assert (dispatch.envelope, dispatch.due_at) == (w.parked[0], None)

@@ -30,11 +30,11 @@ def crash_at(w: World, step: str, time: int = 1) -> None:
         if name == step:
             left[0] -= 1
             if left[0] == 0:
-                w._step = plain  # type: ignore[method-assign]
+                w._step = plain  # type: ignore[method-assign]  # of this instance
                 raise CrashError
         plain(name)
 
-    w._step = stepping  # type: ignore[method-assign]
+    w._step = stepping  # type: ignore[method-assign]  # of this instance
 
 
 def later(w: World, seconds: int = 120) -> None:
@@ -130,7 +130,7 @@ def test_what_was_found_in_flight_is_not_taken_over_twice() -> None:
         seen = w.entries[one.id]
         assert w.run(one) == []
         # A slow rival that read the same entry comes too late.
-        w.acquire_all = lambda entries: dict.fromkeys(entries, seen)  # type: ignore[method-assign]
+        w.acquire_all = lambda entries: dict.fromkeys(entries, seen)  # type: ignore[method-assign]  # of this instance
         assert w.run(one) == ["0"]
         assert w.providers["main"].calls == 1
 
@@ -149,9 +149,9 @@ def test_who_takes_over_from_an_owner_that_goes_on_sends_nobody_a_second_message
             seen.append(seen[0])
             later(w, 1000)
             acquire_all = w.acquire_all
-            w.acquire_all = lambda entries: dict.fromkeys(entries, seen[0])  # type: ignore[method-assign]
+            w.acquire_all = lambda entries: dict.fromkeys(entries, seen[0])  # type: ignore[method-assign]  # of this instance
             assert w.run(one) == []
-            w.acquire_all = acquire_all  # type: ignore[method-assign]
+            w.acquire_all = acquire_all  # type: ignore[method-assign]  # of this instance
         return Sent("1")
 
     with world(script) as w:
@@ -184,9 +184,9 @@ def test_outcomes_are_recorded_as_often_as_the_time_allows() -> None:
         def record(envelope_id: str, entry: object) -> None:
             if next(failures, None) is not None:
                 raise ConnectionError
-            plain(envelope_id, entry)  # type: ignore[arg-type]
+            plain(envelope_id, entry)  # type: ignore[arg-type]  # as it came
 
-        w.record = record  # type: ignore[method-assign]
+        w.record = record  # type: ignore[method-assign]  # of this instance
         assert w.run(envelope(1, message_class=M.MARKETING)) == []
         assert w.naps == 5 and w.stages() == {"accepted": 1, "sent": 1}
 
@@ -222,7 +222,7 @@ def asked(w: World, answers: list[Outcome]) -> list[str]:
         return [answers.pop(0)]
 
     main.looks_up = True  # type: ignore[misc]  # of this instance
-    main.look_up = look_up  # type: ignore[method-assign, assignment]
+    main.look_up = look_up  # type: ignore[method-assign, assignment]  # of this instance
     return found
 
 
@@ -270,7 +270,7 @@ def test_of_a_try_that_nobody_saw_only_the_earliest_time_is_known() -> None:
     with world() as w:
         main = w.providers["main"]
         main.looks_up = True  # type: ignore[misc]  # of this instance
-        main.look_up = lambda m, began, ended: times.append((began, ended)) or [Sent("1")]  # type: ignore[method-assign, assignment, func-returns-value]
+        main.look_up = lambda m, began, ended: times.append((began, ended)) or [Sent("1")]  # type: ignore[method-assign, assignment, func-returns-value]  # of this instance
         one = envelope(1, message_class=M.MARKETING)
         w.broken = {"record"}
         assert w.run(one) == ["0"]
