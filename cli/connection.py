@@ -41,10 +41,11 @@ def find_connection(
         return _profile(read_profiles(profiles_path(env)).named(flag))
     url = url or env.get("MEPUSH_URL") or None
     key = key or env.get("MEPUSH_KEY") or None
+    folder = Path.cwd() if folder is None else folder
     if url is None and key is None:
-        return _kept(env, Path.cwd() if folder is None else folder)
+        return _kept(env, folder)
     if url is None:
-        raise UsageError("There is a key but no address.", "Give --url or set MEPUSH_URL.")
+        raise UsageError("There is a key but no address.", f"Give --url or set MEPUSH_URL{_where(folder)}.")
     if key is None:
         raise UsageError("There is an address but no key.", "Set MEPUSH_KEY or give --key.")
     return _connection(url, key)
@@ -55,7 +56,7 @@ def _kept(env: Mapping[str, str], folder: Path) -> Connection:
     named = env.get(PROFILE_VARIABLE)
     if named:
         return _profile(read_profiles(profiles_path(env)).named(named))
-    path = next((p for f in (folder, *folder.parents) if (p := f / LOCAL_FILE).is_file()), None)
+    path = _local_file(folder)
     if path is not None:
         return _local(path)
     found = read_profiles(profiles_path(env))
@@ -66,6 +67,18 @@ def _kept(env: Mapping[str, str], folder: Path) -> Connection:
         "Add the deployment with `mepush profile add`, set MEPUSH_URL and MEPUSH_KEY, give --url and --key, or start "
         "the local stack with `make run`.",
     )
+
+
+def _local_file(folder: Path) -> Path | None:
+    """The file of the local stack that was started in this folder or in one above it."""
+    return next((p for f in (folder, *folder.parents) if (p := f / LOCAL_FILE).is_file()), None)
+
+
+def _where(folder: Path) -> str:
+    """Where the local stack is, to be said; empty if there is none."""
+    path = _local_file(folder)
+    found = None if path is None else read_local(path.parents[2])
+    return "" if found is None else f"; the local stack of this folder is at {found.url}"
 
 
 def _profile(profile: Profile) -> Connection:

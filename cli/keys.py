@@ -139,7 +139,8 @@ def _bootstrap(catalog_table: str, tenant: str, name: str, region: str | None, o
         hint = _AWS_HINTS.get(code, "See whether these AWS credentials may write to the table.")
         raise CliError(f"AWS refused: {code}.", hint) from None
     except BotoCoreError as error:
-        raise CliError(f"AWS cannot be reached: {error}.", "Check your AWS credentials and --region.") from None
+        said = str(error).rstrip(".")
+        raise CliError(f"AWS cannot be reached: {said}.", "Check your AWS credentials and --region.") from None
 
 
 _AWS_HINTS = {

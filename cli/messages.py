@@ -246,7 +246,7 @@ def _show_trace(console: Console, data: dict[str, Any]) -> None:
         counts = ", ".join(f"{count:,} {status}" for status, count in sorted(data["counts"].items()))
         console.print(plain(f"request {data['request_id']}: {counts}"), style="bold")
     if not messages:
-        console.print("Nothing was sent to this address.")
+        console.print("Nothing was sent to this address; what was accepted in the last seconds appears shortly.")
     for position, message in enumerate(messages[:_SHOWN_MESSAGES]):
         if position or "counts" in data:
             console.print()

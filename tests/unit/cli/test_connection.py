@@ -41,8 +41,10 @@ def test_the_local_key_never_goes_to_another_address(tmp_path: Path) -> None:
     write_local(Connection("http://127.0.0.1:1", "local-key"), tmp_path)
     with pytest.raises(UsageError, match="no key"):
         find_connection("https://other.example.com", None, {}, tmp_path)
-    with pytest.raises(UsageError, match="no address"):
-        find_connection(None, "k", {}, tmp_path)
+    (tmp_path / "below").mkdir()
+    with pytest.raises(UsageError, match="no address") as caught:
+        find_connection(None, "k", {}, tmp_path / "below")
+    assert "http://127.0.0.1:1" in caught.value.hint and "local-key" not in caught.value.hint
 
 
 def test_without_anything_the_ways_to_give_it_are_named(tmp_path: Path) -> None:

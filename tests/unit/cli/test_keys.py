@@ -9,7 +9,7 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import NoCredentialsError
+from botocore.exceptions import NoRegionError
 from typer.testing import CliRunner
 
 from cli.connection import Connection, write_local
@@ -86,12 +86,12 @@ def test_what_aws_says_is_a_sentence(aws: Aws, monkeypatch: pytest.MonkeyPatch) 
     assert "There is no such table in this region" in result.stderr
 
     def no_credentials(*_args: Any, **_options: Any) -> None:
-        raise NoCredentialsError
+        raise NoRegionError
 
     monkeypatch.setattr(boto3, "client", no_credentials)
     result = CliRunner().invoke(app, ["bootstrap", "--catalog-table", "absent", "--json"])
     assert result.exit_code == 1
-    assert '"AWS cannot be reached' in result.stdout
+    assert '"AWS cannot be reached: You must specify a region."' in result.stdout
 
 
 def test_the_local_stack_is_used_when_nothing_else_is_given(api: FakeApi, clean: None, tmp_path: Path) -> None:

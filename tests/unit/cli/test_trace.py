@@ -62,7 +62,7 @@ def test_an_address_by_query_that_never_stands_in_a_path(api: FakeApi, mepush: M
         "/v1/messages/query",
         {"to": "ada@example.com", "channel": "email", "limit": 2},
     )
-    assert "Nothing was sent to this address." in mepush("trace", "eve@example.com").out
+    assert "Nothing was sent to this address;" in mepush("trace", "eve@example.com").out
 
 
 @pytest.mark.parametrize("what", ["7" * 26, "7" * 26 + TAG])
