@@ -25,7 +25,7 @@ from local import keeping
 from local.demo import run_demo
 from local.demo_campaign import DemoError, run_campaign
 from local.faults import FaultFileError, FaultInput, read_faults
-from local.seed import first_key, seed
+from local.seed import PERSONS, Persons, first_key, seed
 from local.server import LAST_PORT, PortError
 from local.stack import LocalStack
 from local.synth import SynthesisError
@@ -101,6 +101,7 @@ def _run(
         key = kept["key"] if kept else first_key(stack)
         _say_port(console, port, stack.url)
         seed(stack.url, key, stack.sandboxes, again=kept is not None)
+        stack.pages[PERSONS] = Persons(stack)
         if keep:
             stack.pages[keeping.PATH] = until_ended.enter_context(keeping.Keeper(stack, key))
         if command != "serve" and not kept:

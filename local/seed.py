@@ -1,13 +1,17 @@
 """Fills a fresh local stack as a user would fill a deployed one: accounts and templates, through the HTTP API only."""
 
+import json
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from cli.accounts import read_accounts
-from cli.client import ApiClient
+from cli.client import ApiClient, segment
+from cli.errors import ApiError
 from cli.pushing import push_template
 from cli.templatefiles import find_files, in_order, read_template, read_toml
+from local.gateway import Answer, Incoming
 from local.sandbox.base import HttpSandbox, Sandbox
 from local.sandbox.smtp import SmtpSandbox
 from local.sandbox.wecom import WecomSandbox
@@ -17,6 +21,8 @@ from shared.store.catalog import Catalog
 if TYPE_CHECKING:
     from local.stack import LocalStack
 
+PERSONS = "persons"
+"""Under `/_local/`, see `Persons`."""
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 Sandboxes = Mapping[str, Sandbox]
@@ -27,25 +33,49 @@ Changes = tuple[dict[str, Any], dict[str, str]]
 def seed(url: str, key: str, sandboxes: Sandboxes, folder: Path = EXAMPLES, *, again: bool = False) -> None:
     """Apply the examples' settings, create their accounts, pointed at the sandboxes, and publish their templates.
 
-    sandboxes: `smtp`, `ses`, `tencent`, `aws` and `wecom`, started. again: the accounts are there from an earlier
-    stack, and are pointed at these sandboxes. Raises: CliError with what the API said.
+    sandboxes: `smtp`, `ses`, `tencent`, `aws` and `wecom`, started. again: all is there from an earlier stack; its
+    accounts are pointed at these sandboxes, and nothing else is touched, since people may have changed it. Raises:
+    CliError with what the API said.
     """
     with ApiClient(url, key) as api:
+        if again:
+            for entry in read_accounts(folder / "accounts.toml"):
+                _point(api, entry["id"], account_body(entry, sandboxes))
+            return
         api.patch("/v1/settings", read_toml(folder / "settings.toml"))
         for entry in read_accounts(folder / "accounts.toml"):
-            body = account_body(entry, sandboxes)
-            if again:
-                api.patch(f"/v1/accounts/{entry['id']}", {"settings": body["settings"], "secret": body["secret"]})
-            else:
-                api.post("/v1/accounts", body)
+            api.post("/v1/accounts", account_body(entry, sandboxes))
         for file in in_order([read_template(path) for path in find_files([folder / "templates"])]):
             push_template(api, file, publish=True)
 
 
-def first_key(stack: "LocalStack") -> str:
-    """Make the first key in the stack's own table, as `mepush bootstrap` does in a deployed one."""
+def _point(api: ApiClient, account: str, body: Mapping[str, Any]) -> None:
+    """Point an account at its sandbox, unless somebody has deleted it."""
+    try:
+        api.patch(f"/v1/accounts/{segment(account)}", {"settings": body["settings"], "secret": body["secret"]})
+    except ApiError as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
+
+
+def first_key(stack: "LocalStack", name: str = "first key") -> str:
+    """Make a first key in the stack's own table, as `mepush bootstrap` does in a deployed one."""
     catalog = Catalog(stack.client("dynamodb"), stack.environment("manage")["CATALOG_TABLE"], stack.clock)
-    return bootstrap(catalog, stack.clock)
+    return bootstrap(catalog, stack.clock, name=name)
+
+
+class Persons:
+    """Makes another person's first key at each POST, so that what takes two people can be tried by one."""
+
+    def __init__(self, stack: "LocalStack") -> None:
+        self._stack = stack
+
+    def __call__(self, request: Incoming) -> Answer:
+        """Answer the local page."""
+        if request.method != "POST":
+            return 405, [("allow", "POST")], b""
+        body = json.dumps({"key": first_key(self._stack, "another person")}).encode()
+        return 200, [("content-type", "application/json"), ("cache-control", "no-store")], body
 
 
 def account_body(entry: Mapping[str, Any], sandboxes: Sandboxes) -> dict[str, Any]:

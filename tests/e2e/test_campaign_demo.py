@@ -139,6 +139,7 @@ def test_the_program_exits_with_1_if_it_stops_or_a_proof_fails(monkeypatch: pyte
             assert memory
             self.url = "http://127.0.0.1:1"
             self.sandboxes: dict[str, Any] = {}
+            self.pages: dict[str, Any] = {}
 
         def __enter__(self) -> "Stack":
             return self

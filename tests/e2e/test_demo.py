@@ -188,6 +188,7 @@ class FakeStack:
     def __init__(self, port: int, faults: object, memory: bool, kept: object) -> None:
         self.port = port
         self.sandboxes = {}
+        self.pages: dict[str, Any] = {}
         self.left = False
         STACKS.append(self)
 

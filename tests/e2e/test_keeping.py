@@ -15,7 +15,7 @@ import pytest
 from cli.client import ApiClient
 from local import keeping
 from local.keeping import Keeper, KeepError, load, put_aside, restore, taken
-from local.seed import first_key, seed
+from local.seed import PERSONS, Persons, first_key, seed
 from local.stack import LocalStack
 from shared.model.clock import iso
 
@@ -119,6 +119,32 @@ def test_it_is_kept_on_demand_and_at_the_end(path: Path) -> None:
             assert httpx.post(url, headers=headers, trust_env=False).status_code == 204
             path.unlink()
         assert path.exists()
+
+
+def test_what_people_changed_is_theirs(path: Path) -> None:
+    with serving(path) as (_, api, keeper):
+        api.patch("/v1/settings", {"countries": ["FR"], "review_required": True})
+        for template in ("oncall-alert-group", "weekly-digest"):
+            api.post(f"/v1/templates/{template}/archive", {})
+        api.delete("/v1/accounts/wecom-robot")
+        keeper.keep()
+    with serving(path) as (_, api, _):
+        settings = api.get("/v1/settings")
+        assert (settings["countries"], settings["review_required"]) == (["FR"], True)
+        assert api.get("/v1/templates/weekly-digest")["archived"]
+        assert "wecom-robot" not in {each["id"] for each in api.get("/v1/accounts")["accounts"]}
+
+
+def test_one_may_try_what_takes_two(path: Path) -> None:
+    with serving(path) as (stack, api, _):
+        stack.pages[PERSONS] = Persons(stack)
+        url, headers = f"{stack.url}/_local/{PERSONS}", {"Content-Type": "application/json"}
+        assert httpx.get(url, trust_env=False).status_code == 405
+        key = httpx.post(url, headers=headers, trust_env=False).json()["key"]
+        api.patch("/v1/settings", {"review_required": True})
+        assert api.patch("/v1/settings", {"review_required": False})["review_required"]
+        with ApiClient(stack.url, key) as other:
+            assert not other.patch("/v1/settings", {"review_required": False})["review_required"]
 
 
 @pytest.mark.parametrize(
