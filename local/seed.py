@@ -74,7 +74,7 @@ class Persons:
         """Answer the local page."""
         if request.method != "POST":
             return 405, [("allow", "POST")], b""
-        body = json.dumps({"key": first_key(self._stack, "another person")}).encode()
+        body = json.dumps({"key": first_key(self._stack, "another person")}).encode() + b"\n"
         return 200, [("content-type", "application/json"), ("cache-control", "no-store")], body
 
 
