@@ -16,8 +16,8 @@ _STAGES: dict[Stage, tuple[str, str]] = {
     Stage.SENT: ("The provider took the message.", "Nothing; a delivery receipt may follow."),
     Stage.FAILED: ("The message cannot be sent.", "Look at the reason."),
     Stage.SUPPRESSED: ("The recipient is on the suppression list.", "Remove it from the list if that is wrong."),
-    Stage.DUPLICATE: ("The same message was sent to this recipient just before.", "Nothing."),
-    Stage.CAPPED: ("The recipient has had as many messages as the cap allows.", "Nothing, or raise the cap."),
+    Stage.DUPLICATE: ("Not sent again.", "Nothing."),
+    Stage.CAPPED: ("Not sent: there is a cap for each recipient.", "Nothing, or raise the cap."),
     Stage.EXPIRED: ("Its time to live ended before it could be sent.", "Send it anew if it still matters."),
     Stage.RECALLED: ("It was recalled before it was sent.", "Nothing."),
     Stage.UNKNOWN: (
