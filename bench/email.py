@@ -17,6 +17,7 @@ from bench.sample import CONTENT, FROM, Memory, NoLedger, dynamodb_in_air, envel
 from shared.dispatch.accounts import Accounts
 from shared.dispatch.dispatcher import Dispatcher
 from shared.dispatch.frequency import Frequency
+from shared.dispatch.outlet import Outlet
 from shared.dispatch.planning import Planner
 from shared.dispatch.rates import Rates
 from shared.dispatch.routing import Routing
@@ -111,7 +112,8 @@ def run() -> list[Figure]:
 
         def dispatcher(ledger: AnyLedger) -> Dispatcher:
             waves = Waves(planner, rates, sender, ledger, clock)
-            return Dispatcher(Channel.EMAIL, waves, runs, stores, stores, stores, side)
+            outlet = Outlet(stores, ledger, stores, clock)
+            return Dispatcher(Channel.EMAIL, waves, runs, outlet, stores, stores, side)
 
         guarded, bare = dispatcher(Ledger(dynamodb_in_air(), "guard", clock)), dispatcher(NoLedger())
         prebuilt = _prebuilt(port)

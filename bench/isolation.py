@@ -25,6 +25,7 @@ from shared.aws.queue import Dispatch
 from shared.dispatch.accounts import Accounts
 from shared.dispatch.dispatcher import Dispatcher
 from shared.dispatch.frequency import Frequency
+from shared.dispatch.outlet import Outlet
 from shared.dispatch.planning import Planner
 from shared.dispatch.rates import Rates
 from shared.dispatch.routing import Routing
@@ -155,6 +156,9 @@ class Stores:
         self.queued += dispatches
         return set()
 
+    def too_large(self, dispatches: Sequence[Dispatch]) -> set[str]:
+        return set()
+
     def put(self, records: Sequence[StreamRecord]) -> None:
         self._clock.at += AWS_MS
 
@@ -196,8 +200,10 @@ class Simulation:
         runs = Runs(stores, stores, self.clock)
         planner = Planner(stores, runs, accounts, stores, frequency, Routing(accounts, stores, self.clock), self.clock)
         sender = Sender(self.clock, Inline(), sleep=self.clock.sleep)
-        waves = Waves(planner, Rates(RateStore(*guard), self.clock), sender, Ledger(*guard), self.clock)
-        self._dispatcher = Dispatcher(Channel.SMS, waves, runs, stores, stores, stores, Inline())
+        ledger = Ledger(*guard)
+        waves = Waves(planner, Rates(RateStore(*guard), self.clock), sender, ledger, self.clock)
+        outlet = Outlet(stores, ledger, stores, self.clock)
+        self._dispatcher = Dispatcher(Channel.SMS, waves, runs, outlet, stores, stores, Inline())
         self._caps = dict(stage_named("prod").concurrency)
         self._busy = dict.fromkeys(MessageClass, 0)
         self._waiting: dict[MessageClass, deque[Envelope]] = {each: deque() for each in MessageClass}

@@ -121,6 +121,9 @@ class Memory:
     def send(self, dispatches: Sequence[Dispatch]) -> set[str]:
         return set()
 
+    def too_large(self, dispatches: Sequence[Dispatch]) -> set[str]:
+        return set()
+
     def put(self, records: Sequence[StreamRecord]) -> None:
         for record in records:
             record.to_json()
