@@ -63,7 +63,7 @@ MUTATIONS = (
         "functions/campaign/deps.py",
         "judges.sending, judges.packer, comparer.repeated_rows, checker.refused_rows",
         "judges.checking, judges.packer, comparer.repeated_rows, lambda run, shard: None",
-        "tests/integration/campaign/test_judged_once.py",
+        "tests/integration/campaign/test_judged_once.py::test_a_slice_that_is_done_again_sends_the_same_rows",
     ),
     Mutation(
         "an envelope that may have been acquired is asked for again",
