@@ -7,8 +7,8 @@ from aws_cdk import aws_s3 as s3
 
 from infra.functions import Wildcard
 from infra.stages import Stage
-from shared.aws.secrets import CHANNEL_TAG
 from shared.model.words import Channel
+from shared.rights import CHANNEL_TAG
 
 # Transactions are allowed by the rights of their single actions, batches by their own.
 READ = ("dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query")

@@ -3,6 +3,7 @@
 from functools import cache, partial
 
 from functions.campaign.campaigns_api import CampaignOperations
+from functions.campaign.function import CampaignApiSettings
 from functions.campaign.reporting import Reporter
 from functions.campaign.runs_api import RunOperations
 from functions.campaign.sampling import Sampler
@@ -20,31 +21,10 @@ from shared.aws.runfiles import RunFiles
 from shared.aws.schedules import Schedules
 from shared.aws.stream import EventStream
 from shared.aws.tasks import Tasks
-from shared.settings import (
-    CampaignScheduleSettings,
-    CatalogSettings,
-    CountersSettings,
-    GuardSettings,
-    QueueSettings,
-    StreamSettings,
-    UploadSettings,
-)
 from shared.store.campaigns import Campaigns
 from shared.store.catalog import Catalog
 from shared.store.counters import Counters
 from shared.store.shards import Shards
-
-
-class CampaignApiSettings(
-    CatalogSettings,
-    GuardSettings,
-    StreamSettings,
-    QueueSettings,
-    CountersSettings,
-    UploadSettings,
-    CampaignScheduleSettings,
-):
-    """The environment of the function."""
 
 
 @cache

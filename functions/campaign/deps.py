@@ -8,6 +8,7 @@ from functions.campaign.comparing import Comparer
 from functions.campaign.driving import Driver
 from functions.campaign.estimating import Estimator
 from functions.campaign.expanding import Expander
+from functions.campaign.function import CampaignSettings
 from functions.campaign.judges import Judges
 from functions.campaign.pacing import Pacer
 from functions.campaign.planning import Planner
@@ -25,15 +26,6 @@ from shared.aws.schedules import Schedules
 from shared.aws.stream import EventStream
 from shared.aws.tasks import Tasks
 from shared.model.clock import Clock
-from shared.settings import (
-    AttachmentSettings,
-    CatalogSettings,
-    CountersSettings,
-    GuardSettings,
-    QueueSettings,
-    StreamSettings,
-    TaskSettings,
-)
 from shared.store.campaigns import Campaigns
 from shared.store.catalog import Catalog
 from shared.store.counters import Counters
@@ -46,18 +38,6 @@ QUEUE_THREADS = 8
 """For requests to the queues, side by side."""
 FILE_THREADS = 16
 """For requests to the bucket, one per shard and part of it."""
-
-
-class CampaignSettings(
-    CatalogSettings,
-    GuardSettings,
-    StreamSettings,
-    QueueSettings,
-    CountersSettings,
-    AttachmentSettings,
-    TaskSettings,
-):
-    """The environment of the function."""
 
 
 @cache

@@ -7,6 +7,7 @@ from functools import cache
 from aws_lambda_powertools.metrics import EphemeralMetrics
 
 from functions.dead_letters.deciding import Deciding
+from functions.dead_letters.function import DecidingSettings, KeeperSettings
 from functions.dead_letters.keeping import Keeper
 from shared.api.audit import Auditor
 from shared.api.kit import Api
@@ -19,7 +20,7 @@ from shared.dispatch.held import Releases
 from shared.dispatch.outlet import Outlet
 from shared.dispatch.redrive import Redriver
 from shared.model.clock import Clock
-from shared.settings import CatalogSettings, GuardSettings, QueueSettings, StreamSettings
+from shared.settings import QueueSettings
 from shared.store.audit import AuditLog
 from shared.store.caps import Caps
 from shared.store.catalog import Catalog
@@ -28,14 +29,6 @@ from shared.store.duplicates import Duplicates
 from shared.store.ledger import Ledger
 
 THREADS = 10
-
-
-class KeeperSettings(CatalogSettings, GuardSettings, StreamSettings, QueueSettings):
-    """The environment of the consumer."""
-
-
-class DecidingSettings(CatalogSettings, StreamSettings, QueueSettings):
-    """The environment of the API function."""
 
 
 @dataclass(frozen=True, slots=True)

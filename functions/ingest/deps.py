@@ -6,6 +6,7 @@ from aws_lambda_powertools.metrics import EphemeralMetrics
 
 from functions.ingest.attachments import Attachments
 from functions.ingest.consumer import BadEvents, EventConsumer
+from functions.ingest.function import AcceptSettings, EventSettings, IngestSettings
 from functions.ingest.service import Ingest
 from functions.ingest.texts import TextLimits
 from shared.api.kit import Api
@@ -16,30 +17,9 @@ from shared.aws.queue import Queues
 from shared.aws.schedules import Schedules
 from shared.aws.stream import EventStream
 from shared.model.clock import Clock
-from shared.settings import (
-    AttachmentSettings,
-    BusSettings,
-    CatalogSettings,
-    GuardSettings,
-    QueueSettings,
-    StreamSettings,
-    UploadSettings,
-)
 from shared.store.catalog import Catalog
 from shared.store.idempotency import Idempotency
 from shared.store.texts import Texts
-
-
-class AcceptSettings(CatalogSettings, GuardSettings, StreamSettings, QueueSettings, AttachmentSettings):
-    """What accepting a request takes, wherever it comes from."""
-
-
-class IngestSettings(AcceptSettings, UploadSettings):
-    """The environment of the API function."""
-
-
-class EventSettings(AcceptSettings, BusSettings):
-    """The environment of the function that takes events."""
 
 
 @cache

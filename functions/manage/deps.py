@@ -4,23 +4,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 
+from functions.manage.function import ManageSettings
 from shared.aws.clients import client
 from shared.aws.clock import service_clock
 from shared.aws.mappings import QueueMappings
 from shared.aws.secrets import SecretStore
 from shared.model.clock import Clock
 from shared.providers.base import TokenCache
-from shared.settings import CatalogSettings, MappingSettings, NetworkSettings, SecretSettings
 from shared.store.audit import AuditLog
 from shared.store.catalog import Catalog
 from shared.store.suppressions import Suppressions
 from shared.store.tokens import MemoryTokenCache
 
 IMPORT_THREADS = 16
-
-
-class ManageSettings(CatalogSettings, SecretSettings, MappingSettings, NetworkSettings):
-    """The environment of the manage function."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 from functions.recall.api import Recalling
+from functions.recall.function import RecallSettings
 from functions.recall.stopping import Stopper
 from functions.recall.withdrawing import Withdrawer
 from shared.api.kit import Api
@@ -12,14 +13,6 @@ from shared.aws.clock import service_clock
 from shared.aws.secrets import SecretStore
 from shared.aws.stream import EventStream
 from shared.dispatch.accounts import Accounts
-from shared.settings import (
-    CatalogSettings,
-    GuardSettings,
-    NetworkSettings,
-    SecretSettings,
-    StreamSettings,
-    TraceSettings,
-)
 from shared.store.campaigns import Campaigns
 from shared.store.catalog import Catalog
 from shared.store.ledger import Ledger
@@ -27,10 +20,6 @@ from shared.store.timeline import Timeline
 from shared.store.tokens import DynamoTokenCache
 
 THREADS = 16
-
-
-class RecallSettings(CatalogSettings, GuardSettings, TraceSettings, StreamSettings, SecretSettings, NetworkSettings):
-    """The environment of the function."""
 
 
 @cache

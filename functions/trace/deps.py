@@ -4,21 +4,18 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 from functions.trace.aggregate import Aggregator
+from functions.trace.function import TraceApiSettings
 from functions.trace.reading import Reading
 from shared.api.kit import Api
 from shared.aws.clients import client
 from shared.aws.clock import service_clock
 from shared.aws.stream import StreamReader
-from shared.settings import CatalogSettings, TraceSettings
+from shared.settings import TraceSettings
 from shared.store.catalog import Catalog
 from shared.store.counters import Counters
 from shared.store.timeline import Timeline
 
 THREADS = 8
-
-
-class TraceApiSettings(CatalogSettings, TraceSettings):
-    """The environment of the API function."""
 
 
 @cache

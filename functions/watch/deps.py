@@ -8,6 +8,7 @@ from aws_lambda_powertools.metrics import EphemeralMetrics
 
 from functions.watch.deferred import DeferredReader
 from functions.watch.following import Follower
+from functions.watch.function import HealthSettings, SweepSettings
 from functions.watch.given_up import GivenUp
 from functions.watch.health import HealthReader
 from functions.watch.hours import Hours
@@ -22,16 +23,6 @@ from shared.aws.schedules import DueSchedules, Schedules
 from shared.aws.stream import EventStream, StreamLag, StreamReader
 from shared.aws.tasks import Tasks
 from shared.dispatch.redrive import Redriver
-from shared.settings import (
-    CatalogSettings,
-    DeadLetterSettings,
-    GuardSettings,
-    QueueSettings,
-    StreamSettings,
-    TaskSettings,
-    TraceSettings,
-    WatchSettings,
-)
 from shared.store.campaigns import Campaigns
 from shared.store.catalog import Catalog
 from shared.store.counters import Counters
@@ -42,16 +33,6 @@ from shared.store.marks import Marks
 from shared.store.timeline import Timeline
 
 THREADS = 16
-
-
-class SweepSettings(
-    CatalogSettings, GuardSettings, TraceSettings, StreamSettings, QueueSettings, WatchSettings, TaskSettings
-):
-    """The environment of the sweep."""
-
-
-class HealthSettings(CatalogSettings, TraceSettings, StreamSettings, QueueSettings, DeadLetterSettings, WatchSettings):
-    """The environment of the API function."""
 
 
 @dataclass(frozen=True, slots=True)

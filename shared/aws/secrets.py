@@ -16,6 +16,7 @@ from shared.cache import TtlCache
 from shared.model.clock import Clock, SystemClock
 from shared.model.sizes import size
 from shared.model.words import Channel
+from shared.rights import CHANNEL_TAG
 from shared.settings import ConfigurationError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 NO_SECRET = 0
 """The version of an account that has no secret."""
 MAX_BYTES = 65_536
-TENANT_TAG, ACCOUNT_TAG, CHANNEL_TAG = "mepush:tenant", "mepush:account", "mepush:channel"
+TENANT_TAG, ACCOUNT_TAG = "mepush:tenant", "mepush:account"
 """A secret's tags. By the last a dispatch function may read those of its own channel's accounts and no others."""
 RECOVERY_DAYS = 7
 MISS_SECONDS = 5.0

@@ -14,6 +14,7 @@ from shared.dispatch.accounts import Accounts
 from shared.dispatch.attachments import Files
 from shared.dispatch.dispatcher import Dispatcher
 from shared.dispatch.frequency import Frequency
+from shared.dispatch.function import DispatchSettings
 from shared.dispatch.held import Releases
 from shared.dispatch.outlet import Outlet
 from shared.dispatch.planning import Planner
@@ -24,17 +25,6 @@ from shared.dispatch.sending import Sender
 from shared.dispatch.waves import Waves
 from shared.model.words import Channel
 from shared.providers.base import MAX_CALLS
-from shared.settings import (
-    AttachmentSettings,
-    CatalogSettings,
-    CountersSettings,
-    DeadLetterSettings,
-    GuardSettings,
-    NetworkSettings,
-    QueueSettings,
-    SecretSettings,
-    StreamSettings,
-)
 from shared.store.campaigns import Campaigns
 from shared.store.caps import Caps
 from shared.store.catalog import Catalog
@@ -49,20 +39,6 @@ from shared.store.tokens import DynamoTokenCache
 
 ENVELOPE_THREADS = 10
 """As many as a batch has envelopes, so that no code waits for another's provider."""
-
-
-class DispatchSettings(
-    CatalogSettings,
-    GuardSettings,
-    StreamSettings,
-    QueueSettings,
-    DeadLetterSettings,
-    SecretSettings,
-    NetworkSettings,
-    CountersSettings,
-    AttachmentSettings,
-):
-    """The environment of a dispatch function."""
 
 
 def build_dispatcher(channel: Channel) -> Dispatcher:

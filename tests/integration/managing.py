@@ -8,7 +8,8 @@ from typing import Any
 from functions.manage.accounts import account_operations
 from functions.manage.audit import audit_operations
 from functions.manage.deployment import deployment_operations
-from functions.manage.deps import ManageDeps, ManageSettings
+from functions.manage.deps import ManageDeps
+from functions.manage.function import ManageSettings
 from functions.manage.keys import key_operations
 from functions.manage.reviews import review_operations
 from functions.manage.settings import settings_operations

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from functions.manage.deps import ManageDeps, ManageSettings
+from functions.manage.deps import ManageDeps
+from functions.manage.function import ManageSettings
 from functions.manage.templates import template_operations
 from shared.api.kit import Api
 from shared.api.operations import OPERATIONS

@@ -1,0 +1,6 @@
+"""The function that sends texts."""
+
+from shared.dispatch.function import dispatch_function
+from shared.model.words import Channel
+
+FUNCTIONS = (dispatch_function(Channel.SMS),)

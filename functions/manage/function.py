@@ -1,0 +1,55 @@
+"""The function that manages accounts, templates and keys."""
+
+from shared.channels import CHANNELS, providers_of
+from shared.function import (
+    ADDRESS_PACKAGES,
+    CORE_PACKAGES,
+    RENDERING_PACKAGES,
+    ZONE_PACKAGES,
+    ApiTrigger,
+    FunctionSpec,
+)
+from shared.rights import READ, allow, table
+from shared.settings import CatalogSettings, MappingSettings, NetworkSettings, SecretSettings
+
+CONFIGURED = ("tenant#*", "tenants", "key#*", "suppressed#*", "suppressing#*", "audit#*")
+"""The partitions of the catalog that it writes. That it only adds to the audit log, IAM cannot say: no condition knows
+whether an item is there already (Service Authorization Reference, DynamoDB)."""
+
+
+class ManageSettings(CatalogSettings, SecretSettings, MappingSettings, NetworkSettings):
+    """The environment of the manage function."""
+
+
+FUNCTIONS = (
+    FunctionSpec(
+        "manage",
+        "functions.manage.handler.lambda_handler",
+        "Manages accounts, templates and keys",
+        ManageSettings,
+        channels=tuple(CHANNELS),
+        packages=(*CORE_PACKAGES, *ADDRESS_PACKAGES, *RENDERING_PACKAGES, *ZONE_PACKAGES),
+        rights=(
+            allow(("lambda:UpdateEventSourceMapping",), "mapping.*"),
+            table("catalog", *READ, "ConditionCheckItem"),
+            table("catalog", "PutItem", keys=CONFIGURED),
+            # What people configure, and whom they stop messages to: not the audit log.
+            table("catalog", "DeleteItem", keys=("tenant#*", "suppressed#*")),
+            allow(
+                (
+                    "secretsmanager:CreateSecret",
+                    "secretsmanager:PutSecretValue",
+                    "secretsmanager:GetSecretValue",
+                    "secretsmanager:DeleteSecret",
+                    # A secret that waits for its deletion is taken back; a new one is labelled with its tenant and
+                    # account.
+                    "secretsmanager:RestoreSecret",
+                    "secretsmanager:TagResource",
+                ),
+                "secrets",
+            ),
+            *(right for provider in providers_of(*CHANNELS) for right in provider.checks),
+        ),
+        triggers=(ApiTrigger(),),
+    ),
+)

@@ -1,0 +1,54 @@
+"""The functions of timelines and counters: the stream's consumer, and the API that reads what it wrote."""
+
+from shared.function import ADDRESS_PACKAGES, CORE_PACKAGES, Alarm, ApiTrigger, FunctionSpec, StreamTrigger
+from shared.rights import LOOK, SEND, allow, table
+from shared.settings import CatalogSettings, TraceSettings
+
+BATCH_SIZE = 100
+RETRIES = 50
+RECORD_AGE_S = 24 * 3600
+"""Without a bound, one poisonous record would hold up its shard until the stream forgets it."""
+
+
+class TraceApiSettings(CatalogSettings, TraceSettings):
+    """The environment of the API function."""
+
+
+FUNCTIONS = (
+    FunctionSpec(
+        "trace",
+        "functions.trace.handler.lambda_handler",
+        "Turns events into timelines and counters",
+        TraceSettings,
+        timeout_s=60,
+        rights=(
+            table("timeline", "BatchGetItem", "BatchWriteItem"),
+            table("counters", "GetItem", "UpdateItem"),
+            # Events which the timeline did not take are set aside.
+            table("counters", "BatchWriteItem", "Query", keys=("unkept#*",)),
+            allow(("kinesis:DescribeStream", "kinesis:DescribeStreamSummary", *LOOK), "stream"),
+            allow(SEND, "trace.dead"),
+        ),
+        triggers=(StreamTrigger(BATCH_SIZE, RETRIES, RECORD_AGE_S, dead="trace.dead"),),
+        alarms=(
+            Alarm(
+                "trace-lag",
+                "Timelines and counters are more than five minutes behind.",
+                "IteratorAge",
+                of="lambda",
+                statistic="Maximum",
+                above=5 * 60_000,
+                periods=3,
+            ),
+        ),
+    ),
+    FunctionSpec(
+        "trace_api",
+        "functions.trace.api.lambda_handler",
+        "Answers what happened to messages",
+        TraceApiSettings,
+        packages=(*CORE_PACKAGES, *ADDRESS_PACKAGES),
+        rights=(table("catalog", "GetItem"), allow(("dynamodb:Query",), "table.timeline", "table.counters")),
+        triggers=(ApiTrigger(),),
+    ),
+)

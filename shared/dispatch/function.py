@@ -1,0 +1,75 @@
+"""What a dispatch function says of itself; the three differ by channel, and by what their providers need."""
+
+from shared.channels import CHANNELS, providers_of, queue_name
+from shared.function import CORE_PACKAGES, RENDERING_PACKAGES, ZONE_PACKAGES, FunctionSpec, QueueTrigger
+from shared.model.words import Channel, MessageClass
+from shared.rights import CONSUME, READ, SEND, SENDING, SETTLE, Right, allow, read_secrets, table
+from shared.settings import (
+    AttachmentSettings,
+    CatalogSettings,
+    CountersSettings,
+    DeadLetterSettings,
+    GuardSettings,
+    NetworkSettings,
+    QueueSettings,
+    SecretSettings,
+    StreamSettings,
+)
+
+TIMEOUT_S = 60
+BATCH_SIZE = 10
+
+
+class DispatchSettings(
+    CatalogSettings,
+    GuardSettings,
+    StreamSettings,
+    QueueSettings,
+    DeadLetterSettings,
+    SecretSettings,
+    NetworkSettings,
+    CountersSettings,
+    AttachmentSettings,
+):
+    """The environment of a dispatch function."""
+
+
+def dispatch_function(channel: Channel, *more: Right) -> FunctionSpec:
+    """The function that sends a channel's envelopes. more: rights that the others do not have."""
+    name = CHANNELS[channel].function
+    return FunctionSpec(
+        name,
+        f"functions.{name}.handler.lambda_handler",
+        f"Sends envelopes of the channel {channel}",
+        DispatchSettings,
+        timeout_s=TIMEOUT_S,
+        channels=(channel,),
+        packages=(*CORE_PACKAGES, *RENDERING_PACKAGES, *ZONE_PACKAGES),
+        rights=(
+            table("catalog", *READ),
+            table("guard", *SETTLE, "BatchWriteItem"),
+            # What became of the tries through accounts; accounts' shares, every shift of which is recorded.
+            table("counters", "Query", keys=("health#*",)),
+            table("catalog", "PutItem", keys=("shift#*", "audit#*")),
+            # A message may fall back to another channel, but is given up by its own.
+            *SENDING,
+            allow(SEND, f"dead.{channel}.*"),
+            allow(CONSUME, f"queue.{channel}.*"),
+            read_secrets(channel),
+            *(right for provider in providers_of(channel) for right in provider.rights),
+            *more,
+        ),
+        triggers=tuple(_queue(channel, message_class) for message_class in MessageClass),
+        recursive=True,  # retries, waits and continuations
+    )
+
+
+def _queue(channel: Channel, message_class: MessageClass) -> QueueTrigger:
+    """A mapping per queue, so that each class has its own window and its own cap: a code does not wait."""
+    return QueueTrigger(
+        f"queue.{queue_name(channel, message_class)}",
+        BATCH_SIZE,
+        message_class,
+        window_s=0 if message_class is MessageClass.VERIFICATION else 1,
+        label=message_class.title(),
+    )

@@ -1,0 +1,151 @@
+"""What a function says of itself: `functions/<folder>/function.py` holds `FUNCTIONS`, one `FunctionSpec` for each.
+
+Data alone: the stack, the packages and the tests are computed from it. Nothing here makes a client or knows the CDK.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from shared.channels import providers_of
+from shared.model.words import Channel, MessageClass
+from shared.rights import Right
+from shared.settings import Settings
+
+CORE_PACKAGES = ("aws-lambda-powertools", "boto3", "pydantic")
+ADDRESS_PACKAGES = ("email-validator", "phonenumbers")
+RENDERING_PACKAGES = ("jinja2",)
+ZONE_PACKAGES = ("tzdata",)
+"""Of functions that look at recipients' clocks, or read settings, which may name a time zone: the runtime has none of
+its own."""
+
+API_TIMEOUT_S = 29
+"""One second less than the most that an HTTP API waits for an integration."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueTrigger:
+    """A queue hands its messages over, each of which is answered for by itself."""
+
+    queue: str
+    """Its name as in `shared.rights.Right`."""
+    batch_size: int
+    concurrency: int | MessageClass
+    """The most invocations, or the class whose cap the stage sets."""
+    window_s: int | None = None
+    """How long a batch is gathered."""
+    label: str = ""
+    """Begins the logical id, where a function has several."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamTrigger:
+    """The stream hands its records over, shard by shard, from the oldest on."""
+
+    batch_size: int
+    retries: int
+    record_age_s: int
+    """When a record is given up, however few tries it had."""
+    dead: str
+    """The queue that is told what was given up, see `shared.rights.Right`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Every:
+    """A schedule of its own."""
+
+    minutes: int
+
+
+@dataclass(frozen=True, slots=True)
+class BusTrigger:
+    """Events that ask for messages. Lambda itself tells the bus's dead-letter queue, in the function's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiTrigger:
+    """The operations in `shared/api` that name this function."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizerTrigger:
+    """Asked before every operation that needs a key."""
+
+
+Trigger = QueueTrigger | StreamTrigger | Every | BusTrigger | ApiTrigger | AuthorizerTrigger
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """An alarm on a metric that only this function has; failures and throttles are watched for all."""
+
+    name: str
+    """In AWS it stands behind the stage's prefix."""
+    description: str
+    metric: str
+    of: Literal["function", "lambda"] = "function"
+    """Who counts: the function itself, or Lambda."""
+    statistic: Literal["Sum", "Maximum"] = "Sum"
+    minutes: int = 1
+    """Of a period."""
+    above: float = 0
+    below: float | None = None
+    """Instead of `above`, for what has to happen all the time: without data it does not."""
+    periods: int = 1
+    """In a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionSpec:
+    """A function. It sees the addresses of those queues that its rights name."""
+
+    name: str
+    """Its logical name; in AWS it stands behind the stage's prefix."""
+    handler: str
+    description: str
+    settings: type[Settings] | None = None
+    """Its whole environment, if it reads any."""
+    memory_mb: int = 1024
+    timeout_s: int = API_TIMEOUT_S
+    channels: tuple[Channel, ...] = ()
+    """Whose providers it carries."""
+    packages: tuple[str, ...] = CORE_PACKAGES
+    """The distributions that it needs, without what those need, and without those of its providers."""
+    rights: tuple[Right, ...] = ()
+    """Without the right to write its own log, which all have."""
+    triggers: tuple[Trigger, ...] = ()
+    alarms: tuple[Alarm, ...] = ()
+    recursive: bool = False
+    """Whether envelopes or tasks come back to it by design."""
+    pages: bool = False
+    """Whether the API's description goes into its package."""
+
+    @property
+    def folder(self) -> str:
+        """Such as `trace` for the handler `functions.trace.api.lambda_handler`."""
+        return self.handler.split(".")[1]
+
+    @property
+    def module(self) -> str:
+        """The module that holds the handler."""
+        return self.handler.rpartition(".")[0]
+
+    @property
+    def construct_id(self) -> str:
+        """Such as `DispatchEmail`; what the function's logical ids begin with."""
+        return self.name.title().replace("_", "")
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The fields of its environment, in lower case."""
+        return tuple(self.settings.model_fields) if self.settings else ()
+
+    @property
+    def distributions(self) -> tuple[str, ...]:
+        """All that its package is made from, its providers' among them."""
+        theirs = (package for provider in providers_of(*self.channels) for package in provider.packages)
+        return tuple(dict.fromkeys((*self.packages, *theirs)))
+
+
+Functions = Mapping[str, FunctionSpec]
+"""By logical name."""
