@@ -1,6 +1,6 @@
 """Alarms on what needs a person: dead letters, events that lag, functions that fail or are held back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from aws_cdk import ArnFormat, Duration, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -13,11 +13,9 @@ from constructs import Construct
 
 from infra.environment import METRICS_NAMESPACE
 from infra.stages import Stage
+from shared.function import Alarm
 
-MAX_ITERATOR_AGE_MS = 5 * 60_000
 STUCK_MINUTES = 15
-SWEEP_PERIOD_MINUTES = 5
-NO_SWEEP_MINUTES = 30
 
 
 class Alarms(Construct):
@@ -62,109 +60,70 @@ class Alarms(Construct):
                 above=0,
             )
 
-    def watch_kept_letters(self, queues: Mapping[str, sqs.Queue], function: str) -> None:
+    def watch_kept_letters(self, name: str, queue: sqs.Queue, function: str) -> None:
         """Alarm when dead letters are kept, and when they are not taken from their queue. function: that takes them."""
-        for name, queue in queues.items():
-            label = name.replace(".", "-")
-            self._alarm(
-                f"dead-letters-{label}",
-                f"Messages of {name} were given up: look at them with `mepush dlq list`, mend the cause, redrive them.",
-                cloudwatch.Metric(
-                    namespace=METRICS_NAMESPACE,
-                    metric_name="DeadLetters",
-                    dimensions_map={"queue": queue.queue_name, "service": function},
-                    period=self._period,
-                    statistic="Sum",
-                ),
-                above=0,
-            )
-            # A message that the function cannot take is hidden nearly all the time, so those are counted too.
-            depths = {
-                "shown": queue.metric_approximate_number_of_messages_visible(period=self._period, statistic="Maximum"),
-                "hidden": queue.metric_approximate_number_of_messages_not_visible(
-                    period=self._period, statistic="Maximum"
-                ),
-            }
-            self._alarm(
-                f"dead-letters-stuck-{label}",
-                f"Dead letters of {name} cannot be kept: read the log of {function}.",
-                cloudwatch.MathExpression(expression="shown + hidden", using_metrics=depths, period=self._period),
-                above=0,
-                periods=STUCK_MINUTES,
-            )
-
-    def watch_functions(self, functions: Mapping[str, lambda_.Function]) -> None:
-        """Alarm when a function fails or is throttled. functions: by logical names."""
-        for name, function in functions.items():
-            label = name.replace("_", "-")
-            self._alarm(
-                f"errors-{label}",
-                f"The function {name} failed: read its log.",
-                function.metric_errors(period=self._period, statistic="Sum"),
-                above=0,
-            )
-            self._alarm(
-                f"throttles-{label}",
-                f"The function {name} is held back by a concurrency limit.",
-                function.metric_throttles(period=self._period, statistic="Sum"),
-                above=0,
-                periods=5,
-            )
-
-    def watch_lag(self, function: lambda_.Function) -> None:
-        """Alarm when the consumer of the stream is minutes behind."""
+        label = name.replace(".", "-")
         self._alarm(
-            "trace-lag",
-            "Timelines and counters are more than five minutes behind.",
-            function.metric("IteratorAge", period=self._period, statistic="Maximum"),
-            above=MAX_ITERATOR_AGE_MS,
-            periods=3,
-        )
-
-    def watch_sweeps(self, deployment: str, function: str) -> None:
-        """Alarm when messages are stuck, and when nobody looks for them. function: that looks."""
-
-        def metric(name: str, minutes: int, statistic: str) -> cloudwatch.Metric:
-            return cloudwatch.Metric(
+            f"dead-letters-{label}",
+            f"Messages of {name} were given up: look at them with `mepush dlq list`, mend the cause, redrive them.",
+            cloudwatch.Metric(
                 namespace=METRICS_NAMESPACE,
-                metric_name=name,
-                dimensions_map={"deployment": deployment, "service": function},
-                period=Duration.minutes(minutes),
-                statistic=statistic,
-            )
-
-        self._alarm(
-            "in-flight-too-long",
-            "Messages have been in flight for too long: run `mepush doctor`.",
-            metric("InFlightTooLong", SWEEP_PERIOD_MINUTES, "Maximum"),
+                metric_name="DeadLetters",
+                dimensions_map={"queue": queue.queue_name, "service": function},
+                period=self._period,
+                statistic="Sum",
+            ),
             above=0,
-            periods=3,
         )
+        # A message that the function cannot take is hidden nearly all the time, so those are counted too.
+        depths = {
+            "shown": queue.metric_approximate_number_of_messages_visible(period=self._period, statistic="Maximum"),
+            "hidden": queue.metric_approximate_number_of_messages_not_visible(period=self._period, statistic="Maximum"),
+        }
         self._alarm(
-            "no-sweep",
-            f"Nothing has looked for stuck messages for half an hour: read the log of {function}.",
-            metric("Sweeps", NO_SWEEP_MINUTES, "Sum"),
-            below=1,
+            f"dead-letters-stuck-{label}",
+            f"Dead letters of {name} cannot be kept: read the log of {function}.",
+            cloudwatch.MathExpression(expression="shown + hidden", using_metrics=depths, period=self._period),
+            above=0,
+            periods=STUCK_MINUTES,
         )
 
-    def watch_key_limits(self, deployment: str, functions: Sequence[str]) -> None:
-        """Alarm when a key has had all its texts of the day, or nearly. functions: that accept messages."""
-        for function in functions:
-            for name, metric, words in (
-                ("near", "KeyLimitNear", "has sent four fifths of its texts of the day"),
-                ("reached", "KeyLimitReached", "has sent all its texts of the day, and more are refused"),
-            ):
-                self._alarm(
-                    f"key-limit-{name}-{function.replace('_', '-')}",
-                    f"An API key {words}: the log of {function} names it. See whether the texts were wanted.",
-                    cloudwatch.Metric(
-                        namespace=METRICS_NAMESPACE,
-                        metric_name=metric,
-                        dimensions_map={"deployment": deployment, "service": function},
-                        period=self._period,
-                        statistic="Sum",
-                    ),
-                )
+    def watch_function(self, name: str, function: lambda_.Function) -> None:
+        """Alarm when a function fails or is throttled. name: its logical one."""
+        label = name.replace("_", "-")
+        self._alarm(
+            f"errors-{label}",
+            f"The function {name} failed: read its log.",
+            function.metric_errors(period=self._period, statistic="Sum"),
+            above=0,
+        )
+        self._alarm(
+            f"throttles-{label}",
+            f"The function {name} is held back by a concurrency limit.",
+            function.metric_throttles(period=self._period, statistic="Sum"),
+            above=0,
+            periods=5,
+        )
+
+    def watch(self, alarm: Alarm, function: lambda_.Function, name: str, deployment: str) -> None:
+        """An alarm that a function asks for. name: of the function. deployment: its name in metrics."""
+        period = Duration.minutes(alarm.minutes)
+        self._alarm(
+            alarm.name,
+            alarm.description,
+            function.metric(alarm.metric, period=period, statistic=alarm.statistic)
+            if alarm.of == "lambda"
+            else cloudwatch.Metric(
+                namespace=METRICS_NAMESPACE,
+                metric_name=alarm.metric,
+                dimensions_map={"deployment": deployment, "service": name},
+                period=period,
+                statistic=alarm.statistic,
+            ),
+            above=alarm.above,
+            below=alarm.below,
+            periods=alarm.periods,
+        )
 
     def _alarm(
         self,
@@ -176,7 +135,7 @@ class Alarms(Construct):
         below: float | None = None,
         periods: int = 1,
     ) -> None:
-        """below: instead of `above`, for what has to happen all the time: without data it does not."""
+        """above, below: see `shared.function.Alarm`."""
         comparison, missing = cloudwatch.ComparisonOperator, cloudwatch.TreatMissingData
         alarm = cloudwatch.Alarm(
             self,

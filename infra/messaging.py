@@ -1,7 +1,5 @@
 """How work waits: a queue and a dead-letter queue per channel and class, and schedules for what is due later."""
 
-from collections.abc import Iterable
-
 from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_scheduler as scheduler
@@ -9,9 +7,10 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.nag import acknowledge
-from infra.specs import CAMPAIGN_TIMEOUT_S, DEAD_LETTERS_TIMEOUT_S
+from infra.specs import consumer
 from infra.stages import Stage
-from shared.channels import CHANNELS, ChannelSpec, queue_name
+from shared.channels import CHANNELS, queue_name
+from shared.function import Functions
 from shared.model.words import Channel, MessageClass
 
 MAX_RECEIVES = 6
@@ -22,18 +21,6 @@ VISIBILITY_FACTOR = 6
 CODE_VISIBILITY_S = 90
 """Of queues for codes: after a crash a code must come back before it expires. It may then come back while a throttled
 mapping still holds it; the ledger's lease tells the two apart. It is longer than any lease."""
-
-
-def visibility_s(spec: ChannelSpec, message_class: MessageClass) -> int:
-    """How long a received message stays hidden, in seconds."""
-    if message_class is MessageClass.VERIFICATION:
-        return CODE_VISIBILITY_S
-    return VISIBILITY_FACTOR * spec.timeout_s + window_s(message_class)
-
-
-def window_s(message_class: MessageClass) -> int:
-    """How long a mapping gathers a batch, in seconds: a code does not wait."""
-    return 0 if message_class is MessageClass.VERIFICATION else 1
 
 
 def dead_letter_queue(scope: Construct, id: str, name: str, visibility: Duration | None = None) -> sqs.Queue:
@@ -53,26 +40,30 @@ def dead_letter_queue(scope: Construct, id: str, name: str, visibility: Duration
 class Queues(Construct):
     """The queues and dead-letter queues, by names such as `sms.verification`."""
 
-    def __init__(self, scope: Construct, id: str, *, stage: Stage) -> None:
+    def __init__(self, scope: Construct, id: str, *, stage: Stage, functions: Functions) -> None:
         super().__init__(scope, id)
+        self._functions = functions
         self.queues: dict[str, sqs.Queue] = {}
         self.dead_letters: dict[str, sqs.Queue] = {}
-        for spec in CHANNELS.values():
+        for channel in CHANNELS:
             for message_class in MessageClass:
-                self._pair(spec, message_class, stage.prefix)
+                self._pair(channel, message_class, stage.prefix)
 
-    def _pair(self, spec: ChannelSpec, message_class: MessageClass, prefix: str) -> None:
-        name = queue_name(spec.channel, message_class)
-        id = f"{spec.channel.value.title()}{message_class.value.title()}"
-        physical = f"{prefix}-{spec.channel}-{message_class}"
-        hidden = Duration.seconds(VISIBILITY_FACTOR * DEAD_LETTERS_TIMEOUT_S)
-        dead = dead_letter_queue(self, f"{id}Dead", f"{physical}-dlq", hidden)
+    def _pair(self, channel: Channel, message_class: MessageClass, prefix: str) -> None:
+        name = queue_name(channel, message_class)
+        id = f"{channel.value.title()}{message_class.value.title()}"
+        physical = f"{prefix}-{channel}-{message_class}"
+        dead = dead_letter_queue(self, f"{id}Dead", f"{physical}-dlq", self._hidden(f"dead.{name}"))
         self.dead_letters[name] = dead
         self.queues[name] = sqs.Queue(
             self,
             id,
             queue_name=physical,
-            visibility_timeout=Duration.seconds(visibility_s(spec, message_class)),
+            visibility_timeout=(
+                Duration.seconds(CODE_VISIBILITY_S)
+                if message_class is MessageClass.VERIFICATION
+                else self._hidden(f"queue.{name}")
+            ),
             retention_period=RETENTION,
             dead_letter_queue=sqs.DeadLetterQueue(queue=dead, max_receive_count=MAX_RECEIVES),
             encryption=sqs.QueueEncryption.SQS_MANAGED,
@@ -80,17 +71,18 @@ class Queues(Construct):
             removal_policy=RemovalPolicy.DESTROY,
         )
 
-    def names(self, channel: Channel | None = None) -> list[str]:
-        """The names of a channel's queues, or of all."""
-        channels: Iterable[Channel] = CHANNELS if channel is None else (channel,)
-        return [queue_name(c, message_class) for c in channels for message_class in MessageClass]
+    def _hidden(self, name: str) -> Duration:
+        """How long a received message stays hidden, by the function that takes it."""
+        spec, trigger = consumer(name, self._functions)
+        return Duration.seconds(VISIBILITY_FACTOR * spec.timeout_s + (trigger.window_s or 0))
 
 
 class TaskQueue(Construct):
     """The queue of the campaign function's tasks, and its dead-letter queue."""
 
-    def __init__(self, scope: Construct, id: str, *, stage: Stage) -> None:
+    def __init__(self, scope: Construct, id: str, *, stage: Stage, functions: Functions) -> None:
         super().__init__(scope, id)
+        spec, _ = consumer("campaigns.queue", functions)
         self.dead = dead_letter_queue(self, "Dead", f"{stage.prefix}-campaigns-dlq")
         self.queue = sqs.Queue(
             self,
@@ -98,7 +90,7 @@ class TaskQueue(Construct):
             queue_name=f"{stage.prefix}-campaigns",
             # As long as the function may take, and no longer: what broke off is found by its run's driver within a
             # minute or so, and done again.
-            visibility_timeout=Duration.seconds(CAMPAIGN_TIMEOUT_S),
+            visibility_timeout=Duration.seconds(spec.timeout_s),
             retention_period=RETENTION,
             dead_letter_queue=sqs.DeadLetterQueue(queue=self.dead, max_receive_count=MAX_RECEIVES),
             encryption=sqs.QueueEncryption.SQS_MANAGED,

@@ -17,7 +17,8 @@ from functools import cache
 from pathlib import Path
 
 from infra import pages
-from infra.specs import AWS_SERVICES, FUNCTIONS, PYTHON_VERSION, FunctionSpec
+from infra.specs import AWS_SERVICES, FUNCTIONS, PYTHON_VERSION
+from shared.function import FunctionSpec
 from shared.model.words import Channel
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -61,7 +62,7 @@ def package_all(target: Target = LAMBDA, build: Path = BUILD) -> dict[str, Path]
     Earlier packages for the same target are forgotten.
     """
     packages = {name: package(spec, target, build) for name, spec in FUNCTIONS.items()}
-    kept = {*packages.values(), *(install(spec.packages, target, build) for spec in FUNCTIONS.values())}
+    kept = {*packages.values(), *(install(spec.distributions, target, build) for spec in FUNCTIONS.values())}
     made = [*(build / "functions" / target.name).iterdir(), *(build / "dependencies").glob(f"{target.name}-*")]
     for folder in set(made) - kept:
         shutil.rmtree(folder)
@@ -72,7 +73,7 @@ def package(spec: FunctionSpec, target: Target, build: Path = BUILD) -> Path:
     """Build one function's package, or find it built; returns its folder. Raises: PackagingError."""
     if not (ROOT / "functions" / spec.folder / f"{spec.module.rpartition('.')[2]}.py").is_file():
         raise PackagingError(f"{spec.name}: there is no module {spec.module}")
-    dependencies = install(spec.packages, target, build)
+    dependencies = install(spec.distributions, target, build)
     files = list(sources(spec))
     digest = hashlib.sha256(f"{_RECIPE} {dependencies.name}".encode())
     for path in files:

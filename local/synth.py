@@ -14,9 +14,19 @@ from infra import pages
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / "build" / "local" / "synth"
 STACK = "mepush"
-# What the infrastructure is computed from: its own code, the tables it loops over, the variables that functions
-# declare, and the version of the CDK.
-_SOURCES = ("infra/*.py", "shared/api/*.py", "shared/model/*.py", "shared/channels.py", "shared/settings.py", "uv.lock")
+# What the infrastructure is computed from: its own code, what functions say of themselves, the tables it loops over,
+# and the version of the CDK.
+SOURCES = (
+    "infra/*.py",
+    "functions/__init__.py",
+    "functions/*/__init__.py",
+    "functions/*/function.py",
+    *(f"shared/{name}.py" for name in ("__init__", "channels", "function", "quiet", "rights", "settings")),
+    "shared/template_links.py",
+    *(f"shared/{name}/*.py" for name in ("api", "model", "net", "policy")),
+    *(f"shared/dispatch/{name}.py" for name in ("__init__", "function")),
+    "uv.lock",
+)
 _PAGES_SOURCES = ("infra/pages.py", "shared/**/*.py", "uv.lock")
 _TIMEOUT_S = 180
 
@@ -38,7 +48,7 @@ def synthesised(cache: Path = CACHE) -> Path:
 
 def fingerprint() -> str:
     """Names the state of everything that the template is computed from."""
-    return _digest(_SOURCES)
+    return _digest(SOURCES)
 
 
 def _digest(patterns: Iterable[str]) -> str:

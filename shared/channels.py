@@ -46,16 +46,10 @@ SMS_SEND = allow(
 
 @dataclass(frozen=True, slots=True)
 class ChannelSpec:
-    """A channel: its dispatch function's folder and how that function is sized.
-
-    memory_mb, timeout_s: of the function. batch_size: envelopes per invocation.
-    """
+    """A channel, and the folder of its dispatch function."""
 
     channel: Channel
     function: str
-    memory_mb: int = 1024
-    timeout_s: int = 60
-    batch_size: int = 10
 
 
 PROVIDERS: dict[str, ProviderSpec] = {

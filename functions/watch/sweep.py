@@ -26,7 +26,7 @@ RESERVE_MS = 30_000
 WHOLE_MS = 3_600_000
 """How often the counters of all hours are read: redrives change old ones."""
 TRACE_GIVES_UP_MS = 24 * 3_600_000
-"""The trace gives a record up when it is that old (`infra/stack.py`), however far behind it is."""
+"""The trace gives a record up when it is that old (`functions/trace/function.py`), however far behind it is."""
 TRACED_MARGIN_MS = 900_000
 """Between recording an outcome and putting its event: a function's time, and a redelivery's."""
 

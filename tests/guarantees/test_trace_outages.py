@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from functions.trace import keeping
-from infra.stack import TRACE_RETRIES
+from functions.trace.function import RETRIES
 from tests.guarantees.platform import Platform, platform
 from tests.guarantees.points import Call
 
@@ -72,7 +72,7 @@ def test_what_is_counted_is_kept(
     one.step(5000)
     assert calls and not one.timelines().keys() & set(ids)
     if aside == 0 or role == "counters":
-        assert len(calls) > TRACE_RETRIES
+        assert len(calls) > RETRIES
     one.points.between = None
     in_the_end(one)
     one.stack.clock.advance(8 * HOUR_S)

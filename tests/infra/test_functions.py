@@ -1,6 +1,5 @@
 """The functions: their environments, sizes and runtimes."""
 
-import ast
 import inspect
 import json
 from importlib import import_module
@@ -13,7 +12,6 @@ from infra.specs import FUNCTIONS
 from shared.api.operations import OPERATIONS
 from shared.channels import CHANNELS, queue_name
 from shared.model.words import Channel, MessageClass
-from shared.settings import Settings
 from tests.infra.template import Template
 
 
@@ -46,33 +44,15 @@ def test_every_handler_exists(name: str) -> None:
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_the_environment_is_what_the_settings_declare(request: pytest.FixtureRequest, stage: str, name: str) -> None:
     environment = _environment(request.getfixturevalue(stage), name)
-    declared = {field.upper() for part in FUNCTIONS[name].settings for field in part.model_fields}
-    assert set(environment) == declared | set(LIBRARY_VARIABLES)
-    for part in FUNCTIONS[name].settings:
-        loaded = part.load(environment)
-        assert loaded.model_fields_set == set(part.model_fields)
+    spec = FUNCTIONS[name]
+    assert set(environment) == {variable.upper() for variable in spec.variables} | set(LIBRARY_VARIABLES)
+    if spec.settings:
+        assert spec.settings.load(environment).model_fields_set == set(spec.settings.model_fields)
 
 
-def _loaded_settings(folder: str) -> set[frozenset[str]]:
-    """The fields of each Settings class that the code of a function loads, wherever it does."""
-    found = set()
-    wiring = sorted((ROOT / "functions" / folder).glob("*deps.py"))
-    if folder.startswith("dispatch_"):
-        wiring.append(ROOT / "shared" / "dispatch" / "wiring.py")
-    for path in wiring:
-        module = import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Attribute) and node.attr == "load" and isinstance(node.value, ast.Name):
-                settings = getattr(module, node.value.id)
-                assert issubclass(settings, Settings)
-                found.add(frozenset(settings.model_fields))
-    return found
-
-
-@pytest.mark.parametrize("folder", sorted({spec.folder for spec in FUNCTIONS.values()}))
-def test_the_code_loads_the_settings_that_the_stack_sets(folder: str) -> None:
-    declared = {frozenset(spec.variables) for spec in FUNCTIONS.values() if spec.folder == folder}
-    assert _loaded_settings(folder) == declared - {frozenset()}
+@pytest.mark.parametrize("folder", sorted(path.parent.name for path in (ROOT / "functions").glob("*/handler.py")))
+def test_every_folder_says_what_its_functions_need(folder: str) -> None:
+    assert folder in {spec.folder for spec in FUNCTIONS.values()}
 
 
 @pytest.mark.parametrize("channel", Channel)

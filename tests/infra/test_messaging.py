@@ -86,7 +86,7 @@ def test_each_queue_feeds_its_channels_function_under_its_own_cap(
     assert source == {
         "EventSourceArn": f"${{{_id(channel, message_class)}.Arn}}",
         "FunctionName": f"${{{function}Function}}",
-        "BatchSize": CHANNELS[channel].batch_size,
+        "BatchSize": 10,
         "MaximumBatchingWindowInSeconds": WINDOWS[message_class],
         "FunctionResponseTypes": ["ReportBatchItemFailures"],
         "ScalingConfig": {"MaximumConcurrency": STAGES[stage].concurrency[message_class]},

@@ -12,8 +12,9 @@ import pytest
 
 from infra import packaging, pages
 from infra.packaging import HOST, LAMBDA, ROOT, PackagingError, locked_requirements
-from infra.specs import ADDRESS_PACKAGES, AWS_SERVICES, FUNCTIONS, FunctionSpec
+from infra.specs import AWS_SERVICES, FUNCTIONS
 from shared.channels import PROVIDERS
+from shared.function import ADDRESS_PACKAGES, FunctionSpec
 from shared.model.words import Channel
 
 WRITTEN = [spec for spec in FUNCTIONS.values() if (ROOT / "functions" / spec.folder / "handler.py").is_file()]
@@ -37,9 +38,9 @@ def _digests(folder: Path) -> dict[str, str]:
 @pytest.mark.parametrize("spec", WRITTEN, ids=lambda spec: spec.name)
 def test_a_handler_imports_with_nothing_but_its_package(spec: FunctionSpec, build: Path, tmp_path: Path) -> None:
     packaging.copy_sources(spec, tmp_path)
-    dependencies = packaging.install(spec.packages, HOST, build)
+    dependencies = packaging.install(spec.distributions, HOST, build)
     # Addresses are normalised at the API and only masked elsewhere, and only the former loads these two.
-    missing = "" if set(ADDRESS_PACKAGES) <= set(spec.packages) else "email_validator,phonenumbers"
+    missing = "" if set(ADDRESS_PACKAGES) <= set(spec.distributions) else "email_validator,phonenumbers"
     script = Path(__file__).with_name("isolated.py")
     compiled = f"pycache_prefix={build / 'compiled'}"
     interpreter = [sys.executable, "-I", "-S", "-X", compiled]
@@ -66,7 +67,7 @@ def test_two_builds_of_the_same_are_the_same_to_the_byte(build: Path, tmp_path: 
 
 
 def test_a_package_holds_no_traces_of_its_installation(build: Path) -> None:
-    folder = packaging.install(FUNCTIONS["authorize"].packages, HOST, build)
+    folder = packaging.install(FUNCTIONS["authorize"].distributions, HOST, build)
     names = {path.name for path in folder.rglob("*")}
     assert names.isdisjoint({"RECORD", "INSTALLER", "REQUESTED", "__pycache__", "bin", "requirements.txt"})
     services = {path.name for path in (folder / "botocore" / "data").iterdir() if path.is_dir()}
@@ -118,7 +119,7 @@ def test_only_those_who_send_carry_what_sends() -> None:
     }
     for provider, function in product(PROVIDERS.values(), FUNCTIONS.values()):
         if provider.packages:
-            carries = set(provider.packages) <= set(function.packages)
+            carries = set(provider.packages) <= set(function.distributions)
             assert carries == (provider.channel in function.channels), (provider.name, function.name)
 
 
@@ -135,7 +136,7 @@ def test_only_those_who_send_carry_what_sends() -> None:
 def test_requirements_are_the_locked_ones_of_what_a_function_needs(
     function: str, there: set[str], not_there: set[str]
 ) -> None:
-    requirements = locked_requirements(tuple(sorted(FUNCTIONS[function].packages)))
+    requirements = locked_requirements(tuple(sorted(FUNCTIONS[function].distributions)))
     names = _names(requirements)
     assert there <= names
     assert names.isdisjoint({*not_there, "aws-cdk-lib", "pytest", "uv"})
@@ -148,7 +149,7 @@ def test_a_package_that_the_project_does_not_depend_on_is_refused() -> None:
 
 
 def test_a_function_without_a_handler_is_refused(tmp_path: Path) -> None:
-    spec = FunctionSpec("nobody", "functions.nobody.handler.lambda_handler", "", ())
+    spec = FunctionSpec("nobody", "functions.nobody.handler.lambda_handler", "")
     with pytest.raises(PackagingError, match=r"there is no module functions\.nobody\.handler"):
         packaging.package(spec, HOST, tmp_path)
 

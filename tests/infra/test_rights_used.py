@@ -2,8 +2,9 @@
 
 import pytest
 
-from infra.specs import FUNCTIONS, FunctionSpec
-from shared.channels import PROVIDERS
+from infra.specs import FUNCTIONS
+from shared.channels import providers_of
+from shared.function import FunctionSpec
 from tests.infra.reach import Right, general, rights_within_reach
 from tests.infra.template import Template
 
@@ -31,7 +32,7 @@ def granted(prod: Template, spec: FunctionSpec) -> set[Right]:
 
 def within_reach(spec: FunctionSpec) -> frozenset[Right]:
     # Providers are loaded by their names, by the functions that carry them.
-    return rights_within_reach(spec.module, tuple(p.module for p in PROVIDERS.values() if p.channel in spec.channels))
+    return rights_within_reach(spec.module, tuple(p.module for p in providers_of(*spec.channels)))
 
 
 @pytest.mark.parametrize(

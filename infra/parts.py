@@ -1,0 +1,119 @@
+"""The parts that the functions work with, by the names that rights and triggers call them."""
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+
+from aws_cdk import ArnFormat, Stack
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sqs as sqs
+
+from infra.data import Tables, assets_bucket, event_stream
+from infra.events import Bus
+from infra.messaging import Queues, Schedules, TaskQueue, dead_letter_queue
+from infra.nag import acknowledge
+from infra.specs import FunctionError
+from infra.stages import Stage
+from infra.wildcards import Wildcard, wildcard
+from shared.function import Functions, FunctionSpec
+from shared.policy import attachments, files
+
+FILES = {"attachments": attachments.PREFIX, "audiences": files.AUDIENCES, "runs": files.RUNS}
+"""The prefixes of the bucket that rights name."""
+
+
+class Parts:
+    """All but the functions themselves, their API and their alarms."""
+
+    def __init__(self, stack: Stack, stage: Stage, functions: Functions) -> None:
+        self.stack, self.stage = stack, stage
+        self.tables = Tables(stack, "Tables", stage=stage)
+        self.stream = event_stream(stack, stage)
+        self.bucket = assets_bucket(stack, stage)
+        self.envelopes = Queues(stack, "Queues", stage=stage, functions=functions)
+        self.tasks = TaskQueue(stack, "Campaigns", stage=stage, functions=functions)
+        self.schedules = Schedules(stack, "Schedules", stage=stage, queues=self.envelopes, tasks=self.tasks)
+        self.trace_dead = dead_letter_queue(stack, "TraceDead", f"{stage.prefix}-trace-dlq")
+        acknowledge(self.trace_dead, "SQS3", "the dead-letter queue of an event source mapping")
+        self.bus = Bus(stack, "Bus", stage=stage)
+        self.queues: dict[str, sqs.Queue] = {
+            **{f"queue.{name}": queue for name, queue in self.envelopes.queues.items()},
+            **{f"dead.{name}": queue for name, queue in self.envelopes.dead_letters.items()},
+            "campaigns.queue": self.tasks.queue,
+            "campaigns.dead": self.tasks.dead,
+            "events.dead": self.bus.dead,
+            "schedules.dead": self.schedules.dead_letters,
+            "trace.dead": self.trace_dead,
+        }
+        self._arns: dict[str, str | Wildcard] = {
+            "table.catalog": self.tables.catalog.table_arn,
+            "table.guard": self.tables.guard.table_arn,
+            "table.timeline": self.tables.timeline.table_arn,
+            "table.counters": self.tables.counters.table_arn,
+            **{name: queue.queue_arn for name, queue in self.queues.items()},
+            "stream": self.stream.stream_arn,
+            "schedules.role": self.schedules.role.role_arn,
+            "schedules.messages": self._scheduled(self.schedules.schedule_arns),
+            "schedules.campaigns": self._scheduled(self.schedules.campaign_arns),
+            "bucket": self.bucket.bucket_arn,
+            **{f"bucket.{name}": self._files(prefix) for name, prefix in FILES.items()},
+            "secrets": self._secrets(),
+        }
+        self.mappings: dict[str, lambda_.EventSourceMapping] = {}
+
+    def add_mapping(self, queue: str, made: lambda_.EventSourceMapping) -> None:
+        """Remember what hands a queue's messages to its function; those of envelopes have names.
+
+        Raises: FunctionError if there is one already.
+        """
+        group, _, name = queue.partition(".")
+        if f"mapping.{name}" in self.mappings:
+            raise FunctionError(f"{queue}: two functions take its messages")
+        if group == "queue":
+            self.mappings[f"mapping.{name}"] = made
+            self._arns[f"mapping.{name}"] = made.event_source_mapping_arn
+
+    def queue(self, name: str) -> sqs.Queue:
+        """A queue of the platform. Raises: FunctionError for an unknown one."""
+        if name not in self.queues:
+            raise FunctionError(f"no such queue: {name}; there are {', '.join(self.queues)}")
+        return self.queues[name]
+
+    def named(self, pattern: str) -> Mapping[str, str | Wildcard]:
+        """The resources of a name or pattern, by their names. Raises: FunctionError if there are none."""
+        found = {name: arn for name, arn in self._arns.items() if fnmatchcase(name, pattern)}
+        if not found:
+            raise FunctionError(f"no such part: {pattern}; there are {', '.join(self._arns)}")
+        return found
+
+    def seen(self, spec: FunctionSpec, group: str) -> list[str]:
+        """The names, within a group such as `queue`, of what a function has rights on."""
+        named = [on for right in spec.rights for on in right.on if isinstance(on, str)]
+        return [
+            name
+            for name in self._arns
+            if name.startswith(f"{group}.") and any(fnmatchcase(name, each) for each in named if each != "*")
+        ]
+
+    def _scheduled(self, arn: str) -> Wildcard:
+        return wildcard(self.stack, arn, "a schedule is named after the envelope that it holds; all are in one group")
+
+    def _files(self, prefix: str) -> Wildcard:
+        resource = self.bucket.node.default_child
+        if not isinstance(resource, s3.CfnBucket):
+            raise TypeError("a bucket of the stack's own is needed")
+        return Wildcard(
+            self.bucket.arn_for_objects(f"{prefix}*"),
+            f"<{self.stack.get_logical_id(resource)}.Arn>/{prefix}*",
+            "files come and go while the platform runs; all are under one prefix",
+        )
+
+    def _secrets(self) -> Wildcard:
+        arn = self.stack.format_arn(
+            service="secretsmanager",
+            resource="secret",
+            resource_name=f"{self.stage.prefix}/*",
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
+        reason = "the accounts' secrets come and go while the platform runs; all are under one prefix"
+        return wildcard(self.stack, arn, reason)
