@@ -55,14 +55,19 @@ class ChannelSpec:
 PROVIDERS: dict[str, ProviderSpec] = {
     spec.name: spec
     for spec in (
-        ProviderSpec("smtp", Channel.EMAIL, "shared.providers.email.smtp", fee=NO_FEE),
+        ProviderSpec("smtp", Channel.EMAIL, "shared.providers.email.smtp.provider", fee=NO_FEE),
         ProviderSpec(
-            "ses", Channel.EMAIL, "shared.providers.email.ses", fee=SES_FEE, rights=(SES_SEND,), checks=SES_CHECKS
+            "ses",
+            Channel.EMAIL,
+            "shared.providers.email.ses.provider",
+            fee=SES_FEE,
+            rights=(SES_SEND,),
+            checks=SES_CHECKS,
         ),
-        ProviderSpec("tencent", Channel.SMS, "shared.providers.sms.tencent", ("tencentcloud-sdk-python-sms",)),
-        ProviderSpec("aws", Channel.SMS, "shared.providers.sms.aws", rights=(SMS_SEND,), checks=(SMS_SEND,)),
-        ProviderSpec("app", Channel.WECOM, "shared.providers.wecom.app", ("httpx",), fee=NO_FEE),
-        ProviderSpec("robot", Channel.WECOM, "shared.providers.wecom.robot", ("httpx",), ROBOT_RATE, NO_FEE),
+        ProviderSpec("tencent", Channel.SMS, "shared.providers.sms.tencent.provider", ("tencentcloud-sdk-python-sms",)),
+        ProviderSpec("aws", Channel.SMS, "shared.providers.sms.aws.provider", rights=(SMS_SEND,), checks=(SMS_SEND,)),
+        ProviderSpec("app", Channel.WECOM, "shared.providers.wecom.app.provider", ("httpx",), fee=NO_FEE),
+        ProviderSpec("robot", Channel.WECOM, "shared.providers.wecom.robot.provider", ("httpx",), ROBOT_RATE, NO_FEE),
     )
 }
 

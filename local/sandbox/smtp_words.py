@@ -3,8 +3,8 @@
 from typing import Literal
 
 from local.sandbox.base import Fault
-from shared.providers.email.replies import REPLIES, Step
-from shared.providers.email.replies.entry import AFTER_MAIL
+from shared.providers.email.smtp.replies import REPLIES, Step
+from shared.providers.email.smtp.replies.entry import AFTER_MAIL
 
 # Refusals with these codes are about the session or the sender, so they answer MAIL; others answer the final dot.
 _ANSWER_MAIL = frozenset({421, 501, 503, 530, 535})

@@ -6,9 +6,10 @@ import pytest
 
 from shared.model.outcome import AccountDown, Rejected, Retry, Unknown
 from shared.model.reasons import Blame, Reason, blame_of
-from shared.providers.email import ses
-from shared.providers.email.replies import REPLIES
-from shared.providers.sms import aws, tencent_codes
+from shared.providers.email.ses import provider as ses
+from shared.providers.email.smtp.replies import REPLIES
+from shared.providers.sms.aws import provider as aws
+from shared.providers.sms.tencent import codes as tencent_codes
 from shared.providers.wecom import errcodes
 
 FITS: dict[type, set[Blame | None]] = {

@@ -11,10 +11,11 @@ from urllib.parse import quote
 
 from botocore.exceptions import ClientError
 
-from shared.providers.email import ses
 from shared.providers.email.quoted import Own, unquoted
-from shared.providers.email.replies import REPLIES, Entry, Reply, Step, raw_code, read
-from shared.providers.sms import aws, tencent
+from shared.providers.email.ses import provider as ses
+from shared.providers.email.smtp.replies import REPLIES, Entry, Reply, Step, raw_code, read
+from shared.providers.sms.aws import provider as aws
+from shared.providers.sms.tencent import provider as tencent
 from tests.security.attempts import Attempts
 
 SENDER = "zz-shop@zz-shop.example"

@@ -19,9 +19,9 @@ from shared.net.hosts import check_endpoint
 from shared.net.network import PUBLIC, Network
 from shared.net.problems import NOT_ALLOWED
 from shared.providers.base import Outgoing, Provider, Tools
-from shared.providers.email import ses
+from shared.providers.email.ses import provider as ses
 from shared.providers.registry import build_provider, settings_model
-from shared.providers.sms import aws as aws_sms
+from shared.providers.sms.aws import provider as aws_sms
 from shared.store.catalog_items import Stored
 from shared.store.tokens import MemoryTokenCache
 from tests.conftest import Aws

@@ -10,7 +10,7 @@ import pytest
 
 from shared.model.accounts import Rate
 from shared.policy.rates import DAY, Lanes, lanes_of
-from shared.providers.wecom.app import MEMBER
+from shared.providers.wecom.app.provider import MEMBER
 from shared.store.rates import Rates as Store
 from shared.store.rates import RatesBusyError
 from tests.fakes import FakeClock

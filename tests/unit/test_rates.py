@@ -11,7 +11,7 @@ from shared.channels import ROBOT_RATE
 from shared.model.accounts import Account, Rate
 from shared.model.words import Channel
 from shared.policy.rates import DAY, FOREVER, SECOND, Booked, Lane, claim, effective, lanes_of, pick, starts
-from shared.providers.wecom.app import MEMBER
+from shared.providers.wecom.app.provider import MEMBER
 from tests.rates import most_within
 from tests.samples import NOW
 

@@ -8,7 +8,7 @@ import pytest
 
 from local.sandbox.smtp import SmtpSandbox
 from shared.providers.base import Outgoing
-from shared.providers.email import smtp
+from shared.providers.email.smtp import provider as smtp
 from tests.contract.email.support import email, tools
 from tests.fakes import FakeClock
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from shared.model.reasons import EXPLANATIONS, Reason, blame_of
 from shared.model.reasons_zh import EXPLANATIONS_ZH
-from shared.providers.email.replies import REPLIES, Entry
+from shared.providers.email.smtp.replies import REPLIES, Entry
 
 PAGE = Path(__file__).parents[3] / "docs" / "replies.md"
 MARK = "<!-- What follows is written by `python -m tests.contract.email.replies_page`. -->\n"

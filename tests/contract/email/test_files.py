@@ -20,8 +20,9 @@ from shared.model.attachments import Attachment, encode
 from shared.model.content import RenderedEmail
 from shared.model.outcome import Sent
 from shared.policy.attachments import MAX_BYTES, name_problem
-from shared.providers.email import ses, smtp
 from shared.providers.email.mime import Assembler
+from shared.providers.email.ses import provider as ses
+from shared.providers.email.smtp import provider as smtp
 from tests.contract.email.support import email, send_one, tools
 from tests.fakes import FakeClock
 

@@ -11,8 +11,8 @@ from local.sandbox.smtp_words import PUBLISHED, published
 from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Sent
 from shared.model.reasons import Reason as R
 from shared.providers.base import Outgoing
-from shared.providers.email.replies.entry import SESSION
-from shared.providers.email.smtp import SmtpProvider
+from shared.providers.email.smtp.provider import SmtpProvider
+from shared.providers.email.smtp.replies.entry import SESSION
 from tests.contract.email.support import send_one
 
 Make = Callable[..., SmtpProvider]

@@ -1,7 +1,7 @@
 """docs/replies.md says what the code does with each reply."""
 
 from shared.model.reasons import Blame
-from shared.providers.email.replies import REPLIES
+from shared.providers.email.smtp.replies import REPLIES
 from tests.contract.email.replies_page import MARK, PAGE, TITLES, tables
 
 

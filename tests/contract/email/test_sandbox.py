@@ -17,7 +17,7 @@ from local.sandbox.smtp import SmtpSandbox
 from local.sandbox.tls import make_identity
 from shared.model.outcome import Retry, Sent, Unknown
 from shared.providers.base import Outgoing
-from shared.providers.email.smtp import SmtpProvider
+from shared.providers.email.smtp.provider import SmtpProvider
 
 Make = Callable[..., SmtpProvider]
 Message = Callable[..., Outgoing]

@@ -17,8 +17,8 @@ from shared.model.accounts import NoSecret, Rate
 from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Sent, Unknown
 from shared.model.reasons import EXPLANATIONS, Reason
 from shared.providers.base import Outgoing, Verification
-from shared.providers.email import ses
-from shared.providers.email.ses import SesProvider
+from shared.providers.email.ses import provider as ses
+from shared.providers.email.ses.provider import SesProvider
 from tests.contract.email.support import HTML, SUBJECT, TEXT, closed_port, email, send_one, silent, tools
 from tests.fakes import FakeClock
 

@@ -15,8 +15,8 @@ from local.sandbox.smtp import SmtpSandbox
 from shared.model.outcome import Outcome, Rejected, Retry, Sent, Unknown
 from shared.model.reasons import Reason
 from shared.providers.base import Outgoing
-from shared.providers.email import smtp
-from shared.providers.email.smtp import SmtpProvider
+from shared.providers.email.smtp import provider as smtp
+from shared.providers.email.smtp.provider import SmtpProvider
 from tests.contract.email.support import HTML, SUBJECT, TEXT, closed_port, scripted, send_one, silent
 from tests.fakes import FakeClock
 

@@ -13,7 +13,7 @@ from local.sandbox.tls import make_identity
 from shared.model.outcome import AccountDown, Outcome, Retry, Sent
 from shared.model.reasons import Reason
 from shared.providers.base import Outgoing, Verification
-from shared.providers.email.smtp import SmtpProvider
+from shared.providers.email.smtp.provider import SmtpProvider
 from tests.contract.email.support import closed_port, scripted, send_one
 
 Make = Callable[..., SmtpProvider]

@@ -18,7 +18,7 @@ from shared.model.reasons import Reason
 from shared.net import tls
 from shared.net.problems import WORDS
 from shared.providers.base import Outgoing
-from shared.providers.email.smtp import SmtpProvider
+from shared.providers.email.smtp.provider import SmtpProvider
 from tests.certificates import Certificate, authority, server
 from tests.contract.email.support import send_one
 

@@ -10,7 +10,7 @@ from local.sandbox.base import Fault
 from shared.model.accounts import ProviderSettings
 from shared.model.reasons import EXPLANATIONS, Reason
 from shared.providers.base import Provider, Verification
-from shared.providers.sms.tencent import Secret, Settings
+from shared.providers.sms.tencent.provider import Secret, Settings
 from tests.contract.sms.support import closed_url, message, sms
 from tests.contract.sms.tencent_support import APP, ONE, SECRET_ID, SECRET_KEY, Sandbox, provider_at
 

@@ -7,8 +7,8 @@ from tencentcloud.sms.v20210111 import errorcodes
 
 from shared.model.outcome import AccountDown, Rejected, Retry, Sent, Unknown
 from shared.model.reasons import Reason
-from shared.providers.sms import tencent_codes
-from shared.providers.sms.tencent_codes import CODES, FAMILIES, RECIPIENT, WAITS, WORDS, outcome_of, request_outcome
+from shared.providers.sms.tencent import codes as tencent_codes
+from shared.providers.sms.tencent.codes import CODES, FAMILIES, RECIPIENT, WAITS, WORDS, outcome_of, request_outcome
 
 SDK_CODES = frozenset(v for k, v in vars(errorcodes).items() if k.isupper() and isinstance(v, str))
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from local.sandbox.wecom import WecomSandbox
-from shared.providers.wecom import app, robot
+from shared.providers.wecom.app import provider as app
+from shared.providers.wecom.robot import provider as robot
 from tests.contract.wecom.kit import make_app, make_robot
 from tests.fakes import FakeClock
 

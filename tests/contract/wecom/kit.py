@@ -11,7 +11,8 @@ from shared.model.clock import Clock
 from shared.model.content import RenderedWecom
 from shared.net.network import Network
 from shared.providers.base import Outgoing, Tools
-from shared.providers.wecom import app, robot
+from shared.providers.wecom.app import provider as app
+from shared.providers.wecom.robot import provider as robot
 from shared.providers.wecom.wire import Timeouts
 from shared.store.tokens import MemoryTokenCache
 

@@ -14,7 +14,7 @@ from shared.model.reasons import Reason
 from shared.net.network import Network
 from shared.providers.base import Outgoing, Tools
 from shared.providers.registry import build_provider
-from shared.providers.wecom import app
+from shared.providers.wecom.app import provider as app
 from shared.store.tokens import MemoryTokenCache
 from tests.contract.wecom.conftest import AppMaker
 from tests.contract.wecom.kit import PNG, TEXT, URL, Scripted, messages, wecom

@@ -12,7 +12,7 @@ from local.sandbox.base import Fault, Response
 from local.sandbox.wecom import CORP_SECRET, WecomSandbox
 from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Sent, Unknown
 from shared.model.reasons import Reason
-from shared.providers.wecom import app
+from shared.providers.wecom.app import provider as app
 from shared.providers.wecom.wire import NotReadyError, Timeouts
 from shared.store.tokens import MemoryTokenCache
 from tests.contract.wecom.conftest import AppMaker

@@ -17,7 +17,7 @@ from shared.model.reasons import Reason
 from shared.net.network import Network
 from shared.providers.base import Outgoing, Tools
 from shared.providers.registry import build_provider
-from shared.providers.wecom import robot
+from shared.providers.wecom.robot import provider as robot
 from shared.store.tokens import MemoryTokenCache
 from tests.contract.wecom.conftest import RobotMaker
 from tests.contract.wecom.kit import HASTY, PNG, TEXT, URL, Scripted, everything_logged, messages, wecom

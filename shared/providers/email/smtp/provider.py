@@ -17,11 +17,11 @@ from shared.model.reasons import Reason
 from shared.net.hosts import is_loopback, read_host
 from shared.net.tls import check_ca_pem, client_context
 from shared.providers.base import Outgoing, Provider, Tools, Verification
-from shared.providers.email.mailboxes import login_problem, sender_problem
 from shared.providers.email.mime import Assembler, Mailbox, SenderName, mailbox_problem
 from shared.providers.email.quoted import Own
-from shared.providers.email.replies import Entry, outcome_of, raw_code, read
-from shared.providers.email.smtp_client import Connection, MisfitError, Pool, RefusedError, Reply, Security, Step
+from shared.providers.email.smtp.client import Connection, MisfitError, Pool, RefusedError, Reply, Security, Step
+from shared.providers.email.smtp.mailboxes import login_problem, sender_problem
+from shared.providers.email.smtp.replies import Entry, outcome_of, raw_code, read
 from shared.providers.reaching import explained, outcome_of_reaching
 
 _T = TypeVar("_T")

@@ -10,7 +10,7 @@ from typing import Any
 from shared.model.outcome import AccountDown, Outcome, Retry, Sent, Unknown
 from shared.model.reasons import Reason
 from shared.providers.base import Outgoing
-from shared.providers.sms.tencent_codes import outcome_of
+from shared.providers.sms.tencent.codes import outcome_of
 
 OLDEST_MS = 72 * 3_600_000
 """How far back the vendor shows records."""

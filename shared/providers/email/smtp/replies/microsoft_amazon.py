@@ -2,8 +2,8 @@
 
 from shared.model.outcome import AccountDown, Rejected, Retry
 from shared.model.reasons import Reason as R
-from shared.providers.email.replies.advice import AUTHENTICATE, LOG_IN, NOT_AUTHENTIC, SLOWER, TOMORROW, UNLIST
-from shared.providers.email.replies.entry import AFTER_MAIL, MESSAGE, Entry, entry
+from shared.providers.email.smtp.replies.advice import AUTHENTICATE, LOG_IN, NOT_AUTHENTIC, SLOWER, TOMORROW, UNLIST
+from shared.providers.email.smtp.replies.entry import AFTER_MAIL, MESSAGE, Entry, entry
 
 _MICROSOFT = (
     "https://learn.microsoft.com/exchange/mail-flow-best-practices/non-delivery-reports-in-exchange-online/"

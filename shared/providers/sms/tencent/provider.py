@@ -19,8 +19,8 @@ from shared.net.pools import guard
 from shared.net.problems import causes
 from shared.providers.base import Outgoing, Provider, Tools, Verification
 from shared.providers.reaching import explained, outcome_of_reaching
-from shared.providers.sms.tencent_codes import WORDS, outcome_of, request_outcome
-from shared.providers.sms.tencent_records import OLDEST_MS, by_records, by_reports, records_query, reports_query
+from shared.providers.sms.tencent.codes import WORDS, outcome_of, request_outcome
+from shared.providers.sms.tencent.records import OLDEST_MS, by_records, by_reports, records_query, reports_query
 
 NUMBERS_PER_CALL = 200
 CONNECT_SECONDS = 3.0
