@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from shared.providers.base import Provider
-from tests.contract.sms.tencent_support import APP, SECRET_ID, SECRET_KEY, Sandbox, provider_at
+from tests.contract.sms.tencent.support import APP, SECRET_ID, SECRET_KEY, Sandbox, provider_at
 
 
 @pytest.fixture

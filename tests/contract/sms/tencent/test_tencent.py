@@ -9,7 +9,7 @@ from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Sent, Un
 from shared.model.reasons import Reason
 from shared.providers.base import Provider
 from tests.contract.sms.support import closed_url, mainland, message, sms, untrusted_url
-from tests.contract.sms.tencent_support import ABROAD, ONE, TWO, Sandbox, provider_at, send_one
+from tests.contract.sms.tencent.support import ABROAD, ONE, TWO, Sandbox, provider_at, send_one
 
 
 def test_a_code_is_sent_with_its_signature_and_parameters(sandbox: Sandbox, provider: Provider) -> None:

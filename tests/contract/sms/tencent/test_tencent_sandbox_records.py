@@ -18,7 +18,7 @@ from local.sandbox.tencent import TencentSandbox
 from shared.model.outcome import Rejected, Sent, Unknown
 from shared.providers.base import Provider
 from tests.contract.sms.support import message, sms
-from tests.contract.sms.tencent_support import APP, ONE, SECRET_ID, SECRET_KEY, TWO, provider_at
+from tests.contract.sms.tencent.support import APP, ONE, SECRET_ID, SECRET_KEY, TWO, provider_at
 from tests.fakes import FakeClock
 
 

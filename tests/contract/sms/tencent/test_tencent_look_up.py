@@ -14,7 +14,7 @@ from shared.model.reasons import Reason
 from shared.providers.base import Outgoing, Provider
 from shared.providers.sms.tencent.records import LISTED_MS, SURE_MS, by_records, by_reports
 from tests.contract.sms.support import message, sms
-from tests.contract.sms.tencent_support import APP, ONE, SECRET_ID, SECRET_KEY, TWO, Sandbox, provider_at
+from tests.contract.sms.tencent.support import APP, ONE, SECRET_ID, SECRET_KEY, TWO, Sandbox, provider_at
 from tests.fakes import FakeClock
 
 NOT_LISTED = Unknown(Reason.UNRESOLVED, "not_listed")

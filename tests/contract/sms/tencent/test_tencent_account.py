@@ -12,7 +12,7 @@ from shared.model.reasons import EXPLANATIONS, Reason
 from shared.providers.base import Provider, Verification
 from shared.providers.sms.tencent.provider import Secret, Settings
 from tests.contract.sms.support import closed_url, message, sms
-from tests.contract.sms.tencent_support import APP, ONE, SECRET_ID, SECRET_KEY, Sandbox, provider_at
+from tests.contract.sms.tencent.support import APP, ONE, SECRET_ID, SECRET_KEY, Sandbox, provider_at
 
 
 def test_verify_asks_for_statistics_of_this_application(sandbox: Sandbox, provider: Provider) -> None:

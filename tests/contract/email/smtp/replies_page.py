@@ -1,4 +1,4 @@
-"""Writes the tables of docs/replies.md from the code: `python -m tests.contract.email.replies_page`."""
+"""Writes the tables of docs/replies.md from the code: `python -m tests.contract.email.smtp.replies_page`."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,8 +7,8 @@ from shared.model.reasons import EXPLANATIONS, Reason, blame_of
 from shared.model.reasons_zh import EXPLANATIONS_ZH
 from shared.providers.email.smtp.replies import REPLIES, Entry
 
-PAGE = Path(__file__).parents[3] / "docs" / "replies.md"
-MARK = "<!-- What follows is written by `python -m tests.contract.email.replies_page`. -->\n"
+PAGE = Path(__file__).parents[4] / "docs" / "replies.md"
+MARK = "<!-- What follows is written by `python -m tests.contract.email.smtp.replies_page`. -->\n"
 TITLES = {
     "qq": "QQ Mail and Tencent Exmail",
     "netease": "NetEase (163.com, 126.com, yeah.net)",
