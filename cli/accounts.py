@@ -14,7 +14,7 @@ from cli.errors import ApiError, FileError, UsageError
 from cli.output import JsonOption, KeyOption, UrlOption, fail_if, plain, row, session, table
 from cli.templatefiles import read_toml
 from cli.views import moment
-from shared.channels import PROVIDERS
+from shared.providers.table import PROVIDERS
 
 app = typer.Typer(no_args_is_help=True, help="Provider accounts: add, list, verify and delete them.")
 

@@ -31,6 +31,8 @@ _RECIPE = "1"
 _INSTALLERS_FILES = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json", ".lock"}
 # Names of places, carriers and time zones of numbers: most of the library's 23 MB, and nothing here asks for them.
 _UNUSED = ("bin", "phonenumbers/geodata", "phonenumbers/carrierdata", "phonenumbers/tzdata")
+_DECLARATIONS = {"__init__.py", "spec.py", "table.py", "declared.py", "limits.py", "rights.py"}
+"""Of `shared/providers/`: they load no provider, and whoever judges or prices messages needs those of all vendors."""
 _LIMIT_BYTES = 250 * 1024 * 1024
 """The most that a function's package may unpack to (Lambda quotas)."""
 
@@ -131,7 +133,7 @@ def locked_requirements(packages: tuple[str, ...]) -> str:
 def sources(spec: FunctionSpec) -> Iterator[Path]:
     """The files of ours that a function carries, relative to the repository, in order.
 
-    Its own folder and `shared/`; of the providers only those of its channels, and nothing of them if it sends nothing.
+    Its own folder and `shared/`; of the providers only those of its channels, and of the others what they declare.
     """
     yield Path("functions/__init__.py")
     for top in (f"functions/{spec.folder}", "shared"):
@@ -150,7 +152,7 @@ def copy_sources(spec: FunctionSpec, folder: Path) -> None:
 
 
 def _left_out(path: Path, spec: FunctionSpec) -> bool:
-    if path.parts[:2] != ("shared", "providers"):
+    if path.parts[:2] != ("shared", "providers") or path.name in _DECLARATIONS:
         return False
     if not spec.channels:
         return True

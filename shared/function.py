@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from shared.channels import providers_of
 from shared.model.words import Channel, MessageClass
+from shared.providers.table import providers_of
 from shared.rights import Right
 from shared.settings import Settings
 

@@ -8,8 +8,9 @@ from typing import Any
 from shared.model.content import Rendered
 from shared.model.reasons import Reason
 from shared.model.words import MessageClass
-from shared.policy import limits
 from shared.policy.blocked_words import blocked_word
+from shared.policy.limits import TooLong
+from shared.providers.declared import check
 from shared.rendering import Compiled, RenderingError, Variables
 
 _LENGTHS = (2_000, 400, 100)
@@ -37,11 +38,11 @@ def fill(compiled: Compiled, shared: Variables, own: Variables, words: Sequence[
 
 def beyond(rendered: Rendered, provider: str, message_class: MessageClass) -> Unfit | None:
     """What a provider's vendor would refuse of a message; None if nothing. Raises: KeyError for an unknown provider."""
-    broken = limits.check(rendered, provider, message_class)
+    broken = check(rendered, provider, message_class)
     if not broken:
         return None
     field, message = broken[0]
-    reason = Reason.CONTENT_TOO_LONG if isinstance(broken[0], limits.TooLong) else Reason.CONTENT_INVALID
+    reason = Reason.CONTENT_TOO_LONG if isinstance(broken[0], TooLong) else Reason.CONTENT_INVALID
     return Unfit(reason, f"content.{field}: {message}")
 
 

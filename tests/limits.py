@@ -28,6 +28,7 @@ from shared.model.sizes import json_size, json_text, size
 from shared.model.variables import check_variables
 from shared.model.words import Channel, KeyKind, MessageClass
 from shared.policy import attachments, limits
+from shared.providers import declared
 from shared.sheets.cutting import MAX_RECORD, cut
 from shared.sheets.failures import SheetError
 from shared.sheets.header import MAX_NAMES_BYTES, check_columns
@@ -142,7 +143,7 @@ def _secret(text: str) -> Any:
 
 def _vendor(field: str, provider: str, rendered: Callable[[str], Any]) -> Say:
     def say(text: str) -> str | None:
-        found = limits.check(rendered(text), provider, MessageClass.NOTIFICATION)
+        found = declared.check(rendered(text), provider, MessageClass.NOTIFICATION)
         of_length = [issue for issue in found if isinstance(issue, limits.TooLong)]
         return ", ".join(f"{issue[0]} {issue[1]}" for issue in of_length if issue[0] == field) or None
 

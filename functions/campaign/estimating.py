@@ -11,9 +11,10 @@ from shared.model.runs import Estimate, Fee, PinnedVariant, Run
 from shared.model.templates import Template, TemplateVersion
 from shared.model.tenants import TenantSettings
 from shared.model.words import Channel, KeyKind
-from shared.policy.fees import fee_of, units_of
-from shared.policy.rates import DAY, SECOND, effective, lanes_of
+from shared.policy.fees import units_of
+from shared.policy.rates import DAY, SECOND, lanes_of
 from shared.policy.resolve import resolve
+from shared.providers.declared import fee_of, rate_of
 from shared.rendering import RenderingError, TemplateError, compile_content
 
 SAMPLE_ROWS = 200
@@ -153,7 +154,7 @@ def _fee(load: _Load) -> Fee:
 
 def _seconds(load: _Load) -> float | None:
     """How long an account takes at its rate, without the part that is kept for codes; None if it has none."""
-    rate, _ = effective(load.account)
+    rate, _ = rate_of(load.account)
     if rate is None:
         return None
     lane = lanes_of(rate).main

@@ -14,8 +14,9 @@ from shared.model.accounts import Account, AccountState
 from shared.model.clock import Clock
 from shared.model.runs import Run
 from shared.model.words import KeyKind
-from shared.policy.rates import Lanes, effective, lanes_of
+from shared.policy.rates import Lanes, lanes_of
 from shared.policy.resolve import resolve
+from shared.providers.declared import rate_of
 from shared.store.catalog import Catalog
 
 AHEAD_MS = 5_000
@@ -107,4 +108,4 @@ class Pacer:
 
 def _rated(shares: Mapping[str, tuple[Account, float]]) -> list[tuple[Account, Lanes]]:
     """Those accounts that have a rate."""
-    return [(account, lanes_of(rate)) for account, _ in shares.values() if (rate := effective(account)[0]) is not None]
+    return [(account, lanes_of(rate)) for account, _ in shares.values() if (rate := rate_of(account)[0]) is not None]

@@ -5,12 +5,12 @@ from typing import Any
 
 from pydantic import SecretStr, ValidationError
 
-from shared.channels import PROVIDERS
 from shared.model.accounts import ProviderSettings
 from shared.model.findings import details, plain_words
 from shared.model.problems import FieldError, invalid, invalid_field
 from shared.net.network import Network
 from shared.providers.registry import secret_model, settings_adapter, settings_model
+from shared.providers.table import PROVIDERS
 
 MASK = "••••••"
 """What stands for a secret in every answer."""

@@ -25,16 +25,15 @@ from shared.api.kit import Call, OperationFunction
 from shared.api.manage import AccountCreate, AccountList, AccountUpdate, AccountView, VerificationView
 from shared.api.messages import PageQuery
 from shared.aws.secrets import NO_SECRET, SecretError, SecretMissingError, SecretTooLargeError
-from shared.channels import PROVIDERS
 from shared.logs import log_error
 from shared.model.accounts import Account, ProviderSettings, Rate
 from shared.model.audit import AuditRecord
 from shared.model.problems import ProblemError, conflict, invalid_field, not_found
 from shared.model.words import Channel
-from shared.policy.fees import fee_of
-from shared.policy.rates import effective
 from shared.providers.base import Tools, Verification
+from shared.providers.declared import fee_of, rate_of
 from shared.providers.registry import build_provider, secret_model, settings_model
+from shared.providers.table import PROVIDERS
 from shared.store.catalog_items import (
     CatalogConflictError,
     CatalogInUseError,
@@ -297,7 +296,7 @@ def view(account: Account) -> AccountView:
     masked: dict[str, str] = {}
     if account.provider in PROVIDERS:
         masked = dict.fromkeys(_secret_fields(account), MASK)
-    rate, rate_from = effective(account)
+    rate, rate_from = rate_of(account)
     fee, fee_from = fee_of(account)
     return AccountView(
         id=account.id,

@@ -1,6 +1,6 @@
 """The function that manages accounts, templates and keys."""
 
-from shared.channels import CHANNELS, providers_of
+from shared.channels import CHANNELS
 from shared.function import (
     ADDRESS_PACKAGES,
     CORE_PACKAGES,
@@ -9,6 +9,7 @@ from shared.function import (
     ApiTrigger,
     FunctionSpec,
 )
+from shared.providers.table import providers_of
 from shared.rights import READ, allow, table
 from shared.settings import CatalogSettings, MappingSettings, NetworkSettings, SecretSettings
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from shared.channels import PROVIDERS
 from shared.model.accounts import Account
 from shared.model.content import CHANNEL_OF_TYPE, Content, EmailContent, Rendered, WecomTemplateCard
 from shared.model.policies import Policies
@@ -11,9 +10,10 @@ from shared.model.problems import FieldError, invalid, invalid_field
 from shared.model.templates import Template, TemplateVersion
 from shared.model.variables import check_variables
 from shared.model.words import Channel, MessageClass
-from shared.policy import limits
 from shared.policy.attachments import content_problems
 from shared.policy.blocked_words import blocked_word
+from shared.providers.declared import check, usable_by
+from shared.providers.table import PROVIDERS
 from shared.rendering import Analysis, RenderingError, TemplateError, analyse, compile_content
 
 MAX_ERRORS = 50
@@ -75,7 +75,7 @@ def check_content(
     errors = [
         FieldError(field=f"content.{field}", message=f"{message} (with the sample; provider {provider})")
         for provider in dict.fromkeys(account.provider for account in accounts)
-        for field, message in limits.check(rendered, provider, message_class)
+        for field, message in check(rendered, provider, message_class)
     ]
     if errors:
         raise invalid(errors[:MAX_ERRORS], "The content, filled in with its sample, breaks a provider's limit.")
@@ -134,13 +134,13 @@ def problems_of(content: Content, message_class: MessageClass, rendered: Rendere
     problem = _unusable(content, account)
     if problem is not None:
         return [problem]
-    return [f"{field}: {message}" for field, message in limits.check(rendered, account.provider, message_class)]
+    return [f"{field}: {message}" for field, message in check(rendered, account.provider, message_class)]
 
 
 def _unusable(content: Content, account: Account) -> str | None:
     if account.provider not in PROVIDERS:
         return f"the provider {account.provider} is not known"
-    return limits.usable_by(content, account.provider)
+    return usable_by(content, account.provider)
 
 
 def _variable_errors(analysis: Analysis, variables: Mapping[str, Any], where: str) -> list[FieldError]:

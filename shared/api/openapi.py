@@ -13,10 +13,10 @@ from shared.api.messages import SendRequest
 from shared.api.operation import Operation
 from shared.api.operations import OPERATIONS
 from shared.api.suppressions import SuppressionQuery
-from shared.channels import PROVIDERS
 from shared.model.content import EmailContent, SmsContent, WecomFile, WecomImage
 from shared.model.problems import CONTENT_TYPE, Problem
 from shared.providers.registry import provider_module
+from shared.providers.table import PROVIDERS
 
 Json = dict[str, Any]
 _REF = "#/components/schemas/"

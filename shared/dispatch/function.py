@@ -1,8 +1,9 @@
 """What a dispatch function says of itself; the three differ by channel, and by what their providers need."""
 
-from shared.channels import CHANNELS, providers_of, queue_name
+from shared.channels import CHANNELS, queue_name
 from shared.function import CORE_PACKAGES, RENDERING_PACKAGES, ZONE_PACKAGES, FunctionSpec, QueueTrigger
 from shared.model.words import Channel, MessageClass
+from shared.providers.table import providers_of
 from shared.rights import CONSUME, READ, SEND, SENDING, SETTLE, Right, allow, read_secrets, table
 from shared.settings import (
     AttachmentSettings,

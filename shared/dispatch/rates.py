@@ -22,7 +22,8 @@ from shared.model.accounts import Account
 from shared.model.clock import Clock
 from shared.model.reasons import Reason
 from shared.model.words import MessageClass
-from shared.policy.rates import Lanes, effective, lanes_of
+from shared.policy.rates import Lanes, lanes_of
+from shared.providers.declared import rate_of
 from shared.store.rates import Places
 
 logger = Logger(child=True)
@@ -170,7 +171,7 @@ def _shares(plan: Plan, calls: Sequence[Call]) -> list[_Share]:
     shares: dict[str, _Share | None] = {}
     for call in calls:
         if call.account.id not in shares:
-            rate, _ = effective(call.account)
+            rate, _ = rate_of(call.account)
             shares[call.account.id] = None if rate is None else _Share(plan, call.account, lanes_of(rate))
         share = shares[call.account.id]
         if share is not None:

@@ -23,9 +23,9 @@ from shared.model.clock import Clock
 from shared.model.events import EventRow
 from shared.model.reasons import Blame, Reason, blame_of
 from shared.model.words import Stage
-from shared.policy import limits
 from shared.policy.routing import FULL, Buckets, Shift, next_shift
 from shared.providers.base import Outgoing, Provider
+from shared.providers.declared import check
 from shared.store.catalog_items import CatalogConflictError, Stored
 from shared.store.health import ROUTING
 
@@ -119,7 +119,7 @@ class Routing:
             provider = self._accounts.usable(account)
             if provider is None or not in_time(provider, remaining_s):
                 continue
-            if not limits.check(message.content, account.provider, plan.envelope.message_class):
+            if not check(message.content, account.provider, plan.envelope.message_class):
                 return account, provider
         return None
 

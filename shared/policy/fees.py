@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from typing import Literal
 
-from shared.channels import PROVIDERS
 from shared.model.accounts import Account, UnitFee
 from shared.model.content import Rendered, RenderedSms
 
@@ -22,12 +21,14 @@ limits"; Tencent Cloud SMS counts 70 and 67 of any characters in texts to China,
 _CHINA = "+86"
 
 
-def fee_of(account: Account) -> tuple[UnitFee | None, Origin]:
-    """The fee that counts for an account, and where it is from: `account` or `provider`."""
+def effective(account: Account, default: UnitFee | None) -> tuple[UnitFee | None, Origin]:
+    """The fee that counts for an account, and where it is from: `account` or `provider`.
+
+    default: its provider's, for accounts that set none.
+    """
     if account.fee is not None:
         return account.fee, "account"
-    spec = PROVIDERS.get(account.provider)
-    return (None if spec is None else spec.fee), "provider"
+    return default, "provider"
 
 
 def units_of(rendered: Rendered, account: Account, to: str) -> int:

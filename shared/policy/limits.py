@@ -10,9 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from shared.channels import PROVIDERS
 from shared.model.content import (
-    CHANNEL_OF_TYPE,
     Content,
     Rendered,
     RenderedEmail,
@@ -22,7 +20,7 @@ from shared.model.content import (
     WecomImage,
     WecomTextCard,
 )
-from shared.model.words import Channel, MessageClass
+from shared.model.words import MessageClass
 from shared.template_links import is_link_field, is_web_address
 
 Issue = tuple[str, str]
@@ -65,13 +63,7 @@ TASK_ID = re.compile(r"[0-9A-Za-z_\-@]{1,128}\Z")
 
 
 def usable_by(content: Content, provider: str) -> str | None:
-    """Say why this content can never go through that provider, or None when it can.
-
-    Raises: KeyError for a provider that is not registered.
-    """
-    channel = CHANNEL_OF_TYPE[content.type]
-    if PROVIDERS[provider].channel is not channel:
-        return f"{content.type} content is for {channel}; the provider {provider} is for {PROVIDERS[provider].channel}"
+    """Say why this content can never go through that provider of its channel, or None when it can."""
     if isinstance(content, SmsContent):
         if provider == "aws" and content.text is None:
             return "AWS sends texts: give text"
@@ -85,16 +77,12 @@ def usable_by(content: Content, provider: str) -> str | None:
 
 
 def check(rendered: Rendered, provider: str, message_class: MessageClass) -> list[Issue]:
-    """Name every limit of the provider's vendor that the rendered content breaks; empty when it may be sent.
-
-    Raises: KeyError for a provider that is not registered.
-    """
-    channel = PROVIDERS[provider].channel
+    """Name every limit that the rendered content breaks of a vendor of its channel; empty when it may be sent."""
     if isinstance(rendered, RenderedEmail):
-        return _email(rendered) if channel is Channel.EMAIL else _wrong_channel("email", provider)
+        return _email(rendered)
     if isinstance(rendered, RenderedSms):
-        return _sms(rendered, provider, message_class) if channel is Channel.SMS else _wrong_channel("sms", provider)
-    return _wecom(rendered, provider) if channel is Channel.WECOM else _wrong_channel(rendered.type, provider)
+        return _sms(rendered, provider, message_class)
+    return _wecom(rendered, provider)
 
 
 def media_bytes(body: dict[str, Any]) -> bytes | None:
@@ -109,7 +97,8 @@ def media_bytes(body: dict[str, Any]) -> bytes | None:
     return base64.b64decode(data, validate=True) if isinstance(data, str) else bytes(data)
 
 
-def _wrong_channel(kind: str, provider: str) -> list[Issue]:
+def not_sent(kind: str, provider: str) -> list[Issue]:
+    """What is said of content of a kind that a provider does not send at all."""
     return [("type", f"the provider {provider} does not send {kind} content")]
 
 
@@ -180,7 +169,7 @@ def _tencent(sms: RenderedSms, message_class: MessageClass) -> list[Issue]:
 def _wecom(rendered: RenderedWecom, provider: str) -> list[Issue]:
     rules = _WECOM_RULES.get(rendered.type)
     if rules is None or (rendered.type == "textcard" and provider == "robot"):
-        return _wrong_channel(rendered.type, provider)
+        return not_sent(rendered.type, provider)
     return rules(rendered.body, provider)
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import Literal
 
-from shared.channels import PROVIDERS
 from shared.model.accounts import Account, Rate
 
 SECOND = 1_000_000
@@ -103,14 +102,16 @@ def pace(paced: Paced, messages: int, per_minute: float, now: int, ahead: int) -
     return ready, Paced(end, (*sent, (now, messages)))
 
 
-def effective(account: Account) -> tuple[Rate | None, Origin]:
-    """The rate that counts for an account, and where it is from: `account`, `verified` or `provider`."""
+def effective(account: Account, default: Rate | None) -> tuple[Rate | None, Origin]:
+    """The rate that counts for an account, and where it is from: `account`, `verified` or `provider`.
+
+    default: its provider's, for accounts that set none.
+    """
     if account.rate is not None:
         return account.rate, "account"
     if account.verified_rate is not None:
         return account.verified_rate, "verified"
-    spec = PROVIDERS.get(account.provider)
-    return (None if spec is None else spec.rate), "provider"
+    return default, "provider"
 
 
 def lanes_of(rate: Rate) -> Lanes:

@@ -6,9 +6,9 @@ from typing import Annotated, Any, Union, cast
 
 from pydantic import Field, TypeAdapter
 
-from shared.channels import PROVIDERS
 from shared.model.accounts import ProviderSecret, ProviderSettings
 from shared.providers.base import Provider, ProviderModule, Tools
+from shared.providers.table import PROVIDERS
 
 
 @cache

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from shared.channels import PROVIDERS
 from shared.model.outcome import Sent
 from shared.net.network import Network
 from shared.providers.base import Tools
 from shared.providers.registry import build_provider
+from shared.providers.table import PROVIDERS
 from shared.store.tokens import MemoryTokenCache
 from tests.contract.faulty import World
 from tests.unit.net.listeners import silent

@@ -37,9 +37,9 @@ def _ours(name: str) -> Path | None:
 
 def _providers() -> list[Any]:
     """All that there are, if the package carries any: who carries none may lack what their table needs."""
-    if not (OURS / "shared" / "providers").exists():
+    if not (OURS / "shared" / "providers" / "base.py").exists():
         return []
-    from shared.channels import PROVIDERS
+    from shared.providers.table import PROVIDERS
 
     return list(PROVIDERS.values())
 

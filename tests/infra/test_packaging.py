@@ -13,9 +13,9 @@ import pytest
 from infra import packaging, pages
 from infra.packaging import HOST, LAMBDA, ROOT, PackagingError, locked_requirements
 from infra.specs import AWS_SERVICES, FUNCTIONS
-from shared.channels import PROVIDERS
 from shared.function import ADDRESS_PACKAGES, FunctionSpec
 from shared.model.words import Channel
+from shared.providers.table import PROVIDERS
 
 WRITTEN = [spec for spec in FUNCTIONS.values() if (ROOT / "functions" / spec.folder / "handler.py").is_file()]
 
@@ -102,9 +102,10 @@ def test_a_function_carries_its_own_code_and_its_own_channels_providers(spec: Fu
     assert "functions/__init__.py" in files
     assert {path.split("/")[1] for path in files if path.startswith("functions/")} == {"__init__.py", spec.folder}
     assert {path.split("/")[0] for path in files} == {"functions", "shared"}
-    providers = {path.split("/")[2] for path in files if path.startswith("shared/providers/")}
-    assert providers & set(Channel) == set(spec.channels)
-    assert ("base.py" in providers) == bool(spec.channels)
+    assert {path.split("/")[2] for path in files if path.endswith("/provider.py")} == set(spec.channels)
+    assert ("shared/providers/base.py" in files) == bool(spec.channels)
+    declared = {f"shared/providers/{each.channel}/{each.name}/__init__.py" for each in PROVIDERS.values()}
+    assert declared < files, "whoever judges messages asks what each vendor declares"
     assert not [path for path in files if "__pycache__" in path or path.endswith(".pyc") or "/." in path]
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from infra.specs import FUNCTIONS
-from shared.channels import providers_of
 from shared.function import FunctionSpec
+from shared.providers.table import providers_of
 from tests.infra.reach import Right, general, rights_within_reach
 from tests.infra.template import Template
 

@@ -9,11 +9,11 @@ from typing import Any, Literal
 import pytest
 
 from functions.manage.account_input import MASK
-from shared.channels import PROVIDERS
 from shared.model.accounts import Account, NoSecret, ProviderSettings
 from shared.model.audit import AuditRecord
 from shared.net.problems import NOT_ALLOWED, WORDS
 from shared.providers.registry import secret_model, settings_model
+from shared.providers.table import PROVIDERS
 from tests.certificates import authority
 from tests.conftest import Aws
 from tests.fakes import FakeClock

@@ -21,7 +21,7 @@ from shared.model.content import (
 )
 from shared.model.variables import check_variables
 from shared.model.words import MessageClass
-from shared.policy import limits
+from shared.providers.declared import check
 from shared.rendering import RenderingError, TemplateError, compile_content
 from shared.template_engine import HTML, METER, TEXT
 from shared.template_links import is_safe, is_web_address
@@ -288,7 +288,7 @@ def refused(made: Content, **variables: Any) -> bool:
         return True
     if not isinstance(rendered, RenderedWecom):
         return False
-    return all(limits.check(rendered, name, MessageClass.NOTIFICATION) for name in ("app", "robot"))
+    return all(check(rendered, name, MessageClass.NOTIFICATION) for name in ("app", "robot"))
 
 
 def test_no_value_makes_a_link_run_or_open_something(attempts: Attempts) -> None:

@@ -10,7 +10,6 @@ import pytest
 from botocore.endpoint_provider import EndpointProvider
 
 from local.sandbox.base import Response
-from shared.channels import PROVIDERS
 from shared.dispatch.accounts import Accounts
 from shared.model.accounts import Account, ProviderSettings
 from shared.model.outcome import AccountDown, Outcome, Retry, Sent
@@ -22,6 +21,7 @@ from shared.providers.base import Outgoing, Provider, Tools
 from shared.providers.email.ses import provider as ses
 from shared.providers.registry import build_provider, settings_model
 from shared.providers.sms.aws import provider as aws_sms
+from shared.providers.table import PROVIDERS
 from shared.store.catalog_items import Stored
 from shared.store.tokens import MemoryTokenCache
 from tests.conftest import Aws

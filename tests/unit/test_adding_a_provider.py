@@ -3,6 +3,7 @@
 import logging
 import re
 import sys
+from ast import literal_eval
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,7 +18,6 @@ from pydantic import ValidationError
 
 from cli.accounts import find_secret, read_accounts
 from local.sandbox.base import Fault, HttpSandbox
-from shared.channels import PROVIDERS, ProviderSpec
 from shared.dispatch.accounts import Accounts
 from shared.dispatch.planning import Planner
 from shared.dispatch.routing import Routing
@@ -27,9 +27,10 @@ from shared.model.accounts import Account
 from shared.model.content import RenderedSms
 from shared.model.words import Channel, MessageClass
 from shared.net.network import Network
-from shared.policy.limits import check, usable_by
 from shared.providers import registry
 from shared.providers.base import Provider, TokenCache, Tools
+from shared.providers.declared import check, usable_by
+from shared.providers.table import PROVIDERS, spec_of
 from tests import samples
 from tests.fakes import FakeClock, logged
 from tests.unit.dispatch.world import World, world
@@ -48,7 +49,7 @@ def blocks() -> dict[str, str]:
 
 def module(monkeypatch: pytest.MonkeyPatch, path: str) -> ModuleType:
     """Import a block of the page as the module that it would be."""
-    made = ModuleType(path.removesuffix(".py").replace("/", "."))
+    made = ModuleType(path.removesuffix(".py").removesuffix("/__init__").replace("/", "."))
     exec(compile(blocks()[path], f"{PAGE.name}: {path}", "exec"), made.__dict__)
     monkeypatch.setitem(sys.modules, made.__name__, made)
     return made
@@ -56,9 +57,10 @@ def module(monkeypatch: pytest.MonkeyPatch, path: str) -> ModuleType:
 
 @pytest.fixture(autouse=True)
 def registered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The page's provider, registered by the page's own row."""
-    spec = eval(blocks()["shared/channels.py"], {"ProviderSpec": ProviderSpec, "Channel": Channel})
-    module(monkeypatch, "shared/providers/sms/pigeon.py")
+    """The page's provider, registered by the page's own line."""
+    for name in ("__init__", "provider"):
+        module(monkeypatch, f"shared/providers/sms/pigeon/{name}.py")
+    spec = spec_of(literal_eval(blocks()["shared/providers/table.py"]))
     # Filled in place: those who imported the table by its name hold this very dict.
     monkeypatch.setitem(PROVIDERS, spec.name, spec)
     _forget()
@@ -134,7 +136,8 @@ def post(sandbox: HttpSandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Post
 
 
 def test_the_page_holds_the_code_that_this_file_carries_out() -> None:
-    assert blocks().keys() == {"shared/providers/sms/pigeon.py", "shared/channels.py", "local/sandbox/pigeon.py"}
+    folder = {f"shared/providers/sms/pigeon/{name}.py" for name in ("__init__", "provider")}
+    assert blocks().keys() == folder | {"shared/providers/table.py", "local/sandbox/pigeon.py"}
 
 
 def test_settings_are_told_apart_by_the_providers_name() -> None:

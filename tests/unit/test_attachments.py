@@ -23,6 +23,7 @@ from shared.policy.attachments import (
     type_of,
     type_problem,
 )
+from shared.providers.declared import check
 from shared.rendering import as_json, compile_content
 
 PNG = b64encode(b"\x89PNG").decode()
@@ -176,5 +177,5 @@ def test_a_requests_image_takes_the_place_of_the_templates() -> None:
 
 def test_an_email_has_a_size_with_its_files() -> None:
     big = encode("a.pdf", "application/pdf", bytes(limits.EMAIL_BYTES))
-    [issue] = limits.check(RenderedEmail("s", None, "t", (big,)), "smtp", MessageClass.NOTIFICATION)
+    [issue] = check(RenderedEmail("s", None, "t", (big,)), "smtp", MessageClass.NOTIFICATION)
     assert issue == ("attachments", "makes an email of 10,485,762 bytes, more than 10,485,760")

@@ -17,9 +17,10 @@ from cli.campaignfiles import read_campaign
 from cli.csvfile import read_audience
 from cli.templatefiles import TemplateFile, find_files, read_template
 from local.demo import read_expected, read_sends
-from shared.channels import CHANNELS, PROVIDERS
+from shared.channels import CHANNELS
 from shared.model.content import CHANNEL_OF_TYPE
 from shared.model.words import Channel, MessageClass
+from shared.providers.table import PROVIDERS
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 AUDIENCES = sorted((EXAMPLES / "audience").glob("*.csv"))

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from shared.channels import PROVIDERS
 from shared.model.content import (
     Content,
     EmailContent,
@@ -21,8 +20,10 @@ from shared.model.content import (
     WecomTextCard,
 )
 from shared.model.words import MessageClass
-from shared.policy import limits
-from shared.policy.limits import Issue, TooLong, media_bytes, usable_by
+from shared.policy.limits import Issue, TooLong, media_bytes
+from shared.providers import declared
+from shared.providers.declared import usable_by
+from shared.providers.table import PROVIDERS
 
 PNG = b"\x89PNG\r\n\x1a\n"
 URL = "https://example.com/a"
@@ -33,7 +34,7 @@ def wecom(kind: str, **body: Any) -> RenderedWecom:
 
 
 def check(rendered: Rendered, provider: str) -> list[Issue]:
-    return limits.check(rendered, provider, MessageClass.NOTIFICATION)
+    return declared.check(rendered, provider, MessageClass.NOTIFICATION)
 
 
 def fields(rendered: Rendered, provider: str) -> list[str]:
@@ -186,8 +187,8 @@ def test_what_is_about_length_can_be_told(rendered: Rendered, long: bool) -> Non
 )
 def test_tencent_takes_numbers_only_in_templates_for_codes(params: tuple[str, ...], wrong: list[str]) -> None:
     rendered = RenderedSms(None, "1", params)
-    assert [field for field, _ in limits.check(rendered, "tencent", MessageClass.VERIFICATION)] == wrong
-    assert limits.check(rendered, "tencent", MessageClass.MARKETING) == []
+    assert [field for field, _ in declared.check(rendered, "tencent", MessageClass.VERIFICATION)] == wrong
+    assert declared.check(rendered, "tencent", MessageClass.MARKETING) == []
 
 
 def test_half_a_surrogate_pair_is_counted() -> None:

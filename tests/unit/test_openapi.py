@@ -17,7 +17,7 @@ from shared.api.examples import EXAMPLES
 from shared.api.openapi import document
 from shared.api.operation import Operation
 from shared.api.operations import BY_ID, OPERATIONS
-from shared.channels import PROVIDERS
+from shared.providers.table import PROVIDERS
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from shared.model.content import (
 )
 from shared.model.templates import TemplateVersion
 from shared.model.words import Channel, MessageClass
-from shared.policy import limits
+from shared.providers.declared import check
 from shared.rendering import Compiled, RenderingError, TemplateError, compile_content
 from shared.sendable import Sendable
 from shared.sheets.reading import read_rows
@@ -203,7 +203,7 @@ def test_what_the_check_lets_through_can_be_sent_and_nothing_else_is_kept_back(
     for each in found:
         if isinstance(each, Good):
             rendered = compiled.render(shared, each.vars)
-            assert not any(limits.check(rendered, name, MessageClass.MARKETING) for name in PROVIDERS[channel])
+            assert not any(check(rendered, name, MessageClass.MARKETING) for name in PROVIDERS[channel])
         elif isinstance(each, Bad) and each.reason in {"rendering_failed", "content_invalid", "content_too_long"}:
             assert unsendable(compiled, channel, shared, *rows[each.index])
 
@@ -217,4 +217,4 @@ def unsendable(compiled: Compiled, channel: Channel, shared: dict[str, str], a: 
         rendered = compiled.render(shared, {name: value for name, value in own.items() if value})
     except RenderingError:
         return True
-    return any(limits.check(rendered, name, MessageClass.MARKETING) for name in PROVIDERS[channel])
+    return any(check(rendered, name, MessageClass.MARKETING) for name in PROVIDERS[channel])

@@ -1,0 +1,35 @@
+"""What a vendor's folder says of itself: enough to configure, allow and price it, and to judge content for it.
+
+It loads no provider: every function carries it, those that send nothing too.
+"""
+
+from dataclasses import dataclass
+
+from shared.model.accounts import Rate, UnitFee
+from shared.model.words import Channel
+from shared.rights import Right
+
+NO_FEE = UnitFee(amount=0, currency="USD")
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderSpec:
+    """A provider. Its folder is `shared/providers/<channel>/<name>/`."""
+
+    name: str
+    channel: Channel
+    packages: tuple[str, ...] = ()
+    """The distributions that a function must carry which sends through it, besides what all carry."""
+    rate: Rate | None = None
+    """Of accounts that set none."""
+    fee: UnitFee | None = None
+    """Of accounts that set none; None where the price depends on the contract or the country."""
+    rights: tuple[Right, ...] = ()
+    """Of the function that sends, at a vendor that is reached with the function's own role."""
+    checks: tuple[Right, ...] = ()
+    """Of the function that tries an account."""
+
+    @property
+    def module(self) -> str:
+        """The module that sends."""
+        return f"shared.providers.{self.channel}.{self.name}.provider"
