@@ -26,7 +26,10 @@ SOURCES = (
     *(f"shared/{name}/*.py" for name in ("api", "model", "net", "policy")),
     *(f"shared/dispatch/{name}.py" for name in ("__init__", "function")),
     "shared/providers/__init__.py",
-    *(f"shared/providers/{name}.py" for name in ("spec", "table", "*/__init__", "*/*/__init__", "*/*/rights")),
+    *(
+        f"shared/providers/{name}.py"
+        for name in ("spec", "table", "*/__init__", "*/limits", "*/*/__init__", "*/*/limits", "*/*/rights")
+    ),
     "uv.lock",
 )
 _PAGES_SOURCES = ("infra/pages.py", "shared/**/*.py", "uv.lock")

@@ -27,8 +27,14 @@ from shared.model.problems import ProblemError
 from shared.model.sizes import json_size, json_text, size
 from shared.model.variables import check_variables
 from shared.model.words import Channel, KeyKind, MessageClass
-from shared.policy import attachments, limits
+from shared.policy import attachments
+from shared.policy.limits import TooLong
 from shared.providers import declared
+from shared.providers.email import limits as email
+from shared.providers.sms.aws import limits as aws
+from shared.providers.wecom import limits as wecom
+from shared.providers.wecom.app import limits as app
+from shared.providers.wecom.robot import limits as robot
 from shared.sheets.cutting import MAX_RECORD, cut
 from shared.sheets.failures import SheetError
 from shared.sheets.header import MAX_NAMES_BYTES, check_columns
@@ -144,10 +150,14 @@ def _secret(text: str) -> Any:
 def _vendor(field: str, provider: str, rendered: Callable[[str], Any]) -> Say:
     def say(text: str) -> str | None:
         found = declared.check(rendered(text), provider, MessageClass.NOTIFICATION)
-        of_length = [issue for issue in found if isinstance(issue, limits.TooLong)]
+        of_length = [issue for issue in found if isinstance(issue, TooLong)]
         return ", ".join(f"{issue[0]} {issue[1]}" for issue in of_length if issue[0] == field) or None
 
     return say
+
+
+def _checked(folder: str) -> str:
+    return f"shared/providers/{folder}/limits.py"
 
 
 def _wecom(kind: str, **body: Any) -> RenderedWecom:
@@ -172,7 +182,7 @@ _JSON = "bytes of JSON in UTF-8"
 _BYTES = "bytes of UTF-8"
 _INPUT = schedule_input(_URL, "", group_id(samples.TENANT.id, None))
 _WECOM = "WeCom"
-_CHECK = "shared/policy/limits.py"
+_CHECK = _checked("wecom")
 _FAILS = "422 where the variables are known, else `failed` with `content_too_long`"
 
 LIMITS = (
@@ -205,28 +215,28 @@ LIMITS = (
     Limit("DynamoDB", "an account, a template's version, a campaign, a run", MAX_DOC_BYTES, _JSON,
           "shared/store/catalog_items.py", "422, or the run is `failed`",
           _document, _within, json_size({"text": ""})),
-    Limit("email", "subject, html and text, with the files", limits.EMAIL_BYTES, _BYTES, _CHECK, _FAILS,
+    Limit("email", "subject, html and text, with the files", email.EMAIL_BYTES, _BYTES, _checked("email"), _FAILS,
           _vendor("text", "smtp", lambda text: RenderedEmail("s", None, text)), size, 1),
     Limit("email", "the name of a file", attachments.MAX_NAME_BYTES, _BYTES, "shared/policy/attachments.py",
           "422 `name`", _name, size, len(".pdf")),
-    Limit("AWS SMS", "a text", limits.AWS_SMS_CHARACTERS, _CHARACTERS, _CHECK, _FAILS,
+    Limit("AWS SMS", "a text", aws.TEXT_CHARACTERS, _CHARACTERS, _checked("sms/aws"), _FAILS,
           _vendor("text", "aws", lambda text: RenderedSms(text, None, ())), len),
-    Limit(_WECOM, "a text", limits.TEXT_BYTES, _BYTES, _CHECK, _FAILS,
+    Limit(_WECOM, "a text", wecom.TEXT_BYTES, _BYTES, _CHECK, _FAILS,
           _vendor("content", "app", lambda text: _wecom("text", content=text))),
-    Limit(_WECOM, "markdown, by an app", limits.MARKDOWN_BYTES["app"], _BYTES, _CHECK, _FAILS,
+    Limit(_WECOM, "markdown, by an app", app.MARKDOWN_BYTES, _BYTES, _checked("wecom/app"), _FAILS,
           _vendor("content", "app", lambda text: _wecom("markdown", content=text))),
-    Limit(_WECOM, "markdown, by a robot", limits.MARKDOWN_BYTES["robot"], _BYTES, _CHECK, _FAILS,
+    Limit(_WECOM, "markdown, by a robot", robot.MARKDOWN_BYTES, _BYTES, _checked("wecom/robot"), _FAILS,
           _vendor("content", "robot", lambda text: _wecom("markdown", content=text))),
-    Limit(_WECOM, "the title of a textcard", limits.TEXTCARD_TITLE_CHARACTERS, _CHARACTERS, _CHECK, _FAILS,
+    Limit(_WECOM, "the title of a textcard", wecom.TEXTCARD_TITLE_CHARACTERS, _CHARACTERS, _CHECK, _FAILS,
           _vendor("title", "app", lambda text: _card(title=text)), len),
-    Limit(_WECOM, "the description of a textcard", limits.TEXTCARD_DESCRIPTION_CHARACTERS, _CHARACTERS, _CHECK, _FAILS,
+    Limit(_WECOM, "the description of a textcard", wecom.TEXTCARD_DESCRIPTION_CHARACTERS, _CHARACTERS, _CHECK, _FAILS,
           _vendor("description", "app", lambda text: _card(description=text)), len),
-    Limit(_WECOM, "the button of a textcard", limits.TEXTCARD_BUTTON_CHARACTERS, _CHARACTERS, _CHECK, _FAILS,
+    Limit(_WECOM, "the button of a textcard", wecom.TEXTCARD_BUTTON_CHARACTERS, _CHARACTERS, _CHECK, _FAILS,
           _vendor("btntxt", "app", lambda text: _card(btntxt=text)), len),
-    Limit(_WECOM, "the link of a textcard", limits.URL_BYTES, _BYTES, _CHECK, _FAILS,
+    Limit(_WECOM, "the link of a textcard", wecom.URL_BYTES, _BYTES, _CHECK, _FAILS,
           _vendor("url", "app", lambda text: _card(url=f"https://{text}")), size, len("https://")),
-    Limit(_WECOM, "the title of an article", limits.ARTICLE_TITLE_BYTES, _BYTES, _CHECK, _FAILS,
+    Limit(_WECOM, "the title of an article", wecom.ARTICLE_TITLE_BYTES, _BYTES, _CHECK, _FAILS,
           _vendor("articles.0.title", "app", lambda text: _article(title=text))),
-    Limit(_WECOM, "the description of an article", limits.ARTICLE_DESCRIPTION_BYTES, _BYTES, _CHECK, _FAILS,
+    Limit(_WECOM, "the description of an article", wecom.ARTICLE_DESCRIPTION_BYTES, _BYTES, _CHECK, _FAILS,
           _vendor("articles.0.description", "app", lambda text: _article(description=text))),
 )  # fmt: skip

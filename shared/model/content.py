@@ -1,7 +1,7 @@
 """Template content, typed per channel and message type, and what it becomes when rendered.
 
-The content models describe shapes only. Vendor limits depend on the provider and apply to the rendered result:
-`shared.policy.limits` checks them.
+The content models describe shapes only. Vendor limits depend on the provider and apply to the rendered result: each
+vendor's folder checks its own.
 """
 
 import re

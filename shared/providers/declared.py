@@ -3,8 +3,8 @@
 from shared.model.accounts import Account, Rate, UnitFee
 from shared.model.content import CHANNEL_OF_TYPE, Content, Rendered, RenderedEmail, RenderedSms
 from shared.model.words import MessageClass
-from shared.policy import fees, limits, rates
-from shared.policy.limits import Issue
+from shared.policy import fees, rates
+from shared.policy.limits import Issue, not_sent
 from shared.providers.table import PROVIDERS
 
 
@@ -16,7 +16,7 @@ def usable_by(content: Content, provider: str) -> str | None:
     channel, spec = CHANNEL_OF_TYPE[content.type], PROVIDERS[provider]
     if spec.channel is not channel:
         return f"{content.type} content is for {channel}; the provider {provider} is for {spec.channel}"
-    return limits.usable_by(content, provider)
+    return spec.usable(content)
 
 
 def check(rendered: Rendered, provider: str, message_class: MessageClass) -> list[Issue]:
@@ -24,10 +24,10 @@ def check(rendered: Rendered, provider: str, message_class: MessageClass) -> lis
 
     Raises: KeyError for a provider that is not registered.
     """
-    kind = _kind(rendered)
-    if PROVIDERS[provider].channel is not CHANNEL_OF_TYPE.get(kind):
-        return limits.not_sent(kind, provider)
-    return limits.check(rendered, provider, message_class)
+    kind, spec = _kind(rendered), PROVIDERS[provider]
+    if spec.channel is not CHANNEL_OF_TYPE.get(kind):
+        return not_sent(kind, provider)
+    return spec.check(rendered, message_class)
 
 
 def rate_of(account: Account) -> tuple[Rate | None, rates.Origin]:

@@ -3,13 +3,20 @@
 It loads no provider: every function carries it, those that send nothing too.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from shared.model.accounts import Rate, UnitFee
-from shared.model.words import Channel
+from shared.model.words import Channel, MessageClass
+from shared.policy.limits import Issue
 from shared.rights import Right
 
 NO_FEE = UnitFee(amount=0, currency="USD")
+
+
+def _anything(_content: Any) -> str | None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +25,10 @@ class ProviderSpec:
 
     name: str
     channel: Channel
+    check: Callable[[Any, MessageClass], list[Issue]]
+    """Names every limit that a rendered content of the channel breaks; empty when it may be sent."""
+    usable: Callable[[Any], str | None] = _anything
+    """Says why a content of the channel can never be sent this way, or None when it can."""
     packages: tuple[str, ...] = ()
     """The distributions that a function must carry which sends through it, besides what all carry."""
     rate: Rate | None = None

@@ -24,7 +24,7 @@ from shared.dispatch.routing import Routing
 from shared.dispatch.sending import Sender
 from shared.dispatch.waves import Waves
 from shared.model.accounts import Account
-from shared.model.content import RenderedSms
+from shared.model.content import RenderedSms, SmsContent, TencentTemplate
 from shared.model.words import Channel, MessageClass
 from shared.net.network import Network
 from shared.providers import registry
@@ -58,8 +58,11 @@ def module(monkeypatch: pytest.MonkeyPatch, path: str) -> ModuleType:
 @pytest.fixture(autouse=True)
 def registered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The page's provider, registered by the page's own line."""
-    for name in ("__init__", "provider"):
-        module(monkeypatch, f"shared/providers/sms/pigeon/{name}.py")
+    # As importing would have it: a package is there before its modules are, and holds them.
+    package = ModuleType("shared.providers.sms.pigeon")
+    monkeypatch.setitem(sys.modules, package.__name__, package)
+    for name in ("limits", "provider", "__init__"):
+        setattr(package, name, module(monkeypatch, f"shared/providers/sms/pigeon/{name}.py"))
     spec = spec_of(literal_eval(blocks()["shared/providers/table.py"]))
     # Filled in place: those who imported the table by its name hold this very dict.
     monkeypatch.setitem(PROVIDERS, spec.name, spec)
@@ -136,7 +139,7 @@ def post(sandbox: HttpSandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Post
 
 
 def test_the_page_holds_the_code_that_this_file_carries_out() -> None:
-    folder = {f"shared/providers/sms/pigeon/{name}.py" for name in ("__init__", "provider")}
+    folder = {f"shared/providers/sms/pigeon/{name}.py" for name in ("__init__", "limits", "provider")}
     assert blocks().keys() == folder | {"shared/providers/table.py", "local/sandbox/pigeon.py"}
 
 
@@ -167,6 +170,8 @@ def test_settings_that_do_not_fit_are_named(change: dict[str, str], field: str) 
 
 def test_the_limits_of_texts_hold_for_it() -> None:
     assert usable_by(samples.SMS, "pigeon") is None
+    approved = SmsContent(tencent=TencentTemplate(template_id="1"))
+    assert usable_by(approved, "pigeon") == "Pigeon sends texts: give text"
     assert "for sms" in str(usable_by(samples.EMAIL, "pigeon"))
     assert check(RenderedSms("x" * 1600, None, ()), "pigeon", MessageClass.NOTIFICATION) == []
     [(field, _)] = check(RenderedSms("x" * 1601, None, ()), "pigeon", MessageClass.NOTIFICATION)

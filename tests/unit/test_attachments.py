@@ -11,7 +11,6 @@ from pydantic import ValidationError
 from shared.model.attachments import encode, merged
 from shared.model.content import EmailContent, RenderedEmail
 from shared.model.words import MessageClass
-from shared.policy import limits
 from shared.policy.attachments import (
     MAX_BYTES,
     MAX_FILES,
@@ -24,6 +23,7 @@ from shared.policy.attachments import (
     type_problem,
 )
 from shared.providers.declared import check
+from shared.providers.email import limits
 from shared.rendering import as_json, compile_content
 
 PNG = b64encode(b"\x89PNG").decode()

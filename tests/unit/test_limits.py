@@ -20,10 +20,11 @@ from shared.model.content import (
     WecomTextCard,
 )
 from shared.model.words import MessageClass
-from shared.policy.limits import Issue, TooLong, media_bytes
+from shared.policy.limits import Issue, TooLong
 from shared.providers import declared
 from shared.providers.declared import usable_by
 from shared.providers.table import PROVIDERS
+from shared.providers.wecom.limits import media_bytes
 
 PNG = b"\x89PNG\r\n\x1a\n"
 URL = "https://example.com/a"

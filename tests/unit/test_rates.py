@@ -11,8 +11,8 @@ from shared.model.accounts import Account, Rate
 from shared.model.words import Channel
 from shared.policy.rates import DAY, FOREVER, SECOND, Booked, Lane, claim, lanes_of, pick, starts
 from shared.providers.declared import rate_of
-from shared.providers.wecom import robot
 from shared.providers.wecom.app.provider import MEMBER
+from shared.providers.wecom.robot.limits import RATE as ROBOT_RATE
 from tests.rates import most_within
 from tests.samples import NOW
 
@@ -122,7 +122,7 @@ def test_no_place_is_taken_that_comes_too_late() -> None:
 
 
 @pytest.mark.parametrize(("lane", "most", "seconds"), [
-    (lanes_of(robot.RATE).main, 20, 60),
+    (lanes_of(ROBOT_RATE).main, 20, 60),
     (MEMBER, 30, 60),
     (MEMBER, 1000, 3600),
 ])  # fmt: skip
@@ -136,7 +136,7 @@ def test_what_people_set_counts_before_what_the_provider_says() -> None:
     own, said = Rate(per_second=5, burst=5), Rate(per_second=14, burst=14, per_day=50_000)
     assert rate_of(account(rate=own, verified_rate=said)) == (own, "account")
     assert rate_of(account(verified_rate=said)) == (said, "verified")
-    assert rate_of(account("robot")) == (robot.RATE, "provider")
+    assert rate_of(account("robot")) == (ROBOT_RATE, "provider")
     assert rate_of(account())[0] is None
     assert rate_of(account("tencent"))[0] is None
 

@@ -9,9 +9,9 @@ from shared.model.clock import Clock
 from shared.model.content import RenderedWecom
 from shared.model.outcome import Rejected, Retry
 from shared.model.reasons import Reason
-from shared.policy.limits import media_bytes
 from shared.providers.base import Token, TokenCache
 from shared.providers.wecom.errcodes import OK
+from shared.providers.wecom.limits import media_bytes
 from shared.providers.wecom.wire import Answer, Failure, NotReadyError, not_ready
 
 # Three days (WeCom docs, path 90253), less a margin for messages that wait between upload and delivery.

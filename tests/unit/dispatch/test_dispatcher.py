@@ -12,8 +12,8 @@ from shared.model.envelope import Envelope
 from shared.model.outcome import Outcome, Rejected, Retry, Sent, Unknown
 from shared.model.reasons import Reason
 from shared.model.words import KeyKind, MessageClass
-from shared.policy import limits
 from shared.providers.base import Outgoing
+from shared.providers.email import limits
 from tests.samples import NOW, envelope
 from tests.unit.dispatch.world import World, world
 

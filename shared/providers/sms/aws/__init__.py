@@ -1,7 +1,7 @@
 """AWS End User Messaging SMS."""
 
 from shared.model.words import Channel
-from shared.providers.sms.aws import rights
+from shared.providers.sms.aws import limits, rights
 from shared.providers.spec import ProviderSpec
 
-SPEC = ProviderSpec("aws", Channel.SMS, rights=(rights.SEND,), checks=(rights.SEND,))
+SPEC = ProviderSpec("aws", Channel.SMS, limits.check, limits.usable, rights=(rights.SEND,), checks=(rights.SEND,))

@@ -17,10 +17,11 @@ from shared.model.content import RenderedWecom
 from shared.model.outcome import Outcome, Rejected, Sent
 from shared.model.reasons import Reason
 from shared.net.hosts import endpoint_server
-from shared.policy.limits import MARKDOWN_BYTES, media_bytes
 from shared.providers.base import Outgoing, Provider, Tools, Verification
 from shared.providers.wecom.errcodes import INVALID_MEDIA_ID, OK, explain, outcome_of
+from shared.providers.wecom.limits import media_bytes
 from shared.providers.wecom.media import MediaIds, has_own_media
+from shared.providers.wecom.robot.limits import MARKDOWN_BYTES
 from shared.providers.wecom.wire import Answer, Deadline, Failure, NotReadyError, Timeouts, Wire, checked_endpoint
 
 _KEY = re.compile(r"[0-9A-Za-z-]{8,64}\Z")
@@ -81,7 +82,7 @@ class RobotProvider(Provider):
         filling: dict[str, tuple[list[Outgoing], int]] = {}
         for message in messages:
             content = _content(message)
-            capacity = MARKDOWN_BYTES["robot"] - _text_bytes(content)
+            capacity = MARKDOWN_BYTES - _text_bytes(content)
             size = self._mention_bytes(message.to) if content.type == "markdown" else 0
             # Where not even one mention fits, another post would not mention anyone either.
             size = size if size <= capacity else 0
@@ -197,7 +198,7 @@ class RobotProvider(Provider):
 
     def _markdown_mentions(self, content: RenderedWecom, messages: list[Outgoing]) -> str:
         text = content.body["content"].lower()
-        room = MARKDOWN_BYTES["robot"] - _text_bytes(content) - 1
+        room = MARKDOWN_BYTES - _text_bytes(content) - 1
         mentions = ""
         for user in self._mentioned(messages):
             mention = f"<@{user}>"

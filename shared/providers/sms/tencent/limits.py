@@ -1,0 +1,25 @@
+"""The limits of Tencent Cloud SMS, which sends approved templates alone."""
+
+import re
+
+from shared.model.content import RenderedSms, SmsContent
+from shared.model.words import MessageClass
+from shared.policy.limits import Issue
+
+# Error code InvalidParameterValue.TemplateParameterFormatError: code templates take digits only.
+CODE = re.compile(r"[0-9]{1,6}\Z")
+
+
+def usable(content: SmsContent) -> str | None:
+    """Why a content can never be sent this way, or None."""
+    return "Tencent Cloud sends approved templates: give tencent" if content.tencent is None else None
+
+
+def check(sms: RenderedSms, message_class: MessageClass) -> list[Issue]:
+    """Name every limit that a message breaks."""
+    if not sms.tencent_template_id:
+        return [("tencent", "Tencent Cloud sends approved templates only")]
+    if message_class is not MessageClass.VERIFICATION:
+        return []
+    wrong = "must be 1 to 6 digits: Tencent Cloud takes nothing else in templates for codes"
+    return [(f"tencent.params.{i}", wrong) for i, param in enumerate(sms.tencent_params) if not CODE.match(param)]
