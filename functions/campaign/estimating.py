@@ -11,10 +11,9 @@ from shared.model.runs import Estimate, Fee, PinnedVariant, Run
 from shared.model.templates import Template, TemplateVersion
 from shared.model.tenants import TenantSettings
 from shared.model.words import Channel, KeyKind
-from shared.policy.fees import units_of
 from shared.policy.rates import DAY, SECOND, lanes_of
 from shared.policy.resolve import resolve
-from shared.providers.declared import fee_of, rate_of
+from shared.providers.declared import fee_of, rate_of, units_of
 from shared.rendering import RenderingError, TemplateError, compile_content
 
 SAMPLE_ROWS = 200

@@ -5,6 +5,7 @@ from shared.model.content import CHANNEL_OF_TYPE, Content, Rendered, RenderedEma
 from shared.model.words import MessageClass
 from shared.policy import fees, rates
 from shared.policy.limits import Issue, not_sent
+from shared.providers.spec import plain_parts
 from shared.providers.table import PROVIDERS
 
 
@@ -40,6 +41,13 @@ def fee_of(account: Account) -> tuple[UnitFee | None, fees.Origin]:
     """The fee that counts for an account, and where it is from; of an unknown provider only what the account says."""
     spec = PROVIDERS.get(account.provider)
     return fees.effective(account, None if spec is None else spec.fee)
+
+
+def units_of(rendered: Rendered, account: Account, to: str) -> int:
+    """For how many units a message is charged that an account sends to a normalised address."""
+    spec = PROVIDERS.get(account.provider)
+    parts = plain_parts if spec is None else spec.parts
+    return fees.units_of(rendered, lambda text: parts(text, account, to))
 
 
 def _kind(rendered: Rendered) -> str:

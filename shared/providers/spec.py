@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from shared.model.accounts import Rate, UnitFee
+from shared.model.accounts import Account, Rate, UnitFee
 from shared.model.words import Channel, MessageClass
+from shared.policy.fees import parts_of
 from shared.policy.limits import Issue
 from shared.rights import Right
 
@@ -17,6 +18,11 @@ NO_FEE = UnitFee(amount=0, currency="USD")
 
 def _anything(_content: Any) -> str | None:
     return None
+
+
+def plain_parts(text: str, _account: Account, _to: str) -> int:
+    """The parts of a text where a vendor counts as all do."""
+    return parts_of(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,8 @@ class ProviderSpec:
     """Of accounts that set none."""
     fee: UnitFee | None = None
     """Of accounts that set none; None where the price depends on the contract or the country."""
+    parts: Callable[[str, Account, str], int] = plain_parts
+    """Into how many parts, each of which is charged, a text is divided that an account sends to an address."""
     rights: tuple[Right, ...] = ()
     """Of the function that sends, at a vendor that is reached with the function's own role."""
     checks: tuple[Right, ...] = ()

@@ -5,8 +5,8 @@ import pytest
 from shared.model.accounts import Account, UnitFee
 from shared.model.content import RenderedEmail, RenderedSms
 from shared.model.words import Channel
-from shared.policy.fees import parts_of, units_of
-from shared.providers.declared import fee_of
+from shared.policy.fees import parts_of
+from shared.providers.declared import fee_of, units_of
 
 
 def account(provider: str, **changes: object) -> Account:

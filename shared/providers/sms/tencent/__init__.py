@@ -4,4 +4,11 @@ from shared.model.words import Channel
 from shared.providers.sms.tencent import limits
 from shared.providers.spec import ProviderSpec
 
-SPEC = ProviderSpec("tencent", Channel.SMS, limits.check, limits.usable, packages=("tencentcloud-sdk-python-sms",))
+SPEC = ProviderSpec(
+    "tencent",
+    Channel.SMS,
+    limits.check,
+    limits.usable,
+    packages=("tencentcloud-sdk-python-sms",),
+    parts=limits.parts,
+)
