@@ -15,6 +15,7 @@ from markupsafe import escape
 
 from shared.model.attachments import Attachment, encode
 from shared.model.content import (
+    APPROVED,
     Content,
     EmailContent,
     Rendered,
@@ -88,7 +89,7 @@ class Compiled:
     def __init__(self, content: Content, analysis: Analysis, parts: "_Parts") -> None:
         self.analysis = analysis
         self._make = _maker(content, parts)
-        email_or_text = isinstance(content, EmailContent) or (isinstance(content, SmsContent) and not content.tencent)
+        email_or_text = isinstance(content, EmailContent) or (isinstance(content, SmsContent) and not content.approved)
         self.plain = email_or_text and all(isinstance(part, _Blanks) and part.plain for part in parts.values())
         self._constant: Rendered | None = None if parts else self._make({})
 
@@ -252,8 +253,8 @@ def _fields(content: Content) -> dict[str, Any]:
     if isinstance(content, EmailContent):
         return {"subject": content.subject, "html": content.html, "text": content.text}
     if isinstance(content, SmsContent):
-        params = None if content.tencent is None else content.tencent.params
-        return {"text": content.text, "tencent": {"params": params}}
+        params = None if content.approved is None else content.approved.params
+        return {"text": content.text, APPROVED: {"params": params}}
     return content.model_dump(exclude={"type", "data"}, exclude_none=True)
 
 
@@ -271,9 +272,9 @@ def _maker(content: Content, parts: _Parts) -> Callable[[dict[str, Any]], Render
         subject, html, text = (_filler(parts, (name,), fields[name]) for name in ("subject", "html", "text"))
         return partial(_email, subject, html, text, _files(content))
     if isinstance(content, SmsContent):
-        template_id = None if content.tencent is None else content.tencent.template_id
-        text, tencent = (_filler(parts, (name,), fields[name]) for name in ("text", "tencent"))
-        return partial(_sms, template_id, text, tencent)
+        template_id = None if content.approved is None else content.approved.template_id
+        text, approved = (_filler(parts, (name,), fields[name]) for name in ("text", APPROVED))
+        return partial(_sms, template_id, text, approved)
     data = content.data if isinstance(content, WecomImage | WecomFile) else None
     return partial(_wecom, content.type, data, _digest(data), _mentions(fields), _filler(parts, (), fields))
 
@@ -326,8 +327,8 @@ def _email(
     return RenderedEmail(_one_line(subject(variables)), html(variables), text(variables), files)
 
 
-def _sms(template_id: str | None, text: _Fill, tencent: _Fill, variables: dict[str, Any]) -> RenderedSms:
-    return RenderedSms(text(variables), template_id, tuple(tencent(variables)["params"] or ()))
+def _sms(template_id: str | None, text: _Fill, approved: _Fill, variables: dict[str, Any]) -> RenderedSms:
+    return RenderedSms(text(variables), template_id, tuple(approved(variables)["params"] or ()))
 
 
 _EVERYBODY = re.compile(r"<@all>", re.IGNORECASE)
@@ -370,10 +371,10 @@ def as_json(rendered: Rendered) -> dict[str, Any]:
         ]
         return {"subject": rendered.subject, "html": rendered.html, "text": rendered.text, "attachments": files}
     if isinstance(rendered, RenderedSms):
-        tencent = None
-        if rendered.tencent_template_id is not None:
-            tencent = {"template_id": rendered.tencent_template_id, "params": list(rendered.tencent_params)}
-        return {"text": rendered.text, "tencent": tencent}
+        approved = None
+        if rendered.template_id is not None:
+            approved = {"template_id": rendered.template_id, "params": list(rendered.params)}
+        return {"text": rendered.text, APPROVED: approved}
     body = dict(rendered.body)
     if "data" in body:
         body["data"] = b64encode(body["data"]).decode()

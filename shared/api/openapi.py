@@ -13,13 +13,14 @@ from shared.api.messages import SendRequest
 from shared.api.operation import Operation
 from shared.api.operations import OPERATIONS
 from shared.api.suppressions import SuppressionQuery
-from shared.model.content import EmailContent, SmsContent, WecomFile, WecomImage
+from shared.model.content import APPROVED, ApprovedTemplate, EmailContent, SmsContent, WecomFile, WecomImage
 from shared.model.problems import CONTENT_TYPE, Problem
 from shared.providers.registry import provider_module
 from shared.providers.table import PROVIDERS
 
 Json = dict[str, Any]
 _REF = "#/components/schemas/"
+_APPROVED = "TencentTemplate"
 _SECURITY = "apiKey"
 
 _DESCRIPTION = """\
@@ -228,7 +229,10 @@ def _schemas() -> Json:
     for name in (RedriveRequest.__name__, DiscardRequest.__name__):
         schemas[name]["oneOf"] = [_ALL, _SOME]
     schemas[EmailContent.__name__]["anyOf"] = [_given("html", "string"), _given("text", "string")]
-    schemas[SmsContent.__name__]["anyOf"] = [_given("text", "string"), _given("tencent", "object")]
+    schemas[SmsContent.__name__]["anyOf"] = [_given("text", "string"), _given(APPROVED, "object")]
+    # Clients that were made from the description know this model by the vendor's name.
+    schemas[_APPROVED] = {**schemas.pop(ApprovedTemplate.__name__), "title": _APPROVED}
+    schemas[SmsContent.__name__]["properties"][APPROVED]["anyOf"][0] = {"$ref": _REF + _APPROVED}
     for name in (WecomFile.__name__, WecomImage.__name__):
         schemas[name]["oneOf"] = [_given("media_id", "string"), _given("data", "string")]
     for name in (EmailContent.__name__, SmsContent.__name__):

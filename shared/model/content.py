@@ -26,7 +26,7 @@ from shared.model.words import Channel
 class ContentModel(BaseModel):
     """Base of all content: unknown fields are errors, strings may hold `{{ placeholders }}`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)
 
 
 MAX_DATA_BYTES = 250_000
@@ -75,7 +75,11 @@ class EmailContent(ContentModel):
         return self
 
 
-class TencentTemplate(ContentModel):
+APPROVED = "tencent"
+"""What callers call the template that a vendor approved: so far one vendor has such."""
+
+
+class ApprovedTemplate(ContentModel):
     """A template approved at Tencent Cloud and its parameters in order, each a string with placeholders."""
 
     template_id: str = Field(pattern=r"^[0-9]{1,20}$")
@@ -87,12 +91,12 @@ class SmsContent(ContentModel):
 
     type: Literal["sms"] = "sms"
     text: str | None = Field(default=None, min_length=1, max_length=4000)
-    tencent: TencentTemplate | None = None
+    approved: ApprovedTemplate | None = Field(default=None, alias=APPROVED)
 
     @model_validator(mode="after")
     def _one_way(self) -> "SmsContent":
-        if self.text is None and self.tencent is None:
-            raise ValueError("give text, tencent or both")
+        if self.text is None and self.approved is None:
+            raise ValueError(f"give text, {APPROVED} or both")
         return self
 
 
@@ -197,11 +201,14 @@ class RenderedEmail:
 
 @dataclass(frozen=True, slots=True)
 class RenderedSms:
-    """A text message for one recipient, for either kind of provider. Hashable: equal ones may share a call."""
+    """A text message for one recipient, for either kind of provider. Hashable: equal ones may share a call.
+
+    template_id, params: of the template that a vendor approved.
+    """
 
     text: str | None
-    tencent_template_id: str | None
-    tencent_params: tuple[str, ...]
+    template_id: str | None
+    params: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ def _parts(content: Rendered, files: dict[int, str]) -> list[object]:
         attached = [[each.name, each.content_type, each.cid, _file(each, files)] for each in content.attachments]
         return ["email", content.subject, content.html, content.text, attached]
     if isinstance(content, RenderedSms):
-        return ["sms", content.text, content.tencent_template_id, content.tencent_params]
+        return ["sms", content.text, content.template_id, content.params]
     return ["wecom", content.type, content.key]
 
 

@@ -24,7 +24,7 @@ from shared.dispatch.routing import Routing
 from shared.dispatch.sending import Sender
 from shared.dispatch.waves import Waves
 from shared.model.accounts import Account
-from shared.model.content import RenderedSms, SmsContent, TencentTemplate
+from shared.model.content import ApprovedTemplate, RenderedSms, SmsContent
 from shared.model.words import Channel, MessageClass
 from shared.net.network import Network
 from shared.providers import registry
@@ -170,7 +170,7 @@ def test_settings_that_do_not_fit_are_named(change: dict[str, str], field: str) 
 
 def test_the_limits_of_texts_hold_for_it() -> None:
     assert usable_by(samples.SMS, "pigeon") is None
-    approved = SmsContent(tencent=TencentTemplate(template_id="1"))
+    approved = SmsContent(tencent=ApprovedTemplate(template_id="1"))
     assert usable_by(approved, "pigeon") == "Pigeon sends texts: give text"
     assert "for sms" in str(usable_by(samples.EMAIL, "pigeon"))
     assert check(RenderedSms("x" * 1600, None, ()), "pigeon", MessageClass.NOTIFICATION) == []

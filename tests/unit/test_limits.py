@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from shared.model.content import (
+    ApprovedTemplate,
     Content,
     EmailContent,
     Rendered,
@@ -13,7 +14,6 @@ from shared.model.content import (
     RenderedSms,
     RenderedWecom,
     SmsContent,
-    TencentTemplate,
     WecomFile,
     WecomImage,
     WecomText,
@@ -217,8 +217,8 @@ IMAGE_BY_DATA = WecomImage.model_validate({"type": "image", "data": base64.b64en
     [
         (EmailContent(subject="s", text="t"), {"smtp", "ses"}, {"aws", "tencent", "app", "robot"}),
         (SmsContent(text="t"), {"aws"}, {"tencent", "smtp", "app"}),
-        (SmsContent(tencent=TencentTemplate(template_id="1")), {"tencent"}, {"aws"}),
-        (SmsContent(text="t", tencent=TencentTemplate(template_id="1")), {"aws", "tencent"}, {"ses"}),
+        (SmsContent(tencent=ApprovedTemplate(template_id="1")), {"tencent"}, {"aws"}),
+        (SmsContent(text="t", tencent=ApprovedTemplate(template_id="1")), {"aws", "tencent"}, {"ses"}),
         (WecomText(type="text", content="x"), {"app", "robot"}, {"aws", "ses"}),
         (CARD, {"app"}, {"robot"}),
         (IMAGE_BY_ID, {"app"}, {"robot"}),

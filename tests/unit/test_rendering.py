@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from shared.model.content import (
+    ApprovedTemplate,
     Content,
     EmailContent,
     Rendered,
@@ -19,7 +20,6 @@ from shared.model.content import (
     RenderedSms,
     RenderedWecom,
     SmsContent,
-    TencentTemplate,
 )
 from shared.model.variables import check_variables
 from shared.rendering import RenderingError, TemplateError, analyse, as_json, compile_content
@@ -243,7 +243,7 @@ def test_each_part_is_named_when_it_fails() -> None:
     contents = {
         "content.subject": EmailContent(subject=bad, html="x"),
         "content.html": EmailContent(subject="x", html=bad),
-        "content.tencent.params.1": SmsContent(tencent=TencentTemplate(template_id="1", params=["x", bad])),
+        "content.tencent.params.1": SmsContent(tencent=ApprovedTemplate(template_id="1", params=["x", bad])),
         "content.articles.1.url": content(
             type="news", articles=[{"title": "t", "url": "x"}, {"title": "t", "url": bad}]
         ),
@@ -255,10 +255,10 @@ def test_each_part_is_named_when_it_fails() -> None:
 
 def test_a_text_message_goes_either_way() -> None:
     made = SmsContent(
-        text="Code {{ code }}", tencent=TencentTemplate(template_id="7", params=["{{ code }}", "5", "{{ x }}"])
+        text="Code {{ code }}", tencent=ApprovedTemplate(template_id="7", params=["{{ code }}", "5", "{{ x }}"])
     )
     assert render(made, code="12", x="<") == RenderedSms("Code 12", "7", ("12", "5", "<"))
-    assert render(SmsContent(tencent=TencentTemplate(template_id="7"))) == RenderedSms(None, "7", ())
+    assert render(SmsContent(tencent=ApprovedTemplate(template_id="7"))) == RenderedSms(None, "7", ())
     assert hash(render(made, code="12", x="<")) == hash(render(made, code="12", x="<"))
 
 

@@ -4,11 +4,11 @@ import pytest
 
 from shared import template_meter
 from shared.model.content import (
+    ApprovedTemplate,
     Content,
     EmailContent,
     RenderedWecom,
     SmsContent,
-    TencentTemplate,
     WecomNews,
     WecomTemplateCard,
     WecomText,
@@ -173,7 +173,7 @@ def test_the_field_is_named_wherever_it_is() -> None:
         "content.subject": EmailContent(subject=bad, text=good),
         "content.html": EmailContent(subject=good, html=bad),
         "content.text": EmailContent(subject=good, html=good, text=bad),
-        "content.tencent.params.1": SmsContent(tencent=TencentTemplate(template_id="1", params=[good, bad])),
+        "content.tencent.params.1": SmsContent(tencent=ApprovedTemplate(template_id="1", params=[good, bad])),
         "content.articles.0.url": WecomNews.model_validate({"type": "news", "articles": [{"title": good, "url": bad}]}),
         "content.card.list.1.value": WecomTemplateCard.model_validate({"type": "template_card", "card": card}),
         "content.mentioned_list.0": WecomText(type="text", content=good, mentioned_list=[bad]),

@@ -8,7 +8,7 @@ import pytest
 from functions.campaign.estimating import Estimator
 from functions.campaign.rows import Good
 from shared.model.accounts import Account, AccountState, Rate, UnitFee
-from shared.model.content import Content, EmailContent, SmsContent, TencentTemplate, WecomText
+from shared.model.content import ApprovedTemplate, Content, EmailContent, SmsContent, WecomText
 from shared.model.policies import Policies
 from shared.model.runs import Estimate, Fee, Run, Tally
 from shared.model.templates import Template, TemplateVersion
@@ -79,7 +79,7 @@ def fees(found: Estimate) -> list[tuple[str, int, float | None, str | None]]:
         ("app", WecomText(type="text", content="Hello {{ name }}"), 0, "USD"),
         ("robot", WecomText(type="text", content="Hello {{ name }}"), 0, "USD"),
         ("aws", SmsContent(text="Hello {{ name }}"), None, None),
-        ("tencent", SmsContent(tencent=TencentTemplate(template_id="1", params=["{{ name }}"])), None, None),
+        ("tencent", SmsContent(tencent=ApprovedTemplate(template_id="1", params=["{{ name }}"])), None, None),
     ],
 )
 def test_what_ten_thousand_messages_cost_by_list_price(
@@ -107,7 +107,7 @@ def test_only_the_first_two_hundred_of_a_variant_are_rendered() -> None:
 
 
 def test_tencent_counts_the_signature_and_aws_does_not() -> None:
-    content = SmsContent(text="{{ name }}", tencent=TencentTemplate(template_id="1", params=["{{ name }}"]))
+    content = SmsContent(text="{{ name }}", tencent=ApprovedTemplate(template_id="1", params=["{{ name }}"]))
     tencent = account("t", "tencent", settings=TENCENT, fee=CNY, weight=75)
     found = configured(content, tencent, account("w", "aws", weight=25))
     sample = [good("字" * 68)]

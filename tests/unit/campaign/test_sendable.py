@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from functions.campaign.rows import Bad, Facts, Good, Judge, Judged
 from shared.model.content import (
+    ApprovedTemplate,
     Content,
     EmailContent,
     SmsContent,
-    TencentTemplate,
     WecomMarkdown,
     WecomNews,
     WecomTemplateCard,
@@ -88,7 +88,7 @@ def test_numbers_that_cannot_be_read_are_found_row_by_row() -> None:
 
 @pytest.mark.parametrize("provider", ["aws", "tencent"])
 def test_what_is_over_a_limit_of_any_provider_is_found(provider: str) -> None:
-    content = SmsContent(text="{{ v }}", tencent=TencentTemplate(template_id="1", params=["{{ v }}"]))
+    content = SmsContent(text="{{ v }}", tencent=ApprovedTemplate(template_id="1", params=["{{ v }}"]))
     data = b"to,v\n+8613800138000," + b"x" * 1601 + b"\n+8613800138001,short\n"
     found = told(judged(data, content, Channel.SMS, providers=(provider,)))
     assert [(row, reason) for row, reason, _ in found] == ([(0, "content_too_long")] if provider == "aws" else [])
@@ -124,7 +124,7 @@ def test_short_rows_of_a_plain_template_need_not_be_filled_in() -> None:
         EmailContent(subject="{{ a | upper }}", text="x"),
         EmailContent(subject="{{ a }}", text="{% if b %}x{% endif %}"),
         EmailContent(subject="{{ b | default('') }}", text="{{ a }}"),
-        SmsContent(text="x", tencent=TencentTemplate(template_id="1", params=["{{ a }}"])),
+        SmsContent(text="x", tencent=ApprovedTemplate(template_id="1", params=["{{ a }}"])),
         WecomText(type="text", content="{{ a }}"),
     ):
         assert Sendable(compile_content(other), {}, ("smtp",), MessageClass.MARKETING).short == -1
@@ -158,7 +158,7 @@ CONTENTS: st.SearchStrategy[tuple[Channel, Content]] = st.one_of(
     st.builds(lambda s, h: (Channel.EMAIL, EmailContent(subject=s, html=h)), SOURCES, SOURCES),
     st.builds(lambda t: (Channel.SMS, SmsContent(text=t)), SOURCES),
     st.builds(
-        lambda t, p: (Channel.SMS, SmsContent(text=t, tencent=TencentTemplate(template_id="1", params=[p]))),
+        lambda t, p: (Channel.SMS, SmsContent(text=t, tencent=ApprovedTemplate(template_id="1", params=[p]))),
         SOURCES,
         SOURCES,
     ),

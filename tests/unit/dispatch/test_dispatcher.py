@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from functions.trace.words import describe
-from shared.model.content import EmailContent, RenderedEmail, SmsContent, TencentTemplate
+from shared.model.content import ApprovedTemplate, EmailContent, RenderedEmail, SmsContent
 from shared.model.envelope import Envelope
 from shared.model.outcome import Outcome, Rejected, Retry, Sent, Unknown
 from shared.model.reasons import Reason
@@ -270,7 +270,7 @@ def test_what_becomes_too_long_is_said_with_its_size_and_the_limit_but_not_its_v
 def test_tencent_is_not_asked_to_send_a_code_that_is_no_number(message_class: MessageClass, ends: list[str]) -> None:
     with world() as w:
         w.accounts["main"] = w.accounts["main"].model_copy(update={"provider": "tencent"})
-        w.add_template(SmsContent(tencent=TencentTemplate(template_id="1", params=["{{ name }}"])))
+        w.add_template(SmsContent(tencent=ApprovedTemplate(template_id="1", params=["{{ name }}"])))
         w.run(envelope(1, message_class=message_class))
         events = [e for e in w.records[0].events if e["s"] != "accepted"]
         assert [e["s"] for e in events] == ends

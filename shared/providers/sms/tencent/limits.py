@@ -15,17 +15,17 @@ _CHINA = "+86"
 
 def usable(content: SmsContent) -> str | None:
     """Why a content can never be sent this way, or None."""
-    return "Tencent Cloud sends approved templates: give tencent" if content.tencent is None else None
+    return "Tencent Cloud sends approved templates: give tencent" if content.approved is None else None
 
 
 def check(sms: RenderedSms, message_class: MessageClass) -> list[Issue]:
     """Name every limit that a message breaks."""
-    if not sms.tencent_template_id:
+    if not sms.template_id:
         return [("tencent", "Tencent Cloud sends approved templates only")]
     if message_class is not MessageClass.VERIFICATION:
         return []
     wrong = "must be 1 to 6 digits: Tencent Cloud takes nothing else in templates for codes"
-    return [(f"tencent.params.{i}", wrong) for i, param in enumerate(sms.tencent_params) if not CODE.match(param)]
+    return [(f"tencent.params.{i}", wrong) for i, param in enumerate(sms.params) if not CODE.match(param)]
 
 
 def parts(text: str, account: Account, to: str) -> int:

@@ -134,7 +134,7 @@ class TencentSms(Provider):
         filling: dict[object, tuple[list[Outgoing], set[str]]] = {}
         for message in messages:
             content = message.content
-            what = (content.tencent_template_id, content.tencent_params) if isinstance(content, RenderedSms) else None
+            what = (content.template_id, content.params) if isinstance(content, RenderedSms) else None
             key = (what, message.to.startswith(MAINLAND))
             group, numbers = filling.get(key, ([], set()))
             # Results are told apart by number, so a number that comes twice needs a second call.
@@ -149,7 +149,7 @@ class TencentSms(Provider):
         if not group:
             return []
         content = group[0].content
-        if not isinstance(content, RenderedSms) or content.tencent_template_id is None:
+        if not isinstance(content, RenderedSms) or content.template_id is None:
             return [Rejected(Reason.TEMPLATE_REFUSED, "no_tencent_template")] * len(group)
         if group[0].to.startswith(MAINLAND) and self._settings.sign_name is None:
             return [Rejected(Reason.SENDER_REFUSED, "no_sign_name")] * len(group)
@@ -218,8 +218,8 @@ class TencentSms(Provider):
         params: dict[str, Any] = {
             "PhoneNumberSet": [message.to for message in group],
             "SmsSdkAppId": self._settings.sdk_app_id,
-            "TemplateId": content.tencent_template_id,
-            "TemplateParamSet": list(content.tencent_params),
+            "TemplateId": content.template_id,
+            "TemplateParamSet": list(content.params),
         }
         mainland = group[0].to.startswith(MAINLAND)
         sign_name = self._settings.sign_name if mainland else self._settings.sign_name_abroad

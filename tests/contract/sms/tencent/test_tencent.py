@@ -54,7 +54,7 @@ def test_grouping_keeps_every_message_once_and_apart_what_may_not_share_a_call(p
     assert sorted(map(id, (m for group in groups for m in group))) == sorted(map(id, messages))
     for group in groups:
         assert len({m.to.startswith("+86") for m in group}) == 1
-        assert len({(m.content.tencent_template_id, m.content.tencent_params) for m in group}) == 1  # type: ignore[union-attr] # all are RenderedSms
+        assert len({(m.content.template_id, m.content.params) for m in group}) == 1  # type: ignore[union-attr] # all are RenderedSms
         assert len({m.to for m in group}) == len(group)
     numbers = [[m.to for m in group] for group in groups]
     assert [ONE, TWO] in numbers
