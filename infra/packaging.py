@@ -31,8 +31,8 @@ _RECIPE = "1"
 _INSTALLERS_FILES = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json", ".lock"}
 # Names of places, carriers and time zones of numbers: most of the library's 23 MB, and nothing here asks for them.
 _UNUSED = ("bin", "phonenumbers/geodata", "phonenumbers/carrierdata", "phonenumbers/tzdata")
-_DECLARATIONS = {"__init__.py", "spec.py", "table.py", "declared.py", "limits.py", "rights.py"}
-"""Of `shared/providers/`: they load no provider, and whoever judges or prices messages needs those of all vendors."""
+_DECLARATIONS = re.compile(r"shared/providers/((\w+/){0,2}(__init__|limits|rights)|spec|table|declared)\.py")
+"""They load no provider, and whoever judges or prices messages needs those of all vendors."""
 _LIMIT_BYTES = 250 * 1024 * 1024
 """The most that a function's package may unpack to (Lambda quotas)."""
 
@@ -152,7 +152,7 @@ def copy_sources(spec: FunctionSpec, folder: Path) -> None:
 
 
 def _left_out(path: Path, spec: FunctionSpec) -> bool:
-    if path.parts[:2] != ("shared", "providers") or path.name in _DECLARATIONS:
+    if path.parts[:2] != ("shared", "providers") or _DECLARATIONS.fullmatch(path.as_posix()):
         return False
     if not spec.channels:
         return True

@@ -25,11 +25,8 @@ SOURCES = (
     "shared/template_links.py",
     *(f"shared/{name}/*.py" for name in ("api", "model", "net", "policy")),
     *(f"shared/dispatch/{name}.py" for name in ("__init__", "function")),
-    "shared/providers/__init__.py",
-    *(
-        f"shared/providers/{name}.py"
-        for name in ("spec", "table", "*/__init__", "*/limits", "*/*/__init__", "*/*/limits", "*/*/rights")
-    ),
+    *(f"shared/providers/{name}.py" for name in ("__init__", "spec", "table", "*/__init__", "*/limits")),
+    *(f"shared/providers/*/*/{name}.py" for name in ("__init__", "limits", "rights")),
     "uv.lock",
 )
 _PAGES_SOURCES = ("infra/pages.py", "shared/**/*.py", "uv.lock")

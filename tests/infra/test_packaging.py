@@ -19,6 +19,9 @@ from shared.providers.table import PROVIDERS
 
 WRITTEN = [spec for spec in FUNCTIONS.values() if (ROOT / "functions" / spec.folder / "handler.py").is_file()]
 
+DECLARING = {"__init__.py", "limits.py", "rights.py", "spec.py", "table.py", "declared.py"}
+"""What functions carry of `shared/providers/` that send nothing: they judge and price what others send."""
+
 
 @pytest.fixture
 def build() -> Path:
@@ -104,8 +107,10 @@ def test_a_function_carries_its_own_code_and_its_own_channels_providers(spec: Fu
     assert {path.split("/")[0] for path in files} == {"functions", "shared"}
     assert {path.split("/")[2] for path in files if path.endswith("/provider.py")} == set(spec.channels)
     assert ("shared/providers/base.py" in files) == bool(spec.channels)
-    declared = {f"shared/providers/{each.channel}/{each.name}/__init__.py" for each in PROVIDERS.values()}
-    assert declared < files, "whoever judges messages asks what each vendor declares"
+    assert {f"shared/providers/{each.channel}/{each.name}/__init__.py" for each in PROVIDERS.values()} < files
+    names = {path.rpartition("/")[2] for path in files if path.startswith("shared/providers/")}
+    assert names >= DECLARING and (names == DECLARING) == (not spec.channels)
+    assert any("/replies/" in path for path in files) == (Channel.EMAIL in spec.channels)
     assert not [path for path in files if "__pycache__" in path or path.endswith(".pyc") or "/." in path]
 
 
