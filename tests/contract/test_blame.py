@@ -6,9 +6,9 @@ import pytest
 
 from shared.model.outcome import AccountDown, Rejected, Retry, Unknown
 from shared.model.reasons import Blame, Reason, blame_of
-from shared.providers.email.ses import provider as ses
+from shared.providers.email.ses import codes as ses_codes
 from shared.providers.email.smtp.replies import REPLIES
-from shared.providers.sms.aws import provider as aws
+from shared.providers.sms.aws import codes as aws_codes
 from shared.providers.sms.tencent import codes as tencent_codes
 from shared.providers.wecom import errcodes
 
@@ -24,11 +24,11 @@ FITS: dict[type, set[Blame | None]] = {
 def _mapped() -> Iterator[tuple[str, type, Reason]]:
     for entry in REPLIES:
         yield f"smtp {entry.name}", entry.kind, entry.reason
-    for code, (kind, reason) in ses.ERRORS.items():
+    for code, (kind, reason) in ses_codes.ERRORS.items():
         yield f"ses {code}", kind, reason
-    for code, words, kind, reason in ses._TEXTS:
+    for code, words, kind, reason in ses_codes._TEXTS:
         yield f"ses {code} {words}", kind, reason
-    for code, (kind, reason) in (aws.CODES | tencent_codes.CODES | tencent_codes.FAMILIES).items():
+    for code, (kind, reason) in (aws_codes.CODES | tencent_codes.CODES | tencent_codes.FAMILIES).items():
         yield f"sms {code}", kind, reason
     for number, (kind, reason, _) in errcodes._BY_CODE.items():
         yield f"wecom {number}", kind, reason

@@ -12,9 +12,9 @@ from urllib.parse import quote
 from botocore.exceptions import ClientError
 
 from shared.providers.email.quoted import Own, unquoted
-from shared.providers.email.ses import provider as ses
+from shared.providers.email.ses import codes as ses
 from shared.providers.email.smtp.replies import REPLIES, Entry, Reply, Step, raw_code, read
-from shared.providers.sms.aws import provider as aws
+from shared.providers.sms.aws import codes as aws
 from shared.providers.sms.tencent import provider as tencent
 from tests.security.attempts import Attempts
 
@@ -150,7 +150,7 @@ def test_no_text_of_the_other_providers_decides(attempts: Attempts) -> None:
                 {"Error": {"Code": code, "Message": text}, "message": text, "ResponseMetadata": {"HTTPStatusCode": 400}}
                 for text in ("", f"{local} is not verified, daily quota exceeded, {local}@example.com")
             ]
-            attempts.check(f"aws {local}", held=len({str(aws._vendor_outcome(answer)) for answer in answers}) == 1)
+            attempts.check(f"aws {local}", held=len({str(aws.outcome_of_answer(answer)) for answer in answers}) == 1)
         for number in ("Ok", "FailedOperation.ContainSensitiveWord", "LimitExceeded.DailyLimit"):
             rows = [{"Code": number, "Message": text, "SerialNo": "1"} for text in ("", local)]
             attempts.check(f"tencent {local}", held=len({str(tencent._row_outcome(row)) for row in rows}) == 1)

@@ -1,51 +1,32 @@
 """Email through the Amazon SES API v2, with the function's own role."""
 
 import logging
-import re
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from botocore.exceptions import (
-    ClientError,
-    ConnectionClosedError,
-    ConnectionError,
-    CredentialRetrievalError,
-    EndpointProviderError,
-    HTTPClientError,
-    IncompleteReadError,
-    InvalidRegionError,
-    NoCredentialsError,
-    NoRegionError,
-    ParamValidationError,
-    PartialCredentialsError,
-    ReadTimeoutError,
-    ResponseStreamingError,
-    SSLError,
-)
+from botocore.exceptions import ClientError
 from pydantic import Field, field_validator
 
 from shared.model.accounts import FASTEST, SLOWEST, NoSecret, ProviderSettings, Rate
 from shared.model.clock import Clock
 from shared.model.content import RenderedEmail
-from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Sent, Unknown
+from shared.model.outcome import Outcome, Rejected, Retry, Sent, Unknown
 from shared.model.reasons import EXPLANATIONS, Reason
 from shared.net.hosts import aws_vendor, check_endpoint, endpoint_server
 from shared.net.network import Network
 from shared.net.pools import guard_botocore
-from shared.providers.base import MAX_CALLS, Outgoing, Provider, Tools, Verification, retry_after
+from shared.providers.base import MAX_CALLS, Outgoing, Provider, Tools, Verification
 from shared.providers.email.mime import Assembler, Mailbox, SenderName, mailbox_problem
-from shared.providers.email.quoted import Own, unquoted
-from shared.providers.reaching import explained, outcome_of_reaching
+from shared.providers.email.quoted import Own
+from shared.providers.email.ses.codes import outcome_of_error, outcome_of_failure
+from shared.providers.reaching import explained
 
 if TYPE_CHECKING:
     from mypy_boto3_sesv2 import SESV2Client
     from mypy_boto3_sesv2.type_defs import GetAccountResponseTypeDef, SendEmailRequestTypeDef
 
 logger = logging.getLogger(__name__)
-
-_NOBODY = Own()
 
 MESSAGE_ID_TAG = "mepush_message_id"
 """The tag that comes back in every event of a message, under `mail.tags`."""
@@ -81,123 +62,6 @@ class Settings(ProviderSettings):
 
 
 Secret = NoSecret
-
-_Kind = type[Rejected] | type[Retry] | type[Unknown] | type[AccountDown]
-
-_BAD = Reason.ADDRESS_INVALID
-
-# By error code (SES API v2 reference, "SendEmail", errors; IAM's common errors). A more telling text goes first, below.
-ERRORS: dict[str, tuple[_Kind, Reason]] = {
-    "TooManyRequestsException": (Retry, Reason.THROTTLED),
-    "ThrottlingException": (Retry, Reason.THROTTLED),
-    "Throttling": (Retry, Reason.THROTTLED),
-    "RequestLimitExceeded": (Retry, Reason.THROTTLED),
-    "LimitExceededException": (Retry, Reason.QUOTA_EXHAUSTED),
-    "ConcurrentModificationException": (Retry, Reason.PROVIDER_BUSY),
-    "ServiceUnavailable": (Retry, Reason.PROVIDER_BUSY),
-    "ServiceUnavailableException": (Retry, Reason.PROVIDER_BUSY),
-    "MessageRejected": (Rejected, Reason.CONTENT_REFUSED),
-    "BadRequestException": (Rejected, Reason.CONTENT_INVALID),
-    "ValidationException": (Rejected, Reason.CONTENT_INVALID),
-    "AccountSuspendedException": (AccountDown, Reason.ACCOUNT_SUSPENDED),
-    "SendingPausedException": (AccountDown, Reason.ACCOUNT_SUSPENDED),
-    "MailFromDomainNotVerifiedException": (AccountDown, Reason.SENDER_REFUSED),
-    # Only a configuration set can be missing: no message names anything else.
-    "NotFoundException": (AccountDown, Reason.ACCOUNT_MISCONFIGURED),
-    "AccessDenied": (AccountDown, Reason.CREDENTIALS_REFUSED),
-    "AccessDeniedException": (AccountDown, Reason.CREDENTIALS_REFUSED),
-    "ExpiredToken": (AccountDown, Reason.CREDENTIALS_REFUSED),
-    "ExpiredTokenException": (AccountDown, Reason.CREDENTIALS_REFUSED),
-    "IncompleteSignature": (AccountDown, Reason.CREDENTIALS_REFUSED),
-    "InvalidClientTokenId": (AccountDown, Reason.CREDENTIALS_REFUSED),
-    "InvalidSignatureException": (AccountDown, Reason.CREDENTIALS_REFUSED),
-    "MissingAuthenticationTokenException": (AccountDown, Reason.CREDENTIALS_REFUSED),
-    "OptInRequired": (AccountDown, Reason.CREDENTIALS_REFUSED),
-    "SignatureDoesNotMatch": (AccountDown, Reason.CREDENTIALS_REFUSED),
-    "UnrecognizedClientException": (AccountDown, Reason.CREDENTIALS_REFUSED),
-    # SES says nothing about whether the message went out.
-    "InternalServiceErrorException": (Unknown, Reason.PROVIDER_ERROR),
-    "InternalFailure": (Unknown, Reason.PROVIDER_ERROR),
-}
-
-# Words in the text of a code above that change what it means (SES Developer Guide, "Errors related to quotas" and
-# "Email sending errors"), without the addresses that it quotes. Of those that are not verified, SES names each.
-_TEXTS: tuple[tuple[str, str, _Kind, Reason], ...] = (
-    ("ThrottlingException", r"daily (message|sending) quota", Retry, Reason.QUOTA_EXHAUSTED),
-    ("TooManyRequestsException", r"daily (message|sending) quota", Retry, Reason.QUOTA_EXHAUSTED),
-    ("LimitExceededException", r"maximum sending rate", Retry, Reason.THROTTLED),
-    ("MessageRejected", r"failed the check in region \S+: .*<sender>", AccountDown, Reason.SENDER_REFUSED),
-    ("MessageRejected", r"failed the check in region \S+: .*<recipient>", Rejected, Reason.RECIPIENT_NOT_VERIFIED),
-    ("MessageRejected", r"address is not verified", AccountDown, Reason.SENDER_REFUSED),
-    ("MessageRejected", r"sending (is |has been )?(suspended|paused|disabled)", AccountDown, Reason.ACCOUNT_SUSPENDED),
-    (
-        "BadRequestException",
-        r"(illegal|invalid) address|local address contains|missing final '@domain'",
-        Rejected,
-        _BAD,
-    ),
-    ("BadRequestException", r"domain (starts|ends|contains|name is)", Rejected, _BAD),
-)
-
-# By kind of failure without an answer; the first that fits. Where the request may have left, nobody knows.
-_FAILURES: tuple[tuple[type[Exception], _Kind, Reason], ...] = (
-    (ReadTimeoutError, Unknown, Reason.TIMED_OUT),
-    (ConnectionClosedError, Unknown, Reason.CONNECTION_LOST),
-    # No connection was made: ConnectTimeoutError, EndpointConnectionError and ProxyConnectionError.
-    (ConnectionError, Retry, Reason.CONNECTION_FAILED),
-    (ResponseStreamingError, Unknown, Reason.CONNECTION_LOST),
-    (IncompleteReadError, Unknown, Reason.CONNECTION_LOST),
-    (HTTPClientError, Unknown, Reason.CONNECTION_LOST),
-    (NoCredentialsError, AccountDown, Reason.CREDENTIALS_REFUSED),
-    (PartialCredentialsError, AccountDown, Reason.CREDENTIALS_REFUSED),
-    (CredentialRetrievalError, Retry, Reason.CONNECTION_FAILED),
-    (NoRegionError, AccountDown, Reason.ACCOUNT_MISCONFIGURED),
-    (InvalidRegionError, AccountDown, Reason.ACCOUNT_MISCONFIGURED),
-    (EndpointProviderError, AccountDown, Reason.ACCOUNT_MISCONFIGURED),
-    (ParamValidationError, Rejected, Reason.CONTENT_INVALID),
-)
-
-
-def outcome_of_error(error: ClientError, own: Own = _NOBODY) -> Outcome:
-    """Look an answer of SES up in the tables. own: the addresses that it may quote."""
-    outcome = _outcome_of_answer(error, own)
-    headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    return replace(outcome, after=retry_after(headers)) if isinstance(outcome, Retry) else outcome
-
-
-def _outcome_of_answer(error: ClientError, own: Own) -> Outcome:
-    details = error.response.get("Error", {})
-    code, text = str(details.get("Code", "")), unquoted(str(details.get("Message", "")), own)
-    for its_code, words, kind, reason in _TEXTS:
-        if code == its_code and re.search(words, text, re.IGNORECASE):
-            return kind(reason, code)
-    if code in ERRORS:
-        kind, reason = ERRORS[code]
-        return kind(reason, code)
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    code = code or str(status)
-    logger.warning("unrecognised SES answer", extra={"raw_code": code, "status": status})
-    if status == 429:
-        return Retry(Reason.THROTTLED, code)
-    if status >= 500:
-        return Unknown(Reason.PROVIDER_ERROR, code)
-    return Retry(Reason.UNRECOGNISED_ANSWER, code)
-
-
-def outcome_of_failure(error: Exception) -> Outcome:
-    """What it means that no answer of SES could be read."""
-    reaching = outcome_of_reaching(error)
-    if reaching is not None:
-        return reaching
-    if isinstance(error, SSLError):
-        # botocore does not tell whether encryption failed before or after the request left.
-        return Unknown(Reason.CONNECTION_LOST, "SSLError")
-    for kind, outcome, reason in _FAILURES:
-        if isinstance(error, kind):
-            return outcome(reason, type(error).__name__)
-    # botocore's parser stumbles in many ways over a body that has not the shape it expects.
-    logger.warning("unreadable SES answer", extra={"raw_code": type(error).__name__})
-    return Unknown(Reason.UNRECOGNISED_ANSWER, type(error).__name__)
 
 
 class SesProvider(Provider):

@@ -10,13 +10,14 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from shared.model.accounts import NoSecret, ProviderSettings
 from shared.model.content import RenderedSms
-from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Sent, Unknown
+from shared.model.outcome import Outcome, Rejected, Sent, Unknown
 from shared.model.reasons import EXPLANATIONS, Reason
 from shared.net.hosts import aws_vendor, check_endpoint, endpoint_server
 from shared.net.network import Network
 from shared.net.pools import guard_botocore
-from shared.providers.base import MAX_CALLS, Outgoing, Provider, Tools, Verification, retry_after
-from shared.providers.reaching import explained, outcome_of_reaching
+from shared.providers.base import MAX_CALLS, Outgoing, Provider, Tools, Verification
+from shared.providers.reaching import explained
+from shared.providers.sms.aws.codes import WORDS, outcome_of_answer, outcome_of_failure
 
 if TYPE_CHECKING:
     from mypy_boto3_pinpoint_sms_voice_v2 import PinpointSMSVoiceV2Client
@@ -27,65 +28,9 @@ CONNECT_SECONDS = 3.0
 # A number of AWS's simulator (user guide, "SMS simulator"): no carrier, allowed in the SMS sandbox.
 SIMULATOR = "+14254147755"
 
-_Kind = type[Rejected] | type[Retry] | type[Unknown] | type[AccountDown]
-
-CODES: dict[str, tuple[_Kind, Reason]] = {
-    "ThrottlingException": (Retry, Reason.THROTTLED),
-    "InternalServerException": (Unknown, Reason.PROVIDER_ERROR),
-    "ServiceQuotaExceededException": (AccountDown, Reason.QUOTA_EXHAUSTED),
-    "ServiceQuotaExceededException/DAILY_DESTINATION_CALL_LIMIT": (Rejected, Reason.RECIPIENT_LIMIT),
-    "AccessDeniedException": (AccountDown, Reason.CREDENTIALS_REFUSED),
-    "AccessDeniedException/INSUFFICIENT_ACCOUNT_REPUTATION": (AccountDown, Reason.ACCOUNT_SUSPENDED),
-    "AccessDeniedException/ACCOUNT_DISABLED": (AccountDown, Reason.ACCOUNT_SUSPENDED),
-    "ResourceNotFoundException": (AccountDown, Reason.ACCOUNT_MISCONFIGURED),
-    "ConflictException/DESTINATION_PHONE_NUMBER_OPTED_OUT": (Rejected, Reason.RECIPIENT_OPTED_OUT),
-    "ConflictException/DESTINATION_PHONE_NUMBER_NOT_VERIFIED": (Rejected, Reason.RECIPIENT_NOT_VERIFIED),
-    "ConflictException/DESTINATION_PHONE_NUMBER_BLOCKED_BY_PROTECT_NUMBER_OVERRIDE": (
-        Rejected,
-        Reason.RECIPIENT_BLOCKED,
-    ),
-    "ConflictException/DESTINATION_COUNTRY_BLOCKED_BY_PROTECT_CONFIGURATION": (Rejected, Reason.REGION_NOT_ENABLED),
-    # A pool may have no number for one country and one for the next, so this is not the whole account's.
-    "ConflictException/NO_ORIGINATION_IDENTITIES_FOUND": (Rejected, Reason.SENDER_REFUSED),
-    "ConflictException/MESSAGE_TYPE_MISMATCH": (AccountDown, Reason.ACCOUNT_MISCONFIGURED),
-    "ConflictException/NUMBER_CAPABILITIES_MISMATCH": (AccountDown, Reason.ACCOUNT_MISCONFIGURED),
-    "ConflictException/RESOURCE_NOT_ACTIVE": (AccountDown, Reason.ACCOUNT_MISCONFIGURED),
-    "ValidationException": (Rejected, Reason.CONTENT_INVALID),
-    "ValidationException/CANNOT_PARSE": (Rejected, Reason.ADDRESS_INVALID),
-    "ValidationException/COUNTRY_CODE_MISMATCH": (Rejected, Reason.ADDRESS_INVALID),
-    "ValidationException/MAXIMUM_SIZE_EXCEEDED": (Rejected, Reason.CONTENT_TOO_LONG),
-    # What a message costs depends on its country.
-    "ValidationException/PRICE_OVER_THRESHOLD": (Rejected, Reason.REGION_NOT_ENABLED),
-    "ValidationException/DESTINATION_COUNTRY_BLOCKED": (Rejected, Reason.REGION_NOT_ENABLED),
-    "ValidationException/COUNTRY_NOT_ENABLED": (Rejected, Reason.REGION_NOT_ENABLED),
-    "ValidationException/INTERNATIONAL_SENDING_NOT_SUPPORTED": (Rejected, Reason.REGION_NOT_ENABLED),
-    "ValidationException/INVALID_IDENTITY_FOR_DESTINATION_COUNTRY": (Rejected, Reason.SENDER_REFUSED),
-    "ValidationException/SENDER_ID_NOT_REGISTERED": (Rejected, Reason.SENDER_REFUSED),
-    "ValidationException/SENDER_ID_NOT_SUPPORTED": (Rejected, Reason.SENDER_REFUSED),
-    "ValidationException/SENDER_ID_REQUIRES_REGISTRATION": (Rejected, Reason.SENDER_REFUSED),
-    "ValidationException/CHANNEL_NOT_ENABLED": (AccountDown, Reason.ACCOUNT_MISCONFIGURED),
-    "ValidationException/INVALID_ARN": (AccountDown, Reason.ACCOUNT_MISCONFIGURED),
-    "ValidationException/RESOURCE_NOT_ACCESSIBLE": (AccountDown, Reason.ACCOUNT_MISCONFIGURED),
-    # Common to all services of AWS. The first two say that the request failed, a bare 503 of something before them not.
-    "ServiceUnavailable": (Retry, Reason.PROVIDER_BUSY),
-    "ServiceUnavailableException": (Retry, Reason.PROVIDER_BUSY),
-    "UnrecognizedClientException": (AccountDown, Reason.CREDENTIALS_REFUSED),
-    "InvalidSignatureException": (AccountDown, Reason.CREDENTIALS_REFUSED),
-    "IncompleteSignatureException": (AccountDown, Reason.CREDENTIALS_REFUSED),
-    "MissingAuthenticationTokenException": (AccountDown, Reason.CREDENTIALS_REFUSED),
-    "ExpiredTokenException": (AccountDown, Reason.CREDENTIALS_REFUSED),
-    "OptInRequired": (AccountDown, Reason.ACCOUNT_MISCONFIGURED),
-}
-"""Exception, or exception/Reason, to what it means; the more precise row wins."""
-
 _ARN = re.compile(r"arn:aws[a-z-]*:sms-voice:(?P<region>[a-z0-9-]+):[0-9]{12}:[a-z-]+/[A-Za-z0-9_:/+-]+\Z")
 # SendTextMessage, OriginationIdentity (AWS End User Messaging SMS API reference); a short code is a number, too.
 _ORIGIN = re.compile(r"\+[1-9][0-9]{6,14}|[0-9]{3,6}|(phone|pool)-[A-Za-z0-9_-]{1,64}|[A-Za-z0-9_-]{1,11}")
-
-# The request's fields that come from the account's settings.
-_SETTINGS_FIELDS = frozenset(
-    {"originationidentity", "configurationsetname", "maxprice", "timetolive", "protectconfigurationid", "messagetype"}
-)
 
 # What a trial send to the simulator's country may stumble over though the account sends well elsewhere.
 _OF_THE_COUNTRY = frozenset({Reason.REGION_NOT_ENABLED, Reason.SENDER_REFUSED, Reason.RECIPIENT_NOT_VERIFIED})
@@ -215,9 +160,9 @@ class AwsSms(Provider):
         try:
             answer = self._connected().send_text_message(**{k: v for k, v in params.items() if v is not None})
         except ClientError as error:
-            return _vendor_outcome(error.response)
+            return outcome_of_answer(error.response)
         except Exception as error:
-            return _failure_outcome(error)
+            return outcome_of_failure(error)
         message_id = answer.get("MessageId")
         return Sent(message_id) if message_id else Unknown(Reason.UNRECOGNISED_ANSWER, "no_message_id")
 
@@ -246,82 +191,3 @@ class AwsSms(Provider):
         )
         guard_botocore(client, self._network)
         return client
-
-
-def _vendor_outcome(response: Any) -> Outcome:
-    """What an error answer of AWS means. An unmapped code is logged and becomes `Retry`."""
-    code = str(response.get("Error", {}).get("Code") or "unknown")
-    reason = response.get("Reason")
-    raw = f"{code}/{reason}" if reason else code
-    meaning = CODES.get(raw) or _of_fields(code, response) or CODES.get(code)
-    if meaning is None:
-        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0
-        if status >= 500:
-            meaning = (Unknown, Reason.PROVIDER_ERROR)
-        elif status == 429:
-            meaning = (Retry, Reason.THROTTLED)
-        else:
-            log.warning("unmapped code", extra={"provider": "aws", "code": raw})
-            meaning = (Retry, Reason.UNRECOGNISED_ANSWER)
-    kind, why = meaning
-    if kind is Retry:
-        return Retry(why, raw, retry_after(response.get("ResponseMetadata", {}).get("HTTPHeaders", {})))
-    return kind(why, raw)
-
-
-def _of_fields(code: str, response: Any) -> tuple[_Kind, Reason] | None:
-    """What a ValidationException means by the fields that it names, when its Reason does not say."""
-    names = {str(field.get("Name", "")).lower() for field in response.get("Fields") or () if isinstance(field, dict)}
-    if code != "ValidationException" or not names:
-        return None
-    if "destinationphonenumber" in names:
-        return Rejected, Reason.ADDRESS_INVALID
-    return (AccountDown, Reason.ACCOUNT_MISCONFIGURED) if names & _SETTINGS_FIELDS else None
-
-
-def _failure_outcome(error: Exception) -> Outcome:
-    """What it means that no answer of AWS could be read: whether the request may have left decides."""
-    from botocore import exceptions as botocore
-
-    reaching = outcome_of_reaching(error)
-    if reaching is not None:
-        return reaching
-    name = type(error).__name__
-    never_sent = (botocore.EndpointConnectionError, botocore.ConnectTimeoutError, botocore.ProxyConnectionError)
-    if isinstance(error, never_sent):
-        return Retry(Reason.CONNECTION_FAILED, name)
-    if isinstance(error, botocore.ReadTimeoutError):
-        return Unknown(Reason.TIMED_OUT, name)
-    if isinstance(error, botocore.HTTPClientError | botocore.ConnectionError):
-        return Unknown(Reason.CONNECTION_LOST, name)
-    no_credentials = (
-        botocore.NoCredentialsError,
-        botocore.PartialCredentialsError,
-        botocore.CredentialRetrievalError,
-        botocore.NoAuthTokenError,
-    )
-    if isinstance(error, no_credentials):
-        return AccountDown(Reason.CREDENTIALS_REFUSED, name)
-    if isinstance(error, botocore.NoRegionError | botocore.InvalidRegionError | botocore.UnknownServiceError):
-        return AccountDown(Reason.ACCOUNT_MISCONFIGURED, name)
-    if isinstance(error, botocore.ParamValidationError):
-        return Rejected(Reason.CONTENT_INVALID, name)
-    log.warning("unexpected failure", extra={"provider": "aws", "code": name})
-    return Unknown(Reason.UNRECOGNISED_ANSWER, name)
-
-
-WORDS: dict[str, tuple[str, str]] = {
-    "ResourceNotFoundException": (
-        "AWS knows no such origination identity, configuration set or protect configuration in this region.",
-        "Check their names and the region in the AWS End User Messaging console.",
-    ),
-    "AccessDeniedException": (
-        "AWS does not let this role or account send text messages.",
-        "Allow sms-voice:SendTextMessage for the function's role, and look for a notice in the AWS console.",
-    ),
-    "NoCredentialsError": ("There are no AWS credentials.", "Run with a role or profile that may send."),
-    "NoRegionError": ("No AWS region is set.", "Set the account's region."),
-    "ExpiredTokenException": ("The AWS credentials have expired.", "Sign in again."),
-    "UnrecognizedClientException": ("AWS does not know these credentials.", "Use valid AWS credentials."),
-}
-"""What a failed `verify` means, by exception; others take their reason's words."""

@@ -15,7 +15,8 @@ from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Sent, Un
 from shared.model.reasons import EXPLANATIONS, Reason
 from shared.providers.base import Provider, Verification
 from shared.providers.registry import build_provider, secret_model
-from shared.providers.sms.aws.provider import CODES, SIMULATOR, WORDS, Settings
+from shared.providers.sms.aws.codes import CODES, WORDS
+from shared.providers.sms.aws.provider import SIMULATOR, Settings
 from tests.contract.sms.support import Recorded, closed_url, message, sms, tools, untrusted_url
 
 TO = "+14255550100"
