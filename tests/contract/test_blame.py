@@ -10,7 +10,7 @@ from shared.providers.email.ses import codes as ses_codes
 from shared.providers.email.smtp.replies import REPLIES
 from shared.providers.sms.aws import codes as aws_codes
 from shared.providers.sms.tencent import codes as tencent_codes
-from shared.providers.wecom import errcodes
+from shared.providers.wecom import codes as wecom_codes
 
 FITS: dict[type, set[Blame | None]] = {
     AccountDown: {Blame.ACCOUNT},
@@ -30,7 +30,7 @@ def _mapped() -> Iterator[tuple[str, type, Reason]]:
         yield f"ses {code} {words}", kind, reason
     for code, (kind, reason) in (aws_codes.CODES | tencent_codes.CODES | tencent_codes.FAMILIES).items():
         yield f"sms {code}", kind, reason
-    for number, (kind, reason, _) in errcodes._BY_CODE.items():
+    for number, (kind, reason, _) in wecom_codes._BY_CODE.items():
         yield f"wecom {number}", kind, reason
 
 

@@ -10,7 +10,7 @@ from shared.model.content import RenderedWecom
 from shared.model.outcome import Rejected, Retry
 from shared.model.reasons import Reason
 from shared.providers.base import Token, TokenCache
-from shared.providers.wecom.errcodes import OK
+from shared.providers.wecom.codes import OK
 from shared.providers.wecom.limits import media_bytes
 from shared.providers.wecom.wire import Answer, Failure, NotReadyError, not_ready
 

@@ -22,7 +22,7 @@ from shared.net.network import ForbiddenAddressError, Network
 from shared.net.problems import WORDS, code_of
 from shared.providers.base import retry_after
 from shared.providers.reaching import outcome_of_code
-from shared.providers.wecom.errcodes import outcome_of
+from shared.providers.wecom.codes import outcome_of
 
 HOME = "https://qyapi.weixin.qq.com"
 HOSTS = Vendor(re.compile(r"qyapi\.weixin\.qq\.com"), HOME)

@@ -19,7 +19,7 @@ from shared.model.reasons import Reason
 from shared.net.hosts import endpoint_server
 from shared.policy.rates import SECOND, Lane
 from shared.providers.base import Outgoing, Provider, Token, Tools, Verification
-from shared.providers.wecom.errcodes import (
+from shared.providers.wecom.codes import (
     INVALID_MEDIA_ID,
     NO_GOOD_ONE,
     NOT_RECALLABLE,

@@ -18,7 +18,7 @@ from shared.model.outcome import Outcome, Rejected, Sent
 from shared.model.reasons import Reason
 from shared.net.hosts import endpoint_server
 from shared.providers.base import Outgoing, Provider, Tools, Verification
-from shared.providers.wecom.errcodes import INVALID_MEDIA_ID, OK, explain, outcome_of
+from shared.providers.wecom.codes import INVALID_MEDIA_ID, OK, explain, outcome_of
 from shared.providers.wecom.limits import media_bytes
 from shared.providers.wecom.media import MediaIds, has_own_media
 from shared.providers.wecom.robot.limits import MARKDOWN_BYTES

@@ -4,7 +4,7 @@ import pytest
 
 from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Unknown
 from shared.model.reasons import EXPLANATIONS, Reason
-from shared.providers.wecom.errcodes import INVALID_MEDIA_ID, ONE_OF_MANY_CODES, TOKEN_CODES, explain, outcome_of
+from shared.providers.wecom.codes import INVALID_MEDIA_ID, ONE_OF_MANY_CODES, TOKEN_CODES, explain, outcome_of
 
 DOCUMENTED: dict[type[Outcome], str] = {
     Retry: "-1 45009 45033 40014 41001 42001",
