@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from shared.model.words import Channel, MessageClass
-from shared.providers.table import providers_of
 from shared.rights import Right
 from shared.settings import Settings
 
@@ -143,6 +142,9 @@ class FunctionSpec:
     @property
     def distributions(self) -> tuple[str, ...]:
         """All that its package is made from, its providers' among them."""
+        # A function reads its settings from here as it starts, and has no use for what vendors declare.
+        from shared.providers.table import providers_of
+
         theirs = (package for provider in providers_of(*self.channels) for package in provider.packages)
         return tuple(dict.fromkeys((*self.packages, *theirs)))
 
