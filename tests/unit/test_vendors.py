@@ -24,6 +24,8 @@ NAMELESS = sorted(
 )
 CALLERS_WORD = {"model/content.py": ["tencent"]}
 """The API's field for a template that a vendor approved is called after the only vendor that has such."""
+CDKS_WORDS = {"aws", "app"}
+"""In the infrastructure these mean the cloud, and what the CDK calls the root of its constructs."""
 WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
@@ -49,6 +51,11 @@ def providers_named(code: str) -> list[str]:
 @pytest.mark.parametrize("path", NAMELESS, ids=lambda path: str(path.relative_to(SHARED)))
 def test_what_decides_names_no_provider(path: Path) -> None:
     assert providers_named(path.read_text(encoding="utf-8")) == CALLERS_WORD.get(str(path.relative_to(SHARED)), [])
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "infra").glob("**/*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_infrastructure_names_no_provider(path: Path) -> None:
+    assert set(providers_named(path.read_text(encoding="utf-8"))) <= CDKS_WORDS
 
 
 @pytest.mark.parametrize(
