@@ -219,7 +219,7 @@ LIMITS = (
           _vendor("text", "smtp", lambda text: RenderedEmail("s", None, text)), size, 1),
     Limit("email", "the name of a file", attachments.MAX_NAME_BYTES, _BYTES, "shared/policy/attachments.py",
           "422 `name`", _name, size, len(".pdf")),
-    Limit("AWS SMS", "a text", aws.TEXT_CHARACTERS, _CHARACTERS, _checked("sms/aws"), _FAILS,
+    Limit("AWS SMS", "a text", aws.TEXTS.characters, _CHARACTERS, _checked("sms/aws"), _FAILS,
           _vendor("text", "aws", lambda text: RenderedSms(text, None, ())), len),
     Limit(_WECOM, "a text", wecom.TEXT_BYTES, _BYTES, _CHECK, _FAILS,
           _vendor("content", "app", lambda text: _wecom("text", content=text))),

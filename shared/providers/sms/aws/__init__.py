@@ -4,4 +4,6 @@ from shared.model.words import Channel
 from shared.providers.sms.aws import limits, rights
 from shared.providers.spec import ProviderSpec
 
-SPEC = ProviderSpec("aws", Channel.SMS, limits.check, limits.usable, rights=(rights.SEND,), checks=(rights.SEND,))
+SPEC = ProviderSpec(
+    "aws", Channel.SMS, limits.TEXTS.check, limits.TEXTS.usable, rights=(rights.SEND,), checks=(rights.SEND,)
+)
