@@ -20,10 +20,10 @@ from bench.bill import Line, Meter
 from bench.figures import Figure, cpu_medians
 from bench.requests import Desk
 from bench.sample import dynamodb_in_air, envelopes
-from cli.client import ApiClient
 from functions.trace.aggregate import Aggregator
 from local.seed import first_key
 from local.stack import LocalStack
+from mepush.client.api import Client
 from shared.aws.stream import StreamReader
 from shared.model.clock import SystemClock
 from shared.model.events import accepted_rows, record_of
@@ -78,7 +78,7 @@ def measured() -> Facts:
         Desk(stack)
         meter = Meter(stack.client("dynamodb"))
         stack.counting.observe(meter)
-        with ApiClient(stack.url, first_key(stack)) as api:
+        with Client(stack.url, first_key(stack)) as api:
             # Functions remember what they read: a first run shows them all.
             _run(stack, api, "warm", 200)
             stack.counting.clear()
@@ -111,7 +111,7 @@ def measured() -> Facts:
         )
 
 
-def _run(stack: LocalStack, api: ApiClient, id: str, rows: int) -> None:
+def _run(stack: LocalStack, api: Client, id: str, rows: int) -> None:
     """Run a campaign to its end. Raises: RuntimeError if not all was sent."""
     text = io.StringIO()
     text.write("to,name,order,days\n")

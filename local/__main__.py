@@ -17,10 +17,6 @@ from types import FrameType
 
 from rich.console import Console
 
-from cli.client import ApiClient
-from cli.connection import LOCAL_FILE, Connection, forget_local, read_local, write_local
-from cli.errors import CliError
-from cli.output import make_console, plain
 from local import keeping
 from local.demo import run_demo
 from local.demo_campaign import DemoError, run_campaign
@@ -30,6 +26,10 @@ from local.server import LAST_PORT, PortError
 from local.stack import LocalStack
 from local.synth import SynthesisError
 from local.template import TemplateError
+from mepush.client.api import Client
+from mepush.client.connection import LOCAL_FILE, Connection, forget_local, read_local, write_local
+from mepush.client.errors import MepushError
+from mepush.output import make_console, plain
 
 # No line is longer than the 80 columns of a terminal, so that nothing breaks when it is copied.
 _CURL = """\
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print(plain(f"{error}"), style="red")
         for wrong in error.details:
             console.print(plain(f"  {wrong.field}: {wrong.message}"))
-    except CliError as error:
+    except MepushError as error:
         console.print(plain(f"{error} {error.hint}"), style="red")
         for field, message in error.details:
             console.print(plain(f"  {field}: {message}"))
@@ -159,9 +159,9 @@ def _connection(connection: Connection) -> Iterator[Connection | None]:
 def _answers(connection: Connection) -> bool:
     """Whether the stack that made a connection's key still serves there."""
     try:
-        with ApiClient(connection.url, connection.key, timeout_s=2) as api:
+        with Client(connection.url, connection.key, timeout_s=2) as api:
             api.get("/v1/settings")
-    except CliError:
+    except MepushError:
         return False
     return True
 

@@ -12,13 +12,13 @@ from uuid import uuid4
 
 from rich.console import Console
 
-from cli.client import ApiClient, segment
-from cli.csvfile import read_audience
-from cli.output import plain, row, table
-from cli.sending import FileResult, RowResult, fit, placeholders, send_file
-from cli.views import show_balance, timeline
 from local.sandbox.base import Outbox
 from local.seed import EXAMPLES
+from mepush.client.api import Client, segment
+from mepush.files.recipients import read_audience
+from mepush.files.sending import FileResult, RowResult, fit, placeholders, send_file
+from mepush.output import plain, row, table
+from mepush.views.messages import show_balance, timeline
 
 ONE_EACH = ("smtp", "ses", "tencent", "aws")
 """The sandbox providers that get one call per recipient, so that their outbox must count what was sent."""
@@ -103,10 +103,10 @@ def read_expected(folder: Path = EXAMPLES) -> Expected:
 def run_demo(stack: Stack, key: str, folder: Path = EXAMPLES, timeout: float = 60.0) -> Report:
     """Send the examples, wait up to `timeout` seconds for their traces, and compare.
 
-    key: may send and read. May be repeated: each run sends anew. Raises: CliError if the API cannot be used at all.
+    key: may send and read. May be repeated: each run sends anew. Raises: MepushError if the API cannot be used at all.
     """
     report = Report()
-    with ApiClient(stack.url, key) as api:
+    with Client(stack.url, key) as api:
         before = _Books(api, stack.outbox)
         start = time.monotonic()
         results = _send_all(api, folder)
@@ -119,7 +119,7 @@ def run_demo(stack: Stack, key: str, folder: Path = EXAMPLES, timeout: float = 6
     return report
 
 
-def _send_all(api: ApiClient, folder: Path) -> list[tuple[str, FileResult]]:
+def _send_all(api: Client, folder: Path) -> list[tuple[str, FileResult]]:
     """Send every entry; each run has a word of its own, so that it is not taken for a repetition of the last."""
     salt = uuid4().hex
     results = []
@@ -139,7 +139,7 @@ def _send_all(api: ApiClient, folder: Path) -> list[tuple[str, FileResult]]:
 
 
 def _wait(
-    api: ApiClient, stack: Stack, results: list[tuple[str, FileResult]], deadline: float
+    api: Client, stack: Stack, results: list[tuple[str, FileResult]], deadline: float
 ) -> dict[str, dict[str, Any]]:
     """The traced messages by id, once all are final or the deadline has passed."""
     stack.wait_quiet(max(deadline - time.monotonic(), 0.0))
@@ -205,7 +205,7 @@ def _end(found: RowResult, traced: Mapping[str, dict[str, Any]]) -> tuple[str, s
 class _Books:
     """The counts at one moment."""
 
-    def __init__(self, api: ApiClient, outbox: Outbox) -> None:
+    def __init__(self, api: Client, outbox: Outbox) -> None:
         self.balance: dict[str, Any] = api.get("/v1/balance")
         self.delivered = sum(outbox.count(provider) for provider in ONE_EACH)
 

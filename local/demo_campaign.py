@@ -19,12 +19,12 @@ from unittest.mock import patch
 
 from rich.console import Console
 
-from cli.client import ApiClient, segment
-from cli.main import app
-from cli.output import plain
 from local.seed import EXAMPLES
 from local.stack import LocalStack
 from local.synth import ROOT
+from mepush.client.api import Client, segment
+from mepush.main import app
+from mepush.output import plain
 from shared.aws.queue import Queues
 from shared.model.runs import OVER
 
@@ -149,7 +149,7 @@ class _Desk:
     stack: LocalStack
     key: str
     console: Console
-    api: ApiClient
+    api: Client
 
     def type(self, *words: str) -> None:
         """Type a `mepush` command. Raises: DemoError if it does not end well."""
@@ -183,12 +183,12 @@ def run_campaign(
 ) -> Report:
     """Run the campaign with all its troubles. key: may send, read and manage. timeout: seconds, for each step.
 
-    Raises: DemoError if a step does not come; CliError if the API cannot be used at all.
+    Raises: DemoError if a step does not come; MepushError if the API cannot be used at all.
     """
     audience, facts = runpy.run_path(str(EXAMPLES / "make_campaign.py"))["write"](folder, rows)
     expected, killer = read_expected(facts), _Killer(stack)
     report = Report()
-    with ApiClient(stack.url, key) as api, killer.watching():
+    with Client(stack.url, key) as api, killer.watching():
         desk = _Desk(stack, key, console, api)
         _prepare(desk, audience, expected, throttle)
         before = api.get("/v1/balance")

@@ -6,15 +6,15 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from cli.accounts import read_accounts
-from cli.client import ApiClient, segment
-from cli.errors import ApiError
-from cli.pushing import push_template
-from cli.templatefiles import find_files, in_order, read_template, read_toml
 from local.gateway import Answer, Incoming
 from local.sandbox.base import HttpSandbox, Sandbox
 from local.sandbox.smtp import SmtpSandbox
 from local.sandbox.wecom import WecomSandbox
+from mepush.client.api import Client, segment
+from mepush.client.errors import ApiError
+from mepush.commands.accounts import read_accounts
+from mepush.files.pushing import push_template
+from mepush.files.templates import find_files, in_order, read_template, read_toml
 from shared.store.bootstrap import bootstrap
 from shared.store.catalog import Catalog
 
@@ -35,9 +35,9 @@ def seed(url: str, key: str, sandboxes: Sandboxes, folder: Path = EXAMPLES, *, a
 
     sandboxes: `smtp`, `ses`, `tencent`, `aws` and `wecom`, started. again: all is there from an earlier stack; its
     accounts are pointed at these sandboxes, and nothing else is touched, since people may have changed it. Raises:
-    CliError with what the API said.
+    MepushError with what the API said.
     """
-    with ApiClient(url, key) as api:
+    with Client(url, key) as api:
         if again:
             for entry in read_accounts(folder / "accounts.toml"):
                 _point(api, entry["id"], account_body(entry, sandboxes))
@@ -49,7 +49,7 @@ def seed(url: str, key: str, sandboxes: Sandboxes, folder: Path = EXAMPLES, *, a
             push_template(api, file, publish=True)
 
 
-def _point(api: ApiClient, account: str, body: Mapping[str, Any]) -> None:
+def _point(api: Client, account: str, body: Mapping[str, Any]) -> None:
     """Point an account at its sandbox, unless somebody has deleted it."""
     try:
         api.patch(f"/v1/accounts/{segment(account)}", {"settings": body["settings"], "secret": body["secret"]})

@@ -12,12 +12,12 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from cli.accounts import read_accounts
-from cli.client import ApiClient
-from cli.errors import ApiError
-from cli.main import app
 from local.seed import EXAMPLES, account_body, first_key
 from local.stack import LocalStack
+from mepush.client.api import Client
+from mepush.client.errors import ApiError
+from mepush.commands.accounts import read_accounts
+from mepush.main import app
 from shared.policy.attachments import PREFIX
 
 pytestmark = pytest.mark.xdist_group("local-stack")
@@ -40,7 +40,7 @@ class Desk:
     """A stack that does nothing by itself, with a template per provider of email."""
 
     stack: LocalStack
-    api: ApiClient
+    api: Client
     key: str
 
     def form(self, name: str, data: bytes, **more: Any) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def shown(name: str, content_type: str, data: bytes, **cid: str) -> dict[str, An
 def desk(request: pytest.FixtureRequest) -> Iterator[Desk]:
     with LocalStack(threads=False, memory=request.param) as stack:
         key = first_key(stack)
-        with ApiClient(stack.url, key) as api:
+        with Client(stack.url, key) as api:
             for name, account in ACCOUNTS.items():
                 [entry] = read_accounts(EXAMPLES / "accounts.toml", account)
                 api.post("/v1/accounts", account_body(entry, stack.sandboxes))
@@ -190,7 +190,7 @@ def test_the_command_uploads_and_sends_and_the_same_again_is_the_same(desk: Desk
 
 def test_a_test_key_needs_no_bytes(desk: Desk) -> None:
     made = desk.api.post("/v1/keys", {"name": "CI", "kind": "test", "scopes": ["send", "read"]})
-    with ApiClient(desk.stack.url, made["key"]) as api:
+    with Client(desk.stack.url, made["key"]) as api:
         id = Desk(desk.stack, api, made["key"]).upload("test.txt", b"test")
         before = desk.stack.requests["s3.GetObject"]
         sent = api.send({"template": "ses", "to": "delivered@example.com", "attachments": [{"id": id}]})

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from cli.accounts import read_accounts
-from cli.client import ApiClient
-from cli.main import app
 from local.faults import FaultInput
 from local.seed import EXAMPLES, account_body, first_key
 from local.stack import LOG_FILE, LocalStack
+from mepush.client.api import Client
+from mepush.commands.accounts import read_accounts
+from mepush.main import app
 
 pytestmark = pytest.mark.xdist_group("local-stack")
 
@@ -26,7 +26,7 @@ class Desk:
     """A stack that does nothing by itself, with one account and a template of notifications."""
 
     stack: LocalStack
-    api: ApiClient
+    api: Client
     key: str
 
     def fail(self, count: int) -> list[str]:
@@ -55,7 +55,7 @@ class Desk:
 def desk() -> Iterator[Desk]:
     with LocalStack(threads=False) as stack:
         key = first_key(stack)
-        with ApiClient(stack.url, key) as api:
+        with Client(stack.url, key) as api:
             [entry] = read_accounts(EXAMPLES / "accounts.toml", MAIL)
             api.post("/v1/accounts", account_body(entry, stack.sandboxes))
             content = {"type": "email", "subject": "Hello", "text": "Hello"}

@@ -13,16 +13,16 @@ import httpx
 import pytest
 from rich.console import Console
 
-from cli.client import ApiClient
-from cli.connection import LOCAL_FILE, Connection, find_connection, read_local, write_local
-from cli.output import make_console
-from cli.sending import FileResult, RowResult
 from local import __main__ as program
 from local.demo import Expected, Report, _compare, read_expected, run_demo
 from local.seed import first_key, seed
 from local.server import PortError
 from local.stack import LocalStack
 from local.synth import ROOT
+from mepush.client.api import Client
+from mepush.client.connection import LOCAL_FILE, Connection, find_connection, read_local, write_local
+from mepush.files.sending import FileResult, RowResult
+from mepush.output import make_console
 
 pytestmark = pytest.mark.xdist_group("local-stack")
 
@@ -95,7 +95,7 @@ def test_the_report_says_it_all(report: Report) -> None:
 def test_an_account_with_a_sender_that_its_sandbox_does_not_know_fails_to_verify(
     stack: LocalStack, key: str, account: str, wrong: dict[str, str]
 ) -> None:
-    with ApiClient(stack.url, key) as api:
+    with Client(stack.url, key) as api:
         assert api.post(f"/v1/accounts/{account}/verify", {})["ok"]
         settings = api.get(f"/v1/accounts/{account}")["settings"]
         api.post("/v1/accounts", {"id": "wrong-" + account, "name": "Wrong", "settings": settings | wrong})
@@ -170,7 +170,7 @@ def test_what_is_printed_works_when_it_is_copied(stack: LocalStack, key: str) ->
     exports = "\n".join(line for line in lines if line.startswith("export "))
     (command,) = [line.removeprefix("Command").strip() for line in lines if line.startswith("Command")]
     script = f"{exports}\n{command} --json".replace(
-        program._MEPUSH, f"{sys.executable} -c 'from cli.main import main; main()'"
+        program._MEPUSH, f"{sys.executable} -c 'from mepush.main import main; main()'"
     )
     done = subprocess.run(["sh", "-c", script], env=environment, capture_output=True, text=True, check=True, cwd=ROOT)
     assert json.loads(done.stdout)["accepted"] >= 1

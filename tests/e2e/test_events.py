@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from cli.client import ApiClient
 from local.seed import EXAMPLES, first_key, seed
 from local.stack import LocalStack
+from mepush.client.api import Client
 from shared.aws.queue import Queues
 
 pytestmark = pytest.mark.xdist_group("local-stack")
@@ -38,7 +38,7 @@ class Desk:
     """A stack with the examples' accounts and templates that does nothing by itself."""
 
     stack: LocalStack
-    api: ApiClient
+    api: Client
     log: Path
 
     def put(self, *entries: dict[str, Any]) -> list[str]:
@@ -86,7 +86,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     with LocalStack(threads=False, memory=True, log_file=log) as stack:
         key = first_key(stack)
         seed(stack.url, key, stack.sandboxes)
-        with ApiClient(stack.url, key) as api:
+        with Client(stack.url, key) as api:
             yield Desk(stack, api, log)
 
 

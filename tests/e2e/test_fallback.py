@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from cli.accounts import read_accounts
-from cli.client import ApiClient
-from cli.main import app
 from local.faults import FaultInput
 from local.seed import EXAMPLES, account_body, first_key
 from local.stack import LocalStack
+from mepush.client.api import Client
+from mepush.commands.accounts import read_accounts
+from mepush.main import app
 
 pytestmark = pytest.mark.xdist_group("local-stack")
 
@@ -35,7 +35,7 @@ class Desk:
 
     def send(self, to: str, sms: str, email: str, key: str = "") -> list[dict[str, Any]]:
         """One request; all its messages, from the first to the last, as the API tells them afterwards."""
-        with ApiClient(self.stack.url, key or self.live) as api:
+        with Client(self.stack.url, key or self.live) as api:
             person = {"to": to, "fallback": {"sms": sms, "email": email}}
             sent = api.send({"template": "wecom", "recipients": [person], "variables": {"code": "1234"}})
             self.stack.drain(until_due=True, horizon_s=7200.0)
@@ -55,7 +55,7 @@ class Desk:
 def desk() -> Iterator[Desk]:
     with LocalStack(threads=False, memory=True) as stack:
         live = first_key(stack)
-        with ApiClient(stack.url, live) as api:
+        with Client(stack.url, live) as api:
             for channel in ("email", "sms", "wecom"):
                 [entry] = read_accounts(EXAMPLES / "accounts.toml", ACCOUNTS[channel])
                 api.post("/v1/accounts", account_body(entry, stack.sandboxes))
@@ -102,7 +102,7 @@ def test_a_test_key_plays_the_whole_chain(desk: Desk) -> None:
 
 def test_what_is_not_sent_within_its_minutes_falls_back(desk: Desk) -> None:
     desk.stack.outbox.clear()
-    with ApiClient(desk.stack.url, desk.live) as api:
+    with Client(desk.stack.url, desk.live) as api:
         api.patch("/v1/accounts/wecom-app", {"state": "disabled"})
         desk.stack.clock.advance(11)
         try:
@@ -115,7 +115,7 @@ def test_what_is_not_sent_within_its_minutes_falls_back(desk: Desk) -> None:
 
 
 def test_the_counters_hold_both(desk: Desk) -> None:
-    with ApiClient(desk.stack.url, desk.live) as api:
+    with Client(desk.stack.url, desk.live) as api:
         before = api.get("/v1/balance")
         desk.send("refused", "13800000001", "delivered@example.com", desk.test)
         after = api.get("/v1/balance")

@@ -12,11 +12,11 @@ from typing import Any
 import httpx
 import pytest
 
-from cli.client import ApiClient
 from local import keeping
 from local.keeping import Keeper, KeepError, load, put_aside, restore, taken
 from local.seed import PERSONS, Persons, first_key, seed
 from local.stack import LocalStack
+from mepush.client.api import Client
 from shared.model.clock import iso
 
 pytestmark = pytest.mark.xdist_group("local-stack")
@@ -30,7 +30,7 @@ def path(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def serving(path: Path, later_s: float = 0) -> Iterator[tuple[LocalStack, ApiClient, Keeper]]:
+def serving(path: Path, later_s: float = 0) -> Iterator[tuple[LocalStack, Client, Keeper]]:
     """As the program serves with --keep, but nothing happens by itself. later_s: so much time has passed meanwhile."""
     kept = load(path)
     made = LocalStack(threads=False, memory=True, log_file=path.parent.parent / "log", kept=kept)
@@ -38,16 +38,16 @@ def serving(path: Path, later_s: float = 0) -> Iterator[tuple[LocalStack, ApiCli
     with made as stack:
         key = kept["key"] if kept else first_key(stack)
         seed(stack.url, key, stack.sandboxes, again=kept is not None)
-        with ApiClient(stack.url, key) as api:
+        with Client(stack.url, key) as api:
             yield stack, api, Keeper(stack, key, path)
 
 
-def statuses(api: ApiClient, message: str) -> str:
+def statuses(api: Client, message: str) -> str:
     found: dict[str, Any] = api.get(f"/v1/messages/{message}")
     return str(found["status"])
 
 
-def send(api: ApiClient, **more: Any) -> str:
+def send(api: Client, **more: Any) -> str:
     answer = api.post("/v1/messages", {**CODE, **more})
     return str(answer["messages"][0]["message_id"])
 
@@ -82,7 +82,7 @@ def statuses_of(path: Path, kind: str) -> int:
     return len(held) if isinstance(held, list) else sum(len(each) for name, each in held.items() if "Dead" not in name)
 
 
-def known(api: ApiClient, audit: dict[str, Any]) -> list[str]:
+def known(api: Client, audit: dict[str, Any]) -> list[str]:
     """Of the records of before, those that are there still, in their order."""
     ids = {record["id"] for record in api.get("/v1/audit?limit=100")["records"]}
     return [record["id"] for record in audit["records"] if record["id"] in ids]
@@ -143,7 +143,7 @@ def test_one_may_try_what_takes_two(path: Path) -> None:
         key = httpx.post(url, headers=headers, trust_env=False).json()["key"]
         api.patch("/v1/settings", {"review_required": True})
         assert api.patch("/v1/settings", {"review_required": False})["review_required"]
-        with ApiClient(stack.url, key) as other:
+        with Client(stack.url, key) as other:
             assert not other.patch("/v1/settings", {"review_required": False})["review_required"]
 
 

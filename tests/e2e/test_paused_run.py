@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from cli.accounts import read_accounts
-from cli.client import ApiClient
 from local.seed import EXAMPLES, account_body, first_key
 from local.stack import LocalStack
+from mepush.client.api import Client
+from mepush.commands.accounts import read_accounts
 from shared.aws.queue import send_batch
 from shared.model.campaigns import Audience, Campaign, Variant
 from shared.model.envelope import Envelope, group_id
@@ -32,7 +32,7 @@ class Desk:
     """A stack that does nothing by itself, with a template and a campaign's run of which each test has its own."""
 
     stack: LocalStack
-    api: ApiClient
+    api: Client
     campaigns: Campaigns
     parking: Parking
 
@@ -93,7 +93,7 @@ class Desk:
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Desk]:
-    with LocalStack(threads=False, memory=True) as stack, ApiClient(stack.url, first_key(stack)) as api:
+    with LocalStack(threads=False, memory=True) as stack, Client(stack.url, first_key(stack)) as api:
         [entry] = read_accounts(EXAMPLES / "accounts.toml", "mail-ses")
         api.post("/v1/accounts", account_body(entry, stack.sandboxes))
         content = {"type": "email", "subject": "Hello", "text": "Hello {{ name }}"}

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from cli.accounts import read_accounts
-from cli.client import ApiClient
-from cli.errors import ApiError
-from cli.main import app
 from local.faults import FaultInput
 from local.sandbox.wecom import WecomSandbox
 from local.seed import EXAMPLES, account_body, first_key
 from local.stack import LocalStack
+from mepush.client.api import Client
+from mepush.client.errors import ApiError
+from mepush.commands.accounts import read_accounts
+from mepush.main import app
 
 pytestmark = pytest.mark.xdist_group("local-stack")
 
@@ -34,7 +34,7 @@ class Desk:
     """A stack that does nothing by itself, with an account and a template of notifications for each channel."""
 
     stack: LocalStack
-    api: ApiClient
+    api: Client
     key: str
 
     def send(self, channel: str, *to: str, name: str = "all", **fields: Any) -> dict[str, Any]:
@@ -73,7 +73,7 @@ class Desk:
 def desk() -> Iterator[Desk]:
     with LocalStack(threads=False, memory=True) as stack:
         key = first_key(stack)
-        with ApiClient(stack.url, key) as api:
+        with Client(stack.url, key) as api:
             for channel, account in ACCOUNTS.items():
                 [entry] = read_accounts(EXAMPLES / "accounts.toml", account)
                 api.post("/v1/accounts", account_body(entry, stack.sandboxes))
@@ -249,7 +249,7 @@ def test_a_provider_that_does_not_answer_is_asked_again_by_who_wants_to_know(des
 def test_messages_of_test_keys_are_recalled_by_them_and_no_others(desk: Desk) -> None:
     key = desk.api.post("/v1/keys", {"name": "CI", "kind": "test", "scopes": ["send", "read"]})["key"]
     live = desk.send("email", "live@example.com", send_at=desk.later(3600))
-    with ApiClient(desk.stack.url, key) as api:
+    with Client(desk.stack.url, key) as api:
         played = api.send({"template": "email", "to": "delivered@example.com", "send_at": desk.later(3600)})
         desk.trace()
         [found] = api.post(f"/v1/requests/{played['request_id']}/recall")["messages"]

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from cli.accounts import read_accounts
-from cli.client import ApiClient
-from cli.main import app
 from local.faults import FaultInput
 from local.seed import EXAMPLES, account_body, first_key
 from local.stack import LocalStack
+from mepush.client.api import Client
+from mepush.commands.accounts import read_accounts
+from mepush.main import app
 
 pytestmark = pytest.mark.xdist_group("local-stack")
 
@@ -28,7 +28,7 @@ class Desk:
     """A stack that does nothing by itself, with one account and a template of each class."""
 
     stack: LocalStack
-    api: ApiClient
+    api: Client
     key: str
 
     def send(self, message_class: str, *to: str) -> dict[str, dict[str, Any]]:
@@ -48,7 +48,7 @@ class Desk:
 def desk() -> Iterator[Desk]:
     with LocalStack(threads=False, memory=True) as stack:
         key = first_key(stack)
-        with ApiClient(stack.url, key) as api:
+        with Client(stack.url, key) as api:
             [entry] = read_accounts(EXAMPLES / "accounts.toml", MAIL)
             api.post("/v1/accounts", account_body(entry, stack.sandboxes))
             content = {"type": "email", "subject": "Hello", "text": "Hello"}

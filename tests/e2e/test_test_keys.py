@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from cli.accounts import read_accounts
-from cli.client import ApiClient
 from local.seed import EXAMPLES, account_body, first_key
 from local.stack import LocalStack
+from mepush.client.api import Client
+from mepush.commands.accounts import read_accounts
 from shared.model.words import MessageClass
 
 pytestmark = pytest.mark.xdist_group("local-stack")
@@ -39,7 +39,7 @@ def stack() -> Iterator[LocalStack]:
 @pytest.fixture(scope="module")
 def key(stack: LocalStack) -> str:
     """A test key, on a stack that has an account and templates of every class on each channel."""
-    with ApiClient(stack.url, first_key(stack)) as api:
+    with Client(stack.url, first_key(stack)) as api:
         for channel, content in CONTENTS.items():
             [entry] = read_accounts(EXAMPLES / "accounts.toml", ACCOUNTS[channel])
             api.post("/v1/accounts", account_body(entry, stack.sandboxes))
@@ -58,7 +58,7 @@ def test_every_pattern_comes_to_its_end(stack: LocalStack, key: str, channel: st
     timelines, statuses = list(TIMELINES), list(STATUSES)
     if message_class is MessageClass.MARKETING:
         timelines[3], statuses[3] = ["unknown"], "unknown"
-    with ApiClient(stack.url, key) as api:
+    with Client(stack.url, key) as api:
         before = api.get("/v1/balance")
         recipients = [{"to": address} for address in ADDRESSES[channel]]
         sent = api.send({"template": f"{channel}-{message_class}", "recipients": recipients})

@@ -13,11 +13,11 @@ from unittest.mock import patch
 
 from boto3.dynamodb.types import TypeDeserializer
 
-from cli.accounts import read_accounts
-from cli.client import ApiClient
 from local.runtime import Context
 from local.seed import EXAMPLES, account_body, first_key
 from local.stack import LocalStack, NotQuietError
+from mepush.client.api import Client
+from mepush.commands.accounts import read_accounts
 from shared.dispatch import accounts, wiring
 from shared.dispatch.sending import Sender
 from shared.model.envelope import Envelope
@@ -101,7 +101,7 @@ class Platform:
         self.confirmed: dict[str, tuple[str, int]] = {}
         """By message id what a recall answered for certain, and how often a provider had been asked until then."""
         self._numbers = iter(range(10**9))
-        with ApiClient(stack.url, first_key(stack)) as api:
+        with Client(stack.url, first_key(stack)) as api:
             api.patch("/v1/settings", {"countries": ["CN", "GB"]})
             for entry in read_accounts(EXAMPLES / "accounts.toml"):
                 api.post("/v1/accounts", account_body(entry, stack.sandboxes))
@@ -122,7 +122,7 @@ class Platform:
 
     @staticmethod
     def _add_template(
-        api: ApiClient, name: str, message_class: str, account: str, content: Mapping[str, Any], **more: Any
+        api: Client, name: str, message_class: str, account: str, content: Mapping[str, Any], **more: Any
     ) -> None:
         body = {"id": name, "name": name, "class": message_class, "accounts": [account], "content": content, **more}
         api.post("/v1/templates", {**body, "sample": {"name": "1234"}})

@@ -7,11 +7,11 @@ from typing import Any
 import httpx
 import pytest
 
-from cli.accounts import read_accounts
-from cli.attaching import post_form
-from cli.client import ApiClient
 from local.seed import EXAMPLES, account_body, first_key
 from local.stack import LocalStack
+from mepush.client.api import Client
+from mepush.commands.accounts import read_accounts
+from mepush.files.attachments import post_form
 from shared.api.operations import OPERATIONS
 from shared.model.envelope import Envelope
 from shared.model.ids import Tagger, new_base
@@ -62,7 +62,7 @@ class World:
 def world() -> Iterator[World]:
     with LocalStack(threads=False, memory=True) as stack:
         first = first_key(stack)
-        with ApiClient(stack.url, first) as api:
+        with Client(stack.url, first) as api:
             [entry] = read_accounts(EXAMPLES / "accounts.toml", MAIL)
             api.post("/v1/accounts", account_body(entry, stack.sandboxes))
             for id in ("hello", "spare"):
@@ -75,12 +75,12 @@ def world() -> Iterator[World]:
 
 def _things(stack: LocalStack, first: str, kind: KeyKind) -> Things:
     listed = {"recipients": [f"email:{TO}"]} if kind is KeyKind.TEAM else {}
-    with ApiClient(stack.url, first) as api:
+    with Client(stack.url, first) as api:
         made = api.post("/v1/keys", {"name": kind, "kind": kind, "scopes": SCOPES, **listed})["key"]
         # Another person's than the one who saved the templates.
         key = first_key(stack) if kind is KeyKind.LIVE else made
         spare = api.post("/v1/keys", {"name": "spare", "kind": kind, "scopes": SCOPES, **listed})["id"]
-    with ApiClient(stack.url, key) as api:
+    with Client(stack.url, key) as api:
         form = api.post("/v1/attachments", {"name": "a.txt", "size": 1, "sha256": SHA})
         post_form(form, "a.txt", b"x", "text/plain")
         upload = api.post("/v1/audiences", {})

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from cli.accounts import find_secret, read_accounts
 from local.sandbox.base import Fault, HttpSandbox
+from mepush.commands.accounts import find_secret, read_accounts
 from shared.dispatch.accounts import Accounts
 from shared.dispatch.planning import Planner
 from shared.dispatch.routing import Routing

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from cli.campaignfiles import read_campaign
-from cli.csvfile import read_audience
-from cli.templatefiles import TemplateFile, find_files, read_template
 from local.demo import read_expected, read_sends
+from mepush.files.campaigns import read_campaign
+from mepush.files.recipients import read_audience
+from mepush.files.templates import TemplateFile, find_files, read_template
 from shared.channels import CHANNELS
 from shared.model.content import CHANNEL_OF_TYPE
 from shared.model.words import Channel, MessageClass

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("bench", "cli", "examples", "functions", "infra", "local", "shared", "tests")
+FOLDERS = ("bench", "examples", "functions", "infra", "local", "mepush", "shared", "tests")
 # Put together, so that this file has none itself.
 _MARK = re.compile("# ?(?:no" + "qa|type: ig" + "nore|no" + r"sec|pragma: no cover)\b(?:: ?[A-Z0-9, ]+\b|\[[^\]]*\])?")
 

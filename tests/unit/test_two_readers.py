@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from cli.csvfile import read_audience
-from cli.errors import FileError
-from cli.sending import fit
 from functions.campaign.rows import Bad, Good
+from mepush.client.errors import FileError
+from mepush.files.recipients import read_audience
+from mepush.files.sending import fit
 from shared.model.campaigns import FileFormat
 from shared.sheets.encodings import as_utf8, form_of
 from shared.sheets.failures import SheetError

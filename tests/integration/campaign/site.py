@@ -8,13 +8,13 @@ from itertools import count
 from typing import Any
 from unittest.mock import patch
 
-from cli.accounts import read_accounts
-from cli.client import ApiClient
 from functions.campaign import deps
 from functions.campaign.planning import Planner
 from functions.campaign.sending import Sending
 from local.seed import EXAMPLES, account_body, first_key
 from local.stack import LocalStack, NotQuietError
+from mepush.client.api import Client
+from mepush.commands.accounts import read_accounts
 from shared.model import runs
 from shared.model.runs import Run, Shard
 from shared.model.words import OUTCOMES
@@ -31,7 +31,7 @@ WORKING_S = 3600.0
 class Site:
     """A stack that does nothing by itself. points: where its functions can be struck."""
 
-    def __init__(self, stack: LocalStack, points: Points, api: ApiClient) -> None:
+    def __init__(self, stack: LocalStack, points: Points, api: Client) -> None:
         self.stack = stack
         self.points = points
         self.api = api
@@ -49,9 +49,9 @@ class Site:
             api.post("/v1/templates", {**body, "sample": {"name": "Ann"}})
             api.post(f"/v1/templates/{name}/versions/1/publish", {})
 
-    def with_key(self, secret: str) -> ApiClient:
+    def with_key(self, secret: str) -> Client:
         """The API with another key."""
-        return ApiClient(self.stack.url, secret)
+        return Client(self.stack.url, secret)
 
     def people(self, how_many: int, name: str = "u") -> list[str]:
         """New addresses."""
@@ -70,7 +70,7 @@ class Site:
         """Upload a file of people."""
         self.put("to,name\n" + "".join(f"{to},Ann\n" for to in people), name, kind)
 
-    def campaign(self, by: ApiClient | None = None, **more: Any) -> str:
+    def campaign(self, by: Client | None = None, **more: Any) -> str:
         """Save a new campaign; its id. by: with another key than the first."""
         id = f"campaign-{next(self._numbers)}"
         body = {
@@ -141,5 +141,5 @@ def site(shard_rows: int = 1000, slice_rows: int = 400) -> Iterator[Site]:
         enter.enter_context(patch.object(runs, "SHARD_ROWS", shard_rows))
         enter.enter_context(patch.object(deps, "Planner", partial(Planner, rows=shard_rows)))
         enter.enter_context(patch.object(deps, "Sending", partial(Sending, slice_rows=slice_rows)))
-        api = enter.enter_context(ApiClient(stack.url, first_key(stack)))
+        api = enter.enter_context(Client(stack.url, first_key(stack)))
         yield Site(stack, points, api)

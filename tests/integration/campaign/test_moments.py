@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-from cli.errors import ApiError
+from mepush.client.errors import ApiError
 from shared.model.runs import RunState
 from shared.model.words import OUTCOMES
 from tests.guarantees.points import Position

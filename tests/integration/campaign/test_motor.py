@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from cli.errors import ApiError
 from local.seed import first_key
+from mepush.client.errors import ApiError
 from shared.model.runs import RunState
 from shared.model.tasks import StartTask
 from tests.integration.campaign.site import TENANT, Site, site

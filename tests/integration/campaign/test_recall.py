@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from cli.errors import ApiError
 from functions.recall import api as recalling
+from mepush.client.errors import ApiError
 from shared.model.runs import RunState
 from tests.integration.campaign.site import Site, site
 

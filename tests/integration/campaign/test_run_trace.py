@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from cli.errors import ApiError
 from local.pollers import QueuePoller
+from mepush.client.errors import ApiError
 from tests.integration.campaign.site import Site, site
 
 

@@ -7,12 +7,12 @@ from typing import Any, cast
 
 import pytest
 
-from cli.accounts import read_accounts
-from cli.client import ApiClient
 from local.faults import FaultInput
 from local.sandbox.tencent import TencentSandbox
 from local.seed import EXAMPLES, account_body, first_key
 from local.stack import LocalStack
+from mepush.client.api import Client
+from mepush.commands.accounts import read_accounts
 from shared.model.words import MessageClass
 
 pytestmark = pytest.mark.xdist_group("local-stack")
@@ -38,7 +38,7 @@ AGAIN = "It is not known whether the provider took the message; one of this clas
 class World:
     """A local stack that does nothing by itself, with a template per provider and class."""
 
-    def __init__(self, stack: LocalStack, api: ApiClient) -> None:
+    def __init__(self, stack: LocalStack, api: Client) -> None:
         self.stack, self._api = stack, api
         self._numbers = itertools.count(1)
         api.patch("/v1/settings", {"countries": ["CN", "GB"]})
@@ -96,7 +96,7 @@ class World:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     log_file = tmp_path_factory.mktemp("unknown") / "functions.log"
-    with LocalStack(threads=False, log_file=log_file) as stack, ApiClient(stack.url, first_key(stack)) as api:
+    with LocalStack(threads=False, log_file=log_file) as stack, Client(stack.url, first_key(stack)) as api:
         yield World(stack, api)
 
 

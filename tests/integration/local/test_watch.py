@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from cli.accounts import read_accounts
-from cli.client import ApiClient
 from local.seed import EXAMPLES, account_body, first_key
 from local.stack import LocalStack
+from mepush.client.api import Client
+from mepush.commands.accounts import read_accounts
 from shared.model.clock import iso
 
 pytestmark = pytest.mark.xdist_group("local-stack")
@@ -29,8 +29,8 @@ def stack(request: pytest.FixtureRequest) -> Iterator[LocalStack]:
 
 
 @pytest.fixture
-def api(stack: LocalStack) -> Iterator[ApiClient]:
-    with ApiClient(stack.url, first_key(stack)) as client:
+def api(stack: LocalStack) -> Iterator[Client]:
+    with Client(stack.url, first_key(stack)) as client:
         for entry in read_accounts(EXAMPLES / "accounts.toml"):
             client.post("/v1/accounts", account_body(entry, stack.sandboxes))
         client.post("/v1/templates", TEMPLATE)
@@ -38,12 +38,12 @@ def api(stack: LocalStack) -> Iterator[ApiClient]:
         yield client
 
 
-def send(api: ApiClient, count: int, **more: object) -> list[str]:
+def send(api: Client, count: int, **more: object) -> list[str]:
     body = {"template": "hello", "recipients": [{"to": f"u{n}@example.com"} for n in range(count)], **more}
     return [each["message_id"] for each in api.send(body)["messages"]]
 
 
-def test_a_purged_queue_leaves_nothing_open(stack: LocalStack, api: ApiClient) -> None:
+def test_a_purged_queue_leaves_nothing_open(stack: LocalStack, api: Client) -> None:
     url = json.loads(stack.outputs["QueueUrls"])["email.notification"]
     ids = send(api, 3)
     stack.client("sqs").purge_queue(QueueUrl=url)
@@ -63,7 +63,7 @@ def test_a_purged_queue_leaves_nothing_open(stack: LocalStack, api: ApiClient) -
     assert stack.outbox.accepted(to="u0@example.com") == 0
 
 
-def test_a_deferred_message_is_left_alone_and_sent_when_it_is_due(stack: LocalStack, api: ApiClient) -> None:
+def test_a_deferred_message_is_left_alone_and_sent_when_it_is_due(stack: LocalStack, api: Client) -> None:
     due = stack.clock.now_ms() + 9 * 86_400_000
     [message_id] = send(api, 1, send_at=iso(due))
     stack.drain()

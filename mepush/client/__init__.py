@@ -1,0 +1,1 @@
+"""The HTTP API: calls, errors, and where it is."""

@@ -1,0 +1,151 @@
+"""`mepush key` and `mepush bootstrap`: API keys."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from mepush.client.api import segment
+from mepush.client.errors import MepushError
+from mepush.output import JsonOption, KeyOption, UrlOption, parse_time, plain, reporting, row, session, table
+from mepush.views.messages import moment
+from shared.model.tenants import DEFAULT_TENANT
+from shared.model.words import KeyKind, Scope
+
+app = typer.Typer(no_args_is_help=True, help="API keys: create, list, revoke and delete them.")
+
+
+@app.command("create")
+def create(
+    name: Annotated[str, typer.Option("--name", help="What the key is for.")],
+    scope: Annotated[list[Scope], typer.Option("--scope", help="What it may do; repeatable.")],
+    kind: Annotated[KeyKind, typer.Option("--kind", help="live, team (allow-listed recipients) or test.")] = (
+        KeyKind.LIVE
+    ),
+    recipient: Annotated[
+        list[str] | None, typer.Option("--recipient", help="For team keys, as channel:address; repeatable.")
+    ] = None,
+    expires_at: Annotated[
+        datetime | None,
+        typer.Option(
+            "--expires-at", metavar="TIME", parser=parse_time, help="No use after it, as 2026-11-24T09:00:00+08:00."
+        ),
+    ] = None,
+    texts_per_day: Annotated[
+        int | None,
+        typer.Option("--texts-per-day", min=0, help="Texts (SMS) a day, in UTC; else the settings say how many."),
+    ] = None,
+    url: UrlOption = None,
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make an API key and print it: it is shown this once."""
+    body: dict[str, Any] = {"name": name, "kind": kind.value, "scopes": [s.value for s in scope]}
+    if recipient:
+        body["recipients"] = recipient
+    if expires_at:
+        body["expires_at"] = expires_at.isoformat()
+    if texts_per_day is not None:
+        body["texts_per_day"] = texts_per_day
+    with session(url, key, as_json) as (api, out):
+        data = api.post("/v1/keys", body)
+        out.say("Keep this key now; it is not shown again.")
+        out.result(data, lambda console: console.print(plain(data["key"]), soft_wrap=True))
+
+
+@app.command("list")
+def list_keys(url: UrlOption = None, key: KeyOption = None, as_json: JsonOption = False) -> None:
+    """List the keys, without their secrets."""
+    with session(url, key, as_json) as (api, out):
+        keys = sorted(api.pages("/v1/keys", "keys"), key=lambda found: (found["created_at"], found["id"]), reverse=True)
+        out.result({"keys": keys}, lambda console: _show_keys(console, keys))
+
+
+@app.command("revoke")
+def revoke(
+    key_id: Annotated[str, typer.Argument(metavar="KEY_ID", help="The key's id, not the key itself.")],
+    url: UrlOption = None,
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Revoke a key, and all keys that descend from it; they stop working within 60 seconds."""
+    with session(url, key, as_json) as (api, out):
+        api.delete(f"/v1/keys/{segment(key_id)}")
+        words = f"{key_id} is revoked; it and the keys that descend from it stop working within 60 seconds"
+        out.result({"revoked": key_id}, lambda console: console.print(plain(words)))
+
+
+@app.command("delete")
+def delete(
+    key_id: Annotated[str, typer.Argument(metavar="KEY_ID", help="The id of a key that was revoked or has expired.")],
+    url: UrlOption = None,
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take a key that has ended from the list."""
+    with session(url, key, as_json) as (api, out):
+        api.post(f"/v1/keys/{segment(key_id)}/delete", {})
+        out.result({"deleted": key_id}, lambda console: console.print(plain(f"{key_id} is deleted")))
+
+
+def _show_keys(console: Console, keys: list[dict[str, Any]]) -> None:
+    columns = ("key id", "name", "kind", "scopes", "recipients", "texts a day", "made by")
+    made = table(*columns, "created (UTC)", "expires (UTC)", "ended (UTC)")
+    for k in keys:
+        ended = f"with {k['ended_by']}" if k["ended_by"] and not k["revoked_at"] else moment(k["revoked_at"])
+        times = (moment(k["created_at"]), moment(k["expires_at"]), ended)
+        scopes, listed = ", ".join(k["scopes"]), len(k["recipients"]) or None
+        row(made, k["id"], k["name"], k["kind"], scopes, listed, k["texts_per_day"], k["created_by"], *times)
+    console.print(made if keys else "There are no keys.")
+
+
+def bootstrap(
+    catalog_table: Annotated[str, typer.Option("--catalog-table", help="The deployed catalog table's name.")],
+    tenant: Annotated[str, typer.Option("--tenant", help="A single team needs no other.")] = DEFAULT_TENANT,
+    name: Annotated[str, typer.Option("--name", help="What the key is for.")] = "first key",
+    operator: Annotated[
+        bool | None,
+        typer.Option(
+            "--operator/--no-operator",
+            help="Whether it may change what all tenants share; by default that of the tenant `default` may.",
+        ),
+    ] = None,
+    region: Annotated[str | None, typer.Option("--region", help="AWS region, else your AWS configuration's.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make the first API key directly in the deployed table; needs AWS credentials that may write to it."""
+    with reporting(as_json) as out:
+        made = _bootstrap(catalog_table, tenant, name, region, operator)
+        out.say("Keep this key now; it is not shown again.")
+        out.result({"key": made}, lambda console: console.print(made, soft_wrap=True))
+
+
+def _bootstrap(catalog_table: str, tenant: str, name: str, region: str | None, operator: bool | None) -> str:
+    """Raises: MepushError for what AWS or the table says."""
+    import boto3  # half a second to load, and only this command needs it
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from shared.model.clock import SystemClock
+    from shared.store.bootstrap import bootstrap as make_first_key
+    from shared.store.catalog import Catalog
+
+    clock = SystemClock()
+    try:
+        client = boto3.client("dynamodb", region_name=region)
+        return make_first_key(Catalog(client, catalog_table, clock), clock, tenant, name, operator)
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "")
+        hint = _AWS_HINTS.get(code, "See whether these AWS credentials may write to the table.")
+        raise MepushError(f"AWS refused: {code}.", hint) from None
+    except BotoCoreError as error:
+        said = str(error).rstrip(".")
+        raise MepushError(f"AWS cannot be reached: {said}.", "Check your AWS credentials and --region.") from None
+
+
+_AWS_HINTS = {
+    "ResourceNotFoundException": "There is no such table in this region; the stack's outputs name it.",
+    "AccessDeniedException": "These AWS credentials may not write to the table.",
+    "ExpiredTokenException": "The AWS credentials have expired; log in again.",
+    "UnrecognizedClientException": "AWS does not know these credentials.",
+}

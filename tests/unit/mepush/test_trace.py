@@ -1,0 +1,125 @@
+"""`mepush trace` and `mepush balance`."""
+
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from mepush.output import plain
+from mepush.views.messages import timeline
+from tests.unit.mepush.conftest import Mepush
+from tests.unit.mepush.fake_api import TAG, ULID, FakeApi
+from tests.unit.mepush.fake_api import message as sent_message
+
+REQUEST = ULID + "0"
+
+
+@pytest.fixture
+def sent(mepush: Mepush) -> list[str]:
+    """The ids of three messages of one request."""
+    args = ("send", "-t", "welcome", "--csv", "p.csv", "--json")
+    Path("p.csv").write_text("to,name\na@example.com,A\nb@example.com,B\nc@example.com,C\n")
+    return [row["message_id"] for row in mepush(*args).json["rows"]]
+
+
+def test_a_message_as_a_readable_timeline(mepush: Mepush, sent: list[str]) -> None:
+    ran = mepush("trace", sent[0])
+    assert ran.code == 0
+    lines = ran.out.splitlines()
+    assert lines[0].split() == [sent[0], "sent"]
+    assert lines[1].startswith("welcome v1 · email · notification · to a***@example.com · request ")
+    assert "The provider took the message." in lines
+    assert "What to do: Nothing." in lines
+    stages = [line.split()[2] for line in lines if line.strip().startswith("2026-11-24 09:12:03.120")]
+    assert stages == ["accepted", "retrying", "sent"]
+    assert lines[-1].endswith("The provider took it. Its id there: q1")
+
+
+def test_a_message_of_a_campaign_says_of_which_run_it_is() -> None:
+    sent = sent_message(ULID + TAG, REQUEST)
+    about = "welcome v1 · email · notification · to a***@example.com · run spring.7 · variant b · request "
+    for more, expected in (({"run": "spring.7", "variant": "b"}, True), ({"run": None, "variant": None}, False)):
+        file = StringIO()
+        Console(file=file, width=200).print(timeline(sent | more))
+        assert (about in file.getvalue()) is expected
+
+
+def test_a_request_with_all_its_pages(mepush: Mepush, sent: list[str]) -> None:
+    ran = mepush("trace", REQUEST, "--json")
+    assert [m["message_id"] for m in ran.json["messages"]] == sent
+    assert ran.json["counts"] == {"sent": 3}
+    people = mepush("trace", REQUEST)
+    assert people.out.startswith(f"request {REQUEST}: 3 sent")
+    assert people.out.count("What to do") == 3
+
+
+def test_an_address_by_query_that_never_stands_in_a_path(api: FakeApi, mepush: Mepush, sent: list[str]) -> None:
+    ran = mepush("trace", "ada@example.com", "--channel", "email", "--limit", "2", "--json")
+    assert [m["message_id"] for m in ran.json["messages"]] == sent[:2]
+    assert api.requests[-1][:3] == (
+        "POST",
+        "/v1/messages/query",
+        {"to": "ada@example.com", "channel": "email", "limit": 2},
+    )
+    assert "Nothing was sent to this address;" in mepush("trace", "eve@example.com").out
+
+
+@pytest.mark.parametrize("what", ["7" * 26, "7" * 26 + TAG])
+def test_an_id_that_does_not_exist_is_one_sentence(mepush: Mepush, what: str) -> None:
+    ran = mepush("trace", what)
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith("Not found: There is no such ")
+
+
+def test_an_id_in_lower_case_is_taken(mepush: Mepush, sent: list[str]) -> None:
+    assert mepush("trace", sent[0].lower(), "--json").json["message_id"] == sent[0]
+    assert len(mepush("trace", REQUEST.lower(), "--json").json["messages"]) == 3
+
+
+@pytest.mark.parametrize("cut", [-1, -6, -20])
+def test_what_is_no_whole_id_is_said_to_be_none(mepush: Mepush, sent: list[str], cut: int) -> None:
+    for what in (sent[0][:cut], sent[0][:cut].lower(), sent[0] + "A"):
+        ran = mepush("trace", what)
+        assert (ran.code, ran.out) == (2, "")
+        assert f"{what} is no message id: one has 42 characters" in " ".join(ran.err.split())
+
+
+def test_a_wecom_user_id_that_looks_like_an_id_is_found_too(api: FakeApi, mepush: Mepush, sent: list[str]) -> None:
+    for message in api.messages.values():
+        message["request_id"] = "other"
+    assert len(mepush("trace", REQUEST, "--json").json["messages"]) == 3
+    assert api.requests[-1][2]["channel"] == "wecom"
+
+
+def test_balance_by_hour_and_in_sum(mepush: Mepush) -> None:
+    ran = mepush("balance")
+    rows = [line.split() for line in ran.out.splitlines()]
+    assert ran.code == 0
+    assert rows[0] == ["hour", "(UTC)", "accepted", "redriven", "failed", "sent", "in", "flight"]
+    assert rows[1] == ["2026-11-24", "09:00", "12", "0", "1", "10", "1"]
+    assert rows[2] == ["sum", "12", "0", "1", "10", "1"]
+
+
+def test_balance_takes_a_range(api: FakeApi, mepush: Mepush) -> None:
+    ran = mepush("balance", "--after", "2026-11-24T00:00:00Z", "--before", "2026-11-25T00:00:00+08:00", "--json")
+    assert ran.json["in_flight"] == 1
+    query = api.requests[-1][1]
+    assert "after=2026-11-24T00%3A00%3A00%2B00%3A00" in query
+    assert "before=2026-11-25T00%3A00%3A00%2B08%3A00" in query
+
+
+def test_what_comes_from_elsewhere_cannot_steer_the_terminal(api: FakeApi, mepush: Mepush, sent: list[str]) -> None:
+    api.messages[sent[0]]["explanation"] = "\x1b[2J\x9bbad \u202etxt [bold]as it is[/bold] :smile:"
+    ran = mepush("trace", sent[0])
+    assert "\x1b" not in ran.out
+    assert "\x9b" not in ran.out
+    assert "\u202e" not in ran.out
+    assert "[bold]as it is[/bold] :smile:" in ran.out
+    assert plain("李　雷 🎉\n\ttab\r\x00") == "李　雷 🎉\n\ttab"
+
+
+def test_blank_lines_stand_between_messages_only(mepush: Mepush, sent: list[str]) -> None:
+    lines = mepush("trace", "ada@example.com").out.splitlines()
+    assert lines[0].startswith(tuple(sent))
+    assert sum(not line.strip() for line in lines) == len(sent) - 1
