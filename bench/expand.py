@@ -20,17 +20,18 @@ from bench.figures import Figure, cpu_medians
 from bench.sample import TENANT
 from functions.campaign.expanding import ShardRest
 from functions.campaign.packing import Packer, accepted_record
+from functions.campaign.reading import read_rows
 from functions.campaign.rows import Facts, Judge
-from shared.model.campaigns import Audience, Campaign, FileFormat, Variant
+from shared.model.campaigns import Audience, Campaign, Variant
 from shared.model.content import EmailContent
-from shared.model.runs import AudienceFile, PinnedVariant, Run, RunState, Shard
+from shared.model.runs import SHARD_BYTES, SHARD_ROWS, AudienceFile, PinnedVariant, Run, RunState, Shard
 from shared.model.templates import TemplateVersion
 from shared.model.words import Channel, MessageClass
 from shared.rendering import compile_content
 from shared.sendable import Sendable
 from shared.sheets.cutting import Cutter
+from shared.sheets.formats import FileFormat
 from shared.sheets.header import read_header
-from shared.sheets.reading import read_rows
 
 ROWS = 100_000
 SIZES = (10_000, 100_000, 1_000_000)
@@ -131,7 +132,7 @@ class Expansion:
             if header is None:
                 raise RuntimeError("no header")
             piece = piece[header.end :]
-            self._cutter = Cutter(FileFormat.CSV, header.delimiter)
+            self._cutter = Cutter(FileFormat.CSV, header.delimiter, rows=SHARD_ROWS, size=SHARD_BYTES)
         cuts = self._cutter.feed(piece)
         self._buffer += piece
         for cut in [*cuts, *self._cutter.finish()] if over else cuts:

@@ -20,7 +20,7 @@ from shared.aws.schedules import MAX_INPUT_BYTES, Schedules, schedule_input
 from shared.aws.secrets import MAX_BYTES as MAX_SECRET_BYTES
 from shared.aws.secrets import SecretError, SecretStore
 from shared.channels import queue_name
-from shared.model.campaigns import Audience, Columns, FileFormat
+from shared.model.campaigns import Audience, Columns
 from shared.model.content import RenderedEmail, RenderedSms, RenderedWecom
 from shared.model.envelope import MAX_BYTES, group_id
 from shared.model.problems import ProblemError
@@ -37,6 +37,7 @@ from shared.providers.wecom.app import limits as app
 from shared.providers.wecom.robot import limits as robot
 from shared.sheets.cutting import MAX_RECORD, cut
 from shared.sheets.failures import SheetError
+from shared.sheets.formats import FileFormat
 from shared.sheets.header import MAX_NAMES_BYTES, check_columns
 from shared.store.catalog_items import MAX_DOC_BYTES, CatalogTooLargeError, item_of
 from tests import samples

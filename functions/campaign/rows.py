@@ -10,7 +10,7 @@ from typing import Any
 
 from functions.campaign.splitting import Split
 from shared.model.address import canonical
-from shared.model.campaigns import Campaign, Columns, FileFormat
+from shared.model.campaigns import Campaign, Columns
 from shared.model.envelope import MAX_BYTES
 from shared.model.ids import Tagger
 from shared.model.policies import checked_zone
@@ -24,6 +24,7 @@ from shared.policy.admission import Gate, RefusedError
 from shared.policy.variables import VariableRules
 from shared.sendable import Sendable
 from shared.sheets.failures import RowReason
+from shared.sheets.formats import FileFormat
 from shared.sheets.header import find_column
 from shared.sheets.reading import Content, Unreadable, misfit
 from shared.sheets.spoiled import may_be_spoiled, spoiled

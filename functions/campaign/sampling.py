@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from functions.campaign.failures import RunFailedError
+from functions.campaign.reading import read_rows
 from functions.campaign.rows import Facts, Good, Judge
 from functions.campaign.starting import foreign
 from functions.campaign.unpacking import MAGIC
 from functions.campaign.variants import Resolved
 from shared.aws.runfiles import FileGoneError
-from shared.model.campaigns import Campaign, FileFormat
+from shared.model.campaigns import Campaign
 from shared.model.runs import AudienceFile, PinnedVariant, Run, RunState, run_id
 from shared.model.tenants import Tenant
 from shared.model.words import KeyKind
@@ -20,8 +21,9 @@ from shared.policy.files import audience_key
 from shared.sheets.cutting import Cutter
 from shared.sheets.encodings import as_utf8, form_of
 from shared.sheets.failures import SheetError
+from shared.sheets.formats import FileFormat
 from shared.sheets.header import check_columns, read_header
-from shared.sheets.reading import Content, read_rows
+from shared.sheets.reading import Content
 
 SAMPLE_BYTES = 65_536
 _UNPACKED_BYTES = 1_000_000

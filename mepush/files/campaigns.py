@@ -17,7 +17,8 @@ from mepush.files.audiences import check_file, format_of, upload
 from mepush.files.templates import field_errors, read_toml
 from mepush.output import Output, parse_pairs, parse_time
 from shared.api.campaigns import CampaignCreate, CampaignUpdate
-from shared.model.campaigns import Duplicates, FileFormat, Overlap
+from shared.model.campaigns import Duplicates, Overlap
+from shared.sheets.formats import FileFormat
 
 _ONE = "main"
 """The variant's name where there is just one."""

@@ -10,11 +10,11 @@ from typing import Any
 
 from mepush.client.errors import FileError
 from shared.api.messages import MAX_BODY_BYTES, MAX_RECIPIENTS
-from shared.model.campaigns import FileFormat
 from shared.sheets.encodings import Form, as_utf8, form_of
 from shared.sheets.failures import RowReason, SheetError
+from shared.sheets.formats import FileFormat
 from shared.sheets.header import Header, find_column, read_header
-from shared.sheets.reading import Content, Unreadable, misfit, read_rows
+from shared.sheets.reading import Content, Unreadable, misfit, read_cells
 from shared.sheets.spoiled import spoiled
 
 _ADDRESS_MAX = 320
@@ -88,7 +88,7 @@ def read_audience(
         header = read_header(text, FileFormat.CSV, True, delimiter) or Header((), ",", len(text))
         columns = _Columns(path, header.names, to_column, reference_column, ignore)
         audience = Audience(blake2b(data, digest_size=16).hexdigest(), columns.variables, columns.to)
-        for index, content in read_rows(text[header.end :], FileFormat.CSV, header, 1):
+        for index, content in read_cells(text[header.end :], header.delimiter, 1):
             made = columns.row(FileFormat.CSV.shown(index), content)
             if isinstance(made, Row):
                 audience.rows.append(made)

@@ -13,7 +13,6 @@ from shared.model.campaigns import (
     MAX_WINDOW_MINUTES,
     Audience,
     Duplicates,
-    FileFormat,
     Overlap,
     StopRule,
     Throttle,
@@ -23,6 +22,7 @@ from shared.model.numbers import whole_number
 from shared.model.policies import ZoneName
 from shared.model.runs import Estimate, Purpose, RunState
 from shared.model.words import Channel, KeyKind, MessageClass
+from shared.sheets.formats import FileFormat
 
 MAX_TEST_RECIPIENTS = 20
 _STRICT = ConfigDict(extra="forbid")

@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 from shared.model.numbers import whole_number
 from shared.model.policies import ZoneName
 from shared.model.words import KeyKind
+from shared.sheets.formats import FileFormat
 
 CAMPAIGN_ID = r"^[a-z0-9][a-z0-9-]{0,59}$"
 MAX_VARIANTS = 5
@@ -32,20 +33,6 @@ class CampaignModel(BaseModel):
     """Base of what people set: unknown fields are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class FileFormat(StrEnum):
-    """How an audience file is written. Either may be compressed with gzip, which is noticed by itself."""
-
-    CSV = "csv"
-    NDJSON = "ndjson"
-
-    def shown(self, number: int) -> int:
-        """The number by which people find a row: a CSV's in a spreadsheet, where the header is row 1, else the line's.
-
-        number: as it is kept, from 1 and without a header.
-        """
-        return number + 1 if self is FileFormat.CSV else number
 
 
 class Columns(CampaignModel):

@@ -5,12 +5,12 @@ of a cell. Long stretches without quotes are counted as a whole; only lines that
 """
 
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from shared.model.campaigns import FileFormat
-from shared.model.runs import SHARD_BYTES, SHARD_ROWS
 from shared.sheets.failures import SheetError
+from shared.sheets.formats import FileFormat
 
 MAX_RECORD = 1_000_000
 """Bytes of a row. A longer one is hardly meant, and would have to be kept in memory."""
@@ -112,8 +112,8 @@ class Cutter:
         format: FileFormat,
         delimiter: str = ",",
         *,
-        rows: int = SHARD_ROWS,
-        size: int = SHARD_BYTES,
+        rows: int = sys.maxsize,
+        size: int = sys.maxsize,
         start: int = 0,
         first_row: int = 1,
     ) -> None:

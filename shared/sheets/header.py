@@ -2,19 +2,20 @@
 
 import csv
 import io
+import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Protocol
 
-from shared.model.campaigns import Columns, FileFormat
-from shared.model.sizes import json_size
-from shared.model.visible import visible
 from shared.sheets.cutting import MAX_RECORD, Cutter
 from shared.sheets.encodings import SAVE
 from shared.sheets.failures import SheetError
+from shared.sheets.formats import FileFormat
 from shared.sheets.formulas import restored
+from shared.sheets.visible import visible
 
 _UTF8_BOM = b"\xef\xbb\xbf"
 DELIMITERS = (",", ";", "\t", "|")
@@ -34,6 +35,19 @@ class Header:
     names: tuple[str, ...]
     delimiter: str
     end: int
+
+
+class Columns(Protocol):
+    """Which columns of a file somebody wants: names of columns, or None. variables: by variable."""
+
+    @property
+    def to(self) -> str: ...
+    @property
+    def time_zone(self) -> str | None: ...
+    @property
+    def reference(self) -> str | None: ...
+    @property
+    def variables(self) -> Mapping[str, str]: ...
 
 
 def read_header(head: bytes, format: FileFormat, over: bool, delimiter: str = "") -> Header | None:
@@ -68,7 +82,7 @@ def _delimiter(line: bytes) -> str:
 
 def check_columns(names: tuple[str, ...], columns: Columns) -> None:
     """Look whether a CSV has the columns that the campaign names, and not too many. Raises: SheetError."""
-    if len(names) > MAX_COLUMNS or (found := json_size(names)) > MAX_NAMES_BYTES:
+    if len(names) > MAX_COLUMNS or (found := _json_size(names)) > MAX_NAMES_BYTES:
         what = f"{len(names):,} columns, more than {MAX_COLUMNS:,}"
         if len(names) <= MAX_COLUMNS:
             what = f"{found:,} bytes of column names, more than {MAX_NAMES_BYTES:,}"
@@ -89,6 +103,12 @@ def find_column(names: Sequence[str], wanted: str) -> int | None:
         return names.index(wanted)
     folded = visible(wanted).casefold()
     return next((i for i, name in enumerate(names) if visible(name).casefold() == folded), None)
+
+
+def _json_size(names: tuple[str, ...]) -> int:
+    """The bytes of names as a list of JSON that a queue's message may hold, which has these two characters escaped."""
+    text = json.dumps(names, ensure_ascii=False, separators=(",", ":"))
+    return len(text.replace("\ufffe", r"\ufffe").replace("\uffff", r"\uffff").encode())
 
 
 def trim(cell: str) -> str:

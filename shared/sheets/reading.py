@@ -1,16 +1,14 @@
-"""Reads the rows of a file, or of a shard of it, that is UTF-8 (see `encodings`). Pure: no I/O."""
+"""Reads the rows of a CSV, or of a piece of it, that is UTF-8 (see `encodings`). Pure: no I/O."""
 
 import csv
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-from pydantic_core import from_json
-
-from shared.model.campaigns import FileFormat
 from shared.sheets.cutting import MAX_RECORD, cut
 from shared.sheets.failures import RowReason
+from shared.sheets.formats import FileFormat
 from shared.sheets.formulas import restored
 from shared.sheets.header import trim
 
@@ -30,13 +28,6 @@ Content = list[str] | dict[str, Any] | Unreadable
 """A CSV's row is its cells, without blanks around them; that of line-delimited JSON an object."""
 
 
-class Parted(Protocol):
-    """What is known of a file. delimiter: what parts its cells."""
-
-    @property
-    def delimiter(self) -> str: ...
-
-
 def misfit(cells: list[str], width: int) -> str:
     """Why a row does not fit a header of so many cells, in words; empty if it does. More cells may be empty ones."""
     if len(cells) < width or any(cells[width:]):
@@ -44,41 +35,11 @@ def misfit(cells: list[str], width: int) -> str:
     return ""
 
 
-def read_rows(data: bytes, format: FileFormat, file: Parted, first: int = 0) -> Iterator[tuple[int, Content]]:
-    """The rows of whole records, with their places in the shard; blank ones are left out, and keep their places.
+def read_cells(data: bytes, delimiter: str, first: int = 0) -> Iterator[tuple[int, Content]]:
+    """The rows of whole records, with their places in the piece; blank ones are left out, and keep their places.
 
     first: the place of the first one. Raises: SheetError if a quote is never closed.
     """
-    if format is FileFormat.NDJSON:
-        return _objects(data, first)
-    return _cells(data, file.delimiter, first)
-
-
-def _objects(data: bytes, first: int) -> Iterator[tuple[int, Content]]:
-    for index, line in enumerate(data.split(b"\n"), first):
-        line = line.strip()
-        if line:
-            yield index, _object(line)
-
-
-def _object(line: bytes) -> Content:
-    try:
-        found = from_json(line, allow_inf_nan=False)
-    except ValueError:
-        return _no_object(line)
-    if isinstance(found, dict):
-        return found
-    return Unreadable(RowReason.NOT_JSON, 'is no JSON object, such as {"to": "..."}', line.decode())
-
-
-def _no_object(line: bytes) -> Unreadable:
-    try:
-        return Unreadable(RowReason.NOT_JSON, "is not valid JSON; each line is one object", line.decode())
-    except UnicodeDecodeError:
-        return _not_utf8(line)
-
-
-def _cells(data: bytes, delimiter: str, first: int) -> Iterator[tuple[int, Content]]:
     at = first
     try:
         text = data.decode()
@@ -105,7 +66,7 @@ def _row(record: bytes, delimiter: str) -> Content | None:
     try:
         text = record.decode()
     except UnicodeDecodeError:
-        return _not_utf8(record)
+        return not_utf8(record)
     try:
         cells = [_restored(cell) for row in _reader(text, delimiter) for cell in row]
     except csv.Error as error:
@@ -132,6 +93,7 @@ def _csv_problem(message: str) -> str:
     return "is not well-formed CSV"
 
 
-def _not_utf8(record: bytes) -> Unreadable:
+def not_utf8(record: bytes) -> Unreadable:
+    """What becomes of a row that is no text."""
     detail = "holds bytes that are no text in the file's encoding; save the file as `CSV UTF-8`"
     return Unreadable(RowReason.NOT_UTF8, detail, record.decode(errors="replace"))

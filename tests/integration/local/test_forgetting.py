@@ -15,10 +15,10 @@ from local.uploads import Uploads
 from shared.aws import clients
 from shared.aws.attachments import Upload
 from shared.aws.audiences import AudienceFiles
-from shared.model.campaigns import FileFormat
 from shared.model.words import KeyKind
 from shared.policy import attachments, files
 from shared.policy.files import audience_key, run_key
+from shared.sheets.formats import FileFormat
 
 BUCKET = "assets"
 TENANTS = ["default", "acme", "a" * 40]

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from functions.campaign.reading import read_rows
 from functions.campaign.rows import Bad, Facts, Good, Judge, Judged
 from shared.model.content import (
     ApprovedTemplate,
@@ -25,7 +26,6 @@ from shared.model.words import Channel, MessageClass
 from shared.providers.declared import check
 from shared.rendering import Compiled, RenderingError, TemplateError, compile_content
 from shared.sendable import Sendable
-from shared.sheets.reading import read_rows
 from tests.samples import TENANT
 from tests.unit.campaign.audience import NDJSON, run_of
 

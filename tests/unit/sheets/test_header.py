@@ -1,11 +1,16 @@
 """What an audience file begins with: the kinds that can be read, and what is said of those that cannot."""
 
+from unittest.mock import patch
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.model.campaigns import Columns, FileFormat
+from shared.model.campaigns import Columns
+from shared.model.sizes import json_size
+from shared.sheets import header
 from shared.sheets.failures import SheetError
+from shared.sheets.formats import FileFormat
 from shared.sheets.header import Header, check_columns, read_header
 
 CSV, NDJSON = FileFormat.CSV, FileFormat.NDJSON
@@ -88,3 +93,13 @@ def test_a_missing_column_is_named_with_those_that_are_there() -> None:
         check_columns(names, Columns(to="E-Mail", time_zone="zone"))
     with pytest.raises(SheetError, match="`c29` and 70 more"):
         check_columns(tuple(f"c{i}" for i in range(100)), Columns())
+
+
+@given(st.lists(st.text(alphabet=st.sampled_from('ab"\\\n\x01\x7f汉😀\u2028\ufffe\uffff')), max_size=6))
+def test_names_are_as_large_as_the_platform_finds_them(others: list[str]) -> None:
+    names = ("to", *others)
+    with patch.object(header, "MAX_NAMES_BYTES", json_size(names)):
+        check_columns(names, Columns())
+    with patch.object(header, "MAX_NAMES_BYTES", json_size(names) - 1), pytest.raises(SheetError) as failed:
+        check_columns(names, Columns())
+    assert f"{json_size(names):,} bytes of column names" in failed.value.problem

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.model.campaigns import FileFormat
+from functions.campaign.reading import read_rows
 from shared.model.runs import AudienceFile
 from shared.sheets.cutting import cut
-from shared.sheets.reading import Content, Unreadable, read_rows
+from shared.sheets.formats import FileFormat
+from shared.sheets.reading import Content, Unreadable
 
 CSV, NDJSON = FileFormat.CSV, FileFormat.NDJSON
 _CELL = st.text(alphabet='ab李,;"\n \u2028\u3000', max_size=5)
