@@ -22,6 +22,9 @@ from functions.campaign.expanding import ShardRest
 from functions.campaign.packing import Packer, accepted_record
 from functions.campaign.reading import read_rows
 from functions.campaign.rows import Facts, Judge
+from mepush.sheets.cutting import Cutter
+from mepush.sheets.formats import FileFormat
+from mepush.sheets.header import read_header
 from shared.model.campaigns import Audience, Campaign, Variant
 from shared.model.content import EmailContent
 from shared.model.runs import SHARD_BYTES, SHARD_ROWS, AudienceFile, PinnedVariant, Run, RunState, Shard
@@ -29,9 +32,6 @@ from shared.model.templates import TemplateVersion
 from shared.model.words import Channel, MessageClass
 from shared.rendering import compile_content
 from shared.sendable import Sendable
-from shared.sheets.cutting import Cutter
-from shared.sheets.formats import FileFormat
-from shared.sheets.header import read_header
 
 ROWS = 100_000
 SIZES = (10_000, 100_000, 1_000_000)

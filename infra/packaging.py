@@ -133,10 +133,11 @@ def locked_requirements(packages: tuple[str, ...]) -> str:
 def sources(spec: FunctionSpec) -> Iterator[Path]:
     """The files of ours that a function carries, relative to the repository, in order.
 
-    Its own folder and `shared/`; of the providers only those of its channels, and of the others what they declare.
+    Its own folder, `shared/`, and of the command what reads sheets, which `shared/` asks; of the providers only those
+    of its channels, and of the others what they declare.
     """
-    yield Path("functions/__init__.py")
-    for top in (f"functions/{spec.folder}", "shared"):
+    yield from (Path("functions/__init__.py"), Path("mepush/__init__.py"))
+    for top in (f"functions/{spec.folder}", "mepush/sheets", "shared"):
         for path in sorted((ROOT / top).rglob("*")):
             inside = path.relative_to(ROOT)
             hidden = any(part == "__pycache__" or part.startswith(".") for part in inside.parts)

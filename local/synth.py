@@ -21,6 +21,8 @@ SOURCES = (
     "functions/__init__.py",
     "functions/*/__init__.py",
     "functions/*/function.py",
+    "mepush/__init__.py",
+    "mepush/sheets/*.py",
     *(f"shared/{name}.py" for name in ("__init__", "channels", "function", "quiet", "rights", "settings")),
     "shared/template_links.py",
     *(f"shared/{name}/*.py" for name in ("api", "model", "net", "policy")),
@@ -29,7 +31,7 @@ SOURCES = (
     *(f"shared/providers/*/*/{name}.py" for name in ("__init__", "limits", "rights")),
     "uv.lock",
 )
-_PAGES_SOURCES = ("infra/pages.py", "shared/**/*.py", "uv.lock")
+_PAGES_SOURCES = ("infra/pages.py", "mepush/__init__.py", "mepush/sheets/*.py", "shared/**/*.py", "uv.lock")
 _TIMEOUT_S = 180
 
 

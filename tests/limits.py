@@ -13,6 +13,10 @@ from functions.campaign.campaigns_api import MAX_SHARED_BYTES, _variable_problem
 from functions.campaign.failures import RunFailedError
 from functions.campaign.rows import Bad
 from functions.ingest.accept import Context, plan
+from mepush.sheets.cutting import MAX_RECORD, cut
+from mepush.sheets.failures import SheetError
+from mepush.sheets.formats import FileFormat
+from mepush.sheets.header import MAX_NAMES_BYTES, check_columns
 from shared.api.kit import _check_body, parse
 from shared.api.messages import MAX_BODY_BYTES, SendRequest
 from shared.aws.queue import MAX_MESSAGE_BYTES, Dispatch, Queues
@@ -35,10 +39,6 @@ from shared.providers.sms.aws import limits as aws
 from shared.providers.wecom import limits as wecom
 from shared.providers.wecom.app import limits as app
 from shared.providers.wecom.robot import limits as robot
-from shared.sheets.cutting import MAX_RECORD, cut
-from shared.sheets.failures import SheetError
-from shared.sheets.formats import FileFormat
-from shared.sheets.header import MAX_NAMES_BYTES, check_columns
 from shared.store.catalog_items import MAX_DOC_BYTES, CatalogTooLargeError, item_of
 from tests import samples
 from tests.fakes import FakeClock
@@ -203,9 +203,9 @@ LIMITS = (
     Limit("platform", "one of these variables, or of a template with loops", 20_000, _CHARACTERS,
           "shared/model/variables.py", "422 `variables`", lambda text: check_variables({"a": [text]}), len),
     Limit("platform", "the names in the first row of an audience file", MAX_NAMES_BYTES, _JSON,
-          "shared/sheets/header.py", "the run is `failed`, with the bytes",
+          "mepush/sheets/header.py", "the run is `failed`, with the bytes",
           lambda text: _refused(lambda: check_columns(("to", text), Columns(to="to"))), _within, json_size(["to", ""])),
-    Limit("platform", "a row of an audience file", MAX_RECORD, _BYTES, "shared/sheets/cutting.py",
+    Limit("platform", "a row of an audience file", MAX_RECORD, _BYTES, "mepush/sheets/cutting.py",
           "the run is `failed`, with the row",
           lambda text: _refused(lambda: cut(text.encode() + b"\n", FileFormat.NDJSON, ",", 1)), size, 1),
     Limit("SQS", "a message", MAX_MESSAGE_BYTES, _BYTES, "shared/aws/queue.py", "a dead letter: `too_large`", _queue),

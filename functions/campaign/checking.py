@@ -14,15 +14,15 @@ from functions.campaign import hashes
 from functions.campaign.estimating import SAMPLE_ROWS
 from functions.campaign.reading import read_rows
 from functions.campaign.rows import Bad, Good, HeldOut, Judged
+from mepush.sheets.formats import FileFormat
+from mepush.sheets.formulas import defused
+from mepush.sheets.reading import Content, Unreadable
 from shared.aws.runfiles import RunFiles
 from shared.model.campaigns import Duplicates
 from shared.model.runs import MAX_SAMPLES, AudienceFile, Run, Shard, Tally
 from shared.model.suppression import SuppressionEntry
 from shared.model.words import Channel
 from shared.policy.suppression import stopped_by
-from shared.sheets.formats import FileFormat
-from shared.sheets.formulas import defused
-from shared.sheets.reading import Content, Unreadable
 
 BATCH = 100
 """Recipients that the suppression list is asked about at once."""

@@ -15,11 +15,11 @@ from functions.campaign.packing import Packer
 from functions.campaign.reading import read_rows
 from functions.campaign.rows import Bad, Good
 from functions.campaign.sending import Slice
+from mepush.sheets.cutting import cut
+from mepush.sheets.reading import Content
 from shared.aws.queue import Dispatch
 from shared.aws.runfiles import RunFiles
 from shared.model.runs import AudienceFile, Run, Shard, Tally
-from shared.sheets.cutting import cut
-from shared.sheets.reading import Content
 
 CHECKED = "checked"
 """What tallies count a row as that the check rejected; its own tally says why."""

@@ -9,13 +9,13 @@ from itertools import chain
 
 from functions.campaign.failures import RunFailedError
 from functions.campaign.unpacking import MAGIC, limited, unpacked
+from mepush.sheets.cutting import Cut, Cutter
+from mepush.sheets.encodings import WINDOW, Form, as_utf8, form_of
+from mepush.sheets.formats import FileFormat
+from mepush.sheets.header import Header, check_columns, read_header
 from shared.aws.runfiles import RunFiles
 from shared.model.runs import SHARD_BYTES, SHARD_ROWS, AudienceFile, Run, Shard
 from shared.policy.files import run_key
-from shared.sheets.cutting import Cut, Cutter
-from shared.sheets.encodings import WINDOW, Form, as_utf8, form_of
-from shared.sheets.formats import FileFormat
-from shared.sheets.header import Header, check_columns, read_header
 from shared.store.shards import Shards
 
 RESERVE_S = 60

@@ -5,9 +5,9 @@ from typing import Protocol
 
 from pydantic_core import from_json
 
-from shared.sheets.failures import RowReason
-from shared.sheets.formats import FileFormat
-from shared.sheets.reading import Content, Unreadable, not_utf8, read_cells
+from mepush.sheets.failures import RowReason
+from mepush.sheets.formats import FileFormat
+from mepush.sheets.reading import Content, Unreadable, not_utf8, read_cells
 
 
 class Parted(Protocol):

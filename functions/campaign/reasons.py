@@ -1,7 +1,7 @@
 """Why rows of an audience file cannot be sent, beside the reasons that single messages have too."""
 
+from mepush.sheets.failures import RowReason
 from shared.model.reasons import EXPLANATIONS, Reason
-from shared.sheets.failures import RowReason
 
 _EXPLANATIONS = {
     RowReason.COLUMNS_WRONG: "These rows have more or fewer cells than the header: quote cells that hold commas.",

@@ -9,6 +9,11 @@ from operator import itemgetter
 from typing import Any
 
 from functions.campaign.splitting import Split
+from mepush.sheets.failures import RowReason
+from mepush.sheets.formats import FileFormat
+from mepush.sheets.header import find_column
+from mepush.sheets.reading import Content, Unreadable, misfit
+from mepush.sheets.spoiled import may_be_spoiled, spoiled
 from shared.model.address import canonical
 from shared.model.campaigns import Campaign, Columns
 from shared.model.envelope import MAX_BYTES
@@ -23,11 +28,6 @@ from shared.model.variables import check_variables
 from shared.policy.admission import Gate, RefusedError
 from shared.policy.variables import VariableRules
 from shared.sendable import Sendable
-from shared.sheets.failures import RowReason
-from shared.sheets.formats import FileFormat
-from shared.sheets.header import find_column
-from shared.sheets.reading import Content, Unreadable, misfit
-from shared.sheets.spoiled import may_be_spoiled, spoiled
 
 _REFERENCE_MAX = 100
 _ZONE_MAX = 50

@@ -11,6 +11,12 @@ from functions.campaign.rows import Facts, Good, Judge
 from functions.campaign.starting import foreign
 from functions.campaign.unpacking import MAGIC
 from functions.campaign.variants import Resolved
+from mepush.sheets.cutting import Cutter
+from mepush.sheets.encodings import as_utf8, form_of
+from mepush.sheets.failures import SheetError
+from mepush.sheets.formats import FileFormat
+from mepush.sheets.header import check_columns, read_header
+from mepush.sheets.reading import Content
 from shared.aws.runfiles import FileGoneError
 from shared.model.campaigns import Campaign
 from shared.model.runs import AudienceFile, PinnedVariant, Run, RunState, run_id
@@ -18,12 +24,6 @@ from shared.model.tenants import Tenant
 from shared.model.words import KeyKind
 from shared.policy.access import reaches
 from shared.policy.files import audience_key
-from shared.sheets.cutting import Cutter
-from shared.sheets.encodings import as_utf8, form_of
-from shared.sheets.failures import SheetError
-from shared.sheets.formats import FileFormat
-from shared.sheets.header import check_columns, read_header
-from shared.sheets.reading import Content
 
 SAMPLE_BYTES = 65_536
 _UNPACKED_BYTES = 1_000_000

@@ -20,6 +20,7 @@ from functions.campaign.reporting import checked_of
 from functions.campaign.rows import Good
 from functions.campaign.sending import NotQueuedError, Sending
 from functions.campaign.starting import Starter, chains
+from mepush.sheets.failures import SheetError
 from shared.aws.passing import may_pass, received
 from shared.aws.runfiles import FileGoneError
 from shared.aws.tasks import Tasks
@@ -37,7 +38,6 @@ from shared.model.tasks import (
     Task,
     read_task,
 )
-from shared.sheets.failures import SheetError
 from shared.store.campaigns import Campaigns
 from shared.store.shards import Shards
 

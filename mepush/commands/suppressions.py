@@ -16,10 +16,10 @@ from mepush.client.api import Client
 from mepush.client.errors import FileError, UsageError
 from mepush.files.recipients import Audience, BrokenRow, Row, read_audience
 from mepush.output import JsonOption, KeyOption, Output, UrlOption, fail_if, plain, row, session, table
+from mepush.sheets.formulas import defused
 from mepush.views.messages import moment
 from shared.model.suppression import SuppressionReason, SuppressionScope
 from shared.model.words import Channel
-from shared.sheets.formulas import defused
 
 app = typer.Typer(no_args_is_help=True, help="The suppression list: who must not be written to, and why.")
 

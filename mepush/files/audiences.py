@@ -9,10 +9,10 @@ from mepush.client.api import Client
 from mepush.client.errors import FileError
 from mepush.files.attachments import post_form
 from mepush.output import Output
-from shared.sheets.encodings import as_utf8, form_of
-from shared.sheets.failures import SheetError
-from shared.sheets.formats import FileFormat
-from shared.sheets.header import find_column, read_header
+from mepush.sheets.encodings import as_utf8, form_of
+from mepush.sheets.failures import SheetError
+from mepush.sheets.formats import FileFormat
+from mepush.sheets.header import find_column, read_header
 
 MAX_BYTES = 5 * 1024**3
 """The largest file that one upload takes."""

@@ -16,9 +16,9 @@ from mepush.client.errors import FileError, UsageError
 from mepush.files.audiences import check_file, format_of, upload
 from mepush.files.templates import field_errors, read_toml
 from mepush.output import Output, parse_pairs, parse_time
+from mepush.sheets.formats import FileFormat
 from shared.api.campaigns import CampaignCreate, CampaignUpdate
 from shared.model.campaigns import Duplicates, Overlap
-from shared.sheets.formats import FileFormat
 
 _ONE = "main"
 """The variant's name where there is just one."""

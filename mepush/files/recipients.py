@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from mepush.client.errors import FileError
+from mepush.sheets.encodings import Form, as_utf8, form_of
+from mepush.sheets.failures import RowReason, SheetError
+from mepush.sheets.formats import FileFormat
+from mepush.sheets.header import Header, find_column, read_header
+from mepush.sheets.reading import Content, Unreadable, misfit, read_cells
+from mepush.sheets.spoiled import spoiled
 from shared.api.messages import MAX_BODY_BYTES, MAX_RECIPIENTS
-from shared.sheets.encodings import Form, as_utf8, form_of
-from shared.sheets.failures import RowReason, SheetError
-from shared.sheets.formats import FileFormat
-from shared.sheets.header import Header, find_column, read_header
-from shared.sheets.reading import Content, Unreadable, misfit, read_cells
-from shared.sheets.spoiled import spoiled
 
 _ADDRESS_MAX = 320
 _REFERENCE_MAX = 100
@@ -77,7 +77,7 @@ def read_audience(
 ) -> Audience:
     """Read a CSV: one column of addresses, the others are variables named by the header.
 
-    It is read by what reads campaigns' files (`shared/sheets`). encoding, delimiter: found out unless given. Blanks
+    It is read by what reads campaigns' files (`mepush/sheets`). encoding, delimiter: found out unless given. Blanks
     around a cell are dropped; an empty cell is no variable, so that a template's default applies. Empty rows are
     skipped. Broken rows are returned beside the good ones. Raises: FileError if the file as a whole cannot be read, in
     which case nothing should be sent.

@@ -12,7 +12,7 @@ import httpx
 
 from mepush.client.api import Client, is_loopback, segment
 from mepush.client.errors import ConnectionProblemError, FileError, MepushError
-from shared.sheets.header import DELIMITERS
+from mepush.sheets.header import DELIMITERS
 
 _TIMEOUT_S = 120.0
 _FIRST = "row"

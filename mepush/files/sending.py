@@ -9,7 +9,7 @@ from typing import Any, Literal
 from mepush.client.api import Client, segment
 from mepush.client.errors import ApiError, MepushError
 from mepush.files.recipients import Audience, BrokenRow, Row, spoiled_cell
-from shared.sheets.header import find_column
+from mepush.sheets.header import find_column
 
 _IN_RECIPIENT = re.compile(r"^recipients\.(\d+)\.?")
 _VARIABLE = re.compile(r"^variables\.")

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
+from mepush.sheets.formats import FileFormat
 from shared.api.fields import Moment, Ttl
 from shared.api.messages import Address
 from shared.model.campaigns import (
@@ -22,7 +23,6 @@ from shared.model.numbers import whole_number
 from shared.model.policies import ZoneName
 from shared.model.runs import Estimate, Purpose, RunState
 from shared.model.words import Channel, KeyKind, MessageClass
-from shared.sheets.formats import FileFormat
 
 MAX_TEST_RECIPIENTS = 20
 _STRICT = ConfigDict(extra="forbid")

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
+from mepush.sheets.formats import FileFormat
 from shared.aws.attachments import Upload, kind_mark, kind_of
 from shared.model.ids import ulid_text
 from shared.model.runs import AudienceFile
 from shared.model.words import KeyKind
 from shared.policy.files import UPLOAD_TAG, UPLOADS, audience_key
-from shared.sheets.formats import FileFormat
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -7,9 +7,9 @@ expression; `email_validator` and `phonenumbers` are imported for the rest only.
 import re
 from collections.abc import Callable
 
+from mepush.sheets.visible import unquoted, visible
 from shared.model.mailboxes import MailboxError, is_plain, mailbox
 from shared.model.phones import PhoneError, e164, is_mainland_mobile
-from shared.sheets.visible import unquoted, visible
 
 # A member's id begins with a digit or a letter (WeCom docs, path 90195), so a mistyped "@al" is refused here. So is a
 # number that a spreadsheet has made a decimal: nobody calls a member `10086.0`.

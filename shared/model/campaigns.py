@@ -5,10 +5,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
+from mepush.sheets.formats import FileFormat
 from shared.model.numbers import whole_number
 from shared.model.policies import ZoneName
 from shared.model.words import KeyKind
-from shared.sheets.formats import FileFormat
 
 CAMPAIGN_ID = r"^[a-z0-9][a-z0-9-]{0,59}$"
 MAX_VARIANTS = 5

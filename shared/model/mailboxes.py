@@ -2,7 +2,7 @@
 
 import re
 
-from shared.sheets.visible import unquoted, visible
+from mepush.sheets.visible import unquoted, visible
 
 # No possessive quantifiers: Python before 3.11.5 matches wrongly with them (cpython issue 106052).
 # A plain dot-atom at a dotted ASCII domain: no label begins or ends with a hyphen or holds two together,

@@ -8,7 +8,7 @@ import re
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from shared.sheets.visible import unquoted, visible, whole_digits
+from mepush.sheets.visible import unquoted, visible, whole_digits
 
 if TYPE_CHECKING:
     from phonenumbers import PhoneNumber

@@ -104,7 +104,8 @@ def test_a_function_carries_its_own_code_and_its_own_channels_providers(spec: Fu
     files = {str(path) for path in packaging.sources(spec)}
     assert "functions/__init__.py" in files
     assert {path.split("/")[1] for path in files if path.startswith("functions/")} == {"__init__.py", spec.folder}
-    assert {path.split("/")[0] for path in files} == {"functions", "shared"}
+    assert {path.split("/")[0] for path in files} == {"functions", "mepush", "shared"}
+    assert {path.split("/")[1] for path in files if path.startswith("mepush/")} == {"__init__.py", "sheets"}
     assert {path.split("/")[2] for path in files if path.endswith("/provider.py")} == set(spec.channels)
     assert ("shared/providers/base.py" in files) == bool(spec.channels)
     assert {f"shared/providers/{each.channel}/{each.name}/__init__.py" for each in PROVIDERS.values()} < files

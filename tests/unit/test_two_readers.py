@@ -10,9 +10,9 @@ from functions.campaign.rows import Bad, Good
 from mepush.client.errors import FileError
 from mepush.files.recipients import read_audience
 from mepush.files.sending import fit
-from shared.sheets.encodings import as_utf8, form_of
-from shared.sheets.failures import SheetError
-from shared.sheets.formats import FileFormat
+from mepush.sheets.encodings import as_utf8, form_of
+from mepush.sheets.failures import SheetError
+from mepush.sheets.formats import FileFormat
 from tests.unit.campaign.audience import cut_into, judge_of, run_of
 
 FILES: dict[str, bytes] = {

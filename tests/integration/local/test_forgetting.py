@@ -12,13 +12,13 @@ import pytest
 from local.gateway import Incoming
 from local.synth import synthesised
 from local.uploads import Uploads
+from mepush.sheets.formats import FileFormat
 from shared.aws import clients
 from shared.aws.attachments import Upload
 from shared.aws.audiences import AudienceFiles
 from shared.model.words import KeyKind
 from shared.policy import attachments, files
 from shared.policy.files import audience_key, run_key
-from shared.sheets.formats import FileFormat
 
 BUCKET = "assets"
 TENANTS = ["default", "acme", "a" * 40]

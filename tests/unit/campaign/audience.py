@@ -7,12 +7,12 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from functions.campaign.rows import Facts, Judge
+from mepush.sheets.cutting import cut
+from mepush.sheets.formats import FileFormat
+from mepush.sheets.header import read_header
 from shared.model.campaigns import Audience, Campaign, Variant
 from shared.model.runs import AudienceFile, PinnedVariant, Run, RunState, Shard, run_id
 from shared.model.words import Channel, MessageClass
-from shared.sheets.cutting import cut
-from shared.sheets.formats import FileFormat
-from shared.sheets.header import read_header
 from tests.samples import NOW, TENANT, template
 
 KEY = "audiences/default/people.csv"

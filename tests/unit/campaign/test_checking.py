@@ -12,13 +12,13 @@ import pytest
 from functions.campaign import hashes
 from functions.campaign.checking import BATCH, Checker
 from functions.campaign.comparing import Comparer
+from mepush.sheets.formats import FileFormat
 from shared.aws.runfiles import FileGoneError, RunFiles
 from shared.model.campaigns import Duplicates
 from shared.model.ids import Tagger
 from shared.model.runs import Run, Shard, Tally
 from shared.model.suppression import SuppressionEntry, SuppressionReason, SuppressionScope
 from shared.model.words import Channel
-from shared.sheets.formats import FileFormat
 from tests.samples import NOW, TENANT
 from tests.unit.campaign.audience import KEY, NDJSON, MemoryS3, cut_into, judge_of, run_of
 

@@ -14,10 +14,10 @@ from botocore.exceptions import ClientError, IncompleteReadError, ReadTimeoutErr
 from functions.campaign.failures import RunFailedError
 from functions.campaign.planning import Planner
 from functions.campaign.reading import read_rows
+from mepush.sheets.failures import SheetError
 from shared.aws.runfiles import ATTEMPTS, FileGoneError, RunFiles
 from shared.model.campaigns import Columns
 from shared.model.runs import AudienceFile, Run, Shard
-from shared.sheets.failures import SheetError
 from shared.store.shards import Shards
 from tests.fakes import FakeClock
 from tests.memory import tables

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.campaign.reading import read_rows
+from mepush.sheets.cutting import cut
+from mepush.sheets.formats import FileFormat
+from mepush.sheets.reading import Content, Unreadable
 from shared.model.runs import AudienceFile
-from shared.sheets.cutting import cut
-from shared.sheets.formats import FileFormat
-from shared.sheets.reading import Content, Unreadable
 
 CSV, NDJSON = FileFormat.CSV, FileFormat.NDJSON
 _CELL = st.text(alphabet='ab李,;"\n \u2028\u3000', max_size=5)

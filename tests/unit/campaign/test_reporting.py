@@ -3,8 +3,8 @@
 from typing import Any
 
 from functions.campaign.reporting import Counted, outcomes, progress_of, reasons_of, view_of
+from mepush.sheets.formats import FileFormat
 from shared.model.runs import Estimate, Fee, PinnedVariant, Run, RunState, Shard, Tally
-from shared.sheets.formats import FileFormat
 from tests.samples import NOW
 from tests.unit.campaign.audience import run_of
 

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from functions.campaign.reasons import explain
 from functions.campaign.rows import Bad, Facts, Good, HeldOut, Judge, Judged
 from functions.campaign.splitting import Split
+from mepush.sheets.failures import RowReason
+from mepush.sheets.reading import Content, Unreadable
 from shared.model.address import AddressError, normalise
 from shared.model.content import EmailContent, SmsContent
 from shared.model.ids import Tagger
@@ -17,8 +19,6 @@ from shared.model.reasons import Reason
 from shared.model.runs import Run
 from shared.model.templates import TemplateVersion
 from shared.model.words import Channel
-from shared.sheets.failures import RowReason
-from shared.sheets.reading import Content, Unreadable
 from tests.samples import TENANT
 from tests.unit.campaign.audience import run_of
 

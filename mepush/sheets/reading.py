@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from shared.sheets.cutting import MAX_RECORD, cut
-from shared.sheets.failures import RowReason
-from shared.sheets.formats import FileFormat
-from shared.sheets.formulas import restored
-from shared.sheets.header import trim
+from mepush.sheets.cutting import MAX_RECORD, cut
+from mepush.sheets.failures import RowReason
+from mepush.sheets.formats import FileFormat
+from mepush.sheets.formulas import restored
+from mepush.sheets.header import trim
 
 _INVISIBLE = ("\ufeff", "\u200b")
 

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from shared.sheets.failures import SheetError
-from shared.sheets.formats import FileFormat
+from mepush.sheets.failures import SheetError
+from mepush.sheets.formats import FileFormat
 
 MAX_RECORD = 1_000_000
 """Bytes of a row. A longer one is hardly meant, and would have to be kept in memory."""

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.sheets.formulas import defused, restored
-from shared.sheets.spoiled import may_be_spoiled, spoiled
+from mepush.sheets.formulas import defused, restored
+from mepush.sheets.spoiled import may_be_spoiled, spoiled
 
 
 @given(st.one_of(st.text(max_size=20), st.text("'=+-@\t\ra1", max_size=6)))

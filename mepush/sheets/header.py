@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Protocol
 
-from shared.sheets.cutting import MAX_RECORD, Cutter
-from shared.sheets.encodings import SAVE
-from shared.sheets.failures import SheetError
-from shared.sheets.formats import FileFormat
-from shared.sheets.formulas import restored
-from shared.sheets.visible import visible
+from mepush.sheets.cutting import MAX_RECORD, Cutter
+from mepush.sheets.encodings import SAVE
+from mepush.sheets.failures import SheetError
+from mepush.sheets.formats import FileFormat
+from mepush.sheets.formulas import restored
+from mepush.sheets.visible import visible
 
 _UTF8_BOM = b"\xef\xbb\xbf"
 DELIMITERS = (",", ";", "\t", "|")

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mepush.sheets import header
+from mepush.sheets.failures import SheetError
+from mepush.sheets.formats import FileFormat
+from mepush.sheets.header import Header, check_columns, read_header
 from shared.model.campaigns import Columns
 from shared.model.sizes import json_size
-from shared.sheets import header
-from shared.sheets.failures import SheetError
-from shared.sheets.formats import FileFormat
-from shared.sheets.header import Header, check_columns, read_header
 
 CSV, NDJSON = FileFormat.CSV, FileFormat.NDJSON
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from shared.sheets.failures import SheetError
+from mepush.sheets.failures import SheetError
 
 WINDOW = 65_536
 """Bytes of a file's beginning by which it is told what it is written in."""

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.sheets.encodings import WINDOW, Form, as_utf8, form_of
-from shared.sheets.failures import SheetError
+from mepush.sheets.encodings import WINDOW, Form, as_utf8, form_of
+from mepush.sheets.failures import SheetError
 
 CHINESE = "收件人,姓名,备注\nada@example.com,李雷,请到杭州西湖区文三路478号领取您的礼品\nli@example.com,韩梅梅,谢谢！\n"
 WESTERN = "to,name\nzoe@example.com,Zoë Müller\na@example.com,Ångström\nb@example.com,Señor Peña\n"

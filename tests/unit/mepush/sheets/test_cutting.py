@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.sheets.cutting import MAX_RECORD, Cut, Cutter, cut
-from shared.sheets.failures import SheetError
-from shared.sheets.formats import FileFormat
+from mepush.sheets.cutting import MAX_RECORD, Cut, Cutter, cut
+from mepush.sheets.failures import SheetError
+from mepush.sheets.formats import FileFormat
 
 # Not only what a well-behaved writer writes: quotes may stand anywhere.
 _WILD = st.text(alphabet='a,"\n\r', max_size=60)
