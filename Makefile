@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 # The machine's own certificate authorities count, a company's among them, and not only those that come with uv.
 export UV_SYSTEM_CERTS ?= 1
 
-.PHONY: run demo test lint fmt types imports unit bench guarantees soak mutants synth clean
+.PHONY: run demo test lint fmt types imports unit bench guarantees soak mutants synth first-key clean
 
 # Start the local stack, send the examples through every channel, serve the API. With KEEP=1 it goes on from where the
 # last such run ended, and keeps what there is in .mepush/.
@@ -54,6 +54,10 @@ mutants: $(STAMP)
 
 synth: $(STAMP)
 	$(BIN)/python -m infra.cdk_app
+
+# A deployment's first API key, in its table, with your AWS credentials.
+first-key: $(STAMP)
+	$(BIN)/python -m infra.first_key --catalog-table $(TABLE) $(if $(REGION),--region $(REGION)) $(if $(TENANT),--tenant $(TENANT))
 
 fmt: $(STAMP)
 	$(BIN)/ruff check --fix .

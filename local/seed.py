@@ -59,7 +59,7 @@ def _point(api: Client, account: str, body: Mapping[str, Any]) -> None:
 
 
 def first_key(stack: "LocalStack", name: str = "first key") -> str:
-    """Make a first key in the stack's own table, as `mepush bootstrap` does in a deployed one."""
+    """Make a first key in the stack's own table, as `infra.first_key` does in a deployed one."""
     catalog = Catalog(stack.client("dynamodb"), stack.environment("manage")["CATALOG_TABLE"], stack.clock)
     return bootstrap(catalog, stack.clock, name=name)
 

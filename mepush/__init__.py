@@ -1,1 +1,1 @@
-"""The `mepush` command: a client of the HTTP API, and of nothing else but for `bootstrap`."""
+"""The `mepush` command: a client of the HTTP API, and of nothing else."""

@@ -33,7 +33,6 @@ class Root(LazyGroup):
         "key": Entry("mepush.commands.keys:app", "API keys: create, list and revoke them."),
         "audit": Entry("mepush.commands.audit:audit", "Show who changed what, and how it was before."),
         "profile": Entry("mepush.commands.profiles:app", "Deployments that this command knows by name."),
-        "bootstrap": Entry("mepush.commands.keys:bootstrap", "Make a deployment's first API key, in its table."),
     }
 
 

@@ -1,4 +1,4 @@
-"""`mepush key` and `mepush bootstrap`: API keys."""
+"""`mepush key`: API keys."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -7,10 +7,8 @@ import typer
 from rich.console import Console
 
 from mepush.client.api import segment
-from mepush.client.errors import MepushError
-from mepush.output import JsonOption, KeyOption, UrlOption, parse_time, plain, reporting, row, session, table
+from mepush.output import JsonOption, KeyOption, UrlOption, parse_time, plain, row, session, table
 from mepush.views.messages import moment
-from shared.model.tenants import DEFAULT_TENANT
 from shared.model.words import KeyKind, Scope
 
 app = typer.Typer(no_args_is_help=True, help="API keys: create, list, revoke and delete them.")
@@ -98,54 +96,3 @@ def _show_keys(console: Console, keys: list[dict[str, Any]]) -> None:
         scopes, listed = ", ".join(k["scopes"]), len(k["recipients"]) or None
         row(made, k["id"], k["name"], k["kind"], scopes, listed, k["texts_per_day"], k["created_by"], *times)
     console.print(made if keys else "There are no keys.")
-
-
-def bootstrap(
-    catalog_table: Annotated[str, typer.Option("--catalog-table", help="The deployed catalog table's name.")],
-    tenant: Annotated[str, typer.Option("--tenant", help="A single team needs no other.")] = DEFAULT_TENANT,
-    name: Annotated[str, typer.Option("--name", help="What the key is for.")] = "first key",
-    operator: Annotated[
-        bool | None,
-        typer.Option(
-            "--operator/--no-operator",
-            help="Whether it may change what all tenants share; by default that of the tenant `default` may.",
-        ),
-    ] = None,
-    region: Annotated[str | None, typer.Option("--region", help="AWS region, else your AWS configuration's.")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Make the first API key directly in the deployed table; needs AWS credentials that may write to it."""
-    with reporting(as_json) as out:
-        made = _bootstrap(catalog_table, tenant, name, region, operator)
-        out.say("Keep this key now; it is not shown again.")
-        out.result({"key": made}, lambda console: console.print(made, soft_wrap=True))
-
-
-def _bootstrap(catalog_table: str, tenant: str, name: str, region: str | None, operator: bool | None) -> str:
-    """Raises: MepushError for what AWS or the table says."""
-    import boto3  # half a second to load, and only this command needs it
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    from shared.model.clock import SystemClock
-    from shared.store.bootstrap import bootstrap as make_first_key
-    from shared.store.catalog import Catalog
-
-    clock = SystemClock()
-    try:
-        client = boto3.client("dynamodb", region_name=region)
-        return make_first_key(Catalog(client, catalog_table, clock), clock, tenant, name, operator)
-    except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "")
-        hint = _AWS_HINTS.get(code, "See whether these AWS credentials may write to the table.")
-        raise MepushError(f"AWS refused: {code}.", hint) from None
-    except BotoCoreError as error:
-        said = str(error).rstrip(".")
-        raise MepushError(f"AWS cannot be reached: {said}.", "Check your AWS credentials and --region.") from None
-
-
-_AWS_HINTS = {
-    "ResourceNotFoundException": "There is no such table in this region; the stack's outputs name it.",
-    "AccessDeniedException": "These AWS credentials may not write to the table.",
-    "ExpiredTokenException": "The AWS credentials have expired; log in again.",
-    "UnrecognizedClientException": "AWS does not know these credentials.",
-}

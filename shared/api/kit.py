@@ -131,7 +131,7 @@ def _caller(operation: Operation, event: Mapping[str, Any]) -> Caller:
         raise ProblemError(401, "unauthorized", "No valid API key", detail, errors, www_authenticate="Bearer")
     scopes = frozenset(Scope(s) for s in context["scopes"].split())
     if operation.scope not in scopes:
-        hint = " `mepush bootstrap --operator` makes one." if operation.scope is Scope.OPERATE else ""
+        hint = " `python -m infra.first_key --operator` makes one." if operation.scope is Scope.OPERATE else ""
         raise forbidden(f"This needs a key with the scope `{operation.scope}`.{hint}")
     kind = KeyKind(context["kind"])
     if not operation.access.of(kind):

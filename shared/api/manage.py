@@ -248,7 +248,7 @@ class KeyCreate(BaseModel):
 class KeyView(BaseModel):
     """A key, without its secret.
 
-    created_by: the id of the key that made it; null for one made by `mepush bootstrap`, or before this was known.
+    created_by: the id of the key that made it; null for one made by `infra.first_key`, or before this was known.
     lineage: all keys that it descends from, the first one first; they and it count as one person where two are needed.
     ended_by: which of them has ended, and it with that; null while none has.
     """

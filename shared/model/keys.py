@@ -29,7 +29,7 @@ class ApiKey(BaseModel):
     """A stored key.
 
     recipients: for team keys, the normalised addresses it may send to, as `channel:address`. lineage: the ids of the
-    keys that it descends from, the first one first and its maker last; none for one made by `mepush bootstrap`, or
+    keys that it descends from, the first one first and its maker last; none for one made by `infra.first_key`, or
     before keys knew who made them. texts_per_day: how many texts it may send on a day (UTC); without one the settings
     say. Times are in milliseconds since the epoch.
     """

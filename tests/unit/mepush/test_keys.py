@@ -1,20 +1,15 @@
-"""`mepush key`, `mepush bootstrap` and what all commands have in common."""
+"""`mepush key`, and what all commands have in common."""
 
-import re
 import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
-import boto3
 import pytest
-from botocore.exceptions import NoRegionError
 from typer.testing import CliRunner
 
 from mepush.client.connection import Connection, write_local
 from mepush.main import app
-from tests.conftest import Aws
 from tests.unit.mepush.conftest import Mepush
 from tests.unit.mepush.fake_api import KEY, FakeApi
 
@@ -69,31 +64,6 @@ def test_a_key_gets_so_many_texts_a_day_which_the_list_shows(api: FakeApi, mepus
         assert mepush("key", "create", "--name", "x", "--scope", "send", "--texts-per-day", wrong).code == 2
 
 
-def test_the_first_key_is_made_in_the_table(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(boto3, "client", lambda service, region_name: aws.client(service))
-    result = CliRunner().invoke(app, ["bootstrap", "--catalog-table", aws.catalog, "--name", "ops"])
-    assert result.exit_code == 0
-    assert re.fullmatch(r"mp_live_[0-9a-z]{12}_[0-9a-z]{40}\n", result.stdout)
-    items = aws.dynamodb.scan(TableName=aws.catalog)["Items"]
-    assert {"tenant#default", f"key#{result.stdout.split('_')[2]}"} <= {item["pk"]["S"] for item in items}
-    assert result.stdout.strip() not in str(items)
-
-
-def test_what_aws_says_is_a_sentence(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(boto3, "client", lambda service, region_name: aws.client(service))
-    result = CliRunner().invoke(app, ["bootstrap", "--catalog-table", "absent"])
-    assert result.exit_code == 1
-    assert "There is no such table in this region" in result.stderr
-
-    def no_credentials(*_args: Any, **_options: Any) -> None:
-        raise NoRegionError
-
-    monkeypatch.setattr(boto3, "client", no_credentials)
-    result = CliRunner().invoke(app, ["bootstrap", "--catalog-table", "absent", "--json"])
-    assert result.exit_code == 1
-    assert '"AWS cannot be reached: You must specify a region."' in result.stdout
-
-
 def test_the_local_stack_is_used_when_nothing_else_is_given(api: FakeApi, clean: None, tmp_path: Path) -> None:
     write_local(Connection(api.url, KEY), tmp_path)
     result = CliRunner().invoke(app, ["template", "list", "--json"])
@@ -127,7 +97,7 @@ def test_a_stack_that_is_down_is_one_sentence(mepush: Mepush) -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        *(("send",), ("trace",), ("balance",), ("bootstrap",), ("template", "push"), ("template", "list")),
+        *(("send",), ("trace",), ("balance",), ("template", "push"), ("template", "list")),
         *(("template", "preview"), ("template", "show"), ("account", "add"), ("account", "list")),
         *(("template", "submit"), ("template", "approve"), ("template", "reject"), ("audit",)),
         *(("settings", "show"), ("settings", "set"), ("settings", "versions"), ("settings", "restore")),
