@@ -14,7 +14,8 @@ from mepush.client.api import Client, segment
 from mepush.client.errors import ApiError
 from mepush.commands.accounts import read_accounts
 from mepush.files.pushing import push_template
-from mepush.files.templates import find_files, in_order, read_template, read_toml
+from mepush.files.templates import find_files, in_order, read_template
+from mepush.files.toml import read_toml
 from shared.store.bootstrap import bootstrap
 from shared.store.catalog import Catalog
 

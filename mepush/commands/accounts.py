@@ -11,10 +11,10 @@ from rich.console import Console
 
 from mepush.client.api import Client, segment
 from mepush.client.errors import ApiError, FileError, UsageError
-from mepush.files.templates import read_toml
+from mepush.files.toml import read_toml
 from mepush.output import JsonOption, KeyOption, UrlOption, fail_if, plain, row, session, table
 from mepush.views.messages import moment
-from shared.providers.table import PROVIDERS
+from mepush.words import NEEDED_SECRETS
 
 app = typer.Typer(no_args_is_help=True, help="Provider accounts: add, list, verify and delete them.")
 
@@ -145,9 +145,8 @@ def read_accounts(path: Path, only: str | None = None) -> list[dict[str, Any]]:
             )
         if unknown:
             raise FileError(f"{path}: an account has no field {unknown[0]!r}.")
-        provider = entry.get("settings", {}).get("provider")
-        if provider not in PROVIDERS:
-            raise FileError(f"{path}: settings.provider must be one of {', '.join(sorted(PROVIDERS))}.")
+        if not isinstance(entry.get("settings"), dict):
+            raise FileError(f"{path}: an account needs a table of settings.", "See examples/accounts.toml.")
     found = [entry for entry in entries if only is None or entry.get("id") == only]
     if not found:
         raise FileError(f"{path} has no account {only!r}.")
@@ -159,20 +158,16 @@ def find_secret(entry: Mapping[str, Any], tables: Mapping[str, Any], env: Mappin
 
     Raises: UsageError for a required field that none of these gives; FileError for a table that is none.
     """
-    from shared.providers.registry import secret_model  # loads the provider's module
-
     given = tables.get(str(entry.get("id")), {})
     if not isinstance(given, dict):
         raise FileError(f"The secret file must have a table [{entry.get('id')}].")
-    names = entry.get("secret_env", {})
+    variables = entry.get("secret_env", {})
     secret = {str(name): str(value) for name, value in given.items()}
-    for name, field in secret_model(entry["settings"]["provider"]).model_fields.items():
-        variable = names.get(name)
-        if name not in secret and variable and env.get(variable):
-            secret[name] = env[variable]
-        # An optional field is asked for only if the file says that there is one.
-        if name not in secret and (field.is_required() or variable):
-            secret[name] = _ask(str(entry.get("id")), name, variable)
+    # What need not be there is asked for only if the file says that it is.
+    for name in dict.fromkeys((*NEEDED_SECRETS.get(entry["settings"].get("provider"), ()), *variables)):
+        variable = variables.get(name)
+        if name not in secret:
+            secret[name] = env.get(variable or "") or _ask(str(entry.get("id")), name, variable)
     return secret
 
 

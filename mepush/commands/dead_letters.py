@@ -9,9 +9,7 @@ from rich.console import Console
 from mepush.client.api import Client
 from mepush.client.errors import MepushError
 from mepush.output import JsonOption, KeyOption, Output, UrlOption, plain, row, session, table
-from shared.model.letters import LetterState
-from shared.model.reasons import Reason
-from shared.model.words import Channel, MessageClass
+from mepush.words import Channel, LetterState, MessageClass, Reason
 
 app = typer.Typer(no_args_is_help=True, help="Dead letters, given up for now: list, redrive and discard them.")
 

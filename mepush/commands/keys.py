@@ -9,7 +9,7 @@ from rich.console import Console
 from mepush.client.api import segment
 from mepush.output import JsonOption, KeyOption, UrlOption, parse_time, plain, row, session, table
 from mepush.views.messages import moment
-from shared.model.words import KeyKind, Scope
+from mepush.words import KeyKind, Scope
 
 app = typer.Typer(no_args_is_help=True, help="API keys: create, list, revoke and delete them.")
 

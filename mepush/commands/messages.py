@@ -17,12 +17,10 @@ from mepush.files.recipients import read_audience
 from mepush.files.sending import fit, placeholders, send_file
 from mepush.output import JsonOption, KeyOption, Output, UrlOption, fail_if, parse_pairs, parse_time, plain, session
 from mepush.views.messages import show_balance, show_file, show_one, timeline
-from shared.model.ids import MESSAGE_ID_LENGTH, ULID_LENGTH
-from shared.model.words import Channel
+from mepush.words import MESSAGE_ID_LENGTH, REQUEST_ID_LENGTH, Channel
 
-_ID = re.compile(
-    rf"^[0-7][0-9A-HJKMNP-TV-Z]{{{ULID_LENGTH - 1}}}([0-9A-HJKMNP-TV-Z]{{{MESSAGE_ID_LENGTH - ULID_LENGTH}}})?$"
-)
+_LETTER = "[0-9A-HJKMNP-TV-Z]"
+_ID = re.compile(rf"^[0-7]{_LETTER}{{{REQUEST_ID_LENGTH - 1}}}({_LETTER}{{{MESSAGE_ID_LENGTH - REQUEST_ID_LENGTH}}})?$")
 _LIKE_AN_ID = re.compile(r"[0-7][0-9a-z]{15,}", re.IGNORECASE)
 """What is most likely an id of ours, and if not that, some rare WeCom user id."""
 _KEY = re.compile(r"[!-~](?:[ -~]{0,198}[!-~])?")
@@ -209,8 +207,8 @@ def _find(api: Client, what: str, channel: Channel | None, limit: int) -> dict[s
     page = _query(api, what, channel, limit)
     if not page["messages"] and channel is None and _LIKE_AN_ID.fullmatch(what):
         raise UsageError(
-            f"{what} is no message id: one has {MESSAGE_ID_LENGTH} characters, a request's {ULID_LENGTH}, and none of "
-            "them is I, L, O or U.",
+            f"{what} is no message id: one has {MESSAGE_ID_LENGTH} characters, a request's {REQUEST_ID_LENGTH}, and "
+            "none of them is I, L, O or U.",
             "Copy the whole id. As an address, nothing was sent to it either.",
         )
     return page

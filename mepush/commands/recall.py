@@ -9,7 +9,7 @@ from mepush.client.api import segment
 from mepush.client.errors import UsageError
 from mepush.output import JsonOption, KeyOption, UrlOption, fail_if, plain, row, session, table
 from mepush.views.messages import SHOWN_ROWS, moment
-from shared.model.ids import MESSAGE_ID_LENGTH, ULID_LENGTH
+from mepush.words import MESSAGE_ID_LENGTH, REQUEST_ID_LENGTH
 
 DONE = frozenset({"recalled", "withdrawn"})
 """Results after which nobody has the message."""
@@ -34,9 +34,9 @@ def recall(
 
 def _path(id: str) -> str:
     """The path of the operation. Raises: UsageError for what is no id."""
-    kinds = {MESSAGE_ID_LENGTH: "messages", ULID_LENGTH: "requests"}
+    kinds = {MESSAGE_ID_LENGTH: "messages", REQUEST_ID_LENGTH: "requests"}
     if len(id) not in kinds:
-        text = f"{id} is no id: a message's has {MESSAGE_ID_LENGTH} characters, a request's {ULID_LENGTH}."
+        text = f"{id} is no id: a message's has {MESSAGE_ID_LENGTH} characters, a request's {REQUEST_ID_LENGTH}."
         raise UsageError(text, "Copy the whole id, as `mepush trace` shows it.")
     return f"/v1/{kinds[len(id)]}/{segment(id)}/recall"
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from mepush.files.templates import read_toml
+from mepush.files.toml import read_toml
 from mepush.output import JsonOption, KeyOption, UrlOption, plain, row, session, table
 from mepush.views.messages import moment
 

@@ -18,8 +18,7 @@ from mepush.files.recipients import Audience, BrokenRow, Row, read_audience
 from mepush.output import JsonOption, KeyOption, Output, UrlOption, fail_if, plain, row, session, table
 from mepush.sheets.formulas import defused
 from mepush.views.messages import moment
-from shared.model.suppression import SuppressionReason, SuppressionScope
-from shared.model.words import Channel
+from mepush.words import Channel, SuppressionReason, SuppressionScope
 
 app = typer.Typer(no_args_is_help=True, help="The suppression list: who must not be written to, and why.")
 

@@ -10,7 +10,7 @@ import httpx
 
 from mepush.client.api import Client, is_loopback
 from mepush.client.errors import ConnectionProblemError, FileError, MepushError
-from shared.policy.attachments import MAX_BYTES, name_problem, type_of
+from mepush.words import FILE_ENDINGS, MAX_FILE_BYTES
 
 _TIMEOUT_S = 120.0
 
@@ -40,17 +40,20 @@ def upload_files(api: Client, files: list[LocalFile]) -> list[dict[str, str]]:
         digest = sha256(file.data).hexdigest()
         body = {"name": file.path.name, "size": len(file.data), "sha256": digest}
         form = api.post("/v1/attachments", body, repeat=True)
-        post_form(form, str(file.path), file.data, type_of(file.path.name))
+        post_form(form, str(file.path), file.data, form["fields"].get("Content-Type"))
         named.append({"id": form["id"]} if file.cid is None else {"id": form["id"], "cid": file.cid})
     return named
 
 
 def _read(path: Path) -> bytes:
-    if problem := name_problem(path.name):
-        raise FileError(f"{path} cannot be attached: its name {problem}.")
+    if path.suffix.lower() not in FILE_ENDINGS:
+        allowed = ", ".join(FILE_ENDINGS)
+        raise FileError(f"{path} cannot be attached: it is of no kind that may be attached; allowed are {allowed}.")
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise FileError(f"{path} is larger than {MAX_BYTES:,} bytes.", "Put it where the recipient can fetch it.")
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise FileError(
+                f"{path} is larger than {MAX_FILE_BYTES:,} bytes.", "Put it where the recipient can fetch it."
+            )
         data = path.read_bytes()
     except OSError as error:
         raise FileError(f"{path} cannot be read: {error.strerror or error}.") from None

@@ -2,31 +2,51 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from datetime import date, datetime, time
+from datetime import datetime
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import BaseModel, ValidationError
 
 from mepush.client.api import Client
 from mepush.client.errors import FileError, UsageError
 from mepush.files.audiences import check_file, format_of, upload
-from mepush.files.templates import field_errors, read_toml
+from mepush.files.toml import ANY, Fields, check_names, read_toml
 from mepush.output import Output, parse_pairs, parse_time
 from mepush.sheets.formats import FileFormat
-from shared.api.campaigns import CampaignCreate, CampaignUpdate
-from shared.model.campaigns import Duplicates, Overlap
+from mepush.words import Duplicates, Overlap
 
 _ONE = "main"
 """The variant's name where there is just one."""
 _EXPRESSIONS = ("cron", "at", "every")
 _LOCAL = "path"
 """In an audience: a file of this machine, not uploaded yet."""
-_UNNAMED = "file"
 _EXAMPLE = "See examples/campaigns."
+
+COLUMNS: Fields = {"to": None, "time_zone": None, "reference": None, "variables": ANY}
+AUDIENCE: Fields = {"file": None, "format": None, "columns": COLUMNS}
+SCHEDULE: Fields = dict.fromkeys(
+    ("expression", "time_zone", "local", "starts_at", "ends_at", "window_minutes", "overlap")
+)
+VARIANT: Fields = dict.fromkeys(("name", "template", "version", "weight"))
+STOP_RULE: Fields = dict.fromkeys(("after", "failures_percent", "complaints_percent"))
+FIELDS: Fields = {
+    **dict.fromkeys(("id", "name", "throttle", "holdout_percent", "duplicates", "approve_above", "ttl")),
+    "variants": [VARIANT],
+    "audience": AUDIENCE,
+    "variables": ANY,
+    "schedule": SCHEDULE,
+    "stop_rule": STOP_RULE,
+}
+"""What the API takes; a file may say some of it shorter."""
+_SHORTER: Fields = {
+    **FIELDS,
+    **dict.fromkeys(("template", "version")),
+    "audience": {**AUDIENCE, "object": None},
+    "schedule": {**SCHEDULE, **dict.fromkeys(_EXPRESSIONS)},
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,11 +99,11 @@ class Given:
     ends_at: Annotated[
         datetime | None, typer.Option("--ends-at", metavar="TIME", parser=parse_time, help="No run after.")
     ] = None
-    window: Annotated[int | None, typer.Option("--window", help="A run may start so many minutes late.")] = None
+    window: Annotated[int | None, typer.Option("--window", min=0, help="A run may start so many minutes late.")] = None
     overlap: Annotated[
         Overlap | None, typer.Option("--overlap", help="While the run before is not over: skip, or queue.")
     ] = None
-    throttle: Annotated[int | None, typer.Option("--throttle", help="Messages a minute, at most.")] = None
+    throttle: Annotated[int | None, typer.Option("--throttle", min=1, help="Messages a minute, at most.")] = None
     stop_failures: Annotated[
         float | None, typer.Option("--stop-failures", metavar="PERCENT", help="Pause when more failed.")
     ] = None
@@ -91,18 +111,21 @@ class Given:
         float | None, typer.Option("--stop-complaints", metavar="PERCENT", help="Pause when more complained.")
     ] = None
     stop_after: Annotated[
-        int | None, typer.Option("--stop-after", metavar="MESSAGES", help="Once so many have an outcome; else 1000.")
+        int | None,
+        typer.Option("--stop-after", min=1, metavar="MESSAGES", help="Once so many have an outcome; else 1000."),
     ] = None
     holdout: Annotated[
-        float | None, typer.Option("--holdout", metavar="PERCENT", help="So many get nothing, to compare with.")
+        float | None,
+        typer.Option("--holdout", min=0, max=50, metavar="PERCENT", help="So many get nothing, to compare with."),
     ] = None
     duplicates: Annotated[
         Duplicates | None, typer.Option("--duplicates", help="An address twice: the first row counts, or each.")
     ] = None
     approve_above: Annotated[
-        int | None, typer.Option("--approve-above", metavar="MESSAGES", help="Larger runs wait for another person.")
+        int | None,
+        typer.Option("--approve-above", min=0, metavar="MESSAGES", help="Larger runs wait for another person."),
     ] = None
-    ttl: Annotated[int | None, typer.Option("--ttl", help="Seconds to be sent in, once due.")] = None
+    ttl: Annotated[int | None, typer.Option("--ttl", min=10, help="Seconds to be sent in, once due.")] = None
 
 
 def with_given(function: Callable[..., None]) -> Callable[..., None]:
@@ -142,7 +165,7 @@ def creation(id: str, given: Given) -> dict[str, Any]:
         raise UsageError("The campaign has no template.", f"Give --template, --variant or --file. {_EXAMPLE}")
     if "audience" not in body:
         raise UsageError("The campaign has no recipients.", f"Give --audience, --object or --file. {_EXAMPLE}")
-    _check(CampaignCreate, body, given)
+    _check_audience(body)
     return body
 
 
@@ -157,7 +180,7 @@ def edition(current: Mapping[str, Any], given: Given, clear: list[str]) -> dict[
     changes |= dict.fromkeys(clear)
     if not changes:
         raise UsageError("There is nothing to change.", "Give --file, what is to be otherwise, or --clear.")
-    _check(CampaignUpdate, changes, given)
+    _check_audience(changes)
     return changes
 
 
@@ -175,27 +198,21 @@ def read_campaign(path: Path) -> dict[str, Any]:
 
     `audience.file` is a file of this machine, named from the campaign's file on; `audience.object` names one in the
     bucket. `template` and `version` stand for a single variant; `cron`, `at` or `every` for a schedule's expression.
-    Raises: FileError.
+    Raises: FileError, also naming each field that there is not; what its values must be the API says.
     """
-    told = {name: _plain(value) for name, value in read_toml(path).items()}
+    told = read_toml(path)
+    check_names(path, "a campaign", told, _SHORTER)
     if "template" in told:
         if "variants" in told:
             raise FileError(f"{path} has both `template` and `variants`.", "Keep one of them.")
         told["variants"] = [_single(told.pop("template"), told.pop("version", None))]
-    if isinstance(audience := told.get("audience"), dict):
-        told["audience"] = _audience(path, dict(audience))
-    if isinstance(schedule := told.get("schedule"), dict):
-        told["schedule"] = _schedule(path, dict(schedule))
+    if "version" in told:
+        raise FileError(f"{path} has a `version` and no `template`.", "Say it beside the variant's template.")
+    if "audience" in told:
+        told["audience"] = _audience(path, told["audience"])
+    if "schedule" in told:
+        told["schedule"] = _schedule(path, told["schedule"])
     return told
-
-
-def _plain(value: Any) -> Any:
-    """A value of TOML as JSON has it."""
-    if isinstance(value, dict):
-        return {name: _plain(each) for name, each in value.items()}
-    if isinstance(value, list):
-        return [_plain(each) for each in value]
-    return value.isoformat() if isinstance(value, date | time) else value
 
 
 def _audience(path: Path, audience: dict[str, Any]) -> dict[str, Any]:
@@ -203,6 +220,8 @@ def _audience(path: Path, audience: dict[str, Any]) -> dict[str, Any]:
         raise FileError(
             f"{path}: [audience] needs either `file`, which is uploaded, or `object`, which is in the bucket."
         )
+    if audience.get("format") not in (None, *FileFormat):
+        raise FileError(f"{path}: audience.format must be {' or '.join(FileFormat)}.")
     if "object" in audience:
         file = audience.pop("object")
         return {**_formatted(str(file), audience), "file": file}
@@ -345,17 +364,8 @@ def _given_rule(given: Given, before: Mapping[str, Any] | None) -> dict[str, Any
     return {**(before or {}), **changes} if changes else None
 
 
-def _check(model: type[BaseModel], body: dict[str, Any], given: Given) -> None:
-    """Look at a request before anything is uploaded. Raises: FileError, UsageError."""
+def _check_audience(body: Mapping[str, Any]) -> None:
+    """See whether a file of this machine can be uploaded as the audience. Raises: FileError."""
     audience = body.get("audience")
-    shown = body
-    if audience is not None and _LOCAL in audience:
-        named = {name: value for name, value in audience.items() if name != _LOCAL}
-        shown = {**body, "audience": {**named, "file": _UNNAMED}}
-    try:
-        model.model_validate(shown)
-    except ValidationError as error:
-        where = "The campaign is not right." if given.file is None else f"{given.file} is not a campaign."
-        raise (UsageError if given.file is None else FileError)(where, details=field_errors(error)) from None
     if audience is not None and _LOCAL in audience:
         check_file(audience[_LOCAL], FileFormat(audience["format"]), audience.get("columns") or {})

@@ -3,14 +3,20 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from mepush.client.api import Client, segment
 from mepush.client.errors import ApiError, MepushError
 from mepush.files.templates import TemplateFile
-from shared.model.content import CHANNEL_OF_TYPE, Content
+from mepush.words import CHANNEL_OF_TYPE
 
-_CONTENT: TypeAdapter[Any] = TypeAdapter(Content)
+DEFAULTS: dict[str, Any] = {
+    "action": "defer",
+    "days": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"],
+    "filename": "file",
+    "spread_minutes": 15,
+}
+"""What the platform takes for fields of contents and policies that are absent, beside null and empty lists."""
+_AS_IT_IS = "card"
+"""A field of WeCom's own, of which the platform knows no more than that it is there."""
 
 
 @dataclass(slots=True)
@@ -38,16 +44,15 @@ def push_template(api: Client, file: TemplateFile, publish: bool) -> Pushed:
 
     Raises: ApiError; MepushError if the file asks for what cannot be changed.
     """
-    wanted = file.wanted
     try:
-        current = api.get(f"/v1/templates/{segment(wanted.id)}")
+        current = api.get(f"/v1/templates/{segment(file.id)}")
     except ApiError as error:
         if error.status != 404:
             raise
         current = api.post("/v1/templates", file.body)
-        pushed = Pushed(wanted.id, current["latest"], current["published"], ["created"])
+        pushed = Pushed(file.id, current["latest"], current["published"], ["created"])
     else:
-        pushed = Pushed(wanted.id, current["latest"], current["published"])
+        pushed = Pushed(file.id, current["latest"], current["published"])
         _update(api, file, current, pushed)
     if publish and pushed.published != pushed.version:
         after = api.post(f"{_path(pushed)}/versions/{pushed.version}/publish", repeat=True)
@@ -61,18 +66,15 @@ def _path(pushed: Pushed) -> str:
 
 
 def _update(api: Client, file: TemplateFile, current: dict[str, Any], pushed: Pushed) -> None:
-    wanted, path = file.wanted, _path(pushed)
-    for name, value in (("channel", _channel(file)), ("class", wanted.message_class.value)):
-        if current[name] != value:
+    wanted, path = file.body, _path(pushed)
+    for name, value in (("channel", _channel(file)), ("class", wanted["class"])):
+        if value is not None and current[name] != value:
             raise MepushError(
-                f"{file.path}: the template {wanted.id} is of {name} {current[name]}, the file says {value}.",
+                f"{file.path}: the template {file.id} is of {name} {current[name]}, the file says {value}.",
                 f"A template keeps its {name}: give the file a new id.",
             )
-    policies = None if wanted.policies is None else wanted.policies.model_dump(mode="json")
-    fallback = None if wanted.fallback is None else wanted.fallback.model_dump(mode="json")
-    head: dict[str, Any] = {"name": wanted.name, "accounts": wanted.accounts, "ttl_seconds": wanted.ttl_seconds}
-    head |= {"policies": policies, "fallback": fallback}
-    changes = {name: value for name, value in head.items() if current.get(name) != value}
+    head = {name: wanted.get(name) for name in ("name", "accounts", "ttl_seconds", "policies", "fallback")}
+    changes = {name: value for name, value in head.items() if said(current.get(name)) != said(value)}
     if changes:
         api.patch(path, changes)
         pushed.done.append(f"changed {', '.join(sorted(changes))}")
@@ -80,16 +82,27 @@ def _update(api: Client, file: TemplateFile, current: dict[str, Any], pushed: Pu
     if latest["version"] != current["latest"]:
         latest = api.get(f"{path}/versions/{current['latest']}")
     if not _same(latest, file):
-        body = {name: file.body[name] for name in ("content", "sample", "note") if name in file.body}
+        body = {name: wanted[name] for name in ("content", "sample", "note") if name in wanted}
         pushed.version = api.post(f"{path}/versions", body)["version"]
         pushed.done.append(f"saved version {pushed.version}")
 
 
-def _channel(file: TemplateFile) -> str:
-    return CHANNEL_OF_TYPE[file.wanted.content.type].value
+def _channel(file: TemplateFile) -> str | None:
+    """The channel of the file's content; None for a type that the command does not know."""
+    return CHANNEL_OF_TYPE.get(str(file.body["content"].get("type")))
 
 
 def _same(version: dict[str, Any], file: TemplateFile) -> bool:
-    """Whether a version has the file's content and sample; absent and null fields are the same."""
-    saved = _CONTENT.validate_python(version["content"])
-    return bool(saved == file.wanted.content) and version["sample"] == file.wanted.sample
+    """Whether a version has the file's content and sample."""
+    content = said(version["content"]) == said(file.body["content"])
+    return content and bool(version["sample"] == file.body.get("sample", {}))
+
+
+def said(value: Any) -> Any:
+    """A content, or policies, without what may as well be absent: null, empty lists and defaults."""
+    if isinstance(value, list):
+        return [said(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    told = {name: each if name == _AS_IT_IS else said(each) for name, each in value.items()}
+    return {name: each for name, each in told.items() if each not in (None, [], DEFAULTS.get(name))}

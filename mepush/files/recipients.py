@@ -15,7 +15,7 @@ from mepush.sheets.formats import FileFormat
 from mepush.sheets.header import Header, find_column, read_header
 from mepush.sheets.reading import Content, Unreadable, misfit, read_cells
 from mepush.sheets.spoiled import spoiled
-from shared.api.messages import MAX_BODY_BYTES, MAX_RECIPIENTS
+from mepush.words import MAX_BODY_BYTES, MAX_RECIPIENTS
 
 _ADDRESS_MAX = 320
 _REFERENCE_MAX = 100

@@ -1,17 +1,17 @@
 """Templates as files that people keep in git: one TOML file per template, long bodies beside it."""
 
 import base64
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from mepush.client.errors import FileError
-from shared.api.manage import TemplateCreate
-from shared.model.findings import details, plain_words
+from mepush.files.toml import Fields, check_names, read_toml
 
+FIELDS: Fields = dict.fromkeys(
+    ("id", "name", "class", "accounts", "ttl_seconds", "policies", "fallback", "content", "sample", "note")
+)
+NEEDED = ("id", "name", "class", "accounts", "content")
 _SUFFIX = "_file"
 _BYTES = frozenset({"data"})
 """Content fields that hold bytes, in base64."""
@@ -19,15 +19,21 @@ _BYTES = frozenset({"data"})
 
 @dataclass(frozen=True, slots=True)
 class TemplateFile:
-    """A template as its file says it should be."""
+    """A template as its file says it should be. body: the request that creates it."""
 
     path: Path
-    wanted: TemplateCreate
+    body: dict[str, Any]
 
     @property
-    def body(self) -> dict[str, Any]:
-        """The request that creates it."""
-        return self.wanted.model_dump(mode="json", by_alias=True, exclude_none=True)
+    def id(self) -> str:
+        """The template's id."""
+        return str(self.body["id"])
+
+    @property
+    def falls_back_to(self) -> str | None:
+        """The id of the template to which it falls back, if the file names one."""
+        fallback = self.body.get("fallback")
+        return fallback.get("template") if isinstance(fallback, dict) else None
 
 
 def find_files(paths: list[Path]) -> list[Path]:
@@ -42,18 +48,18 @@ def find_files(paths: list[Path]) -> list[Path]:
 
 def in_order(files: list[TemplateFile]) -> list[TemplateFile]:
     """The files in an order in which each comes after the one to which its template falls back."""
-    by_id = {file.wanted.id: file for file in files}
+    by_id = {file.id: file for file in files}
     found: dict[str, TemplateFile] = {}
 
     def add(file: TemplateFile, users: frozenset[str]) -> None:
-        other = by_id.get(file.wanted.fallback.template) if file.wanted.fallback is not None else None
+        other = by_id.get(file.falls_back_to or "")
         # A ring is refused by the platform, which says how to mend it.
-        if other is not None and other.wanted.id not in users:
-            add(other, users | {other.wanted.id})
+        if other is not None and other.id not in users:
+            add(other, users | {other.id})
         found.setdefault(str(file.path), file)
 
     for file in files:
-        add(file, frozenset({file.wanted.id}))
+        add(file, frozenset({file.id}))
     return list(found.values())
 
 
@@ -61,17 +67,16 @@ def read_template(path: Path) -> TemplateFile:
     """Read one template file. A content field `<name>_file` is filled with the text of that file; so is `data_file` of
     an attachment, with its bytes.
 
-    The file must lie in the template's own folder or below it. Raises: FileError naming each field that is wrong.
+    The file must lie in the template's own folder or below it. Raises: FileError, also naming each field that there is
+    not, or that is missing; what its values must be the API says.
     """
     data = read_toml(path)
     content = data.get("content")
     if not isinstance(content, dict):
         raise FileError(f"{path} has no [content] table.")
     data["content"] = _filled(path, content)
-    try:
-        return TemplateFile(path, TemplateCreate.model_validate(data))
-    except ValidationError as error:
-        raise FileError(f"{path} is not a template.", details=field_errors(error)) from None
+    check_names(path, "a template", data, FIELDS, NEEDED)
+    return TemplateFile(path, data)
 
 
 def _filled(path: Path, table: dict[str, Any], where: str = "") -> dict[str, Any]:
@@ -88,27 +93,6 @@ def _filled(path: Path, table: dict[str, Any], where: str = "") -> dict[str, Any
         else:
             found[name] = value
     return found
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file. Raises: FileError."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise FileError(f"{path} cannot be read: {error.strerror or error}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise FileError(f"{path} is not TOML: {error}.") from None
-
-
-def field_errors(error: ValidationError) -> list[tuple[str, str]]:
-    """pydantic's findings as (field, message) pairs, never with the values, which may be secret."""
-    return [(_path(found["loc"]), plain_words(found)) for found in details(error)]
-
-
-def _path(loc: tuple[int | str, ...]) -> str:
-    # Validators and the variant of the content are named too; in the file they are nowhere.
-    parts = loc[:1] + loc[2:] if loc[:1] == ("content",) else loc
-    return ".".join(str(part) for part in parts if not str(part).startswith("function-"))
 
 
 def _side_file(path: Path, name: str, value: Any) -> str:

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from mepush.output import plain, row, table
 from mepush.views.messages import moment, style_of
-from shared.policy.starts import FIRST_ZONE
+from mepush.words import FIRST_ZONE
 
 GOOD_ENDS = frozenset({"checked", "finished"})
 _SENT = frozenset({"sent"})

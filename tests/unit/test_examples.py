@@ -16,7 +16,8 @@ import pytest
 from local.demo import read_expected, read_sends
 from mepush.files.campaigns import read_campaign
 from mepush.files.recipients import read_audience
-from mepush.files.templates import TemplateFile, find_files, read_template
+from mepush.files.templates import find_files, read_template
+from shared.api.manage import TemplateCreate
 from shared.channels import CHANNELS
 from shared.model.content import CHANNEL_OF_TYPE
 from shared.model.words import Channel, MessageClass
@@ -27,9 +28,9 @@ AUDIENCES = sorted((EXAMPLES / "audience").glob("*.csv"))
 
 
 @pytest.fixture(scope="module")
-def templates() -> dict[str, TemplateFile]:
-    files = [read_template(path) for path in find_files([EXAMPLES / "templates"])]
-    return {file.wanted.id: file for file in files}
+def templates() -> dict[str, TemplateCreate]:
+    files = map(read_template, find_files([EXAMPLES / "templates"]))
+    return {file.id: TemplateCreate.model_validate(file.body) for file in files}
 
 
 @pytest.fixture(scope="module")
@@ -129,11 +130,10 @@ def test_old_and_new_blocks_of_mainland_mobiles(cells: list[str], prefix: int) -
     assert any(re.fullmatch(rf"(86|0086)?{prefix}\d{{8}}", cell) for cell in digits)
 
 
-def test_there_are_duplicates_and_broken_addresses_of_many_kinds() -> None:
+def test_there_are_duplicates_and_broken_addresses_of_many_kinds(templates: dict[str, TemplateCreate]) -> None:
     expected = read_expected()
     broken: dict[str, set[str]] = {channel: set() for channel in CHANNELS}
     doubles = 0
-    templates = {t.wanted.id: t.wanted for t in map(read_template, find_files([EXAMPLES / "templates"]))}
     for send in read_sends():
         path = EXAMPLES / "audience" / send.audience
         found = read_audience(path, send.to_column, send.reference_column, send.ignore, send.encoding)
@@ -148,13 +148,13 @@ def test_there_are_duplicates_and_broken_addresses_of_many_kinds() -> None:
 
 
 def test_there_is_a_template_for_every_channel_and_class_in_both_languages(
-    templates: dict[str, TemplateFile],
+    templates: dict[str, TemplateCreate],
 ) -> None:
-    found = {(CHANNEL_OF_TYPE[t.wanted.content.type], t.wanted.message_class) for t in templates.values()}
+    found = {(CHANNEL_OF_TYPE[t.content.type], t.message_class) for t in templates.values()}
     assert found == {(channel, message_class) for channel in Channel for message_class in MessageClass}
-    types = {t.wanted.content.type for t in templates.values()}
+    types = {t.content.type for t in templates.values()}
     assert types >= {"email", "sms", "text", "markdown", "textcard", "news", "template_card"}
-    texts = [str(t.body["content"]) for t in templates.values()]
+    texts = [str(t.content) for t in templates.values()]
     assert sum(bool(re.search(r"[\u4e00-\u9fff]{4}", text)) for text in texts) >= 5
     assert sum(not re.search(r"[\u4e00-\u9fff]", text) for text in texts) >= 3
     campaigns = [read_campaign(path) for path in sorted((EXAMPLES / "campaigns").glob("*.toml"))]
@@ -163,10 +163,10 @@ def test_there_is_a_template_for_every_channel_and_class_in_both_languages(
 
 
 def test_every_provider_has_an_account_that_a_template_uses_and_no_file_holds_a_secret(
-    templates: dict[str, TemplateFile],
+    templates: dict[str, TemplateCreate],
 ) -> None:
     assert {account["settings"]["provider"] for account in accounts()} == set(PROVIDERS)
-    used = {account for template in templates.values() for account in template.wanted.accounts}
+    used = {account for template in templates.values() for account in template.accounts}
     assert used == {account["id"] for account in accounts()}
     assert all("secret" not in account for account in accounts())
 

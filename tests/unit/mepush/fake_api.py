@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from email import message_from_bytes
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from mimetypes import guess_type
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
@@ -186,17 +187,19 @@ class FakeApi:
 
     def _attachment(self, body: dict[str, Any]) -> dict[str, Any]:
         id = f"F-{body['size']}-{body['sha256'][:8]}"
-        return {"id": id, "url": self.upload_url or f"{self.url}/bucket", "fields": {"key": id, "policy": "p"}}
+        fields = {"key": id, "policy": "p", "Content-Type": guess_type(body["name"])[0]}
+        return {"id": id, "url": self.upload_url or f"{self.url}/bucket", "fields": fields}
 
     def _upload(self, raw: bytes, headers: dict[str, str]) -> int:
         assert "authorization" not in headers, "the key must not leave for the storage"
         form = message_from_bytes(f"Content-Type: {headers['content-type']}\r\n\r\n".encode() + raw)
         parts = [(part.get_param("name", header="content-disposition"), part) for part in form.walk()][1:]
-        assert [name for name, _ in parts] == ["key", "policy", "file"], "the file comes last"
+        names = [name for name, _ in parts]
+        assert (names[:2], names[-1]) == (["key", "policy"], "file"), "the file comes last"
         if self.upload_status == 204:
-            data = parts[2][1].get_payload(decode=True)
+            data = parts[-1][1].get_payload(decode=True)
             assert isinstance(data, bytes)
-            self.uploads[str(parts[0][1].get_payload())] = parts[2][1].get_content_type(), data
+            self.uploads[str(parts[0][1].get_payload())] = parts[-1][1].get_content_type(), data
         return self.upload_status
 
     def _send(self, body: dict[str, Any]) -> dict[str, Any]:

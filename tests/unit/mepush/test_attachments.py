@@ -111,8 +111,7 @@ data_file = "{file}"
 def test_a_template_has_its_files_beside_it(mepush: Mepush, tmp_path: Path) -> None:
     path = tmp_path / "logo.toml"
     path.write_text(TEMPLATE.replace("{file}", "logo.png"))
-    content = read_template(path).wanted.content
-    assert isinstance(content, EmailContent)
+    content = EmailContent.model_validate(read_template(path).body["content"])
     assert content.attachments[0].data == b"\x89PNG"
     assert "created" in mepush("template", "push", "logo.toml").out
     assert "nothing: it is the same" in mepush("template", "push", "logo.toml").out

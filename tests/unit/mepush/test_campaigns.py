@@ -181,8 +181,14 @@ def test_a_file_that_cannot_be_used_is_not_uploaded(
         (("--template", "welcome", "--object", "a.csv", "--zone", "Asia/Shanghai"), "no schedule to change"),
         (("--template", "welcome", "--object", "a.csv", "--at", "2027-05-01T09:00+08:00"), "without an offset"),
         (("--template", "welcome", "--object", "a.csv", "--at", "soon"), "2026-12-01T09:00"),
-        (("--template", "welcome", "--object", "a.csv", "--throttle", "0"), "throttle: must be at least 1"),
-        (("--template", "welcome", "--object", "a.csv", "--holdout", "51"), "holdout_percent: must be at most 50"),
+        (
+            ("--template", "welcome", "--object", "a.csv", "--throttle", "0"),
+            "'--throttle': Input should be greater than or equal to 1",
+        ),
+        (
+            ("--template", "welcome", "--object", "a.csv", "--holdout", "51"),
+            "'--holdout': Input should be less than or equal to 50",
+        ),
         (("--version", "2", "--object", "a.csv"), "belongs to --template"),
     ],
 )
@@ -199,6 +205,19 @@ def test_what_cannot_be_meant_is_said_before_anything_is_sent(
     ("text", "said"),
     [
         (TOML.replace("throttle = 3000", "throtle = 3000"), "throtle: there is no such field"),
+        (TOML.replace("time_zone =", "zone ="), "schedule.zone: there is no such field"),
+        (
+            TOML.replace('file = "people.csv"', 'file = "people.csv"\nformat = "xlsx"'),
+            "audience.format must be csv or ndjson",
+        ),
+        (
+            "audience = 3\nschedule = [1]\nvariants = 2",
+            "audience: must be a table schedule: must be a table variants: must be a list",
+        ),
+        ("variants = [3, {nam = 1}]", "variants.0: must be a table variants.1.nam: there is no such field"),
+        ("[audience.columns]\nvariables = 1", "audience.columns.variables: must be a table"),
+        ("throttle = inf", "throttle must be a number that is finite"),
+        ("version = 3\n[[variants]]\nname = 'a'\ntemplate = 'b'", "has a `version` and no `template`"),
         (TOML.replace('file = "people.csv"', ""), "needs either `file`"),
         (TOML.replace("at = 2027-05-01T09:00:00", ""), "needs one of `cron`, `at` and `every`"),
         (TOML.replace("version = 3", "variants = []"), "both `template` and `variants`"),
