@@ -24,6 +24,8 @@ from shared.model.words import Channel
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 
+_GROUP = "platform"
+"""The group of dependencies in pyproject.toml of which functions are given what they need."""
 _RECIPE = "1"
 """Part of every hash; changes when the same inputs make another package."""
 
@@ -117,17 +119,17 @@ def install(packages: Sequence[str], target: Target, build: Path = BUILD) -> Pat
 
 @cache
 def locked_requirements(packages: tuple[str, ...]) -> str:
-    """The lines, with hashes, of some of the project's direct dependencies and all that those need, from the lock file.
+    """The lines, with hashes, of some of the platform's packages and all that those need, from the lock file.
 
-    Raises: PackagingError for a package that the project does not depend on.
+    Raises: PackagingError for a package that the platform does not depend on.
     """
     direct = _direct_dependencies()
     unknown = sorted(set(packages) - set(direct))
     if unknown:
-        raise PackagingError(f"not among the project's dependencies: {', '.join(unknown)}")
+        raise PackagingError(f"not among the platform's dependencies: {', '.join(unknown)}")
     unwanted = [part for name in direct if name not in packages for part in ("--prune", name)]
     shape = ("--format", "requirements.txt", "--no-header", "--no-annotate")
-    return _uv("export", "--frozen", "--no-default-groups", "--no-emit-project", *shape, *unwanted)
+    return _uv("export", "--frozen", "--only-group", _GROUP, *shape, *unwanted)
 
 
 def sources(spec: FunctionSpec) -> Iterator[Path]:
@@ -161,8 +163,8 @@ def _left_out(path: Path, spec: FunctionSpec) -> bool:
 
 
 def _direct_dependencies() -> list[str]:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return [re.split(r"[\s\[<>=!~;]", line, maxsplit=1)[0].lower() for line in project["dependencies"]]
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+    return [re.split(r"[\s\[<>=!~;]", line, maxsplit=1)[0].lower() for line in groups[_GROUP]]
 
 
 def _strip(folder: Path) -> None:

@@ -150,8 +150,8 @@ def test_requirements_are_the_locked_ones_of_what_a_function_needs(
     assert requirements.count("--hash=sha256:") >= len(names)
 
 
-def test_a_package_that_the_project_does_not_depend_on_is_refused() -> None:
-    with pytest.raises(PackagingError, match="not among the project's dependencies: leftpad"):
+def test_a_package_that_the_platform_does_not_depend_on_is_refused() -> None:
+    with pytest.raises(PackagingError, match="not among the platform's dependencies: leftpad"):
         locked_requirements(("leftpad",))
 
 

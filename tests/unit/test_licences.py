@@ -1,7 +1,8 @@
 """What the project is licensed under, and that nothing it ships or is built with forbids that."""
 
 import re
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Iterator, Sequence
 from importlib.metadata import Distribution, distribution, distributions, requires
 from pathlib import Path
 
@@ -23,11 +24,13 @@ def words(found: Distribution) -> str:
     return "; ".join(said)
 
 
-def shipped(name: str = ITSELF) -> Iterator[str]:
-    """The distributions that the project's own dependencies bring along, those first."""
-    seen, left = {name}, [name]
-    while left:
-        for line in requires(left.pop()) or ():
+def shipped() -> Iterator[str]:
+    """The distributions that the wheel and the functions bring along, their own dependencies first."""
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wanted: list[Sequence[str]] = [declared["dependency-groups"]["platform"], declared["project"]["dependencies"]]
+    seen: set[str] = set()
+    while wanted:
+        for line in wanted.pop():
             other = re.match(r"[\w.-]+", line)
             if other is None or "extra ==" in line or other[0].lower() in seen:
                 continue
@@ -36,7 +39,7 @@ def shipped(name: str = ITSELF) -> Iterator[str]:
                 distribution(other[0])
             except ModuleNotFoundError:  # for another system or version of Python
                 continue
-            left.append(other[0])
+            wanted.append(requires(other[0]) or ())
             yield other[0]
 
 
@@ -48,7 +51,7 @@ def test_the_project_says_what_it_is_licensed_under() -> None:
 
 def test_what_is_shipped_is_under_a_permissive_licence() -> None:
     names = list(shipped())
-    assert {"boto3", "botocore", "httpx", "jinja2", "pydantic_core", "tencentcloud-sdk-python-common"} <= {
+    assert {"boto3", "botocore", "httpx", "jinja2", "pydantic_core", "rich", "tencentcloud-sdk-python-common"} <= {
         name.lower().replace("-core", "_core") for name in names
     }
     assert [f"{n}: {words(distribution(n))}" for n in names if not PERMISSIVE.search(words(distribution(n)))] == []
