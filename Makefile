@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 # The machine's own certificate authorities count, a company's among them, and not only those that come with uv.
 export UV_SYSTEM_CERTS ?= 1
 
-.PHONY: run demo test lint fmt types imports unit bench guarantees soak mutants synth first-key clean
+.PHONY: run demo test lint fmt types imports unit bench guarantees soak mutants synth first-key wheel clean
 
 # Start the local stack, send the examples through every channel, serve the API. With KEEP=1 it goes on from where the
 # last such run ended, and keeps what there is in .mepush/.
@@ -58,6 +58,10 @@ synth: $(STAMP)
 # A deployment's first API key, in its table, with your AWS credentials.
 first-key: $(STAMP)
 	$(BIN)/python -m infra.first_key --catalog-table $(TABLE) $(if $(REGION),--region $(REGION)) $(if $(TENANT),--tenant $(TENANT))
+
+# The command and the Python client, for machines that have no platform.
+wheel: $(STAMP)
+	$(BIN)/python -m hatchling build -t wheel -d build/wheel
 
 fmt: $(STAMP)
 	$(BIN)/ruff check --fix .

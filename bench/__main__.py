@@ -1,8 +1,8 @@
-"""Run all benchmarks: `python -m bench [email|ingest|requests|expand|campaign|scale|isolation|examples|drill]`."""
+"""Run all benchmarks, or those named: `python -m bench [email|ingest|requests|expand|campaign|scale|...]`."""
 
 import sys
 
-from bench import campaign, drill, email, examples, expand, ingest, isolation, requests, scale
+from bench import campaign, drill, email, examples, expand, ingest, isolation, requests, scale, start
 from bench.figures import report
 
 ALL = {
@@ -15,6 +15,7 @@ ALL = {
     "isolation": isolation.run,
     "examples": examples.run,
     "drill": drill.run,
+    "start": start.run,
 }
 
 

@@ -20,7 +20,10 @@ _BUSY = frozenset({429, 502, 503, 504})
 
 
 class Client:
-    """The API at one address with one key. Use as a context manager.
+    """The API at one address with one key: `with Client(url, key) as api: api.send({...})`.
+
+    Bodies and answers are those of the API's description, as dicts. Threads may share a client. What may be repeated
+    without harm is tried again while the API is busy. Whatever goes wrong is a MepushError whose text holds no key.
 
     transport, pause: seams for tests; `pause` waits between tries. timeout_s: for an answer.
     Raises: UsageError for an address that is not one, or that would send the key in the clear.

@@ -10,6 +10,7 @@ import typer
 from typer.main import get_command
 
 from mepush.main import app
+from tests.unit.mepush.fake_api import KEY, FakeApi
 
 ROOT = Path(__file__).parents[3]
 PAGES = [ROOT / "README.md", ROOT / "README.zh-CN.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -57,3 +58,11 @@ def test_there_are_commands_to_look_at_and_wrong_ones_are_found() -> None:
     assert wrong(["send", "--template", "a", "--toto", "b"])
     assert wrong(["campaign", "begin", "spring"])
     assert wrong(["trace"])
+
+
+def test_the_pages_program_does_what_it_says(api: FakeApi, capsys: pytest.CaptureFixture[str]) -> None:
+    [code] = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "api.md").read_text(), re.MULTILINE | re.DOTALL)
+    exec(compile(code, "docs/api.md", "exec"), {"url": api.url, "key": KEY})
+    status, template, error = capsys.readouterr().out.splitlines()
+    assert (status, template) == ("sent", "welcome")
+    assert error.startswith("422 urn:mepush:problem:") and "no-such-template" in error
