@@ -20,7 +20,7 @@ from bench.figures import Figure
 from local.sandbox.faults import Fault
 from local.seed import EXAMPLES, account_body, first_key
 from local.stack import LocalStack
-from mepush.commands.accounts import read_accounts
+from mepush.files.accounts import read_accounts
 from shared.model.events import fold
 from shared.model.ids import ulid_time
 from shared.model.words import OUTCOMES, Stage

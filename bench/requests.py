@@ -19,7 +19,7 @@ from bench.sample import CONTENT, NoLedger
 from bench.units import WriteUnits
 from local.seed import EXAMPLES, account_body, first_key
 from local.stack import LocalStack
-from mepush.commands.accounts import read_accounts
+from mepush.files.accounts import read_accounts
 from shared.store.ledger import Ledger
 
 SMS = {"type": "sms", "text": "Sale at {{ shop }}", "tencent": {"template_id": "1900002", "params": ["{{ shop }}"]}}

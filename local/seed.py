@@ -12,7 +12,7 @@ from local.sandbox.smtp import SmtpSandbox
 from local.sandbox.wecom import WecomSandbox
 from mepush.client.api import Client, segment
 from mepush.client.errors import ApiError
-from mepush.commands.accounts import read_accounts
+from mepush.files.accounts import read_accounts
 from mepush.files.pushing import push_template
 from mepush.files.templates import find_files, in_order, read_template
 from mepush.files.toml import read_toml

@@ -1,8 +1,6 @@
-"""`mepush account`: provider accounts. Their secrets come from a file, the environment or a prompt, never from argv."""
+"""`mepush account`: provider accounts."""
 
 import os
-import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,16 +8,15 @@ import typer
 from rich.console import Console
 
 from mepush.client.api import Client, segment
-from mepush.client.errors import ApiError, FileError, UsageError
+from mepush.client.errors import ApiError, UsageError
+from mepush.files.accounts import find_secret, read_accounts
 from mepush.files.toml import read_toml
 from mepush.output import JsonOption, KeyOption, UrlOption, fail_if, plain, row, session, table
 from mepush.views.messages import moment
-from mepush.words import NEEDED_SECRETS
 
 app = typer.Typer(no_args_is_help=True, help="Provider accounts: add, list, verify and delete them.")
 
 AccountArgument = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's id.")]
-_FIELDS = frozenset({"id", "name", "weight", "rate", "fee", "settings", "secret_env"})
 _ORIGINS = {
     "account": "set for the account",
     "verified": "named by the provider when the account was verified",
@@ -130,52 +127,6 @@ def delete(account: AccountArgument, url: UrlOption = None, key: KeyOption = Non
     with session(url, key, as_json) as (api, out):
         api.delete(f"/v1/accounts/{segment(account)}")
         out.result({"deleted": account}, lambda console: console.print(plain(f"{account} is deleted")))
-
-
-def read_accounts(path: Path, only: str | None = None) -> list[dict[str, Any]]:
-    """The `[[account]]` tables of a file. Raises: FileError for what is not one, or holds a secret."""
-    entries = read_toml(path).get("account")
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise FileError(f"{path} has no [[account]] tables.", "See examples/accounts.toml.")
-    for entry in entries:
-        unknown = sorted(entry.keys() - _FIELDS)
-        if "secret" in unknown:
-            raise FileError(
-                f"{path}: secrets do not belong into this file.", "Use --secret-file, secret_env or the prompt."
-            )
-        if unknown:
-            raise FileError(f"{path}: an account has no field {unknown[0]!r}.")
-        if not isinstance(entry.get("settings"), dict):
-            raise FileError(f"{path}: an account needs a table of settings.", "See examples/accounts.toml.")
-    found = [entry for entry in entries if only is None or entry.get("id") == only]
-    if not found:
-        raise FileError(f"{path} has no account {only!r}.")
-    return found
-
-
-def find_secret(entry: Mapping[str, Any], tables: Mapping[str, Any], env: Mapping[str, str]) -> dict[str, str]:
-    """An account's secret: from the secret file, else the environment, else asked for at a terminal.
-
-    Raises: UsageError for a required field that none of these gives; FileError for a table that is none.
-    """
-    given = tables.get(str(entry.get("id")), {})
-    if not isinstance(given, dict):
-        raise FileError(f"The secret file must have a table [{entry.get('id')}].")
-    variables = entry.get("secret_env", {})
-    secret = {str(name): str(value) for name, value in given.items()}
-    # What need not be there is asked for only if the file says that it is.
-    for name in dict.fromkeys((*NEEDED_SECRETS.get(entry["settings"].get("provider"), ()), *variables)):
-        variable = variables.get(name)
-        if name not in secret:
-            secret[name] = env.get(variable or "") or _ask(str(entry.get("id")), name, variable)
-    return secret
-
-
-def _ask(account: str, name: str, variable: str | None) -> str:
-    if not sys.stdin.isatty():
-        where = f"set {variable}" if variable else "name an environment variable under secret_env"
-        raise UsageError(f"The account {account} needs the secret {name}.", f"Use --secret-file, or {where}.")
-    return str(typer.prompt(f"{name} of {account}", hide_input=True, err=True))
 
 
 def _body(entry: dict[str, Any]) -> dict[str, Any]:

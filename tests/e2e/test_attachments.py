@@ -16,7 +16,7 @@ from local.seed import EXAMPLES, account_body, first_key
 from local.stack import LocalStack
 from mepush.client.api import Client
 from mepush.client.errors import ApiError
-from mepush.commands.accounts import read_accounts
+from mepush.files.accounts import read_accounts
 from mepush.main import app
 from shared.policy.attachments import PREFIX
 

@@ -11,7 +11,7 @@ from local.faults import FaultInput
 from local.seed import EXAMPLES, account_body, first_key
 from local.stack import LocalStack
 from mepush.client.api import Client
-from mepush.commands.accounts import read_accounts
+from mepush.files.accounts import read_accounts
 from mepush.main import app
 
 pytestmark = pytest.mark.xdist_group("local-stack")

@@ -10,7 +10,7 @@ import pytest
 from local.seed import EXAMPLES, account_body, first_key
 from local.stack import LocalStack
 from mepush.client.api import Client
-from mepush.commands.accounts import read_accounts
+from mepush.files.accounts import read_accounts
 from shared.aws.queue import send_batch
 from shared.model.campaigns import Audience, Campaign, Variant
 from shared.model.envelope import Envelope, group_id

@@ -8,7 +8,7 @@ import pytest
 from local.seed import EXAMPLES, account_body, first_key
 from local.stack import LocalStack
 from mepush.client.api import Client
-from mepush.commands.accounts import read_accounts
+from mepush.files.accounts import read_accounts
 from shared.model.words import MessageClass
 
 pytestmark = pytest.mark.xdist_group("local-stack")

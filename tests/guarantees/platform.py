@@ -17,7 +17,7 @@ from local.runtime import Context
 from local.seed import EXAMPLES, account_body, first_key
 from local.stack import LocalStack, NotQuietError
 from mepush.client.api import Client
-from mepush.commands.accounts import read_accounts
+from mepush.files.accounts import read_accounts
 from shared.dispatch import accounts, wiring
 from shared.dispatch.sending import Sender
 from shared.model.envelope import Envelope

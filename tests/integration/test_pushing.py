@@ -10,7 +10,7 @@ import pytest
 
 from mepush.client.api import Client
 from mepush.client.errors import ApiError
-from mepush.commands.accounts import read_accounts
+from mepush.files.accounts import read_accounts
 from mepush.files.pushing import push_template
 from mepush.files.templates import find_files, in_order, read_template
 from shared.model.accounts import Account

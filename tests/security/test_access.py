@@ -10,7 +10,7 @@ import pytest
 from local.seed import EXAMPLES, account_body, first_key
 from local.stack import LocalStack
 from mepush.client.api import Client
-from mepush.commands.accounts import read_accounts
+from mepush.files.accounts import read_accounts
 from mepush.files.attachments import post_form
 from shared.api.operations import OPERATIONS
 from shared.model.envelope import Envelope

@@ -17,7 +17,7 @@ import pytest
 from pydantic import ValidationError
 
 from local.sandbox.base import Fault, HttpSandbox
-from mepush.commands.accounts import find_secret, read_accounts
+from mepush.files.accounts import find_secret, read_accounts
 from shared.dispatch.accounts import Accounts
 from shared.dispatch.planning import Planner
 from shared.dispatch.routing import Routing

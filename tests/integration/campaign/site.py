@@ -14,7 +14,7 @@ from functions.campaign.sending import Sending
 from local.seed import EXAMPLES, account_body, first_key
 from local.stack import LocalStack, NotQuietError
 from mepush.client.api import Client
-from mepush.commands.accounts import read_accounts
+from mepush.files.accounts import read_accounts
 from shared.model import runs
 from shared.model.runs import Run, Shard
 from shared.model.words import OUTCOMES

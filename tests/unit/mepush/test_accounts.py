@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from mepush.client.errors import FileError, UsageError
-from mepush.commands.accounts import find_secret, read_accounts
+from mepush.files.accounts import find_secret, read_accounts
 from tests.unit.mepush.conftest import Mepush
 from tests.unit.mepush.fake_api import FakeApi
 
@@ -88,8 +88,8 @@ def test_at_a_terminal_a_missing_secret_is_asked_for_without_echo(file: Path, mo
         asked.append((text, hide_input and err))
         return SECRET
 
-    monkeypatch.setattr("mepush.commands.accounts.sys.stdin.isatty", lambda: True, raising=False)
-    monkeypatch.setattr("mepush.commands.accounts.typer.prompt", prompt)
+    monkeypatch.setattr("mepush.files.accounts.sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("mepush.files.accounts.typer.prompt", prompt)
     entry = read_accounts(file, "mail")[0]
     assert find_secret(entry, {}, {}) == {"password": SECRET}
     assert asked == [("password of mail", True)]
