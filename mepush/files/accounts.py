@@ -29,6 +29,8 @@ def read_accounts(path: Path, only: str | None = None) -> list[dict[str, Any]]:
             raise FileError(f"{path}: an account has no field {unknown[0]!r}.")
         if not isinstance(entry.get("settings"), dict):
             raise FileError(f"{path}: an account needs a table of settings.", "See examples/accounts.toml.")
+        if not isinstance(entry.get("secret_env", {}), dict):
+            raise FileError(f"{path}: secret_env must be a table of environment variables.")
     found = [entry for entry in entries if only is None or entry.get("id") == only]
     if not found:
         raise FileError(f"{path} has no account {only!r}.")
@@ -46,7 +48,7 @@ def find_secret(entry: Mapping[str, Any], tables: Mapping[str, Any], env: Mappin
     variables = entry.get("secret_env", {})
     secret = {str(name): str(value) for name, value in given.items()}
     # What need not be there is asked for only if the file says that it is.
-    for name in dict.fromkeys((*NEEDED_SECRETS.get(entry["settings"].get("provider"), ()), *variables)):
+    for name in dict.fromkeys((*NEEDED_SECRETS.get(str(entry["settings"].get("provider")), ()), *variables)):
         variable = variables.get(name)
         if name not in secret:
             secret[name] = env.get(variable or "") or _ask(str(entry.get("id")), name, variable)

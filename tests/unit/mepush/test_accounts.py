@@ -126,6 +126,7 @@ def test_an_account_that_exists_is_changed_only_when_asked(
         ('[account]\nid = "x"', "has no [[account]] tables"),
         ('[[account]]\nid = "x"', "needs a table of settings"),
         ('[[account]]\nid = "x"\nsettings = "ses"', "needs a table of settings"),
+        ('[[account]]\nid = "x"\nsecret_env = "A"\n[account.settings]', "secret_env must be a table"),
         ('[[account]]\nid = "x"\nsurprise = 1\n[account.settings]\nprovider = "ses"', "has no field 'surprise'"),
         ('[[account]]\nid = "x"\nsecret = {password = "p4ss"}', "secrets do not belong into this file"),
     ],
