@@ -16,7 +16,7 @@ from shared.api.dead_letters import (
 )
 from shared.api.kit import Call, OperationFunction
 from shared.channels import queue_name
-from shared.dispatch.redrive import Order, Redriver
+from shared.lifecycle.redrive import Order, Redriver
 from shared.model.clock import Clock
 from shared.model.envelope import Envelope
 from shared.model.given_up import explain_given_up

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from aws_lambda_powertools import Logger
 
-from shared.dispatch.recall import stoppable
-from shared.dispatch.walk import Leg, fallen_legs, first_legs, next_legs
+from shared.lifecycle.recall import stoppable
+from shared.lifecycle.walk import Leg, fallen_legs, first_legs, next_legs
 from shared.logs import log_error
 from shared.model.clock import Clock
 from shared.model.events import EventRow, StreamRecord

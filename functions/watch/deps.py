@@ -22,7 +22,7 @@ from shared.aws.queue import Queues
 from shared.aws.schedules import DueSchedules, Schedules
 from shared.aws.stream import EventStream, StreamLag, StreamReader
 from shared.aws.tasks import Tasks
-from shared.dispatch.redrive import Redriver
+from shared.lifecycle.redrive import Redriver
 from shared.store.campaigns import Campaigns
 from shared.store.catalog import Catalog
 from shared.store.counters import Counters

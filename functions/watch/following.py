@@ -13,8 +13,8 @@ from typing import Protocol
 from aws_lambda_powertools import Logger
 
 from shared.aws.stream import EventStream
-from shared.dispatch.settle import close
-from shared.dispatch.walk import Leg, first_legs, next_legs
+from shared.lifecycle.settle import close
+from shared.lifecycle.walk import Leg, first_legs, next_legs
 from shared.model.clock import Clock
 from shared.model.events import EventRow
 from shared.model.reasons import Reason

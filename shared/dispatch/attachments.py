@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from shared.aws.attachments import AttachmentGoneError
 from shared.dispatch.plan import Call, Plan, Rendered
-from shared.dispatch.verdict import failed
+from shared.lifecycle.verdict import failed
 from shared.model.attachments import Attachment, AttachmentRef, encode, merged
 from shared.model.content import RenderedEmail
 from shared.model.reasons import Reason

@@ -13,8 +13,8 @@ from shared.aws.stream import EventStream
 from shared.dispatch.batch import Batch
 from shared.dispatch.outlet import Outlet
 from shared.dispatch.runs import Runs
-from shared.dispatch.tail import Tail, tail
 from shared.dispatch.waves import Waves, Work
+from shared.lifecycle.tail import Tail, tail
 from shared.logs import log_error
 from shared.model.envelope import Envelope
 from shared.model.events import EventRow

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from shared.dispatch.plan import Plan, Rendered
-from shared.dispatch.verdict import failed
+from shared.lifecycle.verdict import failed
 from shared.model.clock import Clock
 from shared.model.envelope import EnvelopeRecipient
 from shared.model.ids import Numbering

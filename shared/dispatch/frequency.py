@@ -8,9 +8,9 @@ once. When it ends unsent they are given back.
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-from shared.dispatch.held import Releases, claimants_of
 from shared.dispatch.plan import Plan, Rendered
-from shared.dispatch.verdict import row
+from shared.lifecycle.held import Releases, claimants_of
+from shared.lifecycle.verdict import row
 from shared.model.clock import Clock
 from shared.model.events import EventRow
 from shared.model.policies import Cap, Policies

@@ -10,9 +10,9 @@ from typing import Protocol
 from aws_lambda_powertools import Logger
 
 from shared.aws.queue import Dispatch
-from shared.dispatch.held import Releases
-from shared.dispatch.settle import Ledger, settle
-from shared.dispatch.tail import Tail
+from shared.lifecycle.held import Releases
+from shared.lifecycle.settle import Ledger, settle
+from shared.lifecycle.tail import Tail
 from shared.logs import log_error
 from shared.model.clock import Clock
 from shared.model.envelope import Envelope

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from shared.dispatch.accounts import Route
-from shared.dispatch.held import Held
+from shared.lifecycle.held import Held
 from shared.model.accounts import Account
 from shared.model.envelope import Envelope, EnvelopeRecipient
 from shared.model.events import EventRow

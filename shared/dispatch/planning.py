@@ -18,7 +18,7 @@ from shared.dispatch.quiet_hours import awake
 from shared.dispatch.routing import Routing
 from shared.dispatch.runs import Runs
 from shared.dispatch.suppression import Suppressions, unstopped
-from shared.dispatch.verdict import GENERATION, Via, failed, judge, judge_look_up, row
+from shared.lifecycle.verdict import GENERATION, Via, failed, judge, judge_look_up, row
 from shared.model.accounts import Account
 from shared.model.clock import Clock
 from shared.model.envelope import Envelope, EnvelopeRecipient

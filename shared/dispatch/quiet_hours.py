@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
 from shared.dispatch.plan import Plan
-from shared.dispatch.verdict import put_off, row
+from shared.lifecycle.verdict import put_off, row
 from shared.model.envelope import EnvelopeRecipient
 from shared.model.policies import QuietAction, QuietHours
 from shared.model.reasons import Reason

@@ -15,7 +15,7 @@ from typing import Protocol
 from aws_lambda_powertools import Logger
 
 from shared.dispatch.plan import Plan
-from shared.dispatch.verdict import row
+from shared.lifecycle.verdict import row
 from shared.logs import log_error
 from shared.model.clock import Clock
 from shared.model.envelope import Envelope, EnvelopeRecipient

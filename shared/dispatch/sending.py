@@ -10,7 +10,7 @@ from aws_lambda_powertools import Logger
 
 from shared.dispatch.attachments import Room
 from shared.dispatch.plan import RESERVE_S, Call
-from shared.dispatch.verdict import Via, judge, judge_look_up
+from shared.lifecycle.verdict import Via, judge, judge_look_up
 from shared.logs import log_error
 from shared.model.clock import Clock
 from shared.model.envelope import Envelope

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from shared.dispatch.plan import Plan
-from shared.dispatch.verdict import row
+from shared.lifecycle.verdict import row
 from shared.model.envelope import EnvelopeRecipient
 from shared.model.reasons import Reason
 from shared.model.suppression import SuppressionEntry

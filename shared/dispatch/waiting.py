@@ -1,9 +1,9 @@
 """Waiting for a place that is taken already: the row of who waits, and whether an envelope came in time for it."""
 
 from shared.aws.queue import MAX_DELAY_S
-from shared.dispatch.lineage import place_key
 from shared.dispatch.plan import Plan
-from shared.dispatch.verdict import put_off
+from shared.lifecycle.lineage import place_key
+from shared.lifecycle.verdict import put_off
 from shared.model.envelope import EnvelopeRecipient
 from shared.model.reasons import Reason
 from shared.model.words import Stage

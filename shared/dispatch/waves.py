@@ -18,13 +18,13 @@ from typing import Protocol
 
 from aws_lambda_powertools import Logger
 
-from shared.dispatch.fallback import decide
 from shared.dispatch.plan import RESERVE_S, Call, Plan, flight
 from shared.dispatch.planning import Planner
 from shared.dispatch.rates import Rates
-from shared.dispatch.recall import stopped_in
 from shared.dispatch.sending import Sender
-from shared.dispatch.verdict import judge
+from shared.lifecycle.fallback import decide
+from shared.lifecycle.recall import stopped_in
+from shared.lifecycle.verdict import judge
 from shared.logs import log_error
 from shared.model.clock import Clock
 from shared.model.envelope import Envelope

@@ -15,7 +15,6 @@ from shared.dispatch.attachments import Files
 from shared.dispatch.dispatcher import Dispatcher
 from shared.dispatch.frequency import Frequency
 from shared.dispatch.function import DispatchSettings
-from shared.dispatch.held import Releases
 from shared.dispatch.outlet import Outlet
 from shared.dispatch.planning import Planner
 from shared.dispatch.rates import Rates
@@ -23,6 +22,7 @@ from shared.dispatch.routing import Routing
 from shared.dispatch.runs import Runs
 from shared.dispatch.sending import Sender
 from shared.dispatch.waves import Waves
+from shared.lifecycle.held import Releases
 from shared.model.words import Channel
 from shared.providers.base import MAX_CALLS
 from shared.store.campaigns import Campaigns

@@ -95,14 +95,14 @@ MUTATIONS = (
     ),
     Mutation(
         "what is in flight is not called recalled",
-        "shared/dispatch/walk.py",
+        "shared/lifecycle/walk.py",
         "marks = {i: mark for i, mark in entry.recalled.items() if i not in in_flight}",
         "marks = entry.recalled",
         "tests/guarantees/test_crash_matrix.py::test_a_recall_may_come_at_any_moment[notification]",
     ),
     Mutation(
         "who is recalled in flight is not tried again",
-        "shared/dispatch/recall.py",
+        "shared/lifecycle/recall.py",
         "STOPPABLE = frozenset({Stage.RETRYING, ",
         "STOPPABLE = frozenset({",
         "tests/unit/dispatch/test_recall.py::test_who_is_recalled_in_flight_is_not_tried_again",
@@ -116,7 +116,7 @@ MUTATIONS = (
     ),
     Mutation(
         "what may have been sent never falls back",
-        "shared/dispatch/fallback.py",
+        "shared/lifecycle/fallback.py",
         'or row.get("maybe") or row["i"] in envelope.doubtful:',
         "or False:",
         "tests/unit/dispatch/test_fallback.py::test_what_may_have_been_sent_never_falls_back[notification]",
@@ -144,7 +144,7 @@ MUTATIONS = (
     ),
     Mutation(
         "the ids of retries are derived",
-        "shared/dispatch/lineage.py",
+        "shared/lifecycle/lineage.py",
         'yield f"{first}.{k}" if k else first, until, due[until]',
         "yield f\"{first}.{__import__('secrets').token_hex(4)}\", until, due[until]",
         f"{_MATRIX}[smtp-notification]",
@@ -172,14 +172,14 @@ MUTATIONS = (
     ),
     Mutation(
         "what ended unsent gives back what it held",
-        "shared/dispatch/held.py",
+        "shared/lifecycle/held.py",
         "_RELEASES = UNSENT | {Stage.DEAD_LETTERED}",
         "_RELEASES = UNSENT",
         _ONCE,
     ),
     Mutation(
         "nothing is taken from a message that another function sends",
-        "shared/dispatch/held.py",
+        "shared/lifecycle/held.py",
         "seen.closed and held.at > seen.lease:",
         "seen.closed and held.at > 0:",
         _ONCE,

@@ -23,9 +23,9 @@ from shared.aws.queue import Queues
 from shared.aws.schedules import Schedules
 from shared.aws.stream import EventStream
 from shared.channels import queue_name
-from shared.dispatch.held import Releases
 from shared.dispatch.outlet import Outlet
-from shared.dispatch.redrive import ABANDONED_MS, Order, Redriver
+from shared.lifecycle.held import Releases
+from shared.lifecycle.redrive import ABANDONED_MS, Order, Redriver
 from shared.model.envelope import Envelope
 from shared.model.events import EventRow, StreamRecord
 from shared.model.ids import Numbering, new_base

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from functions.watch.following import GRACE_MS, LOOK_AGAIN_MS
-from shared.dispatch.fallback import decide
-from shared.dispatch.tail import tail
+from shared.lifecycle.fallback import decide
+from shared.lifecycle.tail import tail
 from shared.model.accounts import Account
 from shared.model.content import Content, SmsContent, WecomText
 from shared.model.envelope import Envelope

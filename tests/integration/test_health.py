@@ -10,7 +10,7 @@ import pytest
 from functions.watch.health import MEANINGS, judge
 from shared.api.kit import Api
 from shared.aws.stream import StreamLag
-from shared.dispatch.tail import tail
+from shared.lifecycle.tail import tail
 from shared.model.accounts import Account
 from shared.model.words import Channel
 from shared.policy.routing import Shift

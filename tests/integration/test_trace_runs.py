@@ -15,7 +15,7 @@ from bench.units import item_bytes
 from functions.campaign.packing import accepted_record
 from functions.campaign.starting import sizes
 from shared.aws.queue import Dispatch
-from shared.dispatch.walk import first_legs
+from shared.lifecycle.walk import first_legs
 from shared.model.campaigns import MAX_VARIANTS
 from shared.model.envelope import Envelope
 from shared.model.events import EventRow, StreamRecord, accepted_rows, record_of

@@ -8,7 +8,7 @@ import pytest
 from functions.watch import hours
 from functions.watch.following import GRACE_MS, LOOK_AGAIN_MS
 from shared.aws.schedules import schedule_name
-from shared.dispatch.tail import tail
+from shared.lifecycle.tail import tail
 from shared.model.envelope import Envelope
 from shared.model.events import record_of
 from shared.model.ids import ulid_text

@@ -9,7 +9,7 @@ from functions.recall.stopping import End
 from functions.trace.reading import view
 from functions.watch.following import GRACE_MS
 from shared.api.recall import Before
-from shared.dispatch.walk import first_legs, next_legs
+from shared.lifecycle.walk import first_legs, next_legs
 from shared.model.envelope import Envelope
 from shared.model.events import EventRow
 from shared.model.runs import RunState

@@ -21,8 +21,8 @@ from shared.aws.schedules import DueSchedules, Schedules
 from shared.aws.stream import EventStream, StreamLag, StreamReader
 from shared.aws.tasks import Tasks
 from shared.channels import queue_name
-from shared.dispatch.redrive import Redriver
-from shared.dispatch.tail import tail
+from shared.lifecycle.redrive import Redriver
+from shared.lifecycle.tail import tail
 from shared.model.envelope import Envelope
 from shared.model.events import EventRow, StreamRecord, accepted_rows, record_of
 from shared.model.words import OUTCOMES, Channel, MessageClass

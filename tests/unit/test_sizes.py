@@ -8,8 +8,8 @@ from pydantic_core import from_json
 
 from shared.aws.schedules import MAX_INPUT_BYTES, schedule_input
 from shared.aws.stream import MAX_RECORD_BYTES
-from shared.dispatch.tail import tail
-from shared.dispatch.verdict import CODE_BYTES, Via, judge
+from shared.lifecycle.tail import tail
+from shared.lifecycle.verdict import CODE_BYTES, Via, judge
 from shared.model.envelope import MAX_BYTES, MAX_RECIPIENTS, Envelope
 from shared.model.events import EventRow
 from shared.model.letters import MAX_ID_LENGTH

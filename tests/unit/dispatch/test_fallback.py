@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from functions.trace.reading import view
-from shared.dispatch.settle import settle
-from shared.dispatch.tail import tail
+from shared.lifecycle.settle import settle
+from shared.lifecycle.tail import tail
 from shared.model.envelope import Envelope, FallbackLeg
 from shared.model.events import EventRow, fold
 from shared.model.ids import Numbering, Tagger

@@ -205,7 +205,7 @@ def test_retries_pass_and_count_once(policies: Policies) -> None:
 
 
 def test_a_retry_after_the_windows_end_takes_its_place_anew_or_finds_it_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.dispatch.verdict.wait_s", lambda *arguments: 100.0)
+    monkeypatch.setattr("shared.lifecycle.verdict.wait_s", lambda *arguments: 100.0)
     short = Policies(duplicate_seconds=60)
     with platform(short, script_of(BUSY, BUSY)) as (w, _):
         w.run(another(0))
@@ -222,7 +222,7 @@ def test_a_retry_after_the_windows_end_takes_its_place_anew_or_finds_it_taken(mo
 
 
 def test_of_who_may_have_been_sent_to_nobody_says_that_it_was_a_duplicate(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.dispatch.verdict.wait_s", lambda *arguments: 100.0)
+    monkeypatch.setattr("shared.lifecycle.verdict.wait_s", lambda *arguments: 100.0)
     with platform(Policies(duplicate_seconds=60), script_of(LOST)) as (w, _):
         w.run(another(0))
         w.clock.advance(90)
@@ -378,7 +378,7 @@ def test_a_redelivery_after_the_windows_end_does_not_begin_another() -> None:
 
 
 def test_a_duplicate_takes_no_slot_that_it_took_earlier(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.dispatch.verdict.wait_s", lambda *arguments: 100.0)
+    monkeypatch.setattr("shared.lifecycle.verdict.wait_s", lambda *arguments: 100.0)
     with platform(Policies(duplicate_seconds=60, cap=Cap(count=2, minutes=60)), script_of(BUSY)) as (w, _):
         w.run(another(0))
         w.clock.advance(90)

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from shared.dispatch.lineage import children, dead_letters
-from shared.dispatch.tail import tail
-from shared.dispatch.verdict import judge, row
+from shared.lifecycle.lineage import children, dead_letters
+from shared.lifecycle.tail import tail
+from shared.lifecycle.verdict import judge, row
 from shared.model.events import EventRow
 from shared.model.letters import letters_of
 from shared.model.outcome import Rejected, Retry, Sent

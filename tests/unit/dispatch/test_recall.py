@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from shared.dispatch import plan
-from shared.dispatch.settle import settle
-from shared.dispatch.verdict import row
+from shared.lifecycle.settle import settle
+from shared.lifecycle.verdict import row
 from shared.model.envelope import Envelope
 from shared.model.events import EventRow
 from shared.model.outcome import Outcome, Retry, Sent, Unknown

@@ -9,8 +9,8 @@ import pytest
 from functions.trace.words import describe, explain
 from shared.dispatch.plan import WAVE_RECIPIENTS, Plan
 from shared.dispatch.runs import Runs
-from shared.dispatch.settle import settle
-from shared.dispatch.tail import tail
+from shared.lifecycle.settle import settle
+from shared.lifecycle.tail import tail
 from shared.model.accounts import Rate
 from shared.model.envelope import Envelope
 from shared.model.events import EventRow, fold

@@ -16,7 +16,6 @@ from shared.dispatch.accounts import Accounts
 from shared.dispatch.attachments import Files
 from shared.dispatch.dispatcher import Dispatcher
 from shared.dispatch.frequency import Frequency
-from shared.dispatch.held import Releases
 from shared.dispatch.outlet import Outlet
 from shared.dispatch.planning import Planner
 from shared.dispatch.rates import Rates
@@ -24,6 +23,7 @@ from shared.dispatch.routing import Routing
 from shared.dispatch.runs import Runs
 from shared.dispatch.sending import Sender
 from shared.dispatch.waves import Waves
+from shared.lifecycle.held import Releases
 from shared.model.accounts import Account
 from shared.model.attachments import AttachmentRef
 from shared.model.audit import AuditRecord

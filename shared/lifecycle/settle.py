@@ -10,10 +10,10 @@ from dataclasses import replace
 from typing import Protocol
 
 from shared.aws.queue import Dispatch
-from shared.dispatch.fallback import decide
-from shared.dispatch.recall import stopped_in
-from shared.dispatch.tail import Tail, tail
-from shared.dispatch.verdict import Via, judge, row
+from shared.lifecycle.fallback import decide
+from shared.lifecycle.recall import stopped_in
+from shared.lifecycle.tail import Tail, tail
+from shared.lifecycle.verdict import Via, judge, row
 from shared.model.clock import Clock
 from shared.model.envelope import Envelope
 from shared.model.events import EventRow

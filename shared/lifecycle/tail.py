@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.aws.queue import Dispatch
-from shared.dispatch.fallback import fallen
-from shared.dispatch.lineage import Child, children, fallbacks, place_key
+from shared.lifecycle.fallback import fallen
+from shared.lifecycle.lineage import Child, children, fallbacks, place_key
 from shared.model.envelope import Envelope
 from shared.model.events import EventRow, StreamRecord, accepted_rows, record_of
 from shared.model.reasons import Reason

@@ -19,7 +19,7 @@ from aws_lambda_powertools import Logger
 
 from shared.aws.queue import Dispatch
 from shared.channels import queue_name
-from shared.dispatch.verdict import row
+from shared.lifecycle.verdict import row
 from shared.logs import log_error
 from shared.model.clock import Clock
 from shared.model.envelope import Envelope

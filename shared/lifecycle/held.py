@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from shared.dispatch.verdict import UNSENT
+from shared.lifecycle.verdict import UNSENT
 from shared.model.envelope import Envelope, EnvelopeRecipient
 from shared.model.events import EventRow
 from shared.model.ids import Numbering

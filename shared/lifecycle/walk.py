@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from shared.dispatch.lineage import Child, children, dead_letters, fallbacks
-from shared.dispatch.recall import stopped
+from shared.lifecycle.lineage import Child, children, dead_letters, fallbacks
+from shared.lifecycle.recall import stopped
 from shared.model.events import EventRow, StreamRecord
 from shared.model.ids import Numbering, root_of, ulid_value
 from shared.model.letters import redriven_id
