@@ -30,7 +30,7 @@ from shared.model.content import EmailContent
 from shared.model.runs import SHARD_BYTES, SHARD_ROWS, AudienceFile, PinnedVariant, Run, RunState, Shard
 from shared.model.templates import TemplateVersion
 from shared.model.words import Channel, MessageClass
-from shared.rendering import compile_content
+from shared.rendering.render import compile_content
 from shared.sendable import Sendable
 
 ROWS = 100_000

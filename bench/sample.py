@@ -17,7 +17,7 @@ from shared.model.suppression import SuppressionEntry
 from shared.model.templates import Template, TemplateVersion
 from shared.model.tenants import Tenant, TenantSettings
 from shared.model.words import Channel, MessageClass
-from shared.rendering import analyse
+from shared.rendering.render import analyse
 from shared.store.ledger import Entry, HeldError
 
 HTML = (

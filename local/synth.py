@@ -24,7 +24,6 @@ SOURCES = (
     "mepush/__init__.py",
     "mepush/sheets/*.py",
     *(f"shared/{name}.py" for name in ("__init__", "channels", "function", "quiet", "rights", "settings")),
-    "shared/template_links.py",
     *(f"shared/{name}/*.py" for name in ("api", "model", "net", "policy")),
     *(f"shared/dispatch/{name}.py" for name in ("__init__", "function")),
     *(f"shared/providers/{name}.py" for name in ("__init__", "spec", "table", "*/__init__", "*/limits")),

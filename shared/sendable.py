@@ -11,7 +11,7 @@ from shared.model.words import MessageClass
 from shared.policy.blocked_words import blocked_word
 from shared.policy.limits import TooLong
 from shared.providers.declared import check
-from shared.rendering import Compiled, RenderingError, Variables
+from shared.rendering.render import Compiled, RenderingError, Variables
 
 _LENGTHS = (2_000, 400, 100)
 # The most bytes as UTF-8; the most once it is escaped for HTML.

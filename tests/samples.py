@@ -10,7 +10,7 @@ from shared.model.keys import ApiKey
 from shared.model.templates import Template, TemplateVersion
 from shared.model.tenants import Tenant
 from shared.model.words import Channel, KeyKind, MessageClass, Scope
-from shared.rendering import analyse
+from shared.rendering.render import analyse
 
 NOW = 1_736_935_200_000
 REQUEST = derived_base(NOW, "request")

@@ -14,7 +14,7 @@ from shared.model.words import Channel, KeyKind
 from shared.policy.rates import DAY, SECOND, lanes_of
 from shared.policy.resolve import resolve
 from shared.providers.declared import fee_of, rate_of, units_of
-from shared.rendering import RenderingError, TemplateError, compile_content
+from shared.rendering.render import RenderingError, TemplateError, compile_content
 
 SAMPLE_ROWS = 200
 """So many recipients of a variant tell how long its texts are."""

@@ -12,7 +12,7 @@ from shared.model.runs import PinnedVariant, Run
 from shared.model.templates import TemplateVersion
 from shared.model.words import Channel
 from shared.policy.ttl import ttl_seconds
-from shared.rendering import Compiled, TemplateError, compile_content
+from shared.rendering.render import Compiled, TemplateError, compile_content
 from shared.sendable import Sendable
 from shared.store.catalog import Catalog
 

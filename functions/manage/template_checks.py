@@ -14,7 +14,7 @@ from shared.policy.attachments import content_problems
 from shared.policy.blocked_words import blocked_word
 from shared.providers.declared import check, usable_by
 from shared.providers.table import PROVIDERS
-from shared.rendering import Analysis, RenderingError, TemplateError, analyse, compile_content
+from shared.rendering.render import Analysis, RenderingError, TemplateError, analyse, compile_content
 
 MAX_ERRORS = 50
 MAX_CARD_DEPTH = 20

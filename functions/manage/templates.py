@@ -45,7 +45,7 @@ from shared.model.audit import AuditRecord
 from shared.model.problems import conflict, invalid_field, not_found
 from shared.model.templates import Review, Template, TemplateVersion
 from shared.model.words import Channel
-from shared.rendering import Analysis, as_json
+from shared.rendering.render import Analysis, as_json
 from shared.store.catalog_items import CatalogConflictError, CatalogTooLargeError, CursorError, Stored
 
 _ATTEMPTS = 5

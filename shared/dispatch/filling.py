@@ -9,7 +9,7 @@ from shared.model.clock import Clock
 from shared.model.envelope import EnvelopeRecipient
 from shared.model.ids import Numbering
 from shared.providers.base import Outgoing
-from shared.rendering import Compiled
+from shared.rendering.render import Compiled
 from shared.sendable import Unfit, fill
 
 FILLING_S = 1.0

@@ -30,7 +30,7 @@ from shared.model.tenants import Tenant, TenantSettings
 from shared.model.words import KeyKind, Stage
 from shared.policy import simulation
 from shared.policy.resolve import resolve
-from shared.rendering import Compiled, TemplateError, compile_content
+from shared.rendering.render import Compiled, TemplateError, compile_content
 from shared.sendable import beyond
 from shared.store.ledger import Entry
 

@@ -8,7 +8,7 @@ document is checked; what depends on an account (approved templates, words, quot
 from typing import Any, NamedTuple
 
 from shared.model.sizes import size
-from shared.template_links import is_web_address
+from shared.policy.links import is_web_address
 
 Issue = tuple[str, str]
 """A field, written with dots and positions such as `articles.0.url`, and what is wrong with it, without the value."""

@@ -21,14 +21,14 @@ from shared.model.content import (
 )
 from shared.model.variables import check_variables
 from shared.model.words import MessageClass
+from shared.policy.links import is_safe, is_web_address
 from shared.providers.declared import check
-from shared.rendering import RenderingError, TemplateError, compile_content
-from shared.template_engine import HTML, METER, TEXT
-from shared.template_links import is_safe, is_web_address
-from shared.template_meter import MAX_WORK, STEP
-from shared.template_operators import ITEM, OPERATORS
-from shared.template_places import PLACES
-from shared.template_words import FILTERS, TESTS
+from shared.rendering.engine import HTML, METER, TEXT
+from shared.rendering.meter import MAX_WORK, STEP
+from shared.rendering.operators import ITEM, OPERATORS
+from shared.rendering.places import PLACES
+from shared.rendering.render import RenderingError, TemplateError, compile_content
+from shared.rendering.words import FILTERS, TESTS
 from tests.security.attempts import Attempts
 
 BIG = "y z <&中" * 2_857

@@ -24,7 +24,7 @@ from shared.policy.attachments import (
 )
 from shared.providers.declared import check
 from shared.providers.email import limits
-from shared.rendering import as_json, compile_content
+from shared.rendering.render import as_json, compile_content
 
 PNG = b64encode(b"\x89PNG").decode()
 

@@ -22,8 +22,8 @@ from shared.model.content import (
     SmsContent,
 )
 from shared.model.variables import check_variables
-from shared.rendering import RenderingError, TemplateError, analyse, as_json, compile_content
-from shared.template_words import FILTERS
+from shared.rendering.render import RenderingError, TemplateError, analyse, as_json, compile_content
+from shared.rendering.words import FILTERS
 
 CONTENT: TypeAdapter[Any] = TypeAdapter(Content)
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
@@ -375,7 +375,7 @@ def test_a_template_that_cannot_be_compiled_is_an_error_of_its_field(monkeypatch
     def fail(*_: object) -> None:
         raise RecursionError
 
-    monkeypatch.setattr("shared.template_rules.build", fail)
+    monkeypatch.setattr("shared.rendering.rules.build", fail)
     with pytest.raises(TemplateError) as caught:
         compile_content(SmsContent(text="{{ a | upper }}"))
     assert caught.value.field == "content.text"

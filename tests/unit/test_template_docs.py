@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
-from shared.template_meter import MAX_WORK, STEP
-from shared.template_operators import OPERATORS, SIGNS
-from shared.template_words import ANYTHING, FILTERS, TESTS, Operation, listed
+from shared.rendering.meter import MAX_WORK, STEP
+from shared.rendering.operators import OPERATORS, SIGNS
+from shared.rendering.words import ANYTHING, FILTERS, TESTS, Operation, listed
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "templates.md"
 

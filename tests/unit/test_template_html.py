@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.model.content import EmailContent
-from shared.rendering import RenderingError, TemplateError, compile_content
-from shared.template_refusals import RuleError
-from shared.template_rules import Allowance, Dialect, check
+from shared.rendering.refusals import RuleError
+from shared.rendering.render import RenderingError, TemplateError, compile_content
+from shared.rendering.rules import Allowance, Dialect, check
 
 QUOTES = "in quotes"
 WITHIN = "within a tag, a placeholder may stand in the value of an attribute only"
@@ -221,7 +221,7 @@ def test_tangled_tags_end_in_a_refusal_and_not_in_hours(monkeypatch: pytest.Monk
     loops = "{% for i in l %}{% for j in l %}" + switch * 150 + "{% endfor %}{% endfor %}"
     with pytest.raises(RuleError, match="too many ways through the tags"):
         check(loops, Dialect.HTML, Allowance())
-    monkeypatch.setattr("shared.template_html._MOST_STEPS", 1_000)
+    monkeypatch.setattr("shared.rendering.markup._MOST_STEPS", 1_000)
     check("{{ v }}" + "<a b=c>" * 100, Dialect.HTML, Allowance())
     with pytest.raises(RuleError, match="too many ways through the tags"):
         check("{{ v }}" + "<a b=c>" * 1_000, Dialect.HTML, Allowance())

@@ -2,7 +2,6 @@
 
 import pytest
 
-from shared import template_meter
 from shared.model.content import (
     ApprovedTemplate,
     Content,
@@ -13,8 +12,9 @@ from shared.model.content import (
     WecomTemplateCard,
     WecomText,
 )
-from shared.rendering import Analysis, RenderingError, TemplateError, analyse, compile_content
-from shared.template_words import FILTERS
+from shared.rendering import meter
+from shared.rendering.render import Analysis, RenderingError, TemplateError, analyse, compile_content
+from shared.rendering.words import FILTERS
 
 ENTRIES = ["x"] * 200
 LONG = "y" * 20_000
@@ -255,8 +255,8 @@ def test_loops_end_however_they_are_made() -> None:
 
 
 def test_slow_loops_end_by_their_processor_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(template_meter, "MAX_CPU_SECONDS", 0.02)
-    monkeypatch.setattr(template_meter, "MAX_WORK", 10**12)
+    monkeypatch.setattr(meter, "MAX_CPU_SECONDS", 0.02)
+    monkeypatch.setattr(meter, "MAX_WORK", 10**12)
     source = "{% for a in e %}{% for b in e %}{% if long | title == '' %}{% endif %}{% endfor %}{% endfor %}"
     assert "does too much" in unfit(source, e=ENTRIES, long="y z " * 5_000)
 

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from shared.model.content import RenderedSms, SmsContent
-from shared.rendering import RenderingError, TemplateError, compile_content
-from shared.template_meter import LIST, MISSING, NUMBER, OBJECT, TEXT, TRUTH
-from shared.template_operators import OPERATORS
-from shared.template_places import PLACES
-from shared.template_words import FILTERS, TESTS
+from shared.rendering.meter import LIST, MISSING, NUMBER, OBJECT, TEXT, TRUTH
+from shared.rendering.operators import OPERATORS
+from shared.rendering.places import PLACES
+from shared.rendering.render import RenderingError, TemplateError, compile_content
+from shared.rendering.words import FILTERS, TESTS
 
 VALUES: dict[str, Any] = {
     TEXT: "secret",

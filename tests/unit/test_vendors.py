@@ -18,9 +18,7 @@ from shared.providers.table import FOLDERS, PROVIDERS
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT / "shared"
 NAMELESS = sorted(
-    path
-    for pattern in ("policy/**/*.py", "model/**/*.py", "rendering*.py", "rendering/**/*.py", "template_*.py")
-    for path in SHARED.glob(pattern)
+    path for pattern in ("policy/**/*.py", "model/**/*.py", "rendering/**/*.py") for path in SHARED.glob(pattern)
 )
 CALLERS_WORD = {"model/content.py": ["tencent"]}
 """The API's field for a template that a vendor approved is called after the only vendor that has such."""

@@ -9,7 +9,7 @@ from typing import Any
 from shared.model.content import RenderedWecom
 from shared.model.words import MessageClass
 from shared.policy.limits import Issue, blank, not_sent, too_long, web_url
-from shared.template_links import is_link_field
+from shared.policy.links import is_link_field
 
 # WeCom docs, path 90236 (apps) and 99110 (group robots). Longer text is cut by apps without an error.
 TEXT_BYTES = 2048

@@ -11,7 +11,7 @@ from functions.campaign.rows import Bad, Good
 from shared.model.accounts import Account
 from shared.model.runs import AudienceFile, Run
 from shared.model.words import Channel
-from shared.rendering import TemplateError
+from shared.rendering.render import TemplateError
 from tests.samples import NOW, TENANT, change
 from tests.unit.campaign.motor import Motor, motor
 

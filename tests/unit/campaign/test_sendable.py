@@ -24,7 +24,7 @@ from shared.model.content import (
 from shared.model.templates import TemplateVersion
 from shared.model.words import Channel, MessageClass
 from shared.providers.declared import check
-from shared.rendering import Compiled, RenderingError, TemplateError, compile_content
+from shared.rendering.render import Compiled, RenderingError, TemplateError, compile_content
 from shared.sendable import Sendable
 from tests.samples import TENANT
 from tests.unit.campaign.audience import NDJSON, run_of

@@ -9,8 +9,8 @@ from jinja2 import StrictUndefined, Undefined
 from jinja2.exceptions import UndefinedError
 from markupsafe import Markup
 
-from shared.template_meter import MISSING, NUMBER, SCALARS, TEXT, ShapeError, escaped_size, kind_of, size_of
-from shared.template_words import ANYTHING, NOTHING, Cost, Operation, contains, equal, finite, in_cost
+from shared.rendering.meter import MISSING, NUMBER, SCALARS, TEXT, ShapeError, escaped_size, kind_of, size_of
+from shared.rendering.words import ANYTHING, NOTHING, Cost, Operation, contains, equal, finite, in_cost
 
 _NUMBERS = frozenset({NUMBER})
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from jinja2 import nodes
 
-from shared.template_words import Operation
+from shared.rendering.words import Operation
 
 _RESERVED = frozenset({"loop", "self", "super", "caller", "varargs", "kwargs"})
 _ARITHMETIC = "is not allowed; work the value out before you send it"

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from jinja2 import nodes
 
-from shared.template_places import LINK
+from shared.rendering.places import LINK
 
 LINKS = frozenset(
     {

@@ -12,14 +12,14 @@ from typing import Any, NamedTuple
 
 from jinja2 import Template, TemplateSyntaxError, nodes
 
-from shared.template_engine import HTML, TEXT, DataEnvironment, build, walk
-from shared.template_html import PlaceError
-from shared.template_html import guard as guard_html
-from shared.template_meter import STEP
-from shared.template_places import FORMATTED, PLACES
-from shared.template_refusals import RuleError, bind, check_name, error_at, listed, refused
-from shared.template_wecom import guard as guard_wecom
-from shared.template_words import FILTERS, TESTS
+from shared.rendering.engine import HTML, TEXT, DataEnvironment, build, walk
+from shared.rendering.markup import PlaceError
+from shared.rendering.markup import guard as guard_html
+from shared.rendering.meter import STEP
+from shared.rendering.places import FORMATTED, PLACES
+from shared.rendering.refusals import RuleError, bind, check_name, error_at, listed, refused
+from shared.rendering.wecom import guard as guard_wecom
+from shared.rendering.words import FILTERS, TESTS
 
 MAX_DEPTH = 30
 MAX_LOOPS_DEEP = 2

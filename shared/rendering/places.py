@@ -9,9 +9,9 @@ import re
 from typing import Any
 from urllib.parse import quote
 
-from shared.template_links import LinkError, check_link, is_web_address
-from shared.template_meter import SCALARS, ShapeError, size_of
-from shared.template_words import Cost, Operation
+from shared.policy.links import LinkError, check_link, is_web_address
+from shared.rendering.meter import SCALARS, ShapeError, size_of
+from shared.rendering.words import Cost, Operation
 
 LINK, LABEL, MARKDOWN, FORMATTED, ATTRIBUTE, BEGINS, CONTINUES, MENTION = (
     *(

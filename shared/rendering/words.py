@@ -16,7 +16,7 @@ from jinja2 import StrictUndefined, Undefined
 from jinja2.exceptions import UndefinedError
 from markupsafe import Markup, escape
 
-from shared.template_meter import (
+from shared.rendering.meter import (
     LIST,
     MISSING,
     NUMBER,

@@ -1,7 +1,7 @@
 """The Jinja2 environments that templates run in: data only, no Python attributes, no calls, bounded at run time.
 
-`shared.template_rules` decides what may be written, `shared.template_words` and `shared.template_operators` what that
-does. A null is the same as a missing value.
+`rules.py` decides what may be written, `words.py` and `operators.py` what that does. A null is the same as a missing
+value.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -13,8 +13,8 @@ from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
-from shared.template_links import LinkError
-from shared.template_meter import (
+from shared.policy.links import LinkError
+from shared.rendering.meter import (
     MISSING,
     SCALARS,
     STEP,
@@ -25,7 +25,7 @@ from shared.template_meter import (
     kind_of,
     size_of,
 )
-from shared.template_operators import (
+from shared.rendering.operators import (
     ADD,
     COMPARE,
     CONCAT,
@@ -36,8 +36,8 @@ from shared.template_operators import (
     POSITIVE,
     SUBTRACT,
 )
-from shared.template_places import PLACES
-from shared.template_words import FILTERS, TESTS, Operation, entry_of
+from shared.rendering.places import PLACES
+from shared.rendering.words import FILTERS, TESTS, Operation, entry_of
 
 METER = " meter"
 """Where a render keeps its `Meter` among its variables; no name in a template can hold a blank."""
@@ -191,7 +191,7 @@ def walk(node: nodes.Node) -> Iterable[nodes.Node]:
 
 
 def build(tree: nodes.Template, environment: DataEnvironment) -> Template:
-    """Compile a tree that `shared.template_rules` has passed; changes the tree."""
+    """Compile a tree that `shared.rendering.rules` has passed; changes the tree."""
     prepared = _Prepare().visit(tree)
     prepared.set_environment(environment)
     code = environment.compile(prepared)

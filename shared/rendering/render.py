@@ -27,13 +27,13 @@ from shared.model.content import (
     WecomImage,
 )
 from shared.policy.attachments import type_of
-from shared.template_engine import METER, shown
-from shared.template_links import LinkError, is_link_field
-from shared.template_meter import FEW, MOST_ESCAPED, Meter, OverrunError, ShapeError, escaped_size
-from shared.template_places import PLACES
-from shared.template_refusals import RuleError
-from shared.template_rules import Allowance, Blank, Checked, Dialect, check, has_placeholders
-from shared.template_words import Operation
+from shared.policy.links import LinkError, is_link_field
+from shared.rendering.engine import METER, shown
+from shared.rendering.meter import FEW, MOST_ESCAPED, Meter, OverrunError, ShapeError, escaped_size
+from shared.rendering.places import PLACES
+from shared.rendering.refusals import RuleError
+from shared.rendering.rules import Allowance, Blank, Checked, Dialect, check, has_placeholders
+from shared.rendering.words import Operation
 
 Variables = Mapping[str, Any]
 _FILENAME = re.compile(r"[^/\\\r\n\"]{1,100}\Z")

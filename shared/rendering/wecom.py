@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from jinja2 import nodes
 
-from shared.template_html import PlaceError, Spot, put, spots
-from shared.template_places import ATTRIBUTE, BEGINS, CONTINUES, FORMATTED, LABEL, MARKDOWN, MENTION
+from shared.rendering.markup import PlaceError, Spot, put, spots
+from shared.rendering.places import ATTRIBUTE, BEGINS, CONTINUES, FORMATTED, LABEL, MARKDOWN, MENTION
 
 _OPEN_LINK = re.compile(r"\]\(([^()\s]*)\Z")
 """A Markdown link that has begun, with what has been written of it."""

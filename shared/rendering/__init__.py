@@ -1,0 +1,1 @@
+"""Templates: analysed when they are saved, filled in within one budget, and refused in words."""
