@@ -25,13 +25,13 @@ from functions.campaign.rows import Facts, Judge
 from mepush.sheets.cutting import Cutter
 from mepush.sheets.formats import FileFormat
 from mepush.sheets.header import read_header
+from shared.acceptance.sendable import Sendable
 from shared.model.campaigns import Audience, Campaign, Variant
 from shared.model.content import EmailContent
 from shared.model.runs import SHARD_BYTES, SHARD_ROWS, AudienceFile, PinnedVariant, Run, RunState, Shard
 from shared.model.templates import TemplateVersion
 from shared.model.words import Channel, MessageClass
 from shared.rendering.render import compile_content
-from shared.sendable import Sendable
 
 ROWS = 100_000
 SIZES = (10_000, 100_000, 1_000_000)

@@ -9,7 +9,7 @@ from constructs import Construct
 from infra.nag import acknowledge
 from infra.specs import consumer
 from infra.stages import Stage
-from shared.channels import CHANNELS, queue_name
+from shared.base.channels import CHANNELS, queue_name
 from shared.function import Functions
 from shared.model.words import Channel, MessageClass
 

@@ -8,7 +8,7 @@ from aws_cdk import aws_iam as iam
 from infra.nag import acknowledge
 from infra.parts import Parts
 from infra.wildcards import Wildcard, wildcard
-from shared.rights import Outside, Right
+from shared.base.rights import Outside, Right
 
 
 def grant(role: iam.Role, right: Right, parts: Parts) -> None:

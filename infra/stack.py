@@ -16,7 +16,7 @@ from infra.specs import FUNCTIONS, FunctionError, consumer
 from infra.stages import Stage
 from infra.triggers import connect
 from shared.api.operations import OPERATIONS
-from shared.channels import queue_names
+from shared.base.channels import queue_names
 from shared.function import ApiTrigger, AuthorizerTrigger, Functions
 
 

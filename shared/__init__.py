@@ -1,5 +1,5 @@
 """What the functions and the command share."""
 
-from shared.quiet import hold_back
+from shared.base.quiet import hold_back
 
 hold_back()

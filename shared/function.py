@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from shared.base.rights import Right
+from shared.base.settings import Settings
 from shared.model.words import Channel, MessageClass
-from shared.rights import Right
-from shared.settings import Settings
 
 CORE_PACKAGES = ("aws-lambda-powertools", "boto3", "pydantic")
 ADDRESS_PACKAGES = ("email-validator", "phonenumbers")
@@ -27,7 +27,7 @@ class QueueTrigger:
     """A queue hands its messages over, each of which is answered for by itself."""
 
     queue: str
-    """Its name as in `shared.rights.Right`."""
+    """Its name as in `shared.base.rights.Right`."""
     batch_size: int
     concurrency: int | MessageClass
     """The most invocations, or the class whose cap the stage sets."""
@@ -46,7 +46,7 @@ class StreamTrigger:
     record_age_s: int
     """When a record is given up, however few tries it had."""
     dead: str
-    """The queue that is told what was given up, see `shared.rights.Right`."""
+    """The queue that is told what was given up, see `shared.base.rights.Right`."""
 
 
 @dataclass(frozen=True, slots=True)

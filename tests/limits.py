@@ -23,7 +23,7 @@ from shared.aws.queue import MAX_MESSAGE_BYTES, Dispatch, Queues
 from shared.aws.schedules import MAX_INPUT_BYTES, Schedules, schedule_input
 from shared.aws.secrets import MAX_BYTES as MAX_SECRET_BYTES
 from shared.aws.secrets import SecretError, SecretStore
-from shared.channels import queue_name
+from shared.base.channels import queue_name
 from shared.model.campaigns import Audience, Columns
 from shared.model.content import RenderedEmail, RenderedSms, RenderedWecom
 from shared.model.envelope import MAX_BYTES, group_id

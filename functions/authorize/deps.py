@@ -5,8 +5,8 @@ from functools import cache
 
 from shared.aws.clients import client
 from shared.aws.clock import service_clock
+from shared.base.settings import CatalogSettings
 from shared.model.clock import Clock
-from shared.settings import CatalogSettings
 from shared.store.catalog import Catalog
 
 

@@ -1,8 +1,8 @@
 """The function that tells who calls."""
 
+from shared.base.rights import table
+from shared.base.settings import CatalogSettings
 from shared.function import AuthorizerTrigger, FunctionSpec
-from shared.rights import table
-from shared.settings import CatalogSettings
 
 FUNCTIONS = (
     FunctionSpec(

@@ -1,15 +1,6 @@
 """The functions of campaigns: what cuts files and queues messages, and the API."""
 
-from shared.function import (
-    ADDRESS_PACKAGES,
-    CORE_PACKAGES,
-    RENDERING_PACKAGES,
-    ZONE_PACKAGES,
-    ApiTrigger,
-    FunctionSpec,
-    QueueTrigger,
-)
-from shared.rights import (
+from shared.base.rights import (
     CONSUME,
     FIND,
     LIST_VERSIONS,
@@ -22,7 +13,7 @@ from shared.rights import (
     allow,
     table,
 )
-from shared.settings import (
+from shared.base.settings import (
     AttachmentSettings,
     CampaignScheduleSettings,
     CatalogSettings,
@@ -32,6 +23,15 @@ from shared.settings import (
     StreamSettings,
     TaskSettings,
     UploadSettings,
+)
+from shared.function import (
+    ADDRESS_PACKAGES,
+    CORE_PACKAGES,
+    RENDERING_PACKAGES,
+    ZONE_PACKAGES,
+    ApiTrigger,
+    FunctionSpec,
+    QueueTrigger,
 )
 
 CONCURRENCY = 50

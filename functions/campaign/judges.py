@@ -7,13 +7,13 @@ from functools import lru_cache
 from functions.campaign.failures import RunFailedError
 from functions.campaign.packing import Packer
 from functions.campaign.rows import Facts, Judge
+from shared.acceptance.sendable import Sendable
 from shared.model.clock import Clock
 from shared.model.runs import PinnedVariant, Run
 from shared.model.templates import TemplateVersion
 from shared.model.words import Channel
 from shared.policy.ttl import ttl_seconds
 from shared.rendering.render import Compiled, TemplateError, compile_content
-from shared.sendable import Sendable
 from shared.store.catalog import Catalog
 
 

@@ -14,6 +14,7 @@ from mepush.sheets.formats import FileFormat
 from mepush.sheets.header import find_column
 from mepush.sheets.reading import Content, Unreadable, misfit
 from mepush.sheets.spoiled import may_be_spoiled, spoiled
+from shared.acceptance.sendable import Sendable
 from shared.model.address import canonical
 from shared.model.campaigns import Campaign, Columns
 from shared.model.envelope import MAX_BYTES
@@ -27,7 +28,6 @@ from shared.model.tenants import Tenant
 from shared.model.variables import check_variables
 from shared.policy.admission import Gate, RefusedError
 from shared.policy.variables import VariableRules
-from shared.sendable import Sendable
 
 _REFERENCE_MAX = 100
 _ZONE_MAX = 50

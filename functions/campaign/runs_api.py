@@ -15,7 +15,7 @@ from shared.api.kit import Call, OperationFunction
 from shared.api.messages import PageQuery
 from shared.aws.runfiles import LINK_SECONDS, RunFiles
 from shared.aws.tasks import TaskError, Tasks
-from shared.logs import log_error
+from shared.base.logs import log_error
 from shared.model.audit import AuditRecord
 from shared.model.clock import Clock
 from shared.model.problems import ProblemError, conflict, invalid_field, not_found

@@ -8,7 +8,7 @@ from aws_lambda_powertools import Logger
 from shared.api.campaigns import ScheduleIn, ScheduleView
 from shared.api.governance import moment, moment_or_none
 from shared.aws.campaign_schedules import CampaignSchedules
-from shared.logs import log_error
+from shared.base.logs import log_error
 from shared.model.campaigns import Campaign, Schedule
 from shared.model.problems import FieldError, ProblemError
 from shared.policy.cron import At, Expression, ExpressionError, Rate

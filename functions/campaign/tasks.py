@@ -24,7 +24,7 @@ from mepush.sheets.failures import SheetError
 from shared.aws.passing import may_pass, received
 from shared.aws.runfiles import FileGoneError
 from shared.aws.tasks import Tasks
-from shared.logs import log_error
+from shared.base.logs import log_error
 from shared.model.clock import Clock
 from shared.model.runs import Estimate, Run, RunState, Shard
 from shared.model.tasks import (

@@ -16,7 +16,7 @@ from shared.api.campaigns import TestMessage, TestSend, TestSent
 from shared.api.kit import Call, Caller, OperationFunction
 from shared.aws.queue import Dispatch, Queues
 from shared.aws.stream import EventStream
-from shared.logs import log_error
+from shared.base.logs import log_error
 from shared.model.campaigns import Campaign
 from shared.model.clock import Clock
 from shared.model.envelope import MAX_BYTES, Envelope

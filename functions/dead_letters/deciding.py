@@ -15,7 +15,7 @@ from shared.api.dead_letters import (
     RedriveRequest,
 )
 from shared.api.kit import Call, OperationFunction
-from shared.channels import queue_name
+from shared.base.channels import queue_name
 from shared.lifecycle.redrive import Order, Redriver
 from shared.model.clock import Clock
 from shared.model.envelope import Envelope

@@ -16,11 +16,11 @@ from shared.aws.clock import service_clock
 from shared.aws.queue import Queues
 from shared.aws.schedules import Schedules
 from shared.aws.stream import EventStream
+from shared.base.settings import QueueSettings
 from shared.dispatch.outlet import Outlet
 from shared.lifecycle.held import Releases
 from shared.lifecycle.redrive import Redriver
 from shared.model.clock import Clock
-from shared.settings import QueueSettings
 from shared.store.audit import AuditLog
 from shared.store.caps import Caps
 from shared.store.catalog import Catalog

@@ -1,8 +1,7 @@
 """The functions of dead letters: the consumer of their queues, and the API."""
 
-from shared.channels import queue_names
-from shared.function import CORE_PACKAGES, ZONE_PACKAGES, ApiTrigger, FunctionSpec, QueueTrigger
-from shared.rights import (
+from shared.base.channels import queue_names
+from shared.base.rights import (
     CONSUME,
     LETTER_WRITE,
     LETTERS,
@@ -14,7 +13,8 @@ from shared.rights import (
     allow,
     table,
 )
-from shared.settings import CatalogSettings, GuardSettings, QueueSettings, StreamSettings
+from shared.base.settings import CatalogSettings, GuardSettings, QueueSettings, StreamSettings
+from shared.function import CORE_PACKAGES, ZONE_PACKAGES, ApiTrigger, FunctionSpec, QueueTrigger
 
 BATCH_SIZE = 10
 CONCURRENCY = 5

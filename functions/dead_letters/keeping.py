@@ -13,10 +13,10 @@ from aws_lambda_powertools import Logger
 from pydantic import ValidationError
 
 from shared.aws.passing import may_pass, received
+from shared.base.logs import log_error
 from shared.dispatch.outlet import Outlet
 from shared.lifecycle.held import Releases
 from shared.lifecycle.settle import Ledger, settle
-from shared.logs import log_error
 from shared.model.clock import Clock
 from shared.model.envelope import Envelope
 from shared.model.events import StreamRecord

@@ -17,7 +17,7 @@ from functions.ingest.service import Ingest, RepeatKey, reference_key
 from shared.api.kit import Caller, parse
 from shared.api.messages import SendRequest, SendResponse
 from shared.aws.queue import MAX_MESSAGE_BYTES
-from shared.logs import log_error
+from shared.base.logs import log_error
 from shared.model.clock import Clock, iso
 from shared.model.problems import Problem, ProblemError, invalid_field
 from shared.model.sizes import size

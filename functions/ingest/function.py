@@ -1,5 +1,15 @@
 """The functions that accept messages: for the API, and from the bus."""
 
+from shared.base.rights import FIND, LIST_FILES, SEND, SENDING, Right, allow, table
+from shared.base.settings import (
+    AttachmentSettings,
+    BusSettings,
+    CatalogSettings,
+    GuardSettings,
+    QueueSettings,
+    StreamSettings,
+    UploadSettings,
+)
 from shared.function import (
     ADDRESS_PACKAGES,
     CORE_PACKAGES,
@@ -8,16 +18,6 @@ from shared.function import (
     ApiTrigger,
     BusTrigger,
     FunctionSpec,
-)
-from shared.rights import FIND, LIST_FILES, SEND, SENDING, Right, allow, table
-from shared.settings import (
-    AttachmentSettings,
-    BusSettings,
-    CatalogSettings,
-    GuardSettings,
-    QueueSettings,
-    StreamSettings,
-    UploadSettings,
 )
 
 

@@ -19,7 +19,7 @@ from shared.api.kit import Call, Caller
 from shared.api.messages import SendRequest, SendResponse
 from shared.aws.queue import Dispatch, Queues
 from shared.aws.stream import EventStream, StreamError
-from shared.logs import log_error
+from shared.base.logs import log_error
 from shared.model.clock import Clock
 from shared.model.ids import new_base
 from shared.model.problems import FieldError, ProblemError, conflict, invalid, invalid_field

@@ -12,7 +12,7 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from pydantic import BaseModel
 
 from shared.api.kit import Caller
-from shared.logs import log_error
+from shared.base.logs import log_error
 from shared.model.clock import Clock, iso
 from shared.model.phones import takes_texts
 from shared.model.problems import ProblemError

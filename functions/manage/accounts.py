@@ -25,7 +25,7 @@ from shared.api.kit import Call, OperationFunction
 from shared.api.manage import AccountCreate, AccountList, AccountUpdate, AccountView, VerificationView
 from shared.api.messages import PageQuery
 from shared.aws.secrets import NO_SECRET, SecretError, SecretMissingError, SecretTooLargeError
-from shared.logs import log_error
+from shared.base.logs import log_error
 from shared.model.accounts import Account, ProviderSettings, Rate
 from shared.model.audit import AuditRecord
 from shared.model.problems import ProblemError, conflict, invalid_field, not_found

@@ -8,7 +8,7 @@ from functions.manage.deps import ManageDeps
 from shared.api.audit import Auditor
 from shared.api.governance import DeploymentUpdate, DeploymentView
 from shared.api.kit import Call, OperationFunction
-from shared.logs import log_error
+from shared.base.logs import log_error
 from shared.model.problems import ProblemError, conflict
 from shared.model.tenants import Deployment
 from shared.store.catalog_items import CatalogConflictError

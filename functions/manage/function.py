@@ -1,6 +1,8 @@
 """The function that manages accounts, templates and keys."""
 
-from shared.channels import CHANNELS
+from shared.base.channels import CHANNELS
+from shared.base.rights import READ, allow, table
+from shared.base.settings import CatalogSettings, MappingSettings, NetworkSettings, SecretSettings
 from shared.function import (
     ADDRESS_PACKAGES,
     CORE_PACKAGES,
@@ -10,8 +12,6 @@ from shared.function import (
     FunctionSpec,
 )
 from shared.providers.table import providers_of
-from shared.rights import READ, allow, table
-from shared.settings import CatalogSettings, MappingSettings, NetworkSettings, SecretSettings
 
 CONFIGURED = ("tenant#*", "tenants", "key#*", "suppressed#*", "suppressing#*", "audit#*")
 """The partitions of the catalog that it writes. That it only adds to the audit log, IAM cannot say: no condition knows

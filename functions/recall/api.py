@@ -20,7 +20,7 @@ from functions.recall.withdrawing import (
 from shared.api.kit import Call, OperationFunction
 from shared.api.recall import MessageRecall, Recall, RunRecall, RunRecallQuery
 from shared.aws.stream import EventStream
-from shared.logs import log_error
+from shared.base.logs import log_error
 from shared.model.clock import Clock
 from shared.model.events import StreamRecord, fold
 from shared.model.ids import ULID_LENGTH, Tagger, tag_of

@@ -1,9 +1,7 @@
 """The function that recalls messages."""
 
-from shared.function import ApiTrigger, FunctionSpec
-from shared.model.words import Channel
-from shared.rights import PUBLISH, read_secrets, table
-from shared.settings import (
+from shared.base.rights import PUBLISH, read_secrets, table
+from shared.base.settings import (
     CatalogSettings,
     GuardSettings,
     NetworkSettings,
@@ -11,6 +9,8 @@ from shared.settings import (
     StreamSettings,
     TraceSettings,
 )
+from shared.function import ApiTrigger, FunctionSpec
+from shared.model.words import Channel
 
 
 class RecallSettings(CatalogSettings, GuardSettings, TraceSettings, StreamSettings, SecretSettings, NetworkSettings):

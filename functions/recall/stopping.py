@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from aws_lambda_powertools import Logger
 
+from shared.base.logs import log_error
 from shared.lifecycle.recall import stoppable
 from shared.lifecycle.walk import Leg, fallen_legs, first_legs, next_legs
-from shared.logs import log_error
 from shared.model.clock import Clock
 from shared.model.events import EventRow, StreamRecord
 from shared.model.ids import ULID_LENGTH

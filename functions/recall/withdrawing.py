@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from aws_lambda_powertools import Logger
 
 from functions.recall.stopping import End
+from shared.base.logs import log_error
 from shared.dispatch.accounts import Accounts
-from shared.logs import log_error
 from shared.model.clock import Clock
 from shared.model.events import EventRow
 from shared.model.outcome import AccountDown, Unknown, Withdrawal

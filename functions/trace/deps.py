@@ -10,7 +10,7 @@ from shared.api.kit import Api
 from shared.aws.clients import client
 from shared.aws.clock import service_clock
 from shared.aws.stream import StreamReader
-from shared.settings import TraceSettings
+from shared.base.settings import TraceSettings
 from shared.store.catalog import Catalog
 from shared.store.counters import Counters
 from shared.store.timeline import Timeline

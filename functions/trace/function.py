@@ -1,8 +1,8 @@
 """The functions of timelines and counters: the stream's consumer, and the API that reads what it wrote."""
 
+from shared.base.rights import LOOK, SEND, allow, table
+from shared.base.settings import CatalogSettings, TraceSettings
 from shared.function import ADDRESS_PACKAGES, CORE_PACKAGES, Alarm, ApiTrigger, FunctionSpec, StreamTrigger
-from shared.rights import LOOK, SEND, allow, table
-from shared.settings import CatalogSettings, TraceSettings
 
 BATCH_SIZE = 100
 RETRIES = 50

@@ -1,8 +1,7 @@
 """The functions that look after what got stuck: the sweep, and the API."""
 
-from shared.function import Alarm, ApiTrigger, Every, FunctionSpec
-from shared.rights import LETTER_WRITE, LIST_SCHEDULES, LOOK, PUBLISH, READ, SEND, allow, table
-from shared.settings import (
+from shared.base.rights import LETTER_WRITE, LIST_SCHEDULES, LOOK, PUBLISH, READ, SEND, allow, table
+from shared.base.settings import (
     CatalogSettings,
     DeadLetterSettings,
     GuardSettings,
@@ -12,6 +11,7 @@ from shared.settings import (
     TraceSettings,
     WatchSettings,
 )
+from shared.function import Alarm, ApiTrigger, Every, FunctionSpec
 
 SWEEP_MINUTES = 5
 

@@ -12,8 +12,8 @@ from functions.watch.runs import OpenRuns
 from functions.watch.schedules import OverdueSchedules
 from functions.watch.work import Done
 from shared.aws.stream import StreamLag
+from shared.base.logs import log_error
 from shared.lifecycle.redrive import Redriver
-from shared.logs import log_error
 from shared.model.clock import Clock
 from shared.store.catalog import Catalog
 from shared.store.counters import Counters

@@ -16,7 +16,7 @@ from pydantic_core import CoreSchema
 
 from shared.api.fields import Moment, VersionNumber
 from shared.api.messages import PageQuery
-from shared.channels import CHANNELS
+from shared.base.channels import CHANNELS
 from shared.model.address import mask_recipient, regions_with_phones
 from shared.model.audit import AuditRecord
 from shared.model.numbers import whole_number

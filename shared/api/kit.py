@@ -15,7 +15,7 @@ from shared.api.headers import with_security
 from shared.api.messages import MAX_BODY_BYTES
 from shared.api.operation import Operation
 from shared.api.operations import BY_ID
-from shared.logs import log_error
+from shared.base.logs import log_error
 from shared.model.findings import details, plain_words
 from shared.model.problems import CONTENT_TYPE, FieldError, ProblemError, forbidden, invalid
 from shared.model.words import KeyKind, Scope

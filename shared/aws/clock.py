@@ -13,7 +13,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from shared.aws.clients import client, listeners
-from shared.logs import log_error
+from shared.base.logs import log_error
 from shared.model.clock import SystemClock
 
 logger = Logger(child=True)

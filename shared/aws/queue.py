@@ -8,7 +8,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from shared.aws.schedules import MAX_INPUT_BYTES, Schedules, schedule_input
-from shared.channels import queue_name
+from shared.base.channels import queue_name
 from shared.model.clock import Clock
 from shared.model.envelope import Envelope, group_id
 from shared.model.sizes import size

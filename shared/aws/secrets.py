@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from shared.cache import TtlCache
+from shared.base.cache import TtlCache
+from shared.base.rights import CHANNEL_TAG
+from shared.base.settings import ConfigurationError
 from shared.model.clock import Clock, SystemClock
 from shared.model.sizes import size
 from shared.model.words import Channel
-from shared.rights import CHANNEL_TAG
-from shared.settings import ConfigurationError
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from aws_lambda_powertools import Logger
 
-from shared.logs import log_error
+from shared.base.logs import log_error
 from shared.model.accounts import Account, AccountState
 from shared.model.clock import Clock
 from shared.net.network import PUBLIC, Network

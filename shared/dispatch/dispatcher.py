@@ -10,12 +10,12 @@ from pydantic import ValidationError
 
 from shared.aws.queue import DeadLetters, Dispatch
 from shared.aws.stream import EventStream
+from shared.base.logs import log_error
 from shared.dispatch.batch import Batch
 from shared.dispatch.outlet import Outlet
 from shared.dispatch.runs import Runs
 from shared.dispatch.waves import Waves, Work
 from shared.lifecycle.tail import Tail, tail
-from shared.logs import log_error
 from shared.model.envelope import Envelope
 from shared.model.events import EventRow
 from shared.model.words import Channel

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 
+from shared.acceptance.sendable import Unfit, fill
 from shared.dispatch.plan import Plan, Rendered
 from shared.lifecycle.verdict import failed
 from shared.model.clock import Clock
@@ -10,7 +11,6 @@ from shared.model.envelope import EnvelopeRecipient
 from shared.model.ids import Numbering
 from shared.providers.base import Outgoing
 from shared.rendering.render import Compiled
-from shared.sendable import Unfit, fill
 
 FILLING_S = 1.0
 """Processor time of one envelope; each recipient's own is bounded by what one rendering may spend."""

@@ -1,11 +1,8 @@
 """What a dispatch function says of itself; the three differ by channel, and by what their providers need."""
 
-from shared.channels import CHANNELS, queue_name
-from shared.function import CORE_PACKAGES, RENDERING_PACKAGES, ZONE_PACKAGES, FunctionSpec, QueueTrigger
-from shared.model.words import Channel, MessageClass
-from shared.providers.table import providers_of
-from shared.rights import CONSUME, READ, SEND, SENDING, SETTLE, Right, allow, read_secrets, table
-from shared.settings import (
+from shared.base.channels import CHANNELS, queue_name
+from shared.base.rights import CONSUME, READ, SEND, SENDING, SETTLE, Right, allow, read_secrets, table
+from shared.base.settings import (
     AttachmentSettings,
     CatalogSettings,
     CountersSettings,
@@ -16,6 +13,9 @@ from shared.settings import (
     SecretSettings,
     StreamSettings,
 )
+from shared.function import CORE_PACKAGES, RENDERING_PACKAGES, ZONE_PACKAGES, FunctionSpec, QueueTrigger
+from shared.model.words import Channel, MessageClass
+from shared.providers.table import providers_of
 
 TIMEOUT_S = 60
 BATCH_SIZE = 10

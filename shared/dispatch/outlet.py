@@ -10,10 +10,10 @@ from typing import Protocol
 from aws_lambda_powertools import Logger
 
 from shared.aws.queue import Dispatch
+from shared.base.logs import log_error
 from shared.lifecycle.held import Releases
 from shared.lifecycle.settle import Ledger, settle
 from shared.lifecycle.tail import Tail
-from shared.logs import log_error
 from shared.model.clock import Clock
 from shared.model.envelope import Envelope
 from shared.model.reasons import Reason

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Protocol
 
+from shared.acceptance.sendable import beyond
 from shared.dispatch.accounts import Accounts
 from shared.dispatch.attachments import Files, with_files
 from shared.dispatch.filling import Filling
@@ -31,7 +32,6 @@ from shared.model.words import KeyKind, Stage
 from shared.policy import simulation
 from shared.policy.resolve import resolve
 from shared.rendering.render import Compiled, TemplateError, compile_content
-from shared.sendable import beyond
 from shared.store.ledger import Entry
 
 

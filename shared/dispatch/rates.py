@@ -12,12 +12,12 @@ from typing import Protocol
 
 from aws_lambda_powertools import Logger
 
+from shared.base.logs import log_error
 from shared.dispatch import recipient_limits
 from shared.dispatch.plan import Call, Plan
 from shared.dispatch.recipient_limits import within_limits
 from shared.dispatch.waiting import EARLY_MS, PATIENCE_MS, place_of, wait
 from shared.lifecycle.verdict import put_off
-from shared.logs import log_error
 from shared.model.accounts import Account
 from shared.model.clock import Clock
 from shared.model.reasons import Reason

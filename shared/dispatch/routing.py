@@ -13,10 +13,10 @@ from typing import Protocol
 
 from aws_lambda_powertools import Logger
 
-from shared.cache import TtlCache
+from shared.base.cache import TtlCache
+from shared.base.logs import log_error
 from shared.dispatch.accounts import Accounts, Route
 from shared.dispatch.plan import Plan, Rendered, calls_of, in_time
-from shared.logs import log_error
 from shared.model.accounts import Account
 from shared.model.audit import AuditRecord, record_change
 from shared.model.clock import Clock

@@ -14,9 +14,9 @@ from typing import Protocol
 
 from aws_lambda_powertools import Logger
 
+from shared.base.logs import log_error
 from shared.dispatch.plan import Plan
 from shared.lifecycle.verdict import row
-from shared.logs import log_error
 from shared.model.clock import Clock
 from shared.model.envelope import Envelope, EnvelopeRecipient
 from shared.model.events import EventRow

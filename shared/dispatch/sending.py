@@ -8,10 +8,10 @@ from concurrent.futures import Executor
 
 from aws_lambda_powertools import Logger
 
+from shared.base.logs import log_error
 from shared.dispatch.attachments import Room
 from shared.dispatch.plan import RESERVE_S, Call
 from shared.lifecycle.verdict import Via, judge, judge_look_up
-from shared.logs import log_error
 from shared.model.clock import Clock
 from shared.model.envelope import Envelope
 from shared.model.events import EventRow

@@ -18,6 +18,7 @@ from typing import Protocol
 
 from aws_lambda_powertools import Logger
 
+from shared.base.logs import log_error
 from shared.dispatch.plan import RESERVE_S, Call, Plan, flight
 from shared.dispatch.planning import Planner
 from shared.dispatch.rates import Rates
@@ -25,7 +26,6 @@ from shared.dispatch.sending import Sender
 from shared.lifecycle.fallback import decide
 from shared.lifecycle.recall import stopped_in
 from shared.lifecycle.verdict import judge
-from shared.logs import log_error
 from shared.model.clock import Clock
 from shared.model.envelope import Envelope
 from shared.model.events import EventRow

@@ -18,9 +18,9 @@ from typing import Protocol, TypeVar
 from aws_lambda_powertools import Logger
 
 from shared.aws.queue import Dispatch
-from shared.channels import queue_name
+from shared.base.channels import queue_name
+from shared.base.logs import log_error
 from shared.lifecycle.verdict import row
-from shared.logs import log_error
 from shared.model.clock import Clock
 from shared.model.envelope import Envelope
 from shared.model.events import EventRow, StreamRecord, record_of

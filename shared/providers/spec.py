@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from shared.base.rights import Right
 from shared.model.accounts import Account, Rate, UnitFee
 from shared.model.words import Channel, MessageClass
 from shared.policy.fees import parts_of
 from shared.policy.limits import Issue
-from shared.rights import Right
 
 NO_FEE = UnitFee(amount=0, currency="USD")
 

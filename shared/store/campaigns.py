@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from shared.cache import TtlCache
+from shared.base.cache import TtlCache
 from shared.model.audit import AuditRecord
 from shared.model.campaigns import Campaign
 from shared.model.clock import Clock

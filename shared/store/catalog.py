@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
 
-from shared.cache import FOREVER, TtlCache
+from shared.base.cache import FOREVER, TtlCache
 from shared.model.accounts import Account
 from shared.model.audit import AuditRecord
 from shared.model.clock import Clock

@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from shared.channels import queue_name
+from shared.base.channels import queue_name
 from shared.model.envelope import Envelope
 from shared.model.letters import Letter, LetterState
 from shared.store.catalog_items import key_of

@@ -8,7 +8,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from shared.logs import log_error
+from shared.base.logs import log_error
 
 logger = Logger(child=True)
 

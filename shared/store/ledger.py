@@ -16,7 +16,7 @@ from aws_lambda_powertools import Logger
 from pydantic import TypeAdapter
 from pydantic_core import from_json, to_json
 
-from shared.logs import log_error
+from shared.base.logs import log_error
 from shared.model.clock import Clock
 from shared.model.events import EventRow
 from shared.store.dynamo import batch_get

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any
 
-from shared.cache import TtlCache
+from shared.base.cache import TtlCache
 from shared.model.audit import AuditRecord
 from shared.model.clock import Clock
 from shared.model.ids import ALPHABET, TAG_LENGTH

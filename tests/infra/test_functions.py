@@ -10,7 +10,7 @@ from infra.environment import LIBRARY_VARIABLES
 from infra.packaging import ROOT
 from infra.specs import FUNCTIONS
 from shared.api.operations import OPERATIONS
-from shared.channels import CHANNELS, queue_name
+from shared.base.channels import CHANNELS, queue_name
 from shared.model.words import Channel, MessageClass
 from tests.infra.template import Template
 

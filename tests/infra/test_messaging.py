@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 
 from infra.stages import STAGES
-from shared.channels import CHANNELS
+from shared.base.channels import CHANNELS
 from shared.dispatch.waves import LEASE_MARGIN_S
 from shared.model.words import Channel, MessageClass
 from tests.infra.template import Template

@@ -13,9 +13,9 @@ from infra.packaging import ROOT
 from infra.specs import FUNCTIONS, FunctionError, by_name, consumer
 from infra.stages import STAGES
 from local.synth import SOURCES
+from shared.base.rights import SEND, allow
+from shared.base.settings import Settings
 from shared.function import ApiTrigger, AuthorizerTrigger, FunctionSpec, QueueTrigger
-from shared.rights import SEND, allow
-from shared.settings import Settings
 
 TOY = FunctionSpec("toy", "functions.toy.handler.lambda_handler", "Plays")
 
@@ -30,7 +30,7 @@ def test_the_local_stack_sees_changes_of_all_that_the_template_is_made_from() ->
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=240)
     read = {Path(line) for line in done.stdout.splitlines() if line}
     ours = {path for path in read if ROOT in path.parents and ".venv" not in path.parts}
-    assert {ROOT / "shared" / "rights.py", ROOT / "functions" / "ingest" / "function.py"} <= ours
+    assert {ROOT / "shared" / "base" / "rights.py", ROOT / "functions" / "ingest" / "function.py"} <= ours
     assert sorted(ours - {path for pattern in SOURCES for path in ROOT.glob(pattern)}) == []
 
 

@@ -22,7 +22,7 @@ from shared.api.kit import Api, Call, Caller
 from shared.aws.queue import Queues
 from shared.aws.schedules import Schedules
 from shared.aws.stream import EventStream
-from shared.channels import queue_name
+from shared.base.channels import queue_name
 from shared.dispatch.outlet import Outlet
 from shared.lifecycle.held import Releases
 from shared.lifecycle.redrive import ABANDONED_MS, Order, Redriver

@@ -7,8 +7,8 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from shared.aws.secrets import SecretError, SecretMissingError, SecretStore, SecretTooLargeError
+from shared.base.settings import ConfigurationError
 from shared.model.words import Channel
-from shared.settings import ConfigurationError
 from tests.conftest import Aws
 from tests.fakes import FakeClock
 

@@ -20,7 +20,7 @@ from shared.aws.queue import Queues
 from shared.aws.schedules import DueSchedules, Schedules
 from shared.aws.stream import EventStream, StreamLag, StreamReader
 from shared.aws.tasks import Tasks
-from shared.channels import queue_name
+from shared.base.channels import queue_name
 from shared.lifecycle.redrive import Redriver
 from shared.lifecycle.tail import tail
 from shared.model.envelope import Envelope

@@ -9,12 +9,12 @@ import pytest
 
 from local.sandbox.wecom import CORP_SECRET, ROBOT_KEY
 from shared.aws.secrets import SecretStore
+from shared.base.quiet import LEVELS
 from shared.model.content import RenderedEmail, RenderedSms
 from shared.model.outcome import Sent
 from shared.model.words import Channel
 from shared.providers.base import Outgoing
 from shared.providers.table import PROVIDERS
-from shared.quiet import LEVELS
 from tests.conftest import Aws
 from tests.contract.faulty import KEYS, TO, World
 from tests.contract.wecom.kit import wecom

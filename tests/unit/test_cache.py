@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from shared.cache import FOREVER, TtlCache
+from shared.base.cache import FOREVER, TtlCache
 from tests.fakes import FakeClock
 
 

@@ -18,7 +18,7 @@ from mepush.files.campaigns import read_campaign
 from mepush.files.recipients import read_audience
 from mepush.files.templates import find_files, read_template
 from shared.api.manage import TemplateCreate
-from shared.channels import CHANNELS
+from shared.base.channels import CHANNELS
 from shared.model.content import CHANNEL_OF_TYPE
 from shared.model.words import Channel, MessageClass
 from shared.providers.table import PROVIDERS

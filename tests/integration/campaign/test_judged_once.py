@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from shared.acceptance.sendable import Sendable, Unfit
 from shared.model.reasons import Reason
 from shared.model.runs import RunState
-from shared.sendable import Sendable, Unfit
 from tests.guarantees.points import Position
 from tests.integration.campaign.site import Site, site
 

@@ -15,7 +15,7 @@ from local.synth import SynthesisError, fingerprint, synthesised
 from local.template import Resolver, TemplateError, split
 from shared.api.operations import OPERATIONS
 from shared.aws import clients
-from shared.channels import CHANNELS
+from shared.base.channels import CHANNELS
 from shared.model.words import MessageClass
 from tests.integration.local.template import route, small_template
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from functions.campaign.reading import read_rows
 from functions.campaign.rows import Bad, Facts, Good, Judge, Judged
+from shared.acceptance.sendable import Sendable
 from shared.model.content import (
     ApprovedTemplate,
     Content,
@@ -25,7 +26,6 @@ from shared.model.templates import TemplateVersion
 from shared.model.words import Channel, MessageClass
 from shared.providers.declared import check
 from shared.rendering.render import Compiled, RenderingError, TemplateError, compile_content
-from shared.sendable import Sendable
 from tests.samples import TENANT
 from tests.unit.campaign.audience import NDJSON, run_of
 

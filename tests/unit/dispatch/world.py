@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from shared.aws.attachments import AttachmentGoneError
 from shared.aws.queue import Dispatch, Queues
 from shared.aws.schedules import Schedules
-from shared.channels import queue_name
+from shared.base.channels import queue_name
 from shared.dispatch.accounts import Accounts
 from shared.dispatch.attachments import Files
 from shared.dispatch.dispatcher import Dispatcher

@@ -4,9 +4,9 @@ import ipaddress
 
 import pytest
 
+from shared.base.settings import ConfigurationError, NetworkSettings
 from shared.net.addresses import Kind, kind_of, own_network
 from shared.net.network import Network
-from shared.settings import ConfigurationError, NetworkSettings
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """What the platform's functions may ask of Amazon SES."""
 
-from shared.rights import Outside, allow
+from shared.base.rights import Outside, allow
 
 _NAMED_LATER = "accounts name identities that people make later, in a region of their choice"
 _IDENTITIES = Outside("ses", "identity", _NAMED_LATER)

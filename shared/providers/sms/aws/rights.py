@@ -1,6 +1,6 @@
 """What the platform's functions may ask of AWS End User Messaging SMS."""
 
-from shared.rights import Outside, allow
+from shared.base.rights import Outside, allow
 
 _NAMED_LATER = "accounts name identities that people make later, in a region of their choice"
 
