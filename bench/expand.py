@@ -18,10 +18,10 @@ from pathlib import Path
 
 from bench.figures import Figure, cpu_medians
 from bench.sample import TENANT
-from functions.campaign.expanding import ShardRest
-from functions.campaign.packing import Packer, accepted_record
-from functions.campaign.reading import read_rows
-from functions.campaign.rows import Facts, Judge
+from functions.campaign.check.rows import Facts, Judge
+from functions.campaign.file.reading import read_rows
+from functions.campaign.send.expanding import ShardRest
+from functions.campaign.send.packing import Packer, accepted_record
 from mepush.sheets.cutting import Cutter
 from mepush.sheets.formats import FileFormat
 from mepush.sheets.header import read_header

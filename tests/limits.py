@@ -9,9 +9,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from functions.campaign.campaigns_api import MAX_SHARED_BYTES, _variable_problems
-from functions.campaign.failures import RunFailedError
-from functions.campaign.rows import Bad
+from functions.campaign.check.rows import Bad
+from functions.campaign.file.failures import RunFailedError
+from functions.campaign.operations.campaigns import MAX_SHARED_BYTES, _variable_problems
 from functions.ingest.accept import Context, plan
 from mepush.sheets.cutting import MAX_RECORD, cut
 from mepush.sheets.failures import SheetError
@@ -195,10 +195,10 @@ LIMITS = (
           "functions/ingest/accept.py", "422 naming the recipient and the bytes",
           lambda text: _refused(lambda: _plan(text)), _within, _frame_of_request()),
     Limit("platform", "variables of a row of a campaign, with the campaign's own", MAX_BYTES - 2_000, _JSON,
-          "functions/campaign/rows.py", "the row is rejected: `too_large`, with the bytes",
+          "functions/campaign/check/rows.py", "the row is rejected: `too_large`, with the bytes",
           _row, _within, json_size({"name": ""}) + json_size({})),
     Limit("platform", "`variables` of a campaign", MAX_SHARED_BYTES, _JSON,
-          "functions/campaign/campaigns_api.py", "422 `variables`, with the bytes",
+          "functions/campaign/operations/campaigns.py", "422 `variables`, with the bytes",
           _campaign, _within, json_size({"a": "", "b": ""})),
     Limit("platform", "one of these variables, or of a template with loops", 20_000, _CHARACTERS,
           "shared/model/variables.py", "422 `variables`", lambda text: check_variables({"a": [text]}), len),

@@ -3,20 +3,20 @@
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 
-from functions.campaign.checking import Checker
-from functions.campaign.comparing import Comparer
-from functions.campaign.driving import Driver
-from functions.campaign.estimating import Estimator
-from functions.campaign.expanding import Expander
+from functions.campaign.check.checking import Checker
+from functions.campaign.check.comparing import Comparer
+from functions.campaign.check.estimating import Estimator
+from functions.campaign.file.planning import Planner
 from functions.campaign.function import CampaignSettings
-from functions.campaign.judges import Judges
-from functions.campaign.pacing import Pacer
-from functions.campaign.planning import Planner
-from functions.campaign.releasing import Releasing
-from functions.campaign.reporting import Reporter
-from functions.campaign.sending import Sending
-from functions.campaign.starting import Starter
-from functions.campaign.tasks import Steps, Worker
+from functions.campaign.run.driving import Driver
+from functions.campaign.run.releasing import Releasing
+from functions.campaign.run.reporting import Reporter
+from functions.campaign.run.starting import Starter
+from functions.campaign.run.tasks import Steps, Worker
+from functions.campaign.send.expanding import Expander
+from functions.campaign.send.judges import Judges
+from functions.campaign.send.pacing import Pacer
+from functions.campaign.send.sending import Sending
 from shared.aws.audiences import AudienceFiles
 from shared.aws.clients import client
 from shared.aws.clock import service_clock

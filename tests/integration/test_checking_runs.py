@@ -7,10 +7,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from functions.campaign import hashes
-from functions.campaign.checking import Checker
-from functions.campaign.comparing import Comparer
-from functions.campaign.estimating import Estimator
+from functions.campaign.check import hashes
+from functions.campaign.check.checking import Checker
+from functions.campaign.check.comparing import Comparer
+from functions.campaign.check.estimating import Estimator
 from shared.aws.runfiles import FileGoneError, RunFiles
 from shared.model.ids import Tagger
 from shared.model.runs import Run, Shard, Tally

@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 import pytest
 
-from functions.campaign.packing import accepted_record
+from functions.campaign.send.packing import accepted_record
 from functions.watch import following
 from functions.watch.following import GRACE_MS, LOOK_AGAIN_MS
 from shared.aws.queue import Dispatch

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.units import item_bytes
-from functions.campaign.packing import accepted_record
-from functions.campaign.starting import sizes
+from functions.campaign.run.starting import sizes
+from functions.campaign.send.packing import accepted_record
 from shared.aws.queue import Dispatch
 from shared.lifecycle.walk import first_legs
 from shared.model.campaigns import MAX_VARIANTS

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from functions.campaign.reading import read_rows
-from functions.campaign.rows import Bad, Good
+from functions.campaign.check.rows import Bad, Good
+from functions.campaign.file.reading import read_rows
 from mepush.client.errors import FileError
 from mepush.files.recipients import read_audience
 from mepush.files.sending import fit

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from functions.campaign.campaigns_api import CampaignOperations
-from functions.campaign.reporting import Reporter
-from functions.campaign.runs_api import RunOperations
-from functions.campaign.sampling import Sampler
-from functions.campaign.schedules import Follower
-from functions.campaign.starting import Starter
-from functions.campaign.testing import Testing
-from functions.campaign.uploads import Uploading
+from functions.campaign.operations.campaigns import CampaignOperations
+from functions.campaign.operations.runs import RunOperations
+from functions.campaign.operations.sampling import Sampler
+from functions.campaign.operations.schedules import Follower
+from functions.campaign.operations.trials import Testing
+from functions.campaign.operations.uploads import Uploading
+from functions.campaign.run.reporting import Reporter
+from functions.campaign.run.starting import Starter
 from shared.api.kit import Api
 from shared.api.openapi import document
 from shared.aws import clients

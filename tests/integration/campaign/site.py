@@ -9,8 +9,8 @@ from typing import Any
 from unittest.mock import patch
 
 from functions.campaign import deps
-from functions.campaign.planning import Planner
-from functions.campaign.sending import Sending
+from functions.campaign.file.planning import Planner
+from functions.campaign.send.sending import Sending
 from local.seed import EXAMPLES, account_body, first_key
 from local.stack import LocalStack, NotQuietError
 from mepush.client.api import Client

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from functions.campaign.expanding import Expander
-from functions.campaign.packing import Packer
-from functions.campaign.planning import Planner
+from functions.campaign.file.planning import Planner
+from functions.campaign.send.expanding import Expander
+from functions.campaign.send.packing import Packer
 from shared.aws.runfiles import RunFiles
 from shared.model.runs import AudienceFile
 from shared.store.shards import Shards

@@ -6,7 +6,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from functions.campaign.rows import Facts, Judge
+from functions.campaign.check.rows import Facts, Judge
 from mepush.sheets.cutting import cut
 from mepush.sheets.formats import FileFormat
 from mepush.sheets.header import read_header

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-from functions.campaign.driving import Driver
-from functions.campaign.pacing import Pacer
-from functions.campaign.packing import Packer
-from functions.campaign.releasing import Releasing
-from functions.campaign.reporting import Reporter
-from functions.campaign.rows import Good
-from functions.campaign.sending import Sending, Slice
-from functions.campaign.starting import Starter
-from functions.campaign.tasks import Steps, Worker
+from functions.campaign.check.rows import Good
+from functions.campaign.run.driving import Driver
+from functions.campaign.run.releasing import Releasing
+from functions.campaign.run.reporting import Reporter
+from functions.campaign.run.starting import Starter
+from functions.campaign.run.tasks import Steps, Worker
+from functions.campaign.send.pacing import Pacer
+from functions.campaign.send.packing import Packer
+from functions.campaign.send.sending import Sending, Slice
 from shared.aws.queue import Dispatch
 from shared.model.campaigns import Audience, Campaign, Variant
 from shared.model.events import StreamRecord

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from functions.campaign import hashes
-from functions.campaign.checking import BATCH, Checker
-from functions.campaign.comparing import Comparer
+from functions.campaign.check import hashes
+from functions.campaign.check.checking import BATCH, Checker
+from functions.campaign.check.comparing import Comparer
 from mepush.sheets.formats import FileFormat
 from shared.aws.runfiles import FileGoneError, RunFiles
 from shared.model.campaigns import Duplicates

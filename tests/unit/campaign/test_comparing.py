@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from functions.campaign import hashes
-from functions.campaign.checking import Checker
-from functions.campaign.comparing import RESERVE_S, Comparer
-from functions.campaign.rows import Bad, HeldOut
+from functions.campaign.check import hashes
+from functions.campaign.check.checking import Checker
+from functions.campaign.check.comparing import RESERVE_S, Comparer
+from functions.campaign.check.rows import Bad, HeldOut
 from shared.aws.runfiles import RunFiles
 from shared.model.campaigns import Duplicates
 from shared.model.ids import ALPHABET, TAG_LENGTH, Tagger

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from functions.campaign import control
+from functions.campaign.run import control
 from shared.model.problems import ProblemError
 from shared.model.runs import OVER, Run, RunState
 from shared.model.tasks import DriveTask, ReleaseTask

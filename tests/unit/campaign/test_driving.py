@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from functions.campaign import control
-from functions.campaign.driving import GIVEN_UP, STUCK, broken_rule
-from functions.campaign.failures import RunFailedError
+from functions.campaign.file.failures import RunFailedError
+from functions.campaign.run import control
+from functions.campaign.run.driving import GIVEN_UP, STUCK, broken_rule
 from shared.model.campaigns import StopRule
 from shared.model.runs import Purpose, Run, RunState
 from shared.model.tasks import DriveTask

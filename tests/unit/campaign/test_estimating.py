@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from functions.campaign.estimating import Estimator
-from functions.campaign.rows import Good
+from functions.campaign.check.estimating import Estimator
+from functions.campaign.check.rows import Good
 from shared.model.accounts import Account, AccountState, Rate, UnitFee
 from shared.model.content import ApprovedTemplate, Content, EmailContent, SmsContent, WecomText
 from shared.model.policies import Policies

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.campaign import hashes
-from functions.campaign.expanding import Expander
-from functions.campaign.packing import Packer
-from functions.campaign.sending import Slice
+from functions.campaign.check import hashes
+from functions.campaign.send.expanding import Expander
+from functions.campaign.send.packing import Packer
+from functions.campaign.send.sending import Slice
 from shared.aws.runfiles import RunFiles
 from shared.model.ids import Numbering, ulid_value
 from shared.model.runs import Run, Shard, Tally

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from functions.campaign import judges
-from functions.campaign.failures import RunFailedError
-from functions.campaign.judges import Judges
-from functions.campaign.rows import Bad, Good
+from functions.campaign.check.rows import Bad, Good
+from functions.campaign.file.failures import RunFailedError
+from functions.campaign.send import judges
+from functions.campaign.send.judges import Judges
 from shared.model.accounts import Account
 from shared.model.runs import AudienceFile, Run
 from shared.model.words import Channel

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.campaign import control
-from functions.campaign.pacing import LOOKAHEAD_MS, Pacer
-from functions.campaign.starting import sizes
+from functions.campaign.run import control
+from functions.campaign.run.starting import sizes
+from functions.campaign.send.pacing import LOOKAHEAD_MS, Pacer
 from shared.model.accounts import Account, AccountState, Rate
 from shared.model.runs import Run, RunState
 from shared.model.tasks import SendTask

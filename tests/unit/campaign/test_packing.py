@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.campaign.packing import SCHEDULE, Packer, accepted_record
-from functions.campaign.rows import Good
+from functions.campaign.check.rows import Good
+from functions.campaign.send.packing import SCHEDULE, Packer, accepted_record
 from shared.aws.queue import Dispatch
 from shared.model.campaigns import Schedule
 from shared.model.envelope import MAX_BYTES, Envelope

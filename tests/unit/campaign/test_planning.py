@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, IncompleteReadError, ReadTimeoutError
 
-from functions.campaign.failures import RunFailedError
-from functions.campaign.planning import Planner
-from functions.campaign.reading import read_rows
+from functions.campaign.file.failures import RunFailedError
+from functions.campaign.file.planning import Planner
+from functions.campaign.file.reading import read_rows
 from mepush.sheets.failures import SheetError
 from shared.aws.runfiles import ATTEMPTS, FileGoneError, RunFiles
 from shared.model.campaigns import Columns

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.campaign.reading import read_rows
+from functions.campaign.file.reading import read_rows
 from mepush.sheets.cutting import cut
 from mepush.sheets.formats import FileFormat
 from mepush.sheets.reading import Content, Unreadable

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from functions.campaign.reporting import Counted, outcomes, progress_of, reasons_of, view_of
+from functions.campaign.run.reporting import Counted, outcomes, progress_of, reasons_of, view_of
 from mepush.sheets.formats import FileFormat
 from shared.model.runs import Estimate, Fee, PinnedVariant, Run, RunState, Shard, Tally
 from tests.samples import NOW

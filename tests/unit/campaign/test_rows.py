@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.campaign.reasons import explain
-from functions.campaign.rows import Bad, Facts, Good, HeldOut, Judge, Judged
-from functions.campaign.splitting import Split
+from functions.campaign.check.reasons import explain
+from functions.campaign.check.rows import Bad, Facts, Good, HeldOut, Judge, Judged
+from functions.campaign.check.splitting import Split
 from mepush.sheets.failures import RowReason
 from mepush.sheets.reading import Content, Unreadable
 from shared.model.address import AddressError, normalise

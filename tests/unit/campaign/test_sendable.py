@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from functions.campaign.reading import read_rows
-from functions.campaign.rows import Bad, Facts, Good, Judge, Judged
+from functions.campaign.check.rows import Bad, Facts, Good, Judge, Judged
+from functions.campaign.file.reading import read_rows
 from shared.acceptance.sendable import Sendable
 from shared.model.content import (
     ApprovedTemplate,

@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from functions.campaign import control
-from functions.campaign.sending import RESERVE_MS, NotQueuedError
+from functions.campaign.run import control
+from functions.campaign.send.sending import RESERVE_MS, NotQueuedError
 from shared.aws.stream import StreamError
 from shared.model.runs import Run, RunState, Shard
 from shared.model.tasks import SendTask

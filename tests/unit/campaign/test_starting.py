@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from functions.campaign import control
-from functions.campaign.starting import chains, moment, sizes
+from functions.campaign.run import control
+from functions.campaign.run.starting import chains, moment, sizes
 from shared.model.campaigns import Overlap, Schedule, Variant
 from shared.model.keys import ApiKey
 from shared.model.problems import ProblemError

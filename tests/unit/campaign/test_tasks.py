@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from functions.campaign import control
-from functions.campaign.releasing import NotReleasedError
-from functions.campaign.tasks import HOPELESS_AFTER, Worker
+from functions.campaign.run import control
+from functions.campaign.run.releasing import NotReleasedError
+from functions.campaign.run.tasks import HOPELESS_AFTER, Worker
 from shared.aws.runfiles import FileGoneError
 from shared.aws.tasks import TaskError
 from shared.model.runs import RunState

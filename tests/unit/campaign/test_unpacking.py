@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.campaign import unpacking
-from functions.campaign.failures import RunFailedError
-from functions.campaign.unpacking import FREE_BYTES, MAX_RATIO, limited, unpacked
+from functions.campaign.file import unpacking
+from functions.campaign.file.failures import RunFailedError
+from functions.campaign.file.unpacking import FREE_BYTES, MAX_RATIO, limited, unpacked
 
 
 @given(st.lists(st.binary(max_size=200), min_size=1, max_size=4), st.integers(1, 60), st.booleans())

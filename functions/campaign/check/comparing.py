@@ -9,8 +9,8 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any
 
-from functions.campaign import hashes
-from functions.campaign.hashes import Head
+from functions.campaign.check import hashes
+from functions.campaign.check.hashes import Head
 from shared.aws.runfiles import FileGoneError, RunFiles
 from shared.model.campaigns import Duplicates
 from shared.model.runs import Run, Shard

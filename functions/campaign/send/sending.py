@@ -14,8 +14,8 @@ from typing import Protocol
 
 from aws_lambda_powertools import Logger
 
-from functions.campaign.pacing import Pacer
-from functions.campaign.packing import accepted_record
+from functions.campaign.send.pacing import Pacer
+from functions.campaign.send.packing import accepted_record
 from shared.aws.queue import MAX_ENTRIES, Dispatch
 from shared.aws.stream import EventStream
 from shared.model.clock import Clock

@@ -9,9 +9,9 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from functions.campaign.sampling import Sampler
-from functions.campaign.variants import Resolved, resolve
-from functions.campaign.views import load_campaign
+from functions.campaign.operations.sampling import Sampler
+from functions.campaign.operations.views import load_campaign
+from functions.campaign.run.variants import Resolved, resolve
 from shared.api.campaigns import TestMessage, TestSend, TestSent
 from shared.api.kit import Call, Caller, OperationFunction
 from shared.aws.queue import Dispatch, Queues

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from functions.campaign.rows import Good
+from functions.campaign.check.rows import Good
 from shared.aws.queue import Dispatch
 from shared.model.envelope import MAX_BYTES, Envelope, EnvelopeRecipient
 from shared.model.events import EventRow, StreamRecord, record_of

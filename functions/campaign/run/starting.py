@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from aws_lambda_powertools import Logger
 
-from functions.campaign.variants import Resolved, resolve
+from functions.campaign.run.variants import Resolved, resolve
 from shared.model.audit import AuditRecord
 from shared.model.campaigns import Campaign, Overlap, Schedule
 from shared.model.clock import Clock

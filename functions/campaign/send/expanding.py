@@ -9,12 +9,12 @@ envelopes, and a slice that is done again would send them twice.
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
-from functions.campaign import hashes
-from functions.campaign.checking import Judging, tally_name
-from functions.campaign.packing import Packer
-from functions.campaign.reading import read_rows
-from functions.campaign.rows import Bad, Good
-from functions.campaign.sending import Slice
+from functions.campaign.check import hashes
+from functions.campaign.check.checking import Judging, tally_name
+from functions.campaign.check.rows import Bad, Good
+from functions.campaign.file.reading import read_rows
+from functions.campaign.send.packing import Packer
+from functions.campaign.send.sending import Slice
 from mepush.sheets.cutting import cut
 from mepush.sheets.reading import Content
 from shared.aws.queue import Dispatch

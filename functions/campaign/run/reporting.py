@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from functions.campaign.reasons import explain
+from functions.campaign.check.reasons import explain
 from shared.api.campaigns import (
     CheckReport,
     Progress,

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from functions.campaign.failures import RunFailedError
-from functions.campaign.reading import read_rows
-from functions.campaign.rows import Facts, Good, Judge
-from functions.campaign.starting import foreign
-from functions.campaign.unpacking import MAGIC
-from functions.campaign.variants import Resolved
+from functions.campaign.check.rows import Facts, Good, Judge
+from functions.campaign.file.failures import RunFailedError
+from functions.campaign.file.reading import read_rows
+from functions.campaign.file.unpacking import MAGIC
+from functions.campaign.run.starting import foreign
+from functions.campaign.run.variants import Resolved
 from mepush.sheets.cutting import Cutter
 from mepush.sheets.encodings import as_utf8, form_of
 from mepush.sheets.failures import SheetError

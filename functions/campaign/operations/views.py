@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel
 
-from functions.campaign.schedules import schedule_view
+from functions.campaign.operations.schedules import schedule_view
 from shared.api.campaigns import CampaignView, LimitView, RunSummary
 from shared.api.governance import moment, moment_or_none
 from shared.api.kit import Call

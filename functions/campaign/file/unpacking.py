@@ -3,7 +3,7 @@
 import zlib
 from collections.abc import Iterable, Iterator
 
-from functions.campaign.failures import RunFailedError
+from functions.campaign.file.failures import RunFailedError
 
 MAGIC = b"\x1f\x8b"
 _GZIP = 31

@@ -10,10 +10,10 @@ from typing import Protocol
 
 from pydantic_core import to_json
 
-from functions.campaign import hashes
-from functions.campaign.estimating import SAMPLE_ROWS
-from functions.campaign.reading import read_rows
-from functions.campaign.rows import Bad, Good, HeldOut, Judged
+from functions.campaign.check import hashes
+from functions.campaign.check.estimating import SAMPLE_ROWS
+from functions.campaign.check.rows import Bad, Good, HeldOut, Judged
+from functions.campaign.file.reading import read_rows
 from mepush.sheets.formats import FileFormat
 from mepush.sheets.formulas import defused
 from mepush.sheets.reading import Content, Unreadable

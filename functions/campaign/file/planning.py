@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
-from functions.campaign.failures import RunFailedError
-from functions.campaign.unpacking import MAGIC, limited, unpacked
+from functions.campaign.file.failures import RunFailedError
+from functions.campaign.file.unpacking import MAGIC, limited, unpacked
 from mepush.sheets.cutting import Cut, Cutter
 from mepush.sheets.encodings import WINDOW, Form, as_utf8, form_of
 from mepush.sheets.formats import FileFormat

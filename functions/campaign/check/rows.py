@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any
 
-from functions.campaign.splitting import Split
+from functions.campaign.check.splitting import Split
 from mepush.sheets.failures import RowReason
 from mepush.sheets.formats import FileFormat
 from mepush.sheets.header import find_column

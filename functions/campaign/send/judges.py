@@ -4,9 +4,9 @@ the same."""
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 
-from functions.campaign.failures import RunFailedError
-from functions.campaign.packing import Packer
-from functions.campaign.rows import Facts, Judge
+from functions.campaign.check.rows import Facts, Judge
+from functions.campaign.file.failures import RunFailedError
+from functions.campaign.send.packing import Packer
 from shared.acceptance.sendable import Sendable
 from shared.model.clock import Clock
 from shared.model.runs import PinnedVariant, Run

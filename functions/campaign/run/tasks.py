@@ -12,14 +12,14 @@ from typing import Any, Protocol
 from aws_lambda_powertools import Logger
 from pydantic import ValidationError
 
-from functions.campaign import control, driving
-from functions.campaign.driving import Driver
-from functions.campaign.failures import RunFailedError
-from functions.campaign.releasing import NotReleasedError, Releasing
-from functions.campaign.reporting import checked_of
-from functions.campaign.rows import Good
-from functions.campaign.sending import NotQueuedError, Sending
-from functions.campaign.starting import Starter, chains
+from functions.campaign.check.rows import Good
+from functions.campaign.file.failures import RunFailedError
+from functions.campaign.run import control, driving
+from functions.campaign.run.driving import Driver
+from functions.campaign.run.releasing import NotReleasedError, Releasing
+from functions.campaign.run.reporting import checked_of
+from functions.campaign.run.starting import Starter, chains
+from functions.campaign.send.sending import NotQueuedError, Sending
 from mepush.sheets.failures import SheetError
 from shared.aws.passing import may_pass, received
 from shared.aws.runfiles import FileGoneError

@@ -11,9 +11,9 @@ from typing import Protocol
 
 from aws_lambda_powertools import Logger
 
-from functions.campaign import control
-from functions.campaign.reporting import Counted, Reporter, outcomes, tally_of, with_report
-from functions.campaign.starting import Starter
+from functions.campaign.run import control
+from functions.campaign.run.reporting import Counted, Reporter, outcomes, tally_of, with_report
+from functions.campaign.run.starting import Starter
 from shared.model.campaigns import StopRule
 from shared.model.clock import Clock
 from shared.model.runs import Purpose, Run, RunState, Shard

@@ -5,9 +5,9 @@ from typing import Protocol
 
 from aws_lambda_powertools import Logger
 
-from functions.campaign import control
-from functions.campaign.starting import SCHEDULE, Starter
-from functions.campaign.views import load_campaign, load_run, run_record, run_summary
+from functions.campaign.operations.views import load_campaign, load_run, run_record, run_summary
+from functions.campaign.run import control
+from functions.campaign.run.starting import SCHEDULE, Starter
 from shared.api.audit import Auditor
 from shared.api.campaigns import RejectsFile, RejectsPage, RunPage, RunStart, RunUpdate, RunView
 from shared.api.governance import moment

@@ -3,9 +3,9 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from functions.campaign.schedules import Follower, read_schedule
-from functions.campaign.variants import Resolved, resolve
-from functions.campaign.views import campaign_view, load_campaign
+from functions.campaign.operations.schedules import Follower, read_schedule
+from functions.campaign.operations.views import campaign_view, load_campaign
+from functions.campaign.run.variants import Resolved, resolve
 from shared.api.audit import Auditor
 from shared.api.campaigns import CampaignCreate, CampaignPage, CampaignUpdate, CampaignView, ScheduleIn
 from shared.api.kit import Call, OperationFunction

@@ -1,0 +1,1 @@
+"""From an audience file to rows: unpacked, read and cut into shards."""
