@@ -97,7 +97,7 @@ def test_three_shards_are_checked_and_compared(
     assert [shard.repeats for shard in done] == [0, 1, 2]
     rejects = files.get("default", run.id, "rejects", 1).decode("utf-8-sig").splitlines()
     assert rejects[0] == "row,reason,detail,to,name"
-    assert rejects[1].startswith("5,address_invalid,") and rejects[1].endswith(",nobody,N")
+    assert rejects[1].startswith("6,address_invalid,") and rejects[1].endswith(",nobody,N")
     catalog = Catalog(aws.dynamodb, aws.catalog, clock)
     catalog.create_template(*template(), change())
     estimate = Estimator(catalog).estimate(run.moved(tally=tally), checker.sample(run, done))
