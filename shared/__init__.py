@@ -1,4 +1,4 @@
-"""What the functions and the command share."""
+"""What the functions share."""
 
 from shared.base.quiet import hold_back
 

@@ -63,7 +63,7 @@ def _sections(top: Path) -> Iterator[str]:
             yield f"\n### `{folder.relative_to(ROOT).as_posix()}/`\n"
         yield "\n"
         for path in by_folder[folder]:
-            yield f"- [`{path.name}`](../{path.relative_to(ROOT).as_posix()}): {sentence(path)}\n"
+            yield f"- `{path.name}`: {sentence(path)}\n"
 
 
 if __name__ == "__main__":

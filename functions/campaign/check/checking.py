@@ -17,7 +17,7 @@ from functions.campaign.file.reading import read_rows
 from mepush.sheets.formats import FileFormat
 from mepush.sheets.formulas import defused
 from mepush.sheets.reading import Content, Unreadable
-from shared.aws.runfiles import RunFiles
+from shared.aws.runfiles import FileGoneError, RunFiles
 from shared.model.campaigns import Duplicates
 from shared.model.runs import MAX_SAMPLES, AudienceFile, Run, Shard, Tally
 from shared.model.suppression import SuppressionEntry
@@ -183,11 +183,15 @@ class Checker:
     def refused_rows(self, run: Run, shard: Shard) -> bytes | None:
         """A bit for each row of a shard, set if the check rejected it; None if it rejected none.
 
-        Read it with `hashes.has_bit`. Raises: FileGoneError; what S3 raises.
+        Read it with `hashes.has_bit`. None too for a shard that was checked before this was kept: its rows are judged
+        once more then, but for their rendering. Raises: what S3 raises.
         """
         if shard.checked is None or not shard.checked.rejected:
             return None
-        return zlib.decompress(self._files.get(run.tenant, run.id, "refused", shard.number))
+        try:
+            return zlib.decompress(self._files.get(run.tenant, run.id, "refused", shard.number))
+        except FileGoneError:
+            return None
 
     def sample(self, run: Run, shards: Sequence[Shard], most: int = SAMPLE_ROWS) -> list[Good]:
         """Some rows that can be sent, of each variant up to `most`: those that come first in the file.

@@ -128,6 +128,9 @@ def test_sending_learns_which_rows_the_check_rejected() -> None:
     clean = Desk(b"to,name\na@example.com,A\n")
     clean.check()
     assert clean.refused() == [] and clean.object("refused") is None
+    # A run that was checked before this was kept goes on.
+    del desk.s3.objects[f"runs/default/{desk.run.id}/refused/000000"]
+    assert desk.refused() == []
 
 
 def test_the_rejects_file_can_be_mended_and_used_again() -> None:
