@@ -12,6 +12,7 @@ from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
+from msgspec.structs import replace
 from rich.console import Console
 from rich.table import Table
 
@@ -145,10 +146,12 @@ def _trace_cpu() -> float:
     batches: list[dict[str, Any]] = []
     made = envelopes(20)
     for number, envelope in enumerate(made):
-        envelope = envelope.model_copy(update={"run": "spring.01KAV2M3X80000000000000000"})
+        envelope = replace(envelope, run="spring.01KAV2M3X80000000000000000")
         rows = accepted_rows(envelope)
         for accepted in list(rows):
-            rows.append({**accepted, "s": "sent", "acc": "mail", "prov": "smtp", "pid": "x" * 32, "ms": 42})
+            rows.append(
+                replace(accepted, stage="sent", account="mail", provider="smtp", provider_id="x" * 32, took_ms=42)
+            )
         data = base64.b64encode(record_of(envelope, rows).to_json()).decode()
         batches.append({"kinesis": {"sequenceNumber": str(number + 1), "data": data},
                         "eventID": "shardId-0:1", "eventSourceARN": "arn:aws:kinesis:::stream/events"})  # fmt: skip

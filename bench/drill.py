@@ -24,6 +24,7 @@ from mepush.files.accounts import read_accounts
 from shared.model.events import fold
 from shared.model.ids import ulid_time
 from shared.model.words import OUTCOMES, Stage
+from shared.store.timeline import KeptEvent, read_event
 
 DYING, OTHER = "sms-tencent", "sms-aws"
 VARIANTS: Mapping[str, Fault] = {
@@ -152,27 +153,27 @@ class Desk:
         by_step: dict[int, list[bool]] = {}
         for message_id, second in second_of.items():
             events = timelines.get(message_id, [])
-            if sum(e["s"] in OUTCOMES for e in events) != 1:
+            if sum(e.stage in OUTCOMES for e in events) != 1:
                 result.lost += 1
                 continue
             result.ends[fold(events).state] += 1
-            first, last = (min(events, key=_tried), max(events, key=lambda e: int(e["at"])))
-            by_step.setdefault(second, []).append(first.get("acc") == OTHER)
-            result.failed_over += "over" in first
-            if first["s"] == Stage.RETRYING:
+            first, last = (min(events, key=_tried), max(events, key=lambda e: int(e.at)))
+            by_step.setdefault(second, []).append(first.account == OTHER)
+            result.failed_over += bool(first.passed_over)
+            if first.stage == Stage.RETRYING:
                 result.retried += 1
-                result.waited_s = max(result.waited_s, (last["at"] - ulid_time(message_id)) / 1000)
+                result.waited_s = max(result.waited_s, (last.at - ulid_time(message_id)) / 1000)
         result.lost += max(0, result.ends[Stage.SENT] - len(taken))
         result.shares = {second: sum(found) / len(found) for second, found in by_step.items()}
         result.shifts = list(self._shifts(began))
 
-    def _timelines(self) -> dict[str, list[dict[str, Any]]]:
+    def _timelines(self) -> dict[str, list[KeptEvent]]:
         """The events of each message."""
-        found: dict[str, list[dict[str, Any]]] = {}
+        found: dict[str, list[KeptEvent]] = {}
         for item in self._items("TimelineTable"):
             if "#request#" not in item["pk"]:
-                message_id, stage, n = item["sk"].split("#")
-                found.setdefault(message_id, []).append({**json.loads(item["d"]), "s": stage, "n": int(n)})
+                message_id = item["sk"].partition("#")[0]
+                found.setdefault(message_id, []).append(read_event(item["d"]))
         return found
 
     def _shifts(self, began: int) -> Iterator[tuple[float, float, str]]:
@@ -188,9 +189,9 @@ class Desk:
         return ({k: read(v) for k, v in item.items()} for page in pages for item in page["Items"])
 
 
-def _tried(event: Mapping[str, Any]) -> tuple[bool, int]:
+def _tried(event: KeptEvent) -> tuple[bool, int]:
     """Sorts the first event of a try to the front."""
-    return "acc" not in event, event["at"]
+    return event.account is None, event.at
 
 
 @contextmanager

@@ -292,7 +292,7 @@ def code_p99(backlog: int) -> float:
         for k in range(SECONDS * CODES_PER_S):
             at += chance.expovariate(CODES_PER_S / 1000)
             code = _envelopes(MessageClass.VERIFICATION, str(50_000_000 + k), at, 1)
-            accepted[code.root + code.recipients[0]["tag"]] = at
+            accepted[code.root + code.recipients[0].tag] = at
             simulation.queue(at, code)
         simulation.run(lambda: len(simulation.provider.answered) == len(accepted))
     took = sorted(simulation.provider.answered[each] - at for each, at in accepted.items())

@@ -127,7 +127,7 @@ class Memory:
     def put(self, records: Sequence[StreamRecord]) -> None:
         for record in records:
             record.to_json()
-            self.sent += sum(row["s"] == "sent" for row in record.events)
+            self.sent += sum(row.stage == "sent" for row in record.events)
 
 
 class NoLedger:

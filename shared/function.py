@@ -11,7 +11,7 @@ from shared.base.rights import Right
 from shared.base.settings import Settings
 from shared.model.words import Channel, MessageClass
 
-CORE_PACKAGES = ("aws-lambda-powertools", "boto3", "pydantic")
+CORE_PACKAGES = ("aws-lambda-powertools", "boto3", "msgspec", "pydantic")
 ADDRESS_PACKAGES = ("email-validator", "phonenumbers")
 RENDERING_PACKAGES = ("jinja2",)
 ZONE_PACKAGES = ("tzdata",)

@@ -24,10 +24,7 @@ def recipients(count: int, channel: str = "email", **variables: Any) -> list[Env
     tagger = Tagger(TENANT.salt, channel)
     pattern = "u{}@example.com" if channel == "email" else "+8613800{:06d}"
     address = pattern.format
-    return [
-        {"i": i, "to": address(i), "tag": tagger(address(i)), "vars": variables or {"name": f"n{i}"}}
-        for i in range(count)
-    ]
+    return [EnvelopeRecipient(i, address(i), tagger(address(i)), variables or {"name": f"n{i}"}) for i in range(count)]
 
 
 def envelope(count: int = 1, channel: Channel = Channel.EMAIL, start: int = 0, **changes: Any) -> Envelope:

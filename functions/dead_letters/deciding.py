@@ -135,8 +135,8 @@ class Deciding:
 def _addresses(body: Envelope) -> Iterator[str]:
     """All addresses of a letter, those to which it would fall back too, as `channel:address`."""
     for recipient in body.recipients:
-        yield f"{body.channel}:{recipient['to']}"
-        yield from (f"{channel}:{to}" for channel, (to, _) in recipient.get("also", {}).items())
+        yield f"{body.channel}:{recipient.address}"
+        yield from (f"{channel}:{to}" for channel, (to, _) in recipient.other_addresses.items())
 
 
 def _queues(channel: Channel | None, message_class: MessageClass | None) -> list[str]:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from aws_lambda_powertools import Logger
-from pydantic import ValidationError
 
 from shared.aws.passing import may_pass, received
 from shared.base.logs import log_error
@@ -18,9 +17,10 @@ from shared.dispatch.outlet import Outlet
 from shared.lifecycle.held import Releases
 from shared.lifecycle.settle import Ledger, settle
 from shared.model.clock import Clock
-from shared.model.envelope import Envelope
+from shared.model.envelope import Envelope, read_envelope
 from shared.model.events import StreamRecord
 from shared.model.letters import letters_of, unreadable
+from shared.model.wire import UnreadableError
 from shared.store.dead_letters import DeadLetterStore
 from shared.store.ledger import HeldError
 
@@ -88,9 +88,8 @@ class Keeper:
         except HeldError:
             logger.info("envelope is worked on elsewhere", message_id=id)
             return None
-        except ValidationError as error:
-            fields = [".".join(map(str, e["loc"])) for e in error.errors()][:10]
-            logger.error("malformed envelope", message_id=id, fields=fields)
+        except UnreadableError as error:
+            logger.error("malformed envelope", message_id=id, field=error.field)
         except Exception as error:
             log_error(logger, "dead letter handed back to its queue", error, message_id=id)
             if may_pass(error) or isinstance(error, NotSentError) or received(record) < HOPELESS_AFTER:
@@ -110,7 +109,7 @@ class Keeper:
 
     def _take(self, body: str) -> int:
         """Keep what a message holds; how many letters are new."""
-        envelope = Envelope.model_validate_json(body)
+        envelope = read_envelope(body)
         if envelope.reasons and _DEAD.search(envelope.id):
             return self._keep(envelope)
         result = settle(envelope, self._ledger, self._clock)

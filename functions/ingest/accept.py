@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec.structs import replace
+
 from functions.ingest.attachments import Files, attach
 from functions.ingest.fallback import Addresses, Step, by_legs
 from functions.ingest.texts import Grant, Seats
@@ -87,7 +89,7 @@ def plan(request: SendRequest, context: Context) -> Plan:
         raise _nobody_left(request, result)
     begins_at = due_at or accepted_at
     ends_at = begins_at + 1000 * ttl_seconds(request.ttl, context.template)
-    header = Envelope.model_construct(
+    header = Envelope(
         id="",
         tenant=context.tenant.id,
         channel=context.template.channel,
@@ -105,8 +107,7 @@ def plan(request: SendRequest, context: Context) -> Plan:
     )
     number = Numbering(context.base)
     for legs, members in by_legs(accepted, context.steps, ends_at):
-        of_these = {"fallback": legs, "expires_at": expires_at(legs, begins_at, ends_at)}
-        alike = header.model_copy(update=of_these) if legs else header
+        alike = replace(header, fallback=legs, expires_at=expires_at(legs, begins_at, ends_at)) if legs else header
         for start in range(0, len(members), MAX_RECIPIENTS):
             _pack(alike, members[start : start + MAX_RECIPIENTS], number, request, result)
     return result
@@ -182,14 +183,14 @@ def _sort_out(
             tag = tag or tagger(refused.address)
             field = _field(request, index, refused.field)
             result.messages.append(_rejection(index, number(index) + tag, field, refused.reason, refused.detail))
-            rejected.append({"i": index, "tag": tag, "s": Stage.REJECTED, "n": 0, "at": at, "why": refused.reason})
+            rejected.append(EventRow(index=index, tag=tag, stage=Stage.REJECTED, nth=0, at=at, reason=refused.reason))
             continue
         result.messages.append({"index": index, "message_id": number(index) + tag, "status": "accepted"})
         accepted.append((index, _entry(index, to, tag, recipient, also)))
     if rejected:
         for row in rejected:
-            if reference := recipients[row["i"]].get("reference"):
-                row["ref"] = reference
+            if reference := recipients[row.index].get("reference"):
+                row.reference = reference
         result.rejected = _rejected(request, context, rejected)
     return accepted
 
@@ -206,21 +207,20 @@ def _entry(
     index: int, to: str, tag: str, recipient: RecipientIn, also: dict[str, tuple[str, str]] | None
 ) -> EnvelopeRecipient:
     """A recipient as an envelope has it."""
-    entry: EnvelopeRecipient = {"i": index, "to": to, "tag": tag}
-    if own := recipient.get("variables"):
-        entry["vars"] = own
-    if reference := recipient.get("reference"):
-        entry["ref"] = reference
-    if zone := recipient.get("time_zone"):
-        entry["tz"] = zone
-    if also:
-        entry["also"] = also
-    return entry
+    return EnvelopeRecipient(
+        index,
+        to,
+        tag,
+        recipient.get("variables") or {},
+        recipient.get("reference") or None,
+        recipient.get("time_zone") or None,
+        also or {},
+    )
 
 
 def _rejected(request: SendRequest, context: Context, rows: list[EventRow]) -> StreamRecord:
     """A record of rejected recipients. No envelope carries them: they count from the request's base."""
-    return StreamRecord.model_construct(
+    return StreamRecord(
         tenant=context.tenant.id,
         envelope=context.base,
         channel=context.template.channel,
@@ -258,11 +258,11 @@ def _pack(header: Envelope, accepted: list[Accepted], number: Numbering, request
     first = accepted[0][0]
     recipients = [recipient for _, recipient in accepted]
     for (index, _), recipient in zip(accepted, recipients, strict=True):
-        recipient["i"] = index - first
-    envelope = header.model_copy(update={"id": number(first), "recipients": recipients})
+        recipient.index = index - first
+    envelope = replace(header, id=number(first), recipients=recipients)
     body = envelope.to_json()
-    # So a number like 1e999 is written, beyond what can be calculated with; the word may also stand in a text.
-    if "Infinity" in body and (errors := _oversize(request, request.recipients or ())):
+    # So a number like 1e999 is written, which is none to JSON; it may also be the caller's own null, or in a text.
+    if "null" in body and (errors := _oversize(request, request.recipients or ())):
         raise invalid(errors[:MAX_ERRORS], "Variables do not fit the template.")
     if (found := size(body)) <= MAX_BYTES:
         result.envelopes.append((envelope, body))
@@ -285,16 +285,9 @@ def _pack(header: Envelope, accepted: list[Accepted], number: Numbering, request
 def _accepted(envelope: Envelope, due_at: int | None) -> StreamRecord:
     rows = accepted_rows(envelope)
     if due_at is not None:
+        at, stage, reason = envelope.accepted_at, Stage.DEFERRED.value, Reason.SCHEDULED.value
         rows += [
-            {
-                "i": r["i"],
-                "tag": r["tag"],
-                "s": Stage.DEFERRED,
-                "n": 0,
-                "at": envelope.accepted_at,
-                "why": Reason.SCHEDULED,
-                "until": due_at,
-            }
+            EventRow(index=r.index, tag=r.tag, stage=stage, nth=0, at=at, reason=reason, due_at=due_at)
             for r in envelope.recipients
         ]
     return record_of(envelope, rows)

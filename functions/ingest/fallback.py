@@ -80,7 +80,7 @@ def by_legs(
         return
     groups: dict[tuple[str, ...], list[tuple[int, EnvelopeRecipient]]] = {}
     for pair in recipients:
-        groups.setdefault(tuple(pair[1].get("also", ())), []).append(pair)
+        groups.setdefault(tuple(pair[1].other_addresses), []).append(pair)
     for channels, members in groups.items():
         yield list(_legs(channels, found, end)), members
 
@@ -92,12 +92,5 @@ def _legs(channels: Sequence[str], found: Sequence[Step], end: int) -> Iterator[
         template, version = step.template, step.version
         if template.channel.value in channels:
             names = [*version.required, *version.optional]
-            yield {
-                "channel": template.channel,
-                "template": template.id,
-                "version": version.version,
-                "after_s": after_s,
-                "expires_at": end,
-                "variables": names,
-            }
+            yield FallbackLeg(template.channel, template.id, version.version, after_s, end, names)
             after_s = following.after_s if following is not None else None

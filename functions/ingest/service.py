@@ -137,7 +137,7 @@ class Ingest:
         base = new_base(self.clock.now_ms())
         try:
             planned, version = self._plan(caller, request, base, None)
-            if planned.rejected is None or not any(row.get("why") in _LISTS for row in planned.rejected.events):
+            if planned.rejected is None or not any(row.reason in _LISTS for row in planned.rejected.events):
                 return planned, version
         except ProblemError:
             pass
@@ -257,7 +257,7 @@ def _response(planned: Plan, failed: set[str]) -> SendResponse:
         if envelope.id in failed:
             offset = _index_of(planned, envelope.id)
             for recipient in envelope.recipients:
-                index = offset + recipient["i"]
+                index = offset + recipient.index
                 messages[index] = {
                     "index": index,
                     "message_id": messages[index]["message_id"],

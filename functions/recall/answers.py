@@ -1,13 +1,12 @@
 """What a caller is told about each message that was to be recalled."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from functions.recall.stopping import End
 from functions.recall.withdrawing import Found, Shared, Unasked
 from shared.api.recall import Before, MessageRecall, RecallResult
-from shared.model.events import fold
+from shared.model.events import Facts, fold, latest_at
 from shared.model.outcome import Retry, Unknown, Withdrawn
 from shared.model.reasons import EXPLANATIONS, Reason
 from shared.model.words import Stage
@@ -24,18 +23,18 @@ _TOO_LATE = {
 }
 
 
-def from_events(message_id: str, events: Sequence[Mapping[str, Any]]) -> MessageRecall:
+def from_events(message_id: str, events: Sequence[Facts]) -> MessageRecall:
     """The answer about a message that has come to its end, as its timeline says."""
     status = fold(events)
-    event = max((e for e in events if e["s"] == status.state), key=lambda e: (e["n"], e["at"]))
-    retried = "acc" in event or any(e["s"] == Stage.RETRYING for e in events)
-    return _answer(message_id, event, retried, any(_put_off(e, event["at"]) for e in events))
+    event = latest_at(events, status.state)
+    retried = event.account is not None or any(e.stage == Stage.RETRYING for e in events)
+    return _answer(message_id, event, retried, any(_put_off(e, event.at) for e in events))
 
 
 def from_end(message_id: str, end: End, withdrawal: Found | None) -> MessageRecall:
     """The answer about a message that has come to its end, as a ledger says. withdrawal: what its provider said."""
-    deferred = end.leg.parked or end.leg.due_at > end.row["at"]
-    answer = _answer(message_id, end.row, "acc" in end.row or end.leg.attempt > 0, deferred)
+    deferred = end.leg.parked or end.leg.due_at > end.row.at
+    answer = _answer(message_id, end.row, end.row.account is not None or end.leg.attempt > 0, deferred)
     match withdrawal:
         case None:
             return answer
@@ -69,17 +68,17 @@ def lost(message_id: str) -> MessageRecall:
     return MessageRecall(message_id=message_id, result=RecallResult.UNKNOWN, detail=detail)
 
 
-def _put_off(event: Mapping[str, Any], at: int) -> bool:
+def _put_off(event: Facts, at: int) -> bool:
     """Whether a message was to wait beyond a time. A campaign's may be accepted for later."""
-    if "until" in event:
-        return event["s"] in (Stage.ACCEPTED, Stage.DEFERRED) and event["until"] > at
+    if event.due_at is not None:
+        return event.stage in (Stage.ACCEPTED, Stage.DEFERRED) and event.due_at > at
     # Who is held while a run is paused has no time.
-    return bool(event["s"] == Stage.DEFERRED)
+    return event.stage == Stage.DEFERRED
 
 
-def _answer(message_id: str, event: Mapping[str, Any], retried: bool, deferred: bool) -> MessageRecall:
-    stage, at = Stage(event["s"]), event["at"]
-    result = _result(stage, event.get("why"))
+def _answer(message_id: str, event: Facts, retried: bool, deferred: bool) -> MessageRecall:
+    stage, at = Stage(event.stage), event.at
+    result = _result(stage, event.reason)
     before = None
     if result is RecallResult.RECALLED:
         before = Before.RETRYING if retried else Before.DEFERRED if deferred else Before.QUEUED

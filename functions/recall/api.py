@@ -4,7 +4,6 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from aws_lambda_powertools import Logger
 
@@ -30,7 +29,7 @@ from shared.model.runs import Run
 from shared.model.words import KeyKind, Stage
 from shared.store.campaigns import Campaigns
 from shared.store.catalog import Catalog
-from shared.store.timeline import Timeline
+from shared.store.timeline import KeptEvent, Timeline
 
 logger = Logger(child=True)
 
@@ -73,7 +72,7 @@ class Recalling:
         events = self.timeline.events(call.caller.tenant, message_id)
         if not events:
             raise not_found("message; one accepted in the last seconds appears shortly")
-        return self._recall(call, events[0]["request"], {message_id: events})
+        return self._recall(call, events[0].request, {message_id: events})
 
     def recall_request(self, call: Call) -> Recall:
         """Recall all messages of a request. Raises: ProblemError 403, 404."""
@@ -119,13 +118,13 @@ class Recalling:
             raise conflict("The run goes on. Cancel it first: that recalls what is not sent.")
         return run
 
-    def _recall(self, call: Call, request_id: str, known: Mapping[str, list[dict[str, Any]]]) -> Recall:
+    def _recall(self, call: Call, request_id: str, known: Mapping[str, list[KeptEvent]]) -> Recall:
         """Recall messages of one request. known: their events, by message id."""
         self._check_reach(call, known)
         until = self.clock.now_ms() + WORK_MS
         answers = {id: from_events(id, events) for id, events in known.items() if _is_over(events)}
         # Of a message that fell back the other one is to be stopped.
-        wanted = {id for id, events in known.items() if id not in answers or any("fell" in e for e in events)}
+        wanted = {id for id, events in known.items() if id not in answers or any(e.fell_back_to for e in events)}
         if wanted:
             found = self.stopper.stop(call.caller.tenant, [request_id], wanted, call.caller.key_id)
             self._tell_stopped(found.records)
@@ -137,9 +136,9 @@ class Recalling:
         messages = [answers[id] for id in [*known, *sorted(answers.keys() - known.keys())]]
         return Recall(request_id=request_id, counts=Counter(m.result for m in messages), messages=messages)
 
-    def _check_reach(self, call: Call, known: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    def _check_reach(self, call: Call, known: Mapping[str, Sequence[KeptEvent]]) -> None:
         """Raises: ProblemError 403 where the key does not reach messages, by their kind or, a team key, by its list."""
-        for kind in {KeyKind(event["kind"]) for events in known.values() for event in events}:
+        for kind in {KeyKind(event.kind) for events in known.values() for event in events}:
             call.require(kind, "message")
         caller = call.caller
         listed, tenant = self.catalog.team(caller.key_id, caller.kind, fresh=True), self.catalog.tenant(caller.tenant)
@@ -181,12 +180,12 @@ def _position(cursor: str | None) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
-def _is_over(events: Sequence[Mapping[str, Any]]) -> bool:
+def _is_over(events: Sequence[KeptEvent]) -> bool:
     """Whether a message has come to its end, and its provider cannot take it back."""
     if not events:
         return False
     status = fold(events)
-    sent = status.state is Stage.SENT and any(can_be_withdrawn(e["channel"], e) for e in events)
+    sent = status.state is Stage.SENT and any(can_be_withdrawn(e.channel, e) for e in events)
     return status.final and not sent
 
 

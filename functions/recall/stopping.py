@@ -83,7 +83,7 @@ class Stopper:
         """The ledger's entry, with the recipients marked unless it is closed; None if that cannot be had."""
         if self._forgotten(leg, entry):
             return None
-        done = {row["i"] for row in entry.rows if not stoppable(row)} if entry is not None else set()
+        done = {row.index for row in entry.rows if not stoppable(row)} if entry is not None else set()
         mark = Mark(self._clock.now_ms(), by)
         marks = {i: mark for i in recipients if i not in done}
         if not marks:
@@ -110,11 +110,11 @@ def _note(found: Stopped, leg: Leg, recipients: Sequence[int], entry: Entry | No
         stopped = leg.recalled(entry)
         if stopped:
             found.records.append(leg.root.record(leg.id, stopped))
-        rows = leg.stopped(rows, {row["i"]: entry.recalled[row["i"]] for row in stopped})
-    by_i: Mapping[int, EventRow] = {row["i"]: row for row in rows}
+        rows = leg.stopped(rows, {row.index: entry.recalled[row.index] for row in stopped})
+    by_i: Mapping[int, EventRow] = {row.index: row for row in rows}
     for i in recipients:
         row = by_i.get(i)
-        if row is not None and row["s"] in OUTCOMES:
+        if row is not None and row.stage in OUTCOMES:
             found.ends[leg.root.message_id(i)] = End(leg, row, rows)
         else:
             # What carries on has not come to the end that an envelope before it came to.

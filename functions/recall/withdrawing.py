@@ -11,7 +11,7 @@ from functions.recall.stopping import End
 from shared.base.logs import log_error
 from shared.dispatch.accounts import Accounts
 from shared.model.clock import Clock
-from shared.model.events import EventRow
+from shared.model.events import EventRow, Facts
 from shared.model.outcome import AccountDown, Unknown, Withdrawal
 from shared.model.reasons import Reason
 from shared.model.words import Channel, Stage
@@ -38,9 +38,9 @@ class Unasked:
 Found = Withdrawal | Shared | Unasked
 
 
-def can_be_withdrawn(channel: str, event: Mapping[str, object]) -> bool:
+def can_be_withdrawn(channel: str, event: Facts) -> bool:
     """Whether there may be a provider that takes back what an event or row of the stage `sent` tells of."""
-    return event["s"] == Stage.SENT and channel in RECALLING_CHANNELS and event.get("prov") != SIMULATED
+    return event.stage == Stage.SENT and channel in RECALLING_CHANNELS and event.provider != SIMULATED
 
 
 class Withdrawer:
@@ -59,8 +59,8 @@ class Withdrawer:
         """
         together: dict[tuple[str, str, str], list[str]] = defaultdict(list)
         for message_id, end in ends.items():
-            if can_be_withdrawn(end.leg.root.header["channel"], end.row):
-                together[end.leg.root.tenant, end.row.get("acc", ""), end.row.get("pid", "")].append(message_id)
+            if can_be_withdrawn(end.leg.root.known.channel, end.row):
+                together[end.leg.root.tenant, (end.row.account or ""), (end.row.provider_id or "")].append(message_id)
 
         def one(key: tuple[str, str, str]) -> Found | None:
             others = {id for message_id in together[key] for id in _beside(ends[message_id])}.difference(recalled)
@@ -86,12 +86,12 @@ class Withdrawer:
 def withdrawn_row(end: End, at: int, by: str) -> EventRow:
     """The event of a message that was taken back. by: the id of the key that asked for it."""
     sent = end.row
-    row: EventRow = {"i": sent["i"], "tag": sent["tag"], "s": Stage.WITHDRAWN.value, "n": sent["n"], "at": at}
-    row |= {"acc": sent["acc"], "prov": sent["prov"], "pid": sent["pid"], "note": by}
+    row = EventRow(index=sent.index, tag=sent.tag, stage=Stage.WITHDRAWN.value, nth=sent.nth, at=at, note=by)
+    row.account, row.provider, row.provider_id = sent.account, sent.provider, sent.provider_id
     return row
 
 
 def _beside(end: End) -> Sequence[str]:
     """The messages that went out in one piece with one, and it itself."""
-    id, account = end.row.get("pid"), end.row.get("acc")
-    return [end.leg.root.message_id(r["i"]) for r in end.beside if r.get("pid") == id and r.get("acc") == account]
+    id, account = end.row.provider_id, end.row.account
+    return [end.leg.root.message_id(r.index) for r in end.beside if r.provider_id == id and r.account == account]

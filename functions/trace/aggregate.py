@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from functions.trace.keeping import Books, Keeper
-from functions.trace.parts import Part, Sequenced, parts_of, read_record
+from functions.trace.parts import Part, Sequenced, parts_of, read_sequenced
 from shared.aws.stream import StreamReader
 from shared.model.clock import Clock
 from shared.model.events import StreamRecord
@@ -49,7 +49,7 @@ class Aggregator:
         bad: str | None = None
         for raw in event["Records"]:
             sequence = raw["kinesis"]["sequenceNumber"]
-            read = read_record(sequence, base64.b64decode(raw["kinesis"]["data"]))
+            read = read_sequenced(sequence, base64.b64decode(raw["kinesis"]["data"]))
             if read is None:
                 bad = sequence
                 break
@@ -83,7 +83,7 @@ class Aggregator:
 
     def _ttl(self, record: StreamRecord) -> int:
         """When the items of a record may go. What is deferred is kept until it is due, and then as long as the rest."""
-        latest = max((row.get("until", 0) for row in record.events), default=0)
+        latest = max(((row.due_at or 0) for row in record.events), default=0)
         return max(self._clock.now_ms(), latest) // 1000 + self._retention_s
 
 

@@ -15,7 +15,7 @@ from itertools import chain
 
 from aws_lambda_powertools import Logger
 
-from functions.trace.parts import Part, parts_of, read_record
+from functions.trace.parts import Part, parts_of, read_sequenced
 from shared.aws.stream import StreamReader
 from shared.model.events import StreamRecord
 from shared.store.counters import Counters, Progress
@@ -119,7 +119,7 @@ class Keeper:
         found = False
         for page in self._reader.pages(books.shard, first, last):
             found = True
-            records = [one for each in page if (one := read_record(each.sequence, each.data)) is not None]
+            records = [one for each in page if (one := read_sequenced(each.sequence, each.data)) is not None]
             for part in parts_of(records, self._ttl_of):
                 self.put(books, chain((event.item for event in part.events.values()), part.others.values()))
         if not found:

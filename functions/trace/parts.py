@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from aws_lambda_powertools import Logger
-from pydantic import ValidationError
 
-from shared.model.events import EventRow, StreamRecord
+from shared.model.events import EventRow, StreamRecord, read_record
 from shared.model.ids import Numbering, root_of, ulid_time
+from shared.model.wire import UnreadableError
 from shared.model.words import OUTCOMES, KeyKind, Stage
 from shared.policy.routing import BUCKET_MS, counts_of
 from shared.store.counters import HOUR_MS, MAX_ITEMS, CounterKey, health_scope, reason_name, run_scope, scopes
@@ -78,11 +78,11 @@ class Part:
     counter_keys: set[CounterKey] = field(default_factory=set)
 
 
-def read_record(sequence: str, data: bytes) -> Sequenced | None:
+def read_sequenced(sequence: str, data: bytes) -> Sequenced | None:
     """Read a record; None if it cannot be read."""
     try:
-        record = StreamRecord.model_validate_json(data)
-    except (ValidationError, ValueError):
+        record = read_record(data)
+    except UnreadableError:
         logger.error("record cannot be read", sequence_number=sequence)
         return None
     return Sequenced(int(sequence), record)
@@ -119,25 +119,25 @@ def _events(sequenced: Sequenced, ttl: int) -> dict[EventKey, Found]:
         events |= _accepted(sequenced, list(opened.values()), ttl)
     for message_id, row in record.message_ids():
         key = event_key(record.tenant, message_id, row)
-        if key in events or (row["s"] == Stage.ACCEPTED and opened):
+        if key in events or (row.stage == Stage.ACCEPTED and opened):
             continue
         hour = ulid_time(message_id) // HOUR_MS
-        account = row.get("acc")
+        account = row.account
         counter_keys = by_account.get((hour, account))
         if counter_keys is None:
             names = scopes(record.tenant, record.template, record.run, record.variant, account)
             counter_keys = by_account[hour, account] = [(scope, hour) for scope in names]
         more = _health(record, row, health_keys)
-        if record.run is not None and "why" in row and row["s"] in OUTCOMES:
-            more.append(((run_scope(record.tenant, record.run), hour), (reason_name(row["s"], row["why"]),)))
-        item = event_item(key, record, row, ttl, opened.get(row["i"]))
-        events[key] = Found(sequenced.sequence, row["s"], counter_keys, item, more)
+        if record.run is not None and row.reason is not None and row.stage in OUTCOMES:
+            more.append(((run_scope(record.tenant, record.run), hour), (reason_name(row.stage, row.reason),)))
+        item = event_item(key, record, row, ttl, opened.get(row.index))
+        events[key] = Found(sequenced.sequence, row.stage, counter_keys, item, more)
     return events
 
 
 def _opened(record: StreamRecord) -> dict[int, EventRow]:
     """The accepted events of a record of a campaign, by recipient."""
-    return {} if record.run is None else {row["i"]: row for row in record.events if row["s"] == Stage.ACCEPTED}
+    return {} if record.run is None else {row.index: row for row in record.events if row.stage == Stage.ACCEPTED}
 
 
 def _accepted(sequenced: Sequenced, rows: Sequence[EventRow], ttl: int) -> dict[EventKey, Found]:
@@ -146,7 +146,7 @@ def _accepted(sequenced: Sequenced, rows: Sequence[EventRow], ttl: int) -> dict[
     hour = ulid_time(record.envelope) // HOUR_MS
     counter_keys = [(scope, hour) for scope in scopes(record.tenant, record.template, record.run, record.variant, None)]
     number = Numbering(root_of(record.envelope))
-    ids = [number(row["i"]) + row["tag"] for row in rows]
+    ids = [number(row.index) + row.tag for row in rows]
     item = request_item(record, ids, f"{record.envelope}#{Stage.ACCEPTED}", ttl, rows[0])
     key = item["pk"]["S"], item["sk"]["S"]
     return {key: Found(sequenced.sequence, Stage.ACCEPTED, counter_keys, item, [], len(ids))}
@@ -157,7 +157,7 @@ def _health(record: StreamRecord, row: EventRow, keys: set[CounterKey]) -> Names
     found: Names = []
     if record.kind is not KeyKind.TEST:
         for account, names in counts_of(row):
-            key = (health_scope(record.tenant, account), row["at"] // BUCKET_MS)
+            key = (health_scope(record.tenant, account), row.at // BUCKET_MS)
             if key in keys or len(keys) < MAX_HEALTH_KEYS:
                 keys.add(key)
                 found.append((key, names))
@@ -169,7 +169,7 @@ def _other_items(record: StreamRecord, ttl: int) -> list[Item]:
     an envelope which is the first of its messages: a root, or one by which others fell back. And see `_left_items`."""
     items = []
     for stage in (Stage.ACCEPTED, Stage.REJECTED):
-        ids = [message_id for message_id, row in record.message_ids() if row["s"] == stage]
+        ids = [message_id for message_id, row in record.message_ids() if row.stage == stage]
         if ids:
             if record.run is None:
                 items.append(request_item(record, ids, f"{record.envelope}#{stage}", ttl))
@@ -181,9 +181,9 @@ def _other_items(record: StreamRecord, ttl: int) -> list[Item]:
 def _left_items(record: StreamRecord, ttl: int) -> list[Item]:
     """The accepted events of messages of a campaign of which dispatch has nothing else to tell yet, such as those for
     which it had no time left: later records do not name their addresses."""
-    told = {row["i"] for row in record.events if row["s"] != Stage.ACCEPTED}
+    told = {row.index for row in record.events if row.stage != Stage.ACCEPTED}
     return [
         event_item(event_key(record.tenant, message_id, row), record, row, ttl)
         for message_id, row in record.message_ids()
-        if row["s"] == Stage.ACCEPTED and "to" in row and row["i"] not in told
+        if row.stage == Stage.ACCEPTED and row.masked_address is not None and row.index not in told
     ]

@@ -3,7 +3,6 @@
 import base64
 import binascii
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -27,7 +26,7 @@ from shared.api.messages import (
 )
 from shared.model.address import AddressError, normalise
 from shared.model.clock import Clock
-from shared.model.events import fold
+from shared.model.events import FallenTo, fold, latest_at
 from shared.model.ids import MESSAGE_ID_LENGTH, ULID_LENGTH, Tagger, tag_of, ulid_time, ulid_value
 from shared.model.problems import invalid_field, not_found
 from shared.model.reasons import blame_of
@@ -35,7 +34,7 @@ from shared.model.reasons_zh import meaning_zh
 from shared.model.words import OUTCOMES, Channel, KeyKind, Stage
 from shared.store.catalog import Catalog
 from shared.store.counters import HOUR_MS, Counters, in_flight
-from shared.store.timeline import Timeline
+from shared.store.timeline import KeptEvent, Timeline
 
 MAX_HOURS = 24 * 92
 _RANK = {stage.value: i for i, stage in enumerate(Stage)}
@@ -89,7 +88,7 @@ class Reading:
         if query.before is not None and after > before:
             raise invalid_field("after", "is later than `before`")
         below = _decode_cursor(query.cursor, "cursor")
-        found: list[tuple[str, list[dict[str, Any]]]] = []
+        found: list[tuple[str, list[KeptEvent]]] = []
         addresses = _addresses(query, tenant.region)
         # DynamoDB refuses a range whose end comes before its beginning.
         if after > before or (below is not None and ulid_time(below) < after):
@@ -156,61 +155,61 @@ class Reading:
         return first, last
 
 
-def _kind(events: list[dict[str, Any]]) -> KeyKind:
+def _kind(events: list[KeptEvent]) -> KeyKind:
     """Of the key that sent a message."""
-    return KeyKind(events[0]["kind"])
+    return KeyKind(events[0].kind)
 
 
-def view(message_id: str, events: list[dict[str, Any]]) -> MessageView:
+def view(message_id: str, events: list[KeptEvent]) -> MessageView:
     """A message as callers see it, from its events."""
     status = fold(events)
-    meaning, action = explain(max((e for e in events if e["s"] == status.state), key=lambda e: (e["n"], e["at"])))
-    ordered = sorted(events, key=lambda e: (e["at"], _RANK[e["s"]], e["n"]))
+    meaning, action = explain(latest_at(events, status.state))
+    ordered = sorted(events, key=lambda e: (e.at, _RANK[e.stage], e.nth))
     any_event, ulid = ordered[0], message_id[:ULID_LENGTH]
-    fell = next((e["fell"] for e in events if "fell" in e), None)
-    of = next((e["of"] for e in events if "of" in e), None)
+    fell = next((e.fell_back_to for e in events if e.fell_back_to), None)
+    stands_in_for = next((e.stands_in_for for e in events if e.stands_in_for), None)
     return MessageView(
         message_id=message_id,
-        request_id=any_event["request"],
+        request_id=any_event.request,
         status=status.state,
         final=status.final,
         explanation=meaning,
         action=action,
-        channel=any_event["channel"],
-        message_class=any_event["class"],
-        template=any_event["template"],
-        version=any_event["version"],
-        kind=any_event["kind"],
-        run=any_event.get("run"),
-        variant=any_event.get("variant"),
-        to=next((e["to"] for e in events if "to" in e), None),
-        reference=next((e["ref"] for e in events if "ref" in e), any_event.get("reference")),
+        channel=any_event.channel,
+        message_class=any_event.message_class,
+        template=any_event.template,
+        version=any_event.version,
+        kind=any_event.kind,
+        run=any_event.run,
+        variant=any_event.variant,
+        to=next((e.masked_address for e in events if e.masked_address is not None), None),
+        reference=next((e.reference for e in events if e.reference is not None), any_event.request_reference),
         accepted_at=_time(ulid_time(message_id)),
         falls_back_to=_fallback(ulid, fell) if fell else None,
-        fallback_of=ulid + of if of else None,
+        fallback_of=ulid + stands_in_for if stands_in_for else None,
         timeline=[_event(e, ulid) for e in ordered],
     )
 
 
-def _fallback(ulid: str, fell: Mapping[str, Any]) -> FallbackMessage:
-    return FallbackMessage(message_id=ulid + fell["tag"], channel=fell["channel"], template=fell["template"])
+def _fallback(ulid: str, to: FallenTo) -> FallbackMessage:
+    return FallbackMessage(message_id=ulid + to.tag, channel=Channel(to.channel), template=to.template)
 
 
-def _event(event: Mapping[str, Any], ulid: str) -> TimelineEvent:
+def _event(event: KeptEvent, ulid: str) -> TimelineEvent:
     return TimelineEvent(
-        stage=event["s"],
-        at=_time(event["at"]),
+        stage=Stage(event.stage),
+        at=_time(event.at),
         text=describe(event, ulid),
-        account=event.get("acc"),
-        provider=event.get("prov"),
-        provider_message_id=event.get("pid"),
-        reason=event.get("why"),
-        reason_zh=meaning_zh(event.get("why")),
-        blame=blame_of(event.get("why")),
-        code=event.get("code"),
-        until=_time(event["until"]) if "until" in event else None,
-        duration_ms=event.get("ms"),
-        passed_over=[PassedOver(account=a, reason=why, code=code) for a, why, code in event.get("over", ())],
+        account=event.account,
+        provider=event.provider,
+        provider_message_id=event.provider_id,
+        reason=event.reason,
+        reason_zh=meaning_zh(event.reason),
+        blame=blame_of(event.reason),
+        code=event.code,
+        until=None if event.due_at is None else _time(event.due_at),
+        duration_ms=event.took_ms,
+        passed_over=[PassedOver(account=a, reason=why, code=code) for a, why, code in event.passed_over],
     )
 
 

@@ -1,9 +1,7 @@
 """What events and statuses mean, in plain words."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from shared.model.clock import iso
+from shared.model.events import Facts
 from shared.model.given_up import explain_given_up
 from shared.model.reasons import EXPLANATIONS, Reason
 from shared.model.words import Stage
@@ -73,51 +71,59 @@ _OWN_ACTION = frozenset({Stage.RETRYING, Stage.DEFERRED, Stage.UNKNOWN, Stage.DI
 """Stages after which what to do does not follow from the reason."""
 
 
-def explain(event: Mapping[str, Any]) -> tuple[str, str]:
+def explain(event: Facts) -> tuple[str, str]:
     """(what it means, what to do) for an event's stage and its reason, if it has one."""
-    stage, reason = Stage(event["s"]), event.get("why")
+    stage, reason = Stage(event.stage), event.reason
     meaning, action = _STAGES[stage]
-    if stage is Stage.RETRYING and (event.get("unsure") or event.get("maybe")):
-        meaning, action = _ASKED if event.get("unsure") else _MAYBE_TWICE
+    if stage is Stage.RETRYING and (event.ask_account or event.maybe_sent):
+        meaning, action = _ASKED if event.ask_account else _MAYBE_TWICE
     if stage is Stage.DEFERRED and reason == Reason.RUN_PAUSED:
         return _HELD, _RESUME
     if reason is None or reason not in Reason.__members__.values():
         return meaning, action
-    if "fell" in event:
+    if event.fell_back_to is not None:
         # Whatever it is that would have to be mended, the message is seen to.
-        return f"{meaning} {explain_given_up(reason)[0]}", f"Nothing: a message by {event['fell']['channel']} follows."
-    if stage is Stage.DEAD_LETTERED and event.get("maybe"):
+        other = event.fell_back_to.channel
+        return f"{meaning} {explain_given_up(reason)[0]}", f"Nothing: a message by {other} follows."
+    if stage is Stage.DEAD_LETTERED and event.maybe_sent:
         meaning += " One of its tries may have come through all the same."
     cause, cure = explain_given_up(reason) if stage is Stage.DEAD_LETTERED else EXPLANATIONS[Reason(reason)]
     return f"{meaning} {cause}", action if stage in _OWN_ACTION else cure
 
 
-def describe(event: Mapping[str, Any], ulid: str = "") -> str:
+def describe(event: Facts, ulid: str = "") -> str:
     """One event in a sentence or two. ulid: of its message, by which it names those that are linked by fallback."""
     text = explain(event)[0]
-    if "of" in event:
-        text += f" It takes the place of message {ulid}{event['of']}, which was not sent."
-    text += "".join(_passed_over(*each) for each in event.get("over", ()))
-    if "prov" in event:
-        text += f" Through account {event['acc']} ({event['prov']})"
-        text += f", answered in {event['ms']} ms." if "ms" in event else "."
-    if "code" in event:
+    if event.stands_in_for is not None:
+        text += f" It takes the place of message {ulid}{event.stands_in_for}, which was not sent."
+    text += "".join(_passed_over(*each) for each in event.passed_over)
+    if event.provider is not None:
+        text += f" Through account {event.account} ({event.provider})"
+        text += "." if event.took_ms is None else f", answered in {event.took_ms} ms."
+    if event.code is not None:
         # Without a provider it was found before any was asked.
-        said = "The provider said" if "prov" in event else "What was found"
-        text += f" {said}: {event['code']}."
-    if "note" in event:
-        said = _NOTES.get(event["s"]) or _NOTES.get(event.get("why", ""), "Recalled with the key")
-        text += f" {said}: {event['note']}."
-    if event["s"] == Stage.DEFERRED and event.get("why") in _PLACES:
-        when = iso(event.get("slot", event["until"]))
-        text += f" {_PLACES[event['why']].format(event['acc'], when)}"
-    elif "until" in event:
-        text += f" Due {'' if event['s'] == Stage.ACCEPTED else 'again '}at {iso(event['until'])}."
-    if fell := event.get("fell"):
-        text += f" It falls back to message {ulid}{fell['tag']} by {fell['channel']} (template {fell['template']})."
-    if event["s"] == Stage.RETRYING and (event.get("down") or event.get("avoid")):
+        said = "What was found" if event.provider is None else "The provider said"
+        text += f" {said}: {event.code}."
+    if event.note is not None:
+        said = _NOTES.get(event.stage) or _NOTES.get(event.reason or "", "Recalled with the key")
+        text += f" {said}: {event.note}."
+    text += _when(event)
+    if event.fell_back_to is not None:
+        to = event.fell_back_to
+        text += f" It falls back to message {ulid}{to.tag} by {to.channel} (template {to.template})."
+    if event.stage == Stage.RETRYING and (event.account_down or event.avoid_account):
         text += " It is then sent through another account, if the template has one."
     return text
+
+
+def _when(event: Facts) -> str:
+    """When a message is due again, and what it waits for."""
+    if event.due_at is None:
+        return ""
+    if event.stage == Stage.DEFERRED and event.reason in _PLACES:
+        when = event.due_at if event.place_at is None else event.place_at
+        return f" {_PLACES[event.reason].format(event.account, iso(when))}"
+    return f" Due {'' if event.stage == Stage.ACCEPTED else 'again '}at {iso(event.due_at)}."
 
 
 def _passed_over(account: str, reason: str, code: str) -> str:

@@ -2,13 +2,12 @@
 
 from concurrent.futures import Executor
 
-from pydantic import ValidationError
-
 from shared.api.deferred import DeferredPage, DeferredQuery, DeferredView
 from shared.api.kit import Call, OperationFunction
 from shared.aws.schedules import DueSchedules, TokenError, due_at_of, message_of
-from shared.model.envelope import Envelope
+from shared.model.envelope import Envelope, read_envelope
 from shared.model.problems import invalid_field
+from shared.model.wire import UnreadableError
 
 
 class DeferredReader:
@@ -43,6 +42,6 @@ class DeferredReader:
         if message is None:
             return None
         try:
-            return Envelope.model_validate_json(message["MessageBody"])
-        except ValidationError:
+            return read_envelope(message["MessageBody"])
+        except UnreadableError:
             return None

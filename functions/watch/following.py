@@ -109,7 +109,7 @@ class Follower:
     def _note(self, leg: Leg, entry: Entry | None, count: int, now: int, look: Look) -> None:
         """Note how those stand of a leg who have not come to an end."""
         again_at = max(now, leg.due_at) + LOOK_AGAIN_MS
-        run = leg.root.header.get("run")
+        run = leg.root.known.run
         control = None if run is None else self._runs.control(leg.root.tenant, run)
         worked_on = entry is not None and entry.owner
         if control is not None and control.state is RunState.PAUSED and leg.parked and not worked_on:
@@ -138,7 +138,7 @@ class Follower:
     def _tell(self, told: Sequence[Told], traced_ms: int, look: Look) -> Counter[str]:
         """Put the events on the stream that were ended just now, or that the trace has missed."""
         events = [(each, row) for each in told for row in each.rows + receipts(each.rows)]
-        keys = [(each, row, each.leg.root.key(row["i"], row["s"], row["n"])) for each, row in events]
+        keys = [(each, row, each.leg.root.key(row.index, row.stage, row.nth)) for each, row in events]
         kept = self._timeline.existing([key for _, _, key in keys]) if keys else set()
         mended: Counter[str] = Counter()
         missing: dict[str, tuple[Leg, list[EventRow]]] = {}
@@ -146,14 +146,14 @@ class Follower:
             if key in kept:
                 continue
             ended = row in each.ended
-            if not ended and row["at"] > traced_ms:
+            if not ended and row.at > traced_ms:
                 # On its way through the stream, or in the hands of a dispatcher that goes on with it.
-                if row["s"] in OUTCOMES:
-                    look.add("untold", 1, row["at"], self._clock.now_ms() + LOOK_AGAIN_MS, too_long=False)
+                if row.stage in OUTCOMES:
+                    look.add("untold", 1, row.at, self._clock.now_ms() + LOOK_AGAIN_MS, too_long=False)
                 continue
             missing.setdefault(each.leg.id, (each.leg, []))[1].append(row)
             mended["ended" if ended else "restated"] += 1
-            look.mended += row["s"] in OUTCOMES
+            look.mended += row.stage in OUTCOMES
         if missing:
             self._stream.put([leg.root.record(id, rows) for id, (leg, rows) in missing.items()])
         return mended
@@ -170,18 +170,18 @@ def _standing(leg: Leg, entry: Entry | None, now: int) -> str:
 def _ended(leg: Leg, seen: Entry, now: int) -> list[EventRow]:
     """Rows for those who have none: `unknown` if something may have been sent to them, else `expired`."""
     accounts = seen.in_flight()
-    done = {row["i"] for row in seen.rows}
+    done = {row.index for row in seen.rows}
     # An entry that old is forgotten, and whoever wrote it may have sent.
     forgotten = not seen.owner and now - leg.due_at > 1000 * TTL_S
     rows = []
     for i in leg.recipients:
         if i in done:
             continue
-        row: EventRow = {"i": i, "tag": leg.root.tags[i], "s": Stage.EXPIRED, "n": leg.generation, "at": now}
-        row["why"] = Reason.EXPIRED
+        row = EventRow(index=i, tag=leg.root.tags[i], stage=Stage.EXPIRED, nth=leg.generation, at=now)
+        row.reason = Reason.EXPIRED
         if i in accounts:
-            row["s"], row["why"], row["acc"] = Stage.UNKNOWN, Reason.INTERRUPTED, accounts[i]
-        elif i in leg.doubtful or i in leg.unsure or forgotten:
-            row["s"], row["why"] = Stage.UNKNOWN, Reason.LOST_TRACK
+            row.stage, row.reason, row.account = Stage.UNKNOWN, Reason.INTERRUPTED, accounts[i]
+        elif i in leg.maybe_sent or i in leg.ask_account or forgotten:
+            row.stage, row.reason = Stage.UNKNOWN, Reason.LOST_TRACK
         rows.append(row)
     return rows

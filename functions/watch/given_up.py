@@ -11,13 +11,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec.structs import replace
 from pydantic import BaseModel, Field, ValidationError
 
 from functions.watch.work import Done
 from shared.aws.stream import EventStream, Stored, StreamReader
 from shared.model.clock import Clock
-from shared.model.events import StreamRecord
+from shared.model.events import StreamRecord, read_record
 from shared.model.ids import new_base
+from shared.model.wire import UnreadableError
 from shared.model.words import Channel, KeyKind, MessageClass
 from shared.store.counters import Counters
 
@@ -93,7 +95,7 @@ class GivenUp:
             done.found[LEFT] += len(records)
         if not records or times >= MAX_REPLAYS or self.clock.now_ms() < found[-1].arrived_ms + _wait_ms(times):
             return False
-        self.stream.put([record.model_copy(update={"again": (record.again or 0) + 1}) for record in records])
+        self.stream.put([replace(record, again=(record.again or 0) + 1) for record in records])
         done.mended["records_replayed"] += len(records)
         return True
 
@@ -114,8 +116,8 @@ class GivenUp:
 
 def _read(stored: Stored) -> StreamRecord | None:
     try:
-        return StreamRecord.model_validate_json(stored.data)
-    except ValidationError:
+        return read_record(stored.data)
+    except UnreadableError:
         return None
 
 
@@ -127,7 +129,7 @@ def _wait_ms(times: int) -> int:
 def _nothing(now: int) -> StreamRecord:
     """A record that tells nothing."""
     base = new_base(now)
-    return StreamRecord.model_construct(
+    return StreamRecord(
         tenant="",
         envelope=base,
         channel=Channel.EMAIL,

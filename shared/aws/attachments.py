@@ -69,18 +69,7 @@ class StoredFile:
 
     def ref(self, cid: str | None) -> AttachmentRef:
         """How an envelope names this very version."""
-        found: AttachmentRef = {
-            "id": self.id,
-            "v": self.version,
-            "name": self.name,
-            "type": self.content_type,
-            "size": self.size,
-        }
-        if cid is not None:
-            found["cid"] = cid
-        if self.sha256 is not None:
-            found["sha"] = self.sha256
-        return found
+        return AttachmentRef(self.id, self.version, self.name, self.content_type, self.size, cid, self.sha256)
 
 
 def new_id(tenant: str, kind: KeyKind, name: str, size: int, sha256: str | None) -> str:
@@ -171,15 +160,15 @@ class AttachmentStore:
         Raises: AttachmentGoneError, also for others than those whose digest was declared; what S3 raises.
         """
         try:
-            found = self._client().get_object(Bucket=self._bucket, Key=_key(tenant, ref["id"]), VersionId=ref["v"])
+            found = self._client().get_object(Bucket=self._bucket, Key=_key(tenant, ref.id), VersionId=ref.version)
         except ClientError as error:
             if _is_missing(error):
-                raise AttachmentGoneError(ref["id"]) from None
+                raise AttachmentGoneError(ref.id) from None
             raise
         with found["Body"] as body:
             data = body.read()
-        if "sha" in ref and hashlib.sha256(data).hexdigest() != ref["sha"]:
-            raise AttachmentGoneError(ref["id"])
+        if ref.sha256 is not None and hashlib.sha256(data).hexdigest() != ref.sha256:
+            raise AttachmentGoneError(ref.id)
         return data
 
 

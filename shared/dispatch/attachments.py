@@ -40,12 +40,12 @@ class Files:
             return tuple(self._one(tenant, ref) for ref in refs)
 
     def _one(self, tenant: str, ref: AttachmentRef) -> Attachment:
-        key = (tenant, ref["id"], ref["v"], ref.get("cid", ""))
+        key = (tenant, ref.id, ref.version, ref.cid or "")
         found = self._kept.get(key)
         if found is not None:
             self._kept.move_to_end(key)
             return found
-        found = encode(ref["name"], ref["type"], self._read(tenant, ref), ref.get("cid"))
+        found = encode(ref.name, ref.type, self._read(tenant, ref), ref.cid)
         self._kept[key] = found
         self._size += len(found.encoded)
         while self._size > self._most and len(self._kept) > 1:

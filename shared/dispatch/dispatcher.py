@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from aws_lambda_powertools import Logger
-from pydantic import ValidationError
 
 from shared.aws.queue import DeadLetters, Dispatch
 from shared.aws.stream import EventStream
@@ -16,8 +15,9 @@ from shared.dispatch.outlet import Outlet
 from shared.dispatch.runs import Runs
 from shared.dispatch.waves import Waves, Work
 from shared.lifecycle.tail import Tail, tail
-from shared.model.envelope import Envelope
+from shared.model.envelope import Envelope, read_envelope
 from shared.model.events import EventRow
+from shared.model.wire import UnreadableError
 from shared.model.words import Channel
 from shared.store.ledger import HeldError
 
@@ -88,9 +88,9 @@ class Dispatcher:
 
     def _read(self, body: str) -> Envelope | None:
         try:
-            envelope = Envelope.model_validate_json(body)
-        except ValidationError as error:
-            logger.error("malformed envelope", fields=[".".join(map(str, e["loc"])) for e in error.errors()][:10])
+            envelope = read_envelope(body)
+        except UnreadableError as error:
+            logger.error("malformed envelope", field=error.field)
             return None
         if envelope.channel is not self._channel:
             logger.error("envelope of another channel", envelope=envelope.id)

@@ -37,10 +37,10 @@ class Filling:
         for position, recipient in enumerate(recipients):
             if position and self._spent() > self._until:
                 break
-            found = fill(self._compiled, envelope.variables, recipient.get("vars") or {}, words)
+            found = fill(self._compiled, envelope.variables, recipient.variables, words)
             if isinstance(found, Unfit):
                 plan.rows.append(failed(envelope, recipient, found.reason, found.found, self._clock.now_ms()))
                 continue
-            message_id = number(recipient["i"]) + recipient["tag"]
-            pairs.append((recipient, Outgoing(message_id, recipient["to"], found)))
+            message_id = number(recipient.index) + recipient.tag
+            pairs.append((recipient, Outgoing(message_id, recipient.address, found)))
         return pairs

@@ -73,9 +73,9 @@ class Frequency:
         answers = self._duplicates.take(envelope.tenant, envelope.template, claims, seconds)
         for (recipient, _), digest, answer in zip(pairs, found, answers, strict=True):
             if answer is not Answer.REFUSED:
-                held.marks[recipient["i"]] = digest
+                held.marks[recipient.index] = digest
             if answer is Answer.TAKEN:
-                held.new_marks.add(recipient["i"])
+                held.new_marks.add(recipient.index)
         return self._kept(plan, pairs, answers, Stage.DUPLICATE, Reason.DUPLICATE)
 
     def _capped(self, plan: Plan, pairs: Sequence[Rendered], cap: Cap, zone: Callable[[], str]) -> list[Rendered]:
@@ -85,9 +85,9 @@ class Frequency:
         answers = self._caps.take(of, claimants_of(envelope, [recipient for recipient, _ in pairs]), cap.count, after)
         for (recipient, _), answer in zip(pairs, answers, strict=True):
             if answer is not Answer.REFUSED:
-                held.slots.add(recipient["i"])
+                held.slots.add(recipient.index)
             if answer is Answer.TAKEN:
-                held.new_slots.add(recipient["i"])
+                held.new_slots.add(recipient.index)
         return self._kept(plan, pairs, answers, Stage.CAPPED, Reason.CAPPED)
 
     def _kept(
@@ -98,7 +98,5 @@ class Frequency:
             if answer is not Answer.REFUSED:
                 kept.append(pair)
                 continue
-            refused = row(plan.envelope, pair[0], stage, now)
-            refused["why"] = reason
-            plan.rows.append(refused)
+            plan.rows.append(row(plan.envelope, pair[0], stage, now, reason=reason))
         return kept

@@ -8,7 +8,7 @@ from shared.dispatch.accounts import Route
 from shared.lifecycle.held import Held
 from shared.model.accounts import Account
 from shared.model.envelope import Envelope, EnvelopeRecipient
-from shared.model.events import EventRow
+from shared.model.events import EventRow, PassedOver
 from shared.providers.base import Outgoing, Provider
 
 WAVE_RECIPIENTS = 34
@@ -54,7 +54,7 @@ class Call:
 
     def without(self, done: Collection[int]) -> "Call | None":
         """The call less those recipients; None when nobody is left."""
-        pairs = [(m, r) for m, r in zip(self.messages, self.recipients, strict=True) if r["i"] not in done]
+        pairs = [(m, r) for m, r in zip(self.messages, self.recipients, strict=True) if r.index not in done]
         if len(pairs) == len(self.recipients):
             return self
         if not pairs:
@@ -74,20 +74,20 @@ class Plan:
     calls: deque[Call] = field(default_factory=deque)
     held: Held = field(default_factory=Held)
     route: Route | None = None
-    over: dict[int, list[list[str]]] = field(default_factory=dict)
+    over: dict[int, tuple[PassedOver, ...]] = field(default_factory=dict)
 
     def told(self) -> list[EventRow]:
         """The rows, each with the accounts that were passed over."""
         for row in self.rows:
-            if row["i"] in self.over:
-                row["over"] = self.over[row["i"]]
+            if row.index in self.over:
+                row.passed_over = self.over[row.index]
         return self.rows
 
     def resume(self, rows: Iterable[EventRow]) -> None:
         """Go on from recorded rows: they take the place of what was decided now; their recipients are not called."""
         kept = list(rows)
-        done = {row["i"] for row in kept}
-        self.rows = kept + [row for row in self.rows if row["i"] not in done]
+        done = {row.index for row in kept}
+        self.rows = kept + [row for row in self.rows if row.index not in done]
         self.calls = deque(left for call in self.calls if (left := call.without(done)) is not None)
         # Somebody else's try may have gone another way.
         self.over = {i: passed for i, passed in self.over.items() if i not in done}
@@ -115,5 +115,5 @@ def flight(wave: Iterable[Call]) -> dict[str, list[int]]:
     """The recipients of a wave's calls by account."""
     found: dict[str, list[int]] = {}
     for call in wave:
-        found.setdefault(call.account.id, []).extend(r["i"] for r in call.recipients)
+        found.setdefault(call.account.id, []).extend(r.index for r in call.recipients)
     return found

@@ -97,7 +97,7 @@ class Planner:
         if envelope.kind is KeyKind.TEST:
             self._simulate(plan, recipients, filling)
             return plan
-        fresh = self._look_ups(plan, recipients, filling) if envelope.unsure else recipients
+        fresh = self._look_ups(plan, recipients, filling) if envelope.ask_account else recipients
         if fresh:
             self._send(plan, fresh, filling)
         return plan
@@ -126,9 +126,14 @@ class Planner:
         envelope, now = plan.envelope, self._clock.now_ms()
         if envelope.expires_at is None or now < envelope.expires_at:
             return envelope.recipients
-        plan.rows = [_expired(envelope, r, now) for r in envelope.recipients if r["i"] not in envelope.unsure]
+        asked = envelope.ask_account
+        plan.rows = [
+            row(envelope, r, Stage.EXPIRED, now, reason=Reason.EXPIRED)
+            for r in envelope.recipients
+            if r.index not in asked
+        ]
         # Whether an earlier try came through is still worth knowing.
-        return [r for r in envelope.recipients if r["i"] in envelope.unsure]
+        return [r for r in envelope.recipients if r.index in asked]
 
     def _compile(self, tenant: str, template: str, version: int) -> Compiled:
         found = self._configured.version(tenant, template, version)
@@ -150,11 +155,11 @@ class Planner:
         self, plan: Plan, recipients: Sequence[EnvelopeRecipient], filling: Filling
     ) -> list[EnvelopeRecipient]:
         """Plan to ask accounts what became of earlier tries; returns the recipients of whom there is nothing to ask."""
-        unsure, envelope = plan.envelope.unsure, plan.envelope
+        asking, envelope = plan.envelope.ask_account, plan.envelope
         by_account: dict[str, list[EnvelopeRecipient]] = {}
         for recipient in recipients:
-            if recipient["i"] in unsure:
-                by_account.setdefault(unsure[recipient["i"]], []).append(recipient)
+            if recipient.index in asking:
+                by_account.setdefault(asking[recipient.index], []).append(recipient)
         for account_id, asked in by_account.items():
             account = self._accounts.find(envelope.tenant, account_id)
             provider = None if account is None else self._accounts.usable(account)
@@ -165,9 +170,9 @@ class Planner:
                 outcome = Unknown(Reason.NO_ACCOUNT, "")
                 plan.rows += [judge_look_up(envelope, r, outcome, now, chance, via) for r in asked]
                 continue
-            tried = envelope.tried or (envelope.accepted_at, self._clock.now_ms())
+            tried = envelope.tried_between or (envelope.accepted_at, self._clock.now_ms())
             plan.calls.extend(Call(account, provider, [m], [r], tried) for r, m in filling.fill(asked))
-        return [r for r in recipients if r["i"] not in unsure]
+        return [r for r in recipients if r.index not in asking]
 
     def _send(self, plan: Plan, recipients: Sequence[EnvelopeRecipient], filling: Filling) -> None:
         """Take recipients through the policies and plan their calls."""
@@ -229,9 +234,3 @@ class Planner:
             else:
                 plan.rows.append(failed(envelope, recipient, unfit.reason, unfit.found, self._clock.now_ms()))
         return kept
-
-
-def _expired(envelope: Envelope, recipient: EnvelopeRecipient, now: int) -> EventRow:
-    result = row(envelope, recipient, Stage.EXPIRED, now)
-    result["why"] = Reason.EXPIRED
-    return result

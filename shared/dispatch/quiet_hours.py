@@ -20,16 +20,14 @@ def awake(
     # The recipients of a zone go on together, so that a deferred envelope stays one.
     ends = {
         name: waits_until(now, ZoneInfo(name), quiet, envelope.root)
-        for name in {recipient.get("tz", zone) for recipient in recipients}
+        for name in {recipient.time_zone or zone for recipient in recipients}
     }
     for recipient in recipients:
-        end = ends[recipient.get("tz", zone)]
+        end = ends[recipient.time_zone or zone]
         if end is None:
             left.append(recipient)
         elif quiet.action is QuietAction.DEFER:
             plan.rows.append(put_off(envelope, recipient, Reason.QUIET_HOURS, end, now))
         else:
-            dropped = row(envelope, recipient, Stage.SUPPRESSED, now)
-            dropped["why"] = Reason.QUIET_HOURS
-            plan.rows.append(dropped)
+            plan.rows.append(row(envelope, recipient, Stage.SUPPRESSED, now, reason=Reason.QUIET_HOURS))
     return left

@@ -41,7 +41,7 @@ def within_limits(plan: Plan, calls: Sequence[Call], store: Store, clock: Clock)
 def _within_limits(plan: Plan, calls: list[Call], store: Store, clock: Clock) -> list[Call]:
     """The same for the calls of one account."""
     account, provider, now = calls[0].account, calls[0].provider, clock.now_ms()
-    recipients = [r for call in calls for r in call.recipients if provider.limits(r["to"])]
+    recipients = [r for call in calls for r in call.recipients if provider.limits(r.address)]
     if provider.recipient_lane is None or not recipients:
         return calls
     held = place_of(plan, Reason.RECIPIENT_LIMIT, account.id, now)
@@ -52,7 +52,7 @@ def _within_limits(plan: Plan, calls: list[Call], store: Store, clock: Clock) ->
     else:
         places = [held] * len(recipients)
     now = clock.now_ms()
-    waiting = {r["i"]: (r, place) for r, place in zip(recipients, places, strict=True) if place > now}
+    waiting = {r.index: (r, place) for r, place in zip(recipients, places, strict=True) if place > now}
     for recipient, place in waiting.values():
         # To the second, so that those who wait about as long go on together.
         second = -(-place // 1000) * 1000
@@ -65,8 +65,8 @@ def _places(plan: Plan, account: str, lane: Lane, recipients: Sequence[EnvelopeR
     """When each of the recipients may be sent to, in milliseconds since the epoch."""
     wanted: dict[str, int] = {}
     for recipient in recipients:
-        wanted[recipient["tag"]] = wanted.get(recipient["tag"], 0) + 1
+        wanted[recipient.tag] = wanted.get(recipient.tag, 0) + 1
     envelope = plan.envelope
     found = store.admit(envelope.tenant, account, lane, wanted, envelope.expires_at)
     starts = {tag: iter(places.starts) for tag, places in found.items()}
-    return [next(starts[r["tag"]], found[r["tag"]].ready) for r in recipients]
+    return [next(starts[r.tag], found[r.tag].ready) for r in recipients]

@@ -20,7 +20,7 @@ from shared.dispatch.plan import Plan, Rendered, calls_of, in_time
 from shared.model.accounts import Account
 from shared.model.audit import AuditRecord, record_change
 from shared.model.clock import Clock
-from shared.model.events import EventRow
+from shared.model.events import EventRow, PassedOver
 from shared.model.reasons import Blame, Reason, blame_of
 from shared.model.words import Stage
 from shared.policy.routing import FULL, Buckets, Shift, next_shift
@@ -80,7 +80,7 @@ class Routing:
         for recipient, message in pairs:
             account, avoided = route.first(message.message_id)
             if avoided is not None:
-                plan.over[recipient["i"]] = [[avoided, Reason.AVOIDED.value, ""]]
+                plan.over[recipient.index] = ((avoided, Reason.AVOIDED.value, ""),)
             chosen.setdefault(account.id, (account, []))[1].append((recipient, message))
         return list(chosen.values())
 
@@ -93,23 +93,23 @@ class Routing:
         pairs: what was sent just now; rows: what became of it. Only what certainly was not sent goes by another
         account: an unknown outcome stands. Returns the rows that stand; the plan notes which accounts were passed over.
         """
-        met = {row["i"]: row for row in rows if "acc" in row and _of_the_account(row)}
+        met = {row.index: row for row in rows if row.account is not None and _of_the_account(row)}
         if not met or plan.route is None or len(plan.route.accounts) < 2:
             return list(rows)
-        gone = {row["acc"] for row in met.values() if row.get("down")}
+        gone = {row.account for row in met.values() if row.account_down and row.account}
         self._note_down(plan.envelope.tenant, gone)
         plan.route = replace(plan.route, down=plan.route.down | gone)
         moved: dict[str, tuple[Account, Provider, list[Rendered]]] = {}
         for pair, passed in _stranded(plan, pairs, met, gone):
-            over = [*plan.over.get(pair[0]["i"], ()), passed]
+            over = (*plan.over.get(pair[0].index, ()), passed)
             other = self._other(plan, plan.route, pair[1], {each[0] for each in over}, remaining_s)
             if other is not None:
-                plan.over[pair[0]["i"]] = over
+                plan.over[pair[0].index] = over
                 moved.setdefault(other[0].id, (*other, []))[2].append(pair)
-        done = {recipient["i"] for _, _, found in moved.values() for recipient, _ in found}
+        done = {recipient.index for _, _, found in moved.values() for recipient, _ in found}
         later = [left for call in plan.calls if (left := call.without(done)) is not None]
         plan.calls = deque([call for each in moved.values() for call in calls_of(*each)] + later)
-        return [row for row in rows if row["i"] not in done]
+        return [row for row in rows if row.index not in done]
 
     def _other(
         self, plan: Plan, route: Route, message: Outgoing, been: set[str], remaining_s: float
@@ -163,19 +163,19 @@ class Routing:
 
 def _of_the_account(row: EventRow) -> bool:
     """Whether a message was certainly not sent, and its account is to blame."""
-    refused = row["s"] == Stage.FAILED and blame_of(row.get("why")) is Blame.ACCOUNT
-    return refused or bool(row.get("down"))
+    refused = row.stage == Stage.FAILED and blame_of(row.reason) is Blame.ACCOUNT
+    return refused or row.account_down
 
 
 def _stranded(
     plan: Plan, pairs: Iterable[Rendered], met: Mapping[int, EventRow], gone: set[str]
-) -> Iterator[tuple[Rendered, list[str]]]:
+) -> Iterator[tuple[Rendered, PassedOver]]:
     """Who met an account that is down, and who is still to go through it; with what is to be told of that account."""
     for pair in pairs:
-        row = met.get(pair[0]["i"])
+        row = met.get(pair[0].index)
         if row is not None:
-            yield pair, [row["acc"], row.get("why", ""), row.get("code", "")]
+            yield pair, (row.account or "", row.reason or "", row.code or "")
     for call in plan.calls:
         if call.account.id in gone and call.tried is None:
             for pair in call.pairs():
-                yield pair, [call.account.id, Reason.AVOIDED.value, ""]
+                yield pair, (call.account.id, Reason.AVOIDED.value, "")

@@ -55,10 +55,10 @@ class Runs:
 
     def admitted(self, plan: Plan, recipients: Sequence[EnvelopeRecipient]) -> list[EnvelopeRecipient]:
         """Those that may go on; for the others the plan has a row. Raises: what the table raises."""
-        unsure = plan.envelope.unsure
-        stopped = self._stopped(plan.envelope, [r for r in recipients if r["i"] not in unsure])
+        asking = plan.envelope.ask_account
+        stopped = self._stopped(plan.envelope, [r for r in recipients if r.index not in asking])
         plan.rows += stopped
-        return [r for r in recipients if r["i"] in unsure] if stopped else list(recipients)
+        return [r for r in recipients if r.index in asking] if stopped else list(recipients)
 
     def look_again(self, plan: Plan) -> None:
         """Take those out of a plan's calls to whom nothing may be sent any more: they have a row.
@@ -142,8 +142,8 @@ def _paused(control: Control | None) -> bool:
 def _row(envelope: Envelope, recipient: EnvelopeRecipient, control: Control, now: int) -> EventRow:
     """A recipient that is held, or at its end. A held one has no time at which it is due."""
     if _paused(control):
-        result, reason = row(envelope, recipient, Stage.DEFERRED, now), Reason.RUN_PAUSED
+        result = row(envelope, recipient, Stage.DEFERRED, now, reason=Reason.RUN_PAUSED)
     else:
-        result, reason = row(envelope, recipient, Stage.RECALLED, now), Reason.RUN_CANCELLED
-    result["why"], result["note"] = reason, control.by
+        result = row(envelope, recipient, Stage.RECALLED, now, reason=Reason.RUN_CANCELLED)
+    result.note = control.by
     return result

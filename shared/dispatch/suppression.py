@@ -28,15 +28,13 @@ def unstopped(
     Asking about an earlier try sends nothing, so who is to be asked about is not looked for in the list.
     """
     envelope, left = plan.envelope, []
-    tags = [r["tag"] for r in recipients if r["i"] not in envelope.unsure]
+    tags = [r.tag for r in recipients if r.index not in envelope.ask_account]
     entries = suppressions.find(envelope.tenant, envelope.channel, tags) if tags else {}
     for recipient in recipients:
-        found = () if recipient["i"] in envelope.unsure else entries.get(recipient["tag"], ())
+        found = () if recipient.index in envelope.ask_account else entries.get(recipient.tag, ())
         reason = stopped_by(found, envelope.message_class)
         if reason is None:
             left.append(recipient)
             continue
-        stopped = row(envelope, recipient, Stage.SUPPRESSED, now)
-        stopped["why"] = Reason(f"suppressed_{reason}")
-        plan.rows.append(stopped)
+        plan.rows.append(row(envelope, recipient, Stage.SUPPRESSED, now, reason=Reason(f"suppressed_{reason}")))
     return left

@@ -24,8 +24,8 @@ gets through in the end."""
 def place_of(plan: Plan, reason: Reason, account: str, now: int) -> int | None:
     """The place with which an envelope came, in milliseconds since the epoch; None if it has none or is too late."""
     envelope = plan.envelope
-    place = envelope.slots.get(place_key(reason, account))
-    late = LATE_MS << min(envelope.waits, 10)
+    place = envelope.places.get(place_key(reason, account))
+    late = LATE_MS << min(envelope.times_put_off, 10)
     return None if place is None or now > place + late else place
 
 
@@ -34,10 +34,10 @@ def wait(
 ) -> None:
     """Let a recipient wait for a place. start: when its message would go, which may be after its time to live."""
     row = put_off(plan.envelope, recipient, reason, start, now, account)
-    if row["s"] == Stage.DEFERRED:
-        row["slot"], row["until"] = place, due_at(place, now)
-    if recipient["i"] in plan.over:
-        row["over"] = plan.over[recipient["i"]]
+    if row.stage == Stage.DEFERRED:
+        row.place_at, row.due_at = place, due_at(place, now)
+    if recipient.index in plan.over:
+        row.passed_over = plan.over[recipient.index]
     plan.rows.append(row)
 
 

@@ -179,9 +179,9 @@ class Waves:
         now, chance = self._clock.now_ms(), random.random()  # noqa: S311 - spreads retries, guards nothing
         outcome = Unknown(Reason.INTERRUPTED, "")
         return [
-            judge(envelope, r, outcome, now, chance, self._planner.via(envelope.tenant, accounts[r["i"]]))
+            judge(envelope, r, outcome, now, chance, self._planner.via(envelope.tenant, accounts[r.index]))
             for r in envelope.recipients
-            if r["i"] in accounts
+            if r.index in accounts
         ]
 
     def _record(self, work: Work, remaining_s: Callable[[], float]) -> None:
@@ -193,8 +193,8 @@ class Waves:
         # Nobody else knows the outcomes.
         while (there := self._until_done(record, work, remaining_s)) is not None:
             # What was decided of others since then is not known to who marked them.
-            decided = {row["i"] for row in there.rows} | there.in_flight().keys()
-            known = [row for row in work.plan.rows if row["i"] in decided]
+            decided = {row.index for row in there.rows} | there.in_flight().keys()
+            known = [row for row in work.plan.rows if row.index in decided]
             work.resume(known, there.recalled, remaining_s())
 
     def _until_done(

@@ -7,7 +7,7 @@ follows makes the same message.
 from collections.abc import Collection, Iterable, Mapping
 
 from shared.model.envelope import Envelope, EnvelopeRecipient, FallbackLeg
-from shared.model.events import EventRow
+from shared.model.events import EventRow, FallenTo
 from shared.model.words import Channel, Stage
 from shared.policy.fallback import expires_at, falls_back
 
@@ -21,20 +21,15 @@ def decide(envelope: Envelope, rows: Iterable[EventRow]) -> None:
     if not envelope.fallback:
         return
     leg = envelope.fallback[0]
-    recipients = {recipient["i"]: recipient for recipient in envelope.recipients}
+    recipients = {recipient.index: recipient for recipient in envelope.recipients}
     for row in rows:
-        there = recipients[row["i"]].get("also", {}).get(leg["channel"])
-        if there is None or "fell" in row or row.get("maybe") or row["i"] in envelope.doubtful:
+        there = recipients[row.index].other_addresses.get(leg.channel)
+        if there is None or row.fell_back_to is not None or row.maybe_sent or row.index in envelope.maybe_sent:
             continue
-        if row["at"] < leg["expires_at"] and falls_back(row["s"], row.get("why"), envelope.message_class):
-            row["fell"] = {
-                "channel": leg["channel"].value,
-                "template": leg["template"],
-                "version": leg["version"],
-                "tag": there[1],
-            }
-            if row["s"] == Stage.DEAD_LETTERED:
-                row["s"] = Stage.FAILED.value
+        if row.at < leg.expires_at and falls_back(row.stage, row.reason, envelope.message_class):
+            row.fell_back_to = FallenTo(leg.channel.value, leg.template, leg.version, there[1])
+            if row.stage == Stage.DEAD_LETTERED:
+                row.stage = Stage.FAILED.value
 
 
 def fallen(
@@ -46,27 +41,29 @@ def fallen(
     it does not know is sent by who recorded it.
     """
     rows = [by_i[i] for i in recipients]
-    fell = rows[0]["fell"]
-    place = next((k for k, leg in enumerate(envelope.fallback) if leg["channel"] == fell["channel"]), None)
+    fell = rows[0].fell_back_to
+    if fell is None:
+        return None
+    place = next((k for k, leg in enumerate(envelope.fallback) if leg.channel == fell.channel), None)
     if place is None:
         return None
     leg, rest = envelope.fallback[place], envelope.fallback[place + 1 :]
-    at = max(row["at"] for row in rows)
+    at = max(row.at for row in rows)
     return envelope.child(
         suffix,
-        [_there(r, leg, rest) for r in envelope.recipients if r["i"] in recipients],
-        channel=Channel(fell["channel"]),
-        template=fell["template"],
-        version=fell["version"],
-        variables={name: value for name, value in envelope.variables.items() if name in leg["variables"]},
+        [_there(r, leg, rest) for r in envelope.recipients if r.index in recipients],
+        channel=Channel(fell.channel),
+        template=fell.template,
+        version=fell.version,
+        variables={name: value for name, value in envelope.variables.items() if name in leg.variables},
         accepted_at=at,
-        expires_at=expires_at(rest, at, leg["expires_at"]),
+        expires_at=expires_at(rest, at, leg.expires_at),
         attempt=0,
         generation=0,
         avoid=[],
-        checks=0,
-        doubtful=[],
-        waits=0,
+        times_asked=0,
+        maybe_sent=[],
+        times_put_off=0,
         attachments=[],
         fallback=rest,
     )
@@ -74,14 +71,14 @@ def fallen(
 
 def _there(recipient: EnvelopeRecipient, leg: FallbackLeg, rest: list[FallbackLeg]) -> EnvelopeRecipient:
     """A recipient as the other channel knows it."""
-    to, tag = recipient["also"][leg["channel"]]
-    result: EnvelopeRecipient = {"i": recipient["i"], "to": to, "tag": tag, "of": recipient["tag"]}
-    if own := {name: value for name, value in recipient.get("vars", {}).items() if name in leg["variables"]}:
-        result["vars"] = own
-    if "ref" in recipient:
-        result["ref"] = recipient["ref"]
-    if "tz" in recipient:
-        result["tz"] = recipient["tz"]
-    if rest:
-        result["also"] = {each["channel"]: recipient["also"][each["channel"]] for each in rest}
-    return result
+    to, tag = recipient.other_addresses[leg.channel]
+    return EnvelopeRecipient(
+        index=recipient.index,
+        address=to,
+        tag=tag,
+        variables={name: value for name, value in recipient.variables.items() if name in leg.variables},
+        reference=recipient.reference,
+        time_zone=recipient.time_zone,
+        other_addresses={each.channel: recipient.other_addresses[each.channel] for each in rest},
+        stands_in_for=recipient.tag,
+    )

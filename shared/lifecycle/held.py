@@ -43,7 +43,7 @@ class Held:
 def claimants_of(envelope: Envelope, recipients: Iterable[EnvelopeRecipient]) -> list[Claimant]:
     """The messages of some of an envelope's recipients, as those that take something."""
     number = Numbering(envelope.root)
-    return [Claimant(number(r["i"]), r["tag"], envelope.generation) for r in recipients]
+    return [Claimant(number(r.index), r.tag, envelope.generation) for r in recipients]
 
 
 class Configured(Protocol):
@@ -70,7 +70,7 @@ class Releases:
         rows: what is recorded of the envelope. held: what is known of them, if it was decided here. seen: the entry
         that its ledger had before. Raises: what the table raises.
         """
-        ended = {each["i"] for each in rows if each["s"] in _RELEASES and not each.get("maybe")}
+        ended = {each.index for each in rows if each.stage in _RELEASES and not each.maybe_sent}
         if held is None:
             held = Held()
         elif seen is None and "/" not in envelope.id:
@@ -88,8 +88,8 @@ class Releases:
         template = self._configured.template(envelope.tenant, envelope.template)
         settings = self._configured.settings(envelope.tenant)
         policies = resolve(settings, template, envelope.channel, envelope.message_class)
-        wanted = [r for r in envelope.recipients if r["i"] in marks or r["i"] in slots]
-        claimants = {r["i"]: claimant for r, claimant in zip(wanted, claimants_of(envelope, wanted), strict=True)}
+        wanted = [r for r in envelope.recipients if r.index in marks or r.index in slots]
+        claimants = {r.index: claimant for r, claimant in zip(wanted, claimants_of(envelope, wanted), strict=True)}
         if policies.duplicate_seconds and marks:
             claims = {claimants[i]: held.marks.get(i) for i in sorted(marks)}
             self._duplicates.release(envelope.tenant, envelope.template, claims)

@@ -14,56 +14,59 @@ from shared.model.words import Stage
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """An envelope that carries on. suffix: of its id. recipients: by number. attempt: tries that it has behind it.
-
-    due_at: milliseconds since the epoch; None for now. unsure: recipient -> the account that is to be asked first.
-    doubtful: others of whom an earlier try may have come through. waits: how often it was put off without a try.
-    parked: it is held as long as its run is paused; due_at says since when.
-    """
+    """An envelope that carries on."""
 
     suffix: str
+    """Of its id."""
     recipients: Sequence[int]
+    """By index."""
     attempt: int
+    """Tries that it has behind it."""
     due_at: int | None = None
-    unsure: Mapping[int, str] = field(default_factory=dict)
-    doubtful: frozenset[int] = frozenset()
-    waits: int = 0
+    """In milliseconds since the epoch; None for now."""
+    ask_account: Mapping[int, str] = field(default_factory=dict)
+    """Recipient -> the account that is to be asked first."""
+    maybe_sent: frozenset[int] = frozenset()
+    """Others of whom an earlier try may have come through."""
+    times_put_off: int = 0
+    """How often it was put off without a try."""
     parked: bool = False
+    """It is held as long as its run is paused; due_at says since when."""
 
 
-def place_key(why: str, account: str) -> str:
+def place_key(reason: str, account: str) -> str:
     """Under which name an envelope carries a place that somebody waits for: of the account, or of the recipients."""
-    return f"{account}/recipients" if why == Reason.RECIPIENT_LIMIT else account
+    return f"{account}/recipients" if reason == Reason.RECIPIENT_LIMIT else account
 
 
 def children(
     rows: Iterable[EventRow],
     everyone: Iterable[int],
     attempt: int,
-    unsure: Mapping[int, str],
-    doubtful: Collection[int] = frozenset(),
-    waits: int = 0,
+    ask_account: Mapping[int, str],
+    maybe_sent: Collection[int] = frozenset(),
+    times_put_off: int = 0,
 ) -> list[Child]:
     """The envelopes that carry on from one of `everyone` at try `attempt`, once its ledger is closed with `rows`.
 
-    unsure, doubtful, waits: of the envelope itself. Recipients without a row are carried on by a continuation, and
-    those that are tried again or were put off by a child for each time at which they are due; most often that is one.
-    Those that were put off without a time are parked.
+    ask_account, maybe_sent, times_put_off: of the envelope itself. Recipients without a row are carried on by a
+    continuation. Those that are tried again or were put off are carried on by a child for each time at which they are
+    due; most often that is one. Those that were put off without a time are parked.
     """
-    by_i = {row["i"]: row for row in rows}
+    by_i = {row.index: row for row in rows}
     found = []
     left = [i for i in everyone if i not in by_i]
     if left:
-        asked = {i: unsure[i] for i in left if i in unsure}
-        found.append(Child("c1", left, attempt, None, asked, frozenset(doubtful).intersection(left), waits))
+        asked = {i: ask_account[i] for i in left if i in ask_account}
+        found.append(Child("c1", left, attempt, None, asked, frozenset(maybe_sent).intersection(left), times_put_off))
     for suffix, until, again in _due(by_i, Stage.RETRYING, f"r{attempt + 1}"):
-        asked = {i: by_i[i]["acc"] for i in again if by_i[i].get("unsure")}
-        in_doubt = frozenset(i for i in again if i in doubtful or by_i[i].get("maybe"))
-        found.append(Child(suffix, again, attempt + 1, until, asked, in_doubt, waits))
-    for suffix, until, put_off in _due(by_i, Stage.DEFERRED, f"w{waits + 1}"):
-        in_doubt = frozenset(doubtful).intersection(put_off)
-        since = max(by_i[i]["at"] for i in put_off) if until is None else until
-        found.append(Child(suffix, put_off, attempt, since, {}, in_doubt, waits + 1, parked=until is None))
+        asked = {i: by_i[i].account or "" for i in again if by_i[i].ask_account}
+        in_doubt = frozenset(i for i in again if i in maybe_sent or by_i[i].maybe_sent)
+        found.append(Child(suffix, again, attempt + 1, until, asked, in_doubt, times_put_off))
+    for suffix, until, put_off in _due(by_i, Stage.DEFERRED, f"w{times_put_off + 1}"):
+        in_doubt = frozenset(maybe_sent).intersection(put_off)
+        since = max(by_i[i].at for i in put_off) if until is None else until
+        found.append(Child(suffix, put_off, attempt, since, {}, in_doubt, times_put_off + 1, parked=until is None))
     return found
 
 
@@ -71,8 +74,8 @@ def _due(by_i: Mapping[int, EventRow], stage: Stage, first: str) -> Iterator[tup
     """Suffix, time and recipients of the children of a stage, by the time at which they are due; last those without."""
     due: dict[int | None, list[int]] = defaultdict(list)
     for i, row in by_i.items():
-        if row["s"] == stage:
-            due[row.get("until")].append(i)
+        if row.stage == stage:
+            due[row.due_at].append(i)
     for k, until in enumerate(sorted(due, key=lambda time: (time is None, time))):
         yield f"{first}.{k}" if k else first, until, due[until]
 
@@ -81,8 +84,8 @@ def fallbacks(rows: Iterable[EventRow]) -> list[tuple[str, list[int]]]:
     """(suffix, recipients) of the envelopes by which an envelope's messages fall back; most often that is one."""
     groups: dict[tuple[str, str, int], list[int]] = defaultdict(list)
     for row in rows:
-        if fell := row.get("fell"):
-            groups[fell["channel"], fell["template"], fell["version"]].append(row["i"])
+        if fell := row.fell_back_to:
+            groups[fell.channel, fell.template, fell.version].append(row.index)
     return [(f"f1.{k}" if k else "f1", groups[to]) for k, to in enumerate(sorted(groups))]
 
 
@@ -90,7 +93,7 @@ def dead_letters(rows: Iterable[EventRow], generation: int) -> list[tuple[str, l
     """(suffix, recipients) of the dead letters that an envelope's rows make: one for each reason and account."""
     groups: dict[tuple[str, str], list[int]] = defaultdict(list)
     for row in rows:
-        if row["s"] == Stage.DEAD_LETTERED:
-            groups[row.get("why", ""), row.get("acc", "")].append(row["i"])
+        if row.stage == Stage.DEAD_LETTERED:
+            groups[(row.reason or ""), (row.account or "")].append(row.index)
     first = f"d{generation}"
     return [(f"{first}.{k}" if k else first, groups[cause]) for k, cause in enumerate(sorted(groups))]

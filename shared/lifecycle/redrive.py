@@ -183,6 +183,6 @@ def _record(letter: Letter, body: Envelope, child: Envelope | None) -> StreamRec
     rows: list[EventRow] = []
     for recipient in body.recipients:
         discarded = row(body, recipient, Stage.DISCARDED, letter.changed_at)
-        discarded["why"], discarded["note"] = letter.reason, letter.note
+        discarded.reason, discarded.note = letter.reason, letter.note
         rows.append(discarded)
     return record_of(body, rows)

@@ -41,7 +41,7 @@ def settle(envelope: Envelope, ledger: Ledger, clock: Clock, reason: Reason = Re
 
     def end(seen: Entry, now: int) -> list[EventRow]:
         rows = stopped_in(envelope, seen.rows + _left_in_flight(envelope, seen, now), seen.recalled)
-        rows += _given_up(envelope, {r["i"] for r in rows}, now, reason)
+        rows += _given_up(envelope, {r.index for r in rows}, now, reason)
         decide(envelope, rows)
         return rows
 
@@ -78,19 +78,18 @@ def _left_in_flight(envelope: Envelope, seen: Entry, now: int) -> list[EventRow]
     accounts = seen.in_flight()
     outcome = Unknown(Reason.INTERRUPTED, "")
     return [
-        judge(envelope, r, outcome, now, 0, Via(accounts[r["i"]], ""))
+        judge(envelope, r, outcome, now, 0, Via(accounts[r.index], ""))
         for r in envelope.recipients
-        if r["i"] in accounts
+        if r.index in accounts
     ]
 
 
 def _given_up(envelope: Envelope, done: set[int], now: int, reason: Reason) -> list[EventRow]:
     rows = []
     for recipient in envelope.recipients:
-        if recipient["i"] not in done:
-            dead = row(envelope, recipient, Stage.DEAD_LETTERED, now)
-            dead["why"] = reason
-            if recipient["i"] in envelope.doubtful or recipient["i"] in envelope.unsure:
-                dead["maybe"] = True
+        if recipient.index not in done:
+            dead = row(envelope, recipient, Stage.DEAD_LETTERED, now, reason=reason)
+            if recipient.index in envelope.maybe_sent or recipient.index in envelope.ask_account:
+                dead.maybe_sent = True
             rows.append(dead)
     return rows

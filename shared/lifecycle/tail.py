@@ -43,9 +43,10 @@ def tail(envelope: Envelope, rows: list[EventRow]) -> Tail:
         # Repeats cost nothing, and who queued it may have failed to tell.
         events = accepted_rows(envelope) + events
     result = Tail(record_of(envelope, events))
-    by_i = {row["i"]: row for row in rows}
-    everyone = [r["i"] for r in envelope.recipients]
-    for child in children(rows, everyone, envelope.attempt, envelope.unsure, envelope.doubtful, envelope.waits):
+    by_i = {row.index: row for row in rows}
+    everyone = [r.index for r in envelope.recipients]
+    asked, in_doubt = envelope.ask_account, envelope.maybe_sent
+    for child in children(rows, everyone, envelope.attempt, asked, in_doubt, envelope.times_put_off):
         carried = _carried(envelope, child, by_i)
         if child.parked:
             result.parked.append(carried)
@@ -56,35 +57,39 @@ def tail(envelope: Envelope, rows: list[EventRow]) -> Tail:
         if other is not None:
             result.dispatches.append(Dispatch(other, other.to_json()))
             result.opened.append(record_of(other, accepted_rows(other)))
-    dead = [r for r in envelope.recipients if r["i"] in by_i and by_i[r["i"]]["s"] == Stage.DEAD_LETTERED]
+    dead = [r for r in envelope.recipients if r.index in by_i and by_i[r.index].stage == Stage.DEAD_LETTERED]
     if dead:
-        reasons = {r["i"]: _cause(by_i[r["i"]]) for r in dead}
-        doubtful = [r["i"] for r in dead if by_i[r["i"]].get("maybe")]
+        reasons = {r.index: _cause(by_i[r.index]) for r in dead}
+        maybe_sent = [r.index for r in dead if by_i[r.index].maybe_sent]
         # Whoever is sent to anew has the whole time to live, and does not fall back any more.
         whole: dict[str, Any] = {"expires_at": envelope.ends_at, "fallback": []}
-        result.dead = envelope.child(f"d{envelope.generation}", dead, reasons=reasons, doubtful=doubtful, **whole)
+        result.dead = envelope.child(f"d{envelope.generation}", dead, reasons=reasons, maybe_sent=maybe_sent, **whole)
     return result
 
 
 def _carried(envelope: Envelope, child: Child, by_i: dict[int, EventRow]) -> Envelope:
     """The envelope of a child."""
     wanted = set(child.recipients)
-    recipients = [r for r in envelope.recipients if r["i"] in wanted]
-    changes: dict[str, Any] = {"unsure": dict(child.unsure), "tried": _tried(envelope, child.unsure, by_i)}
-    changes |= {"doubtful": sorted(child.doubtful), "waits": child.waits}
-    if child.waits > envelope.waits:
+    recipients = [r for r in envelope.recipients if r.index in wanted]
+    changes: dict[str, Any] = {
+        "ask_account": dict(child.ask_account),
+        "tried_between": _tried_between(envelope, child.ask_account, by_i),
+        "maybe_sent": sorted(child.maybe_sent),
+        "times_put_off": child.times_put_off,
+    }
+    if child.times_put_off > envelope.times_put_off:
         waiting = {i: by_i[i] for i in child.recipients}
         changes["avoid"] = sorted({*envelope.avoid, *_to_avoid(waiting)})
         # Who waits for a place has it already.
-        places = [row for row in waiting.values() if "slot" in row]
-        changes["slots"] = {place_key(row["why"], row["acc"]): row["slot"] for row in places}
-        if any(row["why"] == Reason.QUIET_HOURS for row in waiting.values()):
+        places = [row for row in waiting.values() if row.place_at is not None]
+        changes["places"] = {place_key(row.reason or "", row.account or ""): row.place_at for row in places}
+        if any(row.reason == Reason.QUIET_HOURS for row in waiting.values()):
             changes["expires_at"] = _after_quiet(envelope, child)
     if child.attempt > envelope.attempt:
         # Only what is asked again after a check goes on counting: a new try has all its checks before it.
-        checks = envelope.checks + 1 if envelope.unsure else 0
+        times_asked = envelope.times_asked + 1 if envelope.ask_account else 0
         avoid = sorted({*envelope.avoid, *_to_avoid(by_i)})
-        changes |= {"attempt": child.attempt, "avoid": avoid, "checks": checks}
+        changes |= {"attempt": child.attempt, "avoid": avoid, "times_asked": times_asked}
     return envelope.child(child.suffix, recipients, **changes)
 
 
@@ -96,26 +101,30 @@ def _after_quiet(envelope: Envelope, child: Child) -> int | None:
 
 
 def _cause(row: EventRow) -> tuple[str, str, str]:
-    return row.get("why", ""), row.get("code", ""), row.get("acc", "")
+    return (row.reason or ""), (row.code or ""), (row.account or "")
 
 
-def _tried(envelope: Envelope, unsure: Iterable[int], by_i: Mapping[int, EventRow]) -> tuple[int, int] | None:
+def _tried_between(
+    envelope: Envelope,
+    asked: Iterable[int],
+    by_i: Mapping[int, EventRow],
+) -> tuple[int, int] | None:
     """The time within which all messages were tried of which it is unknown what became of them."""
     times = []
-    for i in unsure:
-        if i in envelope.unsure and envelope.tried is not None:
+    for i in asked:
+        if i in envelope.ask_account and envelope.tried_between is not None:
             # In this envelope it was only asked about, if that.
-            times.append(envelope.tried)
-        elif i in by_i and by_i[i].get("why") != Reason.INTERRUPTED:
-            times.append((by_i[i]["at"] - by_i[i].get("ms", 0), by_i[i]["at"]))
+            times.append(envelope.tried_between)
+        elif i in by_i and by_i[i].reason != Reason.INTERRUPTED:
+            times.append((by_i[i].at - (by_i[i].took_ms or 0), by_i[i].at))
         elif i in by_i:
             # Nobody saw the try; the row is of the time when that was noticed.
-            times.append((envelope.accepted_at, by_i[i]["at"]))
+            times.append((envelope.accepted_at, by_i[i].at))
     return (min(began for began, _ in times), max(ended for _, ended in times)) if times else None
 
 
 def _to_avoid(by_i: dict[int, EventRow]) -> set[str]:
     """The accounts that were down, or failed in a way that another one may not."""
     rows = by_i.values()
-    found = {row["acc"] for row in rows if (row.get("down") or row.get("avoid")) and "acc" in row}
-    return found | {account for row in rows for account, why, _ in row.get("over", ()) if why != Reason.AVOIDED}
+    found = {row.account for row in rows if (row.account_down or row.avoid_account) and row.account is not None}
+    return found | {account for row in rows for account, why, _ in row.passed_over if why != Reason.AVOIDED}

@@ -31,28 +31,35 @@ class Via:
     looks_up: bool = False
 
 
-def row(envelope: Envelope, recipient: EnvelopeRecipient, stage: Stage, now: int, via: Via | None = None) -> EventRow:
+def row(
+    envelope: Envelope,
+    recipient: EnvelopeRecipient,
+    stage: Stage,
+    now: int,
+    via: Via | None = None,
+    reason: Reason | None = None,
+) -> EventRow:
     """An event of a recipient at this envelope's try and generation.
 
     Of whom an earlier try may have come through, nobody can say that the message failed, expired or was stopped unsent.
     """
-    if stage in UNSENT and recipient["i"] in envelope.doubtful:
+    if stage in UNSENT and recipient.index in envelope.maybe_sent:
         stage = Stage.UNKNOWN
-    n = envelope.generation
+    nth = envelope.generation
     if stage is Stage.RETRYING:
-        n = GENERATION * n + envelope.attempt + 1
+        nth = GENERATION * nth + envelope.attempt + 1
     elif stage is Stage.DEFERRED:
-        n = GENERATION * n + envelope.waits + 1
-    result: EventRow = {"i": recipient["i"], "tag": recipient["tag"], "s": stage.value, "n": n, "at": now}
+        nth = GENERATION * nth + envelope.times_put_off + 1
+    result = EventRow(index=recipient.index, tag=recipient.tag, stage=stage.value, nth=nth, at=now, reason=reason)
     if via is not None:
-        result["acc"], result["prov"], result["ms"] = via.account, via.provider, via.ms
+        result.account, result.provider, result.took_ms = via.account, via.provider, via.ms
     return result
 
 
 def failed(envelope: Envelope, recipient: EnvelopeRecipient, reason: Reason, found: str, now: int) -> EventRow:
     """A recipient that is given up before any provider is asked. found: where and what, without any value."""
-    result = row(envelope, recipient, Stage.FAILED, now)
-    result["why"], result["code"] = reason, clipped(found, CODE_BYTES)
+    result = row(envelope, recipient, Stage.FAILED, now, reason=reason)
+    result.code = clipped(found, CODE_BYTES)
     return result
 
 
@@ -66,13 +73,9 @@ def put_off(
     # Quiet hours are quiet on the channel too to which it would fall back.
     end = envelope.ends_at if reason is Reason.QUIET_HOURS else envelope.expires_at
     if end is not None and until >= end:
-        result = row(envelope, recipient, Stage.EXPIRED, now)
-    else:
-        result = row(envelope, recipient, Stage.DEFERRED, now)
-        result["until"] = until
-        if account is not None:
-            result["acc"] = account
-    result["why"] = reason
+        return row(envelope, recipient, Stage.EXPIRED, now, reason=reason)
+    result = row(envelope, recipient, Stage.DEFERRED, now, reason=reason)
+    result.due_at, result.account = until, account
     return result
 
 
@@ -82,7 +85,7 @@ def judge(
     """What becomes of a recipient after a try. chance: a random number in [0, 1), one per envelope and try."""
     if isinstance(outcome, Sent):
         sent = row(envelope, recipient, Stage.SENT, now, via)
-        sent["pid"] = outcome.provider_message_id
+        sent.provider_id = outcome.provider_message_id
         return sent
     if isinstance(outcome, Rejected):
         result = row(envelope, recipient, Stage.FAILED, now, via)
@@ -91,10 +94,10 @@ def judge(
     else:
         result = _again(envelope, recipient, outcome, now, chance, via)
         if isinstance(outcome, AccountDown):
-            result["down"] = True
-        elif outcome.reason in ACCOUNTS_OWN and result["s"] == Stage.RETRYING:
+            result.account_down = True
+        elif outcome.reason in ACCOUNTS_OWN and result.stage == Stage.RETRYING:
             # The next try goes by another account where there is one.
-            result["avoid"] = True
+            result.avoid_account = True
     return _because(result, outcome)
 
 
@@ -112,9 +115,9 @@ def judge_look_up(
         result = _again(envelope, recipient, None, now, 0, via)
         return _because(_late(result), outcome)
     checks = CHECKS_S[envelope.message_class]
-    if envelope.checks + 1 >= len(checks):
+    if envelope.times_asked + 1 >= len(checks):
         return _because(row(envelope, recipient, Stage.UNKNOWN, now, via), outcome)
-    return _because(_check(envelope, recipient, checks[envelope.checks + 1], now, via), outcome)
+    return _because(_check(envelope, recipient, checks[envelope.times_asked + 1], now, via), outcome)
 
 
 def _unknown(envelope: Envelope, recipient: EnvelopeRecipient, now: int, chance: float, via: Via | None) -> EventRow:
@@ -127,15 +130,15 @@ def _unknown(envelope: Envelope, recipient: EnvelopeRecipient, now: int, chance:
 
 def _late(result: EventRow) -> EventRow:
     """There may be no time for another try, and of the last one it is not known that nothing came of it."""
-    if result["s"] == Stage.EXPIRED:
-        result["s"] = Stage.UNKNOWN.value
+    if result.stage == Stage.EXPIRED:
+        result.stage = Stage.UNKNOWN.value
     return result
 
 
 def _check(envelope: Envelope, recipient: EnvelopeRecipient, wait: float, now: int, via: Via) -> EventRow:
     """Ask the account in a while; there is no end to wait for, since asking sends nothing."""
     result = _at(envelope, recipient, due_ms(now, wait), now, via)
-    result["unsure"] = True
+    result.ask_account = True
     return result
 
 
@@ -151,27 +154,27 @@ def _again(
     wait = wait_s(envelope.message_class, envelope.attempt + 1, chance, after)
     if wait is None:
         dead = row(envelope, recipient, Stage.DEAD_LETTERED, now, via)
-        if outcome is None or recipient["i"] in envelope.doubtful:
+        if outcome is None or recipient.index in envelope.maybe_sent:
             # Who decides on it should know.
-            dead["maybe"] = True
+            dead.maybe_sent = True
         return dead
     until = due_ms(now, wait)
     if envelope.expires_at is not None and until >= envelope.expires_at:
         return row(envelope, recipient, Stage.EXPIRED, now, via)
     result = _at(envelope, recipient, until, now, via)
     if outcome is None:
-        result["maybe"] = True
+        result.maybe_sent = True
     return result
 
 
 def _at(envelope: Envelope, recipient: EnvelopeRecipient, until: int, now: int, via: Via | None) -> EventRow:
     result = row(envelope, recipient, Stage.RETRYING, now, via)
-    result["until"] = until
+    result.due_at = until
     return result
 
 
 def _because(result: EventRow, outcome: Rejected | Retry | Unknown | AccountDown) -> EventRow:
-    result["why"] = outcome.reason
+    result.reason = outcome.reason
     if outcome.raw_code:
-        result["code"] = clipped(outcome.raw_code, CODE_BYTES)
+        result.code = clipped(outcome.raw_code, CODE_BYTES)
     return result

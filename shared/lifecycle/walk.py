@@ -4,8 +4,10 @@ A message's address is in its envelope alone. The timeline and the ledgers say w
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
+from dataclasses import replace as changed
+
+from msgspec.structs import replace
 
 from shared.lifecycle.lineage import Child, children, dead_letters, fallbacks
 from shared.lifecycle.recall import stopped
@@ -13,9 +15,9 @@ from shared.model.events import EventRow, StreamRecord
 from shared.model.ids import Numbering, root_of, ulid_value
 from shared.model.letters import redriven_id
 from shared.model.reasons import Reason
-from shared.model.words import Stage
+from shared.model.words import Channel, KeyKind, MessageClass, Stage
 from shared.store.ledger import Entry, Marks
-from shared.store.timeline import EventKey, Timeline
+from shared.store.timeline import EventKey, KeptEvent, Timeline
 
 UNBOUNDED_MS = 14 * 86_400_000
 """The time to live of what has none: after that no queue holds it any more (`infra/messaging.py`)."""
@@ -31,7 +33,7 @@ class Root:
     tenant: str
     id: str
     tags: Mapping[int, str]
-    header: Mapping[str, Any]
+    header: KeptEvent | None
 
     def message_id(self, i: int) -> str:
         """The id of a recipient's message."""
@@ -41,18 +43,37 @@ class Root:
         """Where an event of a recipient is kept."""
         return f"{self.tenant}#{self.tags[i]}", f"{self.message_id(i)}#{stage}#{n}"
 
+    @property
+    def known(self) -> KeptEvent:
+        """The header of messages that the timeline knows."""
+        if self.header is None:
+            raise LookupError(self.id)
+        return self.header
+
     def record(self, envelope_id: str, rows: list[EventRow]) -> StreamRecord:
         """A stream record as the dispatcher would have written it."""
-        known = {name: self.header[name] for name in ("channel", "class", "template", "version", "request", "kind")}
-        optional = {name: self.header.get(name) for name in ("run", "variant", "reference")}
-        return StreamRecord(tenant=self.tenant, envelope=envelope_id, events=rows, **known, **optional)
+        header = self.known
+        return StreamRecord(
+            tenant=self.tenant,
+            envelope=envelope_id,
+            channel=Channel(header.channel),
+            message_class=MessageClass(header.message_class),
+            template=header.template,
+            version=header.version,
+            request=header.request,
+            run=header.run,
+            variant=header.variant,
+            kind=KeyKind(header.kind),
+            reference=header.request_reference,
+            events=rows,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Leg:
     """An envelope on the way of some of a root's messages.
 
-    due_at, expires_at: milliseconds since the epoch. attempt, generation, unsure, doubtful, waits: as in
+    due_at, expires_at: milliseconds since the epoch. attempt, generation, ask_account, maybe_sent, times_put_off: as in
     the envelope. retry: it came about by a retry. parked: it came about by a pause of its run, at due_at.
     """
 
@@ -63,37 +84,37 @@ class Leg:
     expires_at: int
     attempt: int = 0
     generation: int = 0
-    unsure: Mapping[int, str] = field(default_factory=dict)
-    doubtful: frozenset[int] = frozenset()
+    ask_account: Mapping[int, str] = field(default_factory=dict)
+    maybe_sent: frozenset[int] = frozenset()
     retry: bool = False
-    waits: int = 0
+    times_put_off: int = 0
     parked: bool = False
 
     def child(self, child: Child) -> "Leg":
         """The leg of an envelope that carries on."""
-        return replace(
+        return changed(
             self,
             id=f"{self.id}/{child.suffix}",
             recipients=child.recipients,
             due_at=child.due_at or self.due_at,
             attempt=child.attempt,
-            unsure=child.unsure,
-            doubtful=child.doubtful,
+            ask_account=child.ask_account,
+            maybe_sent=child.maybe_sent,
             retry=child.suffix.startswith("r"),
-            waits=child.waits,
+            times_put_off=child.times_put_off,
             parked=child.parked,
         )
 
     def stopped(self, known: Iterable[EventRow], marks: Marks) -> list[EventRow]:
         """The rows of the envelope, as they are with those of its recalled recipients (see `recall.stopped`)."""
         tags = {i: self.root.tags[i] for i in self.recipients}
-        return stopped(known, marks, tags, self.generation, {*self.doubtful, *self.unsure})
+        return stopped(known, marks, tags, self.generation, {*self.maybe_sent, *self.ask_account})
 
     def recalled(self, entry: Entry) -> list[EventRow]:
         """The rows of those whom a mark in an open ledger stops for certain: all but who is in flight just then."""
         in_flight = entry.in_flight()
         marks = {i: mark for i, mark in entry.recalled.items() if i not in in_flight}
-        return [row for row in self.stopped(entry.rows, marks) if row.get("why") == Reason.RECALLED]
+        return [row for row in self.stopped(entry.rows, marks) if row.reason == Reason.RECALLED]
 
 
 Closed = tuple[Leg, Sequence[EventRow]]
@@ -111,18 +132,18 @@ def first_legs(timeline: Timeline, tenant: str, request_ids: Sequence[str]) -> t
     ]
     roots = [Root(tenant, id, _tags(id, each.ids), each.header) for id, each in found]
     firsts = [(root, min(root.tags)) for root in roots]
-    asked = [(root, i) for root, i in firsts if not root.header]
+    asked = [(root, i) for root, i in firsts if root.header is None]
     events = timeline.read([root.key(i, stage, 0) for root, i in asked for stage in (Stage.ACCEPTED, Stage.DEFERRED)])
     legs, untraced = [], []
     for root, i in firsts:
-        header = root.header or events.get(root.key(i, Stage.ACCEPTED, 0))
+        header = root.header if root.header is not None else events.get(root.key(i, Stage.ACCEPTED, 0))
         if header is None:
             untraced.append(root)
             continue
         deferred = events.get(root.key(i, Stage.DEFERRED, 0), header)
-        due_at = deferred.get("until", header["at"])
-        expires_at = header.get("expires_at", due_at + UNBOUNDED_MS)
-        legs.append(Leg(replace(root, header=header), root.id, sorted(root.tags), due_at, expires_at))
+        due_at = header.at if deferred.due_at is None else deferred.due_at
+        expires_at = due_at + UNBOUNDED_MS if header.expires_at is None else header.expires_at
+        legs.append(Leg(changed(root, header=header), root.id, sorted(root.tags), due_at, expires_at))
     return legs, untraced
 
 
@@ -138,19 +159,21 @@ def fallen_legs(closed: Sequence[Closed], known: Collection[str]) -> list[Leg]:
     """The envelopes by which messages of closed ones fell back, but for `known` ones, told or not."""
     legs = []
     for leg, rows in closed:
-        by_i = {row["i"]: row for row in rows}
+        by_i = {row.index: row for row in rows}
         for suffix, recipients in fallbacks(rows):
-            id, fell = f"{leg.id}/{suffix}", by_i[recipients[0]]["fell"]
+            id = f"{leg.id}/{suffix}"
+            fallen = {i: to for i in recipients if (to := by_i[i].fell_back_to) is not None}
             if id not in known:
-                header = {**leg.root.header, **{name: fell[name] for name in ("channel", "template", "version")}}
-                root = Root(leg.root.tenant, id, {i: by_i[i]["fell"]["tag"] for i in recipients}, header)
-                at = max(by_i[i]["at"] for i in recipients)
+                to = fallen[recipients[0]]
+                header = replace(leg.root.known, channel=to.channel, template=to.template, version=to.version)
+                root = Root(leg.root.tenant, id, {i: each.tag for i, each in fallen.items()}, header)
+                at = max(by_i[i].at for i in recipients)
                 legs.append(Leg(root, id, recipients, at, leg.expires_at))
     return legs
 
 
 def _carried_on(leg: Leg, rows: Sequence[EventRow]) -> Iterator[Leg]:
-    found = children(rows, leg.recipients, leg.attempt, leg.unsure, leg.doubtful, leg.waits)
+    found = children(rows, leg.recipients, leg.attempt, leg.ask_account, leg.maybe_sent, leg.times_put_off)
     return (leg.child(child) for child in found)
 
 
@@ -160,18 +183,18 @@ def _redriven(timeline: Timeline, closed: Sequence[Closed]) -> list[Leg]:
         for leg, rows in closed
         for suffix, recipients in dead_letters(rows, leg.generation)
     ]
-    in_doubt = {leg.id: {row["i"] for row in rows if row.get("maybe")} for leg, rows in closed}
+    in_doubt = {leg.id: {row.index for row in rows if row.maybe_sent} for leg, rows in closed}
     keys = [leg.root.key(recipients[0], Stage.REDRIVEN, leg.generation + 1) for leg, _, recipients in found]
     events = timeline.read(keys) if keys else {}
     legs = []
     for (leg, letter_id, recipients), key in zip(found, keys, strict=True):
         event = events.get(key)
         if event is not None:
-            at = event["at"]
+            at = event.at
             id, generation = redriven_id(letter_id, leg.generation), leg.generation + 1
-            expires_at = event.get("expires_at", at + UNBOUNDED_MS)
-            doubtful = frozenset(i for i in recipients if i in in_doubt[leg.id])
-            legs.append(Leg(leg.root, id, recipients, at, expires_at, generation=generation, doubtful=doubtful))
+            expires_at = at + UNBOUNDED_MS if event.expires_at is None else event.expires_at
+            maybe_sent = frozenset(i for i in recipients if i in in_doubt[leg.id])
+            legs.append(Leg(leg.root, id, recipients, at, expires_at, generation=generation, maybe_sent=maybe_sent))
     return legs
 
 

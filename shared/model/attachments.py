@@ -3,9 +3,8 @@
 import re
 from binascii import b2a_base64
 from dataclasses import dataclass
-from typing import NotRequired
 
-from typing_extensions import TypedDict
+from msgspec import Struct
 
 ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}\Z")
 """What an attachment's id looks like."""
@@ -15,20 +14,20 @@ CID = r"^[A-Za-z0-9](?:[A-Za-z0-9._@-]{0,62}[A-Za-z0-9])?$"
 _LINE = 76
 
 
-class AttachmentRef(TypedDict):
-    """A stored file, as it was when the message was accepted.
-
-    v: the version of the stored object, so that a later upload under the same id changes nothing. size: in bytes.
-    cid: what the html calls it by, if it is shown there. sha: its SHA-256 in hex, if one was declared.
-    """
+class AttachmentRef(Struct, frozen=True, omit_defaults=True, rename={"version": "v", "sha256": "sha"}):
+    """A stored file, as it was when the message was accepted."""
 
     id: str
-    v: str
+    version: str
+    """Of the stored object, so that a later upload under the same id changes nothing."""
     name: str
     type: str
     size: int
-    cid: NotRequired[str]
-    sha: NotRequired[str]
+    """In bytes."""
+    cid: str | None = None
+    """What the html calls it by, if it is shown there."""
+    sha256: str | None = None
+    """In hex, if one was declared."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,99 +1,132 @@
 """Events: facts about messages at stages, how they travel on the stream, and how status is folded from them."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, NotRequired
+from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic_core import to_json
-from typing_extensions import TypedDict
+from msgspec import Struct, field
+from pydantic import BaseModel
 
+from shared.model import wire
 from shared.model.address import mask
 from shared.model.envelope import Envelope
 from shared.model.ids import Numbering, root_of
 from shared.model.words import OUTCOMES, Channel, KeyKind, MessageClass, Stage
 
 
-class Fell(TypedDict):
-    """Where a message fell back to: channel, template version and the recipient's tag there."""
+class FallenTo(Struct, frozen=True):
+    """Where a message fell back to."""
 
     channel: str
     template: str
     version: int
     tag: str
+    """The recipient's tag there."""
 
 
-class EventRow(TypedDict):
-    """One event on the stream.
+PassedOver = tuple[str, str, str]
+"""An account that was passed over, the reason, and the provider's raw code (empty if it was not asked)."""
 
-    i: recipient, counted from the root envelope's base. tag: the recipient's tag. s: stage. n: which time at it.
-    at: milliseconds since the epoch. to: masked address. acc, prov: account and provider. pid: the provider's message
-    id. why, code: reason, and the provider's raw code or, if none was asked, where and what was found. until: when it
-    is due again. slot: when the place begins that it waits for. ms: how long the provider took. ref: reference. note: a
-    person's words, or the id of the key that recalled it, or who paused or cancelled its run. down: the account was
-    down. avoid: the next try goes by another account if there is one. over: accounts that were passed over before, each
-    with the reason and the raw code.
-    unsure: the account may have sent it and is asked before anything else. maybe: it may have been sent, and is sent
-    again all the same, or given up. fell: the message that takes its place. of: the tag of the message whose place it
-    takes.
-    """
+_KEYS = {
+    "stage": "s",
+    "nth": "n",
+    "masked_address": "to",
+    "account": "acc",
+    "provider": "prov",
+    "provider_id": "pid",
+    "reason": "why",
+    "due_at": "until",
+    "place_at": "slot",
+    "took_ms": "ms",
+    "reference": "ref",
+    "account_down": "down",
+    "avoid_account": "avoid",
+    "passed_over": "over",
+    "ask_account": "unsure",
+    "maybe_sent": "maybe",
+    "fell_back_to": "fell",
+    "stands_in_for": "of",
+    "index": "i",
+}
+"""How the fields of events are written on the stream and in ledgers; in the timeline too."""
 
-    i: int
-    tag: str
-    s: str
-    n: int
+
+class Facts(Struct, kw_only=True, omit_defaults=True, rename=_KEYS):
+    """What an event says of one message. Times are in milliseconds since the epoch."""
+
+    stage: str
+    nth: int
+    """Which time it is at this stage, from 0. Later generations count from a hundred times their number."""
     at: int
-    to: NotRequired[str]
-    acc: NotRequired[str]
-    prov: NotRequired[str]
-    pid: NotRequired[str]
-    why: NotRequired[str]
-    code: NotRequired[str]
-    until: NotRequired[int]
-    slot: NotRequired[int]
-    ms: NotRequired[int]
-    ref: NotRequired[str]
-    note: NotRequired[str]
-    down: NotRequired[bool]
-    avoid: NotRequired[bool]
-    over: NotRequired[list[list[str]]]
-    unsure: NotRequired[bool]
-    maybe: NotRequired[bool]
-    fell: NotRequired[Fell]
-    of: NotRequired[str]
+    masked_address: str | None = None
+    account: str | None = None
+    provider: str | None = None
+    provider_id: str | None = None
+    """The provider's id of the message."""
+    reason: str | None = None
+    code: str | None = None
+    """The provider's raw code or, if none was asked, where and what was found."""
+    due_at: int | None = None
+    """When it is due again; None for a message that is held while its run is paused."""
+    place_at: int | None = None
+    """When the place begins that it waits for."""
+    took_ms: int | None = None
+    """How long the provider took."""
+    reference: str | None = None
+    """The caller's own."""
+    note: str | None = None
+    """A person's words, or the id of the key that recalled it, or who paused or cancelled its run."""
+    account_down: bool = False
+    avoid_account: bool = False
+    """The next try goes by another account if there is one."""
+    passed_over: tuple[PassedOver, ...] = ()
+    """Accounts that were passed over before."""
+    ask_account: bool = False
+    """The account may have sent it, and is asked before anything else is done."""
+    maybe_sent: bool = False
+    """A try may have come through; it is sent again all the same, or given up."""
+    fell_back_to: FallenTo | None = None
+    """The message that takes its place."""
+    stands_in_for: str | None = None
+    """The tag of the message whose place it takes."""
 
 
-_ALIAS = {"message_class": "class"}
+class EventRow(Facts, kw_only=True, omit_defaults=True, rename=_KEYS):
+    """One event on the stream and in a ledger."""
+
+    index: int
+    """The recipient, counted from the first one of the root envelope."""
+    tag: str
+    """The recipient's tag."""
 
 
-class StreamRecord(BaseModel):
-    """One record on the stream: what one step learned about one envelope.
+FACTS = Facts.__struct_fields__
 
-    expires_at: the end of the messages' time to live, in milliseconds since the epoch. again: how often the record was
-    put on the stream once more, because the trace had given it up.
-    """
 
-    model_config = ConfigDict(extra="ignore", populate_by_name=True)
+class StreamRecord(Struct, kw_only=True, omit_defaults=True, rename={"message_class": "class"}):
+    """One record on the stream: what one step learned about one envelope."""
 
-    v: Literal[1] = 1
+    # Always written, so their defaults are made.
+    v: int = field(default_factory=lambda: 1)
     tenant: str
     envelope: str
     channel: Channel
-    message_class: MessageClass = Field(alias="class")
+    message_class: MessageClass
     template: str
     version: int
     request: str
     run: str | None = None
     variant: str | None = None
-    kind: KeyKind = KeyKind.LIVE
+    kind: KeyKind = field(default_factory=lambda: KeyKind.LIVE)
     reference: str | None = None
     expires_at: int | None = None
+    """The end of the messages' time to live, in milliseconds since the epoch."""
     again: int | None = None
+    """How often the record was put on the stream once more, because the trace had given it up."""
     events: list[EventRow]
 
     def to_json(self) -> bytes:
         """The record's data."""
-        # The model's own serialiser takes several times as long for a hundred events.
-        return to_json({_ALIAS.get(name, name): value for name, value in self.__dict__.items() if value is not None})
+        return wire.write(self)
 
     @property
     def partition_key(self) -> str:
@@ -104,26 +137,36 @@ class StreamRecord(BaseModel):
         """Each event with its message's id."""
         number = Numbering(root_of(self.envelope))
         for row in self.events:
-            yield number(row["i"]) + row["tag"], row
+            yield number(row.index) + row.tag, row
+
+
+read_record = wire.Reader[StreamRecord](StreamRecord)
+"""Reads a record's data. Raises: UnreadableError."""
+read_rows = wire.Reader[list[EventRow]](list[EventRow])
+"""Reads rows. Raises: UnreadableError."""
 
 
 def accepted_rows(envelope: Envelope) -> list[EventRow]:
     """An `accepted` event for each recipient of an envelope."""
-    at, channel = envelope.accepted_at, envelope.channel.value
-    rows: list[EventRow] = []
-    for r in envelope.recipients:
-        row: EventRow = {"i": r["i"], "tag": r["tag"], "s": "accepted", "n": 0, "at": at, "to": mask(channel, r["to"])}
-        if "ref" in r:
-            row["ref"] = r["ref"]
-        if "of" in r:
-            row["of"] = r["of"]
-        rows.append(row)
-    return rows
+    at, channel, stage = envelope.accepted_at, envelope.channel.value, Stage.ACCEPTED.value
+    return [
+        EventRow(
+            index=r.index,
+            tag=r.tag,
+            stage=stage,
+            nth=0,
+            at=at,
+            masked_address=mask(channel, r.address),
+            reference=r.reference,
+            stands_in_for=r.stands_in_for,
+        )
+        for r in envelope.recipients
+    ]
 
 
 def record_of(envelope: Envelope, rows: list[EventRow]) -> StreamRecord:
     """The stream record of an envelope's events."""
-    return StreamRecord.model_construct(
+    return StreamRecord(
         tenant=envelope.tenant,
         envelope=envelope.id,
         channel=envelope.channel,
@@ -169,8 +212,11 @@ _AFTER: Mapping[str, tuple[Stage, ...]] = {
 _WAITING = (Stage.RETRYING, Stage.DEFERRED)
 
 
-def fold(events: Iterable[Mapping[str, Any]]) -> Status:
-    """Fold a message's events (`s`, `n`, `at`, `why`, `code`), in any order, into its status.
+F = TypeVar("F", bound=Facts)
+
+
+def fold(events: Iterable[Facts]) -> Status:
+    """Fold a message's events, in any order, into its status.
 
     An outcome outranks whatever is still open, unless a later redrive opened the message again; what the provider
     reported afterwards outranks `sent`, and that a person discarded it outranks `dead_lettered`.
@@ -180,32 +226,41 @@ def fold(events: Iterable[Mapping[str, Any]]) -> Status:
     if not latest:
         raise ValueError("no events")
     deciding, final = _deciding(latest)
-    return Status(state=Stage(deciding["s"]), final=final, reason=deciding.get("why"), code=deciding.get("code"))
+    return Status(state=Stage(deciding.stage), final=final, reason=deciding.reason, code=deciding.code)
 
 
-def _latest_by_stage(events: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    latest: dict[str, Mapping[str, Any]] = {}
+def latest_at(events: Iterable[F], stage: Stage) -> F:
+    """The last event of a message at a stage. Raises: ValueError if there is none."""
+    return max((event for event in events if event.stage == stage), key=_order)
+
+
+def _order(event: Facts) -> tuple[int, int]:
+    return event.nth, event.at
+
+
+def _latest_by_stage(events: Iterable[Facts]) -> dict[str, Facts]:
+    latest: dict[str, Facts] = {}
     for event in events:
-        seen = latest.get(event["s"])
-        if seen is None or (event["n"], event["at"]) >= (seen["n"], seen["at"]):
-            latest[event["s"]] = event
+        seen = latest.get(event.stage)
+        if seen is None or _order(event) >= _order(seen):
+            latest[event.stage] = event
     return latest
 
 
-def _deciding(latest: dict[str, Mapping[str, Any]]) -> tuple[Mapping[str, Any], bool]:
+def _deciding(latest: dict[str, Facts]) -> tuple[Facts, bool]:
     """The event that decides the status, and whether it is final."""
     if Stage.REJECTED in latest:
         return latest[Stage.REJECTED], True
     redriven = latest.get(Stage.REDRIVEN)
-    generation = redriven["n"] if redriven else 0
-    outcomes = [e for s, e in latest.items() if s in OUTCOMES and e["n"] >= generation]
+    generation = redriven.nth if redriven else 0
+    outcomes = [e for s, e in latest.items() if s in OUTCOMES and e.nth >= generation]
     if outcomes:
-        outcome = max(outcomes, key=lambda e: (e["n"], e["at"]))
-        reports = _AFTER.get(outcome["s"], ())
+        outcome = max(outcomes, key=_order)
+        reports = _AFTER.get(outcome.stage, ())
         return next((latest[s] for s in reports if s in latest), outcome), True
     if redriven:
         return redriven, False
     if waiting := [latest[s] for s in _WAITING if s in latest]:
-        return max(waiting, key=lambda e: int(e["at"])), False
+        return max(waiting, key=lambda e: e.at), False
     # A receipt can overtake the dispatcher's own record.
-    return latest.get(Stage.ACCEPTED) or max(latest.values(), key=lambda e: int(e["at"])), False
+    return latest.get(Stage.ACCEPTED) or max(latest.values(), key=lambda e: e.at), False

@@ -6,6 +6,7 @@ from enum import StrEnum
 from hashlib import blake2b
 from typing import Any
 
+from msgspec.structs import replace
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import from_json
 
@@ -76,13 +77,13 @@ def letters_of(dead: Envelope, now: int) -> list[tuple[Letter, Envelope]]:
     """
     groups: dict[tuple[str, str], list[EnvelopeRecipient]] = defaultdict(list)
     for recipient in dead.recipients:
-        reason, _, account = dead.reasons.get(recipient["i"], ("", "", ""))
+        reason, _, account = dead.reasons.get(recipient.index, ("", "", ""))
         groups[reason, account].append(recipient)
     found = []
     for k, ((reason, account), recipients) in enumerate(sorted(groups.items(), key=lambda group: group[0])):
-        reasons = {r["i"]: dead.reasons[r["i"]] for r in recipients if r["i"] in dead.reasons}
+        reasons = {r.index: dead.reasons[r.index] for r in recipients if r.index in dead.reasons}
         id = f"{dead.id}.{k}" if k else dead.id
-        body = dead.model_copy(update={"id": id, "recipients": recipients, "reasons": reasons})
+        body = replace(dead, id=id, recipients=recipients, reasons=reasons)
         codes = Counter(code for _, code, _ in reasons.values())
         letter = Letter(
             id=id,
@@ -163,8 +164,8 @@ def redriven(letter: Letter, body: Envelope) -> Envelope:
         attempt=0,
         generation=letter.generation + 1,
         avoid=[],
-        checks=0,
-        waits=0,
+        times_asked=0,
+        times_put_off=0,
     )
 
 

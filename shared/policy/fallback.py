@@ -24,5 +24,5 @@ def falls_back(stage: str, reason: str | None, message_class: MessageClass) -> b
 
 def expires_at(legs: Sequence[FallbackLeg], start: int, end: int) -> int:
     """When messages expire that fall back to `legs`. start: from when on they may be sent. end: of the whole time."""
-    after_s = legs[0]["after_s"] if legs else None
+    after_s = legs[0].after_s if legs else None
     return end if after_s is None else min(end, start + 1000 * after_s)

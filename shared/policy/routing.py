@@ -6,10 +6,10 @@ so no failure counts twice.
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from shared.model.events import EventRow
 from shared.model.reasons import ACCOUNTS_OWN, Blame, blame_of
 from shared.model.words import Stage
 
@@ -91,16 +91,16 @@ def steps_down(tries: int, bad: int, slow: int, *, suspect: bool = False) -> int
     return 1 if bad >= BAD_SHARE * tries or slow >= SLOW_SHARE * tries else 0
 
 
-def counts_of(row: Mapping[str, Any]) -> list[tuple[str, tuple[str, ...]]]:
-    """What an event's row says of accounts: (account, what is to be counted one up) for each that was tried."""
+def counts_of(row: EventRow) -> list[tuple[str, tuple[str, ...]]]:
+    """What an event says of accounts: (account, what is to be counted one up) for each that was tried."""
     found: list[tuple[str, tuple[str, ...]]] = []
-    found += [(account, (TRIES, why)) for account, why, _ in row.get("over", ()) if blame_of(why) is not Blame.OURS]
-    why = row.get("why")
-    if "acc" in row and "ms" in row and row["s"] in _TRIED and blame_of(why) is not Blame.OURS:
-        if why in ACCOUNTS_OWN:
-            found.append((row["acc"], (TRIES, str(why))))
+    found += [(account, (TRIES, why)) for account, why, _ in row.passed_over if blame_of(why) is not Blame.OURS]
+    reason, took_ms = row.reason, row.took_ms
+    if row.account is not None and took_ms is not None and row.stage in _TRIED and blame_of(reason) is not Blame.OURS:
+        if reason in ACCOUNTS_OWN:
+            found.append((row.account, (TRIES, str(reason))))
         else:
-            found.append((row["acc"], (TRIES, SLOW) if row["ms"] > SLOW_MS else (TRIES,)))
+            found.append((row.account, (TRIES, SLOW) if took_ms > SLOW_MS else (TRIES,)))
     return found
 
 

@@ -68,15 +68,15 @@ def receipts(rows: Iterable[EventRow]) -> list[EventRow]:
 
     It follows from the rows alone, so it is the same each time. Rows of real providers are passed over.
     """
-    return [_receipt(row) for row in rows if row["s"] == Stage.SENT and row.get("prov") == PROVIDER]
+    return [_receipt(row) for row in rows if row.stage == Stage.SENT and row.provider == PROVIDER]
 
 
 def _receipt(sent: EventRow) -> EventRow:
     # The provider's id of the message begins with its pattern.
-    bounced = sent.get("pid", "").startswith(Pattern.BOUNCED)
+    bounced = (sent.provider_id or "").startswith(Pattern.BOUNCED)
     stage = Stage.UNDELIVERED if bounced else Stage.DELIVERED
-    receipt: EventRow = {"i": sent["i"], "tag": sent["tag"], "s": stage.value, "n": sent["n"], "at": sent["at"]}
-    receipt |= {"acc": PROVIDER, "prov": PROVIDER}
+    receipt = EventRow(index=sent.index, tag=sent.tag, stage=stage.value, nth=sent.nth, at=sent.at)
+    receipt.account, receipt.provider = PROVIDER, PROVIDER
     if bounced:
-        receipt["why"], receipt["code"] = Reason.ADDRESS_UNKNOWN, CODE
+        receipt.reason, receipt.code = Reason.ADDRESS_UNKNOWN, CODE
     return receipt

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from shared.base.channels import queue_name
-from shared.model.envelope import Envelope
+from shared.model.envelope import Envelope, read_envelope
 from shared.model.letters import Letter, LetterState
 from shared.store.catalog_items import key_of
 from shared.store.dynamo import Item, StoreError, batch_get
@@ -112,9 +112,9 @@ class DeadLetterStore:
         return None if item is None else _letter(item)
 
     def body(self, letter: Letter) -> Envelope | None:
-        """A letter's envelope; None once it is redriven or discarded. Raises: ValidationError if it is none."""
+        """A letter's envelope; None once it is redriven or discarded. Raises: UnreadableError if it is none."""
         text = self.text(letter)
-        return None if text is None else Envelope.model_validate_json(text)
+        return None if text is None else read_envelope(text)
 
     def text(self, letter: Letter) -> str | None:
         """What is kept of a letter; None once it is redriven or discarded."""

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from aws_lambda_powertools import Logger
-from pydantic import TypeAdapter
 from pydantic_core import from_json, to_json
 
 from shared.base.logs import log_error
+from shared.model import wire
 from shared.model.clock import Clock
-from shared.model.events import EventRow
+from shared.model.events import EventRow, read_rows
 from shared.store.dynamo import batch_get
 
 logger = Logger(child=True)
@@ -46,7 +46,6 @@ _UNOWNED = "attribute_not_exists(#owner)"
 _OPEN = "attribute_not_exists(closed)"
 _UNMARKED = "attribute_not_exists(recalled)"
 _AS_MARKED = "recalled = :recalled"
-_ROWS: TypeAdapter[list[EventRow]] = TypeAdapter(list[EventRow])
 
 
 class HeldError(Exception):
@@ -199,7 +198,7 @@ class Ledger:
         values = values | {
             ":owner": {"S": entry.owner},
             ":lease": {"N": str(entry.lease)},
-            ":rows": {"B": zlib.compress(to_json(entry.rows), 1)},
+            ":rows": {"B": zlib.compress(wire.write(entry.rows), 1)},
             ":flight": _flight(entry),
             ":ttl": {"N": str(self._clock.now_ms() // 1000 + TTL_S)},
         }
@@ -243,7 +242,7 @@ def _entry(item: Mapping[str, Any]) -> Entry:
     return Entry(
         owner=item["owner"]["S"],
         lease=int(item["lease"]["N"]),
-        rows=_ROWS.validate_json(zlib.decompress(item["rows"]["B"])),
+        rows=read_rows(zlib.decompress(item["rows"]["B"])),
         flight=from_json(item["flight"]["B"]),
         closed="closed" in item,
         recalled=recalled,

@@ -11,7 +11,7 @@ from typing import Any
 from zlib import crc32
 
 from shared.model.clock import Clock
-from shared.model.envelope import Envelope
+from shared.model.envelope import Envelope, read_envelope
 from shared.store.dynamo import batch_delete, batch_put
 
 BUCKETS = 8
@@ -56,7 +56,7 @@ class Parking:
             kept = [item for item in answer["Items"] if int(item["ttl"]["N"]) > self._now_s()]
             if kept:
                 bodies = [zlib.decompress(item["body"]["B"]).decode() for item in kept]
-                yield [(Envelope.model_validate_json(body), body) for body in bodies]
+                yield [(read_envelope(body), body) for body in bodies]
             if "LastEvaluatedKey" not in answer:
                 return
             after = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}

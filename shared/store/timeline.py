@@ -3,13 +3,16 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
 
-from pydantic_core import from_json, to_json
+from msgspec import field
+from msgspec.structs import replace
+from pydantic_core import from_json
 
-from shared.model.events import EventRow, StreamRecord
+from shared.model import wire
+from shared.model.events import FACTS, EventRow, Facts, StreamRecord
 from shared.model.ids import ULID_LENGTH, base_of, first_ulid_at, ulid_text, ulid_time, ulid_value
 from shared.model.runs import MAX_BLOCK
 from shared.model.words import Stage
@@ -19,18 +22,43 @@ from shared.store.dynamo import Item, batch_get, put_what_goes
 EventKey = tuple[str, str]
 """(partition, sort key) of an event."""
 
-_ACCEPTED, _HEADER = "accepted", "h"
-"""Where an event's document has its message's accepted event, and a request's item what its messages have in common, if
-these have no item for that."""
-_COMMON = ("channel", "class", "template", "version", "request", "kind", "run", "variant", "reference")
-"""What the documents of all events of a message have."""
+_HEADER = "h"
+"""Where a request's item has what its messages have in common, if these have no item for that."""
 HOUR_BUCKETS = 16
 """Partitions of an hour's requests: one takes 1,000 writes a second (DynamoDB developer guide, partition limits)."""
 
 
+class AcceptedFacts(Facts, kw_only=True, omit_defaults=True):
+    """What an accepted event says of its message alone, where another event carries it along."""
+
+    expires_at: int | None = None
+    """The end of the time to live, in milliseconds since the epoch; of accepted and redriven messages."""
+
+
+class KeptEvent(AcceptedFacts, kw_only=True, omit_defaults=True, rename={"message_class": "class"}):
+    """An event as the timeline keeps it: what its row says, and what its record says of all events."""
+
+    channel: str = ""
+    message_class: str = ""
+    template: str = ""
+    version: int = 0
+    request: str = ""
+    kind: str = ""
+    run: str | None = None
+    variant: str | None = None
+    request_reference: str | None = field(default=None, name="reference")
+    """The caller's own, of the whole request."""
+    accepted: AcceptedFacts | None = None
+    """The message's accepted event, if it has no item of its own."""
+
+
+read_event = wire.Reader[KeptEvent](KeptEvent)
+"""Reads an event as it is kept. Raises: UnreadableError."""
+
+
 def event_key(tenant: str, message_id: str, row: EventRow) -> EventKey:
     """Where an event is kept."""
-    return f"{tenant}#{row['tag']}", f"{message_id}#{row['s']}#{row['n']}"
+    return f"{tenant}#{row.tag}", f"{message_id}#{row.stage}#{row.nth}"
 
 
 def event_item(key: EventKey, record: StreamRecord, row: EventRow, ttl: int, accepted: EventRow | None = None) -> Item:
@@ -38,30 +66,36 @@ def event_item(key: EventKey, record: StreamRecord, row: EventRow, ttl: int, acc
 
     accepted: the message's accepted event, if it has no item of its own.
     """
-    doc = {**_row_doc(row), **_record_doc(record, row["s"])}
+    event = kept_event(record, row)
     if accepted is not None:
-        own = {} if record.expires_at is None else {"expires_at": record.expires_at}
-        doc[_ACCEPTED] = _row_doc(accepted) | own
-    return {"pk": {"S": key[0]}, "sk": {"S": key[1]}, "d": {"S": to_json(doc).decode()}, "ttl": {"N": str(ttl)}}
+        event.accepted = AcceptedFacts(**_facts(accepted), expires_at=record.expires_at)
+    return {"pk": {"S": key[0]}, "sk": {"S": key[1]}, "d": {"S": _text(event)}, "ttl": {"N": str(ttl)}}
 
 
-def _row_doc(row: EventRow) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name not in ("i", "tag")}
+def kept_event(record: StreamRecord, row: EventRow) -> KeptEvent:
+    """An event as the timeline keeps it."""
+    told = record.expires_at is not None and row.stage in (Stage.ACCEPTED, Stage.REDRIVEN)
+    return KeptEvent(
+        **_facts(row),
+        expires_at=record.expires_at if told else None,
+        channel=record.channel,
+        message_class=record.message_class,
+        template=record.template,
+        version=record.version,
+        request=record.request,
+        kind=record.kind,
+        run=record.run or None,
+        variant=record.variant or None,
+        request_reference=record.reference or None,
+    )
 
 
-def _record_doc(record: StreamRecord, stage: str) -> dict[str, Any]:
-    doc: dict[str, Any] = {
-        "channel": record.channel,
-        "class": record.message_class,
-        "template": record.template,
-        "version": record.version,
-        "request": record.request,
-        "kind": record.kind,
-    }
-    doc |= {name: value for name in ("run", "variant", "reference") if (value := getattr(record, name))}
-    if record.expires_at is not None and stage in (Stage.ACCEPTED, Stage.REDRIVEN):
-        doc["expires_at"] = record.expires_at
-    return doc
+def _facts(row: Facts) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in FACTS}
+
+
+def _text(value: Any) -> str:
+    return wire.write(value).decode()
 
 
 def request_item(
@@ -74,12 +108,13 @@ def request_item(
     item: Item = {
         "pk": {"S": _request_pk(record.tenant, record.request)},
         "sk": {"S": part},
-        "d": {"S": to_json(message_ids).decode()},
+        "d": {"S": _text(message_ids)},
         "ttl": {"N": str(ttl)},
     }
     if accepted is not None:
-        own = {name: value for name, value in _row_doc(accepted).items() if name not in ("to", "ref", "of")}
-        item[_HEADER] = {"S": to_json(own | _record_doc(record, Stage.ACCEPTED)).decode()}
+        header = kept_event(record, accepted)
+        header.masked_address = header.reference = header.stands_in_for = None
+        item[_HEADER] = {"S": _text(header)}
     return item
 
 
@@ -103,11 +138,11 @@ def _hour_pk(tenant: str, hour: int, bucket: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The messages of an envelope. header: what their accepted events say of all of them, if these have no items of
-    their own."""
+    """The messages of an envelope."""
 
-    ids: list[str] = field(default_factory=list)
-    header: dict[str, Any] = field(default_factory=dict)
+    ids: list[str]
+    header: KeptEvent | None
+    """What their accepted events say of all of them, if these have no items of their own."""
 
 
 class Timeline:
@@ -140,34 +175,34 @@ class Timeline:
         """
         return put_what_goes(self._client, self._table, items, most, self._pool)
 
-    def events(self, tenant: str, message_id: str) -> list[dict[str, Any]]:
+    def events(self, tenant: str, message_id: str) -> list[KeptEvent]:
         """All events of a message, in no particular order."""
         return self._opened(tenant, {message_id: self._own_events(tenant, message_id)})[message_id]
 
-    def events_of_many(self, tenant: str, message_ids: Sequence[str]) -> list[list[dict[str, Any]]]:
+    def events_of_many(self, tenant: str, message_ids: Sequence[str]) -> list[list[KeptEvent]]:
         """The events of several messages, in the order asked for."""
         run = map if self._pool is None else self._pool.map
         own = list(run(lambda message_id: self._own_events(tenant, message_id), message_ids))
         found = self._opened(tenant, dict(zip(message_ids, own, strict=True)))
         return [found[message_id] for message_id in message_ids]
 
-    def _own_events(self, tenant: str, message_id: str) -> list[dict[str, Any]]:
+    def _own_events(self, tenant: str, message_id: str) -> list[KeptEvent]:
         pk = f"{tenant}#{message_id[ULID_LENGTH:]}"
-        found = [event for _, event in self._query(pk, "begins_with(sk, :a)", {":a": {"S": message_id + "#"}})]
-        return _completed(found)
+        items = self._items(pk, "begins_with(sk, :a)", {":a": {"S": message_id + "#"}})
+        return _completed([read_event(item["d"]["S"]) for item in items])
 
-    def _opened(self, tenant: str, found: Mapping[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+    def _opened(self, tenant: str, found: Mapping[str, list[KeptEvent]]) -> dict[str, list[KeptEvent]]:
         """Messages' events, with the accepted ones of which their envelopes' items alone know."""
         by_base: dict[str, list[str]] = defaultdict(list)
         for message_id, events in found.items():
-            if not events or ("run" in events[0] and not _says_accepted(events)):
+            if not events or (events[0].run is not None and not _says_accepted(events)):
                 by_base[base_of(message_id[:ULID_LENGTH])].append(message_id)
-        headers: dict[str, dict[str, Any]] = {}
+        headers: dict[str, KeptEvent] = {}
         for base, message_ids in by_base.items():
             headers |= self._headers(tenant, base, message_ids)
         return {id: [headers[id], *events] if id in headers else events for id, events in found.items()}
 
-    def _headers(self, tenant: str, base: str, message_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    def _headers(self, tenant: str, base: str, message_ids: Sequence[str]) -> dict[str, KeptEvent]:
         """The accepted events of some of a request's messages, as their envelopes' items have them."""
         ulids = sorted(message_id[:ULID_LENGTH] for message_id in message_ids)
         # An envelope has the id of its first message, and its messages are of one block.
@@ -178,41 +213,41 @@ class Timeline:
             only += " AND contains(d, :id)"
             values[":id"] = {"S": message_ids[0]}
         wanted = set(message_ids)
-        headers: dict[str, dict[str, Any]] = {}
+        headers: dict[str, KeptEvent] = {}
         for item in self._items(_request_pk(tenant, base), "sk BETWEEN :a AND :b", values, FilterExpression=only):
-            header = from_json(item[_HEADER]["S"])
+            header = read_event(item[_HEADER]["S"])
             headers.update(dict.fromkeys(wanted.intersection(from_json(item["d"]["S"])), header))
         return headers
 
     def newest(
         self, tenant: str, tag: str, after_ms: int, before_ms: int, limit: int, below: str | None = None
-    ) -> list[tuple[str, list[dict[str, Any]]]]:
+    ) -> list[tuple[str, list[KeptEvent]]]:
         """The messages to one recipient accepted in a range of time, newest first: (message id, its events).
 
         below: only messages whose id is less than this one. A campaign's message is among them once dispatch has looked
         at it; until then its id, its request and its run lead to it.
         """
         upper = below or first_ulid_at(before_ms)
-        found: dict[str, list[dict[str, Any]]] = {}
+        found: dict[str, list[KeptEvent]] = {}
         # One message has about three events; the last message read may be cut and is then left for the next round.
-        for sk, event in self._query(
+        for item in self._items(
             f"{tenant}#{tag}",
             "sk BETWEEN :a AND :b",
             {":a": {"S": first_ulid_at(after_ms)}, ":b": {"S": upper}},
             forward=False,
         ):
-            message_id = sk.partition("#")[0]
+            message_id = item["sk"]["S"].partition("#")[0]
             if message_id not in found and len(found) == limit:
                 break
-            found.setdefault(message_id, []).append(event)
+            found.setdefault(message_id, []).append(read_event(item["d"]["S"]))
         completed = {message_id: _completed(events) for message_id, events in found.items()}
         return list(self._opened(tenant, completed).items())
 
     def request_messages(self, tenant: str, request_id: str) -> list[str]:
         """The ids of a request's messages, in the request's order."""
         ids: set[str] = set()
-        for _, part in self._query(_request_pk(tenant, request_id), None, {}):
-            ids.update(part)
+        for item in self._items(_request_pk(tenant, request_id), None, {}):
+            ids.update(from_json(item["d"]["S"]))
         return sorted(ids)
 
     def requests_of_hour(self, tenant: str, hour: int, bucket: int, after: str, limit: int) -> list[str]:
@@ -239,23 +274,17 @@ class Timeline:
         for item in self._items(_request_pk(tenant, request_id), None, {}):
             root, _, stage = item["sk"]["S"].partition("#")
             if stage == Stage.ACCEPTED:
-                header = from_json(item[_HEADER]["S"]) if _HEADER in item else {}
+                header = read_event(item[_HEADER]["S"]) if _HEADER in item else None
                 found[root] = Accepted(from_json(item["d"]["S"]), header)
         return found
 
-    def read(self, keys: Sequence[EventKey]) -> dict[EventKey, dict[str, Any]]:
+    def read(self, keys: Sequence[EventKey]) -> dict[EventKey, KeptEvent]:
         """Those of these events that are kept."""
         keys = list(dict.fromkeys(keys))
         items = batch_get(
             self._client, self._table, [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in keys], consistent=False
         )
-        return {(item["pk"]["S"], item["sk"]["S"]): from_json(item["d"]["S"]) for item in items}
-
-    def _query(
-        self, pk: str, condition: str | None, values: dict[str, Any], *, forward: bool = True
-    ) -> Iterator[tuple[str, Any]]:
-        for item in self._items(pk, condition, values, forward=forward):
-            yield item["sk"]["S"], from_json(item["d"]["S"])
+        return {(item["pk"]["S"], item["sk"]["S"]): read_event(item["d"]["S"]) for item in items}
 
     def _items(
         self, pk: str, condition: str | None, values: dict[str, Any], *, forward: bool = True, **more: Any
@@ -275,14 +304,14 @@ class Timeline:
             arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
 
-def _says_accepted(events: Sequence[dict[str, Any]]) -> bool:
-    return any(event["s"] == Stage.ACCEPTED for event in events)
+def _says_accepted(events: Sequence[KeptEvent]) -> bool:
+    return any(event.stage == Stage.ACCEPTED for event in events)
 
 
-def _completed(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _completed(events: list[KeptEvent]) -> list[KeptEvent]:
     """A message's events, with the accepted one that another carries along."""
-    carrier = next((event for event in events if _ACCEPTED in event), None)
-    if carrier is None or _says_accepted(events):
+    carrier = next((event for event in events if event.accepted is not None), None)
+    if carrier is None or carrier.accepted is None or _says_accepted(events):
         return events
-    common = {name: carrier[name] for name in _COMMON if name in carrier}
-    return [common | carrier[_ACCEPTED], *events]
+    own = _facts(carrier.accepted)
+    return [replace(carrier, **own, expires_at=carrier.accepted.expires_at, accepted=None), *events]

@@ -212,7 +212,7 @@ def _fill_dead_letters(world: World) -> None:
     for queue, url in json.loads(world.stack.outputs["DeadLetterUrls"]).items():
         channel, message_class = queue.split(".")
         one = envelope(1, Channel(channel), message_class=message_class)
-        world.private.append(one.recipients[0]["to"])
+        world.private.append(one.recipients[0].address)
         dead = one.child("d0", one.recipients, reasons={0: ("throttled", "421", "mail-main")})
         sqs.send_message(QueueUrl=url, MessageBody=dead.to_json())
     world.stack.drain()

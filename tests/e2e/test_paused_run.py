@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from local.seed import EXAMPLES, account_body, first_key
 from local.stack import LocalStack
@@ -53,7 +54,7 @@ class Desk:
         one = Envelope(
             id=Numbering(base)(0), tenant="default", channel=Channel.EMAIL, template="sale", version=1, request=base,
             run=run.id, accepted_at=now, expires_at=now + 86_400_000, recipients=recipients(COUNT),
-            **{"class": MessageClass.MARKETING},
+            message_class=MessageClass.MARKETING,
         )  # fmt: skip
         return run.id, one
 
@@ -80,7 +81,7 @@ class Desk:
         return count
 
     def message(self, one: Envelope, i: int = 0) -> dict[str, Any]:
-        found: dict[str, Any] = self.api.get(f"/v1/messages/{Numbering(one.root)(i)}{one.recipients[i]['tag']}")
+        found: dict[str, Any] = self.api.get(f"/v1/messages/{Numbering(one.root)(i)}{one.recipients[i].tag}")
         return found
 
     def stages(self, one: Envelope) -> list[list[str]]:
@@ -147,7 +148,7 @@ def test_what_is_held_ends_once_its_run_is_cancelled(desk: Desk) -> None:
 
 def test_a_run_that_goes_on_is_sent_and_one_of_no_run_too(desk: Desk) -> None:
     _, one = desk.start("sending")
-    other = one.model_copy(update={"id": Numbering(derived_base(one.accepted_at, "other"))(0), "run": None})
+    other = replace(one, id=Numbering(derived_base(one.accepted_at, "other"))(0), run=None)
     desk.queue(one, other)
     desk.stack.drain()
     assert desk.sent() == 2 * COUNT

@@ -117,7 +117,7 @@ MUTATIONS = (
     Mutation(
         "what may have been sent never falls back",
         "shared/lifecycle/fallback.py",
-        'or row.get("maybe") or row["i"] in envelope.doubtful:',
+        'or row.maybe_sent or row.index in envelope.maybe_sent:',
         "or False:",
         "tests/unit/dispatch/test_fallback.py::test_what_may_have_been_sent_never_falls_back[notification]",
     ),
@@ -222,8 +222,8 @@ MUTATIONS = (
     Mutation(
         "what the trace gives up is put on the stream again",
         "functions/watch/given_up.py",
-        "self.stream.put([record.model_copy(",
-        "self.stream.put([] and [record.model_copy(",
+        "self.stream.put([replace(record, again=",
+        "self.stream.put([] and [replace(record, again=",
         "tests/guarantees/test_trace_outages.py::test_what_is_counted_is_kept[counters-0-0]",
     ),
     Mutation(
@@ -257,8 +257,8 @@ MUTATIONS = (
     Mutation(
         "only what certainly was not sent goes by another account",
         "shared/dispatch/routing.py",
-        'if "acc" in row and _of_the_account(row)}',
-        'if row["s"] != "sent" and "acc" in row}',
+        'if row.account is not None and _of_the_account(row)}',
+        'if row.stage != "sent" and row.account is not None}',
         "tests/unit/dispatch/test_routing.py::test_an_unknown_outcome_never_fails_over",
     ),
     Mutation(

@@ -20,7 +20,7 @@ from mepush.client.api import Client
 from mepush.files.accounts import read_accounts
 from shared.dispatch import accounts, wiring
 from shared.dispatch.sending import Sender
-from shared.model.envelope import Envelope
+from shared.model.envelope import read_envelope
 from shared.model.events import fold
 from shared.model.ids import ULID_LENGTH, Numbering, ulid_time
 from shared.model.outcome import AccountDown, Outcome, Sent, Unknown
@@ -30,6 +30,7 @@ from shared.policy import retry
 from shared.providers.base import Outgoing, Provider
 from shared.providers.registry import build_provider
 from shared.store.idempotency import TTL_S
+from shared.store.timeline import KeptEvent, read_event
 from tests.guarantees.points import CrashError, FunctionDiedError, Points, watched
 
 ROADS: Mapping[str, tuple[str, str]] = {
@@ -313,19 +314,18 @@ class Platform:
         found = set()
         for item in self._dead_letters():
             if item["sk"] == "body":
-                envelope = Envelope.model_validate_json(zlib.decompress(bytes(item["doc"])))
+                envelope = read_envelope(zlib.decompress(bytes(item["doc"])))
                 number = Numbering(envelope.root)
-                found |= {number(r["i"]) + r["tag"] for r in envelope.recipients}
+                found |= {number(r.index) + r.tag for r in envelope.recipients}
         return found
 
-    def timelines(self) -> dict[str, list[dict[str, Any]]]:
+    def timelines(self) -> dict[str, list[KeptEvent]]:
         """All events by message id."""
-        found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        found: dict[str, list[KeptEvent]] = defaultdict(list)
         for item in self._items("timeline"):
             if "#request#" in item["pk"]:
                 continue
-            message_id, stage, n = item["sk"].split("#")
-            found[message_id].append({**json.loads(item["d"]), "s": stage, "n": int(n)})
+            found[item["sk"].partition("#")[0]].append(read_event(item["d"]))
         return found
 
     def check(self, message_ids: Sequence[str]) -> Counter[str]:
@@ -347,23 +347,23 @@ class Platform:
         self.check_books(timelines)
         return ends
 
-    def check_books(self, timelines: Mapping[str, list[dict[str, Any]]]) -> None:
+    def check_books(self, timelines: Mapping[str, list[KeptEvent]]) -> None:
         """Check that the counters say what the timelines say, and that nothing is left. Raises: ViolationError."""
         self._check_counters(timelines)
         self._check_nothing_left()
 
-    def _check_message(self, message_id: str, events: list[dict[str, Any]]) -> str:
+    def _check_message(self, message_id: str, events: list[KeptEvent]) -> str:
         status = fold(events)
         if not status.final:
             raise ViolationError(f"still {status.state}: {_story(events)}")
-        outcomes = [e for e in events if e["s"] in OUTCOMES]
-        redrives = [e for e in events if e["s"] == Stage.REDRIVEN]
+        outcomes = [e for e in events if e.stage in OUTCOMES]
+        redrives = [e for e in events if e.stage == Stage.REDRIVEN]
         if len(outcomes) != 1 + len(redrives):
             raise ViolationError(f"{len(outcomes)} outcomes: {_story(events)}")
         taken = self.book.taken[message_id]
-        doubts = [e for e in events if e["s"] == Stage.RETRYING and e.get("maybe")]
+        doubts = [e for e in events if e.stage == Stage.RETRYING and e.maybe_sent]
         # Who redrives a message can see that its last try may have come through.
-        doubts += [e for e in events if e["s"] == Stage.DEAD_LETTERED and e.get("why") in _DOUBTS][: len(redrives)]
+        doubts += [e for e in events if e.stage == Stage.DEAD_LETTERED and e.reason in _DOUBTS][: len(redrives)]
         found = status.state, self.book.asked[message_id]
         if self.confirmed.get(message_id, found) != found:
             raise ViolationError(
@@ -373,15 +373,15 @@ class Platform:
             raise ViolationError(f"called sent, and was not: {_story(events)}")
         if taken > 1 + len(doubts):
             raise ViolationError(f"sent {taken} times in silence: {_story(events)}")
-        if taken > 1 and any(e.get("class") == MessageClass.MARKETING for e in events):
+        if taken > 1 and any(e.message_class == MessageClass.MARKETING for e in events):
             raise ViolationError(f"marketing sent {taken} times: {_story(events)}")
         if taken and status.state not in (Stage.SENT, Stage.WITHDRAWN, Stage.UNKNOWN, *_GIVEN_UP):
             raise ViolationError(f"sent, and called {status.state}: {_story(events)}")
         return status.state
 
-    def _check_counters(self, timelines: Mapping[str, list[dict[str, Any]]]) -> None:
+    def _check_counters(self, timelines: Mapping[str, list[KeptEvent]]) -> None:
         """The counters must say what the timeline says, and each hour must balance."""
-        expected: Counter[str] = Counter(e["s"] for events in timelines.values() for e in events)
+        expected: Counter[str] = Counter(e.stage for events in timelines.values() for e in events)
         counted: Counter[str] = Counter()
         for item in self._items("counters"):
             if item["pk"] == "default#tenant":
@@ -430,8 +430,8 @@ def _key(item: Mapping[str, Any]) -> dict[str, Any]:
     return {"pk": {"S": item["pk"]}, "sk": {"S": item["sk"]}}
 
 
-def _story(events: Sequence[Mapping[str, Any]]) -> str:
-    return ", ".join(f"{e['s']}/{e['n']}({e.get('why', '')})" for e in sorted(events, key=lambda e: e["at"]))
+def _story(events: Sequence[KeptEvent]) -> str:
+    return ", ".join(f"{e.stage}/{e.nth}({(e.reason or '')})" for e in sorted(events, key=lambda e: e.at))
 
 
 @contextmanager

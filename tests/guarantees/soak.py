@@ -12,12 +12,12 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 from unittest.mock import patch
 
 from local.faults import FaultInput
 from shared.model.events import fold
 from shared.model.words import OUTCOMES, MessageClass, Stage
+from shared.store.timeline import KeptEvent
 from tests.conftest import ENVIRONMENT
 from tests.guarantees.platform import ROADS, Platform, ViolationError, platform
 from tests.guarantees.points import Position
@@ -28,7 +28,7 @@ RATE = 0.05
 STRIKE_EVERY = 150
 """A function is struck about once in so many calls to AWS."""
 REQUEST = 1000
-Events = Sequence[Mapping[str, Any]]
+Events = Sequence[KeptEvent]
 
 
 def soak(one: Platform, messages: int, seed: int) -> None:
@@ -80,22 +80,22 @@ def _compare(one: Platform, addresses: Mapping[str, str], strikes: int) -> None:
 
 
 def _check(events: Events, times: int) -> None:
-    outcomes = [e for e in events if e["s"] in OUTCOMES]
+    outcomes = [e for e in events if e.stage in OUTCOMES]
     if len(outcomes) != 1:
         raise ViolationError(f"{len(outcomes)} outcomes")
-    end = outcomes[0]["s"]
+    end = outcomes[0].stage
     if end == Stage.SENT and not times:
         raise ViolationError("called sent, and was not")
     if times and end not in (Stage.SENT, Stage.UNKNOWN, Stage.DEAD_LETTERED):
         raise ViolationError(f"sent, and called {end}")
-    if times > 1 and events[0]["class"] == MessageClass.MARKETING:
+    if times > 1 and events[0].message_class == MessageClass.MARKETING:
         raise ViolationError("marketing sent twice")
 
 
 def _why(events: Events) -> str:
     """What a timeline says of a message that was sent more than once."""
-    doubts = sorted({str(e.get("why")) for e in events if e["s"] == Stage.RETRYING and e.get("maybe")})
-    return f"{events[0]['class']}, {' and '.join(doubts)}" if doubts else "in silence"
+    doubts = sorted({str(e.reason) for e in events if e.stage == Stage.RETRYING and e.maybe_sent})
+    return f"{events[0].message_class}, {' and '.join(doubts)}" if doubts else "in silence"
 
 
 def _written(counts: Counter[str]) -> str:

@@ -102,7 +102,7 @@ def in_hand(one: Platform, ids: list[str]) -> None:
 
 def doubled(one: Platform, ids: list[str]) -> None:
     """Sent twice, for all to see: allowed, but not to marketing."""
-    tell(one, ids[0], "retrying", 1, why=Reason.TIMED_OUT, maybe=True)
+    tell(one, ids[0], "retrying", 1, reason=Reason.TIMED_OUT, maybe_sent=True)
     one.book.taken[ids[0]] = 2
 
 

@@ -52,7 +52,7 @@ def test_a_wrong_clock_changes_nothing(one: Platform, function: str, by_ms: int)
             one.stack.drain(until_due=True, horizon_s=600)
             one.sweep()
             one.step(30)
-            ended = {id for id, events in one.timelines().items() if any(e["s"] == "sent" for e in events)}
+            ended = {id for id, events in one.timelines().items() if any(e.stage == "sent" for e in events)}
             # Those at a rate have gone within minutes, and those of a schedule have not.
             assert ended == set(now)
             assert one.recall(later) == {"recalled": 2}
@@ -60,8 +60,8 @@ def test_a_wrong_clock_changes_nothing(one: Platform, function: str, by_ms: int)
             one.work()
         assert one.check([*now, *later, *third]) == {"sent": 4, "recalled": 2}
         events = one.timelines()[third[0]]
-        sent = next(e["at"] for e in events if e["s"] == "sent")
-        accepted = next(e["at"] for e in events if e["s"] == "accepted")
+        sent = next(e.at for e in events if e.stage == "sent")
+        accepted = next(e.at for e in events if e.stage == "accepted")
         assert abs(sent - accepted - 2 * HOUR_S * 1000) < 120_000
         # Nobody else has to wait for what one with a wrong clock took.
         after = one.send("smtp-notification", one.addresses("smtp", 1))

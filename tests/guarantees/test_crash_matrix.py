@@ -156,7 +156,7 @@ def test_it_may_die_anywhere_while_it_ends_since_no_schedule_takes_it(
         def rest() -> Ends:
             ids = one.send("smtp-notification", one.addresses("smtp", 2))
             one.work()
-            reasons = {e["why"] for each in one.timelines().values() for e in each if e["s"] == Stage.DEAD_LETTERED}
+            reasons = {e.reason for each in one.timelines().values() for e in each if e.stage == Stage.DEAD_LETTERED}
             if reasons != {Reason.TOO_LARGE}:
                 raise ViolationError(f"given up for {reasons}")
             return one.check(ids)
@@ -256,7 +256,7 @@ def once_each(one: Platform) -> Callable[[], Ends]:
         one.work()
         both = one.timelines()
         for before, after in zip(ids[:4], ids[4:], strict=True):
-            given_up = [e for e in first[before] if e["s"] == Stage.DEAD_LETTERED and not e.get("maybe")]
+            given_up = [e for e in first[before] if e.stage == Stage.DEAD_LETTERED and not e.maybe_sent]
             ends = fold(first[before]).state, fold(both[after]).state
             # Who has, or may have, got it gets no other; whoever certainly has not is not held back.
             if (ends[0] in STOPPED) or (ends[1] in STOPPED) is bool(given_up):
@@ -396,12 +396,12 @@ def falling_back(message_class: str, *scripts: Callable[[int], Outcome | None], 
 def _check_fallback(one: Platform, first: str, messages: list[str]) -> None:
     """A message that fell back has one other that names it, and one that did not has none."""
     events = {id: one.timelines()[id] for id in messages}
-    fell = [first[:ULID_LENGTH] + e["fell"]["tag"] for e in events[first] if "fell" in e]
+    fell = [first[:ULID_LENGTH] + e.fell_back_to.tag for e in events[first] if e.fell_back_to is not None]
     if sorted([first, *fell]) != sorted(messages):
         raise ViolationError(f"{len(fell)} fell back, and there are {len(messages)} messages")
     if fell and one.book.taken[first]:
         raise ViolationError("it was sent, and fell back")
-    if fell and not any(e.get("of") == first[ULID_LENGTH:] for e in events[fell[0]]):
+    if fell and not any(e.stands_in_for == first[ULID_LENGTH:] for e in events[fell[0]]):
         raise ViolationError("the other one does not say whose place it takes")
 
 

@@ -95,7 +95,7 @@ def test_one_message_that_the_timeline_refuses_holds_up_no_other(one: Platform) 
     in_the_end(one)
     assert calls
     timelines = one.timelines()
-    unsent = [id for id in ids if not any(event["s"] == "sent" for event in timelines[id])]
+    unsent = [id for id in ids if not any(event.stage == "sent" for event in timelines[id])]
     assert unsent == [ids[3]]
     one.points.between = None
     in_the_end(one)

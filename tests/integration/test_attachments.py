@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from functions.ingest.attachments import Attachments
 from shared.api.kit import Api
 from shared.aws.attachments import AttachmentGoneError, AttachmentStore
+from shared.model.attachments import AttachmentRef
 from shared.model.content import Content, EmailContent, SmsContent
 from shared.policy.attachments import MAX_BYTES
 from tests import samples
@@ -160,14 +161,14 @@ def test_envelopes_name_the_very_versions_that_were_there(desk: Desk) -> None:
     first_version = desk.s3.head_object(Bucket=BUCKET, Key=f"attachments/default/{id}")["VersionId"]
     [envelope] = desk.envelopes()
     [ref] = envelope.attachments
-    assert ref == {"id": id, "v": first_version, "name": "a.pdf", "type": "application/pdf", "size": 5}
+    assert ref == AttachmentRef(id, first_version, "a.pdf", "application/pdf", 5)
     desk.s3.put_object(Bucket=BUCKET, Key=f"attachments/default/{id}", Body=b"other")
     assert desk.store.read("default", ref) == b"first"
     # Expired or deleted by hand, the version is still there for a while.
     desk.s3.delete_object(Bucket=BUCKET, Key=f"attachments/default/{id}")
     assert desk.store.read("default", ref) == b"first"
     assert desk.store.find("default", id) is None
-    desk.s3.delete_object(Bucket=BUCKET, Key=f"attachments/default/{id}", VersionId=ref["v"])
+    desk.s3.delete_object(Bucket=BUCKET, Key=f"attachments/default/{id}", VersionId=ref.version)
     with pytest.raises(AttachmentGoneError) as gone:
         desk.store.read("default", ref)
     assert gone.value.id == id
@@ -228,7 +229,7 @@ def test_an_image_has_its_place_in_the_html(bare: Desk, cids: list[str], field: 
         assert (status, error["field"], text in error["message"]) == (422, field, True)
     else:
         [envelope] = bare.envelopes()
-        assert [ref["cid"] for ref in envelope.attachments] == cids
+        assert [ref.cid for ref in envelope.attachments] == cids
 
 
 def test_only_images_are_shown(bare: Desk) -> None:

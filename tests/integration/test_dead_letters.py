@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from msgspec.structs import replace as changed
 
 from functions.dead_letters.deciding import Deciding
 from functions.dead_letters.keeping import Keeper, Taken
@@ -26,8 +27,8 @@ from shared.base.channels import queue_name
 from shared.dispatch.outlet import Outlet
 from shared.lifecycle.held import Releases
 from shared.lifecycle.redrive import ABANDONED_MS, Order, Redriver
-from shared.model.envelope import Envelope
-from shared.model.events import EventRow, StreamRecord
+from shared.model.envelope import Envelope, read_envelope
+from shared.model.events import EventRow, StreamRecord, read_record
 from shared.model.ids import Numbering, new_base
 from shared.model.letters import Letter, LetterState, letters_of, redriven, unreadable
 from shared.model.policies import Cap, Policies
@@ -113,7 +114,7 @@ class Wire:
     def put_records(self, StreamName: str, Records: Sequence[dict[str, Any]]) -> Any:
         if self.deaf:
             raise ClientError({"Error": {"Code": "InternalFailure"}}, "PutRecords")
-        self.records += [StreamRecord.model_validate_json(r["Data"]) for r in Records]
+        self.records += [read_record(r["Data"]) for r in Records]
         return {"FailedRecordCount": 0, "Records": []}
 
     def children(self) -> dict[str, tuple[str, Envelope]]:
@@ -121,14 +122,14 @@ class Wire:
         found: dict[str, tuple[str, str]] = {}
         for url, body in self.bodies:
             assert found.setdefault(json.loads(body)["id"], (url, body)) == (url, body)
-        return {id: (url, Envelope.model_validate_json(body)) for id, (url, body) in found.items()}
+        return {id: (url, read_envelope(body)) for id, (url, body) in found.items()}
 
     def events(self) -> dict[tuple[str, str, int], EventRow]:
         """What was told, by message, stage and number; what was told twice must be the same."""
         found: dict[tuple[str, str, int], EventRow] = {}
         for record in self.records:
             for message_id, row in record.message_ids():
-                assert found.setdefault((message_id, row["s"], row["n"]), row) == row
+                assert found.setdefault((message_id, row.stage, row.nth), row) == row
         return found
 
 
@@ -205,8 +206,8 @@ CAUSES = [("throttled", "4", "b"), ("throttled", "4", "a"), ("given_up", "", "")
 def dead(count: int = 5, start: int = 0, causes: Sequence[tuple[str, str, str]] = CAUSES, **changes: Any) -> Envelope:
     """An envelope of given-up recipients, whose causes take turns."""
     one = envelope(count, start=start, **changes)
-    reasons = {r["i"]: causes[k % len(causes)] for k, r in enumerate(one.recipients)}
-    return one.model_copy(update={"id": f"{one.id}/r1/d0", "attempt": 7, "avoid": ["x"], "reasons": reasons})
+    reasons = {r.index: causes[k % len(causes)] for k, r in enumerate(one.recipients)}
+    return changed(one, id=f"{one.id}/r1/d0", attempt=7, avoid=["x"], reasons=reasons)
 
 
 def at_every_call(desk: Desk, prepare: Callable[[], None], act: Callable[[], None], check: Callable[[], None]) -> int:
@@ -246,7 +247,7 @@ def test_an_envelope_is_split_by_reason_and_account(desk: Desk) -> None:
     ]
     assert sorted(found) == [one.id, f"{one.id}.1", f"{one.id}.2"]
     texts = [desk.store.text(letter) for letter in found.values()]
-    numbers = [r["i"] for text in texts if text for r in Envelope.model_validate_json(text).recipients]
+    numbers = [r.index for text in texts if text for r in read_envelope(text).recipients]
     assert sorted(numbers) == [0, 1, 2, 3, 4]
     head = found[one.id]
     assert (head.state, head.dead_at, head.accepted_at) == ("kept", desk.clock.now_ms(), NOW)
@@ -355,8 +356,8 @@ def test_a_letter_of_any_size_that_a_queue_holds_is_kept_and_redriven(desk: Desk
 def test_a_wait_that_no_schedule_takes_becomes_a_letter(desk: Desk) -> None:
     one = envelope(1, recipients=recipients(1, name="汉" * 90_000))
     until = desk.clock.now_ms() + 3_600_000
-    waits: EventRow = {"i": 0, "tag": one.recipients[0]["tag"], "s": "deferred", "n": 1, "at": NOW, "until": until}
-    waits["why"] = "quiet_hours"
+    waits: EventRow = EventRow(index=0, tag=one.recipients[0].tag, stage="deferred", nth=1, at=NOW, due_at=until)
+    waits.reason = "quiet_hours"
     desk.ledger.acquire(one.id, Entry("someone", NOW, [waits], closed=True))
     assert desk.take(one.to_json()) == Taken(1, [])
     [letter] = desk.letters()
@@ -371,7 +372,9 @@ def test_a_wait_that_no_schedule_takes_becomes_a_letter(desk: Desk) -> None:
 def test_an_envelope_that_its_queue_gave_up_is_settled(desk: Desk) -> None:
     """Of four: one was sent, one was in flight, two were not reached."""
     one = envelope(4)
-    sent: EventRow = {"i": 0, "tag": one.recipients[0]["tag"], "s": "sent", "n": 0, "at": NOW, "acc": "a", "prov": "p"}
+    sent: EventRow = EventRow(
+        index=0, tag=one.recipients[0].tag, stage="sent", nth=0, at=NOW, account="a", provider="p"
+    )
     desk.ledger.acquire(one.id, Entry("someone", NOW, [sent], {"a": [1]}))
     assert desk.take(one.to_json()) == Taken(1, [])
     [letter] = desk.letters()
@@ -379,7 +382,7 @@ def test_an_envelope_that_its_queue_gave_up_is_settled(desk: Desk) -> None:
     stages = Counter(stage for _, stage, _ in desk.wire.events())
     assert stages == {"accepted": 4, "sent": 1, "retrying": 1, "dead_lettered": 2}
     [(id, (url, child))] = desk.wire.children().items()
-    assert (id, url, [r["i"] for r in child.recipients]) == (f"{one.id}/r1", URLS["email.notification"], [1])
+    assert (id, url, [r.index for r in child.recipients]) == (f"{one.id}/r1", URLS["email.notification"], [1])
 
 
 def test_what_its_queue_gave_up_is_no_reason_to_hold_back_the_next_one(desk: Desk) -> None:
@@ -389,7 +392,7 @@ def test_what_its_queue_gave_up_is_no_reason_to_hold_back_the_next_one(desk: Des
     guard = desk.aws.dynamodb, "guard", desk.clock
     duplicates, caps, of = Duplicates(*guard), Caps(*guard), ("default", Channel.EMAIL, MessageClass.NOTIFICATION)
     one, later = (
-        [Claimant(Numbering(base)(r["i"]), r["tag"], 0) for r in envelope(2).recipients]
+        [Claimant(Numbering(base)(r.index), r.tag, 0) for r in envelope(2).recipients]
         for base in (envelope(2).id, new_base(NOW))
     )
     desk.ledger.acquire(envelope(2).id, Entry("someone", NOW, [], {"a": [1]}))
@@ -459,7 +462,7 @@ def test_a_redrive_sends_anew_with_fresh_tries_and_time(desk: Desk) -> None:
     assert (child.attempt, child.generation, child.avoid, child.reasons) == (0, 1, [], {})
     assert child.expires_at == now + 3 * 86_400_000
     assert child.recipients == one.recipients and child.version == one.version
-    assert {(s, n, row["at"]) for (_, s, n), row in desk.wire.events().items()} == {("redriven", 1, now)}
+    assert {(s, n, row.at) for (_, s, n), row in desk.wire.events().items()} == {("redriven", 1, now)}
     [letter] = desk.letters()
     assert (letter.state, letter.by, letter.changed_at) == ("redriven", "k1", now)
     [item] = [i for i in desk.aws.dynamodb.scan(TableName="catalog")["Items"] if i["pk"]["S"].startswith("dead#")]
@@ -474,7 +477,7 @@ def test_the_time_to_live_stays_what_it_was_over_redrives(desk: Desk) -> None:
         assert (child.generation, child.expires_at) == (generation, at + 300_000)
         again = child.child(f"d{generation}", child.recipients, reasons=body.reasons)
         [(letter, body)] = letters_of(again, at)
-    late = letter.model_copy(update={"id": "x" * 400}), body.model_copy(update={"expires_at": NOW + 400 * 86_400_000})
+    late = letter.model_copy(update={"id": "x" * 400}), changed(body, expires_at=NOW + 400 * 86_400_000)
     assert redriven(*late).expires_at == letter.changed_at + 3 * 86_400_000
 
 
@@ -507,7 +510,7 @@ def test_redriving_may_die_at_every_call(desk: Desk) -> None:
         assert desk.left() == {"dead": 3}
         children = desk.wire.children()
         assert sorted(children) == sorted(f"{letter.id}/g1" for letter in desk.letters())
-        assert sorted(r["i"] for _, e in children.values() for r in e.recipients) == [0, 1, 2, 3, 4]
+        assert sorted(r.index for _, e in children.values() for r in e.recipients) == [0, 1, 2, 3, 4]
         assert Counter((s, n) for _, s, n in desk.wire.events()) == {("redriven", 1): 5}
 
     assert at_every_call(desk, lambda: desk.keep(one), lambda: redrive(desk), check) >= 10

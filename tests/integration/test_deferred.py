@@ -41,7 +41,7 @@ def wait(world: World, one: Envelope, seconds: int) -> None:
 
 def test_what_waits_is_listed_with_why(world: World) -> None:
     one = envelope(3)
-    wait(world, one.child("w1", one.recipients, waits=1), 7200)
+    wait(world, one.child("w1", one.recipients, times_put_off=1), 7200)
     wait(world, one, 3600)
     wait(world, one.child("r2", one.recipients[:1], attempt=2), 3700)
     found = ask(world)

@@ -69,7 +69,7 @@ def desk(aws: Aws, clock: FakeClock) -> EventDesk:
 
 
 def _addresses(envelopes: list[Envelope]) -> list[str]:
-    return [recipient["to"] for envelope in envelopes for recipient in envelope.recipients]
+    return [recipient.address for envelope in envelopes for recipient in envelope.recipients]
 
 
 def test_an_event_is_sent_as_a_request_would_be(desk: EventDesk) -> None:
@@ -79,7 +79,7 @@ def test_an_event_is_sent_as_a_request_would_be(desk: EventDesk) -> None:
     assert answer == {"request_id": envelope.request, "accepted": 2, "rejected": 0}
     assert (envelope.tenant, envelope.kind) == ("default", "live")
     assert _addresses([envelope]) == ["a@example.com", "b@example.com"]
-    assert (envelope.recipients[0]["ref"], envelope.recipients[1]["vars"]) == ("order-1", {"name": "Bo"})
+    assert (envelope.recipients[0].reference, envelope.recipients[1].variables) == ("order-1", {"name": "Bo"})
     assert [stage for stage, _ in desk.events()] == ["accepted", "accepted"]
     assert desk.set_aside() == []
 

@@ -51,15 +51,15 @@ def queued(world: World, count: int, start: int = 0, due_at: int | None = None) 
 
 
 def ids_of(one: Envelope) -> list[str]:
-    return [Numbering(one.id)(r["i"]) + r["tag"] for r in one.recipients]
+    return [Numbering(one.id)(r.index) + r.tag for r in one.recipients]
 
 
 def timelines(world: World, *several: Envelope) -> list[list[str]]:
     """The stages of each message, in order of time."""
     ids = [id for one in several for id in ids_of(one)]
     found = Timeline(world.aws.dynamodb, "timeline").events_of_many("default", ids)
-    assert all(event["run"] == RUN and event["variant"] == "b" for events in found for event in events)
-    return [[event["s"] for event in sorted(events, key=lambda e: int(e["at"]))] for events in found]
+    assert all(event.run == RUN and event.variant == "b" for events in found for event in events)
+    return [[event.stage for event in sorted(events, key=lambda e: e.at)] for events in found]
 
 
 def counts(world: World) -> Counter[str]:
@@ -106,10 +106,10 @@ def test_what_is_due_later_is_not_late(world: World) -> None:
 
 def test_an_outcome_that_the_trace_missed_is_told_again(world: World) -> None:
     one, other = queued(world, 3), queued(world, 2, start=100)
-    world.close(one, rows_of(one, "sent", acc="main", prov="smtp", pid="p"), told=False)
-    again = rows_of(other, "retrying", 1, acc="main", prov="smtp", why="throttled", until=NOW + 60_000)
+    world.close(one, rows_of(one, "sent", account="main", provider="smtp", provider_id="p"), told=False)
+    again = rows_of(other, "retrying", 1, account="main", provider="smtp", reason="throttled", due_at=NOW + 60_000)
     [child] = world.close(other, again, told=False)
-    world.close(child, rows_of(child, "failed", acc="main", prov="smtp", why="address_unknown"), told=False)
+    world.close(child, rows_of(child, "failed", account="main", provider="smtp", reason="address_unknown"), told=False)
     world.clock.advance(3 * HOUR_S)
     assert world.mend().mended == {"restated": 7}
     assert counts(world) == {"accepted": 5, "sent": 3, "retrying": 2, "failed": 2, "failed:address_unknown": 2}
@@ -122,7 +122,7 @@ def test_an_outcome_that_the_trace_missed_is_told_again(world: World) -> None:
 def test_so_many_envelopes_are_followed_together_as_memory_holds(world: World) -> None:
     several = [queued(world, 2, start=10 * k) for k in range(5)]
     for one in several:
-        world.close(one, rows_of(one, "sent", acc="main", prov="smtp", pid="p"), told=False)
+        world.close(one, rows_of(one, "sent", account="main", provider="smtp", provider_id="p"), told=False)
     world.clock.advance(3 * HOUR_S)
     with patch.object(following, "TOGETHER", 2):
         assert world.mend().mended == {"restated": 10}

@@ -127,7 +127,7 @@ def test_a_failing_account_is_named(world: World) -> None:
     one = envelope(6)
     world.accept(one)
     rows = rows_of(one, "failed", acc="bad", prov="smtp")
-    rows[0]["s"] = "sent"
+    rows[0].stage = "sent"
     world.close(one, rows)
     world.sweep()
     health = ask(world)

@@ -22,7 +22,7 @@ from shared.aws.queue import Queues
 from shared.aws.schedules import Schedules
 from shared.aws.stream import EventStream
 from shared.model.content import Content, EmailContent, SmsContent
-from shared.model.envelope import Envelope
+from shared.model.envelope import Envelope, read_envelope
 from shared.model.ids import new_base
 from shared.model.keys import ApiKey
 from shared.model.sizes import json_size
@@ -92,7 +92,7 @@ class Desk:
         found = []
         while messages := self.sqs.receive_message(QueueUrl=self.urls[queue], MaxNumberOfMessages=10).get("Messages"):
             for message in messages:
-                found.append(Envelope.model_validate_json(message["Body"]))
+                found.append(read_envelope(message["Body"]))
                 self.sqs.delete_message(QueueUrl=self.urls[queue], ReceiptHandle=message["ReceiptHandle"])
         return sorted(found, key=lambda e: e.id)
 
@@ -126,7 +126,7 @@ def test_a_thousand_recipients_become_ten_envelopes(desk: Desk) -> None:
         answer["messages"][734]["message_id"][:26]
         == answer["request_id"][:22] + answer["messages"][734]["message_id"][22:26]
     )
-    assert envelopes[7].recipients[34]["to"] == "u734@example.com"
+    assert envelopes[7].recipients[34].address == "u734@example.com"
     assert envelopes[7].id == answer["messages"][700]["message_id"][:26]
     assert len({m["message_id"] for m in answer["messages"]}) == 1000
     assert desk.events().count(("accepted", "u***@example.com")) == 1000
@@ -136,10 +136,10 @@ def test_one_recipient_in_the_short_form(desk: Desk) -> None:
     status, answer = desk.send({"template": "welcome", "to": " Ann@Example.com ", "variables": {"name": "Ann"}})
     assert status == 202
     [envelope] = desk.envelopes()
-    assert envelope.recipients[0]["to"] == "ann@example.com"
+    assert envelope.recipients[0].address == "ann@example.com"
     assert envelope.variables == {"name": "Ann"}
     assert answer["messages"] == [
-        {"index": 0, "message_id": envelope.id + envelope.recipients[0]["tag"], "status": "accepted"}
+        {"index": 0, "message_id": envelope.id + envelope.recipients[0].tag, "status": "accepted"}
     ]
 
 
@@ -150,7 +150,7 @@ def test_broken_addresses_are_rejected_one_by_one_and_traced(desk: Desk) -> None
     broken = answer["messages"][1]
     assert (broken["field"], broken["reason"]) == ("recipients.1.to", "address_invalid")
     assert "no-at-sign" not in json.dumps(answer) and "@" in broken["detail"]
-    assert [r["i"] for r in desk.envelopes()[0].recipients] == [0, 2]
+    assert [r.index for r in desk.envelopes()[0].recipients] == [0, 2]
     assert sorted(s for s, _ in desk.events()) == ["accepted", "accepted", "rejected"]
 
 
@@ -438,7 +438,7 @@ def test_messages_for_later_are_delayed_or_scheduled(desk: Desk) -> None:
     assert schedule["ScheduleExpression"] == "at(2025-01-17T10:00:00)"
     assert schedule["Target"]["DeadLetterConfig"] == {"Arn": DLQ}
     target = json.loads(schedule["Target"]["Input"])
-    envelope = Envelope.model_validate_json(target["MessageBody"])
+    envelope = read_envelope(target["MessageBody"])
     assert target["QueueUrl"] == desk.urls[QUEUE] and envelope.request == answer["request_id"]
     assert envelope.expires_at == desk.clock.now_ms() + 5 * 86_400_000
     assert sorted(s for s, _ in desk.events()) == ["accepted", "deferred"]
@@ -631,7 +631,7 @@ def test_codes_expire_after_five_minutes_by_default(desk: Desk) -> None:
     desk.send({"template": "otp", "to": "13800138000", "variables": {"code": "1"}})
     [envelope] = desk.envelopes("sms.verification")
     assert envelope.expires_at == desk.clock.now_ms() + 300_000
-    assert envelope.recipients[0]["to"] == "+8613800138000"
+    assert envelope.recipients[0].address == "+8613800138000"
 
 
 @pytest.mark.parametrize("character", ["a", "汉", "😀", '"', "\x01", "\uffff"])

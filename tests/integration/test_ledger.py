@@ -12,7 +12,7 @@ from tests.conftest import Aws
 from tests.fakes import FakeClock
 
 ID = "01JZ0000000000000000000000"
-SENT: EventRow = {"i": 0, "tag": "T" * 16, "s": "sent", "n": 0, "at": 5, "acc": "main", "pid": "p"}
+SENT: EventRow = EventRow(index=0, tag="T" * 16, stage="sent", nth=0, at=5, account="main", provider_id="p")
 FIRST = Entry("one", 1000, [], {"main": [0, 1], "spare": [7]})
 
 

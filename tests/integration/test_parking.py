@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from shared.dispatch.runs import Runs
 from shared.model.campaigns import Audience, Campaign, Variant
@@ -151,7 +152,7 @@ def place() -> Iterator[tuple[Parking, FakeClock, Asked]]:
 
 def many(count: int) -> list[Envelope]:
     one = of_run(2, variables={"text": "x" * 1000})
-    return [one.child(f"w{k}", one.recipients, waits=k) for k in range(count)]
+    return [one.child(f"w{k}", one.recipients, times_put_off=k) for k in range(count)]
 
 
 def all_of(parking: Parking, run: str = RUN) -> list[Envelope]:
@@ -274,7 +275,7 @@ def test_a_change_may_meet_the_holding_in_either_order(state: RunState, moment: 
         d.work_off()
         assert d.sent() == (5 if state is RunState.SENDING else 0)
         end = "sent" if state is RunState.SENDING else "recalled"
-        assert {event["i"] for r in d.w.records for event in r.events if event["s"] == end} == set(range(5))
+        assert {event.index for r in d.w.records for event in r.events if event.stage == end} == set(range(5))
 
 
 def test_a_change_between_parking_and_the_last_look_is_seen() -> None:
@@ -370,7 +371,7 @@ def test_a_run_is_read_once_in_two_seconds_however_much_is_sent() -> None:
 
         before = reads()
         for k in range(20):
-            d.w.run(of_run(100).model_copy(update={"id": of_run(k + 1).id[:-2] + f"{k:02d}"}))
+            d.w.run(replace(of_run(100), id=of_run(k + 1).id[:-2] + f"{k:02d}"))
         assert reads() - before == 1
         d.w.clock.advance(CONTROL_SECONDS)
         d.w.run(of_run(1))

@@ -15,6 +15,7 @@ from functions.recall.withdrawing import Withdrawer
 from shared.api.kit import Call, Caller
 from shared.aws.stream import EventStream, StreamError
 from shared.model.envelope import Envelope
+from shared.model.events import Facts
 from shared.model.ids import Numbering
 from shared.model.outcome import AccountDown, Retry, Withdrawal, Withdrawn
 from shared.model.problems import ProblemError
@@ -126,7 +127,10 @@ def test_all_envelopes_of_a_request_are_found(world: World, desk: Desk) -> None:
 def test_of_a_ledger_in_use_what_is_in_flight_is_in_progress(world: World, desk: Desk) -> None:
     one = envelope(5)
     world.accept(one)
-    rows = [*rows_of(one, "sent", pid="p", acc="main", prov="smtp")[:1], *rows_of(one, "retrying", until=NOW)[1:2]]
+    rows = [
+        *rows_of(one, "sent", provider_id="p", account="main", provider="smtp")[:1],
+        *rows_of(one, "retrying", due_at=NOW)[1:2],
+    ]
     world.ledger.acquire(one.id, Entry("dispatcher", NOW + 60_000, rows, {"main": [2, 3]}))
     answers = desk()
     assert results(answers) == ["too_late", "recalled", "in_progress", "in_progress", "recalled"]
@@ -144,9 +148,11 @@ def test_every_way_on_is_followed(world: World, desk: Desk) -> None:
     one = envelope(4)
     world.accept(one)
     later = NOW + 60_000
-    rows = rows_of(one, "retrying", n=1, until=later, why="throttled", acc="main", prov="smtp", ms=1)[:2]
-    rows[1]["maybe"] = True
-    rows += rows_of(one, "deferred", n=1, until=later, why="quiet_hours")[2:3]
+    rows = rows_of(one, "retrying", n=1, due_at=later, reason="throttled", account="main", provider="smtp", took_ms=1)[
+        :2
+    ]
+    rows[1].maybe_sent = True
+    rows += rows_of(one, "deferred", n=1, due_at=later, reason="quiet_hours")[2:3]
     children = world.close(one, rows)
     assert sorted(child.id.rpartition("/")[2] for child in children) == ["c1", "r1", "w1"]
     answers = desk()
@@ -161,7 +167,7 @@ def test_every_way_on_is_followed(world: World, desk: Desk) -> None:
 def test_one_message_leaves_the_others_alone(world: World, desk: Desk) -> None:
     one = envelope(3)
     world.accept(one)
-    message_id = Numbering(REQUEST)(1) + one.recipients[1]["tag"]
+    message_id = Numbering(REQUEST)(1) + one.recipients[1].tag
     [answer] = desk(message_id)
     assert (answer.message_id, answer.result) == (message_id, "recalled")
     assert run(world, one) == {"accepted": 3, "recalled": 1, "sent": 2}
@@ -236,7 +242,7 @@ def test_what_the_watch_ends_it_ends_as_recalled(world: World, desk: Desk) -> No
     entry = world.ledger.read(one.id)
     assert entry is not None and entry.closed
     # In flight for nobody: of these it is never known.
-    assert {row["i"]: row["s"] for row in entry.rows} == {0: "unknown", 1: "unknown", 2: "recalled", 3: "expired"}
+    assert {row.index: row.stage for row in entry.rows} == {0: "unknown", 1: "unknown", 2: "recalled", 3: "expired"}
 
 
 def test_a_thousand_messages_are_recalled_by_few_requests(world: World, desk: Desk) -> None:
@@ -258,7 +264,7 @@ def test_a_thousand_messages_are_recalled_by_few_requests(world: World, desk: De
 
 def wecom(world: World, count: int = 2, start: int = 0, kind: KeyKind = KeyKind.LIVE, **changes: Any) -> Envelope:
     """Messages that a WeCom app took in one piece."""
-    sent: dict[str, Any] = {"pid": "m1", "acc": "app", "prov": "app", "ms": 1} | changes
+    sent: dict[str, Any] = {"provider_id": "m1", "account": "app", "provider": "app", "took_ms": 1} | changes
     one = envelope(count, Channel.WECOM, start, kind=kind)
     world.accept(one)
     world.close(one, rows_of(one, "sent", **sent))
@@ -267,7 +273,7 @@ def wecom(world: World, count: int = 2, start: int = 0, kind: KeyKind = KeyKind.
 
 def test_what_went_out_in_one_piece_is_taken_back_by_one_call(world: World, desk: Desk) -> None:
     wecom(world, 3)
-    wecom(world, 1, start=100, pid="m2")
+    wecom(world, 1, start=100, provider_id="m2")
     assert results(desk()) == ["withdrawn"] * 4
     assert sorted(desk.asked) == ["m1", "m2"]
     world.trace()
@@ -278,7 +284,7 @@ def test_what_went_out_in_one_piece_is_taken_back_by_one_call(world: World, desk
 
 def test_one_of_a_piece_is_not_taken_back(world: World, desk: Desk) -> None:
     one = wecom(world, 3)
-    [answer] = desk(Numbering(REQUEST)(1) + one.recipients[1]["tag"])
+    [answer] = desk(Numbering(REQUEST)(1) + one.recipients[1].tag)
     assert answer.result == "too_late" and "2 more" in answer.detail and desk.asked == []
 
 
@@ -294,7 +300,7 @@ def test_one_of_a_piece_is_not_taken_back(world: World, desk: Desk) -> None:
 def test_what_is_not_taken_back_has_a_reason(
     world: World, desk: Desk, account: str, outcome: Withdrawal, result: str, said: str
 ) -> None:
-    wecom(world, acc=account)
+    wecom(world, account=account)
     desk.script = lambda id: outcome
     answers = desk()
     assert results(answers) == [result] * 2 and said in answers[0].detail
@@ -312,7 +318,7 @@ def test_a_withdrawal_that_cannot_be_told_is_asked_for_again(world: World, desk:
 
 def test_when_the_time_is_over_the_rest_is_left_for_the_next_call(world: World, desk: Desk) -> None:
     wecom(world, 1)
-    wecom(world, 1, start=100, pid="m2")
+    wecom(world, 1, start=100, provider_id="m2")
 
     def slow(id: str) -> Withdrawal:
         world.clock.advance(WORK_MS / 1000)
@@ -328,14 +334,14 @@ def test_when_the_time_is_over_the_rest_is_left_for_the_next_call(world: World, 
 
 def test_providers_that_take_nothing_back_are_not_asked(world: World, desk: Desk) -> None:
     desk.recalls = False
-    wecom(world, prov="robot")
+    wecom(world, provider="robot")
     assert results(desk()) == ["too_late"] * 2 and desk.asked == []
 
 
 def test_played_messages_are_not_taken_back(world: World, desk: Desk) -> None:
-    wecom(world, kind=KeyKind.TEST, prov="test", acc="test")
+    wecom(world, kind=KeyKind.TEST, provider="test", account="test")
     assert results(desk(kind=KeyKind.TEST)) == ["too_late"] * 2 and desk.asked == []
-    assert not withdrawing.can_be_withdrawn("email", {"s": "sent", "prov": "smtp"})
+    assert not withdrawing.can_be_withdrawn("email", Facts(stage="sent", nth=0, at=0, provider="smtp"))
 
 
 def test_marketing_is_no_different(world: World, desk: Desk) -> None:

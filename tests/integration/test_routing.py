@@ -41,10 +41,10 @@ def told(count: int = 6) -> list[tuple[int, StreamRecord]]:
     records = []
     for k in range(count):
         one = envelope(10, start=1000 * k)
-        via: Any = {"prov": "smtp", "ms": 30}
+        via: Any = {"provider": "smtp", "took_ms": 30}
         over = [["a", "credentials_refused", "535"]]
-        sent: list[EventRow] = rows(one, "sent", acc="b", over=over, **via)[:5]
-        lost = rows(one, "retrying", 1, acc="a", why="timed_out", **via)[5:]
+        sent: list[EventRow] = rows(one, "sent", account="b", passed_over=over, **via)[:5]
+        lost = rows(one, "retrying", 1, account="a", reason="timed_out", **via)[5:]
         records += [record_of(one, accepted_rows(one) + sent), record_of(one, sent + lost), record_of(one, lost)]
     return list(enumerate(records, FIRST_SEQUENCE))
 
@@ -80,8 +80,8 @@ def test_health_is_exact_wherever_the_trace_dies(desk: Desk) -> None:
 def test_it_costs_no_request_and_is_forgotten(desk: Desk) -> None:
     counting, plain = Fragile(desk.aws.dynamodb), Fragile(desk.aws.dynamodb)
     one = envelope(3)
-    desk.aggregate([(1, record_of(one, rows(one, "sent", acc="a", prov="smtp", ms=30)))], counting)
-    desk.aggregate([(2, record_of(one, rows(one, "sent", 1, acc="a", prov="smtp")))], plain)
+    desk.aggregate([(1, record_of(one, rows(one, "sent", account="a", provider="smtp", took_ms=30)))], counting)
+    desk.aggregate([(2, record_of(one, rows(one, "sent", 1, account="a", provider="smtp")))], plain)
     assert counting.calls == plain.calls and counted(desk, "a") == {NOW // BUCKET_MS: Counter({TRIES: 3})}
     items = desk.aws.dynamodb.scan(TableName="counters")["Items"]
     with_ttl = {item["pk"]["S"]: int(item["ttl"]["N"]) for item in items if "ttl" in item}
@@ -91,15 +91,15 @@ def test_it_costs_no_request_and_is_forgotten(desk: Desk) -> None:
 
 def test_messages_of_test_keys_say_nothing_of_an_account(desk: Desk) -> None:
     one = envelope(3, kind=KeyKind.TEST)
-    desk.aggregate([(1, record_of(one, rows(one, "sent", acc="test", prov="test", ms=0)))])
+    desk.aggregate([(1, record_of(one, rows(one, "sent", account="test", provider="test", took_ms=0)))])
     assert counted(desk, "test") == {}
 
 
 def test_a_record_of_however_many_accounts_and_times_fits_a_transaction(desk: Desk) -> None:
     one = envelope(100)
-    found = rows(one, "sent", prov="smtp", ms=30)
+    found = rows(one, "sent", provider="smtp", took_ms=30)
     for i, each in enumerate(found):
-        each["acc"], each["at"] = f"a{i % 3}", NOW + i * BUCKET_MS
+        each.account, each.at = f"a{i % 3}", NOW + i * BUCKET_MS
     desk.aggregate([(1, record_of(one, found))])
     assert desk.counters() == {"sent": 100}
 
@@ -142,9 +142,9 @@ def routing(health: HealthStore, clock: Clock) -> Routing:
 
 def trouble(desk: Desk, sequence: int) -> None:
     one = envelope(50, start=1000 * sequence)
-    found = rows(one, "retrying", 1, acc="a", prov="aws", ms=30, why="connection_failed")
+    found = rows(one, "retrying", 1, account="a", provider="aws", took_ms=30, reason="connection_failed")
     for each in found:
-        each["at"] = desk.clock.now_ms()
+        each.at = desk.clock.now_ms()
     desk.aggregate([(sequence, record_of(one, found))])
 
 

@@ -13,7 +13,7 @@ from functions.trace.aggregate import Aggregator
 from functions.trace.reading import Reading
 from shared.api.kit import Api
 from shared.aws.stream import StreamReader
-from shared.model.envelope import Envelope
+from shared.model.envelope import Envelope, EnvelopeRecipient
 from shared.model.events import EventRow, StreamRecord, accepted_rows, record_of
 from shared.model.ids import Numbering, Tagger, new_base
 from shared.store.catalog import Catalog
@@ -151,10 +151,8 @@ def raw(sequence: int, data: bytes, shard: str = "shardId-0") -> dict[str, Any]:
 
 
 def rows(one: Envelope, stage: str, n: int = 0, **more: Any) -> list[EventRow]:
-    found: list[Any] = [
-        {"i": r["i"], "tag": r["tag"], "s": stage, "n": n, "at": one.accepted_at + 5, **more} for r in one.recipients
-    ]
-    return found
+    common: Any = {"stage": stage, "nth": n, "at": one.accepted_at + 5, **more}
+    return [EventRow(index=r.index, tag=r.tag, **common) for r in one.recipients]
 
 
 def history(count: int = 4, size: int = 30) -> list[tuple[int, StreamRecord]]:
@@ -162,7 +160,7 @@ def history(count: int = 4, size: int = 30) -> list[tuple[int, StreamRecord]]:
     records = []
     for k in range(count):
         one = envelope(size, start=1000 * k)
-        via: Any = {"acc": f"a{k % 2}", "prov": "smtp", "pid": "p"}
+        via: Any = {"account": f"a{k % 2}", "provider": "smtp", "provider_id": "p"}
         accepted, sent = record_of(one, accepted_rows(one)), rows(one, "sent", **via)
         both = record_of(one, accepted_rows(one) + sent[:-1] + rows(one, "retrying", 1, **via)[-1:])
         last = record_of(one.child("r1", one.recipients[-1:]), sent[-1:])
@@ -272,16 +270,18 @@ def real(desk: Desk, to: str, at: int) -> Envelope:
         1,
         id=Numbering(new_base(at))(0),
         accepted_at=at,
-        recipients=[{"i": 0, "to": to, "tag": Tagger(desk.salt, "email")(to)}],
+        recipients=[EnvelopeRecipient(0, to, Tagger(desk.salt, "email")(to))],
         reference="order-7",
     )
 
 
 def test_a_message_says_what_happened_and_what_to_do(desk: Desk) -> None:
     one = real(desk, "ann@example.com", desk.clock.now_ms())
-    failed = rows(one, "failed", acc="main", prov="smtp", why="address_unknown", code="550 5.1.1", ms=12)
+    failed = rows(
+        one, "failed", account="main", provider="smtp", reason="address_unknown", code="550 5.1.1", took_ms=12
+    )
     desk.aggregate([(1, record_of(one, accepted_rows(one) + failed))])
-    message_id = one.id + one.recipients[0]["tag"]
+    message_id = one.id + one.recipients[0].tag
     status, found = desk.api("GET /v1/messages/{id}", path={"id": message_id.lower()})
     assert status == 200
     assert (found["status"], found["final"], found["to"]) == ("failed", True, "a***@example.com")
@@ -299,10 +299,10 @@ def test_a_message_says_what_happened_and_what_to_do(desk: Desk) -> None:
 
 def test_a_message_says_which_accounts_it_was_passed_over_by(desk: Desk) -> None:
     one = real(desk, "ann@example.com", desk.clock.now_ms())
-    over = [["main", "balance_exhausted", "arrears"], ["spare", "avoided", ""]]
-    sent = rows(one, "sent", acc="third", prov="smtp", ms=12, over=over)
+    over = (("main", "balance_exhausted", "arrears"), ("spare", "avoided", ""))
+    sent = rows(one, "sent", account="third", provider="smtp", took_ms=12, passed_over=over)
     desk.aggregate([(1, record_of(one, accepted_rows(one) + sent))])
-    _, found = desk.api("GET /v1/messages/{id}", path={"id": one.id + one.recipients[0]["tag"]})
+    _, found = desk.api("GET /v1/messages/{id}", path={"id": one.id + one.recipients[0].tag})
     accepted, sent_event = found["timeline"]
     assert accepted["passed_over"] == []
     assert sent_event["passed_over"] == [
@@ -319,7 +319,7 @@ def test_a_recipients_messages_are_found_newest_first_in_pages(desk: Desk) -> No
     other = real(desk, "bob@example.com", now)
     desk.aggregate([(k, record_of(e, accepted_rows(e) + rows(e, "sent"))) for k, e in enumerate([*sent, other])])
     route = "POST /v1/messages/query"
-    ids = [e.id + e.recipients[0]["tag"] for e in sent]
+    ids = [e.id + e.recipients[0].tag for e in sent]
     found: list[str] = []
     cursor = None
     for size in (2, 2, 1):
@@ -339,7 +339,7 @@ def test_a_range_that_ends_before_it_begins_is_not_asked_for(desk: Desk, monkeyp
     """DynamoDB refuses such a range, and moto does not."""
     now = desk.clock.now_ms()
     ann = {"to": "ann@example.com", "channel": "email"}
-    message_id = (one := real(desk, "ann@example.com", now)).id + one.recipients[0]["tag"]
+    message_id = (one := real(desk, "ann@example.com", now)).id + one.recipients[0].tag
     monkeypatch.delattr(Timeline, "newest")
     route = "POST /v1/messages/query"
     status, problem = desk.api(route, ann | {"after": iso(now), "before": iso(now - 1000)})
@@ -382,7 +382,7 @@ def test_the_balance_holds_hour_by_hour(desk: Desk) -> None:
     desk.aggregate(
         [
             (1, record_of(done, accepted_rows(done) + rows(done, "sent")[:3] + rows(done, "dead_lettered")[3:])),
-            (2, record_of(waiting, accepted_rows(waiting) + rows(waiting, "retrying", 1, until=1))),
+            (2, record_of(waiting, accepted_rows(waiting) + rows(waiting, "retrying", 1, due_at=1))),
         ]
     )
     status, balance = desk.api("GET /v1/balance")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bench.units import item_bytes
 from functions.campaign.run.starting import sizes
@@ -18,7 +19,7 @@ from shared.aws.queue import Dispatch
 from shared.lifecycle.walk import first_legs
 from shared.model.campaigns import MAX_VARIANTS
 from shared.model.envelope import Envelope
-from shared.model.events import EventRow, StreamRecord, accepted_rows, record_of
+from shared.model.events import EventRow, FallenTo, StreamRecord, accepted_rows, record_of
 from shared.model.ids import Numbering, Tagger
 from shared.model.runs import MAX_BLOCK
 from shared.model.words import OUTCOMES
@@ -53,9 +54,9 @@ def history(count: int = 4, size: int = 30) -> list[tuple[int, StreamRecord]]:
     records = []
     for k in range(count):
         one = of_run(size, start=1000 * k)
-        via: Any = {"acc": f"a{k % 2}", "prov": "smtp", "pid": "p"}
-        sent, failed = rows(one, "sent", **via), rows(one, "failed", why="address_unknown", **via)
-        again = rows(one, "retrying", 1, why="throttled", **via)
+        via: Any = {"account": f"a{k % 2}", "provider": "smtp", "provider_id": "p"}
+        sent, failed = rows(one, "sent", **via), rows(one, "failed", reason="address_unknown", **via)
+        again = rows(one, "retrying", 1, reason="throttled", **via)
         both = record_of(one, accepted_rows(one) + failed[:1] + sent[1:-1] + again[-1:])
         last = record_of(one.child("r1", one.recipients[-1:]), sent[-1:])
         # Whether expansion came to tell it is not sure: dispatch states it as well.
@@ -65,7 +66,7 @@ def history(count: int = 4, size: int = 30) -> list[tuple[int, StreamRecord]]:
 
 def ids_of(one: Envelope) -> list[str]:
     number = Numbering(one.root)
-    return [number(r["i"]) + r["tag"] for r in one.recipients]
+    return [number(r.index) + r.tag for r in one.recipients]
 
 
 def told(desk: Desk) -> Counter[str]:
@@ -75,7 +76,7 @@ def told(desk: Desk) -> Counter[str]:
     for item in desk.aws.dynamodb.scan(TableName="timeline")["Items"]:
         if "h" in item:
             for id in json.loads(item["d"]["S"]):
-                found.update(event["s"] for event in timeline.events("default", id))
+                found.update(event.stage for event in timeline.events("default", id))
     return found
 
 
@@ -128,10 +129,10 @@ def test_it_may_die_at_every_call_and_still_balance(desk: Desk) -> None:
 
 def test_accepted_and_outcome_of_a_message_are_one_item_of_less_than_a_kilobyte(desk: Desk) -> None:
     one = of_run(100)
-    via: dict[str, Any] = {"acc": "mail-ses-frankfurt", "prov": "ses", "ms": 123}
-    sent = rows(one, "sent", pid="0107019ab7c21f6e-3f0c4b1e-5a0d-4c55-9d3e-8f5b0b2f9f51-000000", **via)
+    via: dict[str, Any] = {"account": "mail-ses-frankfurt", "provider": "ses", "took_ms": 123}
+    sent = rows(one, "sent", provider_id="0107019ab7c21f6e-3f0c4b1e-5a0d-4c55-9d3e-8f5b0b2f9f51-000000", **via)
     for row in sent:
-        row["ref"] = "customer-4711-0815"
+        row.reference = "customer-4711-0815"
     desk.aggregate([(1, queued(one)), (2, record_of(one, accepted_rows(one) + sent))])
     items = desk.aws.dynamodb.scan(TableName="timeline")["Items"]
     mine = [item for item in items if "#request#" not in item["pk"]["S"]]
@@ -161,11 +162,11 @@ def test_a_queued_message_is_found_by_its_id_its_request_and_its_page(desk: Desk
 
 def test_what_dispatch_tells_carries_the_acceptance_along(desk: Desk) -> None:
     one = of_run(2)
-    one.recipients[1]["tag"] = Tagger(desk.salt, "email")("u1@example.com")
+    one.recipients[1].tag = Tagger(desk.salt, "email")("u1@example.com")
     desk.aggregate(
-        [(1, queued(one)), (2, record_of(one, accepted_rows(one) + rows(one, "sent", acc="a", prov="smtp")))]
+        [(1, queued(one)), (2, record_of(one, accepted_rows(one) + rows(one, "sent", account="a", provider="smtp")))]
     )
-    id = Numbering(one.id)(1) + one.recipients[1]["tag"]
+    id = Numbering(one.id)(1) + one.recipients[1].tag
     status, found = desk.api("GET /v1/messages/{id}", path={"id": id})
     assert status == 200
     assert [event["stage"] for event in found["timeline"]] == ["accepted", "sent"]
@@ -180,7 +181,7 @@ def test_a_request_of_queued_messages_is_read_once(desk: Desk, monkeypatch: pyte
     timeline = Timeline(client, "timeline")
     ids = timeline.request_messages("default", REQUEST)
     client.calls = 0
-    assert [events[0]["s"] for events in timeline.events_of_many("default", ids)] == ["accepted"] * 40
+    assert [events[0].stage for events in timeline.events_of_many("default", ids)] == ["accepted"] * 40
     assert client.calls == 41
 
 
@@ -199,12 +200,12 @@ def test_who_follows_messages_knows_a_queued_one_from_its_envelope(desk: Desk) -
 
 def test_messages_that_fell_back_are_accepted_by_an_item_of_their_own(desk: Desk) -> None:
     one = of_run(2)
-    fallen: Any = {"channel": "sms", "template": "text", "version": 1, "tag": "0" * 16}
-    other = one.child("f1", [{**one.recipients[0], "of": one.recipients[0]["tag"], "tag": "0" * 16}])
-    first: list[EventRow] = accepted_rows(one) + rows(one, "failed", why="address_unknown")
-    first[2]["fell"] = fallen
+    fallen = FallenTo("sms", "text", 1, "0" * 16)
+    other = one.child("f1", [replace(one.recipients[0], stands_in_for=one.recipients[0].tag, tag="0" * 16)])
+    first: list[EventRow] = accepted_rows(one) + rows(one, "failed", reason="address_unknown")
+    first[2].fell_back_to = fallen
     opened = record_of(other, accepted_rows(other))
-    sent = record_of(other, accepted_rows(other) + rows(other, "sent", acc="a", prov="smtp"))
+    sent = record_of(other, accepted_rows(other) + rows(other, "sent", account="a", provider="smtp"))
     [id] = ids_of(other)
     for sequence, record, stages in ((1, opened, ["accepted"]), (2, sent, ["accepted", "sent"])):
         desk.aggregate([(2 * sequence, record_of(one, first)), (2 * sequence + 1, record)])
@@ -221,7 +222,7 @@ def test_a_queued_message_is_found_among_many_envelopes_of_its_block(desk: Desk)
     every = recipients(240)
     several = []
     for k in range(48):
-        mine = [{**r, "i": r["i"] - k} for r in every[k::48]]
+        mine = [replace(r, index=r.index - k) for r in every[k::48]]
         several.append(of_run(1, start=k, recipients=mine))
     desk.aggregate([(k, queued(one)) for k, one in enumerate(several)])
     client = Fragile(desk.aws.dynamodb)
@@ -230,7 +231,7 @@ def test_a_queued_message_is_found_among_many_envelopes_of_its_block(desk: Desk)
     assert len(set(ids)) == 240
     for id in ids:
         client.calls = 0
-        assert [event["s"] for event in timeline.events("default", id)] == ["accepted"]
+        assert [event.stage for event in timeline.events("default", id)] == ["accepted"]
         assert client.calls == 2
     assert all(timeline.events_of_many("default", ids))
 
@@ -243,8 +244,8 @@ def test_no_block_is_larger_than_what_is_looked_through_for_a_message() -> None:
 def test_a_message_of_which_others_tell_first_is_accepted_all_the_same(desk: Desk) -> None:
     """A recall, the watch and receipts tell nothing of the acceptance; their records may come before dispatch's."""
     one = of_run(3)
-    tag = one.recipients[0]["tag"] = Tagger(desk.salt, "email")("u0@example.com")
-    recalled = rows(one, "recalled", why="recalled", note="key")[:1]
+    tag = one.recipients[0].tag = Tagger(desk.salt, "email")("u0@example.com")
+    recalled = rows(one, "recalled", reason="recalled", note="key")[:1]
     desk.aggregate([(1, queued(one)), (2, record_of(one, recalled)), (3, record_of(one, rows(one, "delivered")[1:2]))])
     for id, stages in zip(
         ids_of(one), (["accepted", "recalled"], ["accepted", "delivered"], ["accepted"]), strict=True
@@ -255,7 +256,7 @@ def test_a_message_of_which_others_tell_first_is_accepted_all_the_same(desk: Des
     assert [len(m["timeline"]) for m in page["messages"]] == [2]
     assert page["messages"][0]["message_id"].endswith(tag)
     # Dispatch says the same of the first; nothing is counted anew.
-    own = [*recalled, *rows(one, "sent", acc="a", prov="smtp")[1:]]
+    own = [*recalled, *rows(one, "sent", account="a", provider="smtp")[1:]]
     desk.aggregate([(4, record_of(one, accepted_rows(one) + own))])
     assert desk.counters() == told(desk) == {"accepted": 3, "recalled": 1, "delivered": 1, "sent": 2}
 
@@ -265,22 +266,21 @@ def test_the_events_of_a_campaigns_message_are_those_of_any_other(desk: Desk) ->
     plain, campaign = envelope(2, start=10, reference="r"), of_run(2, start=20, reference="r")
     found = []
     for k, one in enumerate((plain, campaign)):
-        one.recipients[0]["ref"] = "customer-7"
-        sent = rows(one, "sent", acc="a", prov="smtp", ref="customer-7")
+        one.recipients[0].reference = "customer-7"
+        sent = rows(one, "sent", account="a", provider="smtp", reference="customer-7")
         desk.aggregate(
             [(2 * k, record_of(one, accepted_rows(one))), (2 * k + 1, record_of(one, accepted_rows(one) + sent))]
         )
         events = Timeline(desk.aws.dynamodb, "timeline").events("default", ids_of(one)[0])
-        found.append(sorted(events, key=lambda event: str(event["s"])))
+        found.append(sorted(events, key=lambda event: str(event.stage)))
     (accepted, sent_event), (same, with_it) = found
-    of_it = {"run": RUN, "variant": "b"}
-    assert same == accepted | of_it
-    assert {name: value for name, value in with_it.items() if name != "accepted"} == sent_event | of_it
+    assert same == replace(accepted, run=RUN, variant="b")
+    assert replace(with_it, accepted=None) == replace(sent_event, run=RUN, variant="b")
 
 
 def test_who_goes_on_in_a_continuation_keeps_the_address(desk: Desk) -> None:
     one = of_run(3)
-    sent = rows(one, "sent", acc="a", prov="smtp")
+    sent = rows(one, "sent", account="a", provider="smtp")
     rest = one.child("c1", one.recipients[2:])
     desk.aggregate([(1, queued(one)), (2, record_of(one, accepted_rows(one) + sent[:2]))])
     _, found = desk.api("GET /v1/messages/{id}", path={"id": ids_of(one)[2]})
@@ -310,7 +310,7 @@ def test_a_thousand_messages_take_forty_batches_of_writes_and_ten_of_reads(desk:
     desk.aggregate([(k, queued(one)) for k, one in enumerate(several)], first)
     books = {"get_item": 1, "transact_write_items": 1, "update_item": 1}
     assert first.calls == {**books, "batch_get_item": 1, "batch_write_item": 1}
-    sent = [record_of(one, accepted_rows(one) + rows(one, "sent", acc="a", prov="smtp")) for one in several]
+    sent = [record_of(one, accepted_rows(one) + rows(one, "sent", account="a", provider="smtp")) for one in several]
     desk.aggregate([(10 + k, record) for k, record in enumerate(sent)], second)
     assert second.calls == {**books, "batch_get_item": 11, "batch_write_item": 41}
     items = desk.aws.dynamodb.scan(TableName="timeline", Select="COUNT")
@@ -322,7 +322,7 @@ def test_runs_with_many_scopes_are_cut_into_parts(desk: Desk) -> None:
     records = []
     for k in range(60):
         one = envelope(1, start=k, run=f"r{k}.01KAV2M3X80000000000000000", variant="b", template=f"t{k}")
-        records.append((k, record_of(one, accepted_rows(one) + rows(one, "sent", acc=f"a{k}", prov="smtp"))))
+        records.append((k, record_of(one, accepted_rows(one) + rows(one, "sent", account=f"a{k}", provider="smtp"))))
     sizes_of: list[int] = []
     add = Counters.add
 
@@ -355,12 +355,12 @@ FATES = ("sent", "failed", "suppressed", "retrying", "", "recalled")
 def life(size: int, start: int, fates: list[str], **changes: Any) -> list[StreamRecord]:
     """All that is ever told of an envelope. fates: of its recipients; nothing is told of some by their root."""
     one = envelope(size, start=start, **changes)
-    via: Any = {"acc": "a", "prov": "smtp", "pid": "p"}
+    via: Any = {"account": "a", "provider": "smtp", "provider_id": "p"}
     sent = rows(one, "sent", **via)
     own: list[EventRow] = []
     for i, fate in enumerate(fates[:size]):
         why = {"failed": "address_unknown", "suppressed": "bounce", "retrying": "throttled", "recalled": "recalled"}
-        more: Any = {"why": why[fate]} if fate in why else {}
+        more: Any = {"reason": why[fate]} if fate in why else {}
         own += rows(one, fate, int(fate == "retrying"), **more)[i : i + 1] if fate not in ("sent", "") else []
         own += sent[i : i + 1] if fate == "sent" else []
     retried = [row for row, fate in zip(sent, fates, strict=False) if fate == "retrying"]
@@ -369,7 +369,7 @@ def life(size: int, start: int, fates: list[str], **changes: Any) -> list[Stream
     records = [accepted, record_of(one, accepted_rows(one) + own)]
     records += [record_of(one.child("r1", one.recipients), retried)] if retried else []
     records += [record_of(one.child("c1", one.recipients), left)] if left else []
-    if stopped := [row for row in own if row["s"] == "recalled"]:
+    if stopped := [row for row in own if row.stage == "recalled"]:
         records.append(record_of(one, stopped))
     if "sent" in fates[:size]:
         records.append(record_of(one, rows(one, "delivered")[fates.index("sent") :][:1]))
@@ -382,17 +382,17 @@ def expected(records: list[StreamRecord]) -> dict[str, Counter[str]]:
     found: dict[str, Counter[str]] = {"default#tenant": Counter()}
     for record in records:
         for id, row in record.message_ids():
-            if (key := (id, row["s"], row["n"])) in seen:
+            if (key := (id, row.stage, row.nth)) in seen:
                 continue
             seen.add(key)
-            found["default#tenant"][row["s"]] += 1
+            found["default#tenant"][row.stage] += 1
             if record.run is not None:
                 of_it = found.setdefault(run_scope("default", record.run), Counter())
-                of_it[row["s"]] += 1
-                if row["s"] in OUTCOMES and "why" in row:
-                    of_it[f"{row['s']}:{row['why']}"] += 1
+                of_it[row.stage] += 1
+                if row.stage in OUTCOMES and row.reason is not None:
+                    of_it[f"{row.stage}:{row.reason}"] += 1
                 if record.variant is not None:
-                    found.setdefault(run_scope("default", record.run, record.variant), Counter())[row["s"]] += 1
+                    found.setdefault(run_scope("default", record.run, record.variant), Counter())[row.stage] += 1
     return found
 
 
@@ -441,7 +441,7 @@ def test_whatever_is_repeated_reordered_or_cut_short_counters_equal_the_timeline
         ids = timeline.request_messages("default", REQUEST)
         assert len(ids) == sum(size for size, _, _ in envelopes)
         one_by_one = [timeline.events("default", id) for id in ids]
-        assert Counter(event["s"] for events in one_by_one for event in events) == should["default#tenant"]
+        assert Counter(event.stage for events in one_by_one for event in events) == should["default#tenant"]
         together = timeline.events_of_many("default", ids)
         assert [sorted(map(str, events)) for events in together] == [sorted(map(str, each)) for each in one_by_one]
         legs, untraced = first_legs(timeline, "default", [REQUEST])

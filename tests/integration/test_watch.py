@@ -51,7 +51,7 @@ def test_a_purged_message_ends_as_expired_after_its_time_to_live_and_the_balance
     assert world.in_flight() == 0 and world.stages() == {"accepted": 60, "expired": 60}
     assert world.counts() == world.stages()
     event = world.events("expired")[0]
-    assert (event["why"], event["template"], event["reference"]) == (Reason.EXPIRED, "welcome", "r")
+    assert (event.reason, event.template, event.request_reference) == (Reason.EXPIRED, "welcome", "r")
     later(world, HOUR_S)
     assert (mark := world.mend()).found == {} and mark.mended == {}
     assert world.marks.hours("default") == {}
@@ -77,12 +77,12 @@ def test_what_was_ended_is_not_sent_when_its_envelope_turns_up_after_all(world: 
 def test_a_lost_stream_record_is_told_again(world: World) -> None:
     one = envelope(5)
     world.accept(one)
-    world.close(one, rows_of(one, "sent", acc="main", prov="smtp", pid="p-1"), told=False)
+    world.close(one, rows_of(one, "sent", account="main", provider="smtp", provider_id="p-1"), told=False)
     later(world, 3 * HOUR_S)
     assert world.mend().mended == {"restated": 5}
     assert world.counts() == world.stages() == {"accepted": 5, "sent": 5}
     event = world.events("sent")[0]
-    assert (event["pid"], event["channel"], event["class"], event["version"]) == ("p-1", "email", "notification", 1)
+    assert (event.provider_id, event.channel, event.message_class, event.version) == ("p-1", "email", "notification", 1)
     assert sum(world.counters.read("default#account#main", 0, 10**7)[NOW // 3_600_000].values()) == 5
     assert world.mend().mended == {}
 
@@ -90,7 +90,7 @@ def test_a_lost_stream_record_is_told_again(world: World) -> None:
 def test_the_receipts_of_a_test_key_are_told_again_with_what_they_follow_from(world: World) -> None:
     one = envelope(5, kind=KeyKind.TEST)
     world.accept(one)
-    sent = rows_of(one, "sent", prov="test", acc="test", pid="bounced-M")
+    sent = rows_of(one, "sent", provider="test", account="test", provider_id="bounced-M")
     world.close(one, sent, told=False)
     later(world, 3 * HOUR_S)
     assert world.mend().mended == {"restated": 10}
@@ -134,7 +134,7 @@ def test_a_lease_that_ended_long_ago_is_reported_and_then_taken_over(world: Worl
     assert mark.mended == {"ended": 3, "restated": 1}
     assert world.counts() == {"accepted": 4, "sent": 1, "unknown": 2, "expired": 1}
     event = world.events("unknown")[0]
-    assert (event["why"], event["acc"]) == (Reason.INTERRUPTED, "main")
+    assert (event.reason, event.account) == (Reason.INTERRUPTED, "main")
     entry = world.ledger.read(one.id)
     assert entry is not None and entry.closed and entry.owner != "dead"
 
@@ -163,10 +163,10 @@ def test_retries_are_followed_and_a_lost_one_is_ended_through_its_own_ledger(wor
     one = envelope(3, expires_at=NOW + 4 * HOUR_S * 1000)
     world.accept(one)
     until = NOW + 60_000
-    first = rows_of(one, "sent")[:1] + rows_of(one, "retrying", 1, until=until)[1:2]
+    first = rows_of(one, "sent")[:1] + rows_of(one, "retrying", 1, due_at=until)[1:2]
     [continuation, retry] = world.close(one, first)
     assert (continuation.id, retry.id) == (f"{one.id}/c1", f"{one.id}/r1")
-    [second] = world.close(retry, rows_of(retry, "retrying", 2, until=until + 1000, acc="main", unsure=True))
+    [second] = world.close(retry, rows_of(retry, "retrying", 2, due_at=until + 1000, account="main", ask_account=True))
     assert second.id == f"{one.id}/r1/r2"
     later(world, 3 * HOUR_S)
     assert world.mend().found == {"waiting": 1, "retry_overdue": 1}
@@ -177,14 +177,14 @@ def test_retries_are_followed_and_a_lost_one_is_ended_through_its_own_ledger(wor
         entry = world.ledger.read(child.id)
         assert entry is not None and entry.closed
     # The account may have sent it: nobody can say that it was not.
-    assert world.events("unknown")[0]["why"] == Reason.LOST_TRACK
+    assert world.events("unknown")[0].reason == Reason.LOST_TRACK
 
 
 def test_a_message_that_may_have_been_sent_before_its_lost_retry_is_unknown(world: World) -> None:
     one = envelope(2, expires_at=NOW + 60_000)
     world.accept(one)
-    rows = rows_of(one, "retrying", 1, until=NOW + 1000)
-    rows[0]["maybe"] = True
+    rows = rows_of(one, "retrying", 1, due_at=NOW + 1000)
+    rows[0].maybe_sent = True
     world.close(one, rows)
     later(world, 3 * HOUR_S)
     world.mend()
@@ -194,7 +194,7 @@ def test_a_message_that_may_have_been_sent_before_its_lost_retry_is_unknown(worl
 def test_a_retry_is_due_later(world: World) -> None:
     one = envelope(2, message_class=MessageClass.MARKETING)
     world.accept(one)
-    world.close(one, rows_of(one, "retrying", 1, until=NOW + 6 * HOUR_S * 1000))
+    world.close(one, rows_of(one, "retrying", 1, due_at=NOW + 6 * HOUR_S * 1000))
     later(world, 3 * HOUR_S)
     mark = world.mend()
     assert (mark.found, mark.too_long) == ({"retrying": 2}, 0)
@@ -203,8 +203,8 @@ def test_a_retry_is_due_later(world: World) -> None:
 def test_dead_letters_are_ends_until_they_are_redriven(world: World) -> None:
     one = envelope(4)
     world.accept(one)
-    rows = rows_of(one, "dead_lettered", why="throttled", acc="main")
-    rows[3]["acc"] = "spare"
+    rows = rows_of(one, "dead_lettered", reason="throttled", account="main")
+    rows[3].account = "spare"
     world.close(one, rows)
     dead = tail(one, rows).dead
     assert dead is not None
@@ -219,7 +219,7 @@ def test_dead_letters_are_ends_until_they_are_redriven(world: World) -> None:
     assert world.mend().found == {"waiting": 1}
     later(world, 3 * DAY_S)
     assert world.mend().mended == {"ended": 1}
-    assert world.in_flight() == 0 and world.events("expired")[0]["n"] == 1
+    assert world.in_flight() == 0 and world.events("expired")[0].nth == 1
     entry = world.ledger.read(child.id)
     assert entry is not None and entry.closed
 
@@ -430,10 +430,10 @@ def everything(world: World) -> list[Envelope]:
     lost = envelope(2, start=200)
     retried = envelope(2, start=300, expires_at=NOW + 1000)
     world.accept(purged, broken, lost, retried)
-    rows = rows_of(broken, "sent")[:1] + rows_of(broken, "retrying", 1, until=NOW + 500)[1:2]
+    rows = rows_of(broken, "sent")[:1] + rows_of(broken, "retrying", 1, due_at=NOW + 500)[1:2]
     world.ledger.acquire(broken.id, Entry("dead", NOW + 1, rows, {"main": [2]}))
     world.close(lost, rows_of(lost, "sent"), told=False)
-    world.close(retried, rows_of(retried, "retrying", 1, until=NOW + 500))
+    world.close(retried, rows_of(retried, "retrying", 1, due_at=NOW + 500))
     scheduled, undelivered = envelope(1, start=400), envelope(1, start=500)
     schedule(world, scheduled, NOW + 60_000)
     body = {"QueueUrl": world.urls["email.notification"], "MessageBody": undelivered.to_json(), "MessageGroupId": "g"}

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from functions.recall.answers import from_end, from_events
 from functions.recall.stopping import End
@@ -11,12 +12,12 @@ from functions.watch.following import GRACE_MS
 from shared.api.recall import Before
 from shared.lifecycle.walk import first_legs, next_legs
 from shared.model.envelope import Envelope
-from shared.model.events import EventRow
+from shared.model.events import EventRow, record_of
 from shared.model.runs import RunState
 from shared.model.words import MessageClass
 from shared.store.campaigns import Campaigns
 from shared.store.ledger import Entry
-from shared.store.timeline import Timeline
+from shared.store.timeline import Timeline, kept_event
 from tests.conftest import Aws
 from tests.fakes import FakeClock
 from tests.integration.test_parking import RUN, run
@@ -43,7 +44,7 @@ def let(world: World, campaigns: Campaigns, state: RunState) -> None:
 
 
 def held(one: Envelope, n: int = 1, **more: Any) -> list[EventRow]:
-    return rows_of(one, "deferred", n, why="run_paused", note="key", **more)
+    return rows_of(one, "deferred", n, reason="run_paused", note="key", **more)
 
 
 def of_run(count: int) -> Envelope:
@@ -129,7 +130,7 @@ def test_who_follows_a_message_comes_to_the_envelope_that_is_held(world: World, 
     entry = world.ledger.read(one.id)
     assert entry is not None
     [leg] = next_legs(timeline, [(legs[0], entry.rows)])
-    assert (leg.id, leg.parked, leg.waits, leg.due_at) == (child.id, True, 1, NOW + 5)
+    assert (leg.id, leg.parked, leg.times_put_off, leg.due_at) == (child.id, True, 1, NOW + 5)
     assert not leg.retry and list(leg.recipients) == [0, 1, 2]
     [rest] = next_legs(timeline, [(leg, [])])
     assert (rest.id, rest.parked) == (f"{child.id}/c1", False)
@@ -139,17 +140,15 @@ def test_who_follows_a_message_comes_to_the_envelope_that_is_held(world: World, 
 
 def test_a_held_message_can_be_looked_at_and_recalled(world: World, campaigns: Campaigns) -> None:
     one, _ = parked(world, 1)
-    base = {"tenant": "default", "channel": "email", "class": "marketing", "template": "welcome", "version": 1}
-    base |= {"request": one.request, "run": RUN, "kind": "live"}
-    accepted: Any = {**base, **rows_of(one, "accepted")[0]}
-    waits: Any = {**base, **held(one)[0]}
-    message_id = one.id + one.recipients[0]["tag"]
+    record = record_of(one, [])
+    accepted, waits = (kept_event(record, row) for row in (rows_of(one, "accepted")[0], held(one)[0]))
+    message_id = one.id + one.recipients[0].tag
     seen = view(message_id, [accepted, waits])
     assert (seen.status, seen.final) == ("deferred", False)
     assert seen.timeline[-1].until is None and seen.timeline[-1].text.startswith("Held while its campaign's run")
     assert seen.timeline[-1].reason == "run_paused"
-    end: Any = {**rows_of(one, "recalled", why="recalled", note="key")[0], "at": NOW + 9000}
-    assert from_events(message_id, [accepted, waits, {**base, **end}]).before is Before.DEFERRED
+    end = replace(rows_of(one, "recalled", reason="recalled", note="key")[0], at=NOW + 9000)
+    assert from_events(message_id, [accepted, waits, kept_event(record, end)]).before is Before.DEFERRED
     timeline = Timeline(world.aws.dynamodb, "timeline")
     [leg] = next_legs(timeline, [(first_legs(timeline, "default", [one.request])[0][0], held(one))])
     assert from_end(message_id, End(leg, end, [end]), None).before is Before.DEFERRED

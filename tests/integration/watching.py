@@ -33,7 +33,7 @@ from shared.store.dead_letters import DeadLetterStore
 from shared.store.health import HealthStore
 from shared.store.ledger import Entry, Ledger
 from shared.store.marks import Marks, SweepMark
-from shared.store.timeline import Timeline
+from shared.store.timeline import KeptEvent, Timeline, read_event
 from tests.conftest import Aws
 from tests.fakes import FakeClock
 
@@ -216,7 +216,7 @@ class World:
     def accept(self, *envelopes: Envelope, due_at: int | None = None) -> None:
         """Accept envelopes, and lose what their queues would have got."""
         for one in envelopes:
-            deferred = [] if due_at is None else rows_of(one, "deferred", why="scheduled", until=due_at)
+            deferred = [] if due_at is None else rows_of(one, "deferred", reason="scheduled", due_at=due_at)
             self.tell(record_of(one, accepted_rows(one) + deferred))
         self.trace()
 
@@ -256,11 +256,11 @@ class World:
         items = self.aws.dynamodb.scan(TableName="timeline")["Items"]
         return Counter(json.loads(i["d"]["S"])["s"] for i in items if "#request#" not in i["pk"]["S"])
 
-    def events(self, stage: str) -> list[dict[str, Any]]:
+    def events(self, stage: str) -> list[KeptEvent]:
         """The events of a stage."""
         items = self.aws.dynamodb.scan(TableName="timeline")["Items"]
-        found = [json.loads(i["d"]["S"]) for i in items if "#request#" not in i["pk"]["S"]]
-        return [event for event in found if event["s"] == stage]
+        found = [read_event(i["d"]["S"]) for i in items if "#request#" not in i["pk"]["S"]]
+        return [event for event in found if event.stage == stage]
 
     def counts(self) -> Counter[str]:
         """The tenant's counters over all hours."""
@@ -296,7 +296,5 @@ class World:
 
 def rows_of(one: Envelope, stage: str, n: int = 0, **more: Any) -> list[EventRow]:
     """A row for each recipient of an envelope, at the time of acceptance."""
-    found: list[Any] = [
-        {"i": r["i"], "tag": r["tag"], "s": stage, "n": n, "at": one.accepted_at + 5, **more} for r in one.recipients
-    ]
-    return found
+    common: Any = {"stage": stage, "nth": n, "at": one.accepted_at + 5, **more}
+    return [EventRow(index=r.index, tag=r.tag, **common) for r in one.recipients]

@@ -13,7 +13,7 @@ from mepush.client.api import Client
 from mepush.files.accounts import read_accounts
 from mepush.files.attachments import post_form
 from shared.api.operations import OPERATIONS
-from shared.model.envelope import Envelope
+from shared.model.envelope import Envelope, EnvelopeRecipient
 from shared.model.ids import Tagger, new_base
 from shared.model.letters import letters_of
 from shared.model.words import Channel, KeyKind, MessageClass
@@ -115,7 +115,7 @@ def _letter(stack: LocalStack, kind: KeyKind) -> str:
         request=id,
         kind=kind,
         accepted_at=now,
-        recipients=[{"i": 0, "to": TO, "tag": Tagger(tenant.salt, "email")(TO)}],
+        recipients=[EnvelopeRecipient(index=0, address=TO, tag=Tagger(tenant.salt, "email")(TO))],
         reasons={0: ("throttled", "", MAIL)},
     )
     [(letter, body)] = letters_of(dead, now)

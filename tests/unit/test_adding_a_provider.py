@@ -25,6 +25,7 @@ from shared.dispatch.sending import Sender
 from shared.dispatch.waves import Waves
 from shared.model.accounts import Account
 from shared.model.content import ApprovedTemplate, RenderedSms, SmsContent
+from shared.model.events import EventRow
 from shared.model.words import Channel, MessageClass
 from shared.net.network import Network
 from shared.providers import registry
@@ -37,7 +38,7 @@ from tests.unit.dispatch.world import World, world
 
 PAGE = Path(__file__).parents[2] / "docs" / "adding-a-provider.md"
 TOKEN = "pigeon-token"
-NUMBERS = [r["to"] for r in samples.recipients(5, "sms")]
+NUMBERS = [r.address for r in samples.recipients(5, "sms")]
 
 
 @cache
@@ -109,13 +110,13 @@ class Post:
     world: World
     provider: Provider
 
-    def send(self, count: int, message_class: MessageClass = MessageClass.NOTIFICATION) -> dict[str, dict[str, Any]]:
+    def send(self, count: int, message_class: MessageClass = MessageClass.NOTIFICATION) -> dict[str, EventRow]:
         """Dispatch one envelope; returns the event that each number came to, by number."""
         recipients = samples.recipients(count, "sms", code="123456")
         one = samples.envelope(count, Channel.SMS, recipients=recipients, message_class=message_class)
         assert self.world.run(one) == []
         [record] = self.world.records
-        return {NUMBERS[e["i"]]: dict(e) for e in record.events if e["s"] != "accepted"}
+        return {NUMBERS[e.index]: e for e in record.events if e.stage != "accepted"}
 
 
 @contextmanager
@@ -187,21 +188,21 @@ def test_its_outcomes_reach_the_events(
     sandbox.faults.add(Fault("code", code="NO_CREDIT", to=NUMBERS[4]))
     with caplog.at_level(logging.DEBUG), post(sandbox, monkeypatch) as p:
         found = p.send(5)
-    assert [(found[n]["s"], found[n].get("why"), found[n].get("code")) for n in NUMBERS] == [
+    assert [(found[n].stage, found[n].reason, found[n].code) for n in NUMBERS] == [
         ("sent", None, None),
         ("failed", "address_unknown", "NO_SUCH_NUMBER"),
         ("retrying", "throttled", "SLOW_DOWN"),
         ("retrying", "unrecognised_answer", "NEVER_SEEN"),
         ("retrying", "balance_exhausted", "NO_CREDIT"),
     ]
-    assert {(e["acc"], e["prov"]) for e in found.values()} == {("main", "pigeon")}
+    assert {(e.account, e.provider) for e in found.values()} == {("main", "pigeon")}
     [delivery] = sandbox.outbox.all()
     assert (delivery.to, delivery.data) == (NUMBERS[0], {"text": "Your code is 123456"})
-    assert found[NUMBERS[0]]["pid"] == delivery.id
+    assert found[NUMBERS[0]].provider_id == delivery.id
     assert delivery.id.startswith("pg-" + samples.REQUEST)
     # Only those that may yet be sent are tried again, and none through the account that is down.
     again = [d.envelope for d in p.world.dispatched]
-    assert sorted(r["to"] for e in again for r in e.recipients) == NUMBERS[2:]
+    assert sorted(r.address for e in again for r in e.recipients) == NUMBERS[2:]
     assert {account for e in again for account in e.avoid} == {"main"}
     assert "code without a meaning here" in caplog.text
     assert not [secret for secret in (TOKEN, "123456", *NUMBERS) if secret in logged(caplog.records)]
@@ -221,7 +222,7 @@ def test_without_an_answer_marketing_is_not_sent_again(
     with post(sandbox, monkeypatch) as p:
         found = p.send(2, MessageClass.MARKETING)
         assert p.world.dispatched == []
-    assert {(e["s"], e["why"], e["code"]) for e in found.values()} == {("unknown", why, code)}
+    assert {(e.stage, e.reason, e.code) for e in found.values()} == {("unknown", why, code)}
 
 
 def test_a_server_that_cannot_be_reached_is_tried_again(sandbox: HttpSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,7 +230,7 @@ def test_a_server_that_cannot_be_reached_is_tried_again(sandbox: HttpSandbox, mo
         sandbox.stop()
         found = p.send(1, MessageClass.MARKETING)
     [event] = found.values()
-    assert (event["s"], event["why"], event["code"]) == ("retrying", "connection_failed", "ConnectError")
+    assert (event.stage, event.reason, event.code) == ("retrying", "connection_failed", "ConnectError")
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from shared.model.events import StreamRecord, fold, record_of
+from shared.model.events import EventRow, Facts, fold, read_record, record_of
 from shared.model.words import OUTCOMES, Stage
 from tests.samples import envelope
 
 
-def event(stage: Stage, n: int = 0, at: int = 0, **more: Any) -> dict[str, Any]:
-    return {"s": stage, "n": n, "at": at, **more}
+def event(stage: Stage, nth: int = 0, at: int = 0, **more: Any) -> Facts:
+    return Facts(stage=stage, nth=nth, at=at, **more)
 
 
 A, S = Stage.ACCEPTED, Stage.SENT
@@ -48,7 +48,7 @@ def test_status_does_not_depend_on_the_order_of_events(events: list[Any], state:
 
 def test_every_outcome_closes_a_message() -> None:
     for outcome in OUTCOMES:
-        status = fold([event(A), event(outcome, at=1, why="throttled", code="45009")])
+        status = fold([event(A), event(outcome, at=1, reason="throttled", code="45009")])
         assert (status.state, status.final, status.reason, status.code) == (outcome, True, "throttled", "45009")
 
 
@@ -59,9 +59,9 @@ def test_no_events_have_no_status() -> None:
 
 def test_a_record_reads_back_with_its_message_ids() -> None:
     sent = envelope(3)
-    rows: Any = [{"i": r["i"], "tag": r["tag"], "s": "sent", "n": 0, "at": 5} for r in sent.recipients]
+    rows = [EventRow(index=r.index, tag=r.tag, stage="sent", nth=0, at=5) for r in sent.recipients]
     record = record_of(sent.child("r1", sent.recipients), rows)
-    read = StreamRecord.model_validate_json(record.to_json())
+    read = read_record(record.to_json())
     assert read == record
     assert read.partition_key == sent.id
-    assert next(m for m, _ in read.message_ids()) == sent.id + sent.recipients[0]["tag"]
+    assert next(m for m, _ in read.message_ids()) == sent.id + sent.recipients[0].tag

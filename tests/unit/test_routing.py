@@ -1,11 +1,13 @@
 """Steps of an account's weight: down with trouble, up after a rest, never more than one change in fifteen seconds."""
 
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.model.events import EventRow
 from shared.model.reasons import Blame, Reason, blame_of
 from shared.policy.routing import (
     BUCKET_MS,
@@ -127,48 +129,47 @@ def test_it_never_flaps_and_always_recovers(history: list[Counter[str]], look_ev
         assert shifts == []
 
 
-def row(stage: str, **more: object) -> dict[str, object]:
-    return {"s": stage, "acc": "a", "ms": 40, **more}
+def row(stage: str, **more: Any) -> EventRow:
+    tried: Any = {"account": "a", "took_ms": 40}
+    return EventRow(index=0, tag="t", stage=stage, nth=0, at=0, **tried | more)
 
 
 @pytest.mark.parametrize(
     ("event", "counted"),
     [
         (row("sent"), [("a", (TRIES,))]),
-        (row("sent", ms=SLOW_MS + 1), [("a", (TRIES, SLOW))]),
-        (row("failed", why="address_unknown"), [("a", (TRIES,))]),
-        (row("retrying", why="throttled"), [("a", (TRIES,))]),
-        (row("retrying", why="recipient_limit"), [("a", (TRIES,))]),
-        (row("retrying", why="connection_failed"), [("a", (TRIES, "connection_failed"))]),
-        (row("retrying", why="timed_out", ms=SLOW_MS + 1), [("a", (TRIES, "timed_out"))]),
-        (row("unknown", why="timed_out"), [("a", (TRIES, "timed_out"))]),
-        (row("dead_lettered", why="provider_busy"), [("a", (TRIES, "provider_busy"))]),
-        (row("expired", why="provider_busy"), [("a", (TRIES, "provider_busy"))]),
+        (row("sent", took_ms=SLOW_MS + 1), [("a", (TRIES, SLOW))]),
+        (row("failed", reason="address_unknown"), [("a", (TRIES,))]),
+        (row("retrying", reason="throttled"), [("a", (TRIES,))]),
+        (row("retrying", reason="recipient_limit"), [("a", (TRIES,))]),
+        (row("retrying", reason="connection_failed"), [("a", (TRIES, "connection_failed"))]),
+        (row("retrying", reason="timed_out", took_ms=SLOW_MS + 1), [("a", (TRIES, "timed_out"))]),
+        (row("unknown", reason="timed_out"), [("a", (TRIES, "timed_out"))]),
+        (row("dead_lettered", reason="provider_busy"), [("a", (TRIES, "provider_busy"))]),
+        (row("expired", reason="provider_busy"), [("a", (TRIES, "provider_busy"))]),
         # Of whatever kind: the account said that it is down.
-        (row("retrying", why="sender_refused", down=True), [("a", (TRIES, "sender_refused"))]),
+        (row("retrying", reason="sender_refused", account_down=True), [("a", (TRIES, "sender_refused"))]),
         (
-            row("sent", over=[["b", "credentials_refused", "535"], ["c", "avoided", ""]]),
+            row("sent", passed_over=(("b", "credentials_refused", "535"), ("c", "avoided", ""))),
             [("b", (TRIES, "credentials_refused")), ("a", (TRIES,))],
         ),
         # Nobody asked an account to send.
-        (row("unknown", why="interrupted"), []),
-        (row("retrying", why="unresolved"), []),
-        (row("recalled", why="recalled"), []),
-        ({"s": "deferred", "acc": "a", "why": "rate_limited"}, []),
-        ({"s": "accepted"}, []),
-        ({"s": "failed", "why": "rendering_failed"}, []),
+        (row("unknown", reason="interrupted"), []),
+        (row("retrying", reason="unresolved"), []),
+        (row("recalled", reason="recalled"), []),
+        (row("deferred", reason="rate_limited", took_ms=None), []),
+        (row("accepted", account=None, took_ms=None), []),
+        (row("failed", reason="rendering_failed", account=None, took_ms=None), []),
     ],
 )
-def test_what_counts_for_and_against_an_account(
-    event: dict[str, object], counted: list[tuple[str, tuple[str, ...]]]
-) -> None:
+def test_what_counts_for_and_against_an_account(event: EventRow, counted: list[tuple[str, tuple[str, ...]]]) -> None:
     assert counts_of(event) == counted
 
 
 @pytest.mark.parametrize("reason", Reason)
 def test_whose_fault_a_try_was_decides_whether_it_counts(reason: Reason) -> None:
     """Thirty recipients who cannot be reached, however they are quoted, take no weight from an account."""
-    event, blame = row("retrying", why=reason), blame_of(reason)
+    event, blame = row("retrying", reason=reason), blame_of(reason)
     if blame is Blame.OURS:
         assert counts_of(event) == []
     elif blame in {Blame.ACCOUNT, Blame.NETWORK}:

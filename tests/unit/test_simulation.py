@@ -1,6 +1,7 @@
 """Test keys: what an address asks for, what is played, and the receipts that follow."""
 
 import pytest
+from msgspec.structs import replace
 
 from shared.model.address import normalise
 from shared.model.events import EventRow
@@ -59,7 +60,9 @@ def test_what_is_redriven_is_past_the_first_tries() -> None:
 
 def test_receipts_follow_from_what_the_simulated_provider_took() -> None:
     def row(i: int, stage: Stage, provider: str, pid: str) -> EventRow:
-        return {"i": i, "tag": "t", "s": stage, "n": 1, "at": 5, "acc": provider, "prov": provider, "pid": pid, "ms": 0}
+        return EventRow(
+            index=i, tag="t", stage=stage, nth=1, at=5, account=provider, provider=provider, provider_id=pid, took_ms=0
+        )
 
     rows = [
         row(0, Stage.SENT, "test", "delivered-M"),
@@ -67,8 +70,6 @@ def test_receipts_follow_from_what_the_simulated_provider_took() -> None:
         row(2, Stage.SENT, "smtp", "bounced-M"),
         row(3, Stage.FAILED, "test", ""),
     ]
-    via = {"acc": "test", "prov": "test"}
-    assert receipts(rows) == [
-        {"i": 0, "tag": "t", "s": "delivered", "n": 1, "at": 5, **via},
-        {"i": 1, "tag": "t", "s": "undelivered", "n": 1, "at": 5, **via, "why": "address_unknown", "code": CODE},
-    ]
+    found = [row(0, Stage.DELIVERED, "test", ""), row(1, Stage.UNDELIVERED, "test", "")]
+    found[1].reason, found[1].code = Reason.ADDRESS_UNKNOWN, CODE
+    assert receipts(rows) == [replace(each, provider_id=None, took_ms=None) for each in found]

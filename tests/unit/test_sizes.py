@@ -4,13 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from pydantic_core import from_json
 
 from shared.aws.schedules import MAX_INPUT_BYTES, schedule_input
 from shared.aws.stream import MAX_RECORD_BYTES
 from shared.lifecycle.tail import tail
 from shared.lifecycle.verdict import CODE_BYTES, Via, judge
-from shared.model.envelope import MAX_BYTES, MAX_RECIPIENTS, Envelope
+from shared.model.envelope import MAX_BYTES, MAX_RECIPIENTS, Envelope, EnvelopeRecipient
 from shared.model.events import EventRow
 from shared.model.letters import MAX_ID_LENGTH
 from shared.model.outcome import AccountDown, Outcome, Retry, Sent, Unknown
@@ -58,16 +59,14 @@ def test_a_clipped_text_is_as_long_as_may_be(character: str, most: int) -> None:
 def full(character: str, count: int, **changes: Any) -> Envelope:
     """An envelope as large as is accepted, in variables of one character."""
     empty = envelope(count, **changes)
-    left = MAX_BYTES - size(empty.model_copy(update={"recipients": _with(count, "")}).to_json())
+    left = MAX_BYTES - size(replace(empty, recipients=_with(count, "")).to_json())
     each = left // count // (json_size(character) - 2)
-    return empty.model_copy(update={"recipients": _with(count, character * each)})
+    return replace(empty, recipients=_with(count, character * each))
 
 
-def _with(count: int, text: str) -> Any:
-    return [
-        {**r, "vars": {"body": text}, "ref": "r" * 100, "tz": "America/Argentina/ComodRivadavia"}
-        for r in recipients(count)
-    ]
+def _with(count: int, text: str) -> list[EnvelopeRecipient]:
+    zone = "America/Argentina/ComodRivadavia"
+    return [replace(r, variables={"body": text}, reference="r" * 100, time_zone=zone) for r in recipients(count)]
 
 
 SCRIPTS: dict[str, Callable[[str], Outcome]] = {
@@ -84,17 +83,16 @@ SCRIPTS: dict[str, Callable[[str], Outcome]] = {
 @pytest.mark.parametrize("attempt", [0, 7])
 def test_what_is_accepted_fits_wherever_it_has_to_wait(character: str, script: str, count: int, attempt: int) -> None:
     accounts = [f"{k}{'a' * 39}" for k in range(10)]
-    slots = {f"{account}/recipients": NOW for account in accounts}
+    places = {f"{account}/recipients": NOW for account in accounts}
     one = full(
-        character, count, id=envelope().id + "/" + "r" * MAX_ID_LENGTH, avoid=accounts, slots=slots, attempt=attempt
+        character, count, id=envelope().id + "/" + "r" * MAX_ID_LENGTH, avoid=accounts, places=places, attempt=attempt
     )
     assert MAX_BYTES - 7 * count - 20_000 < size(one.to_json()) <= MAX_BYTES
     via = Via(accounts[0], "smtp", 10, looks_up=True)
     rows: list[EventRow] = [judge(one, r, SCRIPTS[script](character), NOW, 1.0, via) for r in one.recipients]
     for row in rows:
-        row["over"] = [
-            [account, Reason.ACCOUNT_MISCONFIGURED, clipped(character * 500, CODE_BYTES)] for account in accounts[:9]
-        ]
+        code = clipped(character * 500, CODE_BYTES)
+        row.passed_over = tuple((account, Reason.ACCOUNT_MISCONFIGURED, code) for account in accounts[:9])
     found = tail(one, rows)
     for child in found.dispatches:
         assert (

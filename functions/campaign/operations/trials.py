@@ -19,7 +19,7 @@ from shared.aws.stream import EventStream
 from shared.base.logs import log_error
 from shared.model.campaigns import Campaign
 from shared.model.clock import Clock
-from shared.model.envelope import MAX_BYTES, Envelope
+from shared.model.envelope import MAX_BYTES, Envelope, EnvelopeRecipient
 from shared.model.events import accepted_rows, record_of
 from shared.model.ids import Numbering, Tagger, new_base
 from shared.model.problems import FieldError, ProblemError, conflict, invalid, invalid_field, not_found
@@ -176,7 +176,7 @@ def _envelope(
         reference=f"test of {campaign.id}",
         expires_at=header["accepted_at"] + ttl * 1000,
         variables=values,
-        recipients=[{"i": 0, "to": to, "tag": tag}],
+        recipients=[EnvelopeRecipient(index=0, address=to, tag=tag)],
     )
     if (found := size(envelope.to_json())) > MAX_BYTES:
         message = f"with the campaign's own they make a message of {found:,} bytes, more than {MAX_BYTES:,}"

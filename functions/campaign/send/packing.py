@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from msgspec.structs import replace
+
 from functions.campaign.check.rows import Good
 from shared.aws.queue import Dispatch
 from shared.model.envelope import MAX_BYTES, Envelope, EnvelopeRecipient
@@ -16,6 +18,7 @@ from shared.model.events import EventRow, StreamRecord, record_of
 from shared.model.ids import Numbering, ulid_time
 from shared.model.runs import Run
 from shared.model.sizes import size
+from shared.model.words import Stage
 from shared.policy.starts import FIRST_ZONE
 
 SCHEDULE = "schedule"
@@ -96,7 +99,7 @@ class Packer:
     def _new_header(self, base: str, variant: str, due_at: int | None) -> Envelope:
         run = self._run
         pinned = next(each for each in run.variants if each.name == variant)
-        return Envelope.model_construct(
+        return Envelope(
             id="",
             tenant=run.tenant,
             channel=run.channel,
@@ -118,13 +121,11 @@ class Packer:
     ) -> Iterator[Dispatch]:
         """The envelopes of some rows: one, or in halves as they are too large for one."""
         first = rows[0].index
-        recipients: list[EnvelopeRecipient] = [
-            {"i": row.index - first, "to": row.to, "tag": row.tag, "vars": row.vars}
-            if row.vars and not row.ref and not row.tz
-            else _recipient(row, first)
+        recipients = [
+            EnvelopeRecipient(row.index - first, row.to, row.tag, row.vars, row.ref or None, row.tz or None)
             for row in rows
         ]
-        envelope = header.model_copy(update={"id": number(first), "recipients": recipients})
+        envelope = replace(header, id=number(first), recipients=recipients)
         body = envelope.to_json()
         # One alone is never too large: the judge sees to that.
         if len(rows) == 1 or size(body) <= MAX_BYTES:
@@ -142,30 +143,14 @@ def accepted_record(dispatch: Dispatch) -> StreamRecord:
     """
     envelope = dispatch.envelope
     at, due_at = envelope.accepted_at, dispatch.due_at
-    rows: list[EventRow] = [
-        {"i": r["i"], "tag": r["tag"], "s": "accepted", "n": 0, "at": at} for r in envelope.recipients
+    stage = Stage.ACCEPTED.value
+    rows = [
+        EventRow(index=r.index, tag=r.tag, stage=stage, nth=0, at=at, due_at=due_at, reference=r.reference)
+        for r in envelope.recipients
     ]
-    if due_at is not None:
-        for row in rows:
-            row["until"] = due_at
-    for row, recipient in zip(rows, envelope.recipients, strict=True):
-        if "ref" in recipient:
-            row["ref"] = recipient["ref"]
     return record_of(envelope, rows)
 
 
 def _began(run: Run) -> int:
     """When a run began to send: what is due before that goes at once."""
     return run.sending_at or run.fired_at
-
-
-def _recipient(row: Good, first: int) -> EnvelopeRecipient:
-    """A row as its envelope has it. first: the row by which the envelope is numbered."""
-    found: EnvelopeRecipient = {"i": row.index - first, "to": row.to, "tag": row.tag}
-    if row.vars:
-        found["vars"] = row.vars
-    if row.ref:
-        found["ref"] = row.ref
-    if row.tz:
-        found["tz"] = row.tz
-    return found

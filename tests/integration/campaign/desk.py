@@ -24,7 +24,7 @@ from shared.aws.runfiles import FileGoneError, RunFiles
 from shared.aws.tasks import TaskError
 from shared.model.campaigns import Schedule
 from shared.model.content import Content
-from shared.model.envelope import Envelope
+from shared.model.envelope import Envelope, read_envelope
 from shared.model.events import StreamRecord
 from shared.model.runs import AudienceFile
 from shared.model.tasks import Task
@@ -98,7 +98,7 @@ class Queues:
 
     def send(self, dispatches: Sequence[Dispatch]) -> set[str]:
         failed = {each.envelope.id for each in dispatches[: self.failing]}
-        self.envelopes += [Envelope.model_validate_json(d.body) for d in dispatches if d.envelope.id not in failed]
+        self.envelopes += [read_envelope(d.body) for d in dispatches if d.envelope.id not in failed]
         return failed
 
 

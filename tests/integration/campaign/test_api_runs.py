@@ -265,9 +265,9 @@ def test_a_test_goes_to_each_address_with_the_first_good_rows_variables(desk: De
     assert messages[2]["problem"] == messages[3]["problem"] != ""
     first, second = desk.queues.envelopes
     assert [first.template, second.template] == ["welcome", "other"]
-    assert first.id + first.recipients[0]["tag"] == messages[0]["message_id"]
-    assert second.id + second.recipients[0]["tag"] == messages[1]["message_id"]
-    assert (first.request, first.run, first.kind, first.recipients[0]["to"]) == (
+    assert first.id + first.recipients[0].tag == messages[0]["message_id"]
+    assert second.id + second.recipients[0].tag == messages[1]["message_id"]
+    assert (first.request, first.run, first.kind, first.recipients[0].address) == (
         second.request,
         None,
         KeyKind.LIVE,
@@ -275,7 +275,7 @@ def test_a_test_goes_to_each_address_with_the_first_good_rows_variables(desk: De
     )
     assert first.variables == second.variables == {"name": "Ann"}
     assert first.expires_at == desk.clock.now_ms() + 600_000
-    assert [(r.envelope, [e["s"] for e in r.events]) for r in desk.stream.records] == [
+    assert [(r.envelope, [e.stage for e in r.events]) for r in desk.stream.records] == [
         (first.id, ["accepted"]),
         (second.id, ["accepted"]),
     ]
@@ -364,7 +364,7 @@ def test_a_test_keys_test_is_played_and_a_team_keys_goes_to_its_list(news: Desk)
     own(news, "team")
     messages = news.call(TEST, {"to": to}, id="team-news", kind="team", key_id="team").json["messages"]
     assert [m["message_id"] is None for m in messages] == [True, False]
-    assert news.queues.envelopes[-1].recipients[0]["to"] == "qa@example.com"
+    assert news.queues.envelopes[-1].recipients[0].address == "qa@example.com"
 
 
 def test_texts_go_to_the_tenants_countries_alone(desk: Desk) -> None:

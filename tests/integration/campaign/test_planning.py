@@ -52,6 +52,6 @@ def test_every_row_of_the_version_that_was_there_becomes_a_message(s3: Any, pack
     for shard in found:
         rest = expander.open(planned, shard)
         while part := rest.take(300):
-            sent += [(r["to"], r["vars"]["name"]) for d in part.dispatches for r in d.envelope.recipients]
+            sent += [(r.address, r.variables["name"]) for d in part.dispatches for r in d.envelope.recipients]
     assert (planned.planned, planned.rows, [shard.rows for shard in found]) == (3, ROWS, [1000, 1000, 500])
     assert sent == [(f"u{i}@example.com", f"名\n{i}") for i in range(ROWS)]

@@ -125,7 +125,9 @@ class Outbox:
             for dispatch in dispatches:
                 if dispatch.envelope.id not in failed:
                     known = self.envelopes.setdefault(dispatch.envelope.id, dispatch)
-                    same = [r["i"] for r in known.envelope.recipients] == [r["i"] for r in dispatch.envelope.recipients]
+                    same = [r.index for r in known.envelope.recipients] == [
+                        r.index for r in dispatch.envelope.recipients
+                    ]
                     assert same, "an envelope changed between two tries"
                     self.times.append((self.clock.now_ms(), len(dispatch.envelope.recipients)))
 
@@ -137,7 +139,7 @@ class Outbox:
 
     def addresses(self) -> Counter[str]:
         """How often each address is in an envelope."""
-        return Counter(r["to"] for d in self.envelopes.values() for r in d.envelope.recipients)
+        return Counter(r.address for d in self.envelopes.values() for r in d.envelope.recipients)
 
 
 class Rows:
@@ -319,7 +321,7 @@ class Motor:
             if record.envelope in known:
                 continue
             known.add(record.envelope)
-            n = sum(1 for row in record.events if row["s"] == Stage.ACCEPTED)
+            n = sum(1 for row in record.events if row.stage == Stage.ACCEPTED)
             scope = f"{record.tenant}#run#{record.run}"
             counts = {Stage.ACCEPTED.value: n, self.ends.value: n, f"{self.ends}:address_unknown": n}
             seen.setdefault((scope, self._hour(record)), Counter()).update(counts)

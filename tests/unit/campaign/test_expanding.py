@@ -104,7 +104,7 @@ def test_rows_that_repeat_an_address_are_left_out(sizes: list[int]) -> None:
     run, (shard, _) = sending()
     (whole,) = slices(run, shard, [], again=False)
     repeated = hashes.bits_for(shard.rows)
-    good = [Numbering(d.envelope.id)(r["i"]) for d in whole.dispatches for r in d.envelope.recipients]
+    good = [Numbering(d.envelope.id)(r.index) for d in whole.dispatches for r in d.envelope.recipients]
     rows = [ulid_value(id) - ulid_value(run.shard_base(shard.number)) for id in good]
     for row in (rows[0], rows[5], rows[-1]):
         hashes.set_bit(repeated, row)
@@ -118,7 +118,7 @@ def test_rows_that_repeat_an_address_are_left_out(sizes: list[int]) -> None:
 def test_rows_that_the_check_rejected_are_left_out_whatever_they_look_like_now() -> None:
     run, (shard, _) = sending()
     (whole,) = slices(run, shard, [], again=False)
-    first = Numbering(whole.dispatches[0].envelope.id)(whole.dispatches[0].envelope.recipients[0]["i"])
+    first = Numbering(whole.dispatches[0].envelope.id)(whole.dispatches[0].envelope.recipients[0].index)
     refused = hashes.bits_for(shard.rows)
     hashes.set_bit(refused, ulid_value(first) - ulid_value(run.shard_base(shard.number)))
 

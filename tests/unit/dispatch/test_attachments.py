@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import pytest
+from msgspec.structs import replace
 
 from shared.dispatch.attachments import Files, Room
 from shared.dispatch.plan import Call
@@ -20,8 +21,8 @@ from shared.providers.base import Outgoing
 from tests.samples import envelope
 from tests.unit.dispatch.world import ScriptedProvider, World, world
 
-REF: AttachmentRef = {"id": "F1", "v": "1", "name": "a.pdf", "type": "application/pdf", "size": 3}
-LOGO: AttachmentRef = {"id": "F2", "v": "1", "name": "l.png", "type": "image/png", "size": 3, "cid": "logo"}
+REF: AttachmentRef = AttachmentRef(id="F1", version="1", name="a.pdf", type="application/pdf", size=3)
+LOGO: AttachmentRef = AttachmentRef(id="F2", version="1", name="l.png", type="image/png", size=3, cid="logo")
 ONE = envelope(3, attachments=[REF])
 
 
@@ -35,7 +36,7 @@ def sent(w: World) -> list[Outgoing]:
 
 
 def last(w: World) -> list[tuple[str, str | None, str | None]]:
-    return [(e["s"], e.get("why"), e.get("code")) for e in w.records[-1].events if e["s"] != "accepted"]
+    return [(e.stage, e.reason, e.code) for e in w.records[-1].events if e.stage != "accepted"]
 
 
 def test_all_recipients_share_what_is_fetched_and_encoded_once() -> None:
@@ -79,7 +80,7 @@ def test_a_file_that_is_gone_fails_every_recipient_and_no_provider_is_asked() ->
 
 def test_for_nobody_nothing_is_fetched() -> None:
     with world() as w:
-        w.run(envelope(2, attachments=[REF], recipients=[r | {"vars": {}} for r in ONE.recipients]))
+        w.run(envelope(2, attachments=[REF], recipients=[replace(r, variables={}) for r in ONE.recipients]))
         assert {(stage, why) for stage, why, _ in last(w)} == {("failed", "rendering_failed")}
         assert "read_file" not in w.log
 
@@ -93,8 +94,8 @@ def test_another_version_is_another_file() -> None:
 
 def test_who_may_have_got_it_already_is_unknown_and_not_failed() -> None:
     with world() as w:
-        w.run(envelope(2, attachments=[REF], attempt=1, doubtful=[1]))
-        assert {e["i"]: e["s"] for e in w.records[-1].events} == {0: "failed", 1: "unknown"}
+        w.run(envelope(2, attachments=[REF], attempt=1, maybe_sent=[1]))
+        assert {e.index: e.stage for e in w.records[-1].events} == {0: "failed", 1: "unknown"}
 
 
 def test_when_the_storage_is_away_the_envelope_returns_to_its_queue() -> None:
@@ -138,15 +139,14 @@ def _files(most: int = 1000) -> tuple[Files, list[str]]:
     asked: list[str] = []
 
     def read(tenant: str, ref: AttachmentRef) -> bytes:
-        asked.append(f"{tenant}/{ref['id']}/{ref['v']}")
-        return b"x" * ref["size"]
+        asked.append(f"{tenant}/{ref.id}/{ref.version}")
+        return b"x" * ref.size
 
     return Files(read, most), asked
 
 
 def _ref(id: str, size: int = 300, **changes: str) -> AttachmentRef:
-    made: AttachmentRef = {"id": id, "v": "1", "name": "a.pdf", "type": "application/pdf", "size": size}
-    return made | changes  # type: ignore[return-value]  # the changes are fields of it
+    return replace(AttachmentRef(id, "1", "a.pdf", "application/pdf", size), **changes)
 
 
 def test_the_least_recently_used_file_makes_room() -> None:
@@ -165,7 +165,7 @@ def test_a_file_larger_than_the_cache_is_kept_alone() -> None:
 
 def test_tenants_versions_and_places_are_told_apart() -> None:
     files, asked = _files()
-    files.of("t", [_ref("a"), _ref("a", v="2")])
+    files.of("t", [_ref("a"), _ref("a", version="2")])
     files.of("other", [_ref("a")])
     [shown] = files.of("t", [_ref("a", cid="logo")])
     assert shown.cid == "logo"

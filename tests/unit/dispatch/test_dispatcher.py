@@ -5,6 +5,7 @@ import logging
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from functions.trace.words import describe
 from shared.model.content import ApprovedTemplate, EmailContent, RenderedEmail, SmsContent
@@ -26,8 +27,8 @@ def test_every_recipient_is_sent_once_and_traced() -> None:
         assert first.content == RenderedEmail("Hello n0", "<p>Hello <b>n0</b></p>", "Hello n0")
         assert w.stages() == {"accepted": 25, "sent": 25}
         assert w.log == ["acquire", "record", "stream"]
-        sent = next(e for e in w.records[0].events if e["s"] == "sent")
-        assert sent["acc"] == "main" and sent["prov"] == "smtp" and sent["pid"].startswith("p-")
+        sent = next(e for e in w.records[0].events if e.stage == "sent")
+        assert sent.account == "main" and sent.provider == "smtp" and (sent.provider_id or "").startswith("p-")
 
 
 def test_a_redelivered_envelope_is_not_sent_again_but_its_tail_is_repeated() -> None:
@@ -63,7 +64,7 @@ def test_nothing_is_acknowledged_before_it_is_all_handed_on(broken: str) -> None
         assert w.providers["main"].calls == 3
         assert {d.envelope.id for d in w.dispatched} == {one.id + "/r1"}
         assert {e.id for e in w.dead} == {one.id + "/d0"}
-        assert {(e["i"], e["s"]) for r in w.records for e in r.events if e["s"] != "accepted"} == {
+        assert {(e.index, e.stage) for r in w.records for e in r.events if e.stage != "accepted"} == {
             (0, "retrying"),
             (1, "dead_lettered"),
             (2, "sent"),
@@ -102,14 +103,14 @@ def test_failed_recipients_alone_are_tried_again_with_a_derived_id() -> None:
         w.run(one)
         [again] = w.dispatched
         assert again.envelope.id == one.id + "/r1" and again.envelope.attempt == 1
-        assert [r["to"] for r in again.envelope.recipients] == ["u2@example.com"]
+        assert [r.address for r in again.envelope.recipients] == ["u2@example.com"]
         assert again.due_at is not None and again.due_at >= NOW
         w.run(again.envelope)
         assert w.dispatched[1].envelope.id == one.id + "/r1/r2"
         # The child tells of its own recipients only.
-        assert [e["s"] for e in w.records[1].events] == ["retrying"]
-        retries = [e for r in w.records for e in r.events if e["s"] == "retrying"]
-        assert [(e["n"], e["why"], e["code"]) for e in retries] == [
+        assert [e.stage for e in w.records[1].events] == ["retrying"]
+        retries = [e for r in w.records for e in r.events if e.stage == "retrying"]
+        assert [(e.nth, e.reason, e.code) for e in retries] == [
             (1, "mailbox_full", "452 4.2.2"),
             (2, "mailbox_full", "452 4.2.2"),
         ]
@@ -123,7 +124,7 @@ def test_the_wait_that_a_provider_asks_for_makes_a_child_of_its_own() -> None:
         w.run(envelope(3))
         later = {d.envelope.id.rpartition("/")[2]: d for d in w.dispatched}
         assert set(later) == {"r1", "r1.1"}
-        assert [r["to"] for r in later["r1.1"].envelope.recipients] == ["u0@example.com"]
+        assert [r.address for r in later["r1.1"].envelope.recipients] == ["u0@example.com"]
         due = later["r1.1"].due_at
         assert due is not None and NOW + 700_000 <= due <= NOW + 750_000
 
@@ -143,7 +144,7 @@ def test_rejected_recipients_fail_and_are_not_tried_again() -> None:
     with world(lambda m: Rejected(Reason.ADDRESS_UNKNOWN, "550 5.1.1")) as w:
         w.run(envelope(2))
         assert w.dispatched == [] and w.dead == []
-        assert {(e["s"], e.get("why"), e.get("code")) for e in w.records[0].events if e["s"] != "accepted"} == {
+        assert {(e.stage, e.reason, e.code) for e in w.records[0].events if e.stage != "accepted"} == {
             ("failed", "address_unknown", "550 5.1.1")
         }
 
@@ -189,7 +190,7 @@ def test_what_does_not_fit_the_time_is_carried_on_by_a_continuation() -> None:
         assert len(rest.envelope.recipients) == 59 and rest.envelope.attempt == 0
         w.remaining_ms = lambda: 10_000_000
         assert w.run(rest.envelope) == []
-        assert sorted(m.to for m in main.sent) == sorted(r["to"] for r in one.recipients)
+        assert sorted(m.to for m in main.sent) == sorted(r.address for r in one.recipients)
         assert w.stages() == {"accepted": 100, "sent": 100}
 
 
@@ -200,7 +201,7 @@ def test_a_provider_that_raises_leaves_unknown_outcomes(caplog: pytest.LogCaptur
     with world(script) as w:
         w.run(envelope(1, message_class=MessageClass.MARKETING))
         [_, unknown] = w.records[0].events
-        assert (unknown["s"], unknown["why"], unknown["code"]) == ("unknown", "provider_error", "ValueError")
+        assert (unknown.stage, unknown.reason, unknown.code) == ("unknown", "provider_error", "ValueError")
     [logged] = caplog.records
     assert logged.getMessage() == "provider raised" and vars(logged)["error"] == "builtins.ValueError"
     assert "secret@example.com" not in str(vars(logged))
@@ -210,19 +211,19 @@ def test_without_an_account_the_message_waits_for_one() -> None:
     with world() as w:
         w.accounts.clear()
         w.run(envelope(1))
-        [event] = [e for e in w.records[0].events if e["s"] == "retrying"]
-        assert event["why"] == "no_account" and len(w.dispatched) == 1
+        [event] = [e for e in w.records[0].events if e.stage == "retrying"]
+        assert event.reason == "no_account" and len(w.dispatched) == 1
 
 
 def test_variables_that_cannot_be_rendered_fail_their_recipient_alone() -> None:
     with world() as w:
         one = envelope(3)
-        one.recipients[1]["vars"] = {}
+        one.recipients[1].variables = {}
         w.run(one)
         assert w.stages() == {"accepted": 3, "sent": 2, "failed": 1}
-        [failed] = [e for e in w.records[0].events if e["s"] == "failed"]
-        assert (failed["i"], failed["why"]) == (1, "rendering_failed")
-        assert failed["code"] == "variables.name: is missing; the template needs it"
+        [failed] = [e for e in w.records[0].events if e.stage == "failed"]
+        assert (failed.index, failed.reason) == (1, "rendering_failed")
+        assert failed.code == "variables.name: is missing; the template needs it"
 
 
 def test_a_version_that_is_no_template_any_more_fails_its_recipients() -> None:
@@ -232,20 +233,20 @@ def test_a_version_that_is_no_template_any_more_fails_its_recipients() -> None:
         w.templates["welcome"] = head, version.model_copy(update={"content": content})
         assert w.run(envelope(2)) == []
         assert w.providers["main"].calls == 0 and w.stages() == {"accepted": 2, "failed": 2}
-        failed = [e for e in w.records[0].events if e["s"] == "failed"]
-        [(why, code)] = {(e["why"], e["code"]) for e in failed}
-        assert why == "rendering_failed" and code.startswith("content.subject: line 1: a loop goes over")
+        failed = [e for e in w.records[0].events if e.stage == "failed"]
+        [(why, code)] = {(e.reason, e.code) for e in failed}
+        assert why == "rendering_failed" and (code or "").startswith("content.subject: line 1: a loop goes over")
 
 
 def test_what_breaks_a_limit_of_the_provider_fails_before_it_is_asked() -> None:
     with world() as w:
         w.add_template(EmailContent(subject="{{ name }}", text="hello"))
         one = envelope(2)
-        one.recipients[0]["vars"] = {"name": " "}
+        one.recipients[0].variables = {"name": " "}
         w.run(one)
-        [failed] = [e for e in w.records[0].events if e["s"] == "failed"]
-        assert (failed["i"], failed["why"], failed["code"]) == (0, "content_invalid", "content.subject: is blank")
-        assert "prov" not in failed
+        [failed] = [e for e in w.records[0].events if e.stage == "failed"]
+        assert (failed.index, failed.reason, failed.code) == (0, "content_invalid", "content.subject: is blank")
+        assert failed.provider is None
         said = describe(failed)
         assert "provider said" not in said and said.endswith("What was found: content.subject: is blank.")
 
@@ -257,11 +258,11 @@ def test_what_becomes_too_long_is_said_with_its_size_and_the_limit_but_not_its_v
     with world() as w:
         w.add_template(EmailContent(subject="s", text="{{ name }}"))
         one = envelope(2)
-        one.recipients[0]["vars"] = {"name": "x" * 1_000}
+        one.recipients[0].variables = {"name": "x" * 1_000}
         w.run(one)
-        [failed] = [e for e in w.records[0].events if e["s"] == "failed"]
-        assert (failed["i"], failed["why"]) == (0, "content_too_long")
-        assert failed["code"] == "content.text: makes an email of 1,001 bytes, more than 1,000"
+        [failed] = [e for e in w.records[0].events if e.stage == "failed"]
+        assert (failed.index, failed.reason) == (0, "content_too_long")
+        assert failed.code == "content.text: makes an email of 1,001 bytes, more than 1,000"
 
 
 @pytest.mark.parametrize(
@@ -272,11 +273,11 @@ def test_tencent_is_not_asked_to_send_a_code_that_is_no_number(message_class: Me
         w.accounts["main"] = w.accounts["main"].model_copy(update={"provider": "tencent"})
         w.add_template(SmsContent(tencent=ApprovedTemplate(template_id="1", params=["{{ name }}"])))
         w.run(envelope(1, message_class=message_class))
-        events = [e for e in w.records[0].events if e["s"] != "accepted"]
-        assert [e["s"] for e in events] == ends
+        events = [e for e in w.records[0].events if e.stage != "accepted"]
+        assert [e.stage for e in events] == ends
         if ends == ["failed"]:
-            assert events[0]["why"] == "content_invalid"
-            assert events[0]["code"].startswith("content.tencent.params.0: must be 1 to 6 digits")
+            assert events[0].reason == "content_invalid"
+            assert (events[0].code or "").startswith("content.tencent.params.0: must be 1 to 6 digits")
 
 
 SIMULATED = ("delivered", "bounced", "throttled", "unknown", "refused")
@@ -286,7 +287,7 @@ def simulated(**changes: Any) -> Envelope:
     """An envelope of a test key with one recipient of each pattern."""
     one = envelope(len(SIMULATED), kind=KeyKind.TEST, **changes)
     for recipient, word in zip(one.recipients, SIMULATED, strict=True):
-        recipient["to"] = f"{word}@example.com"
+        recipient.address = f"{word}@example.com"
     return one
 
 
@@ -294,8 +295,8 @@ def told(w: World) -> dict[str, list[str]]:
     """The stages that the stream was told of, by pattern; repeats left out."""
     found: dict[str, list[str]] = {word: [] for word in SIMULATED}
     for each in (each for record in w.records for each in record.events):
-        if each["s"] != "accepted" and (name := f"{each['s']}{each['n'] or ''}") not in found[SIMULATED[each["i"]]]:
-            found[SIMULATED[each["i"]]].append(name)
+        if each.stage != "accepted" and (name := f"{each.stage}{each.nth or ''}") not in found[SIMULATED[each.index]]:
+            found[SIMULATED[each.index]].append(name)
     return found
 
 
@@ -320,11 +321,11 @@ def test_a_test_key_plays_what_the_address_says_and_calls_no_provider() -> None:
             "refused": ["failed"],
         }
         assert w.providers["main"].calls == 0 and w.dead == []
-        events = {(each["i"], each["s"], each["n"]): each for record in w.records for each in record.events}
-        assert events[3, "retrying", 1]["maybe"] and not events[2, "retrying", 1].get("maybe")
-        assert events[4, "failed", 0]["why"] == Reason.ADDRESS_UNKNOWN
+        events = {(each.index, each.stage, each.nth): each for record in w.records for each in record.events}
+        assert events[3, "retrying", 1].maybe_sent and not events[2, "retrying", 1].maybe_sent
+        assert events[4, "failed", 0].reason == Reason.ADDRESS_UNKNOWN
         # Receipts are no rows of the ledger, which has one of each recipient.
-        assert all(len({row["i"] for row in e.rows}) == len(e.rows) for e in w.entries.values())
+        assert all(len({row.index for row in e.rows}) == len(e.rows) for e in w.entries.values())
 
 
 def test_marketing_of_a_test_key_ends_unknown() -> None:
@@ -347,6 +348,6 @@ def test_a_repeat_of_a_test_key_tells_the_same() -> None:
 def test_what_a_test_key_redrives_is_sent() -> None:
     with world() as w:
         one = simulated(generation=1)
-        w.run(one.model_copy(update={"id": one.id + "/g1"}))
+        w.run(replace(one, id=one.id + "/g1"))
         assert told(w)["throttled"] == told(w)["unknown"] == told(w)["delivered"] == ["sent1", "delivered1"]
         assert told(w)["bounced"] == ["sent1", "undelivered1"] and w.dispatched == []

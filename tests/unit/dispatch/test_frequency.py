@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from shared.model.envelope import Envelope
 from shared.model.ids import Numbering, derived_base
@@ -72,7 +73,7 @@ def ends(w: World) -> list[tuple[str, str | None]]:
     found: dict[str, tuple[str, str | None]] = {}
     for record in w.records:
         for message_id, event in record.message_ids():
-            found[message_id] = (event["s"], event.get("why"))
+            found[message_id] = (event.stage, event.reason)
     return list(found.values())
 
 
@@ -117,7 +118,7 @@ def test_other_content_and_other_recipients_are_no_duplicates() -> None:
 
 
 def test_the_same_recipient_twice_in_an_envelope_gets_one_of_the_same_content() -> None:
-    twice = [{**recipients(1)[0], "i": i} for i in range(3)]
+    twice = [replace(recipients(1)[0], index=i) for i in range(3)]
     with platform(ONCE) as (w, _):
         w.run(another(0, recipients=twice))
         assert sorted(stages(w)) == ["duplicate", "duplicate", "sent"]
@@ -364,7 +365,7 @@ def test_a_second_function_that_comes_late_takes_nothing_from_the_first() -> Non
         one = another(0)
         works = w.dispatcher._waves.decide(one, lambda: 60.0)
         assert w.run(one) == []
-        assert w.dispatcher._waves.send(works, w.entries[one.id], lambda: 60.0)[0]["s"] == "sent"
+        assert w.dispatcher._waves.send(works, w.entries[one.id], lambda: 60.0)[0].stage == "sent"
         w.run(another(1))
         assert stages(w) == ["sent", "duplicate"]
 

@@ -24,7 +24,7 @@ def busy(message: Outgoing) -> Outcome:
 
 
 def told(one: World) -> list[tuple[str, int, str, str | None]]:
-    return sorted((r.envelope[26:], e["i"], e["s"], e.get("why")) for r in one.records for e in r.events)
+    return sorted((r.envelope[26:], e.index, e.stage, e.reason) for r in one.records for e in r.events)
 
 
 def test_a_retry_that_no_schedule_takes_is_a_dead_letter_with_its_reason() -> None:

@@ -46,7 +46,7 @@ def test_by_night_all_wait_for_the_morning_and_are_then_sent_once() -> None:
         assert w.providers["main"].calls == 0
         [child] = w.dispatched
         assert (child.envelope.id, child.due_at) == (one().id + "/w1", ms("2025-01-16T08:00:00+08:00"))
-        assert (child.envelope.attempt, child.envelope.waits) == (0, 1)
+        assert (child.envelope.attempt, child.envelope.times_put_off) == (0, 1)
         at(w, "2025-01-16T08:00:01+08:00")
         assert w.run(child.envelope, one()) == []
         assert w.stages()["sent"] == 3
@@ -55,7 +55,7 @@ def test_by_night_all_wait_for_the_morning_and_are_then_sent_once() -> None:
 
 def test_everybody_has_a_clock_of_their_own() -> None:
     people = recipients(3)
-    people[0]["tz"], people[1]["tz"] = "Europe/Berlin", "America/New_York"
+    people[0].time_zone, people[1].time_zone = "Europe/Berlin", "America/New_York"
     with world() as w:
         quiet(w)
         at(w, "2025-01-16T03:00:00+00:00")  # 11:00 in Shanghai, 04:00 in Berlin, 22:00 in New York
@@ -124,11 +124,11 @@ def test_a_retry_waits_too_and_has_its_tries_left() -> None:
         at(w, "2025-01-15T22:00:30+08:00")
         w.run(retry)
         later = w.dispatched.pop().envelope
-        assert later.id.endswith("/r1/w1") and (later.attempt, later.waits) == (1, 1)
+        assert later.id.endswith("/r1/w1") and (later.attempt, later.times_put_off) == (1, 1)
         at(w, "2025-01-16T08:00:00+08:00")
         w.run(later)
-        assert [e["s"] for r in w.records for e in r.events] == ["accepted", "retrying", "deferred", "sent"]
-        numbers = {(e["s"], e["n"]) for r in w.records for e in r.events}
+        assert [e.stage for r in w.records for e in r.events] == ["accepted", "retrying", "deferred", "sent"]
+        numbers = {(e.stage, e.nth) for r in w.records for e in r.events}
         assert {("retrying", 1), ("deferred", 1)} <= numbers
 
 
@@ -155,6 +155,6 @@ def test_a_blocked_word_is_not_sent() -> None:
     with world() as w:
         w.tenant_settings = TenantSettings(blocked_words=["N1", "casino"])
         w.run(one())
-        found = {e["i"]: (e["s"], e.get("why"), e.get("code")) for r in w.records for e in r.events}
+        found = {e.index: (e.stage, e.reason, e.code) for r in w.records for e in r.events}
         assert found[1] == ("failed", "content_blocked", "blocked word: N1")
         assert (found[0][0], found[2][0]) == ("sent", "sent")

@@ -15,6 +15,7 @@ from shared.dispatch.rates import GAP_MS
 from shared.dispatch.waiting import EARLY_MS, HEAD_START_MS, PATIENCE_MS
 from shared.model.accounts import Rate
 from shared.model.envelope import Envelope
+from shared.model.events import EventRow
 from shared.model.ids import Numbering, derived_base
 from shared.model.outcome import AccountDown, Outcome, Retry, Sent
 from shared.model.reasons import Reason
@@ -58,9 +59,9 @@ class Post:
         """When messages were sent, after the start."""
         return [at - NOW for at, _ in self.sent]
 
-    def events(self, stage: str) -> list[dict[str, Any]]:
+    def events(self, stage: str) -> list[EventRow]:
         """The events of a stage."""
-        return [dict(event) for record in self.w.records for event in record.events if event["s"] == stage]
+        return [event for record in self.w.records for event in record.events if event.stage == stage]
 
     def next(self, late_ms: int = 0) -> Envelope:
         """Receive the next envelope that carries on, when it is due, or later; returns it."""
@@ -106,8 +107,8 @@ def test_what_can_go_within_two_seconds_goes_at_its_pace_and_the_rest_waits_once
         # Its envelope is queued when all is sent, and must still come in time.
         place = NOW + PATIENCE_MS + GAP_MS
         child = deferred.envelope
-        assert (child.id, len(child.recipients), child.waits) == (f"{envelope().id}/w1", 21, 1)
-        assert child.slots == {"main": place} and deferred.due_at == place - HEAD_START_MS
+        assert (child.id, len(child.recipients), child.times_put_off) == (f"{envelope().id}/w1", 21, 1)
+        assert child.places == {"main": place} and deferred.due_at == place - HEAD_START_MS
         assert child.attempt == 0
         p.asked.names.clear()
         p.w.clock.set(place - 700)
@@ -122,7 +123,7 @@ def test_the_timeline_says_what_a_message_waits_for() -> None:
         p.w.run(another(1, 5))
         p.w.run(another(2))
         [event] = p.events("deferred")[-1:]
-        assert event["slot"] == NOW + 8000 and event["until"] == NOW + 8000 - HEAD_START_MS
+        assert event.place_at == NOW + 8000 and event.due_at == NOW + 8000 - HEAD_START_MS
         assert describe(event) == (
             "Waiting for its time. The account's rate was used up by messages before this one. "
             "It waits for its place in the rate of account main until 2025-01-15T10:00:08.000Z."
@@ -151,7 +152,7 @@ def deferred(p: Post) -> Envelope:
 def test_who_comes_a_little_late_goes_at_its_pace_from_then_on() -> None:
     with post() as p:
         child = deferred(p)
-        p.w.clock.set(child.slots["main"] + 1500)
+        p.w.clock.set(child.places["main"] + 1500)
         p.sent.clear()
         p.asked.names.clear()
         p.w.run(child)
@@ -164,13 +165,13 @@ def test_who_comes_too_late_for_its_place_takes_another() -> None:
         child = deferred(p)
         p.w.run(another(3, 100), another(4, 100))
         p.w.dispatched.clear()
-        p.w.clock.set(child.slots["main"] + 2001)
+        p.w.clock.set(child.places["main"] + 2001)
         p.w.run(child)
         [again] = p.w.dispatched
-        assert again.envelope.waits == 2 and again.envelope.slots["main"] > child.slots["main"]
+        assert again.envelope.times_put_off == 2 and again.envelope.places["main"] > child.places["main"]
         # Late as it is always, it is forgiven more each time.
         p.sent.clear()
-        p.w.clock.set(again.envelope.slots["main"] + 3900)
+        p.w.clock.set(again.envelope.places["main"] + 3900)
         p.w.run(again.envelope)
         assert len(p.sent) == 10
 
@@ -181,14 +182,14 @@ def test_what_waits_for_long_comes_early_by_a_schedule_and_keeps_its_place() -> 
         for k in range(11, 21):
             p.w.run(*(another(10 * k + j, 100) for j in range(10)))
         late = p.w.dispatched[-1]
-        place = late.envelope.slots["main"]
+        place = late.envelope.places["main"]
         assert place > NOW + 1000_000 and late.due_at is not None and place - 180_000 == late.due_at
         p.w.dispatched.clear()
         p.asked.names.clear()
         p.w.clock.set(late.due_at + 60_000)
         p.w.run(late.envelope)
         [again] = p.w.dispatched
-        assert (again.envelope.slots["main"], again.due_at) == (place, place - HEAD_START_MS)
+        assert (again.envelope.places["main"], again.due_at) == (place, place - HEAD_START_MS)
         p.sent.clear()
         p.w.dispatched.clear()
         p.w.clock.set(place - HEAD_START_MS + 900)
@@ -201,10 +202,10 @@ def test_a_message_whose_place_is_after_its_time_to_live_ends_at_once() -> None:
     with post(Rate(per_second=1, burst=1)) as p:
         p.w.run(another(1, 30, expires_at=NOW + 10_000))
         assert p.w.stages() == {"accepted": 30, "sent": 2, "deferred": 5, "expired": 23}
-        assert {event["why"] for event in p.events("expired")} == {"rate_limited"}
+        assert {event.reason for event in p.events("expired")} == {"rate_limited"}
         # It took no place from those who come after it.
         p.w.run(another(2, expires_at=NOW + 60_000))
-        assert p.events("deferred")[-1]["slot"] == NOW + 10_000
+        assert p.events("deferred")[-1].place_at == NOW + 10_000
 
 
 def test_what_goes_here_goes_before_its_time_to_live_ends() -> None:
@@ -219,7 +220,7 @@ def test_when_the_day_is_used_up_the_rest_waits_for_the_next() -> None:
         p.w.run(envelope(50))
         midnight = (NOW // 86_400_000 + 1) * 86_400_000
         [deferred] = p.w.dispatched
-        assert (len(p.sent), deferred.due_at, deferred.envelope.slots) == (30, midnight, {})
+        assert (len(p.sent), deferred.due_at, deferred.envelope.places) == (30, midnight, {})
         p.next()
         assert len(p.sent) == 50
         assert "rate of account main until 2025-01-16T00:00:00" in describe(p.events("deferred")[0])
@@ -295,15 +296,15 @@ def test_who_goes_by_another_account_waits_for_a_place_in_its_rate() -> None:
         p.account("spare", Rate(per_second=1, burst=1))
         p.w.accounts["spare"] = p.w.accounts["spare"].model_copy(update={"weight": 0})
         p.w.run(envelope(10))
-        by_spare = [e for e in p.events("sent") if e["acc"] == "spare"]
-        assert [e["at"] - NOW for e in by_spare] == [0, 1000]
+        by_spare = [e for e in p.events("sent") if e.account == "spare"]
+        assert [e.at - NOW for e in by_spare] == [0, 1000]
         [waiting] = p.w.dispatched
         child = waiting.envelope
-        assert (child.slots, child.avoid) == ({"spare": NOW + 5000}, ["main"])
+        assert (child.places, child.avoid) == ({"spare": NOW + 5000}, ["main"])
         p.asked.names.clear()
         p.w.clock.set(NOW + 4500)
         p.w.run(child)
-        assert [e["at"] - NOW for e in p.events("sent") if e["acc"] == "spare"] == [
+        assert [e.at - NOW for e in p.events("sent") if e.account == "spare"] == [
             0, 1000, *range(5000, 12_001, 1000)
         ]  # fmt: skip
         assert p.asked.names == []
@@ -347,7 +348,7 @@ def test_who_has_had_too_many_waits_and_no_other() -> None:
     with touchy() as p:
         for k in range(6):
             p.w.run(another(k, 3))
-        assert Counter(event["why"] for event in p.events("deferred")) == {"recipient_limit": 6}
+        assert Counter(event.reason for event in p.events("deferred")) == {"recipient_limit": 6}
         # Of the second recipient nobody says that there is a limit.
         assert len(p.sent) == 3 * 2 + 6
         assert describe(p.events("deferred")[0]).endswith(
@@ -356,7 +357,7 @@ def test_who_has_had_too_many_waits_and_no_other() -> None:
         p.asked.names.clear()
         p.sent.clear()
         while p.w.dispatched:
-            assert p.next().waits == 1
+            assert p.next().times_put_off == 1
         assert (p.times(), p.asked.names) == ([4000, 4000, 8000, 8000, 12_000, 12_000], [])
 
 
@@ -364,7 +365,7 @@ def test_limits_of_recipients_and_of_the_account_go_together() -> None:
     with touchy(Rate(per_second=1, burst=1, code_share=0)) as p:
         for k in range(4):
             p.w.run(another(k, 1))
-        assert [event["why"] for event in p.events("deferred")] == ["recipient_limit"]
+        assert [event.reason for event in p.events("deferred")] == ["recipient_limit"]
         p.next()
         assert p.times() == [0, 1000, 2000, 4000]
 
@@ -428,11 +429,11 @@ class Storm:
         seconds = -(-max(due - now, 0) // 1000)
         by_sqs = now + 1000 * seconds + self.chance.randint(0, 1200)
         self.arrive(one, by_sqs if seconds <= 900 else due + self.chance.randint(0, 60_000))
-        if one.slots.get("main", 0) - due > HEAD_START_MS:
+        if one.places.get("main", 0) - due > HEAD_START_MS:
             self.early.add(one.id)
         if not any(one.id.startswith(id) for id in self.disturbed):
             # Whoever has long to wait comes early once, keeps its place, and waits for the rest of the time.
-            assert one.waits <= 1 + (parent.id in self.early)
+            assert one.times_put_off <= 1 + (parent.id in self.early)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from shared.dispatch import plan
 from shared.lifecycle.settle import settle
@@ -26,7 +27,7 @@ LOST = Unknown(Reason.TIMED_OUT, "lost")
 
 
 def events(w: World, stage: str) -> list[EventRow]:
-    return [event for record in w.records for event in record.events if event["s"] == stage]
+    return [event for record in w.records for event in record.events if event.stage == stage]
 
 
 def calls(w: World) -> int:
@@ -55,8 +56,8 @@ def test_what_is_marked_before_it_is_received_is_not_sent() -> None:
         assert w.run(one) == []
         assert calls(w) == 0 and w.stages() == {"accepted": 3, "recalled": 3}
         [event, *_] = events(w, "recalled")
-        assert (event["why"], event["note"], event["at"], event["n"]) == (Reason.RECALLED, "key", NOW, 0)
-        assert "acc" not in event
+        assert (event.reason, event.note, event.at, event.nth) == (Reason.RECALLED, "key", NOW, 0)
+        assert event.account is None
         # Received again, nothing else comes of it.
         assert w.run(one) == [] and calls(w) == 0
 
@@ -67,12 +68,12 @@ def test_others_of_the_envelope_are_sent() -> None:
         w.mark(one, 3, 40)
         assert w.run(one) == []
         assert w.stages() == {"accepted": 50, "sent": 48, "recalled": 2}
-        assert {e["i"] for e in events(w, "recalled")} == {3, 40}
+        assert {e.index for e in events(w, "recalled")} == {3, 40}
 
 
 def test_a_mark_does_not_keep_the_others_of_a_batch_back() -> None:
     with world() as w:
-        first, second = envelope(2), envelope(2).model_copy(update={"id": "01JZ0000000000000000000100"})
+        first, second = envelope(2), replace(envelope(2), id="01JZ0000000000000000000100")
         w.mark(first, 0, 1)
         assert w.run(first, second) == []
         assert w.stages() == {"accepted": 4, "recalled": 2, "sent": 2}
@@ -133,7 +134,7 @@ def test_who_is_recalled_in_flight_is_not_tried_again(
         assert w.run(one) == []
         assert w.stages() == {"accepted": 1, stage: 1} and not w.dispatched
         [event] = events(w, stage)
-        assert event["acc"] == "main"
+        assert event.account == "main"
 
 
 def test_a_try_that_came_to_nothing_is_told_with_the_recall() -> None:
@@ -145,8 +146,8 @@ def test_a_try_that_came_to_nothing_is_told_with_the_recall() -> None:
         one = envelope(1)
         w.run(one)
         [event] = events(w, "recalled")
-        assert (event["acc"], event["code"], event["why"]) == ("main", "busy", Reason.RECALLED)
-        assert "until" not in event
+        assert (event.account, event.code, event.reason) == ("main", "busy", Reason.RECALLED)
+        assert event.due_at is None
 
 
 def test_who_would_be_given_up_is_recalled_instead() -> None:
@@ -167,11 +168,11 @@ def test_a_row_that_is_recorded_gives_way_until_the_ledger_is_closed() -> None:
     def script(message: Outgoing) -> Outcome:
         if w.entries[one.id].rows and not w.entries[one.id].recalled:
             w.mark(one, 0, 1)
-        return BUSY if message.message_id.endswith(one.recipients[0]["tag"]) and calls(w) <= 34 else SENT
+        return BUSY if message.message_id.endswith(one.recipients[0].tag) and calls(w) <= 34 else SENT
 
     with world(script) as w:
         one = envelope(60)
-        one.recipients[0]["tag"] = "Q" * 16
+        one.recipients[0].tag = "Q" * 16
         assert w.run(one) == []
         # The other one had been sent by then.
         assert w.stages() == {"accepted": 60, "sent": 59, "recalled": 1} and not w.dispatched
@@ -205,9 +206,9 @@ def test_a_mark_at_the_moment_of_the_take_over_is_heeded() -> None:
         # Those of the first wave are in doubt, and all but the recalled one tried again.
         assert w.stages() == {"accepted": 60, "retrying": 33, "unknown": 1, "sent": 24, "recalled": 2}
         [event] = events(w, "unknown")
-        assert (event["i"], event["why"], event["note"]) == (2, Reason.RECALLED, "key")
+        assert (event.index, event.reason, event.note) == (2, Reason.RECALLED, "key")
         [again] = w.dispatched
-        assert {r["i"] for r in again.envelope.recipients} == set(range(34)) - {2}
+        assert {r.index for r in again.envelope.recipients} == set(range(34)) - {2}
 
 
 def test_who_was_not_begun_for_want_of_time_is_not_carried_on() -> None:
@@ -218,7 +219,7 @@ def test_who_was_not_begun_for_want_of_time_is_not_carried_on() -> None:
         assert w.run(one) == []
         assert w.stages() == {"accepted": 3, "recalled": 1} and calls(w) == 0
         [continuation] = w.dispatched
-        assert [r["i"] for r in continuation.envelope.recipients] == [0, 2]
+        assert [r.index for r in continuation.envelope.recipients] == [0, 2]
 
 
 def test_the_retry_is_stopped_by_a_mark_in_its_own_ledger() -> None:
@@ -230,7 +231,7 @@ def test_the_retry_is_stopped_by_a_mark_in_its_own_ledger() -> None:
         assert w.stages() == {"accepted": 2, "retrying": 2, "recalled": 2} and calls(w) == 2
 
 
-@pytest.mark.parametrize("doubt", [{"doubtful": [0]}, {"unsure": {0: "main"}}])
+@pytest.mark.parametrize("doubt", [{"maybe_sent": [0]}, {"ask_account": {0: "main"}}])
 def test_of_whom_an_earlier_try_may_have_come_through_it_is_not_said_that_it_was_stopped(doubt: Any) -> None:
     with world() as w:
         one = envelope(2, attempt=1, **doubt)
@@ -238,8 +239,8 @@ def test_of_whom_an_earlier_try_may_have_come_through_it_is_not_said_that_it_was
         assert w.run(one) == [] and calls(w) == 0
         assert w.stages() == {"unknown": 1, "recalled": 1}
         [event] = events(w, "unknown")
-        assert (event["i"], event["why"]) == (0, Reason.RECALLED)
-        assert [e["i"] for e in events(w, "recalled")] == [1]
+        assert (event.index, event.reason) == (0, Reason.RECALLED)
+        assert [e.index for e in events(w, "recalled")] == [1]
 
 
 def test_a_recall_comes_before_everything_else_that_is_decided() -> None:
@@ -297,8 +298,8 @@ def test_of_a_given_up_envelope_the_recalled_ones_are_no_dead_letters() -> None:
         w.mark(one, 0, 1)
         ledger = Kept(w.entries[one.id])
         found = settle(one, ledger, w.clock)
-        assert {row["i"]: row["s"] for row in ledger.entry.rows} == {0: "recalled", 1: "recalled", 2: "dead_lettered"}
-        assert found.dead is not None and [r["i"] for r in found.dead.recipients] == [2]
+        assert {row.index: row.stage for row in ledger.entry.rows} == {0: "recalled", 1: "recalled", 2: "dead_lettered"}
+        assert found.dead is not None and [r.index for r in found.dead.recipients] == [2]
 
 
 def test_what_was_decided_of_others_since_the_mark_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import pytest
 from functions.trace.words import describe
 from shared.dispatch.routing import CACHE_SECONDS, DOWN_MS
 from shared.model.envelope import Envelope
+from shared.model.events import EventRow
 from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Sent, Unknown
 from shared.model.policies import Policies
 from shared.model.reasons import Reason
@@ -41,12 +42,12 @@ def two(main: Script = sends, spare: Script = sends, **changes: Any) -> Iterator
         yield w
 
 
-def events(w: World, *stages: str) -> list[dict[str, Any]]:
-    return [dict(e) for record in w.records for e in record.events if e["s"] in stages]
+def events(w: World, *stages: str) -> list[EventRow]:
+    return [e for record in w.records for e in record.events if e.stage in stages]
 
 
 def by_account(w: World) -> Counter[str]:
-    return Counter(e["acc"] for e in events(w, "sent"))
+    return Counter(e.account or "" for e in events(w, "sent"))
 
 
 def next_one(number: int, count: int = 100, **changes: Any) -> Envelope:
@@ -153,7 +154,7 @@ def test_who_meets_an_account_that_is_down_goes_through_the_other_in_the_same_in
         assert w.stages() == {"accepted": 100, "sent": 100} and w.dispatched == []
         assert by_account(w) == {"spare": 100}
         asked = {m.message_id for m in w.providers["main"].sent}
-        over = Counter(tuple(e.get("over", [[""]])[0]) for e in events(w, "sent"))
+        over = Counter(e.passed_over[0] if e.passed_over else () for e in events(w, "sent"))
         # Those of its first wave were asked; the others did not have to be.
         assert over["main", "credentials_refused", "535"] == len(asked)
         assert over["main", "avoided", ""] > 0 and over.total() == 100
@@ -176,8 +177,8 @@ def test_whom_an_account_refuses_for_its_own_fault_goes_through_the_other_and_th
     with two(lambda m: Rejected(Reason.SENDER_REFUSED, "sender_id_not_registered")) as w:
         w.run(next_one(1))
         assert w.stages() == {"accepted": 100, "sent": 100} and by_account(w) == {"spare": 100}
-        refused = [e["over"] for e in events(w, "sent") if "over" in e]
-        assert refused == [[["main", "sender_refused", "sender_id_not_registered"]]] * len(refused)
+        refused = [e.passed_over for e in events(w, "sent") if e.passed_over]
+        assert refused == [(("main", "sender_refused", "sender_id_not_registered"),)] * len(refused)
         before = w.providers["main"].calls
         assert before == len(refused) > 20
         w.run(next_one(2))
@@ -187,7 +188,7 @@ def test_whom_an_account_refuses_for_its_own_fault_goes_through_the_other_and_th
 def test_whom_no_account_takes_fails_with_the_reason() -> None:
     with two(lambda m: Rejected(Reason.SENDER_REFUSED, "no"), lambda m: Rejected(Reason.SENDER_REFUSED, "no")) as w:
         assert w.run(envelope(10)) == []
-        assert {(e["why"], len(e["over"])) for e in events(w, "failed")} == {("sender_refused", 1)}
+        assert {(e.reason, len(e.passed_over)) for e in events(w, "failed")} == {("sender_refused", 1)}
 
 
 @pytest.mark.parametrize("reason", [Reason.ADDRESS_UNKNOWN, Reason.CONTENT_REFUSED, Reason.RECIPIENT_OPTED_OUT])
@@ -195,7 +196,7 @@ def test_whom_a_provider_refuses_for_another_fault_goes_nowhere_else(reason: Rea
     with two(lambda m: Rejected(reason, "550"), lambda m: Rejected(reason, "551")) as w:
         w.run(envelope(50))
         assert w.stages() == {"accepted": 50, "failed": 50}
-        assert not [e for e in events(w, "failed") if "over" in e]
+        assert not [e for e in events(w, "failed") if e.passed_over]
 
 
 def test_a_process_remembers_for_a_while_that_an_account_was_down() -> None:
@@ -221,8 +222,8 @@ def test_when_all_are_down_it_is_tried_again_and_tells_of_each() -> None:
     with two(down, lambda m: AccountDown(Reason.BALANCE_EXHAUSTED, "arrears")) as w:
         w.run(envelope(1))
         [again] = events(w, "retrying")
-        assert again["down"] and len(again["over"]) == 1
-        assert {again["acc"], again["over"][0][0]} == {"main", "spare"}
+        assert again.account_down and len(again.passed_over) == 1
+        assert {again.account, again.passed_over[0][0]} == {"main", "spare"}
         assert "sent through another account" in describe(again)
         [child] = w.dispatched
         assert child.envelope.avoid == ["main", "spare"]
@@ -250,8 +251,8 @@ def test_an_account_whose_settings_do_not_fit_is_passed_over() -> None:
         w.providers["main"] = None  # type: ignore[assignment]  # settings that do not fit
         w.run(envelope(20))
         assert by_account(w) == {"spare": 20}
-        ways = [e["over"] for e in events(w, "sent") if "over" in e]
-        assert ways and all(way == [["main", "account_misconfigured", ""]] for way in ways)
+        ways = [e.passed_over for e in events(w, "sent") if e.passed_over]
+        assert ways and all(way == (("main", "account_misconfigured", ""),) for way in ways)
 
 
 def test_an_account_whose_limits_the_message_breaks_does_not_stand_in() -> None:
@@ -297,7 +298,7 @@ def test_a_retry_for_an_accounts_own_trouble_prefers_another(reason: Reason) -> 
     with two(lambda m: Retry(reason, "x"), policies=Policies(weights={"spare": 0})) as w:
         w.run(envelope(1))
         [again], [child] = events(w, "retrying"), w.dispatched
-        assert again["avoid"] and "down" not in again and "sent through another account" in describe(again)
+        assert again.avoid_account and not again.account_down and "sent through another account" in describe(again)
         assert child.envelope.avoid == ["main"] and w.providers["spare"].calls == 0
         w.run(child.envelope)
         assert by_account(w) == {"spare": 1}
@@ -308,5 +309,5 @@ def test_other_retries_stay_with_their_account(reason: Reason) -> None:
     with two(lambda m: Retry(reason, "x"), policies=Policies(weights={"spare": 0})) as w:
         w.run(envelope(1))
         [again], [child] = events(w, "retrying"), w.dispatched
-        assert "avoid" not in again and child.envelope.avoid == []
+        assert not again.avoid_account and child.envelope.avoid == []
         assert "another account" not in describe(again)

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from functions.trace.words import describe, explain
 from shared.dispatch.plan import WAVE_RECIPIENTS, Plan
@@ -51,7 +52,7 @@ def calls(w: World) -> int:
 
 
 def events(w: World, stage: str) -> list[EventRow]:
-    return [event for record in w.records for event in record.events if event["s"] == stage]
+    return [event for record in w.records for event in record.events if event.stage == stage]
 
 
 # Before it is planned
@@ -65,10 +66,10 @@ def test_while_its_run_is_paused_an_envelope_is_held() -> None:
         assert (calls(w), w.dispatched, w.asked_of) == (0, [], [])
         assert w.stages() == {"accepted": 3, "deferred": 3}
         event = events(w, "deferred")[0]
-        assert (event["why"], event["note"], event["n"], event["at"]) == (Reason.RUN_PAUSED, "key-7", 1, NOW)
-        assert "until" not in event
+        assert (event.reason, event.note, event.nth, event.at) == (Reason.RUN_PAUSED, "key-7", 1, NOW)
+        assert event.due_at is None
         [held] = w.parked
-        assert (held.id, held.run, held.waits, held.attempt) == (f"{one.id}/w1", RUN, 1, 0)
+        assert (held.id, held.run, held.times_put_off, held.attempt) == (f"{one.id}/w1", RUN, 1, 0)
         assert held.recipients == one.recipients and held.expires_at == one.expires_at
         # Closed before it is parked, and looked at anew afterwards; told last.
         assert w.log == ["acquire", "park", "stream"]
@@ -97,7 +98,7 @@ def test_what_is_held_twice_is_so_under_other_ids() -> None:
         later(w, 10)
         w.run(w.parked[0])
         assert [e.id.partition("/")[2] for e in w.parked] == ["w1", "w1/w2"]
-        assert [e["n"] for e in events(w, "deferred")] == [1, 2]
+        assert [e.nth for e in events(w, "deferred")] == [1, 2]
 
 
 @pytest.mark.parametrize("state", [None, *(s for s in RunState if s not in {PAUSED, CANCELLED, "failed", "skipped"})])
@@ -112,14 +113,14 @@ def test_any_other_run_goes_on_and_so_does_one_that_is_gone(state: RunState | No
 def test_of_a_run_that_ended_nothing_more_is_sent(state: RunState) -> None:
     with world() as w:
         let(w, state)
-        one = of_run(3, doubtful=[1])
+        one = of_run(3, maybe_sent=[1])
         assert w.run(one) == []
         assert (calls(w), w.dispatched, w.parked) == (0, [], [])
         # Of whom an earlier try may have come through, nobody can say that it was stopped.
         assert w.stages() == {"accepted": 3, "recalled": 2, "unknown": 1}
         [event] = events(w, "unknown")
-        assert (event["i"], event["why"], event["note"]) == (1, Reason.RUN_CANCELLED, "key-7")
-        assert {e["why"] for e in events(w, "recalled")} == {Reason.RUN_CANCELLED}
+        assert (event.index, event.reason, event.note) == (1, Reason.RUN_CANCELLED, "key-7")
+        assert {e.reason for e in events(w, "recalled")} == {Reason.RUN_CANCELLED}
         assert w.control_reads == [(RUN, False)]
 
 
@@ -146,7 +147,7 @@ def test_who_is_only_asked_about_goes_on() -> None:
 
             main.look_up = look_up  # type: ignore[method-assign, assignment]  # of this instance
             let(w, state)
-            one = of_run(4, unsure={0: "main", 1: "main"}, tried=(NOW - 9, NOW - 5))
+            one = of_run(4, ask_account={0: "main", 1: "main"}, tried_between=(NOW - 9, NOW - 5))
             assert w.run(one) == []
             assert sorted(asked) == ["u0@example.com", "u1@example.com"] and calls(w) == 0
             stage = "deferred" if state is PAUSED else "recalled"
@@ -173,7 +174,7 @@ def test_who_was_recalled_is_recalled_whatever_the_run_is(state: RunState) -> No
         one = of_run(3)
         w.mark(one, 1)
         assert w.run(one) == []
-        assert [e["i"] for e in events(w, "recalled") if e["why"] == Reason.RECALLED] == [1]
+        assert [e.index for e in events(w, "recalled") if e.reason == Reason.RECALLED] == [1]
         assert sum(len(e.recipients) for e in w.parked) == (2 if state is PAUSED else 0)
 
 
@@ -181,7 +182,7 @@ def test_who_is_on_the_list_is_so_when_the_run_goes_on() -> None:
     with world() as w:
         let(w, PAUSED)
         one = of_run(1)
-        w.suppressed[one.recipients[0]["tag"]] = [
+        w.suppressed[one.recipients[0].tag] = [
             SuppressionEntry(scope=SuppressionScope.ALL, reason=SuppressionReason.UNSUBSCRIBE, at=NOW, by="k")
         ]
         w.run(one)
@@ -277,7 +278,7 @@ def test_who_is_only_asked_about_goes_on_in_later_waves_too() -> None:
             main.look_up = look_up  # type: ignore[method-assign, assignment]  # of this instance
             let(w, SENDING)
             unsure = dict.fromkeys(range(50), "main")
-            assert w.run(of_run(100, unsure=unsure, tried=(NOW - 9, NOW - 5))) == []
+            assert w.run(of_run(100, ask_account=unsure, tried_between=(NOW - 9, NOW - 5))) == []
             assert len(asked) == 50 and calls(w) == 0
             assert w.stages() == {"accepted": 100, "sent": 50, "deferred" if state is PAUSED else "recalled": 50}
 
@@ -293,7 +294,7 @@ def test_without_an_answer_who_is_only_asked_about_goes_on() -> None:
         main.looks_up = True  # type: ignore[misc]  # of this instance
         main.look_up = look_up  # type: ignore[method-assign, assignment]  # of this instance
         let(w, SENDING)
-        assert w.run(of_run(60, unsure=dict.fromkeys(range(50), "main"), tried=(NOW - 9, NOW - 5))) == []
+        assert w.run(of_run(60, ask_account=dict.fromkeys(range(50), "main"), tried_between=(NOW - 9, NOW - 5))) == []
         assert w.stages() == {"accepted": 60, "sent": 50} and calls(w) == 0
         assert [(d.envelope.id[-3:], len(d.envelope.recipients)) for d in w.dispatched] == [("/c1", 10)]
 
@@ -316,8 +317,8 @@ def test_a_recall_between_waves_comes_before_a_pause() -> None:
         let(w, SENDING)
         one = of_run(100)
         assert w.run(one) == []
-        assert {e["i"] for e in events(w, "recalled")} == {50, 60}
-        assert not {50, 60} & {r["i"] for r in w.parked[0].recipients} and len(w.parked[0].recipients) == 64
+        assert {e.index for e in events(w, "recalled")} == {50, 60}
+        assert not {50, 60} & {r.index for r in w.parked[0].recipients} and len(w.parked[0].recipients) == 64
 
 
 def test_a_retry_that_was_under_way_is_held_and_stays_one() -> None:
@@ -330,7 +331,7 @@ def test_a_retry_that_was_under_way_is_held_and_stays_one() -> None:
         w.run(retry.envelope)
         assert calls(w) == 1
         [held] = w.parked
-        assert (held.id.partition("/")[2], held.attempt, held.waits) == ("r1/w1", 1, 1)
+        assert (held.id.partition("/")[2], held.attempt, held.times_put_off) == ("r1/w1", 1, 1)
         w.providers["main"].script = lambda m: SENT
         let(w, CANCELLED)
         w.run(held)
@@ -342,10 +343,10 @@ def test_a_redrive_and_a_fallback_obey_too() -> None:
         let(w, PAUSED)
         redriven = of_run(1, id=f"{of_run().id}/d0/g1", generation=1)
         w.run(redriven)
-        assert [(e["s"], e["n"]) for r in w.records for e in r.events] == [("deferred", 101)]
+        assert [(e.stage, e.nth) for r in w.records for e in r.events] == [("deferred", 101)]
         let(w, CANCELLED)
         w.run(w.parked[0])
-        assert [(e["s"], e["n"]) for e in events(w, "recalled")] == [("recalled", 1)]
+        assert [(e.stage, e.nth) for e in events(w, "recalled")] == [("recalled", 1)]
     refused: Any = Rejected(Reason.ADDRESS_UNKNOWN, "550")
     with world(lambda m: refused) as w:
         let(w, SENDING)
@@ -356,7 +357,7 @@ def test_a_redrive_and_a_fallback_obey_too() -> None:
         # A cancelled message is not wanted on any channel.
         let(w, CANCELLED)
         w.dispatched.clear()
-        w.run(one.model_copy(update={"id": Numbering(derived_base(NOW, "other"))(0)}))
+        w.run(replace(one, id=Numbering(derived_base(NOW, "other"))(0)))
         assert w.dispatched == []
 
 
@@ -550,7 +551,7 @@ def test_places_in_a_rate_are_taken_anew() -> None:
         w.run(of_run(50))
         assert calls(w) == WAVE_RECIPIENTS
         [held] = w.parked
-        assert held.slots == {}
+        assert held.places == {}
         w.providers["main"].script = lambda m: SENT
         let(w, SENDING)
         later(w, 3600)
@@ -574,7 +575,7 @@ def test_a_message_that_is_held_says_so() -> None:
     with world() as w:
         let(w, PAUSED)
         w.run(of_run(1))
-        event: Any = {**events(w, "deferred")[0]}
+        [event] = events(w, "deferred")
         assert describe(event) == (
             "Held while its campaign's run is paused; it goes on, or ends, with the run. Paused by: key-7."
         )
@@ -589,23 +590,23 @@ def test_a_message_that_is_held_says_so() -> None:
 
 
 def test_held_and_late_ones_of_an_envelope_carry_on_apart() -> None:
-    held: dict[str, Any] = {"s": "deferred", "why": "run_paused"}
+    held: dict[str, Any] = {"stage": "deferred", "reason": "run_paused"}
     late: dict[str, Any] = {
-        "s": "deferred",
-        "why": "rate_limited",
-        "acc": "main",
-        "until": NOW + 5000,
-        "slot": NOW + 6000,
+        "stage": "deferred",
+        "reason": "rate_limited",
+        "account": "main",
+        "due_at": NOW + 5000,
+        "place_at": NOW + 6000,
     }
-    rows: Any = [{"i": i, "tag": "T" * 16, "n": 1, "at": NOW, **e} for i, e in enumerate([held, late, held])]
-    found = tail(of_run(3, doubtful=[2]), rows)
+    rows = [EventRow(index=i, tag="T" * 16, nth=1, at=NOW, **e) for i, e in enumerate([held, late, held])]
+    found = tail(of_run(3, maybe_sent=[2]), rows)
     [dispatch], [parked] = found.dispatches, found.parked
-    assert (dispatch.envelope.id[-3:], dispatch.due_at, dispatch.envelope.slots) == (
+    assert (dispatch.envelope.id[-3:], dispatch.due_at, dispatch.envelope.places) == (
         "/w1",
         NOW + 5000,
         {"main": NOW + 6000},
     )
-    assert (parked.id[-5:], [r["i"] for r in parked.recipients], parked.doubtful, parked.slots) == (
+    assert (parked.id[-5:], [r.index for r in parked.recipients], parked.maybe_sent, parked.places) == (
         "/w1.1", [0, 2], [2], {},
     )  # fmt: skip
 

@@ -11,7 +11,7 @@ from tests.samples import NOW, envelope
 from tests.unit.dispatch.world import World, world
 
 ONE = envelope(3)
-TAGS = [r["tag"] for r in ONE.recipients]
+TAGS = [r.tag for r in ONE.recipients]
 
 
 def suppress(w: World, tag: str, reason: SuppressionReason = SuppressionReason.MANUAL) -> None:
@@ -21,7 +21,7 @@ def suppress(w: World, tag: str, reason: SuppressionReason = SuppressionReason.M
 
 def events(w: World) -> dict[int, tuple[str, str | None]]:
     """The last event of each recipient, with its reason."""
-    return {e["i"]: (e["s"], e.get("why")) for r in w.records for e in r.events}
+    return {e.index: (e.stage, e.reason) for r in w.records for e in r.events}
 
 
 @pytest.mark.parametrize("reason", SuppressionReason)
@@ -97,7 +97,7 @@ def test_of_whom_a_try_may_have_come_through_nobody_says_that_nothing_was_sent()
     with world() as w:
         suppress(w, TAGS[0])
         suppress(w, TAGS[1])
-        w.run(ONE.child("r1", ONE.recipients, attempt=1, doubtful=[0]))
+        w.run(ONE.child("r1", ONE.recipients, attempt=1, maybe_sent=[0]))
         assert events(w) == {
             0: ("unknown", "suppressed_manual"),
             1: ("suppressed", "suppressed_manual"),
@@ -109,7 +109,7 @@ def test_who_is_asked_about_is_not_looked_for_in_the_list() -> None:
     with world() as w:
         for tag in TAGS:
             suppress(w, tag)
-        child = ONE.child("r1", ONE.recipients, attempt=1, unsure={0: "main"}, tried=(NOW - 5, NOW))
+        child = ONE.child("r1", ONE.recipients, attempt=1, ask_account={0: "main"}, tried_between=(NOW - 5, NOW))
         w.run(child)
         assert w.asked_of == [TAGS[1:]]
         assert events(w)[1] == events(w)[2] == ("suppressed", "suppressed_manual")

@@ -100,8 +100,8 @@ def test_a_crash_after_the_call_leaves_it_unknown(message_class: MessageClass, s
         assert w.run(one) == ["0"]
         later(w)
         assert w.run(one) == []
-        [event] = [e for r in w.records for e in r.events if e["s"] == stage]
-        assert (event["why"], event["acc"]) == ("interrupted", "main")
+        [event] = [e for r in w.records for e in r.events if e.stage == stage]
+        assert (event.reason, event.account) == ("interrupted", "main")
         for dispatch in w.dispatched:
             assert w.run(dispatch.envelope) == []
         assert w.providers["main"].calls == sent
@@ -242,9 +242,9 @@ def test_an_account_is_asked_before_anything_is_sent_again(message_class: Messag
         found = asked(w, [Sent("serial-1")])
         w.run(envelope(1, message_class=message_class))
         child = follow(w)
-        assert child.unsure == {0: "main"} and found == ["u0@example.com"]
-        [sent] = [e for r in w.records for e in r.events if e["s"] == "sent"]
-        assert sent["pid"] == "serial-1" and w.providers["main"].calls == 1 and w.dispatched == []
+        assert child.ask_account == {0: "main"} and found == ["u0@example.com"]
+        [sent] = [e for r in w.records for e in r.events if e.stage == "sent"]
+        assert sent.provider_id == "serial-1" and w.providers["main"].calls == 1 and w.dispatched == []
 
 
 def test_an_account_is_told_when_the_try_was(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,10 +259,10 @@ def test_an_account_is_told_when_the_try_was(monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setattr(w.providers["main"], "look_up", look_up)
         w.clock.advance(100)
         w.run(envelope(1, message_class=M.MARKETING))
-        [row] = [e for e in w.records[0].events if e["s"] == "retrying"]
+        [row] = [e for e in w.records[0].events if e.stage == "retrying"]
         for _ in range(4):
             follow(w)
-    assert times == [(row["at"] - row["ms"], row["at"])] * 4 and row["at"] == NOW + 100_000
+    assert times == [(row.at - (row.took_ms or 0), row.at)] * 4 and row.at == NOW + 100_000
 
 
 def test_of_a_try_that_nobody_saw_only_the_earliest_time_is_known() -> None:
@@ -290,7 +290,7 @@ def test_tries_are_used_up_where_no_answer_ever_comes(message_class: MessageClas
         while w.dispatched:
             follow(w)
         assert w.providers["main"].calls == sends and w.stages()["dead_lettered"] == 1
-        assert all(e.get("unsure") or e.get("maybe") for r in w.records for e in r.events if e["s"] == "retrying")
+        assert all(e.ask_account or e.maybe_sent for r in w.records for e in r.events if e.stage == "retrying")
 
 
 def test_what_the_account_does_not_know_of_is_sent_again_unless_it_is_marketing() -> None:
@@ -300,7 +300,7 @@ def test_what_the_account_does_not_know_of_is_sent_again_unless_it_is_marketing(
         w.run(envelope(1, message_class=M.NOTIFICATION))
         follow(w)
         again = follow(w)
-        assert again.unsure == {} and w.providers["main"].calls == 2 and w.stages()["sent"] == 1
+        assert again.ask_account == {} and w.providers["main"].calls == 2 and w.stages()["sent"] == 1
 
 
 def test_marketing_is_asked_about_four_times_and_then_reported_as_unknown() -> None:

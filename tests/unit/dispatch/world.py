@@ -141,9 +141,9 @@ class World:
 
     def read_file(self, tenant: str, ref: AttachmentRef) -> bytes:
         self._step("read_file")
-        found = self.stored.get((ref["id"], ref["v"]))
+        found = self.stored.get((ref.id, ref.version))
         if found is None:
-            raise AttachmentGoneError(ref["id"])
+            raise AttachmentGoneError(ref.id)
         return found
 
     def last_shift(self, tenant: str, account: str) -> Stored[Shift] | None:
@@ -251,7 +251,7 @@ class World:
         counts: dict[str, int] = {}
         for record in self.records:
             for event in record.events:
-                counts[event["s"]] = counts.get(event["s"], 0) + 1
+                counts[event.stage] = counts.get(event.stage, 0) + 1
         return counts
 
 
