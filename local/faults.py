@@ -22,7 +22,8 @@ from local.sandbox.smtp_words import PUBLISHED, published
 from local.sandbox.tencent import TencentSandbox
 from local.sandbox.wecom import APP_STEPS, LEFT_OUT, ROBOT_STEPS
 from shared.api.kit import parse, validation_problem
-from shared.model.problems import CONTENT_TYPE, FieldError, ProblemError, invalid, invalid_field, not_found
+from shared.api.problems import CONTENT_TYPE, Problem, problem_of
+from shared.errors import ConflictError, FieldError, PlatformError, invalid, invalid_field, not_found
 
 FaultyProvider = Literal["smtp", "ses", "tencent", "aws", "app", "robot"]
 MOST = 1000
@@ -263,7 +264,7 @@ def read_faults(path: Path) -> list[FaultInput]:
         try:
             fault = FaultInput.model_validate(entry)
         except ValidationError as error:
-            details += validation_problem(error, str(i)).problem.errors
+            details += validation_problem(error, str(i)).errors
             continue
         details += [FieldError(field=f"{i}.{p.field}", message=p.message) for p in problems(fault)]
         faults.append(fault)
@@ -307,14 +308,14 @@ class FaultDesk:
         }
 
     def add(self, given: FaultInput) -> dict[str, Any]:
-        """Play a fault from now on; return it with its id. Raises: ProblemError."""
+        """Play a fault from now on; return it with its id. Raises: InvalidError, ConflictError."""
         wrong = problems(given)
         if wrong:
             raise invalid(wrong, f"{len(wrong)} field(s) are not valid.")
         with self._lock:
             active = [entry for entry in self._entries if entry.active]
             if len(active) >= MOST:
-                raise ProblemError(409, "conflict", "Too many faults", f"Remove some of the {MOST} that wait.")
+                raise ConflictError(f"Remove some of the {MOST} that wait.", title="Too many faults")
             used = [entry for entry in self._entries if not entry.active][-MOST:]
             sandbox = self._sandboxes[ROADS[given.provider].sandbox]
             entry = _Entry(next(self._ids), given, sandbox.faults.add(given.fault()), sandbox)
@@ -325,13 +326,15 @@ class FaultDesk:
         """Answer one request; never raises."""
         method = self._methods.get(request.method)
         try:
-            if method is None:
-                detail = f"Use one of {', '.join(self._methods)}."
-                raise ProblemError(405, "method-not-allowed", "No such method", detail, allow=", ".join(self._methods))
-            return method(request)
-        except ProblemError as error:
-            headers = [("content-type", CONTENT_TYPE), *error.headers.items()]
-            return error.problem.status, headers, json.dumps(error.body(), ensure_ascii=False).encode()
+            return self._no_method() if method is None else method(request)
+        except PlatformError as error:
+            return _refusal(problem_of(error))
+
+    def _no_method(self) -> Answer:
+        known = ", ".join(self._methods)
+        kind = "urn:mepush:problem:method-not-allowed"
+        detail = f"Use one of {known}."
+        return _refusal(Problem(type=kind, title="No such method", status=405, detail=detail), ("allow", known))
 
     def _list(self, request: Incoming) -> Answer:
         with self._lock:
@@ -362,6 +365,11 @@ class FaultDesk:
         for entry in gone:
             entry.sandbox.faults.remove(entry.planned)
         return 204, [], b""
+
+
+def _refusal(problem: Problem, *more: tuple[str, str]) -> Answer:
+    headers = [("content-type", CONTENT_TYPE), *more]
+    return problem.status, headers, json.dumps(problem.model_dump(), ensure_ascii=False).encode()
 
 
 def _json(status: int, value: Any) -> Answer:

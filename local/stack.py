@@ -76,7 +76,7 @@ class LocalStack:
 
     Once started: url, outbox, sandboxes (`smtp`, `ses`, `tencent`, `aws`, `wecom`), faults, clock, deployment, runner,
     pages (under `/_local/`), buses, counting, permissions, memory (None without it). Raises on start:
-    synth.SynthesisError, template.TemplateError, server.PortError; ProblemError for a fault.
+    synth.SynthesisError, template.TemplateError, server.PortError; InvalidError for a fault.
     """
 
     url: str

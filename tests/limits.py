@@ -19,15 +19,16 @@ from mepush.sheets.formats import FileFormat
 from mepush.sheets.header import MAX_NAMES_BYTES, check_columns
 from shared.api.kit import _check_body, parse
 from shared.api.messages import MAX_BODY_BYTES, SendRequest
+from shared.api.problems import row_of
 from shared.aws.queue import MAX_MESSAGE_BYTES, Dispatch, Queues
 from shared.aws.schedules import MAX_INPUT_BYTES, Schedules, schedule_input
 from shared.aws.secrets import MAX_BYTES as MAX_SECRET_BYTES
 from shared.aws.secrets import SecretError, SecretStore
 from shared.base.channels import queue_name
+from shared.errors import PlatformError
 from shared.model.campaigns import Audience, Columns
 from shared.model.content import RenderedEmail, RenderedSms, RenderedWecom
 from shared.model.envelope import MAX_BYTES, group_id
-from shared.model.problems import ProblemError
 from shared.model.sizes import json_size, json_text, size
 from shared.model.variables import check_variables
 from shared.model.words import Channel, KeyKind, MessageClass
@@ -85,8 +86,8 @@ def _request(**fields: Any) -> bytes:
 def _refused(call: Callable[[], Any]) -> str | None:
     try:
         call()
-    except ProblemError as error:
-        return f"{error.problem.status} {error.problem.errors[0].field}: {error.problem.errors[0].message}"
+    except PlatformError as error:
+        return f"{row_of(error).status} {error.errors[0].field}: {error.errors[0].message}"
     except (RunFailedError, SheetError, SecretError, CatalogTooLargeError) as error:
         return str(error)
     return None

@@ -16,13 +16,13 @@ from shared.api.dead_letters import (
 )
 from shared.api.kit import Call, OperationFunction
 from shared.base.channels import queue_name
+from shared.errors import forbidden, invalid_field
 from shared.lifecycle.redrive import Order, Redriver
 from shared.model.clock import Clock
 from shared.model.envelope import Envelope
 from shared.model.given_up import explain_given_up
 from shared.model.ids import ulid_value
 from shared.model.letters import Letter, LetterState
-from shared.model.problems import forbidden, invalid_field
 from shared.model.reasons import Reason
 from shared.model.words import Channel, MessageClass
 from shared.store.audit import AuditLog
@@ -54,7 +54,7 @@ class Deciding:
         }
 
     def list_letters(self, call: Call) -> DeadLetterPage:
-        """A page of dead letters. Raises: ProblemError 422."""
+        """A page of dead letters. Raises: InvalidError."""
         query: DeadLetterQuery = call.query
         states = OPEN if query.state is None else frozenset({query.state})
         choice = Choice(states, query.template, query.account, query.reason)
@@ -69,11 +69,11 @@ class Deciding:
         return DeadLetterPage(dead_letters=[_view(letter, now) for letter in page], cursor=cursor)
 
     def redrive(self, call: Call) -> DeadLetterTally:
-        """Send letters anew. Raises: ProblemError 403."""
+        """Send letters anew. Raises: ForbiddenError."""
         return self._carry_out(call, Order(LetterState.REDRIVING, call.caller.key_id))
 
     def discard(self, call: Call) -> DeadLetterTally:
-        """Give letters up for good. Raises: ProblemError 403."""
+        """Give letters up for good. Raises: ForbiddenError."""
         request: DiscardRequest = call.body
         return self._carry_out(call, Order(LetterState.DISCARDING, call.caller.key_id, request.note))
 
@@ -87,7 +87,7 @@ class Deciding:
     def _chosen(self, call: Call) -> Iterator[Letter]:
         """The letters that are meant and that the key reaches.
 
-        Raises: ProblemError 403 if one is named that it does not reach, or if it reaches none of those meant.
+        Raises: ForbiddenError if one is named that it does not reach, or if it reaches none of those meant.
         """
         request: RedriveRequest = call.body
         caller, queues = call.caller, _queues(request.channel, request.message_class)
@@ -116,7 +116,7 @@ class Deciding:
                 refused.append(letter)
 
     def _require(self, call: Call, letter: Letter, listed: frozenset[str] | None) -> None:
-        """Raises: ProblemError 403 for a letter that the key does not reach."""
+        """Raises: ForbiddenError for a letter that the key does not reach."""
         call.require(letter.kind, "dead letter")
         if not self._reaches(call, letter, listed):
             raise forbidden("A team key decides on dead letters to the recipients on its list only. Use a live key.")
@@ -146,7 +146,7 @@ def _queues(channel: Channel | None, message_class: MessageClass | None) -> list
 
 
 def _beyond(cursor: str | None) -> str | None:
-    """Raises: ProblemError 422."""
+    """Raises: InvalidError."""
     if cursor is None:
         return None
     try:

@@ -13,10 +13,10 @@ from functions.ingest.attachments import Files, attach
 from functions.ingest.fallback import Addresses, Step, by_legs
 from functions.ingest.texts import Grant, Seats
 from shared.api.messages import MessageOut, RecipientIn, SendRequest
+from shared.errors import FieldError, invalid
 from shared.model.envelope import MAX_BYTES, MAX_RECIPIENTS, Envelope, EnvelopeRecipient
 from shared.model.events import EventRow, StreamRecord, accepted_rows, record_of
 from shared.model.ids import Numbering, Tagger, ulid_time
-from shared.model.problems import FieldError, invalid
 from shared.model.reasons import Reason
 from shared.model.sizes import size
 from shared.model.templates import Template, TemplateVersion
@@ -76,7 +76,7 @@ class Plan:
 
 
 def plan(request: SendRequest, context: Context) -> Plan:
-    """Plan a request. Raises: ProblemError 422 naming each variable that is missing or superfluous."""
+    """Plan a request. Raises: InvalidError naming each variable that is missing or superfluous."""
     recipients: Sequence[RecipientIn] = request.recipients or [{"to": request.to or ""}]
     _check_variables(request, recipients, context)
     accepted_at = ulid_time(context.base)
@@ -253,7 +253,7 @@ def _nobody_left(request: SendRequest, result: Plan) -> Exception:
 def _pack(header: Envelope, accepted: list[Accepted], number: Numbering, request: SendRequest, result: Plan) -> None:
     """Pack up to 100 recipients, in halves if they are too large for one envelope.
 
-    Raises: ProblemError 422 naming a recipient whose variables are too large for any, or hold no finite number.
+    Raises: InvalidError naming a recipient whose variables are too large for any, or hold no finite number.
     """
     first = accepted[0][0]
     recipients = [recipient for _, recipient in accepted]

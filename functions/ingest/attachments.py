@@ -8,10 +8,10 @@ from shared.api.governance import moment
 from shared.api.kit import Call, Caller
 from shared.api.messages import AttachmentIn
 from shared.aws.attachments import UPLOAD_SECONDS, AttachmentStore, StoredFile, new_id
+from shared.errors import FieldError, NotFoundError, forbidden, invalid, invalid_field
 from shared.model.attachments import AttachmentRef
 from shared.model.clock import Clock
 from shared.model.content import Content, EmailContent
-from shared.model.problems import FieldError, ProblemError, forbidden, invalid, invalid_field
 from shared.policy.access import reaches
 from shared.policy.attachments import KEEP_DAYS, beyond, cid_problem, cids_in, name_problem, type_of, type_problem
 
@@ -27,7 +27,7 @@ class Attachments:
     clock: Clock
 
     def create(self, call: Call) -> AttachmentUpload:
-        """Agree on a file and sign a form for it. Stores nothing. Raises: ProblemError 422."""
+        """Agree on a file and sign a form for it. Stores nothing. Raises: InvalidError."""
         body: AttachmentCreate = call.body
         if problem := name_problem(body.name):
             raise invalid_field("name", problem)
@@ -48,11 +48,11 @@ class Attachments:
         )
 
     def get(self, call: Call) -> AttachmentView:
-        """A file that was uploaded. Raises: ProblemError 403, 404."""
+        """A file that was uploaded. Raises: ForbiddenError, NotFoundError."""
         file = self.store.find(call.caller.tenant, call.path["id"])
         if file is None:
             detail = f"There is no such attachment: it was not uploaded yet, or more than {KEEP_DAYS} days ago."
-            raise ProblemError(404, "not-found", "Not found", detail)
+            raise NotFoundError(detail)
         call.require(file.kind, "attachment")
         return AttachmentView(
             id=file.id,
@@ -66,7 +66,7 @@ class Attachments:
     def find(self, caller: Caller, named: Sequence[AttachmentIn]) -> Files:
         """The files that a request names and that are there.
 
-        Raises: ProblemError 403 for one that the caller's key does not reach; what S3 raises.
+        Raises: ForbiddenError for one that the caller's key does not reach; what S3 raises.
         """
         files: dict[str, StoredFile] = {}
         for i, each in enumerate(named):
@@ -83,7 +83,7 @@ class Attachments:
 def attach(named: Sequence[AttachmentIn], files: Files, content: Content, expires_at: int) -> list[AttachmentRef]:
     """What envelopes carry of the files that a request names. expires_at: of its messages, in milliseconds.
 
-    Raises: ProblemError 422 naming each that cannot go along.
+    Raises: InvalidError naming each that cannot go along.
     """
     if not named:
         return []

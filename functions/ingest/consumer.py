@@ -16,10 +16,11 @@ from aws_lambda_powertools import Logger
 from functions.ingest.service import Ingest, RepeatKey, reference_key
 from shared.api.kit import Caller, parse
 from shared.api.messages import SendRequest, SendResponse
+from shared.api.problems import Problem, problem_of, row_of
 from shared.aws.queue import MAX_MESSAGE_BYTES
 from shared.base.logs import log_error
+from shared.errors import PlatformError, RequestError, invalid_field
 from shared.model.clock import Clock, iso
-from shared.model.problems import Problem, ProblemError, invalid_field
 from shared.model.sizes import size
 from shared.model.tenants import DEFAULT_TENANT
 from shared.model.words import KeyKind, Scope
@@ -82,22 +83,19 @@ class EventConsumer:
             response = self._accept(event)
             if response.not_queued:
                 raise EventNotAcceptedError("not all messages were queued")
-        except ProblemError as error:
-            if _may_pass(error):
-                raise EventNotAcceptedError(str(error)) from None
-            return self._set_aside(event, error.problem, request_id, function)
+        except RequestError as error:
+            return self._set_aside(event, problem_of(error), request_id, function)
         except EventNotAcceptedError:
             raise
-        except Exception as error:
-            # Lambda would log what it says, and put it on the queue.
+        except Exception as error:  # whatever it is, Lambda would log what it says, and put it on the queue
             log_error(logger, "event not accepted", error)
-            raise EventNotAcceptedError(type(error).__name__) from None
+            raise EventNotAcceptedError(_named(error)) from None
         counts = {"accepted": response.accepted, "rejected": response.rejected}
         logger.info("event accepted", event_id=event["id"], request=response.request_id, counts=counts)
         return {"request_id": response.request_id, **counts}
 
     def _accept(self, event: Any) -> SendResponse:
-        """Raises: ProblemError."""
+        """Raises: PlatformError."""
         if not isinstance(event, Mapping) or not isinstance(event.get("id"), str) or not _ID.fullmatch(event["id"]):
             raise invalid_field("id", "give the event's id: 1 to 100 letters, digits, dots, colons and hyphens")
         if not isinstance(event.get("detail"), Mapping):
@@ -120,6 +118,9 @@ class EventConsumer:
         return problem.model_dump()
 
 
-def _may_pass(error: ProblemError) -> bool:
-    """Whether the same event may be accepted later: 409 is that of an event that is just being carried out."""
-    return error.problem.status == 409 or error.problem.status >= 500
+def _named(error: Exception) -> str:
+    """An error by its kind alone, as callers of the API know it."""
+    if not isinstance(error, PlatformError):
+        return type(error).__name__
+    row = row_of(error)
+    return f"{row.status} {row.kind}"

@@ -20,9 +20,9 @@ from shared.api.messages import SendRequest, SendResponse
 from shared.aws.queue import Dispatch, Queues
 from shared.aws.stream import EventStream, StreamError
 from shared.base.logs import log_error
+from shared.errors import BusyError, FieldError, NotQueuedError, PlatformError, RequestError, invalid, invalid_field
 from shared.model.clock import Clock
 from shared.model.ids import new_base
-from shared.model.problems import FieldError, ProblemError, conflict, invalid, invalid_field
 from shared.model.reasons import EXPLANATIONS, Reason
 from shared.model.templates import Template
 from shared.model.words import Channel
@@ -58,19 +58,19 @@ class Ingest:
     limits: TextLimits
 
     def send_messages(self, call: Call) -> SendResponse:
-        """Accept a request of the API. Raises: ProblemError."""
+        """Accept a request of the API. Raises: PlatformError."""
         request: SendRequest = call.body
         return self.accept(call.caller, request, call.raw_body, _idempotency_key(call, request))
 
     def accept(self, caller: Caller, request: SendRequest, raw: bytes, key: RepeatKey | None) -> SendResponse:
         """Accept a request from wherever it comes. raw: as it came, to tell a repeat from another request.
 
-        Raises: ProblemError.
+        Raises: PlatformError.
         """
         _check_send_at(request, self.clock.now_ms())
         try:
             planned, version = self._plan_new(caller, request)
-        except ProblemError:
+        except RequestError:
             # What was accepted under this key stays accepted, though the template has changed since.
             earlier = self._earlier(caller, request, raw, key)
             if earlier is None:
@@ -92,7 +92,7 @@ class Ingest:
             if claim.grant is None:
                 planned = self._limited(caller, request, planned, claim.version, slot)
             response = self._carry_out(planned)
-        except ProblemError:
+        except PlatformError:
             self._finish(slot, done=False)
             raise
         self._finish(slot, done=response.not_queued == 0)
@@ -109,7 +109,7 @@ class Ingest:
         """A plan without the texts that the key may not send today. Its places are kept with the claim before anything
         is queued; those of what cannot be queued then, or of a claim that cannot be written, count as spent.
 
-        Raises: ProblemError 422 if nobody is left, 503 if the texts cannot be counted.
+        Raises: InvalidError if nobody is left, NotCountedError if the texts cannot be counted.
         """
         grant = self.limits.grant(caller, planned.seats)
         if grant is None:
@@ -133,13 +133,13 @@ class Ingest:
 
     def _plan_new(self, caller: Caller, request: SendRequest) -> tuple[Plan, int]:
         """Plan a request. What would be refused by what is remembered is looked at again by what is stored now: who
-        has just published a template, or put somebody on a list, need not wait. Raises: ProblemError."""
+        has just published a template, or put somebody on a list, need not wait. Raises: PlatformError."""
         base = new_base(self.clock.now_ms())
         try:
             planned, version = self._plan(caller, request, base, None)
             if planned.rejected is None or not any(row.reason in _LISTS for row in planned.rejected.events):
                 return planned, version
-        except ProblemError:
+        except RequestError:
             pass
         return self._plan(caller, request, base, None, fresh=True)
 
@@ -174,15 +174,11 @@ class Ingest:
         return plan(request, context), number
 
     def _carry_out(self, planned: Plan) -> SendResponse:
-        """Queue a plan's envelopes, then tell the trace. Raises: ProblemError 503 if nothing could be queued."""
+        """Queue a plan's envelopes, then tell the trace. Raises: NotQueuedError if nothing could be queued."""
         failed = self.queues.send([Dispatch(e, body, planned.due_at) for e, body in planned.envelopes])
         if len(failed) == len(planned.envelopes):
-            raise ProblemError(
-                503,
-                "not-queued",
-                "Nothing could be queued",
-                "No message was accepted. Send the request again, with the same Idempotency-Key if it had one.",
-                Retry_After="1",
+            raise NotQueuedError(
+                "No message was accepted. Send the request again, with the same Idempotency-Key if it had one."
             )
         try:
             self.stream.put(planned.records(failed))
@@ -231,9 +227,7 @@ def _check_claim(claim: Claim, field: str) -> None:
         message = "was used with another body in the last 24 hours; use a new one"
         raise invalid([FieldError(field=field, message=message)], f"The {field} belongs to another request.")
     if claim.busy:
-        error = conflict(f"A request with this {field} is being carried out; ask again for its answer.")
-        error.headers["Retry-After"] = "1"
-        raise error
+        raise BusyError(f"A request with this {field} is being carried out; ask again for its answer.")
 
 
 def _version_number(request: SendRequest, template: Template) -> int:

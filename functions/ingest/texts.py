@@ -13,9 +13,9 @@ from pydantic import BaseModel
 
 from shared.api.kit import Caller
 from shared.base.logs import log_error
+from shared.errors import NotCountedError
 from shared.model.clock import Clock, iso
 from shared.model.phones import takes_texts
-from shared.model.problems import ProblemError
 from shared.model.reasons import Reason
 from shared.model.words import KeyKind
 from shared.policy.admission import RefusedError
@@ -83,7 +83,7 @@ class TextLimits:
     deployment: str
 
     def grant(self, caller: Caller, seats: Seats) -> Grant | None:
-        """Places for a request; None if it needs none. Raises: ProblemError 503 if they cannot be counted."""
+        """Places for a request; None if it needs none. Raises: NotCountedError if they cannot be counted."""
         if not seats.all or caller.kind is KeyKind.TEST:
             return None
         try:
@@ -164,13 +164,9 @@ def _words(grant: Grant, field: str, *, abroad: bool) -> str:
     )
 
 
-def uncounted() -> ProblemError:
+def uncounted() -> NotCountedError:
     """The answer where nothing may be accepted, since nobody knows how many texts there were."""
-    return ProblemError(
-        503,
-        "not-counted",
-        "Texts cannot be counted",
+    return NotCountedError(
         "How many texts the key has sent today cannot be told just now, so nothing was accepted. Send the request "
-        "again, with the same Idempotency-Key if it had one.",
-        Retry_After="1",
+        "again, with the same Idempotency-Key if it had one."
     )

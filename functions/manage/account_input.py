@@ -5,9 +5,9 @@ from typing import Any
 
 from pydantic import SecretStr, ValidationError
 
+from shared.errors import FieldError, invalid, invalid_field
 from shared.model.accounts import ProviderSettings
 from shared.model.findings import details, plain_words
-from shared.model.problems import FieldError, invalid, invalid_field
 from shared.net.network import Network
 from shared.providers.registry import secret_model, settings_adapter, settings_model
 from shared.providers.table import PROVIDERS
@@ -17,7 +17,7 @@ MASK = "••••••"
 
 
 def read_settings(given: Mapping[str, Any]) -> ProviderSettings:
-    """The settings of the provider that they name. Raises: ProblemError 422 naming each field."""
+    """The settings of the provider that they name. Raises: InvalidError naming each field."""
     try:
         return settings_adapter().validate_python(given)
     except ValidationError as error:
@@ -25,7 +25,7 @@ def read_settings(given: Mapping[str, Any]) -> ProviderSettings:
 
 
 def read_secret(provider: str, given: Mapping[str, Any]) -> dict[str, str]:
-    """A provider's secret in plain, ready to be stored; empty if it has none. Raises: ProblemError 422."""
+    """A provider's secret in plain, ready to be stored; empty if it has none. Raises: InvalidError."""
     masked = [name for name, value in given.items() if value == MASK]
     if masked:
         raise invalid(
@@ -41,7 +41,7 @@ def read_secret(provider: str, given: Mapping[str, Any]) -> dict[str, str]:
 
 
 def check_together(settings: ProviderSettings, given: Collection[str]) -> None:
-    """Check settings against the fields of the secret that are given or stored. Raises: ProblemError 422."""
+    """Check settings against the fields of the secret that are given or stored. Raises: InvalidError."""
     missing = settings.missing_secret(given)
     if missing is not None:
         field, why = missing
@@ -49,7 +49,7 @@ def check_together(settings: ProviderSettings, given: Collection[str]) -> None:
 
 
 def check_secret_stays(provider: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
-    """Refuse to let a stored secret go to another server, or be used as another's. Raises: ProblemError 422.
+    """Refuse to let a stored secret go to another server, or be used as another's. Raises: InvalidError.
 
     before, after: settings as they are stored.
     """
@@ -61,7 +61,7 @@ def check_secret_stays(provider: str, before: Mapping[str, Any], after: Mapping[
 
 
 def check_server(settings: ProviderSettings, network: Network) -> None:
-    """Refuse settings whose server is where accounts may not connect to. Raises: ProblemError 422.
+    """Refuse settings whose server is where accounts may not connect to. Raises: InvalidError.
 
     The same is judged anew at every connection: this is to say it while somebody looks.
     """

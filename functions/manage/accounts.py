@@ -26,9 +26,9 @@ from shared.api.manage import AccountCreate, AccountList, AccountUpdate, Account
 from shared.api.messages import PageQuery
 from shared.aws.secrets import NO_SECRET, SecretError, SecretMissingError, SecretTooLargeError
 from shared.base.logs import log_error
+from shared.errors import ConflictError, invalid_field, not_found
 from shared.model.accounts import Account, ProviderSettings, Rate
 from shared.model.audit import AuditRecord
-from shared.model.problems import ProblemError, conflict, invalid_field, not_found
 from shared.model.words import Channel
 from shared.providers.base import Tools, Verification
 from shared.providers.declared import fee_of, rate_of
@@ -78,7 +78,7 @@ class Accounts:
         secret = read_secret(settings.provider, body.secret)
         check_together(settings, secret)
         if self._deps.catalog.load_account(tenant, body.id) is not None:
-            raise conflict(f"There is an account `{body.id}` already.")
+            raise ConflictError(f"There is an account `{body.id}` already.")
         now = self._deps.clock.now_ms()
         account = Account(
             id=body.id,
@@ -98,13 +98,13 @@ class Accounts:
             self._deps.catalog.create_account(account, self._record(call, None, account))
         except CatalogConflictError:
             # Another made it in this moment; it names its own version of the secret, not ours.
-            raise conflict(f"There is an account `{body.id}` already.") from None
+            raise ConflictError(f"There is an account `{body.id}` already.") from None
         except CatalogTooLargeError:
             raise invalid_field("settings", "the settings are too large") from None
         return view(account)
 
     def page(self, call: Call) -> AccountList:
-        """A page of the tenant's accounts by id. Raises: ProblemError 422."""
+        """A page of the tenant's accounts by id. Raises: InvalidError."""
         query: PageQuery = call.query
         try:
             page = self._deps.catalog.page_accounts(call.caller.tenant, query.limit, query.cursor)
@@ -149,7 +149,8 @@ class Accounts:
                 self._deps.catalog.delete_account(account, stored.rev, self._record(call, account, None))
             except CatalogInUseError as error:
                 names = ", ".join(error.templates)
-                raise conflict(f"Templates send through this account: {names}. Change or archive them first.") from None
+                detail = f"Templates send through this account: {names}. Change or archive them first."
+                raise ConflictError(detail) from None
             except CatalogConflictError:
                 continue
             self._drop_secret(account)
@@ -278,7 +279,7 @@ class _Change:
         """Check that the secret goes with the settings, and to nobody whom it was not given for.
 
         seen: the account that the caller changes. now: as it is stored, which another may have changed since.
-        Raises: ProblemError.
+        Raises: ConflictError, InvalidError.
         """
         if self.settings is None and self.secret is None:
             return
@@ -321,8 +322,8 @@ def _secret_fields(account: Account) -> Collection[str]:
     return () if account.secret_version == NO_SECRET else secret_model(account.provider).model_fields
 
 
-def _unsettled() -> ProblemError:
-    return conflict("Others are changing this account; look at it and try again.")
+def _unsettled() -> ConflictError:
+    return ConflictError("Others are changing this account; look at it and try again.")
 
 
 def _bounded(attempt: Callable[[], Verification], seconds: float, account: Account) -> Verification:

@@ -3,7 +3,7 @@
 from functions.manage.deps import ManageDeps
 from shared.api.governance import AuditPage, AuditQuery, AuditView
 from shared.api.kit import Call, OperationFunction
-from shared.model.problems import invalid_field
+from shared.errors import invalid_field
 from shared.store.audit import AuditSearch
 from shared.store.catalog_items import CursorError
 

@@ -9,7 +9,7 @@ from shared.api.audit import Auditor
 from shared.api.governance import DeploymentUpdate, DeploymentView
 from shared.api.kit import Call, OperationFunction
 from shared.base.logs import log_error
-from shared.model.problems import ProblemError, conflict
+from shared.errors import ConflictError, NotAppliedError
 from shared.model.tenants import Deployment
 from shared.store.catalog_items import CatalogConflictError
 
@@ -39,7 +39,7 @@ class DeploymentOperations:
         return DeploymentView.of(Deployment() if found is None else found.value)
 
     def update(self, call: Call) -> DeploymentView:
-        """Set it for all tenants; each of them sees it in its audit log. Raises: ProblemError 409, 503."""
+        """Set it for all tenants; each of them sees it in its audit log. Raises: ConflictError, UnavailableError."""
         body: DeploymentUpdate = call.body
         for _ in range(_ATTEMPTS):
             found = self._catalog.load_deployment()
@@ -54,14 +54,13 @@ class DeploymentOperations:
             # Changed or not: so a call that broke off here can be sent again.
             self._apply(body.concurrency)
             return DeploymentView.of(wanted if wanted.concurrency != current.concurrency else current)
-        raise conflict("Others are changing the deployment; look at it and try again.")
+        raise ConflictError("Others are changing the deployment; look at it and try again.")
 
     def _apply(self, concurrency: Mapping[str, int]) -> None:
-        """Have the queues follow. Raises: ProblemError 503."""
+        """Have the queues follow. Raises: NotAppliedError."""
         try:
             self._mappings.limit(concurrency)
         except Exception as error:  # botocore's errors share no useful base with the connection's
             log_error(logger, "concurrency not applied", error)
             detail = "It is saved. Send the same request again to have the concurrency applied."
-            title = "Saved, but the queues do not follow it yet"
-            raise ProblemError(503, "not-applied", title, detail, Retry_After="5") from None
+            raise NotAppliedError(detail, title="Saved, but the queues do not follow it yet") from None

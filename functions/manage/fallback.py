@@ -6,7 +6,7 @@ leaves out what does not (`functions/ingest/fallback.py`).
 
 from collections.abc import Mapping
 
-from shared.model.problems import conflict, invalid_field
+from shared.errors import ConflictError, invalid_field
 from shared.model.templates import Template, TemplateVersion
 from shared.store.catalog import Catalog
 
@@ -18,7 +18,7 @@ Changing = Mapping[str, tuple[Template, TemplateVersion]]
 def check_fallback(catalog: Catalog, template: Template, version: TemplateVersion) -> None:
     """Check a template as it would be against those to which it falls back, and those that fall back to it.
 
-    version: the one that would be sent. Raises: ProblemError 422.
+    version: the one that would be sent. Raises: InvalidError.
     """
     changing = {template.id: (template, version)}
     if template.fallback is not None and (problem := _problem(catalog, template, version, changing)):
@@ -35,10 +35,10 @@ def check_fallback(catalog: Catalog, template: Template, version: TemplateVersio
 
 
 def check_unused(catalog: Catalog, template: Template) -> None:
-    """Check that no template falls back to one that is to be archived. Raises: ProblemError 409."""
+    """Check that no template falls back to one that is to be archived. Raises: ConflictError."""
     if users := sorted(user.id for user in catalog.falling_back_to(template.tenant, template.id)):
         names = ", ".join(f"`{user}`" for user in users[:10])
-        raise conflict(f"Templates fall back to it: {names}. Take it out of their fallback first.")
+        raise ConflictError(f"Templates fall back to it: {names}. Take it out of their fallback first.")
 
 
 def _problem(catalog: Catalog, first: Template, version: TemplateVersion, changing: Changing) -> str | None:

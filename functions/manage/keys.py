@@ -9,10 +9,10 @@ from shared.api.audit import Auditor
 from shared.api.kit import Call, Caller, OperationFunction
 from shared.api.manage import KeyAudit, KeyCreate, KeyCreated, KeyList, KeyView
 from shared.api.messages import PageQuery
+from shared.errors import ConflictError, FieldError, forbidden, invalid, invalid_field, not_found
 from shared.model.address import AddressError, normalise
 from shared.model.clock import iso
 from shared.model.keys import MAX_LINEAGE, ApiKey
-from shared.model.problems import FieldError, conflict, forbidden, invalid, invalid_field, not_found
 from shared.model.words import Channel, KeyKind
 from shared.store.bootstrap import new_key
 from shared.store.catalog_items import CatalogConflictError, CursorError, Stored
@@ -40,7 +40,10 @@ class Keys:
         self._auditor = Auditor(deps.catalog, deps.clock)
 
     def create(self, call: Call) -> KeyCreated:
-        """Make a key that may do no more than the caller's, and ends with it. Raises: ProblemError 403, 409, 422."""
+        """Make a key that may do no more than the caller's, and ends with it.
+
+        Raises: ForbiddenError, ConflictError, InvalidError.
+        """
         body: KeyCreate = call.body
         _check_rights(call, body)
         lineage, end, texts = self._maker(call.caller)
@@ -54,7 +57,7 @@ class Keys:
         return KeyCreated(**KeyView.of(key).model_dump(), key=text)
 
     def page(self, call: Call) -> KeyList:
-        """A page of the tenant's keys by id, revoked ones too, that the caller reaches. Raises: ProblemError 422."""
+        """A page of the tenant's keys by id, revoked ones too, that the caller reaches. Raises: InvalidError."""
         query: PageQuery = call.query
         try:
             page = self._deps.catalog.page_keys(call.caller.tenant, query.limit, query.cursor)
@@ -68,7 +71,7 @@ class Keys:
     def revoke(self, call: Call) -> None:
         """Revoke a key, and with it all that descend from it; the authorizers learn of it within 30 seconds.
 
-        Doing it again changes nothing. Raises: ProblemError 403, 404, 409.
+        Doing it again changes nothing. Raises: ForbiddenError, NotFoundError, ConflictError.
         """
 
         def change(found: Stored[ApiKey]) -> None:
@@ -80,12 +83,15 @@ class Keys:
         self._change(call, change)
 
     def delete(self, call: Call) -> None:
-        """Take a key that has ended from the list. Raises: ProblemError 403, 404; 409 for one that still works."""
+        """Take a key that has ended from the list.
+
+        Raises: ForbiddenError, NotFoundError; ConflictError for one that still works.
+        """
 
         def change(found: Stored[ApiKey]) -> None:
             now = self._deps.clock.now_ms()
             if not found.value.ended(now):
-                raise conflict("The key still works. Revoke it first: DELETE /v1/keys/{id}.")
+                raise ConflictError("The key still works. Revoke it first: DELETE /v1/keys/{id}.")
             key = found.value.model_copy(update={"revoked_at": found.value.revoked_at or now})
             record = self._auditor.record(call, f"key/{key.id}", KeyAudit.of(found.value), None)
             self._deps.catalog.delete_key(key, found.rev, record)
@@ -93,7 +99,10 @@ class Keys:
         self._change(call, change)
 
     def _change(self, call: Call, change: Callable[[Stored[ApiKey]], None]) -> None:
-        """Change a key as it is now, again if another came first. Raises: ProblemError 403, 404, 409; `change`'s."""
+        """Change a key as it is now, again if another came first.
+
+        Raises: ForbiddenError, NotFoundError, ConflictError; `change`'s.
+        """
         for _ in range(_ATTEMPTS):
             found = self._deps.catalog.load_key(call.caller.tenant, call.path["id"])
             if found is None:
@@ -101,18 +110,18 @@ class Keys:
             call.require(found.value.kind, "key")
             with suppress(CatalogConflictError):
                 return change(found)
-        raise conflict("Others are changing this key; look at it and try again.")
+        raise ConflictError("Others are changing this key; look at it and try again.")
 
     def _maker(self, caller: Caller) -> tuple[list[str], int | None, int | None]:
         """The lineage of a key that the caller makes, when the caller's own ends, and how many texts a day it may send.
 
-        Raises: ProblemError 409.
+        Raises: ConflictError.
         """
         maker = self._deps.catalog.key(caller.key_id, fresh=True)
         if maker is None:
             return [caller.key_id], None, None
         if len(maker.lineage) >= MAX_LINEAGE:
-            raise conflict(
+            raise ConflictError(
                 f"Your key descends from {MAX_LINEAGE} others, and so it makes no more. Use one nearer to the first."
             )
         return [*maker.lineage, maker.id], maker.expires_at, maker.texts_per_day
@@ -137,7 +146,7 @@ class Keys:
         return list(found)
 
     def _expiry(self, at: datetime | None, end: int | None) -> int | None:
-        """end: of the caller's key, beyond which none that it makes works. Raises: ProblemError 403, 422."""
+        """end: of the caller's key, beyond which none that it makes works. Raises: ForbiddenError, InvalidError."""
         if at is None:
             return end
         expires_at, now = int(at.timestamp() * 1000), self._deps.clock.now_ms()
@@ -153,7 +162,7 @@ class Keys:
 
 
 def _check_rights(call: Call, body: KeyCreate) -> None:
-    """A key must not be a way to more than the caller has. Raises: ProblemError 403."""
+    """A key must not be a way to more than the caller has. Raises: ForbiddenError."""
     caller = call.caller
     lacking = [scope for scope in body.scopes if scope not in caller.scopes]
     if lacking:
@@ -163,7 +172,7 @@ def _check_rights(call: Call, body: KeyCreate) -> None:
 
 
 def _texts(wanted: int | None, makers: int | None) -> int | None:
-    """How many texts a day a key may send: no more than its maker. Raises: ProblemError 403."""
+    """How many texts a day a key may send: no more than its maker. Raises: ForbiddenError."""
     if wanted is None or makers is None:
         return makers if wanted is None else wanted
     if wanted > makers:

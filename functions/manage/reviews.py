@@ -11,7 +11,7 @@ from shared.api.audit import Auditor
 from shared.api.governance import ApproveRequest, RejectRequest
 from shared.api.kit import Call, OperationFunction
 from shared.api.manage import VersionView
-from shared.model.problems import ProblemError, conflict, forbidden
+from shared.errors import ConflictError, ForbiddenError, forbidden
 from shared.model.templates import Review, ReviewState, TemplateVersion
 from shared.store.catalog_items import CatalogConflictError, CatalogTooLargeError, Stored
 
@@ -29,7 +29,7 @@ def review_operations(deps: ManageDeps) -> dict[str, OperationFunction]:
 
 
 def check_approved(version: TemplateVersion) -> None:
-    """Refuse a version that nobody approved. Raises: ProblemError 409 that says what to do."""
+    """Refuse a version that nobody approved. Raises: ConflictError that says what to do."""
     state, number = version.review.state, version.version
     if state is ReviewState.APPROVED:
         return
@@ -38,7 +38,8 @@ def check_approved(version: TemplateVersion) -> None:
         ReviewState.SUBMITTED: "Somebody else than its author and its submitter must approve it first.",
         ReviewState.REJECTED: f"The reviewer said: {version.review.comment} Save a better version and submit that.",
     }[state]
-    raise conflict(f"Only approved versions can be published, and the review of version {number} is: {state}. {advice}")
+    detail = f"Only approved versions can be published, and the review of version {number} is: {state}. {advice}"
+    raise ConflictError(detail)
 
 
 class Reviews:
@@ -50,11 +51,11 @@ class Reviews:
         self._auditor = Auditor(deps.catalog, deps.clock)
 
     def submit(self, call: Call) -> VersionView:
-        """Ask for a review, again after a rejection. Raises: ProblemError 404, 409, 422."""
+        """Ask for a review, again after a rejection. Raises: NotFoundError, ConflictError, InvalidError."""
 
         def change(version: TemplateVersion) -> Review:
             if version.review.state in (ReviewState.SUBMITTED, ReviewState.APPROVED):
-                raise conflict(f"The version is {version.review.state} already.")
+                raise ConflictError(f"The version is {version.review.state} already.")
             return Review(
                 state=ReviewState.SUBMITTED, submitted_by=call.caller.key_id, submitted_at=self._now(), comment=""
             )
@@ -62,12 +63,13 @@ class Reviews:
         return self._change(call, change)
 
     def approve(self, call: Call) -> VersionView:
-        """Approve a submitted version. Raises: ProblemError 403 for its author or submitter, 404, 409, 422."""
+        """Approve a submitted version. Raises: ForbiddenError for its author or
+        submitter; NotFoundError, ConflictError, InvalidError."""
         body: ApproveRequest = call.body
 
         def change(version: TemplateVersion) -> Review:
             if version.review.state is not ReviewState.SUBMITTED:
-                raise conflict(f"The review is: {version.review.state}. Only a submitted version can be approved.")
+                raise ConflictError(f"The review is: {version.review.state}. Only a submitted version can be approved.")
             others = {self._catalog.person(key) for key in (version.author, version.review.submitted_by) if key}
             if self._catalog.person(call.caller.key_id) in others:
                 raise _own_version()
@@ -76,7 +78,9 @@ class Reviews:
         return self._change(call, change)
 
     def reject(self, call: Call) -> VersionView:
-        """Reject a version that is submitted, or approved and not published yet. Raises: ProblemError 404, 409, 422.
+        """Reject a version that is submitted, or approved and not published yet.
+
+        Raises: NotFoundError, ConflictError, InvalidError.
 
         Its author may do so as well, to take it back.
         """
@@ -84,9 +88,10 @@ class Reviews:
 
         def change(version: TemplateVersion) -> Review:
             if version.published_at is not None:
-                raise conflict("The version has been published, so it cannot be rejected; publish another one instead.")
+                detail = "The version has been published, so it cannot be rejected; publish another one instead."
+                raise ConflictError(detail)
             if version.review.state not in (ReviewState.SUBMITTED, ReviewState.APPROVED):
-                raise conflict(f"The review is: {version.review.state}. Only a submitted version can be rejected.")
+                raise ConflictError(f"The review is: {version.review.state}. Only a submitted version can be rejected.")
             return self._decided(call, version, ReviewState.REJECTED, body.comment)
 
         return self._change(call, change)
@@ -96,7 +101,10 @@ class Reviews:
         return version.review.model_copy(update=facts)
 
     def _change(self, call: Call, change: Callable[[TemplateVersion], Review]) -> VersionView:
-        """Change a version's review as it is now, again if another came first. Raises: ProblemError 404, 409, 422."""
+        """Change a version's review as it is now, again if another came first.
+
+        Raises: NotFoundError, ConflictError, InvalidError.
+        """
         for _ in range(_ATTEMPTS):
             template = load_template(self._catalog, call).value
             found = load_version(self._catalog, call)
@@ -113,10 +121,10 @@ class Reviews:
             except CatalogTooLargeError:
                 raise too_large() from None
             return after
-        raise conflict("Others are changing this version; look at it and try again.")
+        raise ConflictError("Others are changing this version; look at it and try again.")
 
 
-def _own_version() -> ProblemError:
+def _own_version() -> ForbiddenError:
     return forbidden(
         "A version is approved by somebody else than the one who saved it and the one who submitted it, and keys that "
         "descend from the same first key are one person's. Ask somebody with a first key of their own."

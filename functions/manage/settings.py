@@ -8,8 +8,8 @@ from shared.api.audit import Auditor
 from shared.api.governance import PoliciesUpdate, SettingsPage, SettingsRestore, SettingsUpdate, SettingsView
 from shared.api.kit import Call, OperationFunction
 from shared.api.messages import PageQuery
+from shared.errors import ConflictError, invalid_field, not_found
 from shared.model.policies import ClassPolicies
-from shared.model.problems import conflict, invalid_field, not_found
 from shared.model.tenants import TenantSettings
 from shared.policy.two_people import Second, second
 from shared.store.catalog_items import CatalogConflictError, CursorError
@@ -46,7 +46,7 @@ class Settings:
     def update(self, call: Call) -> SettingsView:
         """Change what is given; the review is switched off once a second person has asked for it.
 
-        Raises: ProblemError 409, 422.
+        Raises: ConflictError, InvalidError.
         """
         body: SettingsUpdate = call.body
         given = {name: value for name in body.model_fields_set if (value := getattr(body, name)) is not None}
@@ -62,7 +62,7 @@ class Settings:
         return self._change(call, change)
 
     def page(self, call: Call) -> SettingsPage:
-        """A page of versions by number. Raises: ProblemError 422."""
+        """A page of versions by number. Raises: InvalidError."""
         query: PageQuery = call.query
         try:
             page = self._catalog.list_settings(call.caller.tenant, query.limit, query.cursor)
@@ -71,7 +71,7 @@ class Settings:
         return SettingsPage(settings=[SettingsView.of(settings) for settings in page.items], cursor=page.cursor)
 
     def restore(self, call: Call) -> SettingsView:
-        """Save the values of an earlier version as the next one. Raises: ProblemError 404, 409."""
+        """Save the values of an earlier version as the next one. Raises: NotFoundError, ConflictError."""
         body: SettingsRestore = call.body
         wanted = self._catalog.load_settings_version(call.caller.tenant, body.version)
         if wanted is None:
@@ -79,7 +79,7 @@ class Settings:
         return self._change(call, lambda _: wanted.model_copy(update={"restored": wanted.version} | _KEPT_ON))
 
     def _change(self, call: Call, change: Callable[[TenantSettings], TenantSettings]) -> SettingsView:
-        """Change the settings as they are now, again if another came first. Raises: ProblemError 409."""
+        """Change the settings as they are now, again if another came first. Raises: ConflictError."""
         tenant = call.caller.tenant
         for _ in range(_ATTEMPTS):
             found = self._catalog.load_settings(tenant)
@@ -96,7 +96,7 @@ class Settings:
             except CatalogConflictError:
                 continue
             return after
-        raise conflict("Others are changing the settings; look at them and try again.")
+        raise ConflictError("Others are changing the settings; look at them and try again.")
 
     def _reviewed(self, call: Call, current: TenantSettings, wanted: TenantSettings) -> TenantSettings:
         """The settings that are wanted, their review still required until a second person wants it off."""
@@ -113,7 +113,7 @@ class Settings:
 
 
 def _with(policies: ClassPolicies, changed: PoliciesUpdate) -> ClassPolicies:
-    """Policies with those of some classes replaced. Raises: ProblemError 422."""
+    """Policies with those of some classes replaced. Raises: InvalidError."""
     given = {name: value for name in changed.model_fields_set if (value := getattr(changed, name)) is not None}
     if changed.verification is not None and changed.verification.quiet_hours is not None:
         raise invalid_field("policies.verification.quiet_hours", "codes are sent at any hour; leave it out")

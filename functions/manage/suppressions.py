@@ -20,10 +20,10 @@ from shared.api.suppressions import (
     SuppressionRow,
     SuppressionView,
 )
+from shared.errors import ConflictError, invalid_field
 from shared.model.address import AddressError, normalise
 from shared.model.audit import AuditRecord
 from shared.model.ids import Tagger
-from shared.model.problems import conflict, invalid_field
 from shared.model.suppression import (
     MAX_NOTE,
     Suppressed,
@@ -75,7 +75,7 @@ class SuppressionOperations:
         self._auditor = Auditor(deps.catalog, deps.clock)
 
     def add(self, call: Call) -> SuppressionChange:
-        """Add an entry; one that is there already stays as it is. Raises: ProblemError 409, 422."""
+        """Add an entry; one that is there already stays as it is. Raises: ConflictError, InvalidError."""
         body: SuppressionAdd = call.body
         if stops_nothing(body.scope, body.reason):
             raise invalid_field("reason", _NO_EFFECT)
@@ -92,7 +92,7 @@ class SuppressionOperations:
         return SuppressionChange(changed=changed, suppression=SuppressionView.of(after))
 
     def remove(self, call: Call) -> SuppressionChange:
-        """Remove entries; those that are not there are no error. Raises: ProblemError 409, 422."""
+        """Remove entries; those that are not there are no error. Raises: ConflictError, InvalidError."""
         body: SuppressionRemove = call.body
         recipient = self._recipient(call, body.channel, body.address)
         before, after = self._change(call, recipient, [], body)
@@ -100,7 +100,7 @@ class SuppressionOperations:
         return SuppressionChange(changed=changed, suppression=SuppressionView.of(after))
 
     def query(self, call: Call) -> SuppressionPage:
-        """A page of the list, or the one recipient that is asked for. Raises: ProblemError 422."""
+        """A page of the list, or the one recipient that is asked for. Raises: InvalidError."""
         body: SuppressionQuery = call.body
 
         def wanted(recipient: Suppressed) -> bool:
@@ -119,7 +119,7 @@ class SuppressionOperations:
         return SuppressionPage(suppressions=[SuppressionView.of(each) for each in page.items], cursor=page.cursor)
 
     def take(self, call: Call) -> ImportReport:
-        """Import rows; each is reported. What would be added is recorded before it is. Raises: ProblemError 409."""
+        """Import rows; each is reported. What would be added is recorded before it is. Raises: ConflictError."""
         body: SuppressionImport = call.body
         naming = Naming(self._deps, call.caller.tenant, body.channel)
         rows = Rows(body, naming, self._deps.clock.now_ms(), call.caller.key_id)
@@ -130,7 +130,7 @@ class SuppressionOperations:
             try:
                 self._store.add_all(list(rows.wanted.values()), there)
             except CatalogConflictError:
-                raise conflict(_BUSY) from None
+                raise ConflictError(_BUSY) from None
         return report
 
     def _recipient(self, call: Call, channel: Channel, address: str) -> Suppressed:
@@ -156,7 +156,7 @@ class SuppressionOperations:
         try:
             return self._store.change(recipient, change, record)
         except CatalogConflictError:
-            raise conflict(_BUSY) from None
+            raise ConflictError(_BUSY) from None
 
     def _import_record(self, call: Call, body: SuppressionImport, report: ImportReport) -> AuditRecord:
         counts = report.model_dump(exclude={"rows"})

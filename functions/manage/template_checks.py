@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from shared.errors import FieldError, invalid, invalid_field
 from shared.model.accounts import Account
 from shared.model.content import CHANNEL_OF_TYPE, Content, EmailContent, Rendered, WecomTemplateCard
 from shared.model.policies import Policies
-from shared.model.problems import FieldError, invalid, invalid_field
 from shared.model.templates import Template, TemplateVersion
 from shared.model.variables import check_variables
 from shared.model.words import Channel, MessageClass
@@ -29,7 +29,7 @@ def channel_of(content: Content) -> Channel:
 def check_accounts(ids: Sequence[str], found: Mapping[str, Account], channel: Channel) -> list[Account]:
     """The accounts named, in order. found: those of them that exist, by id.
 
-    Raises: ProblemError 422 naming each that is unknown, of another channel or named twice.
+    Raises: InvalidError naming each that is unknown, of another channel or named twice.
     """
     errors = []
     for position, account_id in enumerate(ids):
@@ -54,7 +54,7 @@ def check_content(
     """Check that a content is a template, that its sample fills it in, and that every account's provider takes that.
 
     new: whether the accounts come with the content, so that one which cannot carry it is to blame; else the content is.
-    Raises: ProblemError 422 naming each field.
+    Raises: InvalidError naming each field.
     """
     try:
         analysis = analyse(content)
@@ -85,7 +85,7 @@ def check_content(
 def check_fit(version: TemplateVersion, message_class: MessageClass, accounts: Sequence[Account]) -> None:
     """Check that accounts can carry a version that was saved before.
 
-    Raises: ProblemError 422 naming each account that cannot.
+    Raises: InvalidError naming each account that cannot.
     """
     rendered = _render(version.content, version.sample, "sample")
     errors = [
@@ -101,13 +101,13 @@ def check_fit(version: TemplateVersion, message_class: MessageClass, accounts: S
 
 
 def check_words(content: Content, sample: dict[str, Any], words: Sequence[str]) -> None:
-    """Check that a content, filled in with its sample, holds no blocked word. Raises: ProblemError 422 naming it."""
+    """Check that a content, filled in with its sample, holds no blocked word. Raises: InvalidError naming it."""
     if words and (word := blocked_word(_render(content, sample, "sample"), words)):
         raise invalid_field("content", f"holds `{word}`, which `blocked_words` in the settings forbids; leave it out")
 
 
 def check_policies(template: Template) -> None:
-    """Check a template's own policies against its class and accounts. Raises: ProblemError 422 naming each field."""
+    """Check a template's own policies against its class and accounts. Raises: InvalidError naming each field."""
     policies, errors = template.policies or Policies(), []
     if template.message_class is MessageClass.VERIFICATION and policies.quiet_hours is not None:
         message = "codes are sent at any hour; leave it out"
@@ -122,7 +122,7 @@ def check_policies(template: Template) -> None:
 
 
 def render_checked(content: Content, analysis: Analysis, variables: dict[str, Any]) -> Rendered:
-    """Fill a saved content in. Raises: ProblemError 422 naming each variable that is missing or superfluous."""
+    """Fill a saved content in. Raises: InvalidError naming each variable that is missing or superfluous."""
     errors = _variable_errors(analysis, variables, "variables")
     if errors:
         raise invalid(errors[:MAX_ERRORS], "The variables do not fit the content.")

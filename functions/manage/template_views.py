@@ -6,7 +6,7 @@ from shared.api.fields import MAX_VERSIONS
 from shared.api.governance import ReviewView, moment
 from shared.api.kit import Call
 from shared.api.manage import TemplateSummary, TemplateView, VersionView
-from shared.model.problems import ProblemError, conflict, invalid_field, not_found
+from shared.errors import ConflictError, InvalidError, invalid_field, not_found
 from shared.model.templates import Template, TemplateVersion
 from shared.store.catalog import Catalog
 from shared.store.catalog_items import Stored
@@ -15,7 +15,7 @@ _VERSION = re.compile(r"[1-9][0-9]{0,5}\Z")
 
 
 def load_template(catalog: Catalog, call: Call) -> Stored[Template]:
-    """The template that a call names. Raises: ProblemError 404."""
+    """The template that a call names. Raises: NotFoundError."""
     head = catalog.load_template(call.caller.tenant, call.path["id"])
     if head is None:
         raise not_found("template")
@@ -23,7 +23,7 @@ def load_template(catalog: Catalog, call: Call) -> Stored[Template]:
 
 
 def load_version(catalog: Catalog, call: Call) -> Stored[TemplateVersion]:
-    """The version that a call names. Raises: ProblemError 404, 422."""
+    """The version that a call names. Raises: NotFoundError, InvalidError."""
     found = catalog.load_version(call.caller.tenant, call.path["id"], version_number(call))
     if found is None:
         raise not_found("version")
@@ -31,20 +31,20 @@ def load_version(catalog: Catalog, call: Call) -> Stored[TemplateVersion]:
 
 
 def version_number(call: Call) -> int:
-    """The number in a call's path. Raises: ProblemError 422."""
+    """The number in a call's path. Raises: InvalidError."""
     text = call.path["version"]
     if not _VERSION.match(text):
         raise invalid_field("path.version", f"give a number from 1 to {MAX_VERSIONS:,}")
     return int(text)
 
 
-def archived() -> ProblemError:
-    """409: an archived template stays as it is."""
-    return conflict("The template is archived; copy it to use it again.")
+def archived() -> ConflictError:
+    """An archived template stays as it is."""
+    return ConflictError("The template is archived; copy it to use it again.")
 
 
-def too_large() -> ProblemError:
-    """422: no item of the catalog can hold the version."""
+def too_large() -> InvalidError:
+    """No item of the catalog can hold the version."""
     return invalid_field("content", "the version is too large to keep; shorten the content or the sample")
 
 

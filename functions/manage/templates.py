@@ -40,9 +40,9 @@ from shared.api.manage import (
     VersionView,
 )
 from shared.api.messages import PageQuery
+from shared.errors import ConflictError, invalid_field, not_found
 from shared.model.accounts import Account
 from shared.model.audit import AuditRecord
-from shared.model.problems import conflict, invalid_field, not_found
 from shared.model.templates import Review, Template, TemplateVersion
 from shared.model.words import Channel
 from shared.rendering.render import Analysis, as_json
@@ -78,7 +78,7 @@ class Templates:
         self._auditor = Auditor(deps.catalog, deps.clock)
 
     def create(self, call: Call) -> TemplateView:
-        """Save a template and its first version, or neither. Raises: ProblemError 409, 422."""
+        """Save a template and its first version, or neither. Raises: ConflictError, InvalidError."""
         body: TemplateCreate = call.body
         tenant, channel, now = call.caller.tenant, channel_of(body.content), self._now()
         accounts = self._accounts(tenant, body.accounts, channel)
@@ -104,7 +104,7 @@ class Templates:
         return self._save_new(call, template, first)
 
     def page(self, call: Call) -> TemplateList:
-        """A page of templates by id. Raises: ProblemError 422."""
+        """A page of templates by id. Raises: InvalidError."""
         query: PageQuery = call.query
         try:
             page = self._catalog.list_templates(call.caller.tenant, query.limit, query.cursor)
@@ -113,13 +113,13 @@ class Templates:
         return TemplateList(templates=[template_summary(template) for template in page.items], cursor=page.cursor)
 
     def get(self, call: Call) -> TemplateView:
-        """A template with its current version. Raises: ProblemError 404."""
+        """A template with its current version. Raises: NotFoundError."""
         return self._view(load_template(self._catalog, call).value)
 
     def update(self, call: Call) -> TemplateView:
         """Change a template's name, accounts, time to live, policies or fallback; null takes the last three away.
 
-        Raises: ProblemError 404, 409, 422.
+        Raises: NotFoundError, ConflictError, InvalidError.
         """
         body: TemplateUpdate = call.body
         changes: dict[str, Any] = body.model_dump(exclude_none=True)
@@ -142,7 +142,7 @@ class Templates:
         return self._change(call, change)
 
     def add_version(self, call: Call) -> VersionView:
-        """Save a new version. Raises: ProblemError 404, 409, 422."""
+        """Save a new version. Raises: NotFoundError, ConflictError, InvalidError."""
         body: VersionCreate = call.body
 
         def change(head: Stored[Template]) -> VersionView:
@@ -153,7 +153,7 @@ class Templates:
             if template.archived:
                 raise archived()
             if template.latest >= MAX_VERSIONS:
-                raise conflict("The template has too many versions; copy it and go on there.")
+                raise ConflictError("The template has too many versions; copy it and go on there.")
             accounts = self._accounts(template.tenant, template.accounts, template.channel)
             analysis = check_content(body.content, template.message_class, body.sample, accounts, new=False)
             check_words(body.content, body.sample, self._catalog.settings(template.tenant).blocked_words)
@@ -166,12 +166,12 @@ class Templates:
         return self._change(call, change)
 
     def version(self, call: Call) -> VersionView:
-        """One version. Raises: ProblemError 404, 422."""
+        """One version. Raises: NotFoundError, InvalidError."""
         load_template(self._catalog, call)
         return version_view(load_version(self._catalog, call).value)
 
     def preview(self, call: Call) -> Preview:
-        """Render a version, and say what each account's provider would refuse. Raises: ProblemError 404, 422."""
+        """Render a version, and say what each account's provider would refuse. Raises: NotFoundError, InvalidError."""
         body: PreviewRequest = call.body
         head, version = load_template(self._catalog, call).value, load_version(self._catalog, call).value
         analysis = Analysis(version.required, version.optional, version.loops)
@@ -191,7 +191,7 @@ class Templates:
 
         It must fit the templates to which this one falls back, and those that fall back to it. Where the settings
         require a review, it must have been approved.
-        Raises: ProblemError 404, 409, 422.
+        Raises: NotFoundError, ConflictError, InvalidError.
         """
 
         def change(head: Stored[Template]) -> TemplateView:
@@ -213,7 +213,10 @@ class Templates:
         return self._change(call, change)
 
     def copy(self, call: Call) -> TemplateView:
-        """Copy the current version to a new template, unpublished. Raises: ProblemError 404, 409, 422."""
+        """Copy the current version to a new template, unpublished.
+
+        Raises: NotFoundError, ConflictError, InvalidError.
+        """
         body: TemplateCopy = call.body
         source = load_template(self._catalog, call).value
         current, now = self._current(source), self._now()
@@ -245,7 +248,7 @@ class Templates:
         return self._save_new(call, template, first)
 
     def archive(self, call: Call) -> TemplateView:
-        """Stop a template being sent for good; what is queued still goes. Raises: ProblemError 404, 409."""
+        """Stop a template being sent for good; what is queued still goes. Raises: NotFoundError, ConflictError."""
 
         def change(head: Stored[Template]) -> TemplateView:
             template = head.value
@@ -258,7 +261,10 @@ class Templates:
         return self._change(call, change)
 
     def _change(self, call: Call, change: Callable[[Stored[Template]], T]) -> T:
-        """Apply a change to a template as it is now, again if another came first. Raises: ProblemError 404, 409."""
+        """Apply a change to a template as it is now, again if another came first.
+
+        Raises: NotFoundError, ConflictError.
+        """
         for _ in range(_ATTEMPTS):
             head = load_template(self._catalog, call)
             try:
@@ -267,7 +273,7 @@ class Templates:
                 continue
             except CatalogTooLargeError:
                 raise too_large() from None
-        raise conflict("Others are changing this template; look at it and try again.")
+        raise ConflictError("Others are changing this template; look at it and try again.")
 
     def _save_new(self, call: Call, template: Template, first: TemplateVersion) -> TemplateView:
         view = template_view(template, first)
@@ -275,7 +281,7 @@ class Templates:
             record = self._auditor.record(call, f"template/{template.id}", None, view)
             self._catalog.create_template(template, first, record)
         except CatalogConflictError:
-            raise conflict(f"There is a template `{template.id}` already; choose another id.") from None
+            raise ConflictError(f"There is a template `{template.id}` already; choose another id.") from None
         except CatalogTooLargeError:
             raise too_large() from None
         return view

@@ -20,11 +20,11 @@ from shared.api.kit import Call, OperationFunction
 from shared.api.recall import MessageRecall, Recall, RunRecall, RunRecallQuery
 from shared.aws.stream import EventStream
 from shared.base.logs import log_error
+from shared.errors import ConflictError, NotRecordedError, forbidden, invalid_field, not_found
 from shared.model.clock import Clock
 from shared.model.events import StreamRecord, fold
 from shared.model.ids import ULID_LENGTH, Tagger, tag_of
 from shared.model.outcome import Withdrawn
-from shared.model.problems import ProblemError, conflict, forbidden, invalid_field, not_found
 from shared.model.runs import Run
 from shared.model.words import KeyKind, Stage
 from shared.store.campaigns import Campaigns
@@ -63,7 +63,7 @@ class Recalling:
         }
 
     def recall_message(self, call: Call) -> Recall:
-        """Recall one message. Raises: ProblemError 403, 404."""
+        """Recall one message. Raises: ForbiddenError, NotFoundError."""
         message_id = call.path["id"].upper()
         try:
             tag_of(message_id)
@@ -75,7 +75,7 @@ class Recalling:
         return self._recall(call, events[0].request, {message_id: events})
 
     def recall_request(self, call: Call) -> Recall:
-        """Recall all messages of a request. Raises: ProblemError 403, 404."""
+        """Recall all messages of a request. Raises: ForbiddenError, NotFoundError."""
         tenant, request_id = call.caller.tenant, call.path["id"].upper()
         ids = self.timeline.request_messages(tenant, request_id) if len(request_id) == ULID_LENGTH else []
         if not ids:
@@ -84,7 +84,10 @@ class Recalling:
         return self._recall(call, request_id, dict(zip(ids, events, strict=True)))
 
     def recall_run(self, call: Call) -> RunRecall:
-        """Recall some of a run's messages, from a cursor on. Raises: ProblemError 403, 404, 409, 422."""
+        """Recall some of a run's messages, from a cursor on.
+
+        Raises: ForbiddenError, NotFoundError, ConflictError, InvalidError.
+        """
         query: RunRecallQuery = call.query
         run = self._run(call)
         shard, envelope = _position(query.cursor)
@@ -104,18 +107,21 @@ class Recalling:
         return RunRecall(run=run.id, counts={}, messages=[])
 
     def _run(self, call: Call) -> Run:
-        """The run that a call names, if there is anything to take back. Raises: ProblemError 403, 404, 409."""
+        """The run that a call names, if there is anything to take back.
+
+        Raises: ForbiddenError, NotFoundError, ConflictError.
+        """
         stored = self.campaigns.load_run(call.caller.tenant, call.path["id"])
         if stored is None:
             raise not_found("run")
         run = stored.value
         call.require(run.kind, "run")
         if run.channel not in RECALLING_CHANNELS:
-            raise conflict(
+            raise ConflictError(
                 f"No provider takes {run.channel} back once it is sent. Cancel the run: that recalls the rest."
             )
         if not run.over:
-            raise conflict("The run goes on. Cancel it first: that recalls what is not sent.")
+            raise ConflictError("The run goes on. Cancel it first: that recalls what is not sent.")
         return run
 
     def _recall(self, call: Call, request_id: str, known: Mapping[str, list[KeptEvent]]) -> Recall:
@@ -137,7 +143,7 @@ class Recalling:
         return Recall(request_id=request_id, counts=Counter(m.result for m in messages), messages=messages)
 
     def _check_reach(self, call: Call, known: Mapping[str, Sequence[KeptEvent]]) -> None:
-        """Raises: ProblemError 403 where the key does not reach messages, by their kind or, a team key, by its list."""
+        """Raises: ForbiddenError where the key does not reach messages, by their kind or, a team key, by its list."""
         for kind in {KeyKind(event.kind) for events in known.values() for event in events}:
             call.require(kind, "message")
         caller = call.caller
@@ -158,7 +164,7 @@ class Recalling:
             log_error(logger, "recall not told", error)
 
     def _tell_withdrawn(self, found: Stopped, withdrawn: Mapping[str, Found], by: str) -> None:
-        """Tell what was taken back. Raises: ProblemError 503, since nobody else would; asking again is harmless."""
+        """Tell what was taken back. Raises: NotRecordedError, since nobody else would; asking again is harmless."""
         now = self.clock.now_ms()
         ends = [found.ends[id] for id, result in withdrawn.items() if isinstance(result, Withdrawn)]
         try:
@@ -166,12 +172,11 @@ class Recalling:
                 self.stream.put([end.leg.root.record(end.leg.id, [withdrawn_row(end, now, by)]) for end in ends])
         except Exception as error:
             log_error(logger, "withdrawal not told", error)
-            detail = "Messages were taken back, and it could not be recorded. Ask again."
-            raise ProblemError(503, "unavailable", "Not available now", detail, Retry_After="1") from None
+            raise NotRecordedError("Messages were taken back, and it could not be recorded. Ask again.") from None
 
 
 def _position(cursor: str | None) -> tuple[int, int]:
-    """(shard, envelope of it) of a cursor. Raises: ProblemError 422."""
+    """(shard, envelope of it) of a cursor. Raises: InvalidError."""
     if cursor is None:
         return 0, 0
     found = _CURSOR.match(cursor)

@@ -24,11 +24,11 @@ from shared.api.messages import (
     TemplateStats,
     TimelineEvent,
 )
+from shared.errors import invalid_field, not_found
 from shared.model.address import AddressError, normalise
 from shared.model.clock import Clock
 from shared.model.events import FallenTo, fold, latest_at
 from shared.model.ids import MESSAGE_ID_LENGTH, ULID_LENGTH, Tagger, tag_of, ulid_time, ulid_value
-from shared.model.problems import invalid_field, not_found
 from shared.model.reasons import blame_of
 from shared.model.reasons_zh import meaning_zh
 from shared.model.words import OUTCOMES, Channel, KeyKind, Stage
@@ -60,7 +60,7 @@ class Reading:
         }
 
     def get_message(self, call: Call) -> MessageView:
-        """A message by id. Raises: ProblemError 403, 404."""
+        """A message by id. Raises: ForbiddenError, NotFoundError."""
         message_id = call.path["id"].upper()
         try:
             tag_of(message_id)
@@ -73,7 +73,7 @@ class Reading:
         return view(message_id, events)
 
     def query_messages(self, call: Call) -> MessagePage:
-        """The messages to one recipient, newest first. Raises: ProblemError 422.
+        """The messages to one recipient, newest first. Raises: InvalidError.
 
         To a team or test key a page shows those of its kind: few, or none, and yet with a cursor.
         """
@@ -103,7 +103,7 @@ class Reading:
         return MessagePage(messages=mine, cursor=cursor)
 
     def get_request(self, call: Call) -> RequestView:
-        """A request's messages, a page at a time. Raises: ProblemError 403, 404, 422."""
+        """A request's messages, a page at a time. Raises: ForbiddenError, NotFoundError, InvalidError."""
         query: PageQuery = call.query
         request_id = call.path["id"].upper()
         ids = self.timeline.request_messages(call.caller.tenant, request_id) if len(request_id) == ULID_LENGTH else []
@@ -122,7 +122,7 @@ class Reading:
         return RequestView(request_id=request_id, messages=views, counts=dict(counts), cursor=cursor)
 
     def get_balance(self, call: Call) -> Balance:
-        """The balance of the tenant, hour by hour. Raises: ProblemError 422."""
+        """The balance of the tenant, hour by hour. Raises: InvalidError."""
         first, last = self._hours(call.query)
         hours = []
         total: Counter[str] = Counter()
@@ -132,7 +132,7 @@ class Reading:
         return Balance(**_balance(total), rejected=total[Stage.REJECTED], hours=hours)
 
     def get_template_stats(self, call: Call) -> TemplateStats:
-        """Counts by stage for a template. Raises: ProblemError 404, 422."""
+        """Counts by stage for a template. Raises: NotFoundError, InvalidError."""
         template = call.path["id"]
         if self.catalog.template(call.caller.tenant, template) is None:
             raise not_found("template")
@@ -214,7 +214,7 @@ def _event(event: KeptEvent, ulid: str) -> TimelineEvent:
 
 
 def _addresses(query: MessageQuery, region: str) -> list[tuple[str, str]]:
-    """(channel, normalised address) for each channel that the address fits. Raises: ProblemError 422."""
+    """(channel, normalised address) for each channel that the address fits. Raises: InvalidError."""
     found, problem = [], "fits no channel"
     for channel in [query.channel] if query.channel else list(Channel):
         try:

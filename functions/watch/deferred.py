@@ -5,8 +5,8 @@ from concurrent.futures import Executor
 from shared.api.deferred import DeferredPage, DeferredQuery, DeferredView
 from shared.api.kit import Call, OperationFunction
 from shared.aws.schedules import DueSchedules, TokenError, due_at_of, message_of
+from shared.errors import invalid_field
 from shared.model.envelope import Envelope, read_envelope
-from shared.model.problems import invalid_field
 from shared.model.wire import UnreadableError
 
 
@@ -22,7 +22,7 @@ class DeferredReader:
         return {"list_deferred": self.page}
 
     def page(self, call: Call) -> DeferredPage:
-        """A page of the caller's envelopes that wait, the earliest of the page first. Raises: ProblemError 422."""
+        """A page of the caller's envelopes that wait, the earliest of the page first. Raises: InvalidError."""
         query: DeferredQuery = call.query
         try:
             names, cursor = self._schedules.page(query.limit, query.cursor)

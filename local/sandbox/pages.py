@@ -12,7 +12,8 @@ from jinja2 import Environment, Template
 
 from local.gateway import Answer, Incoming
 from local.sandbox.outbox import Delivery, Outbox
-from shared.model.problems import CONTENT_TYPE, FieldError, invalid
+from shared.api.problems import CONTENT_TYPE, problem_of
+from shared.errors import FieldError, invalid
 
 SHOWN = 500
 """How many deliveries the page shows, newest first."""
@@ -84,8 +85,8 @@ def accepted_json(outbox: Outbox, request: Incoming) -> Answer:
     if "message_id" in query and "to" not in query:
         wrong.append(FieldError(field="query.to", message="Give the recipient with the message id."))
     if wrong:
-        problem = invalid(wrong)
-        return 422, [("content-type", CONTENT_TYPE)], json.dumps(problem.body()).encode()
+        problem = problem_of(invalid(wrong))
+        return problem.status, [("content-type", CONTENT_TYPE)], json.dumps(problem.model_dump()).encode()
     provider = query.get("provider")
     found: dict[str, Any]
     if "to" in query:

@@ -1,5 +1,5 @@
 """Turns an API Gateway event (HTTP API, payload 2.0) into a call of an operation's function, and its result or error
-into an answer. One place decides what 400, 401, 403, 413, 415, 500 and 503 look like."""
+into an answer. `shared.api.problems` decides what errors look like."""
 
 import base64
 import binascii
@@ -15,9 +15,27 @@ from shared.api.headers import with_security
 from shared.api.messages import MAX_BODY_BYTES
 from shared.api.operation import Operation
 from shared.api.operations import BY_ID
+from shared.api.problems import (
+    CONTENT_TYPE,
+    MalformedError,
+    MediaTypeError,
+    TooLargeError,
+    UnauthorizedError,
+    problem_of,
+    row_of,
+)
 from shared.base.logs import log_error
+from shared.errors import (
+    BrokenError,
+    FieldError,
+    InvalidError,
+    PlatformError,
+    UnavailableError,
+    forbidden,
+    invalid,
+    not_found,
+)
 from shared.model.findings import details, plain_words
-from shared.model.problems import CONTENT_TYPE, FieldError, ProblemError, forbidden, invalid
 from shared.model.words import KeyKind, Scope
 from shared.policy.access import ACCESS, reaches
 
@@ -54,7 +72,7 @@ class Call:
         return reaches(self.operation, self.caller.kind, kind)
 
     def require(self, kind: KeyKind, what: str) -> None:
-        """Raises: ProblemError 403 if the caller's key may not do this to an object of a kind. what: in words."""
+        """Raises: ForbiddenError if the caller's key may not do this to an object of a kind. what: in words."""
         if not self.reaches(kind):
             own = " and ".join(sorted(ACCESS[self.operation].of(self.caller.kind)))
             raise forbidden(
@@ -64,7 +82,7 @@ class Call:
 
 
 OperationFunction = Callable[[Call], Any]
-"""Returns a model, JSON-able data, or None for no content. Raises: ProblemError."""
+"""Returns a model, JSON-able data, or None for no content. Raises: PlatformError."""
 
 M = TypeVar("M", bound=BaseModel)
 _NOBODY = Caller("", "", KeyKind.TEST, frozenset())
@@ -83,24 +101,22 @@ class Api:
         try:
             found = self._by_route.get(event["routeKey"])
             if found is None:
-                raise ProblemError(404, "not-found", "Not found", "There is no such route.")
+                raise not_found("route")
             operation, function = found
             call = _read(operation, event)
             return _answer(operation, function(call))
-        except ProblemError as error:
-            return _problem(error)
-        except Exception as error:
-            log_error(logger, "unhandled error", error, route=event.get("routeKey"))
-            return _problem(_unhandled(error))
+        except Exception as error:  # the last resort: whatever it is, a caller gets an answer
+            told = error if isinstance(error, PlatformError) else _unhandled(error)
+            if row_of(told).detail:  # its own words are not for callers
+                log_error(logger, "unhandled error", error, route=event.get("routeKey"))
+            return _problem(told)
 
 
-def _unhandled(error: Exception) -> ProblemError:
+def _unhandled(error: Exception) -> PlatformError:
     # By name, since not every function that answers loads botocore: AWS that is out of reach or refuses is not our
     # mistake, and a caller may well try again.
-    if any(kind.__module__ == "botocore.exceptions" for kind in type(error).__mro__):
-        detail = "A service that the platform needs did not answer. Try again, with the same Idempotency-Key."
-        return ProblemError(503, "unavailable", "Not available now", detail, Retry_After="1")
-    return ProblemError(500, "internal", "An error of ours", "Try again; if it lasts, report the time and the route.")
+    aws = any(kind.__module__ == "botocore.exceptions" for kind in type(error).__mro__)
+    return UnavailableError() if aws else BrokenError()
 
 
 def _read(operation: Operation, event: Mapping[str, Any]) -> Call:
@@ -121,14 +137,13 @@ def _read(operation: Operation, event: Mapping[str, Any]) -> Call:
 
 
 def _caller(operation: Operation, event: Mapping[str, Any]) -> Caller:
-    """Who calls. Raises: ProblemError 401 without a valid key, 403 without the operation's scope or kind of key."""
+    """Who calls. Raises: UnauthorizedError; ForbiddenError without the operation's scope or kind of key."""
     if operation.scope is None:
         return _NOBODY
     context = ((event.get("requestContext") or {}).get("authorizer") or {}).get("lambda") or {}
     if context.get("problem") != "" or not context.get("tenant"):
         detail = context.get("problem") or "Give an API key: Authorization: Bearer mp_..."
-        errors = [FieldError(field="Authorization", message=detail)]
-        raise ProblemError(401, "unauthorized", "No valid API key", detail, errors, www_authenticate="Bearer")
+        raise UnauthorizedError(detail, [FieldError("Authorization", detail)])
     scopes = frozenset(Scope(s) for s in context["scopes"].split())
     if operation.scope not in scopes:
         hint = " `python -m infra.first_key --operator` makes one." if operation.scope is Scope.OPERATE else ""
@@ -145,45 +160,43 @@ def _raw_body(event: Mapping[str, Any]) -> bytes:
         try:
             return base64.b64decode(body, validate=True)
         except binascii.Error:
-            raise _malformed("The body cannot be read", "send JSON in UTF-8") from None
+            raise _malformed("send JSON in UTF-8", "The body cannot be read") from None
     return body.encode() if isinstance(body, str) else body
 
 
 def _check_body(headers: Mapping[str, str], raw: bytes) -> None:
     content_type = headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if content_type != "application/json" and not content_type.endswith("+json"):
-        errors = [FieldError(field="Content-Type", message="send application/json")]
-        detail = "Send Content-Type: application/json."
-        raise ProblemError(415, "unsupported-media-type", "The body is not JSON", detail, errors)
+        errors = [FieldError("Content-Type", "send application/json")]
+        raise MediaTypeError("Send Content-Type: application/json.", errors)
     if len(raw) > MAX_BODY_BYTES:
-        errors = [FieldError(field="", message=f"send at most {MAX_BODY_BYTES:,} bytes; split the recipients")]
-        detail = f"Send at most {MAX_BODY_BYTES:,} bytes; split the recipients."
-        raise ProblemError(413, "too-large", "The body is too large", detail, errors)
+        errors = [FieldError("", f"send at most {MAX_BODY_BYTES:,} bytes; split the recipients")]
+        raise TooLargeError(f"Send at most {MAX_BODY_BYTES:,} bytes; split the recipients.", errors)
 
 
 def parse(model: type[M], raw: bytes) -> M:
-    """Read a body in one pass. Raises: ProblemError 400 for what is not JSON, 422 naming each wrong field."""
+    """Read a body in one pass. Raises: MalformedError for what is not JSON, InvalidError naming each wrong field."""
     # pydantic reads `NaN` and `Infinity`, which JSON has not: they would go out as texts.
     if b"NaN" in raw or b"Infinity" in raw:
         try:
             from_json(raw, allow_inf_nan=False)
         except ValueError as error:
-            raise _malformed("The body is not JSON", str(error)) from None
+            raise _malformed(str(error)) from None
     try:
         return model.model_validate_json(raw)
     except ValidationError as error:
         raise validation_problem(error) from None
 
 
-def _malformed(title: str, message: str) -> ProblemError:
-    return ProblemError(400, "malformed", title, message, [FieldError(field="", message=message)])
+def _malformed(message: str, title: str = "") -> MalformedError:
+    return MalformedError(message, [FieldError("", message)], title)
 
 
-def validation_problem(error: ValidationError, where: str = "") -> ProblemError:
-    """A 400 or 422 from pydantic's findings: field paths and messages, never the values."""
+def validation_problem(error: ValidationError, where: str = "") -> InvalidError:
+    """Pydantic's findings: field paths and messages, never the values."""
     found = details(error)
     if found and found[0]["type"] == "json_invalid":
-        return _malformed("The body is not JSON", found[0]["msg"])
+        return _malformed(found[0]["msg"])
     return invalid([_field_error(e, where) for e in found[:50]], f"{len(found)} field(s) are not valid.")
 
 
@@ -203,9 +216,10 @@ def _answer(operation: Operation, result: Any) -> dict[str, Any]:
     return {"statusCode": operation.success, "headers": headers, "body": body}
 
 
-def _problem(error: ProblemError) -> dict[str, Any]:
+def _problem(error: PlatformError) -> dict[str, Any]:
+    row = row_of(error)
     return {
-        "statusCode": error.problem.status,
-        "headers": with_security({"content-type": CONTENT_TYPE, **error.headers}),
-        "body": to_json(error.body()).decode(),
+        "statusCode": row.status,
+        "headers": with_security({"content-type": CONTENT_TYPE, **row.headers}),
+        "body": to_json(problem_of(error)).decode(),
     }

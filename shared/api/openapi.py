@@ -12,9 +12,9 @@ from shared.api.manage import AccountCreate, AccountUpdate
 from shared.api.messages import SendRequest
 from shared.api.operation import Operation
 from shared.api.operations import OPERATIONS
+from shared.api.problems import CONTENT_TYPE, Problem
 from shared.api.suppressions import SuppressionQuery
 from shared.model.content import APPROVED, ApprovedTemplate, EmailContent, SmsContent, WecomFile, WecomImage
-from shared.model.problems import CONTENT_TYPE, Problem
 from shared.providers.registry import provider_module
 from shared.providers.table import PROVIDERS
 

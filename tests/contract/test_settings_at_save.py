@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from functions.manage.account_input import read_secret, read_settings
-from shared.model.problems import ProblemError
+from shared.errors import InvalidError
 from shared.providers.registry import secret_model, settings_adapter
 
 SMTP = {"provider": "smtp", "host": "smtp.qq.com", "port": 465, "security": "tls", "from_address": "12345@qq.com"}
@@ -49,9 +49,9 @@ ARN = "arn:aws:sms-voice:{}:111122223333:phone-number/phone-0123456789abcdef"
     ],
 )
 def test_what_cannot_be_right_is_refused_by_its_field(settings: dict[str, Any], field: str, words: str) -> None:
-    with pytest.raises(ProblemError) as refused:
+    with pytest.raises(InvalidError) as refused:
         read_settings(settings)
-    [error] = refused.value.problem.errors
+    [error] = refused.value.errors
     assert error.field == f"settings.{field}" and words in error.message
 
 

@@ -17,10 +17,10 @@ from shared.api.kit import Api, Call, Caller
 from shared.api.operation import Operation
 from shared.api.operations import OPERATIONS
 from shared.aws.secrets import SecretError
+from shared.errors import ConflictError
 from shared.model.accounts import Account, Rate, UnitFee
 from shared.model.audit import AuditRecord
 from shared.model.content import EmailContent
-from shared.model.problems import conflict
 from shared.model.templates import Template, TemplateVersion
 from shared.model.words import Channel, KeyKind, MessageClass, Scope
 from shared.providers.base import Provider, Verification
@@ -662,7 +662,7 @@ def test_a_fee_that_makes_no_sense_is_refused(desk: Desk, fee: dict[str, Any], f
 
 def test_an_answer_that_is_not_described_would_be_noticed(desk: Desk) -> None:
     def refuse(call: Call) -> None:
-        raise conflict("no")
+        raise ConflictError("no")
 
     desk.api = Api({"list_accounts": refuse})
     with pytest.raises(AssertionError, match="lacks"):

@@ -13,12 +13,13 @@ from functions.recall.api import WORK_MS, Recalling
 from functions.recall.stopping import Stopper
 from functions.recall.withdrawing import Withdrawer
 from shared.api.kit import Call, Caller
+from shared.api.problems import problem_of
 from shared.aws.stream import EventStream, StreamError
+from shared.errors import NotRecordedError
 from shared.model.envelope import Envelope
 from shared.model.events import Facts
 from shared.model.ids import Numbering
 from shared.model.outcome import AccountDown, Retry, Withdrawal, Withdrawn
-from shared.model.problems import ProblemError
 from shared.model.reasons import Reason
 from shared.model.words import Channel, KeyKind, MessageClass, Scope
 from shared.store.campaigns import Campaigns
@@ -310,9 +311,9 @@ def test_what_is_not_taken_back_has_a_reason(
 
 def test_a_withdrawal_that_cannot_be_told_is_asked_for_again(world: World, desk: Desk) -> None:
     wecom(world)
-    with patch.object(EventStream, "put", side_effect=StreamError), pytest.raises(ProblemError) as caught:
+    with patch.object(EventStream, "put", side_effect=StreamError), pytest.raises(NotRecordedError) as caught:
         desk()
-    assert caught.value.problem.status == 503
+    assert problem_of(caught.value).status == 503
     assert results(desk()) == ["withdrawn"] * 2
 
 

@@ -12,7 +12,7 @@ from shared.api.headers import with_security
 from shared.api.kit import Api
 from shared.api.operation import Operation
 from shared.api.operations import OPERATIONS
-from shared.model.problems import ProblemError
+from shared.errors import NotFoundError
 from shared.model.words import Scope
 from tests.security.attempts import Attempts
 
@@ -22,7 +22,7 @@ ALWAYS = {
     "x-content-type-options": "nosniff",
 }
 CALLER = {"tenant": "t", "key_id": "k", "kind": "live", "scopes": " ".join(Scope), "problem": ""}
-OUTCOMES: list[Any] = [None, {"ok": True}, ProblemError(404, "not-found", "x", "y"), RuntimeError("boom")]
+OUTCOMES: list[Any] = [None, {"ok": True}, NotFoundError("y"), RuntimeError("boom")]
 
 
 def held(headers: Mapping[str, str]) -> bool:

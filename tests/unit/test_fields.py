@@ -12,17 +12,18 @@ from shared.api.kit import parse
 from shared.api.manage import AccountUpdate, TemplateUpdate, VersionCreate
 from shared.api.messages import MessageQuery, RangeQuery, SendRequest
 from shared.api.openapi import document
+from shared.api.problems import MalformedError, problem_of
+from shared.errors import InvalidError
 from shared.model.content import WecomFile, WecomTemplateCard
 from shared.model.envelope import read_envelope
-from shared.model.problems import ProblemError
 from shared.model.words import MessageClass
 from tests.samples import envelope
 
 SEND = {"template": "x", "to": "a"}
 
 
-def refused(model: Any, body: bytes) -> ProblemError:
-    with pytest.raises(ProblemError) as caught:
+def refused(model: Any, body: bytes) -> InvalidError:
+    with pytest.raises(InvalidError) as caught:
         parse(model, body)
     return caught.value
 
@@ -44,7 +45,7 @@ def test_a_number_is_a_number_within_its_bounds(model: Any, field: str, good: li
         assert getattr(parse(model, json.dumps(base | {field: value}).encode()), field) == value
         assert OAS31Validator(schema).is_valid(value)
     for value in bad:
-        problem = refused(model, json.dumps(base | {field: value}).encode()).problem
+        problem = problem_of(refused(model, json.dumps(base | {field: value}).encode()))
         assert (problem.status, [error.field for error in problem.errors]) == (422, [field])
         assert not OAS31Validator(schema).is_valid(value)
 
@@ -52,7 +53,7 @@ def test_a_number_is_a_number_within_its_bounds(model: Any, field: str, good: li
 @pytest.mark.parametrize("value", [0, 1_736_935_200, "0", "1736935200", "1e3", "2025-01-15", "2025-01-15T08:00:00", ""])
 def test_a_time_has_a_date_and_an_offset(value: Any) -> None:
     body = json.dumps(SEND | {"send_at": value}).encode()
-    assert [error.field for error in refused(SendRequest, body).problem.errors] == ["send_at"]
+    assert [error.field for error in refused(SendRequest, body).errors] == ["send_at"]
     with pytest.raises(ValidationError, match="1 validation error"):
         RangeQuery.model_validate({"after": str(value)})
 
@@ -66,8 +67,9 @@ def test_a_time_is_read(value: str) -> None:
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
 def test_words_that_json_has_not_are_400(number: str) -> None:
-    problem = refused(SendRequest, b'{"template": "x", "to": "a", "variables": {"a": [%s]}}' % number.encode()).problem
-    assert (problem.status, [error.field for error in problem.errors]) == (400, [""])
+    error = refused(SendRequest, b'{"template": "x", "to": "a", "variables": {"a": [%s]}}' % number.encode())
+    assert isinstance(error, MalformedError)
+    assert [each.field for each in error.errors] == [""]
     parse(SendRequest, json.dumps(SEND | {"variables": {number: number}}).encode())
 
 
@@ -76,11 +78,11 @@ def test_a_card_holds_finite_numbers_and_no_endless_nesting() -> None:
     for _ in range(40):
         card = {"a": card}
     for bad in (card, {"a": [float("inf")]}):
-        with pytest.raises(ProblemError) as caught:
+        with pytest.raises(InvalidError) as caught:
             check_content(
                 WecomTemplateCard(type="template_card", card=bad), MessageClass.NOTIFICATION, {}, [], new=True
             )
-        assert [error.field for error in caught.value.problem.errors] == ["content.card"]
+        assert [error.field for error in caught.value.errors] == ["content.card"]
 
 
 @pytest.mark.parametrize(
@@ -95,7 +97,7 @@ def test_a_file_is_base64_and_nothing_else(data: str, good: bool) -> None:
         assert isinstance(content, WecomFile)
         assert WecomFile.model_validate_json(content.model_dump_json()) == content
     else:
-        assert [error.field for error in refused(VersionCreate, body).problem.errors] == ["content.data"]
+        assert [error.field for error in refused(VersionCreate, body).errors] == ["content.data"]
 
 
 @pytest.mark.parametrize(
@@ -121,7 +123,7 @@ def test_the_description_tells_contents_apart_as_the_models_do(content: dict[str
     if fits:
         parse(VersionCreate, body)
     else:
-        assert refused(VersionCreate, body).problem.status == 422
+        assert problem_of(refused(VersionCreate, body)).status == 422
 
 
 def test_an_envelope_has_only_characters_that_a_queue_takes() -> None:

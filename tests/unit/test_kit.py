@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from shared.api.kit import Api, Call, OperationFunction
 from shared.api.messages import MAX_BODY_BYTES
-from shared.model.problems import FieldError, ProblemError, conflict, invalid
+from shared.errors import ConflictError, FieldError, NotQueuedError, invalid
 from shared.model.words import KeyKind, Scope
 from tests.fakes import logged
 
@@ -218,14 +218,14 @@ def test_an_unknown_route_is_404() -> None:
 
 def test_problems_are_answered_as_they_are() -> None:
     errors = [FieldError(field="to", message="wrong")]
-    for error, status in ((conflict("busy"), 409), (invalid(errors), 422)):
+    for error, status in ((ConflictError("busy"), 409), (invalid(errors), 422)):
         answered, body = ask(api(send_messages=Spy(error=error))(event(SEND, GOOD)))
         assert answered == body["status"] == status
     assert body["errors"] == [{"field": "to", "message": "wrong"}]
 
 
 def test_headers_of_a_problem_are_sent() -> None:
-    error = ProblemError(503, "not-queued", "t", "d", Retry_After="1")
+    error = NotQueuedError("d")
     assert api(send_messages=Spy(error=error))(event(SEND, GOOD))["headers"]["Retry-After"] == "1"
 
 

@@ -10,10 +10,10 @@ from shared.api.audit import Auditor
 from shared.api.campaigns import CampaignCreate, CampaignPage, CampaignUpdate, CampaignView, ScheduleIn
 from shared.api.kit import Call, OperationFunction
 from shared.api.messages import PageQuery
+from shared.errors import ConflictError, FieldError, InvalidError, forbidden, invalid, invalid_field
 from shared.model.audit import AuditRecord
 from shared.model.campaigns import Audience, Campaign, Duplicates, LimitAsked, Schedule, StopRule
 from shared.model.clock import Clock
-from shared.model.problems import FieldError, ProblemError, conflict, forbidden, invalid, invalid_field
 from shared.model.runs import campaign_of
 from shared.model.sizes import json_size
 from shared.model.variables import check_variables
@@ -60,7 +60,10 @@ class CampaignOperations:
         }
 
     def create(self, call: Call) -> CampaignView:
-        """Save a new campaign, then its schedule; sent again, it makes no other. Raises: ProblemError 409, 422, 503."""
+        """Save a new campaign, then its schedule; sent again, it makes no other.
+
+        Raises: ConflictError, InvalidError, UnavailableError.
+        """
         body: CampaignCreate = call.body
         tenant, now = call.caller.tenant, self._now()
         there = self._campaigns.load(tenant, body.id)
@@ -79,12 +82,12 @@ class CampaignOperations:
         if before is None:
             before = self._save_new(call, campaign, found)
         if before is not None and not _same(campaign, before):
-            raise conflict(f"There is a campaign `{campaign.id}`. Give another id, or change that one.")
+            raise ConflictError(f"There is a campaign `{campaign.id}`. Give another id, or change that one.")
         self._follower.apply(tenant, campaign.id)
         return self._view(before or campaign, found)
 
     def page(self, call: Call) -> CampaignPage:
-        """A page of campaigns by id. Raises: ProblemError 422."""
+        """A page of campaigns by id. Raises: InvalidError."""
         query: PageQuery = call.query
         tenant = call.caller.tenant
         try:
@@ -99,11 +102,14 @@ class CampaignOperations:
         return CampaignPage(campaigns=views, cursor=page.cursor)
 
     def get(self, call: Call) -> CampaignView:
-        """A campaign. Raises: ProblemError 404."""
+        """A campaign. Raises: NotFoundError."""
         return self._view(load_campaign(self._campaigns, call).value)
 
     def update(self, call: Call) -> CampaignView:
-        """Change what is given, then the schedule. Raises: ProblemError 404, 409, 422, 503."""
+        """Change what is given, then the schedule.
+
+        Raises: NotFoundError, ConflictError, InvalidError, UnavailableError.
+        """
         body: CampaignUpdate = call.body
         given = {name: getattr(body, name) for name in CampaignUpdate.model_fields if name in body.model_fields_set}
         if kept := [name for name, value in given.items() if value is None and name not in _EMPTIED]:
@@ -113,7 +119,7 @@ class CampaignOperations:
 
         def change(current: Campaign) -> tuple[Campaign, list[Resolved] | None]:
             if current.archived:
-                raise conflict(f"The campaign `{current.id}` is archived, and not changed any more. Make another.")
+                raise ConflictError(f"The campaign `{current.id}` is archived, and not changed any more. Make another.")
             _check_kind(call, current.schedule, changes.get("schedule"))
             now = self._now()
             checked, found = self._checked(current.tenant, changes, current, now)
@@ -127,7 +133,10 @@ class CampaignOperations:
         return self._view(campaign, found)
 
     def archive(self, call: Call) -> CampaignView:
-        """Have a campaign start no more runs; the one that goes on, goes on. Raises: ProblemError 404, 409, 503."""
+        """Have a campaign start no more runs; the one that goes on, goes on.
+
+        Raises: NotFoundError, ConflictError, UnavailableError.
+        """
 
         def change(current: Campaign) -> tuple[Campaign, None]:
             _check_kind(call, current.schedule)
@@ -138,7 +147,7 @@ class CampaignOperations:
         return self._view(campaign)
 
     def _save_new(self, call: Call, campaign: Campaign, found: list[Resolved] | None) -> Campaign | None:
-        """Save a new campaign; the one that is there if another was faster. Raises: ProblemError 409, 422."""
+        """Save a new campaign; the one that is there if another was faster. Raises: ConflictError, InvalidError."""
         record = self._auditor.record(call, f"campaign/{campaign.id}", None, self._view(campaign, found, ""))
         try:
             self._campaigns.save(campaign, None, record)
@@ -147,12 +156,15 @@ class CampaignOperations:
         except CatalogConflictError:
             there = self._campaigns.load(campaign.tenant, campaign.id)
             if there is None:
-                raise conflict("Others are making this campaign; try again.") from None
+                raise ConflictError("Others are making this campaign; try again.") from None
             return there.value
         return None
 
     def _change(self, call: Call, change: Any) -> tuple[Campaign, list[Resolved] | None]:
-        """Change a campaign as it is now, again if another came first. Raises: ProblemError 404, 409; `change`'s."""
+        """Change a campaign as it is now, again if another came first.
+
+        Raises: NotFoundError, ConflictError; `change`'s.
+        """
         for _ in range(_ATTEMPTS):
             there = load_campaign(self._campaigns, call)
             campaign, found = change(there.value)
@@ -165,7 +177,7 @@ class CampaignOperations:
             except CatalogConflictError:
                 continue
             return campaign, found
-        raise conflict("Others are changing this campaign; look at it and try again.")
+        raise ConflictError("Others are changing this campaign; look at it and try again.")
 
     def _record(
         self, call: Call, there: Stored[Campaign], campaign: Campaign, found: list[Resolved] | None
@@ -178,7 +190,7 @@ class CampaignOperations:
     ) -> tuple[dict[str, Any], list[Resolved] | None]:
         """What is to be changed as it is stored, and what the variants stand for, if that was looked at.
 
-        Raises: ProblemError 422 naming every field that is wrong.
+        Raises: InvalidError naming every field that is wrong.
         """
         errors: list[FieldError] = []
         if (given := changes.get("schedule")) is not None:
@@ -239,7 +251,7 @@ class CampaignOperations:
 
 
 def _check_kind(call: Call, *schedules: Schedule | ScheduleIn | None) -> None:
-    """Raises: ProblemError 403 for a test or team key, since what a schedule starts reaches everybody."""
+    """Raises: ForbiddenError for a test or team key, since what a schedule starts reaches everybody."""
     if not call.reaches(KeyKind.LIVE) and any(schedule is not None for schedule in schedules):
         detail = (
             f"What a schedule starts reaches everybody, so a {call.caller.kind} key neither sets one nor changes a "
@@ -293,5 +305,5 @@ def _same(one: Campaign, other: Campaign) -> bool:
     return one.model_copy(update=times) == other.model_copy(update=times)
 
 
-def _too_large() -> ProblemError:
+def _too_large() -> InvalidError:
     return invalid_field("", "the campaign is too large to be saved: give fewer or shorter variables and columns")

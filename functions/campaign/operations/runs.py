@@ -16,9 +16,9 @@ from shared.api.messages import PageQuery
 from shared.aws.runfiles import LINK_SECONDS, RunFiles
 from shared.aws.tasks import TaskError, Tasks
 from shared.base.logs import log_error
+from shared.errors import ConflictError, InvalidError, NotAppliedError, invalid_field, not_found
 from shared.model.audit import AuditRecord
 from shared.model.clock import Clock
-from shared.model.problems import ProblemError, conflict, invalid_field, not_found
 from shared.model.runs import Purpose, Run, Shard
 from shared.store.campaigns import Campaigns
 from shared.store.catalog import Catalog
@@ -78,16 +78,22 @@ class RunOperations:
         }
 
     def check(self, call: Call) -> RunView:
-        """Start a run that only reads the file. Raises: ProblemError 404, 409, 422, 503."""
+        """Start a run that only reads the file.
+
+        Raises: NotFoundError, ConflictError, InvalidError, UnavailableError.
+        """
         return self._start(call, Purpose.CHECK, None)
 
     def start(self, call: Call) -> RunView:
-        """Start a run now, of the kind of the caller's key. Raises: ProblemError 404, 409, 422, 503."""
+        """Start a run now, of the kind of the caller's key.
+
+        Raises: NotFoundError, ConflictError, InvalidError, UnavailableError.
+        """
         body: RunStart = call.body
         return self._start(call, Purpose.SEND, body.throttle)
 
     def page(self, call: Call) -> RunPage:
-        """A page of a campaign's runs, the newest first. Raises: ProblemError 404, 422."""
+        """A page of a campaign's runs, the newest first. Raises: NotFoundError, InvalidError."""
         query: PageQuery = call.query
         campaign = load_campaign(self._campaigns, call).value
         try:
@@ -97,29 +103,29 @@ class RunOperations:
         return RunPage(runs=[run_summary(run) for run in page.items if call.reaches(run.kind)], cursor=page.cursor)
 
     def get(self, call: Call) -> RunView:
-        """How far a run is, or its report. Raises: ProblemError 404."""
+        """How far a run is, or its report. Raises: NotFoundError."""
         return self._reporting.view(load_run(self._campaigns, call))
 
     def update(self, call: Call) -> RunView:
-        """Change a run's throttle. Raises: ProblemError 404, 409, 503."""
+        """Change a run's throttle. Raises: NotFoundError, ConflictError, UnavailableError."""
         body: RunUpdate = call.body
         return self._change(call, lambda run: control.throttled(run, self._now(), body.throttle))
 
     def pause(self, call: Call) -> RunView:
-        """Hold a run. Raises: ProblemError 404, 409, 503."""
+        """Hold a run. Raises: NotFoundError, ConflictError, UnavailableError."""
         return self._change(call, lambda run: control.pause(run, self._now(), call.caller.key_id))
 
     def resume(self, call: Call) -> RunView:
-        """Go on with a run. Raises: ProblemError 404, 409, 503."""
+        """Go on with a run. Raises: NotFoundError, ConflictError, UnavailableError."""
         return self._change(call, lambda run: control.resume(run, self._now(), call.caller.key_id))
 
     def approve(self, call: Call) -> RunView:
-        """Let a large run begin. Raises: ProblemError 404, 409, 503."""
+        """Let a large run begin. Raises: NotFoundError, ConflictError, UnavailableError."""
 
         def change(run: Run) -> Run:
             approved = control.approve(run, self._now(), call.caller.key_id)
             if self._catalog.person(call.caller.key_id) in self._starters(run):
-                raise conflict(
+                raise ConflictError(
                     "The run was started with this key, or one that descends from the same first key, which are one "
                     "person's: nobody approves their own. Use another person's key."
                 )
@@ -133,11 +139,11 @@ class RunOperations:
         return {self._catalog.person(key) for key in keys if key}
 
     def cancel(self, call: Call) -> RunView:
-        """End a run. Raises: ProblemError 404, 409, 503."""
+        """End a run. Raises: NotFoundError, ConflictError, UnavailableError."""
         return self._change(call, lambda run: control.cancel(run, self._now(), call.caller.key_id))
 
     def rejects(self, call: Call) -> RejectsPage:
-        """Links to the rows that were rejected, by part of the file. Raises: ProblemError 404, 422."""
+        """Links to the rows that were rejected, by part of the file. Raises: NotFoundError, InvalidError."""
         query: PageQuery = call.query
         run = load_run(self._campaigns, call)
         after = -1
@@ -175,7 +181,10 @@ class RunOperations:
         return self._reporting.view(self._told(start))
 
     def _change(self, call: Call, change: Callable[[Run], Run]) -> RunView:
-        """Change a run as it is now, then tell who works on it. Raises: ProblemError 404, 409, 503; `change`'s."""
+        """Change a run as it is now, then tell who works on it.
+
+        Raises: NotFoundError, ConflictError, UnavailableError; `change`'s.
+        """
 
         def record(before: Run, after: Run) -> AuditRecord:
             return self._auditor.record(call, _target(after), run_record(before), run_record(after))
@@ -187,7 +196,7 @@ class RunOperations:
         try:
             run = self._campaigns.change_run(call.caller.tenant, call.path["id"], checked, record)
         except CatalogConflictError:
-            raise conflict("Others are changing this run; look at it and try again.") from None
+            raise ConflictError("Others are changing this run; look at it and try again.") from None
         if run is None:
             raise not_found("run")
         changed = run
@@ -199,13 +208,13 @@ class RunOperations:
         return self._reporting.view(self._told(tell))
 
     def _told(self, tell: Callable[[], Run]) -> Run:
-        """Raises: ProblemError 503 if who works on runs could not be told; `tell`'s."""
+        """Raises: NotAppliedError if who works on runs could not be told; `tell`'s."""
         try:
             return tell()
         except TaskError as error:
             log_error(logger, "run not told", error)
             detail = "It is saved, and takes effect within five minutes by itself; look at the run then."
-            raise ProblemError(503, "not-applied", "Saved, but not carried out yet", detail, Retry_After="5") from None
+            raise NotAppliedError(detail) from None
 
 
 def _target(run: Run) -> str:
@@ -216,5 +225,5 @@ def _rejected(shard: Shard) -> int:
     return 0 if shard.checked is None else sum(shard.checked.rejected.values())
 
 
-def _cursor_problem() -> ProblemError:
+def _cursor_problem() -> InvalidError:
     return invalid_field("query.cursor", "give back the cursor of an earlier page as it was")

@@ -9,8 +9,8 @@ from shared.api.campaigns import ScheduleIn, ScheduleView
 from shared.api.governance import moment, moment_or_none
 from shared.aws.campaign_schedules import CampaignSchedules
 from shared.base.logs import log_error
+from shared.errors import FieldError, NotAppliedError
 from shared.model.campaigns import Campaign, Schedule
-from shared.model.problems import FieldError, ProblemError
 from shared.policy.cron import At, Expression, ExpressionError, Rate
 from shared.policy.starts import FIRST_ZONE, expression_of, next_starts
 from shared.store.campaigns import Campaigns
@@ -80,7 +80,7 @@ class Follower:
     def apply(self, tenant: str, campaign_id: str) -> None:
         """Write a campaign's schedule as it is saved, changed or not: so a call that broke off here can be repeated.
 
-        Raises: ProblemError 503.
+        Raises: NotAppliedError.
         """
         try:
             found = self.campaigns.load(tenant, campaign_id)
@@ -95,12 +95,9 @@ class Follower:
                 found = later
         except Exception as error:  # botocore's errors share no useful base with the connection's
             log_error(logger, "schedule not applied", error, campaign=campaign_id)
-        raise ProblemError(
-            503,
-            "not-applied",
-            "The campaign is saved, but its schedule does not follow it yet",
+        raise NotAppliedError(
             f"The campaign `{campaign_id}` is saved. Send the same request again to have its schedule applied.",
-            Retry_After="5",
+            title="The campaign is saved, but its schedule does not follow it yet",
         )
 
     def _write(self, campaign: Campaign) -> None:

@@ -17,12 +17,12 @@ from shared.api.kit import Call, Caller, OperationFunction
 from shared.aws.queue import Dispatch, Queues
 from shared.aws.stream import EventStream
 from shared.base.logs import log_error
+from shared.errors import ConflictError, FieldError, NotQueuedError, invalid, invalid_field, not_found
 from shared.model.campaigns import Campaign
 from shared.model.clock import Clock
 from shared.model.envelope import MAX_BYTES, Envelope, EnvelopeRecipient
 from shared.model.events import accepted_rows, record_of
 from shared.model.ids import Numbering, Tagger, new_base
-from shared.model.problems import FieldError, ProblemError, conflict, invalid, invalid_field, not_found
 from shared.model.reasons import EXPLANATIONS, Reason
 from shared.model.sizes import size
 from shared.model.tenants import Tenant
@@ -53,11 +53,14 @@ class Testing:
         return {"test_campaign": self.test}
 
     def test(self, call: Call) -> TestSent:
-        """Send one message per address and variant. Raises: ProblemError 403, 404, 409, 422, 503."""
+        """Send one message per address and variant.
+
+        Raises: ForbiddenError, NotFoundError, ConflictError, InvalidError, UnavailableError.
+        """
         body: TestSend = call.body
         campaign = load_campaign(self.campaigns, call).value
         if campaign.archived:
-            raise conflict(f"The campaign `{campaign.id}` is archived, and sends nothing any more. Make another.")
+            raise ConflictError(f"The campaign `{campaign.id}` is archived, and sends nothing any more. Make another.")
         variants, errors = resolve(self.catalog, campaign.tenant, campaign.variants)
         if errors:
             raise invalid(errors, "The campaign cannot be sent as it is.")
@@ -77,7 +80,7 @@ class Testing:
         tenant: Tenant,
         caller: Caller,
     ) -> list[dict[str, Any]]:
-        """The variables for each variant. Raises: ProblemError 422 naming each that is missing or superfluous."""
+        """The variables for each variant. Raises: InvalidError naming each that is missing or superfluous."""
         if problem := check_variables(given):
             raise invalid_field("variables", problem)
         used = {name for one in variants for name in one.placeholders}
@@ -119,7 +122,7 @@ class Testing:
         gate: Gate,
         caller: Caller,
     ) -> tuple[list[TestMessage], list[Envelope]]:
-        """What callers are told if all can be queued, and an envelope for each message. Raises: ProblemError 422."""
+        """What callers are told if all can be queued, and an envelope for each message. Raises: InvalidError."""
         base, now = new_base(self.clock.now_ms()), self.clock.now_ms()
         number, channel = Numbering(base), variants[0].template.channel
         tagger = Tagger(tenant.salt, channel)
@@ -141,11 +144,10 @@ class Testing:
         return messages, envelopes
 
     def _carry_out(self, messages: list[TestMessage], envelopes: list[Envelope]) -> list[TestMessage]:
-        """Queue envelopes, then tell the trace. Raises: ProblemError 503 if nothing could be queued."""
+        """Queue envelopes, then tell the trace. Raises: NotQueuedError if nothing could be queued."""
         failed = self.queues.send([Dispatch(envelope, envelope.to_json()) for envelope in envelopes])
         if failed and len(failed) == len(envelopes):
-            detail = "No message was accepted. Send the request again."
-            raise ProblemError(503, "not-queued", "Nothing could be queued", detail, Retry_After="1")
+            raise NotQueuedError("No message was accepted. Send the request again.")
         queued = [envelope for envelope in envelopes if envelope.id not in failed]
         try:
             if queued:
@@ -164,7 +166,7 @@ class Testing:
 def _envelope(
     header: Mapping[str, Any], campaign: Campaign, one: Resolved, values: dict[str, Any], to: str, tag: str
 ) -> Envelope:
-    """The envelope of one message. Raises: ProblemError 422 if its variables are too large for any."""
+    """The envelope of one message. Raises: InvalidError if its variables are too large for any."""
     ttl = campaign.ttl or one.template.ttl_seconds or DEFAULT_TTL_S
     envelope = Envelope(
         **header,

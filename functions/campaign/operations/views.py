@@ -6,8 +6,8 @@ from functions.campaign.operations.schedules import schedule_view
 from shared.api.campaigns import CampaignView, LimitView, RunSummary
 from shared.api.governance import moment, moment_or_none
 from shared.api.kit import Call
+from shared.errors import not_found
 from shared.model.campaigns import Campaign
-from shared.model.problems import not_found
 from shared.model.runs import Purpose, Run, RunState
 from shared.model.templates import Template
 from shared.model.words import Channel, KeyKind, MessageClass
@@ -16,7 +16,7 @@ from shared.store.catalog_items import Stored
 
 
 def load_campaign(campaigns: Campaigns, call: Call) -> Stored[Campaign]:
-    """The campaign that a call names, as it is now. Raises: ProblemError 403, 404."""
+    """The campaign that a call names, as it is now. Raises: ForbiddenError, NotFoundError."""
     found = campaigns.load(call.caller.tenant, call.path["id"])
     if found is None:
         raise not_found("campaign")
@@ -25,7 +25,7 @@ def load_campaign(campaigns: Campaigns, call: Call) -> Stored[Campaign]:
 
 
 def load_run(campaigns: Campaigns, call: Call) -> Run:
-    """The run that a call names, as it is now. Raises: ProblemError 403, 404."""
+    """The run that a call names, as it is now. Raises: ForbiddenError, NotFoundError."""
     found = campaigns.load_run(call.caller.tenant, call.path["id"])
     if found is None:
         raise not_found("run")

@@ -3,7 +3,7 @@
 Each may be asked again: it then changes nothing, and its tasks are harmless.
 """
 
-from shared.model.problems import conflict
+from shared.errors import ConflictError
 from shared.model.runs import Run, RunState
 from shared.model.tasks import DriveTask, ReleaseTask, Task
 from shared.store.parking import BUCKETS
@@ -18,47 +18,47 @@ _WHAT_TO_DO = {
 
 
 def pause(run: Run, now: int, by: str, problem: str | None = None) -> Run:
-    """Hold a run. problem: why it paused by itself. Raises: ProblemError 409."""
+    """Hold a run. problem: why it paused by itself. Raises: ConflictError."""
     if run.state is RunState.PAUSED:
         return run
     if run.state not in WORKING:
-        raise conflict(f"A run that is `{run.state}` cannot be paused. {_advice(run)}")
+        raise ConflictError(f"A run that is `{run.state}` cannot be paused. {_advice(run)}")
     return run.to(RunState.PAUSED, now, by, paused_at=now, problem=problem)
 
 
 def resume(run: Run, now: int, by: str) -> Run:
-    """Have a paused run go on where it was. Raises: ProblemError 409."""
+    """Have a paused run go on where it was. Raises: ConflictError."""
     if run.state in WORKING:
         return run
     if run.state is not RunState.PAUSED:
-        raise conflict(f"A run that is `{run.state}` cannot be resumed. {_advice(run)}")
+        raise ConflictError(f"A run that is `{run.state}` cannot be resumed. {_advice(run)}")
     held = max(0, now - (run.paused_at or now)) if run.sending_at is not None else 0
     return run.to(_before_pause(run), now, by, paused_at=None, paused_ms=run.paused_ms + held, problem=None, marks=())
 
 
 def cancel(run: Run, now: int, by: str) -> Run:
-    """End a run. Raises: ProblemError 409."""
+    """End a run. Raises: ConflictError."""
     if run.state is RunState.CANCELLED:
         return run
     if run.over:
-        raise conflict(f"The run is over: it is `{run.state}`. Recall its messages one by one if they still wait.")
+        raise ConflictError(f"The run is over: it is `{run.state}`. Recall its messages one by one if they still wait.")
     held = now - run.paused_at if run.paused_at is not None and run.sending_at is not None else 0
     return run.to(RunState.CANCELLED, now, by, paused_at=None, paused_ms=run.paused_ms + held)
 
 
 def approve(run: Run, now: int, by: str) -> Run:
-    """Let a run begin that is larger than may begin by itself. Raises: ProblemError 409."""
+    """Let a run begin that is larger than may begin by itself. Raises: ConflictError."""
     if run.approved_at is not None and run.approved_by == by:
         return run
     if run.state is not RunState.AWAITING_APPROVAL:
-        raise conflict(f"A run that is `{run.state}` waits for no approval. {_advice(run)}")
+        raise ConflictError(f"A run that is `{run.state}` waits for no approval. {_advice(run)}")
     return run.to(RunState.SENDING, now, by, approved_at=now, approved_by=by, sending_at=now)
 
 
 def throttled(run: Run, now: int, throttle: int | None) -> Run:
-    """Change how many messages a minute go at most, from the next ones on. Raises: ProblemError 409."""
+    """Change how many messages a minute go at most, from the next ones on. Raises: ConflictError."""
     if run.over:
-        raise conflict(f"The run is over: it is `{run.state}`.")
+        raise ConflictError(f"The run is over: it is `{run.state}`.")
     if run.throttle == throttle:
         return run
     return run.moved(throttle=throttle, throttled_at=now)

@@ -12,11 +12,11 @@ from typing import Any, Protocol
 from aws_lambda_powertools import Logger
 
 from functions.campaign.run.variants import Resolved, resolve
+from shared.errors import ConflictError, PlatformError, RequestError, forbidden, invalid, invalid_field
 from shared.model.audit import AuditRecord
 from shared.model.campaigns import Campaign, Overlap, Schedule
 from shared.model.clock import Clock
 from shared.model.envelope import MAX_RECIPIENTS
-from shared.model.problems import ProblemError, conflict, forbidden, invalid, invalid_field
 from shared.model.runs import MAX_BLOCK, AudienceFile, PinnedVariant, Purpose, Run, RunState, run_id
 from shared.model.tasks import DriveTask, StartTask
 from shared.model.words import Channel, KeyKind, MessageClass
@@ -74,14 +74,14 @@ class Starter:
         """Start a run that a person wants. by: the key's id. throttle: instead of the campaign's. record: for the audit
         log.
 
-        Raises: ProblemError 403 for a file that the key does not reach; 409 if the campaign is archived or a run is
-        going on; 422 if it cannot be sent so; what the stores and the queue raise.
+        Raises: ForbiddenError for a file that the key does not reach; ConflictError if the campaign is archived or a
+        run is going on; InvalidError if it cannot be sent so; what the stores and the queue raise.
         """
         if campaign.archived:
-            raise conflict("The campaign is archived and starts no runs any more. Save it anew under another id.")
+            raise ConflictError("The campaign is archived and starts no runs any more. Save it anew under another id.")
         run = self._settled(tenant, campaign, fired_at, by, kind, purpose, throttle)
         if purpose is Purpose.SEND and _overlap(campaign) is Overlap.SKIP and (other := self._before(run, any_=True)):
-            raise conflict(f"The run {other} of this campaign is not over. Wait for its end, or cancel it.")
+            raise ConflictError(f"The run {other} of this campaign is not over. Wait for its end, or cancel it.")
         while not self.campaigns.create_run(run, None if record is None else record(run)):
             # Somebody starts another one in the same millisecond.
             run = run.moved(id=run_id(tenant, campaign.id, run.fired_at + 1), fired_at=run.fired_at + 1)
@@ -106,7 +106,7 @@ class Starter:
             run = self._settled(
                 task.tenant, stored.value, fired_at, SCHEDULE, KeyKind.LIVE, Purpose.SEND, stored.value.throttle
             )
-        except ProblemError as error:
+        except (RequestError, ConflictError) as error:
             run = self._failed(stored.value, fired_at, _in_words(error))
         self.campaigns.create_run(run)
         return self.admit(run)
@@ -167,7 +167,7 @@ class Starter:
         purpose: Purpose,
         throttle: int | None,
     ) -> Run:
-        """A new run with all that it sends. Raises: ProblemError 422."""
+        """A new run with all that it sends. Raises: InvalidError."""
         variants, errors = resolve(self.catalog, tenant, campaign.variants)
         if errors:
             raise invalid(errors, "The campaign cannot be sent as it is.")
@@ -222,7 +222,7 @@ class Starter:
         )
 
     def _file(self, tenant: str, campaign: Campaign, kind: KeyKind) -> AudienceFile:
-        """The file as it is now. kind: of the key that wants it read. Raises: ProblemError 403, 422."""
+        """The file as it is now. kind: of the key that wants it read. Raises: ForbiddenError, InvalidError."""
         name = campaign.audience.file
         key = audience_key(tenant, name)
         found = self.files.head(key)
@@ -304,6 +304,6 @@ def _same_lane(one: Run, other: Run) -> bool:
     return one.purpose is Purpose.SEND and other.purpose is Purpose.SEND and one.kind is other.kind
 
 
-def _in_words(error: ProblemError) -> str:
-    found = [f"`{each.field}`: {each.message}" for each in error.problem.errors]
-    return f"The run did not start. {'; '.join(found) or error.problem.detail}."
+def _in_words(error: PlatformError) -> str:
+    found = [f"`{each.field}`: {each.message}" for each in error.errors]
+    return f"The run did not start. {'; '.join(found) or error.detail}."

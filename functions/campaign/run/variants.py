@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from shared.errors import FieldError
 from shared.model.campaigns import Variant
-from shared.model.problems import FieldError
 from shared.model.templates import Template, TemplateVersion
 from shared.model.words import MessageClass
 from shared.store.catalog import Catalog

@@ -14,7 +14,7 @@ from local.faults import FaultInput
 from local.sandbox.base import Delivery
 from local.stack import LocalStack
 from shared.aws import clients
-from shared.model.problems import ProblemError
+from shared.errors import InvalidError
 
 pytestmark = pytest.mark.xdist_group("local-stack")
 
@@ -71,7 +71,7 @@ def test_an_outage_from_the_start_ends_when_the_stacks_clock_says_so(make_stack:
 
 
 def test_a_fault_that_cannot_be_played_stops_the_start(make_stack: MakeStack) -> None:
-    with pytest.raises(ProblemError):
+    with pytest.raises(InvalidError):
         make_stack(threads=False, faults=[FaultInput(provider="aws", kind="outage")])
     assert make_stack(threads=False).outbox.count() == 0
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from functions.campaign.run import control
-from shared.model.problems import ProblemError
+from shared.errors import ConflictError
 from shared.model.runs import OVER, Run, RunState
 from shared.model.tasks import DriveTask, ReleaseTask
 from tests.samples import NOW
@@ -29,10 +29,9 @@ def test_what_works_can_be_paused_and_nothing_else(state: RunState) -> None:
         assert (paused.state, paused.state_at, paused.state_by) == (RunState.PAUSED, NOW + 1, "k2")
         assert paused.paused_at == NOW + 1
     else:
-        with pytest.raises(ProblemError) as error:
+        with pytest.raises(ConflictError) as error:
             control.pause(run, NOW + 1, "k2")
-        assert error.value.problem.status == 409
-        assert f"`{state}` cannot be paused" in error.value.problem.detail
+        assert f"`{state}` cannot be paused" in error.value.detail
 
 
 @pytest.mark.parametrize(
@@ -56,16 +55,15 @@ def test_a_resumed_run_goes_on_where_it_was(times: dict[str, int | None], goes_o
 
 @pytest.mark.parametrize("state", [s for s in STATES if s is not RunState.PAUSED and s not in control.WORKING])
 def test_what_is_not_paused_cannot_be_resumed(state: RunState) -> None:
-    with pytest.raises(ProblemError) as error:
+    with pytest.raises(ConflictError):
         control.resume(a_run(state), NOW, "k2")
-    assert error.value.problem.status == 409
 
 
 @pytest.mark.parametrize("state", STATES)
 def test_what_is_not_over_can_be_cancelled(state: RunState) -> None:
     run = a_run(state)
     if state in OVER and state is not RunState.CANCELLED:
-        with pytest.raises(ProblemError):
+        with pytest.raises(ConflictError):
             control.cancel(run, NOW + 1, "k2")
         return
     cancelled = control.cancel(run, NOW + 1, "k2")
@@ -84,7 +82,7 @@ def test_only_what_waits_for_it_can_be_approved() -> None:
     approved = control.approve(run, NOW + 5, "k2")
     assert (approved.state, approved.approved_by, approved.sending_at) == (RunState.SENDING, "k2", NOW + 5)
     assert control.approve(approved, NOW + 9, "k2") == approved
-    with pytest.raises(ProblemError):
+    with pytest.raises(ConflictError):
         control.approve(a_run(RunState.SENDING), NOW, "k2")
 
 
@@ -93,7 +91,7 @@ def test_a_throttle_is_changed_until_a_run_is_over() -> None:
     assert (run.throttle, run.throttled_at) == (60, NOW + 5)
     assert control.throttled(run, NOW + 9, 60) == run
     assert control.throttled(run, NOW + 9, None).throttle is None
-    with pytest.raises(ProblemError):
+    with pytest.raises(ConflictError):
         control.throttled(a_run(RunState.FINISHED), NOW, 60)
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from functions.campaign.run import control
 from functions.campaign.run.starting import chains, moment, sizes
+from shared.errors import ConflictError, ForbiddenError, InvalidError
 from shared.model.campaigns import Overlap, Schedule, Variant
 from shared.model.keys import ApiKey
-from shared.model.problems import ProblemError
 from shared.model.runs import Purpose, RunState
 from shared.model.tasks import DriveTask, StartTask
 from shared.model.words import KeyKind, Scope
@@ -59,17 +59,16 @@ def test_a_team_key_keeps_its_list() -> None:
 
 def test_what_cannot_be_sent_does_not_start() -> None:
     with motor() as one:
-        with pytest.raises(ProblemError) as error:
+        with pytest.raises(InvalidError) as error:
             one.start(one.campaign(variants=(Variant(name="main", template="none"),)))
-        assert [e.field for e in error.value.problem.errors] == ["variants.0.template"]
+        assert [e.field for e in error.value.errors] == ["variants.0.template"]
         one.files.missing = True
-        with pytest.raises(ProblemError) as error:
+        with pytest.raises(InvalidError) as error:
             one.start(one.campaign())
-        assert [e.field for e in error.value.problem.errors] == ["audience.file"]
-        assert "there is no file `people.csv`; upload it" in error.value.problem.errors[0].message
-        with pytest.raises(ProblemError) as error:
+        assert [e.field for e in error.value.errors] == ["audience.file"]
+        assert "there is no file `people.csv`; upload it" in error.value.errors[0].message
+        with pytest.raises(ConflictError):
             one.start(one.campaign(archived=True))
-        assert error.value.problem.status == 409
         assert one.campaigns.open_runs(TENANT.id) == []
 
 
@@ -98,10 +97,9 @@ def test_a_second_run_by_hand_is_refused_while_one_is_not_over() -> None:
     with motor() as one:
         first = one.start()
         one.clock.advance(1)
-        with pytest.raises(ProblemError) as error:
+        with pytest.raises(ConflictError) as error:
             one.start()
-        assert error.value.problem.status == 409
-        assert first.id in error.value.problem.detail
+        assert first.id in error.value.detail
         one.clock.advance(1)
         # A check is in nobody's way, nor are runs of keys of other kinds.
         assert one.start(purpose=Purpose.CHECK).state is RunState.PLANNING
@@ -118,9 +116,9 @@ def test_a_second_run_by_hand_is_refused_while_one_is_not_over() -> None:
 def test_only_a_live_key_has_a_live_keys_file_read(kind: KeyKind) -> None:
     with motor() as one:
         for purpose in Purpose:
-            with pytest.raises(ProblemError) as error:
+            with pytest.raises(ForbiddenError) as error:
                 one.start(kind=kind, purpose=purpose)
-            assert (error.value.problem.status, error.value.problem.errors[0].field) == (403, "audience.file")
+            assert error.value.errors[0].field == "audience.file"
         one.files.kind = kind
         assert one.start(kind=kind).state is RunState.PLANNING
         assert one.start().state is RunState.PLANNING
