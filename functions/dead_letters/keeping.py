@@ -14,6 +14,7 @@ from aws_lambda_powertools import Logger
 from shared.aws.passing import may_pass, received
 from shared.base.logs import log_error
 from shared.dispatch.outlet import Outlet
+from shared.errors import NotQueuedError
 from shared.lifecycle.held import Releases
 from shared.lifecycle.settle import Ledger, settle
 from shared.model.clock import Clock
@@ -30,10 +31,6 @@ _DEAD = re.compile(r"/d\d+$")
 _QUEUE = re.compile(r".*-([a-z]+)-([a-z]+)-dlq")
 HOPELESS_AFTER = 5
 """So often a message is received before it is kept as it is, if what stands in its way will not pass."""
-
-
-class NotSentError(Exception):
-    """What follows from a settled envelope could not be sent to its queue."""
 
 
 class Stream(Protocol):
@@ -92,7 +89,7 @@ class Keeper:
             logger.error("malformed envelope", message_id=id, field=error.field)
         except Exception as error:
             log_error(logger, "dead letter handed back to its queue", error, message_id=id)
-            if may_pass(error) or isinstance(error, NotSentError) or received(record) < HOPELESS_AFTER:
+            if may_pass(error) or received(record) < HOPELESS_AFTER:
                 return None
         return self._as_it_is(record)
 
@@ -117,7 +114,7 @@ class Keeper:
         self._releases.release(envelope, result.record.events)
         left = self._outlet.send(result.dispatches)
         if left.failed:
-            raise NotSentError
+            raise NotQueuedError
         tails = [result, *(tail for _, tail in left.ended)]
         new = sum(self._keep(tail.dead) for tail in tails if tail.dead is not None)
         self._stream.put([record for tail in tails for record in tail.records])

@@ -19,7 +19,7 @@ from shared.api.messages import SendRequest, SendResponse
 from shared.api.problems import Problem, problem_of, row_of
 from shared.aws.queue import MAX_MESSAGE_BYTES
 from shared.base.logs import log_error
-from shared.errors import PlatformError, RequestError, invalid_field
+from shared.errors import PlatformError, RequestError, UnavailableError, invalid_field
 from shared.model.clock import Clock, iso
 from shared.model.sizes import size
 from shared.model.tenants import DEFAULT_TENANT
@@ -34,7 +34,7 @@ _ID = re.compile(r"[\w.:-]{1,100}", re.ASCII)
 _CALLER = Caller(DEFAULT_TENANT, "", KeyKind.LIVE, frozenset({Scope.SEND}))
 
 
-class EventNotAcceptedError(Exception):
+class EventNotAcceptedError(UnavailableError):
     """An event could not be carried out now, or in part only; carrying it out again does the rest."""
 
 

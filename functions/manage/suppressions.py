@@ -20,7 +20,7 @@ from shared.api.suppressions import (
     SuppressionRow,
     SuppressionView,
 )
-from shared.errors import ConflictError, invalid_field
+from shared.errors import ConflictError, FieldError, InvalidError, invalid_field
 from shared.model.address import AddressError, normalise
 from shared.model.audit import AuditRecord
 from shared.model.ids import Tagger
@@ -165,14 +165,6 @@ class SuppressionOperations:
 
 
 @dataclass
-class _RowError(Exception):
-    """A row that is not right."""
-
-    field: str
-    detail: str
-
-
-@dataclass
 class Rows:
     """The rows of an import. wanted: by tag, the recipients with the entries that the rows ask for."""
 
@@ -181,14 +173,14 @@ class Rows:
     now: int
     by: str
     wanted: dict[str, Suppressed] = field(default_factory=dict)
-    _read: list[tuple[str, SuppressionEntry] | _RowError] = field(default_factory=list)
+    _read: list[tuple[str, SuppressionEntry] | FieldError] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for each in self.body.rows:
             try:
                 recipient, entry = self._recipient(each), self._entry(each)
-            except _RowError as error:
-                self._read.append(error)
+            except InvalidError as error:
+                self._read += error.errors
                 continue
             self.wanted[recipient.tag] = self.wanted.get(recipient.tag, recipient).plus([entry])
             self._read.append((recipient.tag, entry))
@@ -198,8 +190,8 @@ class Rows:
         results = []
         seen = {(tag, e.scope, e.reason) for tag, found in there.items() for e in found.entries}
         for index, read in enumerate(self._read):
-            if isinstance(read, _RowError):
-                results.append(RowResult(index=index, status="invalid", field=read.field, detail=read.detail))
+            if isinstance(read, FieldError):
+                results.append(RowResult(index=index, status="invalid", field=read.field, detail=read.message))
                 continue
             tag, entry = read
             name = (tag, entry.scope, entry.reason)
@@ -210,23 +202,23 @@ class Rows:
 
     def _recipient(self, row: SuppressionRow) -> Suppressed:
         if not row.address.strip():
-            raise _RowError("address", "the address is empty")
+            raise invalid_field("address", "the address is empty")
         try:
             return self.naming(row.address)
         except AddressError as error:
-            raise _RowError("address", str(error)) from None
+            raise invalid_field("address", str(error)) from None
 
     def _entry(self, row: SuppressionRow) -> SuppressionEntry:
         scope, reason, note = row.scope or self.body.scope, row.reason or self.body.reason, row.note or ""
         if scope not in set(SuppressionScope):
-            raise _RowError("scope", f"give one of: {', '.join(SuppressionScope)}")
+            raise invalid_field("scope", f"give one of: {', '.join(SuppressionScope)}")
         if reason not in set(SuppressionReason):
-            raise _RowError("reason", f"give one of: {', '.join(SuppressionReason)}")
+            raise invalid_field("reason", f"give one of: {', '.join(SuppressionReason)}")
         if len(note) > MAX_NOTE:
-            raise _RowError("note", f"has more than {MAX_NOTE} characters")
+            raise invalid_field("note", f"has more than {MAX_NOTE} characters")
         entry = SuppressionEntry(
             scope=SuppressionScope(scope), reason=SuppressionReason(reason), at=self.now, by=self.by, note=note
         )
         if stops_nothing(entry.scope, entry.reason):
-            raise _RowError("reason", _NO_EFFECT)
+            raise invalid_field("reason", _NO_EFFECT)
         return entry

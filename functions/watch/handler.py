@@ -6,11 +6,12 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import MetricUnit
 
 from functions.watch.deps import deps
+from shared.errors import UnavailableError
 
 logger = Logger()
 
 
-class SweepError(Exception):
+class SweepError(UnavailableError):
     """Parts of a sweep broke off; the others are done."""
 
 

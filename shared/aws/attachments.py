@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote
 
 from botocore.exceptions import ClientError
 
+from shared.errors import NotFoundError
 from shared.model.attachments import ID, AttachmentRef
 from shared.model.ids import ulid_text
 from shared.model.words import KeyKind
@@ -31,7 +32,7 @@ _NAME, _KIND, _DIGEST = "name", "kind", "sha256"
 _MISSING = frozenset({"404", "NoSuchKey", "NoSuchVersion"})
 
 
-class AttachmentGoneError(Exception):
+class AttachmentGoneError(NotFoundError):
     """A file that a message names is not there any more. id: the attachment's."""
 
     def __init__(self, id: str) -> None:

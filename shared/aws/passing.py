@@ -2,14 +2,8 @@
 
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
-from shared.aws.stream import StreamError
-from shared.aws.tasks import TaskError
-from shared.store.catalog_items import CatalogConflictError
-from shared.store.dynamo import StoreError
-from shared.store.ledger import HeldError
-from shared.store.rates import RatesBusyError
+from shared.errors import LostError, UnavailableError
 
-_PASSING = (OSError, StoreError, CatalogConflictError, RatesBusyError, HeldError, StreamError, TaskError)
 _REFUSED = frozenset({"ValidationException", "InvalidParameterValue", "InvalidArgument"})
 """Codes by which AWS says that a request is wrong in itself."""
 
@@ -20,7 +14,7 @@ def may_pass(error: Exception) -> bool:
         return error.response.get("Error", {}).get("Code") not in _REFUSED
     if isinstance(error, BotoCoreError):
         return not isinstance(error, ParamValidationError)
-    return isinstance(error, _PASSING)
+    return isinstance(error, OSError | UnavailableError | LostError)
 
 
 def received(record: dict[str, object]) -> int:

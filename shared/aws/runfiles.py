@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
 
+from shared.errors import NotFoundError
 from shared.policy.files import run_key
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ ATTEMPTS = 5
 _MISSING = frozenset({"404", "NoSuchKey", "NoSuchVersion"})
 
 
-class FileGoneError(Exception):
+class FileGoneError(NotFoundError):
     """A file is not in the bucket any more. key: of the object."""
 
     def __init__(self, key: str) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
+from shared.errors import UnavailableError
 from shared.model.events import StreamRecord
 from shared.model.sizes import size
 
@@ -21,7 +22,7 @@ TRIES = 4
 EMPTY_ANSWERS = 10
 
 
-class StreamError(Exception):
+class StreamError(UnavailableError):
     """Records could not be written after several tries."""
 
 

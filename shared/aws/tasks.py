@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from shared.aws.queue import MAX_DELAY_S, send_batch
+from shared.errors import UnavailableError
 from shared.model.tasks import Task
 
 MAX_ENTRIES = 10
 
 
-class TaskError(Exception):
+class TaskError(UnavailableError):
     """Tasks could not be queued after several tries."""
 
 

@@ -10,11 +10,12 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Json, ValidationError
 
+from shared.errors import BrokenError
 from shared.net.addresses import own_network
 from shared.net.network import Network
 
 
-class ConfigurationError(Exception):
+class ConfigurationError(BrokenError):
     """The function's environment does not fit; names the variables."""
 
 

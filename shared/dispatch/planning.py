@@ -19,6 +19,7 @@ from shared.dispatch.quiet_hours import awake
 from shared.dispatch.routing import Routing
 from shared.dispatch.runs import Runs
 from shared.dispatch.suppression import Suppressions, unstopped
+from shared.errors import NotFoundError
 from shared.lifecycle.verdict import GENERATION, Via, failed, judge, judge_look_up, row
 from shared.model.accounts import Account
 from shared.model.clock import Clock
@@ -47,7 +48,7 @@ class Configured(Protocol):
     def version(self, tenant: str, template_id: str, number: int) -> TemplateVersion | None: ...
 
 
-class TemplateGoneError(Exception):
+class TemplateGoneError(NotFoundError):
     """The envelope names a template version that is not there."""
 
 

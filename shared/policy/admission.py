@@ -3,22 +3,21 @@ that they may go to."""
 
 from dataclasses import dataclass
 
+from shared.errors import InvalidError
 from shared.model.address import AddressError, normalise
 from shared.model.phones import takes_texts
 from shared.model.reasons import EXPLANATIONS, Reason
 from shared.model.words import Channel
 
 
-class RefusedError(Exception):
-    """An address is not accepted. field: of the recipient. address: in its canonical form, if it has one. detail: in
-    words."""
+class RefusedError(InvalidError):
+    """An address is not accepted. field: of the recipient. address: in its canonical form, if it has one."""
 
     def __init__(self, field: str, address: str, reason: Reason, detail: str = "") -> None:
-        super().__init__(field)
+        super().__init__(detail or " ".join(EXPLANATIONS[reason]))
         self.field = field
         self.address = address
         self.reason = reason
-        self.detail = detail or " ".join(EXPLANATIONS[reason])
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ from collections.abc import Collection
 from html import unescape
 from typing import Any
 
+from shared.errors import InvalidError
+
 SCHEMES = ("http", "https", "mailto", "tel", "sms", "cid")
 """What a link in an email may begin with; one without a scheme is let through."""
 WEB = ("http", "https")
@@ -24,7 +26,7 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 _HOST = re.compile(r"//[^/\\?#@:\s]")
 
 
-class LinkError(Exception):
+class LinkError(InvalidError):
     """A value would make a link do something else than lead somewhere."""
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from jinja2 import nodes
 
+from shared.errors import InvalidError
 from shared.rendering.places import LINK
 
 LINKS = frozenset(
@@ -51,7 +52,7 @@ _MOST_STEPS = 1_000_000
 _TOO_TANGLED = "there are too many ways through the tags around this; write whole tags into the branches of {% if %}"
 
 
-class PlaceError(Exception):
+class PlaceError(InvalidError):
     """A placeholder stands where escaping does not help; the message says where and what to do."""
 
 

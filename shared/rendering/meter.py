@@ -7,6 +7,8 @@ from typing import Any
 from jinja2 import Undefined
 from markupsafe import Markup
 
+from shared.errors import InvalidError
+
 MAX_WORK = 2_000_000
 """Of one rendering of a whole content, in characters read or written."""
 STEP = 40
@@ -19,11 +21,11 @@ MOST_ESCAPED = 6
 """Up to so many characters are not looked at one by one: each is taken for one that is read, and escaped with five."""
 
 
-class OverrunError(Exception):
+class OverrunError(InvalidError):
     """The rendering does too much."""
 
 
-class ShapeError(Exception):
+class ShapeError(InvalidError):
     """A value is of a kind that cannot stand where the template uses it; the message says where, and holds no value."""
 
 

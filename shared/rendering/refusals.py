@@ -6,6 +6,7 @@ from typing import Any
 
 from jinja2 import nodes
 
+from shared.errors import InvalidError
 from shared.rendering.words import Operation
 
 _RESERVED = frozenset({"loop", "self", "super", "caller", "varargs", "kwargs"})
@@ -38,7 +39,7 @@ _REFUSED: dict[type[nodes.Node], str] = {
 }
 
 
-class RuleError(Exception):
+class RuleError(InvalidError):
     """The template breaks a rule; the message says where and what to do instead."""
 
 

@@ -13,6 +13,7 @@ from jinja2 import Template, UndefinedError
 from jinja2 import TemplateError as JinjaError
 from markupsafe import escape
 
+from shared.errors import InvalidError
 from shared.model.attachments import Attachment, encode
 from shared.model.content import (
     APPROVED,
@@ -39,7 +40,7 @@ Variables = Mapping[str, Any]
 _FILENAME = re.compile(r"[^/\\\r\n\"]{1,100}\Z")
 
 
-class _FieldError(Exception):
+class _FieldError(InvalidError):
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}")
         self.field = field

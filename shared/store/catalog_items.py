@@ -13,6 +13,8 @@ from typing import Any, Generic, TypeVar
 from botocore.exceptions import ClientError
 from pydantic import BaseModel
 
+from shared.errors import ConflictError, InvalidError, LostError
+
 M = TypeVar("M", bound=BaseModel)
 
 MAX_SORT_KEY_BYTES = 1024
@@ -20,15 +22,11 @@ MAX_DOC_BYTES = 380_000
 """DynamoDB takes items of 400 KB, with the names and keys."""
 
 
-class CatalogError(Exception):
-    """The catalog cannot do what was asked."""
-
-
-class CatalogConflictError(CatalogError):
+class CatalogConflictError(LostError):
     """The item exists already, or has changed since it was read."""
 
 
-class CatalogInUseError(CatalogError):
+class CatalogInUseError(ConflictError):
     """The account cannot go while templates name it. templates: some of their ids."""
 
     def __init__(self, templates: list[str]) -> None:
@@ -36,7 +34,7 @@ class CatalogInUseError(CatalogError):
         self.templates = templates
 
 
-class CatalogTooLargeError(CatalogError):
+class CatalogTooLargeError(InvalidError):
     """The document is larger than one item can hold."""
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
+from shared.errors import LostError
 from shared.model.words import OUTCOMES, Stage
 from shared.policy.routing import BUCKET_MS
 from shared.store.dynamo import Item, batch_delete, batch_put, key_of
@@ -56,7 +57,7 @@ class Progress:
     aside: bool = False
 
 
-class CheckpointMovedError(Exception):
+class CheckpointMovedError(LostError):
     """Another run has counted these records in the meantime."""
 
 

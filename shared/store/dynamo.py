@@ -9,6 +9,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from shared.base.logs import log_error
+from shared.errors import UnavailableError
 
 logger = Logger(child=True)
 
@@ -25,7 +26,7 @@ def key_of(item: Item) -> tuple[str, str]:
     return item["pk"]["S"], item["sk"]["S"]
 
 
-class StoreError(Exception):
+class StoreError(UnavailableError):
     """A table did not take or give everything after several tries."""
 
 

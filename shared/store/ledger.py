@@ -16,6 +16,7 @@ from aws_lambda_powertools import Logger
 from pydantic_core import from_json, to_json
 
 from shared.base.logs import log_error
+from shared.errors import LostError
 from shared.model import wire
 from shared.model.clock import Clock
 from shared.model.events import EventRow, read_rows
@@ -48,7 +49,7 @@ _UNMARKED = "attribute_not_exists(recalled)"
 _AS_MARKED = "recalled = :recalled"
 
 
-class HeldError(Exception):
+class HeldError(LostError):
     """Another invocation works on the envelope."""
 
 

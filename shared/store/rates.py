@@ -16,6 +16,7 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
+from shared.errors import LostError
 from shared.model.clock import Clock
 from shared.policy.rates import FOREVER, Booked, Claim, Lane, Lanes, Paced, claim, pace, pick, starts
 
@@ -28,7 +29,7 @@ _NOTHING, _NOTHING_PACED = Booked(), Paced()
 _LANES = ("main", "code")
 
 
-class RatesBusyError(Exception):
+class RatesBusyError(LostError):
     """Others took places faster than this function could."""
 
 

@@ -15,6 +15,7 @@ from mepush.sheets.header import find_column
 from mepush.sheets.reading import Content, Unreadable, misfit
 from mepush.sheets.spoiled import may_be_spoiled, spoiled
 from shared.acceptance.sendable import Sendable
+from shared.errors import InvalidError
 from shared.model.address import canonical
 from shared.model.campaigns import Campaign, Columns
 from shared.model.envelope import MAX_BYTES
@@ -89,13 +90,12 @@ class Facts:
     sendable: Mapping[str, Sendable] = field(default_factory=dict)
 
 
-class _WrongError(Exception):
+class _WrongError(InvalidError):
     """A row cannot be sent."""
 
     def __init__(self, reason: RowReason | Reason, detail: str, variable: str | None = None) -> None:
-        super().__init__(reason)
+        super().__init__(detail)
         self.reason = reason
-        self.detail = detail
         self.variable = variable
 
 

@@ -9,16 +9,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from shared.aws.queue import Dispatch, Queues
+from shared.errors import NotQueuedError
 from shared.model.runs import RunState
 from shared.model.tasks import ReleaseTask, Task
 from shared.store.campaigns import Campaigns
 from shared.store.parking import Parking
 
 RESERVE_MS = 30_000
-
-
-class NotReleasedError(Exception):
-    """Some envelopes could not be queued: they are kept, and to be put back again."""
 
 
 class TaskQueue(Protocol):
@@ -39,7 +36,7 @@ class Releasing:
     def release(self, task: ReleaseTask, remaining_ms: Callable[[], int]) -> None:
         """Empty a bucket, until the run is paused again or the time is short.
 
-        Raises: NotReleasedError; what the table and the queue raise.
+        Raises: NotQueuedError for what is kept, to be put back again; what the table and the queue raise.
         """
         for page in self.parking.pages(task.tenant, task.run, task.bucket):
             control = self.campaigns.control(task.tenant, task.run, fresh=True)
@@ -52,4 +49,4 @@ class Releasing:
             done = [envelope.id for envelope, _ in page if envelope.id not in failed]
             self.parking.delete(task.tenant, task.run, task.bucket, done)
             if failed:
-                raise NotReleasedError(f"{len(failed)} of {len(page)} envelopes")
+                raise NotQueuedError(f"{len(failed)} of {len(page)} envelopes")

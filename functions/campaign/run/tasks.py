@@ -16,10 +16,10 @@ from functions.campaign.check.rows import Good
 from functions.campaign.file.failures import RunFailedError
 from functions.campaign.run import control, driving
 from functions.campaign.run.driving import Driver
-from functions.campaign.run.releasing import NotReleasedError, Releasing
+from functions.campaign.run.releasing import Releasing
 from functions.campaign.run.reporting import checked_of
 from functions.campaign.run.starting import Starter, chains
-from functions.campaign.send.sending import NotQueuedError, Sending
+from functions.campaign.send.sending import Sending
 from mepush.sheets.failures import SheetError
 from shared.aws.passing import may_pass, received
 from shared.aws.runfiles import FileGoneError
@@ -49,7 +49,6 @@ FIRST_RETURN_S = 5
 LONGEST_RETURN_S = 300
 HOPELESS_AFTER = 5
 """So often a step breaks off by what will not pass: a minute or two."""
-_PASSING = (NotQueuedError, NotReleasedError)
 _GONE = (
     "A file that the run needs is not in the bucket any more: {}. Audience files and what runs make of them are kept "
     "for 60 days. Upload the audience file again and start another run."
@@ -130,7 +129,7 @@ class Worker:
             self.do(task, context.get_remaining_time_in_millis)
         except Exception as error:  # whatever it is, the task comes back
             log_error(logger, "task handed back to the queue", error, task=task.task, run=getattr(task, "run", None))
-            if received(record) >= HOPELESS_AFTER and not (isinstance(error, _PASSING) or may_pass(error)):
+            if received(record) >= HOPELESS_AFTER and not may_pass(error):
                 return self._end(task, error)
             self._soon(record)
             return False

@@ -18,6 +18,7 @@ from functions.campaign.send.pacing import Pacer
 from functions.campaign.send.packing import accepted_record
 from shared.aws.queue import MAX_ENTRIES, Dispatch
 from shared.aws.stream import EventStream
+from shared.errors import LostError, NotQueuedError
 from shared.model.clock import Clock
 from shared.model.runs import SHARD_ROWS, Run, RunState, Shard, Tally
 from shared.model.tasks import SendTask, Task
@@ -32,10 +33,6 @@ RESERVE_MS = 120_000
 EARLY_MS = 1_000
 ASK_AGAIN_MS = 300_000
 """What has to wait for longer is looked at again meanwhile: somebody may raise the rate of an account."""
-
-
-class NotQueuedError(Exception):
-    """Some envelopes of a slice could not be queued: it is to be done again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +74,7 @@ class TaskQueue(Protocol):
     def send(self, tasks: Sequence[Task], delay_s: float = 0) -> None: ...
 
 
-class _LostError(Exception):
+class _LostError(LostError):
     """Somebody else works on the shard, and was faster."""
 
 

@@ -5,8 +5,9 @@ from collections import Counter
 import pytest
 
 from functions.campaign.run import control
-from functions.campaign.send.sending import RESERVE_MS, NotQueuedError
+from functions.campaign.send.sending import RESERVE_MS
 from shared.aws.stream import StreamError
+from shared.errors import NotQueuedError
 from shared.model.runs import Run, RunState, Shard
 from shared.model.tasks import SendTask
 from tests.samples import TENANT

@@ -7,10 +7,10 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from functions.campaign.run import control
-from functions.campaign.run.releasing import NotReleasedError
 from functions.campaign.run.tasks import HOPELESS_AFTER, Worker
 from shared.aws.runfiles import FileGoneError
 from shared.aws.tasks import TaskError
+from shared.errors import NotQueuedError
 from shared.model.runs import RunState
 from shared.model.tasks import CheckTask, CompareTask, PlanTask, ReleaseTask, SendTask
 from shared.store.catalog_items import CatalogConflictError, CatalogTooLargeError
@@ -258,7 +258,7 @@ def test_what_could_not_be_queued_stays_parked() -> None:
         run = one.start()
         parked(one, run.id, 10)
         one.outbox.refuse = 100
-        with pytest.raises(NotReleasedError):
+        with pytest.raises(NotQueuedError):
             release(one, run.id)
         one.outbox.refuse = 0
         release(one, run.id)
