@@ -4,6 +4,8 @@ import logging
 import threading
 from collections.abc import Iterable
 
+from botocore.exceptions import EndpointConnectionError
+
 
 class FakeClock:
     """A clock that stands still until it is moved; thread-safe.
@@ -34,3 +36,8 @@ class FakeClock:
 def logged(records: Iterable[logging.LogRecord]) -> str:
     """All that log records hold: messages, arguments, structured fields and exceptions."""
     return "\n".join(f"{record.getMessage()} {vars(record)!r} {record.exc_info!r}" for record in records)
+
+
+def out_of_reach(service: str) -> EndpointConnectionError:
+    """What botocore raises when a service cannot be connected to."""
+    return EndpointConnectionError(endpoint_url=f"https://{service}.example.com")

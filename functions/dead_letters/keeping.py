@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from aws_lambda_powertools import Logger
 
-from shared.aws.passing import may_pass, received
+from shared.aws.errors import may_pass, received
 from shared.base.logs import log_error
 from shared.dispatch.outlet import Outlet
 from shared.errors import NotQueuedError

@@ -17,6 +17,7 @@ from functions.ingest.fallback import steps
 from functions.ingest.texts import Grant, TextLimits, uncounted
 from shared.api.kit import Call, Caller
 from shared.api.messages import SendRequest, SendResponse
+from shared.aws.errors import AWS_ERRORS
 from shared.aws.queue import Dispatch, Queues
 from shared.aws.stream import EventStream, StreamError
 from shared.base.logs import log_error
@@ -119,7 +120,7 @@ class Ingest:
         if slot is not None:
             try:
                 self.idempotency.keep(slot, grant.model_dump_json())
-            except Exception as error:
+            except AWS_ERRORS as error:
                 log_error(logger, "places not kept", error)
                 raise uncounted() from None
         return planned
@@ -128,7 +129,7 @@ class Ingest:
         """Mark the claim. What is queued stays accepted if that fails: a repeat queues it again under the same ids."""
         try:
             self.idempotency.finish(slot, done=done)
-        except Exception as error:  # botocore's errors share no useful base with the connection's
+        except AWS_ERRORS as error:
             log_error(logger, "claim not marked", error)
 
     def _plan_new(self, caller: Caller, request: SendRequest) -> tuple[Plan, int]:

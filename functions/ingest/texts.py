@@ -12,6 +12,7 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from pydantic import BaseModel
 
 from shared.api.kit import Caller
+from shared.aws.errors import AWS_ERRORS
 from shared.base.logs import log_error
 from shared.errors import NotCountedError
 from shared.model.clock import Clock, iso
@@ -91,7 +92,7 @@ class TextLimits:
             # Who has just raised a limit need not wait.
             if self._short(found, seats) and (limits := self._limits(caller, fresh=True)) != _limits_of(found):
                 found = self._take(caller, seats, limits, found)
-        except Exception as error:  # botocore's errors share no useful base with the connection's
+        except AWS_ERRORS as error:
             log_error(logger, "texts not counted", error)
             raise uncounted() from None
         if self._short(found, seats):

@@ -8,6 +8,7 @@ from functions.manage.deps import ManageDeps
 from shared.api.audit import Auditor
 from shared.api.governance import DeploymentUpdate, DeploymentView
 from shared.api.kit import Call, OperationFunction
+from shared.aws.errors import AWS_ERRORS
 from shared.base.logs import log_error
 from shared.errors import ConflictError, NotAppliedError
 from shared.model.tenants import Deployment
@@ -60,7 +61,7 @@ class DeploymentOperations:
         """Have the queues follow. Raises: NotAppliedError."""
         try:
             self._mappings.limit(concurrency)
-        except Exception as error:  # botocore's errors share no useful base with the connection's
+        except AWS_ERRORS as error:
             log_error(logger, "concurrency not applied", error)
             detail = "It is saved. Send the same request again to have the concurrency applied."
             raise NotAppliedError(detail, title="Saved, but the queues do not follow it yet") from None

@@ -18,7 +18,7 @@ from functions.recall.withdrawing import (
 )
 from shared.api.kit import Call, OperationFunction
 from shared.api.recall import MessageRecall, Recall, RunRecall, RunRecallQuery
-from shared.aws.stream import EventStream
+from shared.aws.stream import EventStream, StreamError
 from shared.base.logs import log_error
 from shared.errors import ConflictError, NotRecordedError, forbidden, invalid_field, not_found
 from shared.model.clock import Clock
@@ -160,7 +160,7 @@ class Recalling:
         try:
             if records:
                 self.stream.put(records)
-        except Exception as error:  # botocore's errors share no useful base with the connection's
+        except StreamError as error:
             log_error(logger, "recall not told", error)
 
     def _tell_withdrawn(self, found: Stopped, withdrawn: Mapping[str, Found], by: str) -> None:
@@ -170,7 +170,7 @@ class Recalling:
         try:
             if ends:
                 self.stream.put([end.leg.root.record(end.leg.id, [withdrawn_row(end, now, by)]) for end in ends])
-        except Exception as error:
+        except StreamError as error:
             log_error(logger, "withdrawal not told", error)
             raise NotRecordedError("Messages were taken back, and it could not be recorded. Ask again.") from None
 

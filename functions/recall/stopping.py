@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from aws_lambda_powertools import Logger
 
+from shared.aws.errors import AWS_ERRORS
 from shared.base.logs import log_error
 from shared.lifecycle.recall import stoppable
 from shared.lifecycle.walk import Leg, fallen_legs, first_legs, next_legs
@@ -90,7 +91,7 @@ class Stopper:
             return entry
         try:
             return self._ledger.mark(leg.id, marks, leg.due_at, entry)
-        except Exception as error:  # botocore's errors share no useful base with the connection's
+        except AWS_ERRORS as error:
             log_error(logger, "envelope could not be marked", error, envelope=leg.id)
             return None
 

@@ -11,6 +11,7 @@ from functions.watch.hours import Hours
 from functions.watch.runs import OpenRuns
 from functions.watch.schedules import OverdueSchedules
 from functions.watch.work import Done
+from shared.aws.errors import AWS_ERRORS
 from shared.aws.stream import StreamLag
 from shared.base.logs import log_error
 from shared.lifecycle.redrive import Redriver
@@ -99,7 +100,7 @@ class Sweep:
         """How far behind the trace may be with records that it has not given up."""
         try:
             lags = self.lag.by_shard(self.counters.checkpoint, mark.at)
-        except Exception as error:
+        except AWS_ERRORS as error:
             log_error(logger, "the stream's lag cannot be told", error)
             mark.failed.append("lag")
             return TRACE_GIVES_UP_MS

@@ -13,6 +13,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from shared.aws.clients import client, listeners
+from shared.aws.errors import AWS_ERRORS
 from shared.base.logs import log_error
 from shared.model.clock import SystemClock
 
@@ -79,7 +80,7 @@ class ServiceClock:
         """Ask for the time; returns what the machine's clock shows then."""
         try:
             self._ask()
-        except Exception as error:  # botocore's errors share no useful base with the connection's
+        except AWS_ERRORS as error:
             log_error(logger, "the time cannot be asked for", error)
         now = self._machine.now_ms()
         if not self._heard.knows(now):

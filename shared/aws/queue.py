@@ -7,6 +7,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
+from shared.aws.errors import AWS_ERRORS
 from shared.aws.schedules import MAX_INPUT_BYTES, Schedules, schedule_input
 from shared.base.channels import queue_name
 from shared.model.clock import Clock
@@ -100,7 +101,7 @@ def send_batch(client: Any, url: str, batch: Sequence[tuple[str, dict[str, Any]]
         entries = [{"Id": str(i), **entry} for i, (_, entry) in left.items()]
         try:
             answer = client.send_message_batch(QueueUrl=url, Entries=entries)
-        except Exception as error:  # botocore's errors share no useful base with the connection's
+        except AWS_ERRORS as error:
             logger.warning("queue refused a batch", error=type(error).__name__)
             continue
         for result in answer.get("Successful", ()):

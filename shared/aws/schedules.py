@@ -8,6 +8,8 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from pydantic_core import from_json, to_json
 
+from shared.aws.errors import AWS_ERRORS
+
 logger = Logger(child=True)
 
 SEND_MESSAGE = "arn:aws:scheduler:::aws-sdk:sqs:sendMessage"
@@ -55,7 +57,7 @@ class Schedules:
             )
         except self._client.exceptions.ConflictException:
             return True
-        except Exception as error:  # botocore's errors share no useful base with the connection's
+        except AWS_ERRORS as error:
             logger.warning("schedule not created", error=type(error).__name__)
             return False
         return True

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
+from shared.aws.errors import AWS_ERRORS
 from shared.base.cache import TtlCache
 from shared.base.rights import CHANNEL_TAG
 from shared.base.settings import ConfigurationError
@@ -72,7 +73,7 @@ class SecretStore:
         try:
             tags = {TENANT_TAG: tenant, ACCOUNT_TAG: account_id, CHANNEL_TAG: channel.value}
             self._write(name, tags, text, _version_id(version))
-        except (ClientError, BotoCoreError) as error:
+        except AWS_ERRORS as error:
             raise SecretError(f"the secret of the account cannot be saved: {_code(error)}") from None
         return version
 
@@ -93,7 +94,7 @@ class SecretStore:
         """Delete an account's secret, if it has one; it can be had back for seven days. Raises: SecretError."""
         try:
             self._client.delete_secret(SecretId=self._name(tenant, account_id), RecoveryWindowInDays=RECOVERY_DAYS)
-        except (ClientError, BotoCoreError) as error:
+        except AWS_ERRORS as error:
             # The second says that it is on its way out already.
             if _code(error) not in {"ResourceNotFoundException", "InvalidRequestException"}:
                 raise SecretError(f"the secret of the account cannot be deleted: {_code(error)}") from None
@@ -126,7 +127,7 @@ class SecretStore:
         try:
             got = self._client.get_secret_value(SecretId=name, VersionId=_version_id(version))
             secret = json.loads(got["SecretString"])
-        except (ClientError, BotoCoreError) as error:
+        except AWS_ERRORS as error:
             if _code(error) in {"ResourceNotFoundException", "InvalidRequestException"}:
                 return None
             raise SecretError(f"the secret of the account cannot be read: {_code(error)}") from None
@@ -142,6 +143,6 @@ def _version_id(version: int) -> str:
     return f"{version:032d}"
 
 
-def _code(error: ClientError | BotoCoreError) -> str:
+def _code(error: Exception) -> str:
     """What went wrong without the error's text, which may repeat a parameter."""
     return error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__

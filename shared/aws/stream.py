@@ -6,6 +6,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
+from shared.aws.errors import AWS_ERRORS
 from shared.errors import UnavailableError
 from shared.model.events import StreamRecord
 from shared.model.sizes import size
@@ -53,7 +54,7 @@ class EventStream:
         for _ in range(TRIES):
             try:
                 answer = self._client.put_records(StreamName=self._name, Records=batch)
-            except Exception as error:  # botocore's errors share no useful base with the connection's
+            except AWS_ERRORS as error:
                 raise StreamError(type(error).__name__) from error
             if not answer["FailedRecordCount"]:
                 return

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from aws_lambda_powertools import Logger
 
+from shared.aws.errors import AWS_ERRORS
 from shared.aws.queue import Dispatch
 from shared.base.logs import log_error
 from shared.lifecycle.held import Releases
@@ -64,7 +65,7 @@ class Outlet:
             ended = settle(envelope, self.ledger, self.clock, Reason.TOO_LARGE)
             # Before its letter can be redriven, which may take what it holds anew.
             self.releases.release(envelope, ended.record.events)
-        except Exception as error:  # botocore's errors share no useful base with the connection's
+        except AWS_ERRORS as error:
             log_error(logger, "too large envelope not settled", error, envelope=envelope.id)
             left.failed.add(envelope.id)
             return

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from aws_lambda_powertools import Logger
 
+from shared.aws.errors import AWS_ERRORS
 from shared.base.logs import log_error
 from shared.dispatch import recipient_limits
 from shared.dispatch.plan import Call, Plan
@@ -103,7 +104,7 @@ class Rates:
         for together in asking.values():
             try:
                 self._take(together)
-            except Exception as error:  # botocore's errors share no useful base with the connection's
+            except AWS_ERRORS as error:
                 log_error(logger, "no places in a rate", error, account=together[0].account.id)
                 failed |= {share.plan.envelope.id for share in together}
         for plan in plans:
@@ -121,7 +122,7 @@ class Rates:
         paced = [call for share in shares for call in _divided(share, now)]
         try:
             found = within_limits(plan, free + paced, self._store, self._clock)
-        except Exception as error:  # as above
+        except AWS_ERRORS as error:
             log_error(logger, "no places for recipients", error, envelope=plan.envelope.id)
             return False
         old = [call for call in plan.calls if call.tried is not None or call.not_before]

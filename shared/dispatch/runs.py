@@ -14,6 +14,7 @@ from typing import Protocol
 
 from aws_lambda_powertools import Logger
 
+from shared.aws.errors import AWS_ERRORS
 from shared.base.logs import log_error
 from shared.dispatch.plan import Plan
 from shared.lifecycle.verdict import row
@@ -68,8 +69,7 @@ class Runs:
         unsent = [recipient for call in plan.calls if call.tried is None for recipient in call.recipients]
         try:
             stopped = self._stopped(plan.envelope, unsent)
-        except Exception as error:  # botocore's errors share no useful base with the connection's
-            # What was sent until now must still be recorded.
+        except Exception as error:  # of any kind: what was sent until now must still be recorded
             log_error(logger, "state of a run not known", error, envelope=plan.envelope.id)
         else:
             if not stopped:
@@ -97,7 +97,7 @@ class Runs:
                 if held:
                     self._parking.put(found)
                     held = _paused(self._controls.control(tenant, run, fresh=True))
-            except Exception as error:  # as above
+            except AWS_ERRORS as error:
                 log_error(logger, "envelopes could not be held", error, run=run)
                 failed |= ids
                 continue

@@ -18,6 +18,7 @@ from typing import Protocol
 
 from aws_lambda_powertools import Logger
 
+from shared.aws.errors import AWS_ERRORS
 from shared.base.logs import log_error
 from shared.dispatch.plan import RESERVE_S, Call, Plan, flight
 from shared.dispatch.planning import Planner
@@ -207,7 +208,7 @@ class Waves:
                 return write()
             except HeldError:
                 raise
-            except Exception as error:  # botocore's errors share no useful base with the connection's
+            except AWS_ERRORS as error:
                 if remaining_s() < wait + RESERVE_S / 2 or tried == most:
                     raise
                 log_error(logger, "ledger not written yet", error, envelope=work.id)

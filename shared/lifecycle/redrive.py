@@ -17,6 +17,7 @@ from typing import Protocol, TypeVar
 
 from aws_lambda_powertools import Logger
 
+from shared.aws.errors import AWS_ERRORS
 from shared.aws.queue import Dispatch
 from shared.base.channels import queue_name
 from shared.base.logs import log_error
@@ -116,7 +117,7 @@ class Redriver:
         try:
             # Told before sent, so that no outcome is counted before its redrive.
             self._stream.put([_record(letter, body, children.get(letter.id)) for letter, body in pairs])
-        except Exception as error:  # botocore's errors share no useful base with the connection's
+        except AWS_ERRORS as error:
             log_error(logger, "dead letters not told", error)
             tally.failed += len(pairs)
             return

@@ -5,7 +5,7 @@ Each is set per class for a whole tenant, and per template over that. What is no
 
 from enum import StrEnum
 from typing import Annotated, Any, Self
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import (
     AfterValidator,
@@ -31,7 +31,7 @@ def checked_zone(name: str) -> str:
     """Return the IANA name of a time zone if there is such a zone. Raises: ValueError."""
     try:
         ZoneInfo(name)
-    except Exception:  # a name that is a path, a folder or no UTF-8 raises errors of many kinds
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # no such zone; no name at all; a folder
         raise ValueError("give the IANA name of a time zone, such as Asia/Shanghai") from None
     return name
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
+from shared.aws.errors import AWS_ERRORS
 from shared.base.logs import log_error
 from shared.errors import UnavailableError
 
@@ -73,7 +74,7 @@ def put_what_goes(
     def put(batch: Sequence[Item]) -> bool:
         try:
             batch_put(client, table, batch)
-        except Exception as error:  # botocore's errors share no useful base with the connection's
+        except AWS_ERRORS as error:
             log_error(logger, "a batch was not put", error)
             return False
         return True

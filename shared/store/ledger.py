@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from aws_lambda_powertools import Logger
 from pydantic_core import from_json, to_json
 
+from shared.aws.errors import AWS_ERRORS
 from shared.base.logs import log_error
 from shared.errors import LostError
 from shared.model import wire
@@ -100,7 +101,7 @@ class Ledger:
                 return dict.fromkeys(entries)
             for id, entry in entries.items():
                 found[id] = self.acquire(id, entry)
-        except Exception as error:  # botocore's errors share no useful base with the connection's
+        except AWS_ERRORS as error:
             log_error(logger, "not all envelopes acquired yet", error)
         return found
 
@@ -111,7 +112,7 @@ class Ledger:
             self._client.transact_write_items(TransactItems=writes)
         except self._client.exceptions.TransactionCanceledException:
             return False
-        except Exception as error:  # botocore's errors share no useful base with the connection's
+        except AWS_ERRORS as error:
             log_error(logger, "envelopes not acquired together", error)
             return False
         return True

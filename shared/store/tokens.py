@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
+from shared.aws.errors import AWS_ERRORS
 from shared.model.clock import Clock
 from shared.providers.base import Token
 
@@ -141,7 +142,7 @@ class DynamoTokenCache:
             if isinstance(turn, _Held):
                 return turn
             owner = turn
-        except (ClientError, BotoCoreError) as error:
+        except AWS_ERRORS as error:
             logger.warning("The shared token cache cannot be read; fetching a token", extra={"cause": _cause(error)})
         try:
             held = _held(fetch(), self._clock.now_ms())
@@ -178,7 +179,7 @@ class DynamoTokenCache:
         """Update, where failing is no reason to fail the send."""
         try:
             return self._update(key, **update)
-        except (ClientError, BotoCoreError) as error:
+        except AWS_ERRORS as error:
             logger.warning("The shared token cache cannot be written", extra={"cause": _cause(error)})
             return False
 

@@ -24,7 +24,7 @@ from shared.store.catalog import Catalog
 from shared.store.suppressions import Suppressions
 from shared.store.tokens import MemoryTokenCache
 from tests.conftest import Aws
-from tests.fakes import FakeClock
+from tests.fakes import FakeClock, out_of_reach
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Lambdas:
 
     def update_event_source_mapping(self, UUID: str, ScalingConfig: dict[str, int]) -> None:
         if self.broken:
-            raise RuntimeError("lambda is away")
+            raise out_of_reach("lambda")
         self.limits.append((UUID, ScalingConfig["MaximumConcurrency"]))
 
 

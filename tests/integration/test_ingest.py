@@ -34,7 +34,7 @@ from shared.store.idempotency import Fingerprint, Idempotency, Slot
 from shared.store.texts import Texts
 from tests import samples
 from tests.conftest import Aws
-from tests.fakes import FakeClock
+from tests.fakes import FakeClock, out_of_reach
 
 QUEUE = "email.notification"
 DLQ = "arn:aws:sqs:us-east-1:123456789012:schedules-dlq"
@@ -495,7 +495,7 @@ def test_when_nothing_can_be_queued_nothing_is_accepted_and_the_key_is_free_at_o
 def test_a_stream_that_is_down_does_not_stop_acceptance(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     class Down:
         def put_records(self, **_: Any) -> Any:
-            raise ConnectionError
+            raise out_of_reach("kinesis")
 
     monkeypatch.setattr(desk.ingest.stream, "_client", Down())
     assert desk.send(BODY)[0] == 202

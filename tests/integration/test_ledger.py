@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from shared.model.events import EventRow
 from shared.store.ledger import TTL_S, Entry, HeldError, Ledger, Mark
 from tests.conftest import Aws
-from tests.fakes import FakeClock
+from tests.fakes import FakeClock, out_of_reach
 
 ID = "01JZ0000000000000000000000"
 SENT: EventRow = EventRow(index=0, tag="T" * 16, stage="sent", nth=0, at=5, account="main", provider_id="p")
@@ -195,10 +195,10 @@ class Moody:
         def call(**arguments: Any) -> Any:
             fate = self._fates.get(name) and self._fates[name].pop(0)
             if fate == "refused":
-                raise ConnectionError
+                raise out_of_reach("dynamodb")
             answer = operation(**arguments)
             if fate == "lost":
-                raise ConnectionError
+                raise out_of_reach("dynamodb")
             return answer
 
         return call

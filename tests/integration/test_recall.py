@@ -27,7 +27,7 @@ from shared.store.catalog import Catalog
 from shared.store.ledger import TTL_S, Entry, Mark
 from shared.store.timeline import Timeline
 from tests.conftest import Aws
-from tests.fakes import FakeClock
+from tests.fakes import FakeClock, out_of_reach
 from tests.integration.watching import HOUR_S, World, rows_of
 from tests.samples import NOW, REQUEST, envelope
 from tests.unit.dispatch.world import world as dispatching
@@ -199,7 +199,7 @@ def test_an_envelope_that_cannot_be_marked_does_not_keep_the_others_back(world: 
 
     def marking(envelope_id: str, *arguments: Any) -> Entry:
         if envelope_id == first.id:
-            raise RuntimeError("throttled")
+            raise out_of_reach("dynamodb")
         return mark(envelope_id, *arguments)
 
     with patch.object(world.ledger, "mark", marking):

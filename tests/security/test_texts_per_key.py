@@ -21,7 +21,7 @@ from shared.store.idempotency import Idempotency
 from shared.store.texts import Of, Texts
 from tests import samples
 from tests.conftest import Aws
-from tests.fakes import FakeClock, logged
+from tests.fakes import FakeClock, logged, out_of_reach
 from tests.integration.test_ingest import Desk, add_code
 from tests.memory import tables
 from tests.security.attempts import Attempts
@@ -131,7 +131,7 @@ def test_what_cannot_be_counted_is_not_accepted(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, attempts: Attempts
 ) -> None:
     def down(*_: Any) -> None:
-        raise RuntimeError
+        raise out_of_reach("dynamodb")
 
     wanted = texts_to(home(1))
     with monkeypatch.context() as patched:

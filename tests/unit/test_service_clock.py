@@ -9,6 +9,7 @@ import pytest
 from shared.aws import clock as module
 from shared.aws.clock import TOLERANCE_MS, Heard, ServiceClock
 from shared.model.clock import SystemClock
+from tests.fakes import out_of_reach
 
 DAY_MS = 86_400_000
 TRUE_MS = 1_800_000_000_700
@@ -29,7 +30,7 @@ class Machine:
         """A request: so long on the way there, and back."""
         self.asked += 1
         if self.broken:
-            raise ConnectionError
+            raise out_of_reach("dynamodb")
         context: dict[str, Any] = {}
         module._before(context=context)
         self.passes(before_ms)

@@ -8,6 +8,7 @@ from aws_lambda_powertools import Logger
 from shared.api.campaigns import ScheduleIn, ScheduleView
 from shared.api.governance import moment, moment_or_none
 from shared.aws.campaign_schedules import CampaignSchedules
+from shared.aws.errors import AWS_ERRORS
 from shared.base.logs import log_error
 from shared.errors import FieldError, NotAppliedError
 from shared.model.campaigns import Campaign, Schedule
@@ -93,7 +94,7 @@ class Follower:
                 if later is not None and later.rev == found.rev:
                     return
                 found = later
-        except Exception as error:  # botocore's errors share no useful base with the connection's
+        except AWS_ERRORS as error:
             log_error(logger, "schedule not applied", error, campaign=campaign_id)
         raise NotAppliedError(
             f"The campaign `{campaign_id}` is saved. Send the same request again to have its schedule applied.",

@@ -15,7 +15,7 @@ from functions.campaign.run.variants import Resolved, resolve
 from shared.api.campaigns import TestMessage, TestSend, TestSent
 from shared.api.kit import Call, Caller, OperationFunction
 from shared.aws.queue import Dispatch, Queues
-from shared.aws.stream import EventStream
+from shared.aws.stream import EventStream, StreamError
 from shared.base.logs import log_error
 from shared.errors import ConflictError, FieldError, NotQueuedError, invalid, invalid_field, not_found
 from shared.model.campaigns import Campaign
@@ -152,7 +152,7 @@ class Testing:
         try:
             if queued:
                 self.stream.put([record_of(envelope, accepted_rows(envelope)) for envelope in queued])
-        except Exception as error:  # the messages are accepted: the dispatcher states it again
+        except StreamError as error:  # the messages are accepted: the dispatcher states it again
             log_error(logger, "accepted events not written", error)
         problem = " ".join(EXPLANATIONS[Reason.NOT_QUEUED])
         return [

@@ -21,7 +21,7 @@ from functions.campaign.run.reporting import checked_of
 from functions.campaign.run.starting import Starter, chains
 from functions.campaign.send.sending import Sending
 from mepush.sheets.failures import SheetError
-from shared.aws.passing import may_pass, received
+from shared.aws.errors import AWS_ERRORS, may_pass, received
 from shared.aws.runfiles import FileGoneError
 from shared.aws.tasks import Tasks
 from shared.base.logs import log_error
@@ -167,7 +167,7 @@ class Worker:
         wait_s = FIRST_RETURN_S * 2 ** (received(record) - 1)
         try:
             self._tasks.put_back(record["receiptHandle"], min(LONGEST_RETURN_S, wait_s))
-        except Exception as error:  # botocore's errors share no useful base with the connection's
+        except AWS_ERRORS as error:
             log_error(logger, "task comes back late", error)
 
     def do(self, task: Task, remaining_ms: Callable[[], int]) -> None:

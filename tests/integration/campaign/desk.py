@@ -35,7 +35,7 @@ from shared.store.catalog import Catalog
 from shared.store.counters import Counters
 from shared.store.shards import Shards
 from tests import samples
-from tests.fakes import FakeClock
+from tests.fakes import FakeClock, out_of_reach
 from tests.integration.managing import Answer
 from tests.memory import tables
 
@@ -86,7 +86,7 @@ class Schedules:
 
     def _check(self) -> None:
         if self.broken:
-            raise RuntimeError("the scheduler is away")
+            raise out_of_reach("scheduler")
 
 
 @dataclass

@@ -18,7 +18,7 @@ from shared.policy import retry
 from shared.providers.base import Outgoing
 from shared.store.ledger import Entry
 from tests import samples
-from tests.fakes import FakeClock
+from tests.fakes import FakeClock, out_of_reach
 from tests.memory import tables
 from tests.samples import NOW, envelope, recipients
 from tests.unit.dispatch.world import Script, World, world
@@ -46,7 +46,7 @@ class Asked:
         def call(*arguments: Any, **named: Any) -> Any:
             self.names.append(name)
             if self.broken(name):
-                raise RuntimeError(name)
+                raise out_of_reach("dynamodb")
             return found(*arguments, **named)
 
         return call

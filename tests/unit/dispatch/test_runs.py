@@ -25,6 +25,7 @@ from shared.model.words import KeyKind, MessageClass
 from shared.providers.base import Outgoing
 from shared.store.campaigns import Control
 from shared.store.ledger import Entry
+from tests.fakes import out_of_reach
 from tests.samples import NOW, envelope
 from tests.unit.dispatch import test_fallback
 from tests.unit.dispatch.test_frequency import platform
@@ -411,7 +412,7 @@ def test_a_look_that_fails_after_parking_is_made_again() -> None:
         def control(self, tenant: str, run: str, fresh: bool = False) -> Control | None:
             self.fresh += fresh
             if fresh and self.fresh == 1:
-                raise RuntimeError("control")
+                raise out_of_reach("dynamodb")
             return w.control(tenant, run, fresh)
 
     with world() as w:

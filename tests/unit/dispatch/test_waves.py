@@ -12,6 +12,7 @@ from shared.model.reasons import Reason
 from shared.model.words import MessageClass
 from shared.providers.base import Outgoing
 from shared.store.ledger import Entry
+from tests.fakes import out_of_reach
 from tests.samples import NOW, envelope
 from tests.unit.dispatch.world import World, world
 
@@ -183,7 +184,7 @@ def test_outcomes_are_recorded_as_often_as_the_time_allows() -> None:
 
         def record(envelope_id: str, entry: object) -> None:
             if next(failures, None) is not None:
-                raise ConnectionError
+                raise out_of_reach("dynamodb")
             plain(envelope_id, entry)  # type: ignore[arg-type]  # as it came
 
         w.record = record  # type: ignore[method-assign]  # of this instance

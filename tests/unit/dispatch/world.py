@@ -45,7 +45,7 @@ from shared.store.duplicates import Duplicates
 from shared.store.ledger import Entry, HeldError, Mark
 from shared.store.rates import Rates as RateStore
 from tests import samples
-from tests.fakes import FakeClock
+from tests.fakes import FakeClock, out_of_reach
 
 Script = Callable[[Outgoing], Outcome]
 
@@ -126,7 +126,7 @@ class World:
 
     def find(self, tenant: str, channel: Channel, tags: Collection[str]) -> dict[str, list[SuppressionEntry]]:
         if "suppressions" in self.broken:
-            raise RuntimeError("suppressions")
+            raise out_of_reach("dynamodb")
         self.asked_of.append(list(tags))
         return {tag: entries for tag, entries in self.suppressed.items() if tag in tags}
 
@@ -135,7 +135,7 @@ class World:
 
     def control(self, tenant: str, run: str, fresh: bool = False) -> Control | None:
         if "control" in self.broken:
-            raise RuntimeError("control")
+            raise out_of_reach("dynamodb")
         self.control_reads.append((run, fresh))
         return self.controls.get(run)
 
@@ -148,7 +148,7 @@ class World:
 
     def last_shift(self, tenant: str, account: str) -> Stored[Shift] | None:
         if "health" in self.broken:
-            raise RuntimeError("health")
+            raise out_of_reach("dynamodb")
         self.health_reads.append(account)
         return self.shifted.get(account)
 
@@ -219,7 +219,7 @@ class World:
 
     def _step(self, name: str) -> None:
         if name in self.broken:
-            raise RuntimeError(name)
+            raise out_of_reach(name)
         self.log.append(name)
 
     # Setting up

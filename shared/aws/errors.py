@@ -1,9 +1,14 @@
-"""Tells what may be over when it is tried again from what will go wrong each time."""
+"""What calls of AWS raise, and what of it may be over when it is tried again."""
 
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from shared.errors import LostError, UnavailableError
 
+AWS_ERRORS = (BotoCoreError, ClientError, UnavailableError, LostError)
+"""What a call raises that AWS, or one of our stores and services there, does not carry out.
+
+botocore wraps what goes wrong with a connection in a BotoCoreError. Mistakes of ours are none of these.
+"""
 _REFUSED = frozenset({"ValidationException", "InvalidParameterValue", "InvalidArgument"})
 """Codes by which AWS says that a request is wrong in itself."""
 
