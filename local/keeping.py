@@ -103,7 +103,7 @@ class Keeper:
         while not self._ended.wait(EVERY_S):
             try:
                 self.keep()
-            except Exception:
+            except Exception:  # of any kind: the next time may go well
                 SINK.failure("keeper")
 
 

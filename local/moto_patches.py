@@ -222,7 +222,7 @@ def _dynamodb() -> list[Patch]:
         try:
             with patch.object(Table, "__deepcopy__", lambda table, memo: table, create=True):
                 original_transact(self, transact_items)
-        except Exception:
+        except Exception:  # of any kind: nothing of the transaction may stay
             for restore in before:
                 restore()
             raise

@@ -196,7 +196,7 @@ class QueuePoller(Poller):
             self._work_begins()
             try:
                 batch = self._gather(wait=True)
-            except Exception:
+            except Exception:  # of any kind: the poller goes on, as a real one does
                 SINK.failure(self._name)
                 batch = []
             if batch and not self._stopping.is_set():
@@ -215,7 +215,7 @@ class QueuePoller(Poller):
     def _work_in_slot(self, batch: list[dict[str, Any]]) -> None:
         try:
             self._work(batch)
-        except Exception:
+        except Exception:  # of any kind: the pool would swallow it
             SINK.failure(self._name)
         finally:
             self._work_ends()
@@ -256,7 +256,7 @@ class QueuePoller(Poller):
         identifiers = [message["MessageId"] for message in batch]
         try:
             answer = self._invoke(self.mapping.function, {"Records": [self._record(message) for message in batch]})
-        except Exception:
+        except Exception:  # a function may raise anything
             SINK.failure(self.mapping.function)
             return
         failed = failed_identifiers(answer, identifiers) if self.mapping.partial else set()

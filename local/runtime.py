@@ -178,7 +178,7 @@ class FunctionRunner:
             pool.made += found is None
         try:
             handler = found or _load(function, fresh=not first)
-        except BaseException:
+        except BaseException:  # whatever it is, there is one instance less
             # Lambda starts over after a failed start; so does the next invocation here.
             with pool.condition:
                 pool.made -= 1

@@ -144,7 +144,7 @@ class LocalScheduler(Poller):
             due_ms, fire = action
             try:
                 fire(due_ms)
-            except Exception:
+            except Exception:  # of any kind: the scheduler goes on
                 SINK.failure("scheduler")
             return True
         finally:
@@ -249,7 +249,7 @@ class LocalScheduler(Poller):
     def _send(self, schedule: Any, target: Mapping[str, Any]) -> None:
         try:
             self._deliver(target)
-        except Exception:
+        except Exception:  # of any kind: the schedule is gone, and its message must not be
             # A queue that is not there stays so: the retries of a day are left out.
             dead = (target.get("DeadLetterConfig") or {}).get("Arn")
             SINK.failure(f"scheduler: {schedule.name}")
@@ -282,7 +282,7 @@ class LocalScheduler(Poller):
         def run(_: int) -> None:
             try:
                 self._invoke(invocation.arn, invocation.event)
-            except Exception as error:
+            except Exception as error:  # a function may raise anything
                 SINK.failure(f"asynchronous invocation: {invocation.arn}")
                 tried = invocation.tried
                 age_ms = self._clock.now_ms() - invocation.began_ms

@@ -132,7 +132,7 @@ class LocalStack:
         try:
             self._exit.callback(self._one.release)
             self._start(template)
-        except BaseException:
+        except BaseException:  # whatever ends the start, what has been started is stopped
             self.close()
             raise
 

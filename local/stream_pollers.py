@@ -79,7 +79,7 @@ class ShardPoller(Poller):
             self._work_begins()
             try:
                 failures = self._step(wait=True)
-            except Exception:
+            except Exception:  # of any kind: the poller goes on, as a real one does
                 SINK.failure(self._name)
                 failures = 1
             finally:
@@ -165,7 +165,7 @@ class ShardPoller(Poller):
         """Invoke the function; return how many records from the first on are dealt with."""
         try:
             answer = self._invoke(self.mapping.function, {"Records": [self._event(record) for record in records]})
-        except Exception:
+        except Exception:  # a function may raise anything
             SINK.failure(self.mapping.function)
             return 0
         if not self.mapping.partial:

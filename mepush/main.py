@@ -76,7 +76,7 @@ def main() -> None:
             reconfigure(errors="replace")
     try:
         app(prog_name="mepush")
-    except Exception as error:
+    except Exception as error:  # the last resort: whatever it is, a person gets a sentence
         if "MEPUSH_DEBUG" in os.environ:
             raise
         # A traceback tells a person nothing, and the text of an unforeseen error may hold a secret or an address.

@@ -87,7 +87,7 @@ class Keeper:
             return None
         except UnreadableError as error:
             logger.error("malformed envelope", message_id=id, field=error.field)
-        except Exception as error:
+        except Exception as error:  # of any kind: what cannot pass is kept as it is
             log_error(logger, "dead letter handed back to its queue", error, message_id=id)
             if may_pass(error) or received(record) < HOPELESS_AFTER:
                 return None
@@ -100,7 +100,7 @@ class Keeper:
         try:
             letter = unreadable(record["body"], _name(queue), record["messageId"], sent_at, now)
             return int(self._store.keep(letter, record["body"]))
-        except Exception as error:
+        except Exception as error:  # of any kind: the message must come back
             log_error(logger, "unreadable message handed back to its queue", error, message_id=record["messageId"])
             return None
 

@@ -110,7 +110,7 @@ class EventConsumer:
     def _set_aside(self, event: Any, problem: Problem, request_id: str, function: str) -> dict[str, Any]:
         try:
             self.bad.put(event, problem, request_id, function)
-        except Exception as error:
+        except Exception as error:  # of any kind: as above, Lambda would log what it says
             log_error(logger, "bad event not set aside", error)
             raise EventNotAcceptedError(type(error).__name__) from None
         # Not which fields: the names of those that there should not be are the sender's own words.

@@ -333,7 +333,7 @@ def _bounded(attempt: Callable[[], Verification], seconds: float, account: Accou
     def run() -> None:
         try:
             answers.put(attempt())
-        except Exception as error:
+        except Exception as error:  # of any kind: a thread's own error would be told to nobody
             log_error(logger, "trying an account failed", error, account=account.id)
             answers.put(
                 Verification(False, "Trying the account failed in an unforeseen way.", "Look at the function's log.")

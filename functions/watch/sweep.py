@@ -67,7 +67,7 @@ class Sweep:
     def _part(self, mark: SweepMark, name: str, work: Callable[[], None]) -> None:
         try:
             work()
-        except Exception as error:
+        except Exception as error:  # of any kind: one part must not keep the others back
             log_error(logger, "a part of the sweep broke off", error, part=name)
             mark.failed.append(name)
 

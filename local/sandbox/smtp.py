@@ -148,7 +148,7 @@ class SmtpSandbox(Sandbox):
             server = await self._loop.create_server(
                 lambda: self._protocol(tls), HOST, port, reuse_port=hasattr(socket, "SO_REUSEPORT")
             )
-        except BaseException as error:
+        except BaseException as error:  # whatever it is, the one that waits for the start gets it
             started.set_exception(error)
             raise
         started.set_result(server.sockets[0].getsockname()[1])

@@ -80,7 +80,7 @@ class Dispatcher:
                 received.append(Received(record["messageId"], envelope))
         try:
             failed |= self._work(received, lambda: context.get_remaining_time_in_millis() / 1000)
-        except Exception as error:
+        except Exception as error:  # of any kind: the queue must hear of it
             # Nothing of the batch is acknowledged: what was recorded is not sent again when it comes back.
             log_error(logger, "batch handed back to the queue", error)
             failed |= {r.message_id for r in received}
@@ -141,7 +141,7 @@ class Dispatcher:
             return call()
         except HeldError:
             logger.info("envelope is worked on elsewhere", envelope=envelope_id)
-        except Exception as error:
+        except Exception as error:  # of any kind: one envelope must not sink the others
             log_error(logger, "envelope handed back to the queue", error, envelope=envelope_id)
         return None
 

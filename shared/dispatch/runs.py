@@ -127,7 +127,7 @@ class Runs:
         if mine:
             try:
                 asked.set_result(self._controls.control(tenant, run))
-            except BaseException as error:
+            except BaseException as error:  # whatever it is, those who wait get it as well
                 asked.set_exception(error)
             finally:
                 with self._lock:

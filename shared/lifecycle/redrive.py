@@ -155,7 +155,7 @@ class Redriver:
         def one(item: A) -> tuple[A, B] | None:
             try:
                 return item, call(item)
-            except Exception as error:
+            except Exception as error:  # of any kind: one letter must not keep the others back
                 log_error(logger, "dead letter left for another try", error)
                 return None
 

@@ -146,7 +146,7 @@ class DynamoTokenCache:
             logger.warning("The shared token cache cannot be read; fetching a token", extra={"cause": _cause(error)})
         try:
             held = _held(fetch(), self._clock.now_ms())
-        except BaseException:
+        except BaseException:  # whatever ends it, the others need not wait for its lock
             if owner is not None:
                 self._attempt(key, **_release(owner))
             raise

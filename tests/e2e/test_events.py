@@ -67,7 +67,7 @@ class Desk:
         assert FunctionName == self.stack.outputs["IngestEventsFunction"]
         try:
             answer = self.stack.invoke("ingest_events", json.loads(Payload))
-        except Exception:
+        except Exception:  # a function may raise anything
             return {"FunctionError": "Unhandled", "Payload": io.BytesIO(b"{}")}
         return {"Payload": io.BytesIO(json.dumps(answer).encode())}
 

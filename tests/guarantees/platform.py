@@ -270,7 +270,7 @@ class Platform:
     def sweep(self) -> None:
         """Let the watch sweep until one sweep goes through."""
         for _ in range(MAX_REPEATS):
-            with suppress(Exception):
+            with suppress(Exception):  # a function may raise anything
                 self.stack.invoke("watch", {})
                 return
             self.stack.clock.advance(300)
@@ -468,7 +468,7 @@ def mortal(stack: LocalStack, points: Points, haste: Haste) -> Iterator[None]:
     def again(name: str, event: Any) -> None:
         points.again = None
         # Whoever invoked the other one looks after its failure.
-        with suppress(Exception):
+        with suppress(Exception):  # a function may raise anything
             invoke(name, event)
 
     def invoked(name: str, event: Any) -> Any:

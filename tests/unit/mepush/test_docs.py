@@ -40,7 +40,7 @@ def wrong(words: list[str]) -> str:
         command.make_context("mepush", list(words), resilient_parsing=False)
     except typer.Exit:
         return ""
-    except Exception as error:
+    except Exception as error:  # of any kind: it is what the line in the page is told
         said = error.format_message() if hasattr(error, "format_message") else repr(error)
         # A file of the reader's own is none of this checkout's.
         return "" if "does not exist" in said else said

@@ -90,7 +90,7 @@ class SesProvider(Provider):
             return (self._unverified() or found) if found.ok else found
         except ClientError as error:
             return _explain(outcome_of_error(error))
-        except Exception as error:
+        except Exception as error:  # botocore's parser stumbles in many ways over what it does not expect
             return _explain(outcome_of_failure(error))
 
     def close(self) -> None:
@@ -147,7 +147,7 @@ class SesProvider(Provider):
             ses_id = self._client().send_email(**request).get("MessageId")
         except ClientError as error:
             return outcome_of_error(error, Own(self._settings.from_address, message.to))
-        except Exception as error:
+        except Exception as error:  # as above; the message may have left
             return outcome_of_failure(error)
         if not ses_id:
             # Answered with 200, so it may well have been taken.

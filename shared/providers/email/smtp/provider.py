@@ -220,7 +220,7 @@ class SmtpProvider(Provider):
             if connection.handed_over:
                 return Unknown(Reason.TIMED_OUT if late else Reason.CONNECTION_LOST, _failure_code(error))
             return Retry(Reason.TIMED_OUT, "timed_out") if late else None
-        except BaseException:
+        except BaseException:  # whatever ends it, nobody knows where the session stands
             connection.close()
             raise
         self._pool.give_back(connection)
@@ -246,7 +246,7 @@ class SmtpProvider(Provider):
                 if password is None:
                     raise MisfitError("password_missing")
                 connection.authenticate(settings.username, password.get_secret_value())
-        except BaseException:
+        except BaseException:  # whatever ends it, nobody else closes it
             connection.close()
             raise
         return connection

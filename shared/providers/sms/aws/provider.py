@@ -161,7 +161,7 @@ class AwsSms(Provider):
             answer = self._connected().send_text_message(**{k: v for k, v in params.items() if v is not None})
         except ClientError as error:
             return outcome_of_answer(error.response)
-        except Exception as error:
+        except Exception as error:  # botocore's parser stumbles in many ways over what it does not expect
             return outcome_of_failure(error)
         message_id = answer.get("MessageId")
         return Sent(message_id) if message_id else Unknown(Reason.UNRECOGNISED_ANSWER, "no_message_id")

@@ -239,7 +239,7 @@ class TencentSms(Provider):
             response = self._connected().call_json(action, params)["Response"]
             error = response.get("Error")
             code = None if error is None else str(error["Code"])
-        except Exception as error:
+        except Exception as error:  # the SDK and what lies below it raise errors of many kinds
             raise _failure(error) from error
         if code is not None:
             raise _VendorError(code)

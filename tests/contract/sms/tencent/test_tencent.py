@@ -229,7 +229,7 @@ def test_no_connection_is_told_from_an_error_that_the_caller_is_handling(sandbox
     sandbox.faults.add(Fault("reset_after"))
     try:
         broken._call("SendSms", {})  # type: ignore[attr-defined] # raises what a caller would be handling
-    except Exception:
+    except Exception:  # whatever it is, it is being handled
         outcome = send_one(working)
     assert outcome == Unknown(Reason.CONNECTION_LOST, "ConnectionError")
     broken.close()
