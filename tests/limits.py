@@ -86,10 +86,10 @@ def _request(**fields: Any) -> bytes:
 def _refused(call: Callable[[], Any]) -> str | None:
     try:
         call()
-    except PlatformError as error:
-        return f"{row_of(error).status} {error.errors[0].field}: {error.errors[0].message}"
     except (RunFailedError, SheetError, SecretError, CatalogTooLargeError) as error:
         return str(error)
+    except PlatformError as error:
+        return f"{row_of(error).status} {error.errors[0].field}: {error.errors[0].message}"
     return None
 
 
