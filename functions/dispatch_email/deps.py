@@ -3,11 +3,12 @@
 from functools import cache
 
 from shared.dispatch.dispatcher import Dispatcher
-from shared.dispatch.wiring import build_dispatcher
+from shared.dispatch.function import DispatchSettings
 from shared.model.words import Channel
+from shared.wiring.dispatch import DispatchParts
 
 
 @cache
 def deps() -> Dispatcher:
     """The function's dispatcher, built on first use and kept with its connections."""
-    return build_dispatcher(Channel.EMAIL)
+    return DispatchParts(DispatchSettings.load()).dispatcher(Channel.EMAIL)

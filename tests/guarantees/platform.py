@@ -18,7 +18,7 @@ from local.seed import EXAMPLES, account_body, first_key
 from local.stack import LocalStack, NotQuietError
 from mepush.client.api import Client
 from mepush.files.accounts import read_accounts
-from shared.dispatch import accounts, wiring
+from shared.dispatch import accounts
 from shared.dispatch.sending import Sender
 from shared.model.envelope import read_envelope
 from shared.model.events import fold
@@ -31,6 +31,7 @@ from shared.providers.base import Outgoing, Provider
 from shared.providers.registry import build_provider
 from shared.store.idempotency import TTL_S
 from shared.store.timeline import KeptEvent, read_event
+from shared.wiring import dispatch
 from tests.guarantees.points import CrashError, FunctionDiedError, Points, watched
 
 ROADS: Mapping[str, tuple[str, str]] = {
@@ -453,7 +454,7 @@ def platform() -> Iterator[Platform]:
         mortal(stack, points, haste),
         patch.object(accounts, "build_provider", build),
         # Who waits for a place in a rate moves the stack's clock.
-        patch.object(wiring, "Sender", partial(Sender, sleep=stack.clock.advance)),
+        patch.object(dispatch, "Sender", partial(Sender, sleep=stack.clock.advance)),
     ):
         made.append(Platform(stack, points, book, haste))
         yield made[0]

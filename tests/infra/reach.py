@@ -4,6 +4,10 @@ From the handler on, every name that reached code mentions reaches the functions
 name of classes that reached code mentions, within the modules that the handler imports. That is too much rather than
 too little: what is not found here, no code of the function can ask for. What is found may still never be asked, where
 two methods share a name, or a condition never holds.
+
+What is imported within a function counts once that function is reached. The parts of `shared/wiring/` would bring all
+of AWS into every function's reach: of them count those that are asked for, as attributes, where parts are taken from
+there, or by parts that count.
 """
 
 import ast
@@ -90,6 +94,7 @@ _TRANSACTED = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem",
 _SCHEDULES = tuple(f"scheduler:{action}Schedule" for action in ("Create", "Update", "Get", "Delete"))
 _WITH_RESOURCE: tuple[str, ...] = ("dynamodb:", "sqs:", "s3:", *_SCHEDULES)
 _HELPERS = "shared.store.dynamo"
+_WIRING = "shared.wiring"
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -110,6 +115,13 @@ def rights_within_reach(root: str, more: tuple[str, ...] = ()) -> frozenset[Righ
     return frozenset(_Reach([root, *more]).rights())
 
 
+def settings_within_reach(root: str) -> set[str]:
+    """The settings of which the parts are made that the code beginning at a module asks for."""
+    reach = _Reach([root])
+    reach.rights()
+    return reach.settings
+
+
 class _Module:
     """A module's code: what runs when it is imported, its functions, its classes, and what it imports."""
 
@@ -119,38 +131,38 @@ class _Module:
         self.functions = [node for node in tree.body if isinstance(node, Function)]
         self.classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
         self.code = [node for node in tree.body if not isinstance(node, Function | ast.ClassDef) and not _typing(node)]
-        self.imports = set(self._imports(tree))
-
-    @staticmethod
-    def _imports(tree: ast.Module) -> Iterator[str]:
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Import):
-                yield from (alias.name for alias in node.names)
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                yield node.module
-                yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        self.imports = {name for node in self.code for name in _imports(node)}
+        self.takes_parts = any(each.startswith(_WIRING) for each in (name, *self.imports))
 
 
 class _Reach:
     def __init__(self, roots: Iterable[str]) -> None:
-        self._modules = {name: _module(name) for name in _closure(roots)}
+        self._modules: dict[str, _Module] = {}
         self._mentioned: set[str] = set()
+        self._parts: set[str] = set()
+        self.settings: set[str] = set()
         self._done: set[int] = set()
         self._found: set[Right] = set()
         self._new: list[tuple[str, ast.AST]] = []
-        for name, module in self._modules.items():
-            self._new += [(name, node) for node in module.code]
+        self._load(roots)
+        for name in roots:
             # A function's own module is where it begins; a provider's is called by the names that all have.
-            if name in roots:
-                self._new += [(name, node) for node in module.functions]
+            self._new += [(name, node) for node in self._modules[name].functions]
 
     def rights(self) -> set[Right]:
         while self._new:
-            for module, node in self._new:
+            new, self._new = self._new, []
+            for module, node in new:
                 self._read(module, node)
-            self._new = [pair for pair in self._reached() if id(pair[1]) not in self._done]
-            self._done.update(id(node) for _, node in self._new)
+            reached = [pair for pair in self._reached() if id(pair[1]) not in self._done]
+            self._done.update(id(node) for _, node in reached)
+            self._new += reached
         return self._found
+
+    def _load(self, names: Iterable[str]) -> None:
+        for name in _closure(names) - set(self._modules):
+            self._modules[name] = _module(name)
+            self._new += [(name, node) for node in self._modules[name].code]
 
     def _read(self, module: str, node: ast.AST) -> None:
         for each in _without_annotations(node):
@@ -158,6 +170,9 @@ class _Reach:
                 self._mention(module, each.id)
             elif isinstance(each, ast.Attribute):
                 self._mention(module, each.attr)
+                self._take(module, each)
+            elif isinstance(each, ast.Import | ast.ImportFrom) and each not in self._modules[module].code:
+                self._load(_imports(each))
             elif isinstance(each, ast.alias) and each.asname:
                 self._mention(module, each.name)
             elif isinstance(each, ast.Constant) and each.value in _TRANSACTED:
@@ -166,6 +181,13 @@ class _Reach:
                 self._note(module, "s3:GetObjectVersion")
             elif isinstance(each, ast.Constant) and each.value == "tagging":
                 self._note(module, "s3:PutObjectTagging")
+
+    def _take(self, module: str, asked: ast.Attribute) -> None:
+        """Note what is asked for as a part, and what a part asks of the settings."""
+        if self._modules[module].takes_parts:
+            self._parts.add(asked.attr)
+        if module.startswith(_WIRING) and getattr(asked.value, "attr", "") == "settings":
+            self.settings.add(asked.attr)
 
     def _mention(self, module: str, name: str) -> None:
         self._mentioned.add(name)
@@ -184,12 +206,13 @@ class _Reach:
             yield from ((name, node) for node in module.functions if node.name in self._mentioned)
             for made in module.classes:
                 if made.name in self._mentioned:
-                    yield from ((name, node) for node in self._of(made))
+                    asked = self._parts if name.startswith(_WIRING) else self._mentioned
+                    yield from ((name, node) for node in self._of(made, asked))
 
-    def _of(self, made: ast.ClassDef) -> Iterator[ast.AST]:
+    def _of(self, made: ast.ClassDef, asked: set[str]) -> Iterator[ast.AST]:
         yield from (*made.bases, *made.decorator_list, *made.keywords)
         for node in made.body:
-            if not isinstance(node, Function) or node.name.startswith("__") or node.name in self._mentioned:
+            if not isinstance(node, Function) or node.name.startswith("__") or node.name in asked:
                 yield node
             elif node.decorator_list and not _is_property(node):
                 yield node  # such as a validator, which nobody calls by its name
@@ -203,6 +226,15 @@ def _module(name: str) -> _Module:
 def _path(name: str) -> Path:
     path = ROOT / name.replace(".", "/")
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def _imports(node: ast.AST) -> Iterator[str]:
+    """The modules that a statement names, or may name, if it imports anything."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom) and node.module:
+        yield node.module
+        yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def _closure(roots: Iterable[str]) -> set[str]:
@@ -233,6 +265,7 @@ def _typing(node: ast.AST) -> bool:
 def _is_property(node: Function) -> bool:
     return {getattr(each, "id", "") for each in node.decorator_list} & {
         "property",
+        "cached_property",
         "staticmethod",
         "classmethod",
     } != set()

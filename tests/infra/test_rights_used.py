@@ -1,11 +1,11 @@
-"""No function is granted what its code cannot ask for."""
+"""No function is granted what its code cannot ask for, and none lacks a setting that its parts are made from."""
 
 import pytest
 
 from infra.specs import FUNCTIONS
 from shared.function import FunctionSpec
 from shared.providers.table import providers_of
-from tests.infra.reach import Right, general, rights_within_reach
+from tests.infra.reach import Right, general, rights_within_reach, settings_within_reach
 from tests.infra.template import Template
 
 CONSUME = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes")
@@ -56,3 +56,19 @@ def test_what_is_granted_is_asked_for(prod: Template, function: str) -> None:
     spec = FUNCTIONS[function]
     unused = granted(prod, spec) - within_reach(spec) - LAMBDAS_OWN.get(function, set()) - ANSWERS
     assert sorted(unused) == []
+
+
+IN_THE_END = {"upload_endpoint", "network"}
+"""Of forms, which only those sign that have it; and what two settings come to."""
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_parts_are_made_from_settings_that_the_function_has(function: str) -> None:
+    spec = FUNCTIONS[function]
+    assert sorted(settings_within_reach(spec.module) - set(spec.variables) - IN_THE_END) == []
+
+
+def test_settings_are_found_through_parts_that_parts_ask_for() -> None:
+    found = settings_within_reach(FUNCTIONS["dispatch_sms"].module)
+    assert {"guard_table", "schedule_role_arn", "network"} < found
+    assert "timeline_table" not in found

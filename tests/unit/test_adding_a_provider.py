@@ -5,7 +5,6 @@ import re
 import sys
 from ast import literal_eval
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -19,10 +18,6 @@ from pydantic import ValidationError
 from local.sandbox.base import Fault, HttpSandbox
 from mepush.files.accounts import find_secret, read_accounts
 from shared.dispatch.accounts import Accounts
-from shared.dispatch.planning import Planner
-from shared.dispatch.routing import Routing
-from shared.dispatch.sending import Sender
-from shared.dispatch.waves import Waves
 from shared.model.accounts import Account
 from shared.model.content import ApprovedTemplate, RenderedSms, SmsContent
 from shared.model.events import EventRow
@@ -120,19 +115,18 @@ class Post:
 
 
 @contextmanager
-def post(sandbox: HttpSandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Post]:
-    with world() as w, ThreadPoolExecutor(4) as calls:
+def post(sandbox: HttpSandbox) -> Iterator[Post]:
+    def accounts(w: World) -> Accounts:
+        # The world's own accounts play scripts; these build the provider that the registry finds.
+        return Accounts(w, Secrets(), NoTokens(), w.clock, Network(loopback=True))
+
+    with world(accounts=accounts, channel=Channel.SMS) as w:
         w.add_template(samples.SMS)
         account = w.accounts["main"] = Account(
             id="main", tenant="default", name="Pigeon", channel=Channel.SMS, provider="pigeon",
             settings=settings(sandbox), created_at=0, updated_at=0,
         )  # fmt: skip
-        accounts = Accounts(w, Secrets(), NoTokens(), w.clock, Network(loopback=True))
-        # The world's own accounts play scripts; these build the provider that the registry finds.
-        planner = Planner(w, w.runs, accounts, w, w.frequency, Routing(accounts, w, w.clock), w.clock)
-        monkeypatch.setattr(w.dispatcher, "_waves", Waves(planner, w.rates, Sender(w.clock, calls), w, w.clock))
-        monkeypatch.setattr(w.dispatcher, "_channel", Channel.SMS)
-        provider = accounts.provider(account)
+        provider = w.parts.accounts.provider(account)
         try:
             yield Post(w, provider)
         finally:
@@ -179,14 +173,12 @@ def test_the_limits_of_texts_hold_for_it() -> None:
     assert field == "text"
 
 
-def test_its_outcomes_reach_the_events(
-    sandbox: HttpSandbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_its_outcomes_reach_the_events(sandbox: HttpSandbox, caplog: pytest.LogCaptureFixture) -> None:
     sandbox.faults.add(Fault("code", code="NO_SUCH_NUMBER", to=NUMBERS[1]))
     sandbox.faults.add(Fault("code", code="SLOW_DOWN", to=NUMBERS[2]))
     sandbox.faults.add(Fault("code", code="NEVER_SEEN", to=NUMBERS[3]))
     sandbox.faults.add(Fault("code", code="NO_CREDIT", to=NUMBERS[4]))
-    with caplog.at_level(logging.DEBUG), post(sandbox, monkeypatch) as p:
+    with caplog.at_level(logging.DEBUG), post(sandbox) as p:
         found = p.send(5)
     assert [(found[n].stage, found[n].reason, found[n].code) for n in NUMBERS] == [
         ("sent", None, None),
@@ -215,18 +207,16 @@ def test_its_outcomes_reach_the_events(
         (Fault("status", status=502, times=-1), "provider_error", "http_502"),
     ],
 )
-def test_without_an_answer_marketing_is_not_sent_again(
-    sandbox: HttpSandbox, monkeypatch: pytest.MonkeyPatch, fault: Fault, why: str, code: str
-) -> None:
+def test_without_an_answer_marketing_is_not_sent_again(sandbox: HttpSandbox, fault: Fault, why: str, code: str) -> None:
     sandbox.faults.add(fault)
-    with post(sandbox, monkeypatch) as p:
+    with post(sandbox) as p:
         found = p.send(2, MessageClass.MARKETING)
         assert p.world.dispatched == []
     assert {(e.stage, e.reason, e.code) for e in found.values()} == {("unknown", why, code)}
 
 
-def test_a_server_that_cannot_be_reached_is_tried_again(sandbox: HttpSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    with post(sandbox, monkeypatch) as p:
+def test_a_server_that_cannot_be_reached_is_tried_again(sandbox: HttpSandbox) -> None:
+    with post(sandbox) as p:
         sandbox.stop()
         found = p.send(1, MessageClass.MARKETING)
     [event] = found.values()

@@ -417,7 +417,7 @@ def test_a_look_that_fails_after_parking_is_made_again() -> None:
 
     with world() as w:
         let(w, PAUSED)
-        w.runs._controls = Moody()
+        w.parts.runs._controls = Moody()
         one = of_run(1)
         assert w.run(one) == ["0"]
         let(w, SENDING)

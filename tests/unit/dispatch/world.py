@@ -12,18 +12,12 @@ from shared.aws.attachments import AttachmentGoneError
 from shared.aws.queue import Dispatch, Queues
 from shared.aws.schedules import Schedules
 from shared.base.channels import queue_name
+from shared.base.settings import GuardSettings
 from shared.dispatch.accounts import Accounts
 from shared.dispatch.attachments import Files
 from shared.dispatch.dispatcher import Dispatcher
-from shared.dispatch.frequency import Frequency
-from shared.dispatch.outlet import Outlet
-from shared.dispatch.planning import Planner
-from shared.dispatch.rates import Rates
-from shared.dispatch.routing import Routing
 from shared.dispatch.runs import Runs
 from shared.dispatch.sending import Sender
-from shared.dispatch.waves import Waves
-from shared.lifecycle.held import Releases
 from shared.model.accounts import Account
 from shared.model.attachments import AttachmentRef
 from shared.model.audit import AuditRecord
@@ -39,11 +33,9 @@ from shared.model.words import Channel, MessageClass
 from shared.policy.routing import Buckets, Shift
 from shared.providers.base import Outgoing, Provider, Verification
 from shared.store.campaigns import Control
-from shared.store.caps import Caps
 from shared.store.catalog_items import CatalogConflictError, Stored
-from shared.store.duplicates import Duplicates
 from shared.store.ledger import Entry, HeldError, Mark
-from shared.store.rates import Rates as RateStore
+from shared.wiring.dispatch import DispatchParts
 from tests import samples
 from tests.fakes import FakeClock, out_of_reach
 
@@ -100,10 +92,8 @@ class World:
     remaining_ms: Callable[[], int] = lambda: 60_000
     naps: int = 0
     guarded: bool = False
-    rates: Rates = field(init=False)
-    runs: Runs = field(init=False)
+    parts: DispatchParts = field(init=False)
     dispatcher: Dispatcher = field(init=False)
-    frequency: Frequency = field(init=False)
 
     # What the dispatcher reads
 
@@ -306,24 +296,37 @@ def world(
     script: Script = lambda message: Sent("p-" + message.message_id[-4:]),
     dynamodb: Any = None,
     runs: Callable[[FakeClock], Runs] | None = None,
+    accounts: Callable[[World], Accounts] = _Accounts,
+    channel: Channel = Channel.EMAIL,
 ) -> Iterator[World]:
     """A world with the template `welcome` and the account `main`. dynamodb: has the table `guard`, for policies that
-    need one. runs: makes the look at runs; by default at `controls`, with `parked` as the parking place."""
+    need one. runs: makes the look at runs; by default at `controls`, with `parked` as the parking place. accounts: by
+    default those whose providers play scripts. channel: the dispatcher's."""
     made = World(guarded=dynamodb is not None)
     with ThreadPoolExecutor(8) as calls, ThreadPoolExecutor(8) as envelopes:
-        queues: Any = _Queues(made)
-        stream: Any = _Stream(made)
-        accounts = _Accounts(made)
-        guard = dynamodb, "guard", made.clock
-        made.frequency = Frequency(made, Duplicates(*guard), Caps(*guard), made.clock)
-        routing = Routing(accounts, made, made.clock)
-        made.runs = runs(made.clock) if runs is not None else Runs(made, made, made.clock)
-        planner = Planner(made, made.runs, accounts, made, made.frequency, routing, made.clock, Files(made.read_file))
-        made.rates = Rates(RateStore(*guard), made.clock)
-        sender = Sender(made.clock, calls, made.pass_time)
-        waves = Waves(planner, made.rates, sender, made, made.clock, sleep=made.sleep)
-        outlet = Outlet(queues, made, Releases(made, Duplicates(*guard), Caps(*guard)), made.clock)
-        made.dispatcher = Dispatcher(Channel.EMAIL, waves, made.runs, outlet, queues, stream, envelopes)
+        queues = _Queues(made)
+        made.parts = parts = DispatchParts(
+            GuardSettings(guard_table="guard"),
+            client=lambda service: dynamodb,
+            clock=made.clock,
+            catalog=made,
+            suppressions=made,
+            health=made,
+            ledger=made,
+            campaigns=made,
+            parking=made,
+            queues=queues,
+            dead_letters=queues,
+            stream=_Stream(made),
+            accounts=accounts(made),
+            files=Files(made.read_file),
+            sender=Sender(made.clock, calls, made.pass_time),
+            sleep=made.sleep,
+            envelopes=envelopes,
+        )
+        if runs is not None:
+            parts.runs = runs(made.clock)
+        made.dispatcher = parts.dispatcher(channel)
         made.add_template()
         made.add_account("main", script)
         yield made

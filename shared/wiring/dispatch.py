@@ -1,0 +1,66 @@
+"""The dispatcher and its parts."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import cached_property
+
+from shared.dispatch.attachments import Files
+from shared.dispatch.dispatcher import Dispatcher
+from shared.dispatch.frequency import Frequency
+from shared.dispatch.outlet import Outlet
+from shared.dispatch.planning import Planner
+from shared.dispatch.rates import Rates as Pace
+from shared.dispatch.routing import Routing
+from shared.dispatch.runs import Runs
+from shared.dispatch.sending import Sender
+from shared.dispatch.waves import Waves
+from shared.model.words import Channel
+from shared.providers.base import MAX_CALLS
+from shared.wiring.accounts import AccountParts
+
+ENVELOPE_THREADS = 10
+"""As many as a batch has envelopes, so that no code waits for another's provider."""
+
+
+class DispatchParts(AccountParts):
+    """The parts of a function that sends; the three differ by channel alone."""
+
+    @cached_property
+    def files(self) -> Files:
+        return Files(self.attachments.read)
+
+    @cached_property
+    def runs(self) -> Runs:
+        return Runs(self.campaigns, self.parking, self.clock)
+
+    @cached_property
+    def pace(self) -> Pace:
+        return Pace(self.rates, self.clock)
+
+    @cached_property
+    def sender(self) -> Sender:
+        return Sender(self.clock, ThreadPoolExecutor(MAX_CALLS, "call"))
+
+    @cached_property
+    def sleep(self) -> Callable[[float], None]:
+        return time.sleep
+
+    @cached_property
+    def envelopes(self) -> Executor:
+        return ThreadPoolExecutor(ENVELOPE_THREADS, "envelope")
+
+    @cached_property
+    def outlet(self) -> Outlet:
+        return Outlet(self.queues, self.ledger, self.releases, self.clock)
+
+    def dispatcher(self, channel: Channel) -> Dispatcher:
+        """What sends a channel's envelopes; makes no connection."""
+        files = self.files if channel is Channel.EMAIL else None  # no other channel's messages carry any
+        frequency = Frequency(self.catalog, self.duplicates, self.caps, self.clock)
+        routing = Routing(self.accounts, self.health, self.clock)
+        planner = Planner(
+            self.catalog, self.runs, self.accounts, self.suppressions, frequency, routing, self.clock, files
+        )
+        waves = Waves(planner, self.pace, self.sender, self.ledger, self.clock, self.sleep)
+        return Dispatcher(channel, waves, self.runs, self.outlet, self.dead_letters, self.stream, self.envelopes)

@@ -1,0 +1,59 @@
+"""Parts are made once, when asked for, from the settings that there are; what a test gives is taken instead."""
+
+import subprocess
+import sys
+from typing import Any, cast
+
+import pytest
+
+from shared.base.settings import CatalogSettings, CountersSettings, GuardSettings
+from shared.wiring.dispatch import DispatchParts
+from shared.wiring.parts import Parts
+from tests.fakes import FakeClock
+
+GUARD = GuardSettings(guard_table="guard")
+
+
+def no_client(service: str) -> Any:
+    pytest.fail(f"a client of {service} was made")
+
+
+def test_a_part_is_made_once_and_shared_by_parts() -> None:
+    asked: list[str] = []
+    parts = Parts(CountersSettings(counters_table="counters"), client=asked.append)
+    assert parts.counters is parts.counters
+    assert asked == ["dynamodb"]
+
+
+def test_what_is_given_is_taken_by_the_parts_made_from_it() -> None:
+    clock, catalog, caps = FakeClock(), object(), object()
+    parts = Parts(GUARD, client=no_client, clock=clock, catalog=catalog, caps=caps, duplicates=None)
+    assert parts.clock is clock
+    assert (parts.releases._configured, parts.releases._caps) == (catalog, caps)
+
+
+@pytest.mark.parametrize("name", ["ledgre", "client_", "dispatcher", "_s3"])
+def test_a_name_of_no_part_is_refused(name: str) -> None:
+    with pytest.raises(TypeError, match=f"DispatchParts has no part {name}"):
+        DispatchParts(GUARD, **cast(Any, {name: object()}))
+
+
+def test_a_setting_that_is_missing_is_named() -> None:
+    with pytest.raises(AttributeError, match=r"'GuardSettings' object has no attribute 'catalog_table'"):
+        _ = Parts(GUARD, client=lambda service: None, clock=FakeClock()).catalog
+
+
+def test_the_time_is_asked_of_a_table_that_the_function_may_read() -> None:
+    parts = Parts(CountersSettings(counters_table="counters")), Parts(CatalogSettings(catalog_table="catalog"))
+    assert [each.clock._ask.__closure__[0].cell_contents for each in parts] == [  # type: ignore[attr-defined]
+        "counters",
+        "catalog",
+    ]
+
+
+def test_parts_import_what_they_are_when_they_are_made() -> None:
+    script = "import sys, shared.wiring.parts; print(*[m for m in sys.modules if m.startswith('shared.')])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    found = done.stdout.split()
+    assert "shared.wiring.parts" in found
+    assert not [name for name in found if name.startswith(("shared.store.", "shared.lifecycle", "shared.providers"))]
