@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from functools import cache
 
-from shared.aws.clients import client
-from shared.aws.clock import service_clock
 from shared.base.settings import CatalogSettings
 from shared.model.clock import Clock
 from shared.store.catalog import Catalog
+from shared.wiring.parts import Parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +20,5 @@ class AuthorizeDeps:
 @cache
 def deps() -> AuthorizeDeps:
     """The function's parts, built on first use."""
-    settings = CatalogSettings.load()
-    clock = service_clock(settings.catalog_table)
-    return AuthorizeDeps(Catalog(client("dynamodb"), settings.catalog_table, clock), clock)
+    parts = Parts(CatalogSettings.load())
+    return AuthorizeDeps(parts.catalog, parts.clock)

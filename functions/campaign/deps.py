@@ -1,7 +1,7 @@
 """Wires the campaign function."""
 
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
+from functools import cache
 
 from functions.campaign.check.checking import Checker
 from functions.campaign.check.comparing import Comparer
@@ -17,22 +17,7 @@ from functions.campaign.send.expanding import Expander
 from functions.campaign.send.judges import Judges
 from functions.campaign.send.pacing import Pacer
 from functions.campaign.send.sending import Sending
-from shared.aws.audiences import AudienceFiles
-from shared.aws.clients import client
-from shared.aws.clock import service_clock
-from shared.aws.queue import Queues
-from shared.aws.runfiles import RunFiles
-from shared.aws.schedules import Schedules
-from shared.aws.stream import EventStream
-from shared.aws.tasks import Tasks
-from shared.model.clock import Clock
-from shared.store.campaigns import Campaigns
-from shared.store.catalog import Catalog
-from shared.store.counters import Counters
-from shared.store.parking import Parking
-from shared.store.rates import Rates
-from shared.store.shards import Shards
-from shared.store.suppressions import Suppressions
+from shared.wiring.parts import Parts
 
 QUEUE_THREADS = 8
 """For requests to the queues, side by side."""
@@ -43,44 +28,31 @@ FILE_THREADS = 16
 @cache
 def deps() -> Worker:
     """The function's worker, built on first use and kept with its connections."""
-    settings, dynamodb = CampaignSettings.load(), client("dynamodb")
-    clock = service_clock(settings.catalog_table)
-    s3 = partial(client, "s3")
-    catalog = Catalog(dynamodb, settings.catalog_table, clock)
-    campaigns = Campaigns(dynamodb, settings.catalog_table, clock)
-    shards = Shards(dynamodb, settings.guard_table, clock)
-    queues = _queues(settings, clock)
-    tasks = Tasks(client("sqs"), settings.campaigns_url)
-    files = RunFiles(settings.assets_bucket, s3)
-    judges = Judges(catalog, clock)
-    checker = Checker(files, Suppressions(dynamodb, settings.catalog_table, clock), judges.checking)
-    comparer = Comparer(files, shards, ThreadPoolExecutor(FILE_THREADS, "file"))
-    starter = Starter(campaigns, catalog, AudienceFiles(settings.assets_bucket, s3), tasks, clock)
-    reporter = Reporter(Counters(dynamodb, settings.counters_table), shards)
+    parts = Parts(CampaignSettings.load())
+    judges = Judges(parts.catalog, parts.clock)
+    checker = Checker(parts.run_files, parts.suppressions, judges.checking)
+    comparer = Comparer(parts.run_files, parts.shards, ThreadPoolExecutor(FILE_THREADS, "file"))
+    starter = Starter(parts.campaigns, parts.catalog, parts.audiences, parts.tasks, parts.clock)
+    reporter = Reporter(parts.counters, parts.shards)
     sending = Sending(
-        campaigns,
-        shards,
-        Expander(files, judges.sending, judges.packer, comparer.repeated_rows, checker.refused_rows),
-        Pacer(Rates(dynamodb, settings.guard_table, clock), catalog, clock),
-        queues,
-        EventStream(client("kinesis"), settings.stream_name),
-        tasks,
-        clock,
+        parts.campaigns,
+        parts.shards,
+        Expander(parts.run_files, judges.sending, judges.packer, comparer.repeated_rows, checker.refused_rows),
+        Pacer(parts.rates, parts.catalog, parts.clock),
+        parts.queues,
+        parts.stream,
+        parts.tasks,
+        parts.clock,
         ThreadPoolExecutor(QUEUE_THREADS, "queue"),
     )
     steps = Steps(
         starter,
-        Planner(files, shards),
+        Planner(parts.run_files, parts.shards),
         checker,
         comparer,
-        Estimator(catalog),
+        Estimator(parts.catalog),
         sending,
-        Releasing(campaigns, Parking(dynamodb, settings.guard_table, clock), queues, tasks),
-        Driver(campaigns, shards, starter, reporter, tasks, clock),
+        Releasing(parts.campaigns, parts.parking, parts.queues, parts.tasks),
+        Driver(parts.campaigns, parts.shards, starter, reporter, parts.tasks, parts.clock),
     )
-    return Worker(steps, campaigns, shards, tasks, clock)
-
-
-def _queues(settings: CampaignSettings, clock: Clock) -> Queues:
-    group, role, dead = settings.schedule_group, settings.schedule_role_arn, settings.schedule_dlq_arn
-    return Queues(client("sqs"), settings.queue_urls, Schedules(client("scheduler"), group, role, dead), clock)
+    return Worker(steps, parts.campaigns, parts.shards, parts.tasks, parts.clock)

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from functools import cache
 
 from functions.manage.function import ManageSettings
-from shared.aws.clients import client
-from shared.aws.clock import service_clock
 from shared.aws.mappings import QueueMappings
 from shared.aws.secrets import SecretStore
 from shared.model.clock import Clock
@@ -15,6 +13,7 @@ from shared.store.audit import AuditLog
 from shared.store.catalog import Catalog
 from shared.store.suppressions import Suppressions
 from shared.store.tokens import MemoryTokenCache
+from shared.wiring.parts import Parts
 
 IMPORT_THREADS = 16
 
@@ -37,15 +36,14 @@ class ManageDeps:
 def deps() -> ManageDeps:
     """The function's parts, built on first use."""
     settings = ManageSettings.load()
-    clock = service_clock(settings.catalog_table)
-    dynamodb = client("dynamodb")
+    parts = Parts(settings, pool=ThreadPoolExecutor(IMPORT_THREADS, "import"))
     return ManageDeps(
-        Catalog(dynamodb, settings.catalog_table, clock),
-        AuditLog(dynamodb, settings.catalog_table),
-        Suppressions(dynamodb, settings.catalog_table, clock, ThreadPoolExecutor(IMPORT_THREADS, "import")),
-        SecretStore(client("secretsmanager"), settings.secret_prefix, clock=clock),
-        MemoryTokenCache(clock),
-        QueueMappings(client("lambda"), settings.queue_mappings),
-        clock,
+        parts.catalog,
+        parts.audit_log,
+        parts.suppressions,
+        parts.secrets,
+        MemoryTokenCache(parts.clock),
+        parts.mappings,
+        parts.clock,
         settings,
     )

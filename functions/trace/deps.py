@@ -7,13 +7,9 @@ from functions.trace.aggregate import Aggregator
 from functions.trace.function import TraceApiSettings
 from functions.trace.reading import Reading
 from shared.api.kit import Api
-from shared.aws.clients import client
 from shared.aws.clock import service_clock
-from shared.aws.stream import StreamReader
 from shared.base.settings import TraceSettings
-from shared.store.catalog import Catalog
-from shared.store.counters import Counters
-from shared.store.timeline import Timeline
+from shared.wiring.parts import Parts
 
 THREADS = 8
 
@@ -21,22 +17,25 @@ THREADS = 8
 @cache
 def deps() -> Aggregator:
     """The stream's consumer, built on first use."""
-    settings, dynamodb = TraceSettings.load(), client("dynamodb")
-    timeline = Timeline(dynamodb, settings.timeline_table, ThreadPoolExecutor(THREADS, "timeline"))
-    counters, reader = Counters(dynamodb, settings.counters_table), StreamReader(client("kinesis"))
+    settings = TraceSettings.load()
+    # Others ask the catalog for the time, which it may not read.
     clock = service_clock(settings.counters_table)
-    return Aggregator(timeline, counters, clock, settings.retention_days, reader)
+    return aggregator_of(Parts(settings, pool=ThreadPoolExecutor(THREADS, "timeline"), clock=clock))
 
 
 @cache
 def api_deps() -> Api:
     """The API, built on first use."""
-    settings, dynamodb = TraceApiSettings.load(), client("dynamodb")
-    clock = service_clock(settings.catalog_table)
-    reading = Reading(
-        Timeline(dynamodb, settings.timeline_table, ThreadPoolExecutor(THREADS, "timeline")),
-        Counters(dynamodb, settings.counters_table),
-        Catalog(dynamodb, settings.catalog_table, clock),
-        clock,
-    )
-    return Api(reading.operations())
+    parts = Parts(TraceApiSettings.load(), pool=ThreadPoolExecutor(THREADS, "timeline"))
+    return Api(reading_of(parts).operations())
+
+
+def aggregator_of(parts: Parts) -> Aggregator:
+    """What counts and keeps events."""
+    days = parts.settings.retention_days
+    return Aggregator(parts.timeline, parts.counters, parts.clock, days, parts.stream_reader)
+
+
+def reading_of(parts: Parts) -> Reading:
+    """What says what happened."""
+    return Reading(parts.timeline, parts.counters, parts.catalog, parts.clock)

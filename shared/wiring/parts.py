@@ -52,6 +52,8 @@ if TYPE_CHECKING:
         by_name.DeadLetterSettings,
         by_name.MappingSettings,
         by_name.CampaignScheduleSettings,
+        by_name.BusSettings,
+        by_name.WatchSettings,
         by_name.SecretSettings,
         by_name.UploadSettings,
         by_name.TraceSettings,
@@ -89,8 +91,7 @@ class Parts:
     def clock(self) -> "Clock":
         from shared.aws.clock import service_clock
 
-        known = type(self.settings).model_fields
-        return service_clock(self.settings.catalog_table if "catalog_table" in known else self.settings.counters_table)
+        return service_clock(self.settings.catalog_table)
 
     # The catalog
 

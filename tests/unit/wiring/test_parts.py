@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from shared.base.settings import CatalogSettings, CountersSettings, GuardSettings
+from shared.base.settings import CountersSettings, GuardSettings
 from shared.wiring.dispatch import DispatchParts
 from shared.wiring.parts import Parts
 from tests.fakes import FakeClock
@@ -41,14 +41,6 @@ def test_a_name_of_no_part_is_refused(name: str) -> None:
 def test_a_setting_that_is_missing_is_named() -> None:
     with pytest.raises(AttributeError, match=r"'GuardSettings' object has no attribute 'catalog_table'"):
         _ = Parts(GUARD, client=lambda service: None, clock=FakeClock()).catalog
-
-
-def test_the_time_is_asked_of_a_table_that_the_function_may_read() -> None:
-    parts = Parts(CountersSettings(counters_table="counters")), Parts(CatalogSettings(catalog_table="catalog"))
-    assert [each.clock._ask.__closure__[0].cell_contents for each in parts] == [  # type: ignore[attr-defined]
-        "counters",
-        "catalog",
-    ]
 
 
 def test_parts_import_what_they_are_when_they_are_made() -> None:
