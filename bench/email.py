@@ -13,25 +13,13 @@ from typing import Any
 from jinja2 import Environment
 
 from bench.figures import Figure, cpu_medians
-from bench.sample import CONTENT, FROM, Memory, NoLedger, dynamodb_in_air, envelopes, variables
+from bench.sample import CONTENT, FROM, Memory, NoLedger, dispatcher, dynamodb_in_air, envelopes, variables
 from shared.dispatch.accounts import Accounts
 from shared.dispatch.dispatcher import Dispatcher
-from shared.dispatch.frequency import Frequency
-from shared.dispatch.outlet import Outlet
-from shared.dispatch.planning import Planner
-from shared.dispatch.rates import Rates
-from shared.dispatch.routing import Routing
-from shared.dispatch.runs import Runs
 from shared.dispatch.sending import Sender
-from shared.dispatch.waves import Ledger as AnyLedger
-from shared.dispatch.waves import Waves
 from shared.model.clock import SystemClock
 from shared.model.words import Channel
 from shared.net.network import Network
-from shared.store.caps import Caps
-from shared.store.duplicates import Duplicates
-from shared.store.ledger import Ledger
-from shared.store.rates import Rates as RateStore
 from shared.store.tokens import MemoryTokenCache
 
 MESSAGES = 1000
@@ -102,20 +90,14 @@ def run() -> list[Figure]:
     """email_cpu_vs_naive and email_cpu_vs_prebuilt; guard_cpu and guard_cpu_lone, the price of the ledger."""
     with sink() as port, ThreadPoolExecutor(32) as calls, ThreadPoolExecutor(10) as side:
         memory, clock = Memory(port), SystemClock()
-        stores: Any = memory
-        accounts = Accounts(memory, memory, MemoryTokenCache(clock), clock, Network(loopback=True))
-        guard = dynamodb_in_air(), "guard", clock
-        frequency = Frequency(memory, Duplicates(*guard), Caps(*guard), clock)
-        runs = Runs(stores, stores, clock)
-        planner = Planner(memory, runs, accounts, memory, frequency, Routing(accounts, stores, clock), clock)
-        rates, sender = Rates(RateStore(*guard), clock), Sender(clock, calls)
-
-        def dispatcher(ledger: AnyLedger) -> Dispatcher:
-            waves = Waves(planner, rates, sender, ledger, clock)
-            outlet = Outlet(stores, ledger, stores, clock)
-            return Dispatcher(Channel.EMAIL, waves, runs, outlet, stores, stores, side)
-
-        guarded, bare = dispatcher(Ledger(dynamodb_in_air(), "guard", clock)), dispatcher(NoLedger())
+        parts: dict[str, Any] = {
+            "clock": clock,
+            "accounts": Accounts(memory, memory, MemoryTokenCache(clock), clock, Network(loopback=True)),
+            "sender": Sender(clock, calls),
+            "envelopes": side,
+        }
+        guarded = dispatcher(Channel.EMAIL, memory, dynamodb_in_air(), **parts)
+        bare = dispatcher(Channel.EMAIL, memory, dynamodb_in_air(), **parts, ledger=NoLedger())
         prebuilt = _prebuilt(port)
 
         def sendmail() -> int:

@@ -18,20 +18,12 @@ from typing import Any, ClassVar
 import boto3
 
 from bench.figures import Figure
-from bench.sample import TENANT
+from bench.sample import TENANT, dispatcher
 from infra.stages import stage_named
 from local.memory.engine import Memory
 from shared.aws.queue import Dispatch
 from shared.dispatch.accounts import Accounts
-from shared.dispatch.dispatcher import Dispatcher
-from shared.dispatch.frequency import Frequency
-from shared.dispatch.outlet import Outlet
-from shared.dispatch.planning import Planner
-from shared.dispatch.rates import Rates
-from shared.dispatch.routing import Routing
-from shared.dispatch.runs import Runs
 from shared.dispatch.sending import Sender
-from shared.dispatch.waves import Waves
 from shared.model.accounts import Account, Rate
 from shared.model.content import SmsContent
 from shared.model.envelope import Envelope
@@ -43,10 +35,6 @@ from shared.model.templates import Template, TemplateVersion
 from shared.model.tenants import Tenant, TenantSettings
 from shared.model.words import Channel, MessageClass
 from shared.providers.base import Outgoing, Provider, Verification
-from shared.store.caps import Caps
-from shared.store.duplicates import Duplicates
-from shared.store.ledger import Ledger
-from shared.store.rates import Rates as RateStore
 
 BACKLOG = 1_000_000
 SECONDS = 120
@@ -193,17 +181,15 @@ class Simulation:
         self.clock = SimulatedClock()
         self.provider = SimulatedProvider(self.clock)
         self._stores = Stores(self.clock)
-        stores: Any = self._stores
-        guard = Timed(client, self.clock), "guard", self.clock
-        accounts = _Accounts(self._stores, self.clock, self.provider)
-        frequency = Frequency(stores, Duplicates(*guard), Caps(*guard), self.clock)
-        runs = Runs(stores, stores, self.clock)
-        planner = Planner(stores, runs, accounts, stores, frequency, Routing(accounts, stores, self.clock), self.clock)
-        sender = Sender(self.clock, Inline(), sleep=self.clock.sleep)
-        ledger = Ledger(*guard)
-        waves = Waves(planner, Rates(RateStore(*guard), self.clock), sender, ledger, self.clock)
-        outlet = Outlet(stores, ledger, stores, self.clock)
-        self._dispatcher = Dispatcher(Channel.SMS, waves, runs, outlet, stores, stores, Inline())
+        self._dispatcher = dispatcher(
+            Channel.SMS,
+            self._stores,
+            Timed(client, self.clock),
+            clock=self.clock,
+            accounts=_Accounts(self._stores, self.clock, self.provider),
+            sender=Sender(self.clock, Inline(), sleep=self.clock.sleep),
+            envelopes=Inline(),
+        )
         self._caps = dict(stage_named("prod").concurrency)
         self._busy = dict.fromkeys(MessageClass, 0)
         self._waiting: dict[MessageClass, deque[Envelope]] = {each: deque() for each in MessageClass}

@@ -7,6 +7,8 @@ import boto3
 from botocore.awsrequest import AWSResponse
 
 from shared.aws.queue import Dispatch
+from shared.base.settings import GuardSettings
+from shared.dispatch.dispatcher import Dispatcher
 from shared.model.accounts import Account
 from shared.model.clock import SystemClock
 from shared.model.content import EmailContent
@@ -19,6 +21,7 @@ from shared.model.tenants import Tenant, TenantSettings
 from shared.model.words import Channel, MessageClass
 from shared.rendering.render import analyse
 from shared.store.ledger import Entry, HeldError
+from shared.wiring.dispatch import DispatchParts
 
 HTML = (
     "<html><body><h1>你好 {{ name }}</h1><p>您的订单 {{ order }} 已于今日发货，预计 {{ days }} 天内送达。</p>"
@@ -83,6 +86,25 @@ def envelopes(count: int, each: int = 100) -> list[Envelope]:
             )
         )
     return made
+
+
+def dispatcher(channel: Channel, doubles: Any, dynamodb: Any, **parts: Any) -> Dispatcher:
+    """The real dispatcher. doubles: of configuration, runs, queues and stream. dynamodb: has the table `guard`."""
+    doubled = (
+        "campaigns",
+        "catalog",
+        "dead_letters",
+        "health",
+        "parking",
+        "queues",
+        "releases",
+        "stream",
+        "suppressions",
+    )
+    given = {**dict.fromkeys(doubled, doubles), "files": None, **parts}
+    return DispatchParts(GuardSettings(guard_table="guard"), client=lambda service: dynamodb, **given).dispatcher(
+        channel
+    )
 
 
 class Memory:
