@@ -16,7 +16,7 @@ from shared.wiring.parts import Parts
 @cache
 def deps() -> Api:
     """The function's API, built on first use."""
-    ingest = ingest_of(Parts(IngestSettings.load()))
+    ingest = ingest_of(Parts(IngestSettings.load()), EphemeralMetrics())
     return Api(
         {
             "send_messages": ingest.send_messages,
@@ -31,12 +31,13 @@ def events_deps() -> EventConsumer:
     """What takes events, built on first use."""
     parts = Parts(EventSettings.load())
     bad = BadEvents(parts.client("sqs"), parts.settings.events_dlq_url, parts.clock)
-    return EventConsumer(ingest_of(parts), bad)
+    return EventConsumer(ingest_of(parts, EphemeralMetrics()), bad)
 
 
-def ingest_of(parts: Parts) -> Ingest:
-    """What accepts messages."""
+def ingest_of(parts: Parts, metrics: EphemeralMetrics) -> Ingest:
+    """What accepts messages. metrics: where it counts texts of keys."""
     deployment = parts.settings.schedule_group
+    texts = TextLimits(parts.catalog, parts.texts, metrics, parts.clock, deployment)
     return Ingest(
         parts.catalog,
         parts.idempotency,
@@ -44,5 +45,5 @@ def ingest_of(parts: Parts) -> Ingest:
         parts.stream,
         parts.clock,
         Attachments(parts.attachments, parts.clock),
-        TextLimits(parts.catalog, parts.texts, EphemeralMetrics(), parts.clock, deployment),
+        texts,
     )

@@ -36,7 +36,11 @@ class ManageDeps:
 def deps() -> ManageDeps:
     """The function's parts, built on first use."""
     settings = ManageSettings.load()
-    parts = Parts(settings, pool=ThreadPoolExecutor(IMPORT_THREADS, "import"))
+    return deps_of(Parts(settings, pool=ThreadPoolExecutor(IMPORT_THREADS, "import")), settings)
+
+
+def deps_of(parts: Parts, settings: ManageSettings) -> ManageDeps:
+    """What the operations work with, made of parts."""
     return ManageDeps(
         parts.catalog,
         parts.audit_log,

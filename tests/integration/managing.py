@@ -8,7 +8,7 @@ from typing import Any
 from functions.manage.accounts import account_operations
 from functions.manage.audit import audit_operations
 from functions.manage.deployment import deployment_operations
-from functions.manage.deps import ManageDeps
+from functions.manage.deps import deps_of
 from functions.manage.function import ManageSettings
 from functions.manage.keys import key_operations
 from functions.manage.reviews import review_operations
@@ -18,11 +18,7 @@ from functions.manage.templates import template_operations
 from shared.api.kit import Api
 from shared.api.openapi import document
 from shared.aws.mappings import QueueMappings
-from shared.aws.secrets import SecretStore
-from shared.store.audit import AuditLog
-from shared.store.catalog import Catalog
-from shared.store.suppressions import Suppressions
-from shared.store.tokens import MemoryTokenCache
+from shared.wiring.parts import Parts
 from tests.conftest import Aws
 from tests.fakes import FakeClock, out_of_reach
 
@@ -74,16 +70,11 @@ class Desk:
         )
         self.aws = aws
         self.clock = clock
-        self.catalog = Catalog(aws.dynamodb, aws.catalog, clock)
-        self.secrets = SecretStore(aws.client("secretsmanager"), "mepush", clock=clock)
-        self.audit = AuditLog(aws.dynamodb, aws.catalog)
-        self.suppressions = Suppressions(aws.dynamodb, aws.catalog, clock)
-        tokens = MemoryTokenCache(clock)
         self.lambdas = Lambdas()
-        queues = QueueMappings(self.lambdas, settings.queue_mappings)
-        self.deps = ManageDeps(
-            self.catalog, self.audit, self.suppressions, self.secrets, tokens, queues, clock, settings
-        )
+        mappings = QueueMappings(self.lambdas, settings.queue_mappings)
+        self.deps = deps_of(Parts(settings, client=aws.client, clock=clock, mappings=mappings), settings)
+        self.catalog, self.secrets = self.deps.catalog, self.deps.secrets
+        self.audit, self.suppressions = self.deps.audit, self.deps.suppressions
         self.api = Api(
             {
                 **account_operations(self.deps),

@@ -15,32 +15,28 @@ import pytest
 from botocore.exceptions import ClientError
 from msgspec.structs import replace as changed
 
-from functions.dead_letters.deciding import Deciding
-from functions.dead_letters.keeping import Keeper, Taken
+from functions.dead_letters.deps import deciding_of, keeper_of
+from functions.dead_letters.function import KeeperSettings
+from functions.dead_letters.keeping import Taken
 from functions.trace.words import describe
-from shared.api.audit import Auditor
 from shared.api.kit import Api, Call, Caller
-from shared.aws.queue import Queues
-from shared.aws.schedules import Schedules
-from shared.aws.stream import EventStream
 from shared.base.channels import queue_name
-from shared.dispatch.outlet import Outlet
-from shared.lifecycle.held import Releases
-from shared.lifecycle.redrive import ABANDONED_MS, Order, Redriver
+from shared.lifecycle.redrive import ABANDONED_MS, Order
 from shared.model.envelope import Envelope, read_envelope
 from shared.model.events import EventRow, StreamRecord, read_record
 from shared.model.ids import Numbering, new_base
 from shared.model.letters import Letter, LetterState, letters_of, redriven, unreadable
 from shared.model.policies import Cap, Policies
 from shared.model.words import Channel, KeyKind, MessageClass, Scope
-from shared.store.audit import AuditLog, AuditSearch
+from shared.store.audit import AuditSearch
 from shared.store.caps import Caps
 from shared.store.catalog import Catalog
 from shared.store.claims import Answer, Claimant
-from shared.store.dead_letters import HISTORY_S, OPEN, Choice, DeadLetterStore
+from shared.store.dead_letters import HISTORY_S, OPEN, Choice
 from shared.store.duplicates import Duplicates
 from shared.store.dynamo import StoreError
-from shared.store.ledger import Entry, Ledger
+from shared.store.ledger import Entry
+from shared.wiring.parts import Parts
 from tests.conftest import Aws
 from tests.fakes import FakeClock
 from tests.samples import NOW, change, envelope, recipients, template
@@ -147,19 +143,27 @@ class Desk:
         self.aws, self.clock, self.wire, self.fate = aws, clock, Wire(), Fate()
         dynamodb: Any = Fragile(aws.dynamodb, self.fate)
         wire: Any = Fragile(self.wire, self.fate)
-        self.store = DeadLetterStore(dynamodb, "catalog")
-        self.ledger = Ledger(dynamodb, "guard", clock)
-        queues = Queues(wire, URLS, Schedules(None, "", "", ""), clock)
-        stream = EventStream(wire, "events")
-        guard = dynamodb, "guard", clock
-        releases = Releases(Catalog(aws.dynamodb, "catalog", clock), Duplicates(*guard), Caps(*guard))
-        outlet = Outlet(queues, self.ledger, releases, clock)
-        self.keeper = Keeper(self.store, self.ledger, releases, outlet, stream, clock)
-        self.redriver = Redriver(self.store, queues, stream, clock)
+        clients = {"dynamodb": dynamodb, "sqs": wire, "kinesis": wire, "scheduler": None}
+        settings = KeeperSettings(
+            catalog_table="catalog",
+            guard_table="guard",
+            stream_name="events",
+            queue_urls=json.dumps(URLS),
+            schedule_group="",
+            schedule_role_arn="",
+            schedule_dlq_arn="",
+        )
+        # What is configured is read without fail.
         catalog = Catalog(aws.dynamodb, "catalog", clock)
-        auditor = Auditor(catalog, clock)
-        self.audit_log = AuditLog(dynamodb, "catalog")
-        self.api = Api(Deciding(self.store, self.redriver, auditor, self.audit_log, clock, catalog).operations())
+        parts = Parts(settings, client=clients.__getitem__, clock=clock, catalog=catalog)
+        self.store, self.ledger, self.redriver, self.audit_log = (
+            parts.letters,
+            parts.ledger,
+            parts.redriver,
+            parts.audit_log,
+        )
+        self.keeper, self.deciding = keeper_of(parts), deciding_of(parts)
+        self.api = Api(self.deciding.operations())
 
     def take(self, *bodies: str) -> Taken:
         return self.keeper.run({"Records": [received(f"m{k}", body) for k, body in enumerate(bodies)]})
@@ -781,10 +785,8 @@ def test_who_decided_is_in_the_audit_log_even_if_nothing_more_was_done(filled: D
 def test_a_team_key_does_not_reach_what_nobody_could_read(desk: Desk) -> None:
     letter = unreadable(MALFORMED, "email.notification", "m1", NOW, NOW)
     desk.store.keep(letter, MALFORMED)
-    catalog = Catalog(desk.aws.dynamodb, "catalog", desk.clock)
-    deciding = Deciding(desk.store, desk.redriver, Auditor(catalog, desk.clock), desk.audit_log, desk.clock, catalog)
     keys = {kind: Caller("default", "k1", kind, frozenset(Scope)) for kind in KeyKind}
     calls = {kind: Call("list_dead_letters", caller, {}, {}, b"", None, None) for kind, caller in keys.items()}
-    assert deciding._reaches(calls[KeyKind.LIVE], letter, None)
-    assert not deciding._reaches(calls[KeyKind.TEST], letter, None)
-    assert not deciding._reaches(calls[KeyKind.TEAM], letter, frozenset({"email:ann@example.com"}))
+    assert desk.deciding._reaches(calls[KeyKind.LIVE], letter, None)
+    assert not desk.deciding._reaches(calls[KeyKind.TEST], letter, None)
+    assert not desk.deciding._reaches(calls[KeyKind.TEAM], letter, frozenset({"email:ann@example.com"}))

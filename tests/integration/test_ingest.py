@@ -13,14 +13,9 @@ import pytest
 from aws_lambda_powertools.metrics import EphemeralMetrics
 from botocore.exceptions import EndpointConnectionError
 
-from functions.ingest.attachments import Attachments
-from functions.ingest.service import Ingest
-from functions.ingest.texts import TextLimits
+from functions.ingest.deps import ingest_of
+from functions.ingest.function import IngestSettings
 from shared.api.kit import Api
-from shared.aws.attachments import AttachmentStore
-from shared.aws.queue import Queues
-from shared.aws.schedules import Schedules
-from shared.aws.stream import EventStream
 from shared.model.content import Content, EmailContent, SmsContent
 from shared.model.envelope import Envelope, read_envelope
 from shared.model.ids import new_base
@@ -31,7 +26,7 @@ from shared.model.tenants import TenantSettings
 from shared.model.words import KeyKind, MessageClass, Scope
 from shared.store.catalog import Catalog
 from shared.store.idempotency import Fingerprint, Idempotency, Slot
-from shared.store.texts import Texts
+from shared.wiring.parts import Parts
 from tests import samples
 from tests.conftest import Aws
 from tests.fakes import FakeClock, out_of_reach
@@ -50,26 +45,23 @@ class Desk:
         self.urls = {n: self.sqs.create_queue(QueueName=n.replace(".", "-"))["QueueUrl"] for n in names}
         self.kinesis.create_stream(StreamName="events", ShardCount=1)
         self.scheduler.create_schedule_group(Name="mepush")
-        self.catalog = Catalog(aws.dynamodb, aws.catalog, clock)
+        settings = IngestSettings(
+            catalog_table=aws.catalog,
+            guard_table=aws.guard,
+            stream_name="events",
+            queue_urls=json.dumps(self.urls),
+            schedule_group="mepush",
+            schedule_role_arn="arn:aws:iam::123456789012:role/schedules",
+            schedule_dlq_arn=DLQ,
+            assets_bucket="assets",
+            upload_endpoint="",
+        )
+        parts = Parts(settings, client=aws.client, clock=clock)
+        self.catalog, self.queues = parts.catalog, parts.queues
         self.catalog.ensure_tenant("default")
         self.caller = {"tenant": "default", "key_id": "k", "kind": "live", "scopes": "send", "problem": ""}
-        schedules = Schedules(self.scheduler, "mepush", "arn:aws:iam::123456789012:role/schedules", DLQ)
-        self.queues = Queues(self.sqs, self.urls, schedules, clock)
-        self.ingest = Ingest(
-            self.catalog,
-            Idempotency(aws.dynamodb, aws.guard, clock),
-            self.queues,
-            EventStream(self.kinesis, "events"),
-            clock,
-            Attachments(AttachmentStore("assets", lambda: aws.client("s3")), clock),
-            TextLimits(
-                self.catalog,
-                Texts(aws.dynamodb, aws.guard, clock),
-                EphemeralMetrics(namespace="mePush", service="ingest"),
-                clock,
-                "mepush",
-            ),
-        )
+        metrics = EphemeralMetrics(namespace="mePush", service="ingest")
+        self.ingest = ingest_of(parts, metrics)
         self.api = Api({"send_messages": self.ingest.send_messages})
 
     def add_template(self, content: Content = samples.EMAIL, **changes: Any) -> None:

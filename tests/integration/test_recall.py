@@ -9,8 +9,9 @@ from unittest.mock import patch
 import pytest
 
 from functions.recall import withdrawing
-from functions.recall.api import WORK_MS, Recalling
-from functions.recall.stopping import Stopper
+from functions.recall.api import WORK_MS
+from functions.recall.deps import recalling_of
+from functions.recall.function import RecallSettings
 from functions.recall.withdrawing import Withdrawer
 from shared.api.kit import Call, Caller
 from shared.api.problems import problem_of
@@ -22,10 +23,8 @@ from shared.model.ids import Numbering
 from shared.model.outcome import AccountDown, Retry, Withdrawal, Withdrawn
 from shared.model.reasons import Reason
 from shared.model.words import Channel, KeyKind, MessageClass, Scope
-from shared.store.campaigns import Campaigns
-from shared.store.catalog import Catalog
 from shared.store.ledger import TTL_S, Entry, Mark
-from shared.store.timeline import Timeline
+from shared.wiring.accounts import AccountParts
 from tests.conftest import Aws
 from tests.fakes import FakeClock, out_of_reach
 from tests.integration.watching import HOUR_S, World, rows_of
@@ -42,17 +41,17 @@ class Desk:
         self.world = world
         self.asked: list[str] = []
         self.script: Callable[[str], Withdrawal] = lambda id: Withdrawn()
-        timeline = Timeline(world.aws.dynamodb, "timeline", pool)
-        accounts: Any = self
-        self.operations = Recalling(
-            timeline,
-            Stopper(timeline, world.ledger, world.clock, pool),
-            Withdrawer(accounts, world.clock, pool),
-            EventStream(world.shard, "events"),
-            world.clock,
-            Campaigns(world.aws.dynamodb, "catalog", world.clock),
-            Catalog(world.aws.dynamodb, "catalog", world.clock),
+        settings = RecallSettings(
+            catalog_table="catalog",
+            guard_table="guard",
+            counters_table="counters",
+            timeline_table="timeline",
+            stream_name="events",
+            secret_prefix="mepush",
         )
+        stream = EventStream(world.shard, "events")
+        parts = AccountParts(settings, pool=pool, clock=world.clock, ledger=world.ledger, stream=stream, accounts=self)
+        self.operations = recalling_of(parts, pool)
 
     def find(self, tenant: str, account_id: str) -> Any:
         return None if account_id == "gone" else account_id

@@ -7,20 +7,15 @@ from typing import Any
 
 import pytest
 
-from functions.manage.deps import ManageDeps
+from functions.manage.deps import deps_of
 from functions.manage.function import ManageSettings
 from functions.manage.templates import template_operations
 from shared.api.kit import Api
 from shared.api.operations import OPERATIONS
-from shared.aws.mappings import QueueMappings
-from shared.aws.secrets import SecretStore
 from shared.model.accounts import Account
 from shared.model.words import Channel
-from shared.store.audit import AuditLog
-from shared.store.catalog import Catalog
 from shared.store.catalog_items import CatalogConflictError
-from shared.store.suppressions import Suppressions
-from shared.store.tokens import MemoryTokenCache
+from shared.wiring.parts import Parts
 from tests.conftest import Aws
 from tests.fakes import FakeClock
 from tests.samples import change
@@ -42,14 +37,9 @@ class Desk:
     """The template operations over moto."""
 
     def __init__(self, aws: Aws, clock: FakeClock) -> None:
-        self.catalog = Catalog(aws.dynamodb, aws.catalog, clock)
         settings = ManageSettings(catalog_table="catalog", secret_prefix="x", queue_mappings="{}")
-        secrets = SecretStore(aws.client("secretsmanager"), "x", clock=clock)
-        audit = AuditLog(aws.dynamodb, aws.catalog)
-        listed = Suppressions(aws.dynamodb, aws.catalog, clock)
-        deps = ManageDeps(
-            self.catalog, audit, listed, secrets, MemoryTokenCache(clock), QueueMappings(None, {}), clock, settings
-        )
+        deps = deps_of(Parts(settings, client=aws.client, clock=clock), settings)
+        self.catalog = deps.catalog
         self.api = Api(template_operations(deps))
         for name, channel, provider in (
             ("mail", Channel.EMAIL, "smtp"),

@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from functions.trace.aggregate import Aggregator
-from functions.trace.reading import Reading
+from functions.trace.deps import aggregator_of, reading_of
+from functions.trace.function import TraceApiSettings
 from shared.api.kit import Api
 from shared.aws.stream import StreamReader
 from shared.model.envelope import Envelope, EnvelopeRecipient
 from shared.model.events import EventRow, StreamRecord, accepted_rows, record_of
 from shared.model.ids import Numbering, Tagger, new_base
 from shared.store.catalog import Catalog
-from shared.store.counters import Counters
 from shared.store.timeline import Timeline
+from shared.wiring.parts import Parts
 from tests.conftest import Aws
 from tests.fakes import FakeClock
 from tests.samples import change, envelope, template
@@ -107,10 +107,17 @@ class Desk:
         self.catalog = Catalog(aws.dynamodb, aws.catalog, clock)
         self.salt = self.catalog.ensure_tenant("default").salt
 
+    def parts(self, client: Any = None) -> Parts:
+        """The parts of both functions. client: of the tables, instead of moto's."""
+        tables = client or self.aws.dynamodb
+        settings = TraceApiSettings(catalog_table="catalog", counters_table="counters", timeline_table="timeline")
+        reader = self.kinesis.reader()
+        return Parts(
+            settings, client=lambda service: tables, clock=self.clock, catalog=self.catalog, stream_reader=reader
+        )
+
     def aggregate(self, records: list[tuple[int, StreamRecord]], client: Any = None, shard: str = "shardId-0") -> Any:
-        client = client or self.aws.dynamodb
-        counters = Counters(client, "counters")
-        aggregator = Aggregator(Timeline(client, "timeline"), counters, self.clock, 90, self.kinesis.reader())
+        aggregator = aggregator_of(self.parts(client))
         self.kinesis.put(shard, records)
         return aggregator.run({"Records": [raw(sequence, record.to_json(), shard) for sequence, record in records]})
 
@@ -120,14 +127,12 @@ class Desk:
 
     def counters(self, scope: str = "default#tenant") -> Counter[str]:
         total: Counter[str] = Counter()
-        for counts in Counters(self.aws.dynamodb, "counters").read(scope, 0, 10**7).values():
+        for counts in self.parts().counters.read(scope, 0, 10**7).values():
             total.update(counts)
         return total
 
     def api(self, route: str, body: Any = None, tenant: str = "default", **parameters: Any) -> tuple[int, Any]:
-        reading = Reading(
-            Timeline(self.aws.dynamodb, "timeline"), Counters(self.aws.dynamodb, "counters"), self.catalog, self.clock
-        )
+        reading = reading_of(self.parts())
         caller = {"tenant": tenant, "key_id": "k", "kind": "live", "scopes": "read", "problem": ""}
         answer = Api(reading.operations())(
             {
@@ -255,9 +260,7 @@ def test_shards_do_not_share_checkpoints(desk: Desk) -> None:
 
 def test_a_record_that_cannot_be_read_is_reported_alone(desk: Desk) -> None:
     one = envelope(2)
-    client = desk.aws.dynamodb
-    counters, reader = Counters(client, "counters"), desk.kinesis.reader()
-    aggregator = Aggregator(Timeline(client, "timeline"), counters, desk.clock, 90, reader)
+    aggregator = aggregator_of(desk.parts())
     good = record_of(one, accepted_rows(one)).to_json()
     answer = aggregator.run({"Records": [raw(1, good), raw(2, b"{"), raw(3, good)]})
     assert answer == {"batchItemFailures": [{"itemIdentifier": "2"}]}

@@ -8,32 +8,21 @@ from concurrent.futures import Executor, Future
 from datetime import UTC, datetime
 from typing import Any
 
-from functions.trace.aggregate import Aggregator
-from functions.watch.following import Follower
-from functions.watch.given_up import GivenUp
+from functions.trace.deps import aggregator_of
+from functions.watch.deps import health_of, sweep_of
+from functions.watch.function import SweepSettings
 from functions.watch.health import HealthReader
-from functions.watch.hours import Hours
-from functions.watch.runs import OpenRuns
-from functions.watch.schedules import OverdueSchedules
-from functions.watch.sweep import Sweep
-from shared.aws.queue import Queues
-from shared.aws.schedules import DueSchedules, Schedules
-from shared.aws.stream import EventStream, StreamLag, StreamReader
-from shared.aws.tasks import Tasks
 from shared.base.channels import queue_name
-from shared.lifecycle.redrive import Redriver
+from shared.base.settings import DeadLetterSettings
 from shared.lifecycle.tail import tail
 from shared.model.envelope import Envelope
 from shared.model.events import EventRow, StreamRecord, accepted_rows, record_of
 from shared.model.words import OUTCOMES, Channel, MessageClass
-from shared.store.campaigns import Campaigns
-from shared.store.catalog import Catalog
-from shared.store.counters import Counters, in_flight
-from shared.store.dead_letters import DeadLetterStore
-from shared.store.health import HealthStore
-from shared.store.ledger import Entry, Ledger
-from shared.store.marks import Marks, SweepMark
-from shared.store.timeline import KeptEvent, Timeline, read_event
+from shared.store.counters import in_flight
+from shared.store.ledger import Entry
+from shared.store.marks import SweepMark
+from shared.store.timeline import KeptEvent, read_event
+from shared.wiring.parts import Parts
 from tests.conftest import Aws
 from tests.fakes import FakeClock
 
@@ -135,6 +124,10 @@ class Shard:
         return {"Records": found, "MillisBehindLatest": 0}
 
 
+class WorldSettings(SweepSettings, DeadLetterSettings):
+    """The environments of the sweep and of the API together."""
+
+
 class World:
     """The parts of the watch, and what happens around it."""
 
@@ -148,58 +141,46 @@ class World:
         self.dlq_urls = {name: self._queue(f"{name}-dlq") for name in names}
         self.schedules_dlq_url, self.trace_dlq_url = self._queue("schedules-dlq"), self._queue("trace-dlq")
         self.scheduler.create_schedule_group(Name=GROUP)
-        self.catalog = Catalog(aws.dynamodb, "catalog", clock)
-        self.catalog.ensure_tenant("default")
-        self.ledger = Ledger(aws.dynamodb, "guard", clock)
-        self.counters, self.marks = Counters(aws.dynamodb, "counters"), Marks(aws.dynamodb, "counters")
-        self.routing = HealthStore(aws.dynamodb, "catalog", self.counters)
-        self.schedules = Schedules(self.scheduler, GROUP, "arn:aws:iam::123456789012:role/s", "arn:aws:sqs:::dlq")
         self.tasks_url = self._queue("campaigns")
-        self.sweeper = self._sweeper()
+        clients = {"sqs": self.sqs, "scheduler": self.scheduler, "dynamodb": aws.dynamodb, "kinesis": self.shard}
+        self.parts = Parts(self._settings(), client=clients.__getitem__, clock=clock)
+        self.catalog, self.ledger, self.schedules = self.parts.catalog, self.parts.ledger, self.parts.schedules
+        self.counters, self.marks, self.routing = self.parts.counters, self.parts.marks, self.parts.health
+        self.catalog.ensure_tenant("default")
+        fragile = {service: Fragile(client, self.fate) for service, client in clients.items()}
+        # What the catalog and the schedules are asked for does not fail.
+        parts = Parts(
+            self._settings(),
+            client=fragile.__getitem__,
+            clock=clock,
+            catalog=self.catalog,
+            schedules=self.schedules,
+        )
+        self.sweeper = sweep_of(parts, Inline())
 
     def _queue(self, name: str) -> str:
         return str(self.sqs.create_queue(QueueName=name.replace(".", "-"))["QueueUrl"])
 
-    def _sweeper(self) -> Sweep:
-        dynamodb: Any = Fragile(self.aws.dynamodb, self.fate)
-        sqs = Fragile(self.sqs, self.fate)
-        scheduler = Fragile(self.scheduler, self.fate)
-        shard: Any = Fragile(self.shard, self.fate)
-        timeline, stream = Timeline(dynamodb, "timeline"), EventStream(shard, "events")
-        counters, marks = Counters(dynamodb, "counters"), Marks(dynamodb, "counters")
-        queues = Queues(sqs, self.urls, self.schedules, self.clock)
-        campaigns = Campaigns(dynamodb, "catalog", self.clock)
-        follower = Follower(timeline, campaigns, Ledger(dynamodb, "guard", self.clock), stream, self.clock)
-        due = DueSchedules(scheduler, GROUP)
-        return Sweep(
-            catalog=self.catalog,
-            schedules=OverdueSchedules(due, sqs, self.urls.values(), self.schedules_dlq_url, self.clock, Inline()),
-            redriver=Redriver(DeadLetterStore(dynamodb, "catalog"), queues, stream, self.clock),
-            runs=OpenRuns(campaigns, Tasks(sqs, self.tasks_url)),
-            given_up=GivenUp(StreamReader(shard), stream, counters, sqs, self.trace_dlq_url, self.clock),
-            hours=Hours(timeline, counters, marks, follower, self.clock),
-            lag=StreamLag(shard, "events"),
-            counters=counters,
-            marks=marks,
-            clock=self.clock,
+    def _settings(self) -> WorldSettings:
+        return WorldSettings(
+            catalog_table="catalog",
+            guard_table="guard",
+            counters_table="counters",
+            timeline_table="timeline",
+            stream_name="events",
+            queue_urls=json.dumps(self.urls),
+            dlq_urls=json.dumps(self.dlq_urls),
+            schedule_group=GROUP,
+            schedule_role_arn="arn:aws:iam::123456789012:role/s",
+            schedule_dlq_arn="arn:aws:sqs:::dlq",
+            campaigns_url=self.tasks_url,
+            schedules_dlq_url=self.schedules_dlq_url,
+            trace_dlq_url=self.trace_dlq_url,
         )
 
     def health(self) -> HealthReader:
         """The reader of the API."""
-        return HealthReader(
-            catalog=self.catalog,
-            counters=self.counters,
-            routing=self.routing,
-            marks=self.marks,
-            lag=StreamLag(self.shard, "events"),
-            sqs=self.sqs,
-            queue_urls=self.urls,
-            dlq_urls=self.dlq_urls,
-            schedules_dlq_url=self.schedules_dlq_url,
-            trace_dlq_url=self.trace_dlq_url,
-            clock=self.clock,
-            pool=Inline(),
-        )
+        return health_of(self.parts, Inline())
 
     def sweep(self) -> SweepMark:
         """Sweep once."""
@@ -231,12 +212,11 @@ class World:
 
     def tell(self, record: StreamRecord) -> None:
         """Put a record on the stream."""
-        EventStream(self.shard, "events").put([record])
+        self.parts.stream.put([record])
 
     def trace(self) -> None:
         """Have the trace work on what the stream got."""
-        timeline, counters = Timeline(self.aws.dynamodb, "timeline"), Counters(self.aws.dynamodb, "counters")
-        aggregator = Aggregator(timeline, counters, self.clock, 90, StreamReader(self.shard))
+        aggregator = aggregator_of(self.parts)
         records = [
             {
                 "kinesis": {"sequenceNumber": str(sequence), "data": base64.b64encode(data).decode()},
