@@ -22,13 +22,13 @@ class _Catalog:
     def tenant(self, tenant_id: str) -> Any:
         return TENANT
 
-    def template(self, tenant: str, template_id: str, fresh: bool = False) -> Any:
+    def template(self, tenant: str, template_id: str) -> Any:
         return self._template
 
-    def version(self, tenant: str, template_id: str, number: int, fresh: bool = False) -> Any:
+    def version(self, tenant: str, template_id: str, number: int) -> Any:
         return self._version
 
-    def team(self, key_id: str, kind: Any, fresh: bool = False) -> None:
+    def team(self, key_id: str, kind: Any) -> None:
         """Live keys reach everybody."""
 
 

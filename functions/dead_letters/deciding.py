@@ -92,7 +92,7 @@ class Deciding:
         request: RedriveRequest = call.body
         caller, queues = call.caller, _queues(request.channel, request.message_class)
         choice = Choice(OPEN, request.template, request.account, request.reason)
-        listed = self.catalog.team(caller.key_id, caller.kind, fresh=True)
+        listed = self.catalog.fresh.team(caller.key_id, caller.kind)
         if request.ids is not None:
             named = list(self.store.named(caller.tenant, queues, request.ids, choice))
             for letter in named:

@@ -14,9 +14,9 @@ from shared.policy.admission import Gate
 class Templates(Protocol):
     """Where templates are read."""
 
-    def template(self, tenant: str, template_id: str, fresh: bool = False) -> Template | None: ...
+    def template(self, tenant: str, template_id: str) -> Template | None: ...
 
-    def version(self, tenant: str, template_id: str, version: int, fresh: bool = False) -> TemplateVersion | None: ...
+    def version(self, tenant: str, template_id: str, version: int) -> TemplateVersion | None: ...
 
 
 class Step(NamedTuple):
@@ -27,7 +27,7 @@ class Step(NamedTuple):
     after_s: int | None
 
 
-def steps(templates: Templates, first: Template, fresh: bool) -> list[Step]:
+def steps(templates: Templates, first: Template) -> list[Step]:
     """The templates to which one falls back, one after the other, as far as they can be sent.
 
     What does not fit is refused where it is saved, so here it can only be younger than what was checked.
@@ -35,10 +35,10 @@ def steps(templates: Templates, first: Template, fresh: bool) -> list[Step]:
     found: list[Step] = []
     before, channels = first, {first.channel}
     while before.fallback is not None:
-        other = templates.template(first.tenant, before.fallback.template, fresh)
+        other = templates.template(first.tenant, before.fallback.template)
         if other is None or other.archived or other.published is None or other.channel in channels:
             break
-        version = templates.version(first.tenant, other.id, other.published, fresh)
+        version = templates.version(first.tenant, other.id, other.published)
         if version is None:
             break
         minutes = before.fallback.after_minutes

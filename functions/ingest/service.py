@@ -142,7 +142,7 @@ class Ingest:
                 return planned, version
         except RequestError:
             pass
-        return self._plan(caller, request, base, None, fresh=True)
+        return self._plan(caller, request, base, None, self.catalog.fresh)
 
     def _plan(
         self,
@@ -150,26 +150,27 @@ class Ingest:
         request: SendRequest,
         base: str,
         claimed: int | None,
-        fresh: bool = False,
+        fresh: Catalog | None = None,
         grant: Grant | None = None,
     ) -> tuple[Plan, int]:
         """Plan a request with a base; `claimed` is the template version that an earlier claim of it went by,
-        `grant` its places for texts, once it has some."""
+        `grant` its places for texts, once it has some. fresh: the catalog to read anew, for a second look."""
+        catalog = fresh or self.catalog
         tenant = self.catalog.tenant(caller.tenant)
-        template = self.catalog.template(caller.tenant, request.template, fresh)
+        template = catalog.template(caller.tenant, request.template)
         if tenant is None or template is None:
             raise invalid_field("template", f"there is no template `{request.template}`")
         number = claimed or _version_number(request, template)
         version = self.catalog.version(caller.tenant, template.id, number)
-        if fresh and (version is None or version.published_at is None):
-            version = self.catalog.version(caller.tenant, template.id, number, fresh)
+        if fresh is not None and (version is None or version.published_at is None):
+            version = fresh.version(caller.tenant, template.id, number)
         if version is None or version.published_at is None:
             raise invalid_field("version", f"version {number} of the template was never published")
         files = self.attachments.find(caller, request.attachments) if template.channel is Channel.EMAIL else {}
-        found = steps(self.catalog, template, fresh) if template.fallback is not None else []
-        team = self.catalog.team(caller.key_id, caller.kind, fresh)
+        found = steps(catalog, template) if template.fallback is not None else []
+        team = catalog.team(caller.key_id, caller.kind)
         texts = Channel.SMS in (template.channel, *(step.template.channel for step in found))
-        countries = frozenset(self.catalog.settings(caller.tenant, fresh).countries if texts else ())
+        countries = frozenset(catalog.settings(caller.tenant).countries if texts else ())
         new = claimed is None
         context = Context(tenant, template, version, caller.kind, base, team, files, found, new, countries, grant)
         return plan(request, context), number

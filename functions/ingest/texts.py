@@ -88,9 +88,9 @@ class TextLimits:
         if not seats.all or caller.kind is KeyKind.TEST:
             return None
         try:
-            found = self._take(caller, seats, self._limits(caller, fresh=False))
+            found = self._take(caller, seats, self._limits(caller, self.catalog))
             # Who has just raised a limit need not wait.
-            if self._short(found, seats) and (limits := self._limits(caller, fresh=True)) != _limits_of(found):
+            if self._short(found, seats) and (limits := self._limits(caller, self.catalog.fresh)) != _limits_of(found):
                 found = self._take(caller, seats, limits, found)
         except AWS_ERRORS as error:
             log_error(logger, "texts not counted", error)
@@ -99,9 +99,9 @@ class TextLimits:
             self._tell("KeyLimitReached", caller)
         return found
 
-    def _limits(self, caller: Caller, fresh: bool) -> Limits:
-        settings = self.catalog.settings(caller.tenant, fresh)
-        key = self.catalog.key(caller.key_id, fresh) if caller.key_id else None
+    def _limits(self, caller: Caller, catalog: Catalog) -> Limits:
+        settings = catalog.settings(caller.tenant)
+        key = catalog.key(caller.key_id) if caller.key_id else None
         own = key.texts_per_day if key is not None else None
         every = settings.texts_per_key_per_day if own is None else own
         return Limits(every, settings.texts_abroad_per_key_per_day, own is not None)

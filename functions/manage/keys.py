@@ -117,7 +117,7 @@ class Keys:
 
         Raises: ConflictError.
         """
-        maker = self._deps.catalog.key(caller.key_id, fresh=True)
+        maker = self._deps.catalog.fresh.key(caller.key_id)
         if maker is None:
             return [caller.key_id], None, None
         if len(maker.lineage) >= MAX_LINEAGE:

@@ -147,7 +147,7 @@ class Recalling:
         for kind in {KeyKind(event.kind) for events in known.values() for event in events}:
             call.require(kind, "message")
         caller = call.caller
-        listed, tenant = self.catalog.team(caller.key_id, caller.kind, fresh=True), self.catalog.tenant(caller.tenant)
+        listed, tenant = self.catalog.fresh.team(caller.key_id, caller.kind), self.catalog.tenant(caller.tenant)
         if listed is None or tenant is None:
             return
         pairs = (address.split(":", 1) for address in listed)

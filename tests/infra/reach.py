@@ -21,7 +21,10 @@ ROOT = Path(__file__).parents[2]
 Right = tuple[str, str]
 """An action, and what it is done to, see `RESOURCES`."""
 
-CATALOG = ("audit", "campaigns", "catalog", "dead_letters", "health", "suppressions")
+CATALOG = (
+    *("accounts", "catalog_table", "keys", "templates", "tenants"),
+    *("audit", "campaigns", "dead_letters", "health", "suppressions"),
+)
 COUNTERS = ("counters", "marks")
 GUARD = ("caps", "claims", "duplicates", "idempotency", "ledger", "parking", "rates", "shards", "texts", "tokens")
 RESOURCES: Mapping[str, tuple[str, ...]] = {

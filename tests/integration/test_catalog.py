@@ -199,6 +199,22 @@ def test_a_hot_read_is_remembered_for_ten_seconds(
     assert dynamodb.calls["get_item"] == 2
 
 
+@pytest.mark.parametrize("what", ["settings", "template"])
+def test_a_fresh_look_reads_what_is_stored_and_others_find_it(
+    catalog: Catalog, other: Catalog, dynamodb: Counting, what: str
+) -> None:
+    looks = {"settings": lambda c: c.settings("default").version, "template": lambda c: c.template("default", "code")}
+    before = looks[what](catalog)
+    other.save_settings("default", TenantSettings(version=1), None, change())
+    other.create_template(template(), version(), change())
+    assert looks[what](catalog) == before
+    dynamodb.calls.clear()
+    found = looks[what](catalog.fresh)
+    assert found == looks[what](other) != before
+    assert looks[what](catalog) == found
+    assert dynamodb.calls == {"get_item": 1}
+
+
 def test_absence_is_remembered_for_a_second_at_most(
     catalog: Catalog, other: Catalog, dynamodb: Counting, clock: FakeClock
 ) -> None:

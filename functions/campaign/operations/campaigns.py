@@ -234,7 +234,7 @@ class CampaignOperations:
         return {"approve_above": limit, "limit_asked": asked}
 
     def _time_zone(self, tenant: str) -> str:
-        settings = self._catalog.settings(tenant, fresh=True)
+        settings = self._catalog.fresh.settings(tenant)
         stored = self._catalog.tenant(tenant)
         return settings.time_zone or ("UTC" if stored is None else stored.time_zone)
 

@@ -108,8 +108,8 @@ class Testing:
         return found
 
     def _gate(self, caller: Caller, tenant: Tenant, channel: Channel) -> Gate:
-        team = self.catalog.team(caller.key_id, caller.kind, fresh=True)
-        countries = self.catalog.settings(tenant.id, fresh=True).countries if channel is Channel.SMS else ()
+        team = self.catalog.fresh.team(caller.key_id, caller.kind)
+        countries = self.catalog.fresh.settings(tenant.id).countries if channel is Channel.SMS else ()
         return Gate(tenant.region, team, frozenset(countries))
 
     def _plan(

@@ -201,8 +201,8 @@ class Starter:
 
     def _facts(self, tenant: str, by: str, kind: KeyKind) -> dict[str, Any]:
         """What else decides which rows are packed together, which must be the same whenever that is done."""
-        settings, home = self.catalog.settings(tenant, fresh=True), self.catalog.tenant(tenant)
-        team = self.catalog.team(by, kind, fresh=True)
+        settings, home = self.catalog.fresh.settings(tenant), self.catalog.tenant(tenant)
+        team = self.catalog.fresh.team(by, kind)
         return {
             "team": None if team is None else tuple(sorted(team)),
             "countries": tuple(settings.countries),

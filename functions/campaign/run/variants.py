@@ -46,7 +46,7 @@ def resolve(catalog: Catalog, tenant: str, variants: Sequence[Variant]) -> tuple
 
 def _resolve(catalog: Catalog, tenant: str, variant: Variant) -> Resolved | tuple[str, str]:
     """What a variant stands for, or the field that is wrong and why."""
-    template = catalog.template(tenant, variant.template, fresh=True)
+    template = catalog.fresh.template(tenant, variant.template)
     if template is None:
         return "template", f"there is no template `{variant.template}`"
     if template.archived:
@@ -59,7 +59,7 @@ def _resolve(catalog: Catalog, tenant: str, variant: Variant) -> Resolved | tupl
     number = variant.version or template.published
     if number is None:
         return "template", f"the template `{template.id}` has no published version; publish one"
-    version = catalog.version(tenant, template.id, number, fresh=True)
+    version = catalog.fresh.version(tenant, template.id, number)
     if version is None or version.published_at is None:
         return "version", f"version {number} of the template was never published; publish it, or name another"
     return Resolved(variant, template, version)
