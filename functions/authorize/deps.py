@@ -5,7 +5,7 @@ from functools import cache
 
 from shared.base.settings import CatalogSettings
 from shared.model.clock import Clock
-from shared.store.catalog import Catalog
+from shared.store.keys import KeyStore
 from shared.wiring.parts import Parts
 
 
@@ -13,7 +13,7 @@ from shared.wiring.parts import Parts
 class AuthorizeDeps:
     """What the authorizer works with."""
 
-    catalog: Catalog
+    keys: KeyStore
     clock: Clock
 
 
@@ -21,4 +21,4 @@ class AuthorizeDeps:
 def deps() -> AuthorizeDeps:
     """The function's parts, built on first use."""
     parts = Parts(CatalogSettings.load())
-    return AuthorizeDeps(parts.catalog, parts.clock)
+    return AuthorizeDeps(parts.keys, parts.clock)

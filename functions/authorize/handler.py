@@ -46,7 +46,7 @@ def _key(headers: Mapping[str, str], parts: AuthorizeDeps) -> ApiKey | str:
     parsed = parse_key(text.strip()) if scheme.lower() == "bearer" else None
     if parsed is None:
         return MALFORMED
-    key = parts.catalog.key(parsed.id)
+    key = parts.keys.key(parsed.id)
     # Of an unknown id the secret is compared as well. That a known one may be in memory already shows in the time all
     # the same, and tells nobody anything: an id has 60 random bits, is no secret, and opens nothing.
     good = (key or _NOBODYS).matches(parsed.secret)
@@ -61,6 +61,6 @@ def _problem(key: ApiKey, parts: AuthorizeDeps) -> str | None:
         return REVOKED
     if key.expires_at is not None and parts.clock.now_ms() >= key.expires_at:
         return f"This API key expired at {iso(key.expires_at)}; ask for another."
-    if parts.catalog.ended_maker(key, parts.clock.now_ms()) is not None:
+    if parts.keys.ended_maker(key, parts.clock.now_ms()) is not None:
         return MAKER_ENDED
     return None

@@ -26,9 +26,9 @@ from shared.model.letters import Letter, LetterState
 from shared.model.reasons import Reason
 from shared.model.words import Channel, MessageClass
 from shared.store.audit import AuditLog
-from shared.store.catalog import Catalog
 from shared.store.catalog_items import CursorError, from_cursor, to_cursor
 from shared.store.dead_letters import OPEN, Choice, DeadLetterStore
+from shared.store.keys import KeyStore
 
 WORK_MS = 20_000
 """How long one call works: what is begun then still ends within the API's 30 seconds."""
@@ -43,7 +43,7 @@ class Deciding:
     auditor: Auditor
     audit_log: AuditLog
     clock: Clock
-    catalog: Catalog
+    keys: KeyStore
 
     def operations(self) -> dict[str, OperationFunction]:
         """Operation id -> function."""
@@ -92,7 +92,7 @@ class Deciding:
         request: RedriveRequest = call.body
         caller, queues = call.caller, _queues(request.channel, request.message_class)
         choice = Choice(OPEN, request.template, request.account, request.reason)
-        listed = self.catalog.fresh.team(caller.key_id, caller.kind)
+        listed = self.keys.fresh.team(caller.key_id, caller.kind)
         if request.ids is not None:
             named = list(self.store.named(caller.tenant, queues, request.ids, choice))
             for letter in named:

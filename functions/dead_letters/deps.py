@@ -45,5 +45,5 @@ def keeper_of(parts: Parts) -> Keeper:
 
 def deciding_of(parts: Parts) -> Deciding:
     """What redrives and discards them."""
-    auditor = Auditor(parts.catalog, parts.clock)
-    return Deciding(parts.letters, parts.redriver, auditor, parts.audit_log, parts.clock, parts.catalog)
+    auditor = Auditor(parts.keys, parts.clock)
+    return Deciding(parts.letters, parts.redriver, auditor, parts.audit_log, parts.clock, parts.keys)

@@ -8,45 +8,49 @@ from collections.abc import Mapping
 
 from shared.errors import ConflictError, invalid_field
 from shared.model.templates import Template, TemplateVersion
-from shared.store.catalog import Catalog
+from shared.store.templates import TemplateStore
 
 _FIELD = "fallback.template"
 Changing = Mapping[str, tuple[Template, TemplateVersion]]
 """Templates as they would be, each with the version that would be sent."""
 
 
-def check_fallback(catalog: Catalog, template: Template, version: TemplateVersion) -> None:
+def check_fallback(templates: TemplateStore, template: Template, version: TemplateVersion) -> None:
     """Check a template as it would be against those to which it falls back, and those that fall back to it.
 
     version: the one that would be sent. Raises: InvalidError.
     """
     changing = {template.id: (template, version)}
-    if template.fallback is not None and (problem := _problem(catalog, template, version, changing)):
+    if template.fallback is not None and (problem := _problem(templates, template, version, changing)):
         raise invalid_field(_FIELD, problem)
     left, seen = [template.id], {template.id}
     while left:
-        for user in catalog.falling_back_to(template.tenant, left.pop()):
-            sent = catalog.load_version(user.tenant, user.id, user.published or user.latest)
-            if user.id not in seen and sent is not None and (problem := _problem(catalog, user, sent.value, changing)):
+        for user in templates.falling_back_to(template.tenant, left.pop()):
+            sent = templates.load_version(user.tenant, user.id, user.published or user.latest)
+            if (
+                user.id not in seen
+                and sent is not None
+                and (problem := _problem(templates, user, sent.value, changing))
+            ):
                 raise invalid_field(_FIELD, f"the template `{user.id}` falls back to this one: {problem}")
             if user.id not in seen:
                 seen.add(user.id)
                 left.append(user.id)
 
 
-def check_unused(catalog: Catalog, template: Template) -> None:
+def check_unused(templates: TemplateStore, template: Template) -> None:
     """Check that no template falls back to one that is to be archived. Raises: ConflictError."""
-    if users := sorted(user.id for user in catalog.falling_back_to(template.tenant, template.id)):
+    if users := sorted(user.id for user in templates.falling_back_to(template.tenant, template.id)):
         names = ", ".join(f"`{user}`" for user in users[:10])
         raise ConflictError(f"Templates fall back to it: {names}. Take it out of their fallback first.")
 
 
-def _problem(catalog: Catalog, first: Template, version: TemplateVersion, changing: Changing) -> str | None:
+def _problem(templates: TemplateStore, first: Template, version: TemplateVersion, changing: Changing) -> str | None:
     """What is wrong with the templates to which one falls back, one after the other."""
     known, channels, before = {*version.required, *version.optional}, {first.channel: first.id}, first
     while before.fallback is not None:
         id = before.fallback.template
-        head = catalog.load_template(first.tenant, id)
+        head = templates.load_template(first.tenant, id)
         other = changing[id][0] if id in changing else None if head is None else head.value
         if other is None:
             return f"there is no template `{id}`"
@@ -58,7 +62,7 @@ def _problem(catalog: Catalog, first: Template, version: TemplateVersion, changi
             return f"`{id}` is archived; name another"
         if other.published is None:
             return f"`{id}` has no published version; publish one first"
-        sent = catalog.load_version(first.tenant, id, other.published)
+        sent = templates.load_version(first.tenant, id, other.published)
         required = changing[id][1].required if id in changing else [] if sent is None else sent.value.required
         if missing := sorted(set(required) - known):
             names = ", ".join(f"`{name}`" for name in missing)

@@ -8,23 +8,23 @@ from shared.api.kit import Call
 from shared.api.manage import TemplateSummary, TemplateView, VersionView
 from shared.errors import ConflictError, InvalidError, invalid_field, not_found
 from shared.model.templates import Template, TemplateVersion
-from shared.store.catalog import Catalog
 from shared.store.catalog_items import Stored
+from shared.store.templates import TemplateStore
 
 _VERSION = re.compile(r"[1-9][0-9]{0,5}\Z")
 
 
-def load_template(catalog: Catalog, call: Call) -> Stored[Template]:
+def load_template(templates: TemplateStore, call: Call) -> Stored[Template]:
     """The template that a call names. Raises: NotFoundError."""
-    head = catalog.load_template(call.caller.tenant, call.path["id"])
+    head = templates.load_template(call.caller.tenant, call.path["id"])
     if head is None:
         raise not_found("template")
     return head
 
 
-def load_version(catalog: Catalog, call: Call) -> Stored[TemplateVersion]:
+def load_version(templates: TemplateStore, call: Call) -> Stored[TemplateVersion]:
     """The version that a call names. Raises: NotFoundError, InvalidError."""
-    found = catalog.load_version(call.caller.tenant, call.path["id"], version_number(call))
+    found = templates.load_version(call.caller.tenant, call.path["id"], version_number(call))
     if found is None:
         raise not_found("version")
     return found

@@ -52,7 +52,7 @@ def sweep_of(parts: Parts, pool: Executor) -> Sweep:
     settings, clock, sqs = parts.settings, parts.clock, parts.client("sqs")
     follower = Follower(parts.timeline, parts.campaigns, parts.ledger, parts.stream, clock)
     return Sweep(
-        catalog=parts.catalog,
+        tenants=parts.tenants,
         schedules=OverdueSchedules(
             parts.due_schedules,
             sqs,
@@ -76,7 +76,7 @@ def health_of(parts: Parts, pool: Executor) -> HealthReader:
     """What answers how the platform is."""
     settings = parts.settings
     return HealthReader(
-        catalog=parts.catalog,
+        accounts=parts.account_store,
         counters=parts.counters,
         routing=parts.health,
         marks=parts.marks,

@@ -15,7 +15,7 @@ from shared.model.accounts import Account
 from shared.model.clock import Clock
 from shared.model.words import OUTCOMES, Stage
 from shared.policy.routing import FULL, Shift
-from shared.store.catalog import Catalog
+from shared.store.accounts import AccountStore
 from shared.store.counters import HOUR_MS, Counters, in_flight
 from shared.store.health import HealthStore
 from shared.store.marks import HourMark, Marks, SweepMark
@@ -44,7 +44,7 @@ class HealthReader:
     queue_urls, dlq_urls: by queue. schedules_dlq_url, trace_dlq_url: see the settings. pool: for several calls at once.
     """
 
-    catalog: Catalog
+    accounts: AccountStore
     counters: Counters
     routing: HealthStore
     marks: Marks
@@ -65,7 +65,7 @@ class HealthReader:
         """How the platform is for the caller's tenant. Raises: what AWS raises."""
         tenant, now = call.caller.tenant, self.clock.now_ms()
         shards = self.pool.submit(self.lag.by_shard, self.counters.checkpoint, now)
-        known = self.catalog.list_accounts(tenant)
+        known = self.accounts.list_accounts(tenant)
         shifts = self.routing.last_shifts(tenant, [account.id for account in known])
         accounts = self.pool.map(lambda a: self._account(a, shifts.get(a.id, FULL), now), known)
         queues = self.pool.map(self._queue, self.queue_urls)

@@ -16,9 +16,9 @@ from shared.aws.stream import StreamLag
 from shared.base.logs import log_error
 from shared.lifecycle.redrive import Redriver
 from shared.model.clock import Clock
-from shared.store.catalog import Catalog
 from shared.store.counters import Counters
 from shared.store.marks import Marks, SweepMark
+from shared.store.tenants import TenantStore
 
 logger = Logger(child=True)
 
@@ -36,7 +36,7 @@ TRACED_MARGIN_MS = 900_000
 class Sweep:
     """Everything that a sweep looks at."""
 
-    catalog: Catalog
+    tenants: TenantStore
     schedules: OverdueSchedules
     redriver: Redriver
     runs: OpenRuns
@@ -78,14 +78,14 @@ class Sweep:
         mark.unfinished |= tally.left
 
     def _runs(self) -> None:
-        for tenant in self.catalog.list_tenants():
+        for tenant in self.tenants.list_tenants():
             self.runs.drive(tenant)
 
     def _hours(self, mark: SweepMark, time_left: Callable[[], bool]) -> None:
         whole = mark.at - mark.whole_at >= WHOLE_MS
         traced_ms = mark.at - TRACED_MARGIN_MS - self._trace_lag(mark)
         finished = True
-        for tenant in self.catalog.list_tenants():
+        for tenant in self.tenants.list_tenants():
             found = self.hours.sweep(tenant, whole, traced_ms, time_left)
             finished &= found.finished
             _add(mark.mended, found.mended)

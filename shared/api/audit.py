@@ -5,14 +5,14 @@ from pydantic import BaseModel
 from shared.api.kit import Call
 from shared.model.audit import AuditRecord, record_change
 from shared.model.clock import Clock
-from shared.store.catalog import Catalog
+from shared.store.keys import KeyStore
 
 
 class Auditor:
     """Makes records; whoever writes the change writes them with it."""
 
-    def __init__(self, catalog: Catalog, clock: Clock) -> None:
-        self._catalog = catalog
+    def __init__(self, keys: KeyStore, clock: Clock) -> None:
+        self._keys = keys
         self._clock = clock
 
     def record(
@@ -25,7 +25,7 @@ class Auditor:
     ) -> AuditRecord:
         """The record of a change. before, after: views, as the API shows them. hidden: changed fields they mask."""
         caller = call.caller
-        key = self._catalog.key(caller.key_id)
+        key = self._keys.key(caller.key_id)
         return record_change(
             self._clock.now_ms(),
             caller.tenant,

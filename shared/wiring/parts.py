@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from shared.lifecycle.held import Releases
     from shared.lifecycle.redrive import Redriver
     from shared.model.clock import Clock
+    from shared.store.accounts import AccountStore
     from shared.store.audit import AuditLog
     from shared.store.campaigns import Campaigns
     from shared.store.caps import Caps
@@ -35,12 +36,14 @@ if TYPE_CHECKING:
     from shared.store.duplicates import Duplicates
     from shared.store.health import HealthStore
     from shared.store.idempotency import Idempotency
+    from shared.store.keys import KeyStore
     from shared.store.ledger import Ledger
     from shared.store.marks import Marks
     from shared.store.parking import Parking
     from shared.store.rates import Rates
     from shared.store.shards import Shards
     from shared.store.suppressions import Suppressions
+    from shared.store.tenants import TenantStore
     from shared.store.texts import Texts
     from shared.store.timeline import Timeline
 
@@ -100,6 +103,24 @@ class Parts:
         from shared.store.catalog import Catalog
 
         return Catalog(self.client("dynamodb"), self.settings.catalog_table, self.clock)
+
+    @cached_property
+    def tenants(self) -> "TenantStore":
+        from shared.store.tenants import TenantStore
+
+        return TenantStore(self.client("dynamodb"), self.settings.catalog_table, self.clock)
+
+    @cached_property
+    def account_store(self) -> "AccountStore":
+        from shared.store.accounts import AccountStore
+
+        return AccountStore(self.client("dynamodb"), self.settings.catalog_table, self.clock)
+
+    @cached_property
+    def keys(self) -> "KeyStore":
+        from shared.store.keys import KeyStore
+
+        return KeyStore(self.client("dynamodb"), self.settings.catalog_table, self.clock)
 
     @cached_property
     def campaigns(self) -> "Campaigns":

@@ -32,7 +32,7 @@ def make(parts: AuthorizeDeps, kind: KeyKind = KeyKind.LIVE, **changes: Any) -> 
         "hash": digest,
         "created_at": 1,
     }
-    parts.catalog.create_key(ApiKey(**{**values, **changes}), change())
+    parts.keys.create_key(ApiKey(**{**values, **changes}), change())
     return text
 
 

@@ -155,7 +155,7 @@ class Desk:
         )
         # What is configured is read without fail.
         catalog = Catalog(aws.dynamodb, "catalog", clock)
-        parts = Parts(settings, client=clients.__getitem__, clock=clock, catalog=catalog)
+        parts = Parts(settings, client=clients.__getitem__, clock=clock, catalog=catalog, keys=catalog)
         self.store, self.ledger, self.redriver, self.audit_log = (
             parts.letters,
             parts.ledger,

@@ -153,7 +153,7 @@ class World:
             self._settings(),
             client=fragile.__getitem__,
             clock=clock,
-            catalog=self.catalog,
+            tenants=self.catalog,
             schedules=self.schedules,
         )
         self.sweeper = sweep_of(parts, Inline())

@@ -21,8 +21,8 @@ from shared.model.audit import AuditRecord
 from shared.model.clock import Clock
 from shared.model.runs import Purpose, Run, Shard
 from shared.store.campaigns import Campaigns
-from shared.store.catalog import Catalog
 from shared.store.catalog_items import CatalogConflictError, CursorError, from_cursor, to_cursor
+from shared.store.keys import KeyStore
 from shared.store.shards import Shards
 
 logger = Logger(child=True)
@@ -43,7 +43,7 @@ class RunOperations:
 
     def __init__(
         self,
-        catalog: Catalog,
+        keys: KeyStore,
         campaigns: Campaigns,
         shards: Shards,
         starter: Starter,
@@ -52,7 +52,7 @@ class RunOperations:
         files: RunFiles,
         clock: Clock,
     ) -> None:
-        self._catalog = catalog
+        self._keys = keys
         self._campaigns = campaigns
         self._shards = shards
         self._starter = starter
@@ -60,7 +60,7 @@ class RunOperations:
         self._tasks = tasks
         self._files = files
         self._now = clock.now_ms
-        self._auditor = Auditor(catalog, clock)
+        self._auditor = Auditor(keys, clock)
 
     def operations(self) -> dict[str, OperationFunction]:
         """Operation id -> function."""
@@ -124,7 +124,7 @@ class RunOperations:
 
         def change(run: Run) -> Run:
             approved = control.approve(run, self._now(), call.caller.key_id)
-            if self._catalog.person(call.caller.key_id) in self._starters(run):
+            if self._keys.person(call.caller.key_id) in self._starters(run):
                 raise ConflictError(
                     "The run was started with this key, or one that descends from the same first key, which are one "
                     "person's: nobody approves their own. Use another person's key."
@@ -136,7 +136,7 @@ class RunOperations:
     def _starters(self, run: Run) -> set[str]:
         """Who wanted a run: whoever started it or, if its schedule did, made the campaign or changed it last."""
         keys = (run.campaign.created_by, run.campaign.changed_by) if run.started_by == SCHEDULE else (run.started_by,)
-        return {self._catalog.person(key) for key in keys if key}
+        return {self._keys.person(key) for key in keys if key}
 
     def cancel(self, call: Call) -> RunView:
         """End a run. Raises: NotFoundError, ConflictError, UnavailableError."""

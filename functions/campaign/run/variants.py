@@ -7,7 +7,7 @@ from shared.errors import FieldError
 from shared.model.campaigns import Variant
 from shared.model.templates import Template, TemplateVersion
 from shared.model.words import MessageClass
-from shared.store.catalog import Catalog
+from shared.store.templates import TemplateStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,9 @@ class Resolved:
         return {*self.version.required, *self.version.optional}
 
 
-def resolve(catalog: Catalog, tenant: str, variants: Sequence[Variant]) -> tuple[list[Resolved], list[FieldError]]:
+def resolve(
+    templates: TemplateStore, tenant: str, variants: Sequence[Variant]
+) -> tuple[list[Resolved], list[FieldError]]:
     """What variants stand for, and what is wrong with those that cannot be sent, by the place of each."""
     found: list[Resolved] = []
     errors: list[FieldError] = []
@@ -32,7 +34,7 @@ def resolve(catalog: Catalog, tenant: str, variants: Sequence[Variant]) -> tuple
         if variant.name in (other.name for other in variants[:i]):
             message = "is the name of another variant; give each a name of its own"
             errors.append(FieldError(field=f"variants.{i}.name", message=message))
-        one = _resolve(catalog, tenant, variant)
+        one = _resolve(templates, tenant, variant)
         wrong: tuple[str, str] | None
         if isinstance(one, Resolved):
             found.append(one)
@@ -44,9 +46,9 @@ def resolve(catalog: Catalog, tenant: str, variants: Sequence[Variant]) -> tuple
     return found, errors
 
 
-def _resolve(catalog: Catalog, tenant: str, variant: Variant) -> Resolved | tuple[str, str]:
+def _resolve(templates: TemplateStore, tenant: str, variant: Variant) -> Resolved | tuple[str, str]:
     """What a variant stands for, or the field that is wrong and why."""
-    template = catalog.fresh.template(tenant, variant.template)
+    template = templates.fresh.template(tenant, variant.template)
     if template is None:
         return "template", f"there is no template `{variant.template}`"
     if template.archived:
@@ -59,7 +61,7 @@ def _resolve(catalog: Catalog, tenant: str, variant: Variant) -> Resolved | tupl
     number = variant.version or template.published
     if number is None:
         return "template", f"the template `{template.id}` has no published version; publish one"
-    version = catalog.fresh.version(tenant, template.id, number)
+    version = templates.fresh.version(tenant, template.id, number)
     if version is None or version.published_at is None:
         return "version", f"version {number} of the template was never published; publish it, or name another"
     return Resolved(variant, template, version)
