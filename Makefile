@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 # The machine's own certificate authorities count, a company's among them, and not only those that come with uv.
 export UV_SYSTEM_CERTS ?= 1
 
-.PHONY: run demo test lint fmt types imports unit bench guarantees soak mutants synth first-key wheel clean
+.PHONY: run demo test lint fmt types imports unit coverage bench guarantees soak mutants synth first-key wheel clean
 
 # Start the local stack, send the examples through every channel, serve the API. With KEEP=1 it goes on from where the
 # last such run ended, and keeps what there is in .mepush/.
@@ -36,6 +36,11 @@ imports: $(STAMP)
 
 unit: $(STAMP)
 	$(BIN)/pytest -n 2 --dist loadgroup -rs
+
+# The branch coverage of what is deployed and of the command; docs/guarantees.md says what it is and what it leaves out.
+coverage: $(STAMP)
+	$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report=term --cov-report=html:build/coverage \
+		tests/unit tests/integration tests/contract tests/security
 
 bench: $(STAMP)
 	$(BIN)/python -m bench
