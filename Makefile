@@ -47,7 +47,7 @@ bench: $(STAMP)
 
 # The long proofs, whole: the crash matrix, the outages and the attacks of which `make test` tries a sample.
 guarantees: $(STAMP)
-	$(BIN)/pytest -n 2 --dist loadgroup -rs --whole tests/guarantees tests/security tests/integration/campaign
+	$(BIN)/pytest -n 2 --dist loadgroup -rs --whole tests/guarantees tests/security tests/integration/functions/campaign
 
 # The guarantees, tried for a quarter of an hour: random lives, then 100,000 messages among faults.
 soak: $(STAMP)

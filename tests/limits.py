@@ -43,7 +43,7 @@ from shared.providers.wecom.robot import limits as robot
 from shared.store.catalog_items import MAX_DOC_BYTES, CatalogTooLargeError, item_of
 from tests import samples
 from tests.fakes import FakeClock
-from tests.unit.campaign.audience import judge_of, run_of
+from tests.unit.functions.campaign.audience import judge_of, run_of
 
 Say = Callable[[str], str | None]
 """What is said of a text; None if it is taken."""

@@ -12,8 +12,8 @@ from shared.providers.registry import build_provider
 from shared.providers.table import PROVIDERS
 from shared.store.tokens import MemoryTokenCache
 from tests.contract.faulty import World
-from tests.unit.net.listeners import silent
-from tests.unit.net.resolver import Resolver
+from tests.unit.shared.net.listeners import silent
+from tests.unit.shared.net.resolver import Resolver
 
 
 @pytest.mark.parametrize("name", PROVIDERS)

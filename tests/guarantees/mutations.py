@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 MINUTES = 5
 _LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".*_cache", ".hypothesis", "__pycache__", "*.egg-info")
 _MATRIX = "tests/guarantees/test_crash_matrix.py::test_it_may_die_anywhere"
-_KEEPING = "tests/integration/test_trace_keeping.py"
+_KEEPING = "tests/integration/functions/trace/test_keeping.py"
 _ONCE = f"{_MATRIX}_while_each_recipient_gets_it_once"
 
 
@@ -42,28 +42,28 @@ MUTATIONS = (
         "shared/dispatch/waves.py",
         "if found.lease > self._clock.now_ms():",
         "if found.lease > self._clock.now_ms() + 10**12:",
-        "tests/unit/dispatch/test_waves.py::test_of_two_consumers_one_works_and_the_other_backs_off",
+        "tests/unit/shared/dispatch/test_waves.py::test_of_two_consumers_one_works_and_the_other_backs_off",
     ),
     Mutation(
         "of two that take over one gets on",
         "shared/store/ledger.py",
         'condition = "#owner = :seen AND',
         'condition = "attribute_exists(pk) OR #owner = :seen AND',
-        "tests/integration/test_ledger.py::test_one_of_two_takes_over_and_the_old_owner_is_out",
+        "tests/integration/shared/store/test_ledger.py::test_one_of_two_takes_over_and_the_old_owner_is_out",
     ),
     Mutation(
         "who takes over has seen whom an owner has handed over since",
         "shared/store/ledger.py",
         "AND lease = :ended AND flight = :went",
         "AND lease = :ended AND :went = :went",
-        "tests/integration/test_ledger.py::test_who_takes_over_sees_what_an_owner_did_that_was_taken_for_dead",
+        "tests/integration/shared/store/test_ledger.py::test_who_takes_over_sees_what_an_owner_did_that_was_taken_for_dead",
     ),
     Mutation(
         "what the check rejected is not judged once more",
         "functions/campaign/deps.py",
         "judges.sending, judges.packer, comparer.repeated_rows, checker.refused_rows",
         "judges.checking, judges.packer, comparer.repeated_rows, lambda run, shard: None",
-        "tests/integration/campaign/test_judged_once.py::test_a_slice_that_is_done_again_sends_the_same_rows",
+        "tests/integration/functions/campaign/test_judged_once.py::test_a_slice_that_is_done_again_sends_the_same_rows",
     ),
     Mutation(
         "an envelope that may have been acquired is asked for again",
@@ -77,14 +77,14 @@ MUTATIONS = (
         "shared/store/ledger.py",
         'log_error(logger, "not all envelopes acquired yet", error)',
         "raise",
-        "tests/integration/test_ledger.py::test_who_was_acquired_is_told_though_another_was_not[lost]",
+        "tests/integration/shared/store/test_ledger.py::test_who_was_acquired_is_told_though_another_was_not[lost]",
     ),
     Mutation(
         "only the owner records",
         "shared/store/ledger.py",
         'f"#owner = :owner AND {_OPEN}"',
         'f"#owner = :owner OR attribute_exists(pk) AND {_OPEN}"',
-        "tests/integration/test_ledger.py::test_only_the_owner_records",
+        "tests/integration/shared/store/test_ledger.py::test_only_the_owner_records",
     ),
     Mutation(
         "no write gets past a mark that it does not know",
@@ -105,21 +105,21 @@ MUTATIONS = (
         "shared/lifecycle/recall.py",
         "STOPPABLE = frozenset({Stage.RETRYING, ",
         "STOPPABLE = frozenset({",
-        "tests/unit/dispatch/test_recall.py::test_who_is_recalled_in_flight_is_not_tried_again",
+        "tests/unit/shared/lifecycle/test_recall.py::test_who_is_recalled_in_flight_is_not_tried_again",
     ),
     Mutation(
         "that a message falls back is recorded before the other one is sent",
         "shared/dispatch/waves.py",
         "rows=self.plan.told()",
         'rows=[{k: r[k] for k in r if k != "fell"} for r in self.plan.told()]',
-        "tests/unit/dispatch/test_fallback.py::test_the_tail_may_be_repeated",
+        "tests/unit/shared/lifecycle/test_fallback.py::test_the_tail_may_be_repeated",
     ),
     Mutation(
         "what may have been sent never falls back",
         "shared/lifecycle/fallback.py",
         'or row.maybe_sent or row.index in envelope.maybe_sent:',
         "or False:",
-        "tests/unit/dispatch/test_fallback.py::test_what_may_have_been_sent_never_falls_back[notification]",
+        "tests/unit/shared/lifecycle/test_fallback.py::test_what_may_have_been_sent_never_falls_back[notification]",
     ),
     Mutation(
         "recipients are marked in flight before a wave",
@@ -161,14 +161,14 @@ MUTATIONS = (
         "shared/store/caps.py",
         "AND NOT (contains(s{k}, :me) AND s{k} > :since)",
         "AND NOT (contains(s{k}, :me) AND s{k} < :since)",
-        "tests/unit/dispatch/test_frequency.py::test_retries_pass_and_count_once",
+        "tests/unit/shared/dispatch/test_frequency.py::test_retries_pass_and_count_once",
     ),
     Mutation(
         "of those that come at once only so many pass a cap",
         "shared/store/caps.py",
         'return f"(attribute_not_exists(s{count}) OR s{count} <= :since){mine}"',
         'return f"(attribute_not_exists(s{count}) OR s{count} <> :since){mine}"',
-        "tests/integration/test_frequency.py::test_of_many_that_come_at_once_exactly_so_many_get_through",
+        "tests/integration/shared/store/test_caps_and_duplicates.py::test_of_many_that_come_at_once_exactly_so_many_get_through",
     ),
     Mutation(
         "what ended unsent gives back what it held",
@@ -196,7 +196,7 @@ MUTATIONS = (
         "functions/trace/aggregate.py",
         "if found.sequence > checkpoint]",
         "if found.sequence > -1]",
-        "tests/integration/test_trace.py::test_a_batch_that_died_may_come_back_longer",
+        "tests/integration/functions/trace/test_aggregate.py::test_a_batch_that_died_may_come_back_longer",
     ),
     Mutation(
         "what was counted is kept before more is counted",
@@ -238,7 +238,7 @@ MUTATIONS = (
         "functions/trace/parts.py",
         "part.events.setdefault(key, found)",
         "part.events[key] = found",
-        "tests/integration/test_trace.py::test_a_copy_of_an_event_behind_the_checkpoint_never_counts",
+        "tests/integration/functions/trace/test_aggregate.py::test_a_copy_of_an_event_behind_the_checkpoint_never_counts",
     ),
     Mutation(
         "the base of a request is claimed once",
@@ -259,21 +259,21 @@ MUTATIONS = (
         "shared/dispatch/routing.py",
         'if row.account is not None and _of_the_account(row)}',
         'if row.stage != "sent" and row.account is not None}',
-        "tests/unit/dispatch/test_routing.py::test_an_unknown_outcome_never_fails_over",
+        "tests/unit/shared/dispatch/test_routing.py::test_an_unknown_outcome_never_fails_over",
     ),
     Mutation(
         "weight is shifted only from where it was read",
         "shared/store/health.py",
         '{"Put": put_of(self._table, item, over)}',
         '{"Put": {"TableName": self._table, "Item": item}}',
-        "tests/integration/test_routing.py::test_of_many_processes_that_see_the_trouble_one_shifts_and_leaves_one_record",
+        "tests/integration/shared/dispatch/test_routing.py::test_of_many_processes_that_see_the_trouble_one_shifts_and_leaves_one_record",
     ),
     Mutation(
         "two functions never take the same places in a rate",
         "shared/store/rates.py",
         'condition = f"(attribute_not_exists({lane}) OR {lane} < :now)"',
         'condition = f"(attribute_not_exists({lane}) OR {lane} <> :now)"',
-        "tests/unit/test_rate_places.py::test_fifty_functions_at_once_keep_the_rate_and_use_it[rate0-40]",
+        "tests/unit/shared/store/test_rates.py::test_fifty_functions_at_once_keep_the_rate_and_use_it[rate0-40]",
     ),
     Mutation(
         "a clock that AWS contradicts is put right",
@@ -287,7 +287,7 @@ MUTATIONS = (
         "shared/dispatch/sending.py",
         "            self._sleep(wait)",
         "            pass",
-        "tests/unit/dispatch/test_rates.py::test_whatever_happens_the_rate_is_kept_and_each_message_goes_once[rate0-50-0]",
+        "tests/unit/shared/dispatch/test_rates.py::test_whatever_happens_the_rate_is_kept_and_each_message_goes_once[rate0-50-0]",
     ),
 )
 

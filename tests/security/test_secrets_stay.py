@@ -17,7 +17,7 @@ from shared.providers.table import PROVIDERS
 from tests.certificates import authority
 from tests.conftest import Aws
 from tests.fakes import FakeClock
-from tests.integration.managing import Answer, Desk
+from tests.integration.functions.manage.managing import Answer, Desk
 from tests.security.attempts import Attempts
 
 CREATE, PATCH, GET = "POST /v1/accounts", "PATCH /v1/accounts/{id}", "GET /v1/accounts/{id}"

@@ -22,7 +22,7 @@ from shared.store.texts import Of, Texts
 from tests import samples
 from tests.conftest import Aws
 from tests.fakes import FakeClock, logged, out_of_reach
-from tests.integration.test_ingest import Desk, add_code
+from tests.integration.functions.ingest.test_service import Desk, add_code
 from tests.memory import tables
 from tests.security.attempts import Attempts
 

@@ -28,12 +28,12 @@ from tests.conftest import Aws
 from tests.contract.faulty import TO
 from tests.contract.wecom.kit import Scripted
 from tests.fakes import FakeClock
-from tests.integration.managing import Desk
+from tests.integration.functions.manage.managing import Desk
 from tests.security.attempts import Attempts
 from tests.security.spellings import INSIDE, NAMES, NEIGHBOURS, OTHER_PARSERS
 from tests.security.test_logs import content
-from tests.unit.net.listeners import listening, port_of
-from tests.unit.net.resolver import Resolver
+from tests.unit.shared.net.listeners import listening, port_of
+from tests.unit.shared.net.resolver import Resolver
 
 CREATE, PATCH, VERIFY = "POST /v1/accounts", "PATCH /v1/accounts/{id}", "POST /v1/accounts/{id}/verify"
 SETTINGS: dict[str, dict[str, Any]] = {

@@ -29,7 +29,7 @@ from shared.providers.declared import check, usable_by
 from shared.providers.table import PROVIDERS, spec_of
 from tests import samples
 from tests.fakes import FakeClock, logged
-from tests.unit.dispatch.world import World, world
+from tests.unit.shared.dispatch.world import World, world
 
 PAGE = Path(__file__).parents[2] / "docs" / "adding-a-provider.md"
 TOKEN = "pigeon-token"

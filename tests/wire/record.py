@@ -27,7 +27,7 @@ from tests.fakes import FakeClock
 from tests.guarantees import test_crash_matrix as matrix
 from tests.guarantees.matrix import Scenario
 from tests.guarantees.platform import LOST, ROADS, Platform, platform
-from tests.integration.campaign.site import site
+from tests.integration.functions.campaign.site import site
 from tests.memory import tables
 from tests.samples import NOW
 

@@ -1,0 +1,186 @@
+"""The health of accounts in real tables: counted exactly, forgotten in time, and shifted once by whoever is first."""
+
+import random
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier, Lock
+from typing import Any
+
+import pytest
+
+from shared.dispatch.accounts import Accounts
+from shared.dispatch.routing import Routing
+from shared.model.accounts import Account
+from shared.model.audit import AuditRecord
+from shared.model.clock import Clock
+from shared.model.events import EventRow, StreamRecord, accepted_rows, record_of
+from shared.model.words import Channel, KeyKind
+from shared.policy.routing import BUCKET_MS, TRIES, Buckets, Shift
+from shared.store.audit import AuditLog, AuditSearch
+from shared.store.catalog_items import CatalogConflictError
+from shared.store.counters import HEALTH_TTL_S, Counters, health_scope
+from shared.store.health import HealthStore
+from tests.conftest import Aws
+from tests.fakes import FakeClock
+from tests.integration.functions.trace.test_aggregate import FIRST_SEQUENCE, Desk, Fragile, Killed, rows
+from tests.samples import NOW, change, envelope
+
+
+@pytest.fixture
+def desk(aws: Aws, clock: FakeClock) -> Desk:
+    return Desk(aws, clock)
+
+
+def counted(desk: Desk, account: str) -> dict[int, Counter[str]]:
+    scope = health_scope("default", account)
+    return Counters(desk.aws.dynamodb, "counters").read(scope, 10**8, 10**9 - 1)
+
+
+def told(count: int = 6) -> list[tuple[int, StreamRecord]]:
+    """Envelopes of which some messages went through `b` since `a` was down, some timed out, and all were retried."""
+    records = []
+    for k in range(count):
+        one = envelope(10, start=1000 * k)
+        via: Any = {"provider": "smtp", "took_ms": 30}
+        over = [["a", "credentials_refused", "535"]]
+        sent: list[EventRow] = rows(one, "sent", account="b", passed_over=over, **via)[:5]
+        lost = rows(one, "retrying", 1, account="a", reason="timed_out", **via)[5:]
+        records += [record_of(one, accepted_rows(one) + sent), record_of(one, sent + lost), record_of(one, lost)]
+    return list(enumerate(records, FIRST_SEQUENCE))
+
+
+EXPECTED_A = {NOW // BUCKET_MS: Counter({TRIES: 60, "credentials_refused": 30, "timed_out": 30})}
+EXPECTED_B = {NOW // BUCKET_MS: Counter({TRIES: 30})}
+
+
+def test_health_is_exact_whatever_is_repeated(desk: Desk) -> None:
+    records, chance = told(), random.Random(3)
+    for _ in range(5):
+        desk.aggregate(records[: chance.randrange(1, len(records))])
+    desk.aggregate(records)
+    assert counted(desk, "a") == EXPECTED_A and counted(desk, "b") == EXPECTED_B
+    assert desk.counters("default#account#b") == {"sent": 30}
+
+
+def test_health_is_exact_wherever_the_trace_dies(desk: Desk) -> None:
+    records = told(2)
+    counting = Fragile(desk.aws.dynamodb)
+    desk.aggregate(records, counting)
+    whole = counted(desk, "a")
+    for at in range(1, counting.calls + 1):
+        for table in ("timeline", "counters"):
+            for item in desk.aws.dynamodb.scan(TableName=table)["Items"]:
+                desk.aws.dynamodb.delete_item(TableName=table, Key={"pk": item["pk"], "sk": item["sk"]})
+        with pytest.raises(Killed):
+            desk.aggregate(records, Fragile(desk.aws.dynamodb, at, after=True))
+        desk.aggregate(records)
+        assert counted(desk, "a") == whole
+
+
+def test_it_costs_no_request_and_is_forgotten(desk: Desk) -> None:
+    counting, plain = Fragile(desk.aws.dynamodb), Fragile(desk.aws.dynamodb)
+    one = envelope(3)
+    desk.aggregate([(1, record_of(one, rows(one, "sent", account="a", provider="smtp", took_ms=30)))], counting)
+    desk.aggregate([(2, record_of(one, rows(one, "sent", 1, account="a", provider="smtp")))], plain)
+    assert counting.calls == plain.calls and counted(desk, "a") == {NOW // BUCKET_MS: Counter({TRIES: 3})}
+    items = desk.aws.dynamodb.scan(TableName="counters")["Items"]
+    with_ttl = {item["pk"]["S"]: int(item["ttl"]["N"]) for item in items if "ttl" in item}
+    # Counts, checkpoints and marks are kept.
+    assert with_ttl == {"health#default#a": NOW // 1000 + HEALTH_TTL_S}
+
+
+def test_messages_of_test_keys_say_nothing_of_an_account(desk: Desk) -> None:
+    one = envelope(3, kind=KeyKind.TEST)
+    desk.aggregate([(1, record_of(one, rows(one, "sent", account="test", provider="test", took_ms=0)))])
+    assert counted(desk, "test") == {}
+
+
+def test_a_record_of_however_many_accounts_and_times_fits_a_transaction(desk: Desk) -> None:
+    one = envelope(100)
+    found = rows(one, "sent", provider="smtp", took_ms=30)
+    for i, each in enumerate(found):
+        each.account, each.at = f"a{i % 3}", NOW + i * BUCKET_MS
+    desk.aggregate([(1, record_of(one, found))])
+    assert desk.counters() == {"sent": 100}
+
+
+# Shifts
+
+
+class Together(HealthStore):
+    """Lets everybody read before anybody writes, and one write after the other: moto's transactions are not atomic."""
+
+    _writing = Lock()
+
+    def __init__(self, aws: Aws, barrier: Barrier) -> None:
+        super().__init__(aws.dynamodb, aws.catalog, Counters(aws.dynamodb, "counters"))
+        self._barrier = barrier
+
+    def shift(self, tenant: str, account: str, shift: Shift, over: int | None, record: AuditRecord) -> None:
+        with self._writing:
+            super().shift(tenant, account, shift, over, record)
+
+    def buckets(self, tenant: str, account: str, now: int) -> Buckets:
+        found = super().buckets(tenant, account, now)
+        if found:
+            self._barrier.wait(10)
+        return found
+
+
+def accounts(*names: str) -> list[Account]:
+    return [
+        Account(id=name, tenant="default", name=name, channel=Channel.SMS, provider="aws", settings={},
+                created_at=0, updated_at=0)
+        for name in names
+    ]  # fmt: skip
+
+
+def routing(health: HealthStore, clock: Clock) -> Routing:
+    nothing: Any = None
+    return Routing(Accounts(nothing, nothing, nothing, clock), health, clock)
+
+
+def trouble(desk: Desk, sequence: int) -> None:
+    one = envelope(50, start=1000 * sequence)
+    found = rows(one, "retrying", 1, account="a", provider="aws", took_ms=30, reason="connection_failed")
+    for each in found:
+        each.at = desk.clock.now_ms()
+    desk.aggregate([(sequence, record_of(one, found))])
+
+
+def test_of_many_processes_that_see_the_trouble_one_shifts_and_leaves_one_record(desk: Desk) -> None:
+    barrier = Barrier(4)
+    stores = [Together(desk.aws, barrier) for _ in range(4)]
+    trouble(desk, 1)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda s: routing(s, desk.clock).route("default", accounts("a", "b"), None), stores))
+    assert [route.weights for route in found] == [{"a": 20.0, "b": 100.0}] * 4
+    log = AuditLog(desk.aws.dynamodb, desk.aws.catalog)
+    [record] = log.page("default", AuditSearch(0, NOW + 10**6), 10).items
+    assert (record.who, record.target) == ("routing", "account/a")
+    assert record.after is not None and record.after["reason"] == (
+        "50 of 50 tries went wrong in the last 30 s, most with connection_failed"
+    )
+
+
+def test_a_shift_over_what_has_changed_leaves_no_record(desk: Desk) -> None:
+    store = HealthStore(desk.aws.dynamodb, desk.aws.catalog, Counters(desk.aws.dynamodb, "counters"))
+    store.shift("default", "a", Shift(factor=0.5, since=1), None, change())
+    for over in (None, 2):
+        with pytest.raises(CatalogConflictError):
+            store.shift("default", "a", Shift(factor=0.2, since=2), over, change())
+    stored = store.last_shift("default", "a")
+    assert stored is not None and (stored.rev, stored.value.factor) == (1, 0.5)
+    assert len(AuditLog(desk.aws.dynamodb, desk.aws.catalog).page("default", AuditSearch(0, NOW + 1), 10).items) == 1
+    store.shift("default", "a", Shift(factor=0.2, since=2), 1, change())
+    assert store.last_shifts("default", ["a", "b"]) == {"a": Shift(factor=0.2, since=2)}
+
+
+def test_it_comes_back_step_by_step(desk: Desk) -> None:
+    one = routing(HealthStore(desk.aws.dynamodb, desk.aws.catalog, Counters(desk.aws.dynamodb, "counters")), desk.clock)
+    trouble(desk, 1)
+    weights = []
+    for _ in range(30):
+        weights.append(one.route("default", accounts("a", "b"), {"a": 1000}).weights["a"])
+        desk.clock.advance(10)
+    assert list(dict.fromkeys(weights)) == [200.0, 500.0, 1000.0]
