@@ -12,19 +12,18 @@ _STRICT = ConfigDict(extra="forbid")
 
 
 class AttachmentCreate(BaseModel):
-    """A file to upload.
-
-    content_type: follows from the name's ending if it is not given. size: in bytes, exactly. sha256: of the file, in
-    hex; the upload takes no other bytes. The same name, size and digest get the same id again from keys of the same
-    kind, so that a send which is repeated with the same file is the same request.
-    """
+    """A file to upload."""
 
     model_config = _STRICT
 
     name: str = Field(min_length=1, max_length=255, description=f"As the recipient sees it; one of {ALLOWED}.")
     size: Annotated[int, Field(ge=1, le=MAX_BYTES), BeforeValidator(whole_number)]
+    """In bytes, exactly."""
     content_type: str | None = Field(default=None, min_length=1, max_length=255)
+    """Follows from the name's ending if it is not given."""
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    """Of the file, in hex; the upload takes no other bytes. The same name, size and digest get the same id again from
+    keys of the same kind, so that a send which is repeated with the same file is the same request."""
 
 
 class AttachmentUpload(BaseModel):

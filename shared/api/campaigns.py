@@ -33,48 +33,49 @@ Variables = dict[str, JsonValue]
 
 
 class AudienceUploadCreate(BaseModel):
-    """A file to upload. format: how it is written; gzip is noticed by itself."""
+    """A file to upload."""
 
     model_config = _STRICT
 
     format: FileFormat = FileFormat.CSV
+    """How it is written; gzip is noticed by itself."""
 
 
 class AudienceUpload(BaseModel):
-    """A form for one file of up to 5 GB. file: what a campaign's audience names it by. fields: send them before the
-    file itself, as multipart/form-data to `url`."""
+    """A form for one file of up to 5 GB."""
 
     file: str
+    """What a campaign's audience names it by."""
     url: str
     fields: dict[str, str]
+    """Send them before the file itself, as multipart/form-data to `url`."""
     expires_at: datetime
 
 
 class ScheduleIn(BaseModel):
-    """When runs start.
-
-    expression: `at(2026-12-01T09:00:00)`, `rate(1 day)` or `cron(0 9 * * ? *)`, as EventBridge Scheduler has them.
-    time_zone: in which it is read; the tenant's at this moment where it is absent. local: the time is that of each
-    recipient's own clock, in `time_zone` for those of whom none is known; the run then starts where it is that time
-    first on earth (UTC+14); not for a rate. starts_at, ends_at: no run starts before the one and after the other; not
-    for an `at`. A rate counts from `starts_at`; without it, its first run starts one interval from now.
-    window_minutes: a run starts within so many minutes after its time. overlap: what becomes of a firing while the run
-    before is not over.
-    """
+    """When runs start."""
 
     model_config = _STRICT
 
     expression: str = Field(min_length=1, max_length=256)
+    """`at(2026-12-01T09:00:00)`, `rate(1 day)` or `cron(0 9 * * ? *)`, as EventBridge Scheduler has them."""
     time_zone: ZoneName | None = None
+    """In which it is read; the tenant's at this moment where it is absent."""
     local: Annotated[bool, Field(strict=True)] = False
+    """The time is that of each recipient's own clock, in `time_zone` for those of whom none is known; the run then
+    starts where it is that time first on earth (UTC+14); not for a rate."""
     starts_at: Moment | None = None
+    """`starts_at` and `ends_at`: no run starts before the one and after the other; not for an `at`. A rate counts from
+    `starts_at`; without it, its first run starts one interval from now."""
     ends_at: Moment | None = None
     window_minutes: Window = 0
+    """A run starts within so many minutes after its time."""
     overlap: Overlap = Overlap.SKIP
+    """What becomes of a firing while the run before is not over."""
 
 
 class ScheduleView(BaseModel):
-    """When runs start. next: the next five firings, of a campaign that is not archived."""
+    """When runs start."""
 
     expression: str
     time_zone: str
@@ -84,34 +85,37 @@ class ScheduleView(BaseModel):
     window_minutes: int
     overlap: Overlap
     next: list[datetime]
+    """The next five firings, of a campaign that is not archived."""
 
 
 class CampaignCreate(BaseModel):
-    """A campaign.
-
-    variants: the templates among which recipients are split by weight, all of one channel and class; most often one.
-    audience: the file of recipients. variables: what all of them have in common. schedule: when runs start; without
-    one, when somebody starts one. What it starts reaches everybody: only a live key sets one. throttle: messages a
-    minute, at most. stop_rule: when a run pauses by itself. holdout_percent: so many recipients get nothing, always the
-    same ones, to compare with. duplicates: what becomes of an address that stands more than once in the file.
-    approve_above: a run with more messages waits until another person approves it. ttl: seconds in which a message must
-    be sent once it is due; the default is the template's.
-    """
+    """A campaign."""
 
     model_config = _STRICT
 
     id: str = Field(pattern=CAMPAIGN_ID)
     name: str = Field(min_length=1, max_length=100)
     variants: list[Variant] = Field(min_length=1, max_length=MAX_VARIANTS)
+    """The templates among which recipients are split by weight, all of one channel and class; most often one."""
     audience: Audience
+    """The file of recipients."""
     variables: Variables = Field(default_factory=dict)
+    """What all of them have in common."""
     schedule: ScheduleIn | None = None
+    """When runs start; without one, when somebody starts one. What it starts reaches everybody: only a live key sets
+    one."""
     throttle: Throttle | None = None
+    """Messages a minute, at most."""
     stop_rule: StopRule | None = None
+    """When a run pauses by itself."""
     holdout_percent: Holdout = 0
+    """So many recipients get nothing, always the same ones, to compare with."""
     duplicates: Duplicates = Duplicates.FIRST
+    """What becomes of an address that stands more than once in the file."""
     approve_above: ApproveAbove | None = None
+    """A run with more messages waits until another person approves it."""
     ttl: Ttl | None = None
+    """Seconds in which a message must be sent once it is due; the default is the template's."""
 
 
 class CampaignUpdate(BaseModel):
@@ -134,21 +138,22 @@ class CampaignUpdate(BaseModel):
 
 
 class LimitView(BaseModel):
-    """That somebody wants a higher `approve_above`, or none (null). by: the key that asked. The limit changes once
-    another person sends the same within a day."""
+    """That somebody wants a higher `approve_above`, or none (null). The limit changes once another person sends the
+    same within a day."""
 
     value: int | None
     by: str
+    """The key that asked."""
     at: datetime
 
 
 class CampaignView(BaseModel):
-    """A campaign. active_run: the run that is not over, if there is one. kind: of the key that made it; a live key that
-    changes it makes it its own."""
+    """A campaign."""
 
     id: str
     name: str
     kind: KeyKind
+    """Of the key that made it; a live key that changes it makes it its own."""
     channel: Channel
     message_class: MessageClass = Field(serialization_alias="class")
     variants: list[Variant]
@@ -164,6 +169,7 @@ class CampaignView(BaseModel):
     ttl: int | None
     archived: bool
     active_run: str | None
+    """The run that is not over, if there is one."""
     created_at: datetime
     updated_at: datetime
 
@@ -176,38 +182,42 @@ class CampaignPage(BaseModel):
 
 
 class RunStart(BaseModel):
-    """Start a run now, of the kind of the key: a test key's reaches nobody. throttle: messages a minute for this run,
-    over the campaign's."""
+    """Start a run now, of the kind of the key: a test key's reaches nobody."""
 
     model_config = _STRICT
 
     throttle: Throttle | None = None
+    """Messages a minute for this run, over the campaign's."""
 
 
 class RunUpdate(BaseModel):
-    """Change a run while it goes on. throttle: messages a minute; null for none."""
+    """Change a run while it goes on."""
 
     model_config = _STRICT
 
     throttle: Throttle | None
+    """Messages a minute; null for none."""
 
 
 class TestSend(BaseModel):
-    """Send the campaign's message to some addresses first, one per variant. variables: they come before those of the
-    file's first good row, as these come before what the campaign's recipients have in common."""
+    """Send the campaign's message to some addresses first, one per variant."""
 
     model_config = _STRICT
 
     to: list[Address] = Field(min_length=1, max_length=MAX_TEST_RECIPIENTS)
     variables: Variables = Field(default_factory=dict)
+    """They come before those of the file's first good row, as these come before what the campaign's recipients have in
+    common."""
 
 
 class TestMessage(BaseModel):
-    """A test message. variant: whose template it is. message_id: None if it was rejected, and why."""
+    """A test message."""
 
     to: str
     variant: str
+    """Whose template it is."""
     message_id: str | None
+    """None if it was rejected, and why."""
     problem: str | None
 
 
@@ -218,52 +228,59 @@ class TestSent(BaseModel):
 
 
 class SampleView(BaseModel):
-    """A rejected row. row: as a spreadsheet numbers it, where a CSV's header is row 1; of line-delimited JSON it is the
-    line's number, from 1."""
+    """A rejected row."""
 
     row: int
+    """As a spreadsheet numbers it, where a CSV's header is row 1; of line-delimited JSON it is the line's number, from
+    1."""
     problem: str
 
 
 class RejectedView(BaseModel):
-    """Rows that cannot be sent for one reason. variable: the one that is missing, if that is it."""
+    """Rows that cannot be sent for one reason."""
 
     reason: str
     variable: str | None
+    """The one that is missing, if that is it."""
     rows: int
     explanation: str
     samples: list[SampleView]
 
 
 class CheckReport(BaseModel):
-    """What reading the whole file found, before anything is sent.
-
-    distinct: recipients; duplicates: rows of an address that stands further up. suppressed: on the suppression list,
-    will not be sent to. held_out: in the holdout group. messages: what will be queued.
-    """
+    """What reading the whole file found, before anything is sent."""
 
     rows: int
     distinct: int
+    """Recipients."""
     duplicates: int
+    """Rows of an address that stands further up."""
     rejected: list[RejectedView]
     suppressed: int
+    """On the suppression list, will not be sent to."""
     held_out: int
+    """In the holdout group."""
     messages: int
+    """What will be queued."""
     estimate: Estimate | None
 
 
 class Progress(BaseModel):
-    """How far a run is, counted exactly. planned: messages to queue, once the file is checked. accepted: queued.
-    outcomes: of the accepted, by stage. in_flight: accepted and without an outcome. per_minute: outcomes, lately.
-    seconds_left: at that rate."""
+    """How far a run is, counted exactly."""
 
     planned: int | None
+    """Messages to queue, once the file is checked."""
     rows_read: int
     accepted: int
+    """Queued."""
     outcomes: dict[str, int]
+    """Of the accepted, by stage."""
     in_flight: int
+    """Accepted and without an outcome."""
     per_minute: float | None
+    """Outcomes, lately."""
     seconds_left: float | None
+    """At that rate."""
 
 
 class VariantResult(BaseModel):
@@ -288,8 +305,7 @@ class ReasonCount(BaseModel):
 
 
 class RunView(BaseModel):
-    """A run. problem: why it failed or paused by itself. check: once the file is read. reasons: why messages were not
-    sent. seconds: from the first message to the end, without pauses; fees: what providers charge for what was sent."""
+    """A run."""
 
     id: str
     campaign: str
@@ -297,6 +313,7 @@ class RunView(BaseModel):
     purpose: Purpose
     state: RunState
     problem: str | None
+    """Why it failed or paused by itself."""
     kind: KeyKind
     started_by: str
     fired_at: datetime
@@ -306,11 +323,15 @@ class RunView(BaseModel):
     throttle: int | None
     file: str
     check: CheckReport | None
+    """Once the file is read."""
     progress: Progress
     variants: list[VariantResult]
     reasons: list[ReasonCount]
+    """Why messages were not sent."""
     seconds: float | None
+    """From the first message to the end, without pauses."""
     fees: list[dict[str, Any]]
+    """What providers charge for what was sent."""
 
 
 class RunSummary(BaseModel):
@@ -333,10 +354,11 @@ class RunPage(BaseModel):
 
 class RejectsFile(BaseModel):
     """A part of the rejects file: a CSV with the columns `row`, `reason`, `detail`, and the row's own, good until
-    `expires_at`. first_row, rows: which rows of the audience file it looked at. Rows are numbered as a spreadsheet
-    does, where a CSV's header is row 1; of line-delimited JSON it is the line's number, from 1."""
+    `expires_at`."""
 
     first_row: int
+    """`first_row` and `rows`: which rows of the audience file it looked at. Rows are numbered as a spreadsheet does,
+    where a CSV's header is row 1; of line-delimited JSON it is the line's number, from 1."""
     rows: int
     rejected: int
     url: str

@@ -29,11 +29,7 @@ class DeadLetterQuery(PageQuery):
 
 
 class DeadLetterView(BaseModel):
-    """Given-up recipients of one envelope that share a reason and an account.
-
-    account: absent where none was asked. code: what the provider said most often. generation: how often they were
-    redriven before. changed_at, changed_by, note: of the redrive or discard, and the key that asked for it.
-    """
+    """Given-up recipients of one envelope that share a reason and an account."""
 
     id: str
     state: LetterState
@@ -42,27 +38,32 @@ class DeadLetterView(BaseModel):
     template: str
     version: int
     account: str | None
+    """Absent where none was asked."""
     reason: str
     code: str | None
+    """What the provider said most often."""
     explanation: str
     action: str
     recipients: int
     request_id: str
     kind: KeyKind
     generation: int
+    """How often they were redriven before."""
     accepted_at: datetime
     dead_at: datetime
     age_seconds: int
     changed_at: datetime | None
+    """`changed_at`, `changed_by` and `note`: of the redrive or discard, and the key that asked for it."""
     changed_by: str | None
     note: str | None
 
 
 class DeadLetterPage(BaseModel):
-    """Dead letters, newest first by acceptance. cursor: give it back for the next page; absent on the last."""
+    """Dead letters, newest first by acceptance."""
 
     dead_letters: list[DeadLetterView]
     cursor: str | None = None
+    """Give it back for the next page; absent on the last."""
 
 
 class RedriveRequest(BaseModel):
@@ -93,14 +94,13 @@ class DiscardRequest(RedriveRequest):
 
 
 class DeadLetterTally(BaseModel):
-    """What one call did. It stops after some seconds: call again while `left` is true.
-
-    letters, recipients: done as asked. carried_on: letters of which the other of redrive and discard had been begun
-    before, and was ended now. failed: letters to be tried again.
-    """
+    """What one call did. It stops after some seconds: call again while `left` is true."""
 
     letters: int
+    """`letters` and `recipients`: done as asked."""
     recipients: int
     carried_on: int
+    """Letters of which the other of redrive and discard had been begun before, and was ended now."""
     failed: int
+    """Letters to be tried again."""
     left: bool

@@ -19,7 +19,7 @@ class DeferredQuery(PageQuery):
 
 
 class DeferredView(BaseModel):
-    """Messages that go on together. kind: `scheduled` by `send_at`; `deferred` by a policy; `retrying` after a try.
+    """Messages that go on together.
 
     They are recalled by their request.
     """
@@ -28,6 +28,7 @@ class DeferredView(BaseModel):
     request_id: str
     due_at: datetime
     kind: DeferredKind
+    """`scheduled` by `send_at`; `deferred` by a policy; `retrying` after a try."""
     template: str
     channel: Channel
     message_class: MessageClass = Field(serialization_alias="class")

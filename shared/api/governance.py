@@ -50,10 +50,11 @@ def moment_or_none(ms: int | None) -> datetime | None:
 
 
 class ReviewView(BaseModel):
-    """A version's review. submitted_by, decided_by: ids of API keys."""
+    """A version's review."""
 
     state: ReviewState
     submitted_by: str | None
+    """`submitted_by` and `decided_by`: ids of API keys."""
     submitted_at: datetime | None
     decided_by: str | None
     decided_at: datetime | None
@@ -110,8 +111,7 @@ def _known_country(code: str) -> str:
 
 
 class DeploymentUpdate(BaseModel):
-    """What to set for the whole deployment, in place of what was set. concurrency: queue, such as `email.marketing`, to
-    how many functions work on it at most; what is not named stays as it is."""
+    """What to set for the whole deployment, in place of what was set."""
 
     model_config = _STRICT
 
@@ -119,15 +119,17 @@ class DeploymentUpdate(BaseModel):
         dict[QueueName, Annotated[Concurrency, BeforeValidator(whole_number)]],
         Field(json_schema_extra={"additionalProperties": False}),
     ]
+    """Queue, such as `email.marketing`, to how many functions work on it at most; what is not named stays as it is."""
 
 
 class DeploymentView(BaseModel):
-    """What has been set for the whole deployment. changed_by: the id of an API key, maybe another tenant's."""
+    """What has been set for the whole deployment."""
 
     concurrency: dict[str, int] = Field(
         description="Queue, such as `email.marketing`, to how many functions work on it at most."
     )
     changed_by: str | None
+    """The id of an API key, maybe another tenant's."""
     changed_at: datetime | None
 
     @classmethod
@@ -162,13 +164,10 @@ class SettingsRestore(BaseModel):
 
 
 class SettingsView(BaseModel):
-    """A tenant's settings. version: 0 while nobody has changed them. changed_by: the id of an API key.
-
-    restored: the version whose values were taken up again. review_off_asked_by, review_off_asked_at: the key that wants
-    `review_required` switched off. It stays on until another person sends the same within a day.
-    """
+    """A tenant's settings."""
 
     version: int
+    """0 while nobody has changed them."""
     review_required: bool = Field(description="Whether only approved versions of templates can be published.")
     policies: ClassPolicies = Field(description="Defaults of the sending policies, per class; templates come first.")
     time_zone: str | None = Field(description="Of recipients of whom none is known, and of calendar days.")
@@ -183,9 +182,13 @@ class SettingsView(BaseModel):
         description="How many of these a key may send to numbers outside one's own country."
     )
     changed_by: str | None
+    """The id of an API key."""
     changed_at: datetime | None
     restored: int | None
+    """The version whose values were taken up again."""
     review_off_asked_by: str | None
+    """`review_off_asked_by` and `review_off_asked_at`: the key that wants `review_required` switched off. It stays on
+    until another person sends the same within a day."""
     review_off_asked_at: datetime | None
 
     @classmethod
@@ -223,20 +226,21 @@ class AuditQuery(PageQuery):
 
 
 class AuditView(BaseModel):
-    """One change. who: the id of the API key, or `bootstrap`. target: kind and id of what was changed.
-
-    before, after: as the API shows it, null where there was nothing; a large value is its SHA-256 and size.
-    changed: the fields that differ, as paths.
-    """
+    """One change."""
 
     id: str
     at: datetime
     who: str
+    """The id of the API key, or `bootstrap`."""
     who_name: str
     action: str
     target: str
+    """Kind and id of what was changed."""
     changed: list[str]
+    """The fields that differ, as paths."""
     before: dict[str, Any] | None
+    """`before` and `after`: as the API shows it, null where there was nothing; a large value is its SHA-256 and size.
+    """
     after: dict[str, Any] | None
 
     @classmethod

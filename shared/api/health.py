@@ -25,15 +25,18 @@ class HealthBalance(BaseModel):
 
 
 class SweepView(BaseModel):
-    """The last sweep of the watch. found: what is stuck, by kind; mended: what it did; failed: parts that broke off."""
+    """The last sweep of the watch."""
 
     at: datetime
     age_seconds: int
     duration_ms: int
     unfinished: bool
     found: dict[str, int]
+    """What is stuck, by kind."""
     mended: dict[str, int]
+    """What it did."""
     failed: list[str]
+    """Parts that broke off."""
 
 
 class QueueView(BaseModel):
@@ -54,10 +57,7 @@ class ShardView(BaseModel):
 
 
 class AccountHealth(BaseModel):
-    """What became of the tries through an account, for messages accepted in this hour and the one before.
-
-    factor: how much of its weight routing lets it have, 1 for all. shifted_at, shift_reason: the last change of that.
-    """
+    """What became of the tries through an account, for messages accepted in this hour and the one before."""
 
     account: str
     provider: str
@@ -68,23 +68,24 @@ class AccountHealth(BaseModel):
     failed: int
     unknown: int
     dead_lettered: int
-    factor: float = Field(description="How much of its weight routing lets it have; 1 for all of it.")
-    shifted_at: datetime | None = Field(description="When that last changed; null if it never did.")
+    factor: float
+    """How much of its weight routing lets it have; 1 for all of it."""
+    shifted_at: datetime | None
+    """When that last changed; null if it never did."""
     shift_reason: str | None
 
 
 class Health(BaseModel):
-    """Whether the platform is well, what is not, and what to do.
-
-    oldest_in_flight: since when the oldest message has been due that should have come to an end by now.
-    in_flight_too_long: how many such messages there are. Both are of the last sweep.
-    """
+    """Whether the platform is well, what is not, and what to do."""
 
     verdict: Literal["healthy", "unhealthy"]
     findings: list[Finding]
     balance: HealthBalance
-    oldest_in_flight: datetime | None = Field(description="Null if nothing is in flight for too long.")
+    oldest_in_flight: datetime | None
+    """Since when the oldest message has been due that should have come to an end by now, as of the last sweep; null if
+    nothing is in flight for too long."""
     in_flight_too_long: int
+    """How many such messages there are, as of the last sweep."""
     sweep: SweepView | None = Field(description="Null before the first one.")
     queues: list[QueueView]
     schedules_dead: int = Field(description="Schedules that could not deliver.")

@@ -54,17 +54,17 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of an operation.
-
-    operation: its id. headers: lower-case. body, query: parsed.
-    """
+    """One call of an operation."""
 
     operation: str
+    """Its id."""
     caller: Caller
     path: Mapping[str, str]
     headers: Mapping[str, str]
+    """Lower-case."""
     raw_body: bytes
     body: Any
+    """`body` and `query`: parsed."""
     query: Any
 
     def reaches(self, kind: KeyKind) -> bool:

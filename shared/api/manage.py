@@ -23,12 +23,7 @@ TemplateId = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,59}$", description="Lower-case
 
 
 class AccountCreate(BaseModel):
-    """An account to configure. `settings` and `secret` are those of `settings.provider`.
-
-    rate: how fast it may send; without one that of the provider counts, if it has any. fee: what the provider charges
-    for a message (of long text messages: for each part), by which campaigns are estimated; without one the provider's
-    list price counts, if it has one.
-    """
+    """An account to configure. `settings` and `secret` are those of `settings.provider`."""
 
     model_config = _STRICT
 
@@ -38,35 +33,31 @@ class AccountCreate(BaseModel):
     secret: dict[str, Any] = Field(default_factory=dict)
     weight: Weight = 100
     rate: Rate | None = None
+    """How fast it may send; without one that of the provider counts, if it has any."""
     fee: UnitFee | None = None
+    """What the provider charges for a message (of long text messages: for each part), by which campaigns are estimated;
+    without one the provider's list price counts, if it has one."""
 
 
 class AccountUpdate(BaseModel):
-    """What to change; what is absent stays. `settings` replaces all settings, and cannot change the provider.
-
-    secret: needed again if a setting changes that says where the secret goes or whose it is, such as a host, a port, a
-    username or an app's id; a stored secret stays with what it was given for. rate, fee: replace the whole rate or fee;
-    null takes it away, so that the provider's counts again.
-    """
+    """What to change; what is absent stays. `settings` replaces all settings, and cannot change the provider."""
 
     model_config = _STRICT
 
     name: str | None = Field(default=None, min_length=1, max_length=100)
     settings: dict[str, Any] | None = None
     secret: dict[str, Any] | None = None
+    """Needed again if a setting changes that says where the secret goes or whose it is, such as a host, a port, a
+    username or an app's id; a stored secret stays with what it was given for."""
     weight: Weight | None = None
     rate: Rate | None = None
+    """`rate` and `fee`: replace the whole rate or fee; null takes it away, so that the provider's counts again."""
     fee: UnitFee | None = None
     state: AccountState | None = None
 
 
 class AccountView(BaseModel):
-    """An account. secret: the names of its secret fields, each masked.
-
-    rate: the one that counts, if any. rate_from: who said it: people (`account`), the provider when the account was
-    last verified (`verified`), or what is known of all accounts of the provider (`provider`). fee, fee_from: the same
-    of what a message costs.
-    """
+    """An account."""
 
     id: str
     name: str
@@ -74,10 +65,15 @@ class AccountView(BaseModel):
     provider: str
     settings: dict[str, Any]
     secret: dict[str, str]
+    """The names of its secret fields, each masked."""
     weight: int
     rate: Rate | None
+    """The one that counts, if any."""
     rate_from: Literal["account", "verified", "provider"] | None
+    """Who said it: people (`account`), the provider when the account was last verified (`verified`), or what is known
+    of all accounts of the provider (`provider`)."""
     fee: UnitFee | None
+    """`fee` and `fee_from`: the same of what a message costs."""
     fee_from: Literal["account", "provider"] | None
     state: AccountState
     created_at: datetime
@@ -92,16 +88,14 @@ class AccountList(BaseModel):
 
 
 class VerificationView(BaseModel):
-    """What trying an account showed, in words.
-
-    rate: how fast the provider says that it may send; it counts from now on unless the account has one of its own.
-    """
+    """What trying an account showed, in words."""
 
     ok: bool
     summary: str
     action: str
     raw_code: str
     rate: Rate | None
+    """How fast the provider says that it may send; it counts from now on unless the account has one of its own."""
 
 
 class VersionCreate(BaseModel):
@@ -148,7 +142,7 @@ class TemplateCopy(BaseModel):
 
 
 class VersionView(BaseModel):
-    """A version of a template, with its placeholders. author: the id of the API key that saved it."""
+    """A version of a template, with its placeholders."""
 
     template: str
     version: int
@@ -158,6 +152,7 @@ class VersionView(BaseModel):
     sample: dict[str, JsonValue]
     note: str
     author: str
+    """The id of the API key that saved it."""
     review: ReviewView
     published: bool
     created_at: datetime
@@ -226,32 +221,26 @@ class Preview(BaseModel):
 
 
 class KeyCreate(BaseModel):
-    """A key to make.
-
-    kind: `live`; `team`, which reaches its recipients only; `test`, which reaches nobody: the address says what is
-    played, such as `bounced@example.com`, a number that ends in 0002, or the WeCom user `bounced`; likewise
-    `throttled` (0003), `unknown` (0004) and `refused` (0005); any other is `delivered`. recipients: for team keys, as
-    `channel:address`. texts_per_day: how many texts it may send on a day (UTC), campaigns' not among them; without one
-    `texts_per_key_per_day` of the settings counts, or what the maker has.
-    """
+    """A key to make."""
 
     model_config = _STRICT
 
     name: str = Field(min_length=1, max_length=100)
     kind: KeyKind = KeyKind.LIVE
+    """`live`; `team`, which reaches its recipients only; `test`, which reaches nobody: the address says what is played,
+    such as `bounced@example.com`, a number that ends in 0002, or the WeCom user `bounced`; likewise `throttled` (0003),
+    `unknown` (0004) and `refused` (0005); any other is `delivered`."""
     scopes: list[Scope] = Field(min_length=1)
     recipients: list[str] = Field(default_factory=list, max_length=100)
+    """For team keys, as `channel:address`."""
     expires_at: Moment | None = None
     texts_per_day: Annotated[TextsPerDay, BeforeValidator(whole_number)] | None = None
+    """How many texts it may send on a day (UTC), campaigns' not among them; without one `texts_per_key_per_day` of the
+    settings counts, or what the maker has."""
 
 
 class KeyView(BaseModel):
-    """A key, without its secret.
-
-    created_by: the id of the key that made it; null for one made by `infra.first_key`, or before this was known.
-    lineage: all keys that it descends from, the first one first; they and it count as one person where two are needed.
-    ended_by: which of them has ended, and it with that; null while none has.
-    """
+    """A key, without its secret."""
 
     id: str
     name: str
@@ -263,8 +252,11 @@ class KeyView(BaseModel):
     texts_per_day: int | None
     revoked_at: datetime | None
     created_by: str | None
+    """The id of the key that made it; null for one made by `infra.first_key`, or before this was known."""
     lineage: list[str]
+    """All keys that it descends from, the first one first; they and it count as one person where two are needed."""
     ended_by: str | None
+    """Which of them has ended, and it with that; null while none has."""
 
     @classmethod
     def of(cls, key: ApiKey, ended_by: str | None = None) -> Self:

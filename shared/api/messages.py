@@ -33,39 +33,29 @@ class FallbackIn(TypedDict):
 
 @with_config(_STRICT)
 class RecipientIn(TypedDict):
-    """One recipient of a request. A TypedDict: a thousand of these are read per request.
-
-    time_zone: an IANA name, for quiet hours; the tenant's where it is absent. fallback: where it is sent instead, if
-    the template falls back to another channel; without an address there it does not.
-    """
+    """One recipient of a request. A TypedDict: a thousand of these are read per request."""
 
     to: Address
     variables: NotRequired[Variables]
     reference: NotRequired[Annotated[str, Field(max_length=100)]]
     time_zone: NotRequired[ZoneName]
+    """An IANA name, for quiet hours; the tenant's where it is absent."""
     fallback: NotRequired[FallbackIn]
+    """Where it is sent instead, if the template falls back to another channel; without an address there it does not."""
 
 
 @with_config(_STRICT)
 class AttachmentIn(TypedDict):
-    """A file that was uploaded. cid: takes the place of the image that the template's html shows by it; without it the
-    file is attached beside the text."""
+    """A file that was uploaded."""
 
     id: Annotated[str, Field(min_length=1, max_length=100)]
     cid: NotRequired[Annotated[str, Field(pattern=CID)]]
+    """Takes the place of the image that the template's html shows by it; without it the file is attached beside the
+    text."""
 
 
 class SendRequest(BaseModel):
-    """Send one template to one address (`to`) or up to 1,000 (`recipients`).
-
-    variables: shared by all recipients; a recipient's own come first. version: pin a version that was published.
-    send_at: not before this time, at most 365 days ahead; a time in the past means now. ttl: seconds after `send_at`
-    (or now) in which it must have been sent, else it ends as `expired`; the default is the template's, and 300 for
-    codes.
-    reference: your own word for the request, shown in the trace. attachments: files that every recipient's email gets.
-    once_per_reference: a repeat of this request, with the same template and `reference`, gets the same answer and sends
-    nothing again for 24 hours, as under an Idempotency-Key; for callers that cannot set the header.
-    """
+    """Send one template to one address (`to`) or up to 1,000 (`recipients`)."""
 
     model_config = _STRICT
 
@@ -73,12 +63,21 @@ class SendRequest(BaseModel):
     to: str | None = Field(default=None, min_length=1, max_length=320)
     recipients: list[RecipientIn] | None = Field(default=None, min_length=1, max_length=MAX_RECIPIENTS)
     variables: Variables = Field(default_factory=dict)
+    """Shared by all recipients; a recipient's own come first."""
     version: VersionNumber | None = None
+    """Pin a version that was published."""
     send_at: Moment | None = None
+    """Not before this time, at most 365 days ahead; a time in the past means now."""
     ttl: Ttl | None = None
+    """Seconds after `send_at` (or now) in which it must have been sent, else it ends as `expired`; the default is the
+    template's, and 300 for codes."""
     reference: str | None = Field(default=None, max_length=100)
+    """Your own word for the request, shown in the trace."""
     once_per_reference: bool = False
+    """A repeat of this request, with the same template and `reference`, gets the same answer and sends nothing again
+    for 24 hours, as under an Idempotency-Key; for callers that cannot set the header."""
     attachments: list[AttachmentIn] = Field(default_factory=list, max_length=MAX_FILES)
+    """Files that every recipient's email gets."""
 
     @model_validator(mode="after")
     def _one_form(self) -> "SendRequest":
@@ -111,19 +110,16 @@ class SendResponse(BaseModel):
 
 
 class PassedOver(BaseModel):
-    """An account by which a message was to go, and did not. reason: `avoided` if it was not even asked."""
+    """An account by which a message was to go, and did not."""
 
     account: str
     reason: str
+    """`avoided` if it was not even asked."""
     code: str
 
 
 class TimelineEvent(BaseModel):
-    """One event of a message, in words too.
-
-    blame: whose fault the reason is. reason_zh: what it means, in Chinese. passed_over: accounts that could not send
-    it, before the one that is named.
-    """
+    """One event of a message, in words too."""
 
     stage: Stage
     at: datetime
@@ -133,11 +129,14 @@ class TimelineEvent(BaseModel):
     provider_message_id: str | None = None
     reason: str | None = None
     reason_zh: str | None = None
+    """What it means, in Chinese."""
     blame: Blame | None = None
+    """Whose fault the reason is."""
     code: str | None = None
     until: datetime | None = None
     duration_ms: int | None = None
     passed_over: list[PassedOver] = Field(default_factory=list)
+    """Accounts that could not send it, before the one that is named."""
 
 
 class FallbackMessage(BaseModel):
@@ -149,11 +148,7 @@ class FallbackMessage(BaseModel):
 
 
 class MessageView(BaseModel):
-    """A message: where it stands, why, what to do, and how it got there.
-
-    run, variant: the campaign's run that it is of, and which of its templates, where there are several.
-    falls_back_to: the message that took its place. fallback_of: the id of the message whose place it took.
-    """
+    """A message: where it stands, why, what to do, and how it got there."""
 
     message_id: str
     request_id: str
@@ -167,6 +162,7 @@ class MessageView(BaseModel):
     version: int
     kind: KeyKind
     run: str | None = None
+    """`run` and `variant`: the campaign's run that it is of, and which of its templates, where there are several."""
     variant: str | None = None
     to: str | None = Field(
         description="The address, masked; of a campaign's message once somebody has begun to work on it."
@@ -174,7 +170,9 @@ class MessageView(BaseModel):
     reference: str | None = None
     accepted_at: datetime
     falls_back_to: FallbackMessage | None = None
+    """The message that took its place."""
     fallback_of: str | None = None
+    """The id of the message whose place it took."""
     timeline: list[TimelineEvent]
 
 
@@ -192,18 +190,20 @@ class MessageQuery(BaseModel):
 
 
 class MessagePage(BaseModel):
-    """Messages, newest first. cursor: give it back for the next page; absent on the last."""
+    """Messages, newest first."""
 
     messages: list[MessageView]
     cursor: str | None = None
+    """Give it back for the next page; absent on the last."""
 
 
 class RequestView(BaseModel):
-    """A request and its messages, in order. counts: of this page, by status."""
+    """A request and its messages, in order."""
 
     request_id: str
     messages: list[MessageView]
     counts: dict[str, int]
+    """Of this page, by status."""
     cursor: str | None = None
 
 

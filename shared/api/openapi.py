@@ -8,6 +8,7 @@ from pydantic.json_schema import models_json_schema
 
 from shared.api.dead_letters import DiscardRequest, RedriveRequest
 from shared.api.examples import EXAMPLES
+from shared.api.field_docs import DescribedFields
 from shared.api.manage import AccountCreate, AccountUpdate
 from shared.api.messages import SendRequest
 from shared.api.operation import Operation
@@ -163,7 +164,7 @@ def _parameters(operation: Operation) -> list[Json]:
     if operation.id == "send_messages":
         found.append(_IDEMPOTENCY_KEY)
     if operation.query is not None:
-        schema = operation.query.model_json_schema()
+        schema = operation.query.model_json_schema(schema_generator=DescribedFields)
         required, kinds = set(schema.get("required", ())), schema.get("$defs", {})
         found += [_query(name, name in required, field, kinds) for name, field in schema["properties"].items()]
     return found
@@ -174,10 +175,12 @@ def _query(name: str, required: bool, field: Json, definitions: Json) -> Json:
     kind = next(kind for kind in field.get("anyOf", [field]) if kind.get("type") != "null")
     # The words of a closed vocabulary are few enough to stand here.
     kind = definitions[kind["$ref"].rpartition("/")[2]] if "$ref" in kind else kind
-    schema = {key: value for key, value in kind.items() if key not in {"title", "default"}}
+    schema = {key: value for key, value in kind.items() if key not in {"title", "default", "description"}}
     if field.get("default") is not None:
         schema["default"] = field["default"]
-    return {"name": name, "in": "query", "required": required, "schema": schema}
+    text = field.get("description", kind.get("description"))
+    described = {} if text is None else {"description": text}
+    return {"name": name, "in": "query", "required": required, **described, "schema": schema}
 
 
 def _responses(operation: Operation, schemas: Json) -> Json:
@@ -210,7 +213,9 @@ def _schemas() -> Json:
     for operation in OPERATIONS:
         models += [(operation.request, "validation")] if operation.request is not None else []
         models += [(operation.response, "serialization")] if operation.response is not None else []
-    _, definitions = models_json_schema(list(dict.fromkeys(models)), ref_template=_REF + "{model}")
+    _, definitions = models_json_schema(
+        list(dict.fromkeys(models)), ref_template=_REF + "{model}", schema_generator=DescribedFields
+    )
     schemas: Json = definitions["$defs"]
     # What the models check beyond their fields.
     schemas[SendRequest.__name__]["oneOf"] = [_given("to", "string"), _given("recipients", "array")]
@@ -269,7 +274,7 @@ def _provider_schemas(schemas: Json) -> tuple[Json, Json]:
 def _add(schemas: Json, model: type[BaseModel], provider: str, what: str) -> str:
     """Add a provider's model under a name of its own (their modules all use the same) and return its place."""
     prefix = provider.capitalize()
-    schema = model.model_json_schema(ref_template=_REF + prefix + "{model}")
+    schema = model.model_json_schema(ref_template=_REF + prefix + "{model}", schema_generator=DescribedFields)
     for name, definition in schema.pop("$defs", {}).items():
         schemas[prefix + name] = definition
     schemas[prefix + what] = {**schema, "title": prefix + what}

@@ -15,25 +15,25 @@ ApiFunction = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation.
-
-    id: in snake case, unique; handlers are found by it, and its row in `shared.policy.access`. path: API Gateway's
-    syntax, `{name}` for a parameter. function: which Lambda function serves it. scope: what the key must hold; None for
-    an open page. success: the status of a good answer. errors: the error statuses it may answer besides 401, 403, 500
-    and 503.
-    """
+    """One operation."""
 
     id: str
+    """In snake case, unique; handlers are found by it, and its row in `shared.policy.access`."""
     method: str
     path: str
+    """API Gateway's syntax, `{name}` for a parameter."""
     function: ApiFunction
+    """Which Lambda function serves it."""
     scope: Scope | None
+    """What the key must hold; None for an open page."""
     summary: str
     response: type[BaseModel] | None
     request: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
     success: int = 200
+    """The status of a good answer."""
     errors: tuple[int, ...] = ()
+    """The error statuses it may answer besides 401, 403, 500 and 503."""
 
     def __post_init__(self) -> None:
         """Raises: KeyError for an operation of which nobody has said which keys may do what by it."""

@@ -32,14 +32,16 @@ class Before(StrEnum):
 
 
 class MessageRecall(BaseModel):
-    """What a recall came to for one message. before: of a recalled one. status: where it is now, as far as is known.
-    at: since when."""
+    """What a recall came to for one message."""
 
     message_id: str
     result: RecallResult
     before: Before | None = None
+    """Of a recalled one."""
     status: Stage | None = None
+    """Where it is now, as far as is known."""
     at: datetime | None = None
+    """Since when."""
     detail: str
 
 
@@ -60,9 +62,10 @@ class RunRecallQuery(BaseModel):
 
 
 class RunRecall(BaseModel):
-    """What a recall came to for some of a run's messages. cursor: give it back to go on; absent at the end."""
+    """What a recall came to for some of a run's messages."""
 
     run: str
     counts: dict[RecallResult, int]
     messages: list[MessageRecall]
     cursor: str | None = None
+    """Give it back to go on; absent at the end."""

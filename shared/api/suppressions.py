@@ -28,13 +28,14 @@ _Cell = Annotated[str, Field(max_length=MAX_CELL)]
 
 
 class SuppressionAdd(BaseModel):
-    """A recipient to stop messages to. scope: `all`, or one class of messages."""
+    """A recipient to stop messages to."""
 
     model_config = _STRICT
 
     channel: Channel
     address: Address
     scope: SuppressionScope = SuppressionScope.ALL
+    """`all`, or one class of messages."""
     reason: SuppressionReason = SuppressionReason.MANUAL
     note: Note = ""
 
@@ -91,12 +92,13 @@ class SuppressionImport(BaseModel):
 
 
 class EntryView(BaseModel):
-    """Why a recipient is on the list. by: the id of the API key that added it."""
+    """Why a recipient is on the list."""
 
     scope: SuppressionScope
     reason: SuppressionReason
     at: datetime
     by: str
+    """The id of the API key that added it."""
     note: str
 
     @classmethod
@@ -106,10 +108,11 @@ class EntryView(BaseModel):
 
 
 class SuppressionView(BaseModel):
-    """A recipient and its entries; without any it is not on the list. address: normalised."""
+    """A recipient and its entries; without any it is not on the list."""
 
     channel: Channel
     address: str
+    """Normalised."""
     entries: list[EntryView]
 
     @classmethod
@@ -120,9 +123,10 @@ class SuppressionView(BaseModel):
 
 
 class SuppressionChange(BaseModel):
-    """What one call changed, and how the recipient is now. changed: how many entries were added or removed."""
+    """What one call changed, and how the recipient is now."""
 
     changed: int
+    """How many entries were added or removed."""
     suppression: SuppressionView
 
 
@@ -134,11 +138,13 @@ class SuppressionPage(BaseModel):
 
 
 class RowResult(BaseModel):
-    """What became of a row. index: from 0. field, detail: of an invalid one."""
+    """What became of a row."""
 
     index: int
+    """From 0."""
     status: Literal["added", "already_there", "invalid"]
     field: str | None = None
+    """`field` and `detail`: of an invalid one."""
     detail: str | None = None
 
 

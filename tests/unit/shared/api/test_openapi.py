@@ -4,6 +4,7 @@ import json
 import re
 from base64 import b64encode
 from hashlib import sha256
+from html import escape
 from html.parser import HTMLParser
 from typing import Any
 
@@ -14,6 +15,7 @@ from openapi_spec_validator import validate
 from functions.manage.account_input import read_secret, read_settings
 from shared.api.docs_page import POLICY, page
 from shared.api.examples import EXAMPLES
+from shared.api.field_docs import field_docs
 from shared.api.openapi import document
 from shared.api.operation import Operation
 from shared.api.operations import BY_ID, OPERATIONS
@@ -38,6 +40,30 @@ def test_the_description_is_valid(described: dict[str, Any]) -> None:
     validate(described)
     assert described["openapi"] == "3.1.0"
     assert json.loads(json.dumps(described)) == described
+
+
+def test_a_docstring_under_a_field_describes_it(described: dict[str, Any]) -> None:
+    shown = described["components"]["schemas"]["CampaignCreate"]["properties"]
+    ttl = "Seconds in which a message must be sent once it is due; the default is the template's."
+    assert shown["ttl"]["description"] == ttl
+    assert shown["audience"] == {"$ref": "#/components/schemas/Audience", "description": "The file of recipients."}
+    [after] = [p for p in operation_of(described, BY_ID["list_audit"])["parameters"] if p["name"] == "after"]
+    assert after["description"] == "Records from this time on." and "description" not in after["schema"]
+    assert escape(ttl) in page(described)
+
+
+@pytest.mark.parametrize("operation", [o for o in OPERATIONS if o.request or o.response], ids=lambda o: o.id)
+def test_no_docstring_of_a_field_is_left_out(described: dict[str, Any], operation: Operation) -> None:
+    for model in (operation.request, operation.response):
+        docs = {} if model is None else field_docs(model)
+        found = [
+            schema
+            for name, schema in described["components"]["schemas"].items()
+            if model and name.partition("-")[0] == model.__name__
+        ]
+        for schema in found:
+            said = [field["description"] for field in schema["properties"].values() if "description" in field]
+            assert len(said) >= len(docs)
 
 
 def test_every_operation_is_there_once(described: dict[str, Any]) -> None:
