@@ -21,14 +21,13 @@ class ProviderSettings(BaseModel):
     """Base of a provider's settings: everything about an account that is not secret.
 
     A provider's subclass adds `provider: Literal["<name>"]`, by which settings are told apart.
-
-    keep_secret: the settings that may change while the stored secret stays. All others say to whom the secret goes or
-    whose it is, so who changes one of them gives the secret again; so does a setting that nobody has thought about.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     keep_secret: ClassVar[frozenset[str]] = frozenset()
+    """The settings that may change while the stored secret stays. All others say to whom the secret goes or whose it
+    is, so who changes one of them gives the secret again; so does a setting that nobody has thought about."""
 
     provider: str
 
@@ -86,20 +85,19 @@ def _number(value: object) -> object:
 
 
 class Rate(BaseModel):
-    """How fast an account may send.
-
-    per_second: messages, in the long run. burst: how many may go at once after a pause; no window holds more than
-    burst + per_second * its length. per_day: the most on a day in UTC. code_share: the part of all of these that is
-    kept for codes, in hundredths, so that they never wait for what has its places already; with a burst of 1 there is
-    nothing to part.
-    """
+    """How fast an account may send."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     per_second: float = Field(ge=SLOWEST, le=FASTEST)
+    """Messages, in the long run."""
     burst: int = Field(ge=1, le=FASTEST)
+    """How many may go at once after a pause; no window holds more than burst + per_second * its length."""
     per_day: int | None = Field(default=None, ge=1)
+    """The most on a day in UTC."""
     code_share: float = Field(default=0.1, ge=0, le=0.5)
+    """The part of all of these that is kept for codes, in hundredths, so that they never wait for what has its places
+    already; with a burst of 1 there is nothing to part."""
 
     @field_validator("*", mode="before")
     @classmethod
@@ -108,14 +106,12 @@ class Rate(BaseModel):
 
 
 class UnitFee(BaseModel):
-    """What the provider charges for one message, or for one part of a long text message.
-
-    amount: in `currency` (ISO 4217, such as `CNY`).
-    """
+    """What the provider charges for one message, or for one part of a long text message."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     amount: float = Field(ge=0, le=DEAREST)
+    """In `currency` (ISO 4217, such as `CNY`)."""
     currency: str = Field(pattern=r"^[A-Z]{3}$")
 
     @field_validator("amount", mode="before")
@@ -132,13 +128,7 @@ class UnitFee(BaseModel):
 
 
 class Account(BaseModel):
-    """A configured provider (发送账号). Its secret is kept apart and never part of this.
-
-    weight: the account's share of a template's traffic, 0 to 1,000. rate: as people set it; verified_rate: as the
-    provider named it when the account was last verified; without either, the provider's default counts. fee: what a
-    message costs by the contract, for estimates; without one, the provider's list price counts if it has one for all.
-    secret_version: grows with every change of the secret, so that cached clients are rebuilt.
-    """
+    """A configured provider (发送账号). Its secret is kept apart and never part of this."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -149,10 +139,16 @@ class Account(BaseModel):
     provider: str
     settings: dict[str, Any]
     weight: int = Field(default=100, ge=0, le=1000)
+    """The account's share of a template's traffic, 0 to 1,000."""
     rate: Rate | None = None
+    """As people set it."""
     verified_rate: Rate | None = None
+    """As the provider named it when the account was last verified; without either, the provider's default counts."""
     fee: UnitFee | None = None
+    """What a message costs by the contract, for estimates; without one, the provider's list price counts if it has one
+    for all."""
     state: AccountState = AccountState.ACTIVE
     secret_version: int = 0
+    """Grows with every change of the secret, so that cached clients are rebuilt."""
     created_at: int
     updated_at: int

@@ -32,14 +32,16 @@ class AttachmentRef(Struct, frozen=True, omit_defaults=True, rename={"version": 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Attachment:
-    """A file ready to leave. encoded: its base64 in lines, as mail carries it; made once for all recipients. size: of
-    the file itself, in bytes. cid: what the html calls it by; None for a file beside the text."""
+    """A file ready to leave."""
 
     name: str
     content_type: str
     size: int
+    """Of the file itself, in bytes."""
     encoded: bytes
+    """Its base64 in lines, as mail carries it; made once for all recipients."""
     cid: str | None = None
+    """What the html calls it by; None for a file beside the text."""
 
 
 def encode(name: str, content_type: str, data: bytes, cid: str | None = None) -> Attachment:

@@ -21,24 +21,25 @@ Document = dict[str, Any]
 
 
 class AuditRecord(BaseModel):
-    """One change.
-
-    at: milliseconds since the epoch. who: the id of the API key. action: the operation's id.
-    target: kind and id of what changed, such as `account/mail` or, for a version, `template/code/3`.
-    before, after: as the API shows it, None for what was not there. changed: the fields that differ, as paths.
-    """
+    """One change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str
     at: int
+    """Milliseconds since the epoch."""
     tenant: str
     who: str
+    """The id of the API key."""
     who_name: str = ""
     action: str
+    """The operation's id."""
     target: str
+    """Kind and id of what changed, such as `account/mail` or, for a version, `template/code/3`."""
     changed: list[str]
+    """The fields that differ, as paths."""
     before: dict[str, JsonValue] | None
+    """`before` and `after`: as the API shows it, None for what was not there."""
     after: dict[str, JsonValue] | None
 
     def is_about(self, target: str) -> bool:

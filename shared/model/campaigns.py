@@ -36,19 +36,19 @@ class CampaignModel(BaseModel):
 
 
 class Columns(CampaignModel):
-    """Which columns (or fields) of a file mean what.
-
-    to: the address. time_zone: an IANA name. reference: the caller's own word for the recipient. variables: the
-    template's variable -> the column that holds it, where they are not called alike. Columns that mean nothing are
-    left out.
-    """
+    """Which columns (or fields) of a file mean what."""
 
     to: Column = "to"
+    """The address."""
     time_zone: Column | None = None
+    """An IANA name."""
     reference: Column | None = None
+    """The caller's own word for the recipient."""
     variables: dict[Annotated[str, Field(min_length=1, max_length=100)], Column] = Field(
         default_factory=dict, max_length=100
     )
+    """The template's variable -> the column that holds it, where they are not called alike. Columns that mean nothing
+    are left out."""
 
 
 class Audience(CampaignModel):
@@ -60,27 +60,23 @@ class Audience(CampaignModel):
 
 
 class Variant(CampaignModel):
-    """One of the templates among which recipients are split by weight; which one somebody gets never changes.
-
-    version: the template's; None for the one that is published when a run starts.
-    """
+    """One of the templates among which recipients are split by weight; which one somebody gets never changes."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,19}$")
     template: str = Field(min_length=1, max_length=60)
     version: Annotated[int, Field(ge=1, le=999_999), _Number] | None = None
+    """The template's; None for the one that is published when a run starts."""
     weight: Annotated[int, Field(ge=1, le=1000), _Number] = 1
 
 
 class StopRule(CampaignModel):
-    """A run pauses by itself when, once `after` messages have an outcome, a share of them is larger than allowed.
-
-    failures_percent: of those that failed, were dead-lettered or whose outcome is unknown. complaints_percent: of those
-    about which somebody complained.
-    """
+    """A run pauses by itself when, once `after` messages have an outcome, a share of them is larger than allowed."""
 
     after: Annotated[int, Field(ge=1, le=1_000_000), _Number] = 1000
     failures_percent: Percent | None = None
+    """Of those that failed, were dead-lettered or whose outcome is unknown."""
     complaints_percent: Percent | None = None
+    """Of those about which somebody complained."""
 
 
 class Overlap(StrEnum):
@@ -91,21 +87,22 @@ class Overlap(StrEnum):
 
 
 class Schedule(CampaignModel):
-    """When runs start.
-
-    expression: `at(2026-12-01T09:00:00)`, `rate(1 day)` or `cron(0 9 * * ? *)`, as EventBridge Scheduler has them.
-    time_zone: in which it is read; None for the tenant's. local: the time is that of each recipient's own clock, in
-    `time_zone` for those of whom none is known; not for a rate. starts_at, ends_at: milliseconds since the epoch.
-    window_minutes: a run starts within so many minutes after its time. overlap: see there.
-    """
+    """When runs start."""
 
     expression: str = Field(min_length=1, max_length=256)
+    """`at(2026-12-01T09:00:00)`, `rate(1 day)` or `cron(0 9 * * ? *)`, as EventBridge Scheduler has them."""
     time_zone: ZoneName | None = None
+    """In which it is read; None for the tenant's."""
     local: bool = False
+    """The time is that of each recipient's own clock, in `time_zone` for those of whom none is known; not for a rate.
+    """
     starts_at: int | None = None
+    """`starts_at` and `ends_at`: milliseconds since the epoch."""
     ends_at: int | None = None
     window_minutes: Annotated[int, Field(ge=0, le=MAX_WINDOW_MINUTES), _Number] = 0
+    """A run starts within so many minutes after its time."""
     overlap: Overlap = Overlap.SKIP
+    """See there."""
 
 
 class Duplicates(StrEnum):
@@ -116,45 +113,49 @@ class Duplicates(StrEnum):
 
 
 class LimitAsked(Stored):
-    """That somebody wants fewer runs to wait for an approval, which takes two. value: of `approve_above`. by: the key.
-    at: milliseconds since the epoch."""
+    """That somebody wants fewer runs to wait for an approval, which takes two."""
 
     value: int | None
+    """Of `approve_above`."""
     by: str
+    """The key."""
     at: int
+    """Milliseconds since the epoch."""
 
 
 class Campaign(Stored):
-    """A campaign.
-
-    variants: one or more; all of one channel and class. variables: what all recipients have in common. throttle:
-    messages a minute, at most. holdout_percent: so many recipients get nothing, always the same ones, to compare with.
-    approve_above: a run with more messages waits until somebody else approves it. ttl: seconds in which a message must
-    be sent once it is due. Times: milliseconds since the epoch. archived: it starts no runs any more. kind: of the key
-    that made it; a live key that changes it makes it its own. created_by, changed_by: the keys that made it and that
-    changed it last. limit_asked: a change of `approve_above` that waits for a second person.
-    """
+    """A campaign. Times: milliseconds since the epoch."""
 
     id: str = Field(pattern=CAMPAIGN_ID)
     tenant: str
     name: str = Field(min_length=1, max_length=100)
     variants: tuple[Variant, ...] = Field(min_length=1, max_length=MAX_VARIANTS)
+    """One or more; all of one channel and class."""
     audience: Audience
     variables: dict[str, JsonValue] = Field(default_factory=dict)
+    """What all recipients have in common."""
     schedule: Schedule | None = None
     throttle: Throttle | None = None
+    """Messages a minute, at most."""
     stop_rule: StopRule | None = None
     holdout_percent: float = Field(default=0, ge=0, le=50)
+    """So many recipients get nothing, always the same ones, to compare with."""
     duplicates: Duplicates = Duplicates.FIRST
     approve_above: int | None = None
+    """A run with more messages waits until somebody else approves it."""
     ttl: int | None = None
+    """Seconds in which a message must be sent once it is due."""
     archived: bool = False
+    """It starts no runs any more."""
     created_at: int = 0
     updated_at: int = 0
     created_by: str = ""
+    """`created_by` and `changed_by`: the keys that made it and that changed it last."""
     changed_by: str = ""
     kind: KeyKind = KeyKind.LIVE
+    """Of the key that made it; a live key that changes it makes it its own."""
     limit_asked: LimitAsked | None = None
+    """A change of `approve_above` that waits for a second person."""
 
     def changed(self, **changes: Any) -> "Campaign":
         """The campaign with some fields changed, checked anew. Raises: pydantic.ValidationError."""

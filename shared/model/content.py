@@ -49,14 +49,13 @@ _Data = Annotated[
 
 
 class EmailFile(ContentModel):
-    """A file that goes with every message of a template (base64, at most 250,000 bytes for all of them together).
-
-    name: its ending says what it is. cid: the html shows it, as `<img src="cid:logo">`.
-    """
+    """A file that goes with every message of a template (base64, at most 250,000 bytes for all of them together)."""
 
     name: str = Field(min_length=1, max_length=200)
+    """Its ending says what it is."""
     data: _Data
     cid: str | None = Field(default=None, pattern=CID)
+    """The html shows it, as `<img src="cid:logo">`."""
 
 
 class EmailContent(ContentModel):
@@ -201,26 +200,22 @@ class RenderedEmail:
 
 @dataclass(frozen=True, slots=True)
 class RenderedSms:
-    """A text message for one recipient, for either kind of provider. Hashable: equal ones may share a call.
-
-    template_id, params: of the template that a vendor approved.
-    """
+    """A text message for one recipient, for either kind of provider. Hashable: equal ones may share a call."""
 
     text: str | None
     template_id: str | None
+    """`template_id` and `params`: of the template that a vendor approved."""
     params: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class RenderedWecom:
-    """A WeCom message: `body` has the fields of the content model of this `type`, filled in.
-
-    key: equal for equal bodies, so that recipients of the same content may share a call.
-    """
+    """A WeCom message: `body` has the fields of the content model of this `type`, filled in."""
 
     type: str
     body: dict[str, Any]
     key: str
+    """Equal for equal bodies, so that recipients of the same content may share a call."""
 
 
 Rendered = RenderedEmail | RenderedSms | RenderedWecom

@@ -26,13 +26,7 @@ class ParsedKey(NamedTuple):
 
 
 class ApiKey(BaseModel):
-    """A stored key.
-
-    recipients: for team keys, the normalised addresses it may send to, as `channel:address`. lineage: the ids of the
-    keys that it descends from, the first one first and its maker last; none for one made by `infra.first_key`, or
-    before keys knew who made them. texts_per_day: how many texts it may send on a day (UTC); without one the settings
-    say. Times are in milliseconds since the epoch.
-    """
+    """A stored key."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -42,12 +36,16 @@ class ApiKey(BaseModel):
     kind: KeyKind
     scopes: list[Scope] = Field(min_length=1)
     recipients: list[str] = Field(default_factory=list, max_length=100)
+    """For team keys, the normalised addresses it may send to, as `channel:address`."""
     hash: str
     created_at: int
     expires_at: int | None = None
     revoked_at: int | None = None
     lineage: list[str] = Field(default_factory=list, max_length=MAX_LINEAGE)
+    """The ids of the keys that it descends from, the first one first and its maker last; none for one made by
+    `infra.first_key`, or before keys knew who made them."""
     texts_per_day: TextsPerDay | None = None
+    """How many texts it may send on a day (UTC); without one the settings say."""
 
     @property
     def person(self) -> str:

@@ -34,13 +34,7 @@ class LetterState(StrEnum):
 
 
 class Letter(BaseModel):
-    """A dead letter without its addresses and variables.
-
-    account: empty where none was asked. code: the provider's most frequent one. recipients: how many.
-    generation: how often they were redriven before. dead_at, changed_at: milliseconds since the epoch; the latter is
-    when the state was last decided on. by: the id of the key that decided. note: why it was discarded. parts: of how
-    many items its body is.
-    """
+    """A dead letter without its addresses and variables."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -53,16 +47,24 @@ class Letter(BaseModel):
     request: str
     kind: KeyKind
     account: str
+    """Empty where none was asked."""
     reason: str
     code: str
+    """The provider's most frequent one."""
     recipients: int
+    """How many."""
     generation: int
+    """How often they were redriven before."""
     dead_at: int
+    """`dead_at` and `changed_at`: milliseconds since the epoch; the latter is when the state was last decided on."""
     state: LetterState = LetterState.KEPT
     changed_at: int
     by: str = ""
+    """The id of the key that decided."""
     note: str = ""
+    """Why it was discarded."""
     parts: int = 1
+    """Of how many items its body is."""
 
     @property
     def accepted_at(self) -> int:

@@ -22,14 +22,12 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """The message was certainly not sent, and a later try may succeed.
-
-    after: the least wait in seconds that the provider asked for, if it did.
-    """
+    """The message was certainly not sent, and a later try may succeed."""
 
     reason: Reason
     raw_code: str
     after: float | None = None
+    """The least wait in seconds that the provider asked for, if it did."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,35 +87,33 @@ class QuietAction(StrEnum):
 
 
 class QuietHours(PolicyModel):
-    """When recipients are left alone. Without windows: never.
-
-    spread_minutes: deferred messages go out over this time after the end, so that they do not all go at once.
-    """
+    """When recipients are left alone. Without windows: never."""
 
     windows: tuple[QuietWindow, ...] = Field(default=(), max_length=MAX_WINDOWS)
     action: QuietAction = QuietAction.DEFER
     spread_minutes: Annotated[int, Field(ge=0, le=MAX_SPREAD_MINUTES), _Number] = 15
+    """Deferred messages go out over this time after the end, so that they do not all go at once."""
 
 
 class Cap(PolicyModel):
     """At most so many messages of a class to a recipient on a channel, within any `minutes` or, without them, on a
-    calendar day of the tenant's time zone. count: 0 for no cap."""
+    calendar day of the tenant's time zone."""
 
     count: Annotated[int, Field(ge=0, le=MAX_CAP), _Number]
+    """0 for no cap."""
     minutes: Annotated[int, Field(ge=1, le=DAY_MINUTES), _Number] | None = None
 
 
 class Policies(PolicyModel):
-    """What is set; None leaves it to the defaults.
-
-    duplicate_seconds: for so long after a message no other one of the same template with the same content goes to the
-    same recipient; 0 for no such check. weights: shares of the traffic by account, 0 to 1,000, over the accounts' own.
-    """
+    """What is set; None leaves it to the defaults."""
 
     quiet_hours: QuietHours | None = None
     duplicate_seconds: Annotated[int, Field(ge=0, le=MAX_DUPLICATE_SECONDS), _Number] | None = None
+    """For so long after a message no other one of the same template with the same content goes to the same recipient; 0
+    for no such check."""
     cap: Cap | None = None
     weights: dict[str, Annotated[int, Field(ge=0, le=1000), _Number]] | None = Field(default=None, max_length=10)
+    """Shares of the traffic by account, 0 to 1,000, over the accounts' own."""
 
     def over(self, defaults: "Policies") -> "Policies":
         """These policies, and the defaults for what they leave open."""

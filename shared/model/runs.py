@@ -51,30 +51,32 @@ OVER = frozenset({RunState.CHECKED, RunState.FINISHED, RunState.CANCELLED, RunSt
 
 
 class PinnedVariant(Stored):
-    """A variant as a run sends it, whatever is published meanwhile.
-
-    providers: of all accounts of its template, any of which may have to carry a message.
-    """
+    """A variant as a run sends it, whatever is published meanwhile."""
 
     name: str
     template: str
     version: int
     weight: int
     providers: tuple[str, ...] | None = None
+    """Of all accounts of its template, any of which may have to carry a message."""
 
 
 class AudienceFile(Stored):
-    """The very object that a run reads. key: in the bucket. size: bytes. kind: of the key that uploaded it. Once
-    planned: gzip, whether it is packed; recoded, whether it is anything but UTF-8 with line feeds; header, the names of
-    a CSV's columns, in order; delimiter."""
+    """The very object that a run reads."""
 
     key: str
+    """In the bucket."""
     version: str
     size: int
+    """Bytes."""
     kind: KeyKind = KeyKind.LIVE
+    """The kind of the key that uploaded it."""
     gzip: bool = False
+    """Whether it is packed; known once it is planned, as the fields below."""
     recoded: bool = False
+    """Whether it is anything but UTF-8 with line feeds."""
     header: tuple[str, ...] = ()
+    """The names of a CSV's columns, in order."""
     delimiter: str = ","
 
     @property
@@ -84,24 +86,27 @@ class AudienceFile(Stored):
 
 
 class Tally(Stored):
-    """How many rows of a shard, or of a run, came to what: each is good, rejected, a duplicate or held out.
-
-    rows: read, without blank ones. good: what can be sent, hence messages. rejected: by reason, those that lack a
-    variable as `variable_missing.<name>`. duplicates: of an address further up, that would be good or held out if it
-    stood alone. held_out: in the holdout group. suppressed: good, but on the suppression list when the file was
-    checked: a message that ends as suppressed. accepted: queued. variants: accepted by variant. samples: by reason,
-    some of the rejected rows: the number in the file (from 1, without the header) and what is wrong, without values.
-    """
+    """How many rows of a shard, or of a run, came to what: each is good, rejected, a duplicate or held out."""
 
     rows: int = 0
+    """Read, without blank ones."""
     good: int = 0
+    """What can be sent, hence messages."""
     rejected: dict[str, int] = Field(default_factory=dict)
+    """By reason, those that lack a variable as `variable_missing.<name>`."""
     duplicates: int = 0
+    """Of an address further up, that would be good or held out if it stood alone."""
     held_out: int = 0
+    """In the holdout group."""
     suppressed: int = 0
+    """Good, but on the suppression list when the file was checked: a message that ends as suppressed."""
     accepted: int = 0
+    """Queued."""
     variants: dict[str, int] = Field(default_factory=dict)
+    """Accepted by variant."""
     samples: dict[str, tuple[tuple[int, str], ...]] = Field(default_factory=dict)
+    """By reason, some of the rejected rows: the number in the file (from 1, without the header) and what is wrong,
+    without values."""
 
     @property
     def messages(self) -> int:
@@ -134,81 +139,84 @@ def _some(samples: dict[str, tuple[tuple[int, str], ...]]) -> dict[str, tuple[tu
 
 
 class Fee(Stored):
-    """What providers will charge, about. units: messages, or parts of long text messages. amount: None where nothing
-    is known of the price; in `currency` (ISO 4217)."""
+    """What providers will charge, about."""
 
     account: str
     provider: str
     units: int
+    """Messages, or parts of long text messages."""
     amount: float | None
+    """None where nothing is known of the price; in `currency` (ISO 4217)."""
     currency: str | None
 
 
 class Estimate(Stored):
-    """What a run will cost and how long it will take, about. seconds: at the accounts' rates and the throttle; None
-    where neither is known. per_second: the same as messages a second."""
+    """What a run will cost and how long it will take, about."""
 
     messages: int
     fees: tuple[Fee, ...] = ()
     per_second: float | None = None
+    """The same as messages a second."""
     seconds: float | None = None
+    """At the accounts' rates and the throttle; None where neither is known."""
 
 
 class Shard(Stored):
-    """A part of a run's file, cut between two rows.
-
-    key: the object that holds it; version: of that object. start, end: its bytes there, without the end. first_row:
-    the number of its first row in the file, from 1 without the header. rows: how many it has, blank ones too.
-    checked: what the check found; None before. At first it knows the duplicates within the shard, and once shards are
-    compared those of earlier shards too. repeats: how many of its rows are of the latter kind. next_row: the row (from
-    0, within the shard) with which sending goes on; next_byte: where that is in the object. sent: what came of the rows
-    before it. closed: all were read. touched_at: when somebody last worked on it. due_at: when its next rows may go, by
-    the throttle. Times: milliseconds since the epoch.
-    """
+    """A part of a run's file, cut between two rows. Times: milliseconds since the epoch."""
 
     number: int
     key: str
+    """The object that holds it."""
     version: str
+    """Of that object."""
     start: int
+    """`start` and `end`: its bytes there, without the end."""
     end: int
     first_row: int
+    """The number of its first row in the file, from 1 without the header."""
     rows: int
+    """How many it has, blank ones too."""
     checked: Tally | None = None
+    """What the check found; None before. At first it knows the duplicates within the shard, and once shards are
+    compared those of earlier shards too."""
     repeats: int = 0
+    """How many of its rows are of the latter kind."""
     next_row: int = 0
+    """The row (from 0, within the shard) with which sending goes on."""
     next_byte: int = 0
+    """Where that is in the object."""
     sent: Tally = Tally()
+    """What came of the rows before it."""
     closed: bool = False
+    """All were read."""
     touched_at: int = 0
+    """When somebody last worked on it."""
     due_at: int = 0
+    """When its next rows may go, by the throttle."""
 
 
 class Run(Stored):
     """One firing of a campaign. What it sends was settled when it started: the campaign's settings, the templates'
     versions, the file's version.
-
-    id: `<campaign>.<ULID>`. fired_at: the time that its schedule meant, or when somebody started it; all its message
-    ids begin with it. kind: of the key that started it; started_by: that key's id, or `schedule`. campaign: its
-    settings. state_at, state_by: since when the state is so, and the key that wanted it, or `schedule`, `stop rule` or
-    `platform`. planned: shards, once planned; rows: those in the file. envelope: the most recipients of one; block:
-    rows that are packed together. team: for team keys, the addresses allowed, as `channel:address`. countries: to whose
-    numbers text messages may go. time_zone: of recipients of whom none is known. chains: how many shards are worked on
-    side by side. throttled_at: when the throttle was changed last. tick: counts the driver's looks. queued_at: when it
-    last queued this state's tasks. marks: times, and how many messages had an outcome by then, the latest few. tally:
-    what the check found, or what came of it when it is over. outcomes, reasons, by_variant: the report, when it is
-    over. problem: why it failed or paused by itself, or why nothing moves. Times: milliseconds since the epoch.
-    """
+    Times: milliseconds since the epoch."""
 
     id: str
+    """`<campaign>.<ULID>`."""
     tenant: str
     fired_at: int
+    """The time that its schedule meant, or when somebody started it; all its message ids begin with it."""
     purpose: Purpose = Purpose.SEND
     state: RunState
     state_at: int
+    """`state_at` and `state_by`: since when the state is so, and the key that wanted it, or `schedule`, `stop rule` or
+    `platform`."""
     state_by: str
     kind: KeyKind = KeyKind.LIVE
+    """Of the key that started it."""
     started_by: str
+    """That key's id, or `schedule`."""
     campaign: Campaign
+    """Its settings."""
     channel: Channel
     message_class: MessageClass
     variants: tuple[PinnedVariant, ...] = ()
@@ -224,25 +232,40 @@ class Run(Stored):
     paused_ms: int = 0
     over_at: int | None = None
     planned: int | None = None
+    """Shards, once planned."""
     estimate: Estimate | None = None
     rows: int = 0
+    """Those in the file."""
     envelope: int = 100
+    """The most recipients of one."""
     block: int = 100
+    """Rows that are packed together."""
     team: tuple[str, ...] | None = None
+    """For team keys, the addresses allowed, as `channel:address`."""
     countries: tuple[str, ...] = ()
+    """To whose numbers text messages may go."""
     time_zone: str = "UTC"
+    """Of recipients of whom none is known."""
     chains: int = 16
+    """How many shards are worked on side by side."""
     throttle: int | None = None
     throttled_at: int = 0
+    """When the throttle was changed last."""
     stop_rule_done: bool = False
     tick: int = 0
+    """Counts the driver's looks."""
     queued_at: int = 0
+    """When it last queued this state's tasks."""
     marks: tuple[tuple[int, int], ...] = ()
+    """Times, and how many messages had an outcome by then, the latest few."""
     tally: Tally = Tally()
+    """What the check found, or what came of it when it is over."""
     outcomes: dict[str, int] = Field(default_factory=dict)
+    """`outcomes`, `reasons` and `by_variant`: the report, when it is over."""
     reasons: dict[str, int] = Field(default_factory=dict)
     by_variant: dict[str, dict[str, int]] = Field(default_factory=dict)
     problem: str | None = None
+    """Why it failed or paused by itself, or why nothing moves."""
 
     @property
     def over(self) -> bool:

@@ -31,25 +31,28 @@ class SuppressionReason(StrEnum):
 
 
 class SuppressionEntry(BaseModel):
-    """One reason to stop messages. at: milliseconds since the epoch. by: the id of the API key that added it."""
+    """One reason to stop messages."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     scope: SuppressionScope
     reason: SuppressionReason
     at: int
+    """Milliseconds since the epoch."""
     by: str
+    """The id of the API key that added it."""
     note: str = ""
 
 
 class Suppressed(BaseModel):
-    """A recipient with its entries, at most one per scope and reason. address: normalised."""
+    """A recipient with its entries, at most one per scope and reason."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     tenant: str
     channel: Channel
     address: str
+    """Normalised."""
     tag: str
     entries: list[SuppressionEntry] = []
 

@@ -12,11 +12,12 @@ class _Task(BaseModel):
 
 
 class StartTask(_Task):
-    """A schedule has fired. scheduled_at: the time that it meant, as EventBridge Scheduler writes it."""
+    """A schedule has fired."""
 
     task: Literal["start"] = "start"
     campaign: str
     scheduled_at: str
+    """The time that it meant, as EventBridge Scheduler writes it."""
 
 
 class PlanTask(_Task):
@@ -50,19 +51,21 @@ class SendTask(_Task):
 
 
 class ReleaseTask(_Task):
-    """Put back on their queues what was held while a run was paused. bucket: of the parking place."""
+    """Put back on their queues what was held while a run was paused."""
 
     task: Literal["release"] = "release"
     run: str
     bucket: int
+    """Of the parking place."""
 
 
 class DriveTask(_Task):
-    """Look at a run: move it on, mend what broke off, apply its stop rule. tick: its number."""
+    """Look at a run: move it on, mend what broke off, apply its stop rule."""
 
     task: Literal["drive"] = "drive"
     run: str
     tick: int
+    """Its number."""
 
 
 Task = StartTask | PlanTask | CheckTask | CompareTask | SendTask | ReleaseTask | DriveTask

@@ -10,25 +10,18 @@ from shared.model.words import Channel, MessageClass
 
 
 class Fallback(BaseModel):
-    """By which template the messages of another are sent anew, to an address of its own channel.
-
-    template: of another channel and the same class. after_minutes: in which a message must have been sent, else the
-    other one is; without it, when it ends unsent.
-    """
+    """By which template the messages of another are sent anew, to an address of its own channel."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     template: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,59}$")
+    """Of another channel and the same class."""
     after_minutes: int | None = Field(default=None, ge=1, le=3 * 1440)
+    """In which a message must have been sent, else the other one is; without it, when it ends unsent."""
 
 
 class Template(BaseModel):
-    """A template: what binds versions of content to a channel, a class and accounts.
-
-    accounts: ids in order of preference; routing weighs them. published: the version that is sent, if any.
-    ttl_seconds: the default time to live of its messages. policies: those that it has of its own. fallback: what is
-    sent where its messages were not.
-    """
+    """A template: what binds versions of content to a channel, a class and accounts."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
@@ -38,12 +31,17 @@ class Template(BaseModel):
     channel: Channel
     message_class: MessageClass = Field(alias="class")
     accounts: list[str] = Field(min_length=1, max_length=10)
+    """Ids in order of preference; routing weighs them."""
     latest: int = 0
     published: int | None = None
+    """The version that is sent, if any."""
     archived: bool = False
     ttl_seconds: int | None = Field(default=None, ge=10, le=3 * 86400)
+    """The default time to live of its messages."""
     policies: Policies | None = None
+    """Those that it has of its own."""
     fallback: Fallback | None = None
+    """What is sent where its messages were not."""
     created_at: int
     updated_at: int
 
@@ -71,13 +69,7 @@ class Review(BaseModel):
 
 
 class TemplateVersion(BaseModel):
-    """One version of a template's content; never changed once saved, but for its review.
-
-    required, optional: its placeholders; an optional one is used only with a default.
-    loops: whether it iterates over a variable.
-    author: the id of the API key that saved it.
-    published_at: set once, when it was first published; such a version may be pinned by a request.
-    """
+    """One version of a template's content; never changed once saved, but for its review."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -85,11 +77,15 @@ class TemplateVersion(BaseModel):
     version: int = Field(ge=1)
     content: Content
     required: list[str] = Field(default_factory=list)
+    """`required` and `optional`: its placeholders; an optional one is used only with a default."""
     optional: list[str] = Field(default_factory=list)
     loops: bool = False
+    """Whether it iterates over a variable."""
     sample: dict[str, JsonValue] = Field(default_factory=dict)
     note: str = ""
     created_at: int
     author: str = ""
+    """The id of the API key that saved it."""
     review: Review = Field(default_factory=Review)
     published_at: int | None = None
+    """Set once, when it was first published; such a version may be pinned by a request."""

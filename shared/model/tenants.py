@@ -26,59 +26,60 @@ class TenantName(BaseModel):
 
 
 class Tenant(BaseModel):
-    """What a tenant's messages need everywhere.
-
-    salt: keys the recipients' tags; drawn once, never changed (the tags would change with it).
-    region: the country that phone numbers without a prefix belong to. time_zone: an IANA name.
-    """
+    """What a tenant's messages need everywhere."""
 
     model_config = ConfigDict(extra="forbid")
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")
     salt: Base64Bytes
+    """Keys the recipients' tags; drawn once, never changed (the tags would change with it)."""
     region: str = Field(default="CN", pattern=r"^[A-Z]{2}$")
+    """The country that phone numbers without a prefix belong to."""
     time_zone: str = "Asia/Shanghai"
+    """An IANA name."""
     created_at: int
 
 
 class Deployment(BaseModel):
-    """What belongs to the whole deployment. concurrency: queue, such as `email.marketing` -> how many functions work on
-    it at most; what is not named stays as it was deployed, or was set before. changed_at: milliseconds since the epoch.
-    """
+    """What belongs to the whole deployment."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     concurrency: dict[str, Concurrency] = Field(default_factory=dict)
+    """Queue, such as `email.marketing` -> how many functions work on it at most; what is not named stays as it was
+    deployed, or was set before."""
     changed_by: str = ""
     changed_at: int | None = None
+    """Milliseconds since the epoch."""
 
 
 class TenantSettings(BaseModel):
-    """One version of what people decide for a whole tenant; never changed once saved.
-
-    review_required: only approved versions of templates can be published. policies: defaults of the sending policies.
-    time_zone: of recipients of whom none is known, and of calendar days; None for the tenant's. blocked_words: no
-    message is sent that holds one. concurrency: in versions of before only; see `Deployment`. countries: to whose
-    numbers texts go; without any, to the own. texts_per_key_per_day: how many texts a key without a limit of its own
-    has accepted on a day (UTC), campaigns' not among them; texts_abroad_per_key_per_day: how many of these, of every
-    key, to numbers outside the tenant's region. restored: the version whose values it took. review_off_by,
-    review_off_at: the key that wants `review_required` switched off, which takes a second person, and when;
-    milliseconds since the epoch.
-    """
+    """One version of what people decide for a whole tenant; never changed once saved."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     version: int = 0
     review_required: bool = False
+    """Only approved versions of templates can be published."""
     policies: ClassPolicies = ClassPolicies()
+    """Defaults of the sending policies."""
     time_zone: ZoneName | None = None
+    """Of recipients of whom none is known, and of calendar days; None for the tenant's."""
     blocked_words: list[BlockedWord] = Field(default_factory=list, max_length=MAX_BLOCKED_WORDS)
+    """No message is sent that holds one."""
     concurrency: dict[str, Concurrency] = Field(default_factory=dict)
+    """In versions of before only; see `Deployment`."""
     countries: list[Country] = Field(default_factory=list, max_length=MAX_COUNTRIES)
+    """To whose numbers texts go; without any, to the own."""
     texts_per_key_per_day: TextsPerDay = TEXTS_PER_DAY
+    """How many texts a key without a limit of its own has accepted on a day (UTC), campaigns' not among them."""
     texts_abroad_per_key_per_day: TextsPerDay = TEXTS_ABROAD_PER_DAY
+    """How many of these, of every key, to numbers outside the tenant's region."""
     changed_by: str = ""
     changed_at: int | None = None
     restored: int | None = None
+    """The version whose values it took."""
     review_off_by: str = ""
+    """`review_off_by` and `review_off_at`: the key that wants `review_required` switched off, which takes a second
+    person, and when; milliseconds since the epoch."""
     review_off_at: int | None = None

@@ -22,15 +22,14 @@ class RefusedError(InvalidError):
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Lets addresses through.
-
-    region: the tenant's. team: for team keys, the addresses allowed, as `channel:address`. countries: to whose numbers
-    texts may go; without any, to those of the tenant's region alone.
-    """
+    """Lets addresses through."""
 
     region: str
+    """The tenant's."""
     team: frozenset[str] | None
+    """For team keys, the addresses allowed, as `channel:address`."""
     countries: frozenset[str]
+    """To whose numbers texts may go; without any, to those of the tenant's region alone."""
 
     def admit(self, field: str, channel: str, raw: str) -> str:
         """The canonical form of an address. Raises: RefusedError."""

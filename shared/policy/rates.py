@@ -22,11 +22,13 @@ FOREVER = 10**18
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """interval: between two places, in microseconds. per_day: the most places on a day in UTC."""
+    """The places of one rate."""
 
     interval: int
+    """The time between two places, in microseconds."""
     burst: int
     per_day: int | None = None
+    """The most places on a day in UTC."""
 
     @property
     def slack(self) -> int:
@@ -36,36 +38,39 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Lanes:
-    """The lanes of an account. code: for codes alone; None if they have none of their own."""
+    """The lanes of an account."""
 
     main: Lane
     code: Lane | None = None
+    """For codes alone; None if they have none of their own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Booked:
-    """What is taken of a lane. end: where the next place is. used: places on that day (days since the epoch)."""
+    """What is taken of a lane."""
 
     end: int = 0
+    """Where the next place is."""
     day: int = 0
     used: int = 0
+    """Places on that day (days since the epoch)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Places that can be had, as far as is known.
-
-    count: how many. idle: they begin now, since the lane's end is past; otherwise at its end, as long as that is at
-    most `most`. day: on which they all are. fresh: none is taken of that day. ready: when the last message that wants
-    a place could go; if there is not a place for each, when the next may be had.
-    """
+    """Places that can be had, as far as is known."""
 
     count: int
+    """How many."""
     idle: bool
+    """They begin now, since the lane's end is past; otherwise at its end, as long as that is at most `most`."""
     most: int
     day: int
+    """On which they all are."""
     fresh: bool
+    """None is taken of that day."""
     ready: int
+    """When the last message that wants a place could go; if there is not a place for each, when the next may be had."""
 
 
 MINUTE_MS = 62_000
@@ -75,11 +80,12 @@ others, and people count where messages arrive."""
 
 @dataclass(frozen=True, slots=True)
 class Paced:
-    """What a run has queued. end: when its share of time ends, in microseconds since the epoch. sent: when so many
-    messages went, in milliseconds since the epoch, as long as they count."""
+    """What a run has queued."""
 
     end: int = 0
+    """When its share of time ends, in microseconds since the epoch."""
     sent: tuple[tuple[int, int], ...] = ()
+    """When so many messages went, in milliseconds since the epoch, as long as they count."""
 
 
 def pace(paced: Paced, messages: int, per_minute: float, now: int, ahead: int) -> tuple[int, Paced]:

@@ -7,10 +7,12 @@ from shared.model.words import MessageClass
 
 @dataclass(frozen=True, slots=True)
 class RetrySchedule:
-    """tries: in all, the first included. window_s: the time within which the last try is due at the latest."""
+    """How often, and within what time, a class is tried."""
 
     tries: int
+    """All tries, including the first one."""
     window_s: float
+    """The time within which the last try is due at the latest."""
 
     def ceiling_s(self, attempt: int) -> float:
         """The longest wait after try number `attempt` (from 1); each doubles, and together they fill the window."""

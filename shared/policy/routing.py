@@ -46,21 +46,22 @@ Buckets = Mapping[int, Counter[str]]
 
 
 class Shift(BaseModel):
-    """How much of its weight an account has. factor: one of `STEPS`. since: milliseconds since the epoch.
-
-    reason: why it was shifted last, with the figures in words. tries, bad, slow: on which that rests. cause: the most
-    frequent reason of those that went wrong.
-    """
+    """How much of its weight an account has."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     factor: float = 1.0
+    """One of `STEPS`."""
     since: int = 0
+    """Milliseconds since the epoch."""
     reason: str = ""
+    """Why it was shifted last, with the figures in words."""
     tries: int = 0
+    """`tries`, `bad` and `slow`: on which that rests."""
     bad: int = 0
     slow: int = 0
     cause: str | None = None
+    """The most frequent reason of those that went wrong."""
 
 
 FULL = Shift()
