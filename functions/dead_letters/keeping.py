@@ -41,10 +41,12 @@ class Stream(Protocol):
 
 @dataclass(slots=True)
 class Taken:
-    """What became of a batch. letters: kept for the first time. failed: the ids of messages that come back."""
+    """What became of a batch."""
 
     letters: int = 0
+    """Kept for the first time."""
     failed: list[str] = field(default_factory=list)
+    """The ids of messages that come back."""
 
 
 class Keeper:

@@ -27,9 +27,10 @@ _FILES = {
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """A page as it is sent. packed: its text by gzip."""
+    """A page as it is sent."""
 
     packed: bytes
+    """Its text by gzip."""
     headers: Mapping[str, str]
 
 

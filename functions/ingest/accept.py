@@ -33,13 +33,7 @@ MAX_ERRORS = 50
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a plan depends on besides the request. team: for team keys, the addresses allowed, as `channel:address`.
-
-    files: those that the request names and that are there. steps: the templates to which this one falls back, one after
-    the other. new: no earlier request was accepted under the same key. countries: to whose numbers texts may go;
-    without any, see `Gate`. grant: the places for texts that the request has got; None as long as it needs to know how
-    many it takes.
-    """
+    """What a plan depends on besides the request."""
 
     tenant: Tenant
     template: Template
@@ -47,26 +41,32 @@ class Context:
     kind: KeyKind
     base: str
     team: frozenset[str] | None = None
+    """For team keys, the addresses allowed, as `channel:address`."""
     files: Files = field(default_factory=dict)
+    """Those that the request names and that are there."""
     steps: Sequence[Step] = ()
+    """The templates to which this one falls back, one after the other."""
     new: bool = True
+    """No earlier request was accepted under the same key."""
     countries: frozenset[str] = frozenset()
+    """To whose numbers texts may go; without any, see `Gate`."""
     grant: Grant | None = None
+    """The places for texts that the request has got; None as long as it needs to know how many it takes."""
 
 
 @dataclass(slots=True)
 class Plan:
-    """What to do for a request.
-
-    envelopes: with their bodies, in order. due_at: when they are due, if not now. records: what to tell the trace.
-    messages: the result per recipient, as if everything can be queued. seats: how many texts it may come to.
-    """
+    """What to do for a request."""
 
     base: str
     due_at: int | None
+    """When they are due, if not now."""
     seats: Seats
+    """How many texts it may come to."""
     envelopes: list[tuple[Envelope, str]] = field(default_factory=list)
+    """With their bodies, in order."""
     messages: list[MessageOut] = field(default_factory=list)
+    """The result per recipient, as if everything can be queued."""
     rejected: StreamRecord | None = None
 
     def records(self, failed: set[str]) -> list[StreamRecord]:

@@ -20,11 +20,12 @@ class Templates(Protocol):
 
 
 class Step(NamedTuple):
-    """A template to which the one before falls back. after_s: how many seconds that one's messages have before."""
+    """A template to which the one before falls back."""
 
     template: Template
     version: TemplateVersion
     after_s: int | None
+    """How many seconds that one's messages have before."""
 
 
 def steps(templates: Templates, first: Template) -> list[Step]:

@@ -40,10 +40,11 @@ _LISTS = frozenset({Reason.NOT_IN_TEAM_LIST, Reason.COUNTRY_NOT_ALLOWED})
 
 
 class RepeatKey(NamedTuple):
-    """What a repeat of a request is known by, for 24 hours. field: where the caller gave it, for errors."""
+    """What a repeat of a request is known by, for 24 hours."""
 
     text: str
     field: str
+    """Where the caller gave it, for errors."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,27 +30,29 @@ EVENTS = "events"
 
 
 class Limits(NamedTuple):
-    """A key's texts per day. own: whether `all` is the key's own limit, and not the settings'."""
+    """A key's texts per day."""
 
     all: int
     abroad: int
     own: bool
+    """Whether `all` is the key's own limit, and not the settings'."""
 
 
 class Grant(BaseModel):
-    """The places that a request has got, kept with its claim: a repeat gets the same answer.
-
-    all, abroad: places. of_all, of_abroad: the limits. own: see `Limits`. anew: when the limits start anew, in
-    milliseconds since the epoch. events: whether they are those of events, which bear no key.
-    """
+    """The places that a request has got, kept with its claim: a repeat gets the same answer."""
 
     all: int
+    """`all` and `abroad`: places."""
     abroad: int
     of_all: int
+    """`of_all` and `of_abroad`: the limits."""
     of_abroad: int
     own: bool
+    """See `Limits`."""
     anew: int
+    """When the limits start anew, in milliseconds since the epoch."""
     events: bool = False
+    """Whether they are those of events, which bear no key."""
 
 
 class Seats:
@@ -75,13 +77,14 @@ class Seats:
 
 @dataclass(frozen=True, slots=True)
 class TextLimits:
-    """Takes the places of the day, and tells people when there are few or none. deployment: its name in metrics."""
+    """Takes the places of the day, and tells people when there are few or none."""
 
     catalog: Catalog
     texts: Texts
     metrics: EphemeralMetrics
     clock: Clock
     deployment: str
+    """Its name in metrics."""
 
     def grant(self, caller: Caller, seats: Seats) -> Grant | None:
         """Places for a request; None if it needs none. Raises: NotCountedError if they cannot be counted."""

@@ -269,11 +269,12 @@ class Accounts:
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """What a caller changes of an account's settings and secret; None for what stays. version: of the new secret."""
+    """What a caller changes of an account's settings and secret; None for what stays."""
 
     settings: dict[str, Any] | None
     secret: dict[str, str] | None
     version: int | None
+    """Of the new secret."""
 
     def check(self, seen: Account, now: Account, after: Account) -> None:
         """Check that the secret goes with the settings, and to nobody whom it was not given for.

@@ -166,13 +166,14 @@ class SuppressionOperations:
 
 @dataclass
 class Rows:
-    """The rows of an import. wanted: by tag, the recipients with the entries that the rows ask for."""
+    """The rows of an import."""
 
     body: SuppressionImport
     naming: Naming
     now: int
     by: str
     wanted: dict[str, Suppressed] = field(default_factory=dict)
+    """By tag, the recipients with the entries that the rows ask for."""
     _read: list[tuple[str, SuppressionEntry] | FieldError] = field(default_factory=list)
 
     def __post_init__(self) -> None:

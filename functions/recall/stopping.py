@@ -25,23 +25,27 @@ FORGOTTEN_MS = 1000 * TTL_S - 86_400_000
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Where a message came to its end. row: with which it did. beside: all rows of that envelope."""
+    """Where a message came to its end."""
 
     leg: Leg
     row: EventRow
+    """With which it did."""
     beside: Sequence[EventRow]
+    """All rows of that envelope."""
 
 
 @dataclass(slots=True)
 class Stopped:
-    """What was found. reached: messages that are stopped if they can be. ends: of these by id; the others are in
-    progress. lost: nobody can know any more what became of them. records: of those that were stopped, for the stream.
-    """
+    """What was found."""
 
     reached: set[str] = field(default_factory=set)
+    """Messages that are stopped if they can be."""
     ends: dict[str, End] = field(default_factory=dict)
+    """Of these by id; the others are in progress."""
     lost: set[str] = field(default_factory=set)
+    """Nobody can know any more what became of them."""
     records: list[StreamRecord] = field(default_factory=list)
+    """Of those that were stopped, for the stream."""
 
 
 class Stopper:

@@ -39,15 +39,14 @@ TOGETHER = 250
 
 @dataclass(slots=True)
 class Told:
-    """A ledger's rows of which the timeline should know. ended: those that were written just now.
-
-    closed: all its rows are there; of an open ledger they are those of recalled recipients.
-    """
+    """A ledger's rows of which the timeline should know."""
 
     leg: Leg
     rows: list[EventRow]
     ended: list[EventRow] = field(default_factory=list)
+    """Those that were written just now."""
     closed: bool = True
+    """All its rows are there; of an open ledger they are those of recalled recipients."""
 
 
 class Runs(Protocol):

@@ -47,13 +47,14 @@ class _Notice(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class GivenUp:
-    """Replays what the trace gave up. dlq_url: of the queue to which that is told."""
+    """Replays what the trace gave up."""
 
     reader: StreamReader
     stream: EventStream
     counters: Counters
     sqs: Any
     dlq_url: str
+    """Of the queue to which that is told."""
     clock: Clock
 
     def replay(self, time_left: Callable[[], bool]) -> Done:

@@ -39,10 +39,7 @@ MEANINGS = {
 
 @dataclass(frozen=True, slots=True)
 class HealthReader:
-    """The operation `get_health`.
-
-    queue_urls, dlq_urls: by queue. schedules_dlq_url, trace_dlq_url: see the settings. pool: for several calls at once.
-    """
+    """The operation `get_health`."""
 
     accounts: AccountStore
     counters: Counters
@@ -51,11 +48,14 @@ class HealthReader:
     lag: StreamLag
     sqs: Any
     queue_urls: Mapping[str, str]
+    """`queue_urls` and `dlq_urls`: by queue."""
     dlq_urls: Mapping[str, str]
     schedules_dlq_url: str
+    """`schedules_dlq_url` and `trace_dlq_url`: see the settings."""
     trace_dlq_url: str
     clock: Clock
     pool: Executor
+    """For several calls at once."""
 
     def operations(self) -> dict[str, OperationFunction]:
         """Operation id -> function."""

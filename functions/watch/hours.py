@@ -19,11 +19,12 @@ PAGE = 25
 
 @dataclass(slots=True)
 class Found:
-    """What is known of a tenant's hours after a sweep. finished: all that is due was looked into."""
+    """What is known of a tenant's hours after a sweep."""
 
     hours: list[HourMark] = field(default_factory=list)
     mended: Counter[str] = field(default_factory=Counter)
     finished: bool = True
+    """All that is due was looked into."""
 
 
 class Hours:

@@ -20,10 +20,11 @@ _WORST = ("\U0001f600", '"')
 
 @dataclass(frozen=True, slots=True)
 class Unfit:
-    """Why a message cannot be sent. found: where and what, without any value."""
+    """Why a message cannot be sent."""
 
     reason: Reason
     found: str
+    """Where and what, without any value."""
 
 
 def fill(compiled: Compiled, shared: Variables, own: Variables, words: Sequence[str]) -> Rendered | Unfit:

@@ -42,28 +42,32 @@ class AttachmentGoneError(NotFoundError):
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A form that takes one file, of just the size and type agreed on. fields: send them before the file."""
+    """A form that takes one file, of just the size and type agreed on."""
 
     url: str
     fields: dict[str, str]
+    """Send them before the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file that is there. version: of the object. Times: milliseconds since the epoch; ends_at: when it may be named
-    no more. kind: of the key that uploaded it. sha256: in hex, if it was declared; S3 took no other bytes."""
+    """A file that is there. Times: milliseconds since the epoch."""
 
     id: str
     version: str
+    """The version of the object."""
     name: str
     content_type: str
     size: int
     uploaded_at: int
     kind: KeyKind = KeyKind.LIVE
+    """Of the key that uploaded it."""
     sha256: str | None = None
+    """In hex, if it was declared; S3 took no other bytes."""
 
     @property
     def ends_at(self) -> int:
+        """From when on a message may not name it."""
         # S3 expires an object at the midnight after, so it is there for so long at least (S3 user guide, "Expiring
         # objects").
         return self.uploaded_at + KEEP_DAYS * _DAY_MS

@@ -27,8 +27,8 @@ _SECOND_MS = 1000
 class Heard:
     """What AWS said of this machine's clock: how many milliseconds it is ahead.
 
-    drift: the machine's clock less its monotonic one, as it was then; if it has changed since, the clock was set, or
-    the machine slept, and nothing is known.
+    It holds as long as the machine's clock and its monotonic one keep their distance. If that has changed, the clock
+    was set, or the machine slept, and nothing is known.
     """
 
     def __init__(self) -> None:

@@ -27,11 +27,12 @@ TRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
-    """An envelope on its way to its queue. due_at: milliseconds since the epoch; None for now."""
+    """An envelope on its way to its queue."""
 
     envelope: Envelope
     body: str
     due_at: int | None = None
+    """Milliseconds since the epoch; None for now."""
 
 
 class Queues:

@@ -66,12 +66,13 @@ class EventStream:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A record as the stream holds it. arrived_ms: milliseconds since the epoch."""
+    """A record as the stream holds it."""
 
     sequence: str
     data: bytes
     key: str
     arrived_ms: int
+    """Milliseconds since the epoch."""
 
 
 class StreamReader:

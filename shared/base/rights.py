@@ -9,37 +9,32 @@ Conditions = Mapping[str, Mapping[str, str | list[str]]]
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """What people set up beside the platform, in this AWS account and any region: all of a kind.
-
-    service, kind: as in an ARN, such as `ses` and `identity`. reason: why none can be named in full.
-    """
+    """What people set up beside the platform, in this AWS account and any region: all of a kind."""
 
     service: str
+    """`service` and `kind`: as in an ARN, such as `ses` and `identity`."""
     kind: str
     reason: str
+    """Why none can be named in full."""
 
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """One statement. on: parts of the platform by their names, `*` standing for any characters.
+    """One statement.
 
-    | name | what it is |
-    |---|---|
-    | `table.catalog` `table.guard` `table.timeline` `table.counters` | the tables |
-    | `queue.<channel>.<class>`, `dead.<channel>.<class>` | queues of envelopes, and their dead-letter queues |
-    | `mapping.<channel>.<class>` | what hands a queue's envelopes to its function |
-    | `campaigns.queue` | tasks of campaigns |
-    | `campaigns.dead` `events.dead` `schedules.dead` `trace.dead` | dead-letter queues |
-    | `schedules.messages` `schedules.campaigns` `schedules.role` | schedules, and the role that they fire with |
-    | `stream` | events of messages |
-    | `bucket` | to list what is in it |
-    | `bucket.attachments` `bucket.audiences` `bucket.runs` | files, by their prefix |
-    | `secrets` | secrets of accounts |
-    | `*` | for actions that know no resources |
+    | name | what it is | |---|---| | `table.catalog` `table.guard` `table.timeline` `table.counters` | the tables | |
+    `queue.<channel>.<class>`, `dead.<channel>.<class>` | queues of envelopes, and their dead-letter queues | |
+    `mapping.<channel>.<class>` | what hands a queue's envelopes to its function | | `campaigns.queue` | tasks of
+    campaigns | | `campaigns.dead` `events.dead` `schedules.dead` `trace.dead` | dead-letter queues | |
+    `schedules.messages` `schedules.campaigns` `schedules.role` | schedules, and the role that they fire with | |
+    `stream` | events of messages | | `bucket` | to list what is in it | | `bucket.attachments` `bucket.audiences`
+    `bucket.runs` | files, by their prefix | | `secrets` | secrets of accounts | | `*` | for actions that know no
+    resources |
     """
 
     actions: tuple[str, ...]
     on: tuple[str | Outside, ...]
+    """Parts of the platform by their names, `*` standing for any characters."""
     conditions: Conditions | None = None
 
 

@@ -55,74 +55,79 @@ class StreamSettings(Settings):
 
 
 class QueueSettings(Settings):
-    """Sends envelopes.
-
-    queue_urls: `<channel>.<class>` -> URL.
-    schedule_group, schedule_role_arn, schedule_dlq_arn: for envelopes due later than SQS can delay.
-    """
+    """Sends envelopes."""
 
     queue_urls: Json[dict[str, str]]
+    """`<channel>.<class>` -> URL."""
     schedule_group: str
+    """`schedule_group`, `schedule_role_arn` and `schedule_dlq_arn`: for envelopes due later than SQS can delay."""
     schedule_role_arn: str
     schedule_dlq_arn: str
 
 
 class DeadLetterSettings(Settings):
-    """Sends dead letters. dlq_urls: `<channel>.<class>` -> URL."""
+    """Sends dead letters."""
 
     dlq_urls: Json[dict[str, str]]
+    """`<channel>.<class>` -> URL."""
 
 
 class MappingSettings(Settings):
-    """Changes how many functions work on a queue. queue_mappings: `<channel>.<class>` -> UUID of the mapping."""
+    """Changes how many functions work on a queue."""
 
     queue_mappings: Json[dict[str, str]]
+    """`<channel>.<class>` -> UUID of the mapping."""
 
 
 class WatchSettings(Settings):
-    """Looks after what got stuck.
-
-    schedules_dlq_url: of schedules that could not be delivered. trace_dlq_url: of batches that the trace gave up.
-    """
+    """Looks after what got stuck."""
 
     schedules_dlq_url: str
+    """Of schedules that could not be delivered."""
     trace_dlq_url: str
+    """Of batches that the trace gave up."""
 
 
 class TaskSettings(Settings):
-    """Tells the campaign function what to do. campaigns_url: of the queue of its tasks."""
+    """Tells the campaign function what to do."""
 
     campaigns_url: str
+    """Of the queue of its tasks."""
 
 
 class CampaignScheduleSettings(TaskSettings):
-    """Has campaigns start on time. campaigns_group: of their schedules, which fire with the role of the others."""
+    """Has campaigns start on time."""
 
     campaigns_group: str
+    """Of their schedules, which fire with the role of the others."""
 
 
 class BusSettings(Settings):
-    """Takes events from the bus. events_dlq_url: of the queue for those that ask for nothing that can be sent."""
+    """Takes events from the bus."""
 
     events_dlq_url: str
+    """Of the queue for those that ask for nothing that can be sent."""
 
 
 class SecretSettings(Settings):
-    """Reads or writes account secrets. secret_prefix: their names are `<prefix>/<tenant>/account/<id>`."""
+    """Reads or writes account secrets."""
 
     secret_prefix: str
+    """Their names are `<prefix>/<tenant>/account/<id>`."""
 
 
 class AttachmentSettings(Settings):
-    """Reads files that are attached. assets_bucket: where they are."""
+    """Reads files that are attached."""
 
     assets_bucket: str
+    """Where they are."""
 
 
 class UploadSettings(AttachmentSettings):
-    """Lets callers upload files. upload_endpoint: where they reach S3 at."""
+    """Lets callers upload files."""
 
     upload_endpoint: str
+    """Where they reach S3 at."""
 
 
 class CountersSettings(Settings):
@@ -132,21 +137,20 @@ class CountersSettings(Settings):
 
 
 class TraceSettings(CountersSettings):
-    """Reads or writes the timeline and the counters. retention_days: how long the timeline is kept."""
+    """Reads or writes the timeline and the counters."""
 
     timeline_table: str
     retention_days: int = 90
+    """How long the timeline is kept."""
 
 
 class NetworkSettings(Settings):
-    """Connects to providers' servers.
-
-    allow_loopback_endpoints: accounts may point at this machine; true only in the local stack.
-    private_networks: those that accounts may point into, such as `["10.20.0.0/16"]`.
-    """
+    """Connects to providers' servers."""
 
     allow_loopback_endpoints: bool = False
+    """Accounts may point at this machine; true only in the local stack."""
     private_networks: Json[list[Annotated[str, AfterValidator(own_network)]]] = Field(default_factory=list)
+    """Those that accounts may point into, such as `["10.20.0.0/16"]`."""
 
     @property
     def network(self) -> Network:

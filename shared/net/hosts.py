@@ -19,18 +19,21 @@ _BLANKS = " \t\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Vendor:
-    """The servers of a vendor's service. hosts: fits their names whole. example: an endpoint to give."""
+    """The servers of a vendor's service."""
 
     hosts: re.Pattern[str]
+    """Fits their names whole."""
     example: str
+    """An endpoint to give."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a service is reached at. host: a name or an address, in lower case, without brackets."""
+    """Where a service is reached at."""
 
     scheme: str
     host: str
+    """A name or an address, in lower case, without brackets."""
     port: int
 
     @property

@@ -38,13 +38,12 @@ class Spot:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """What may be reached beside the internet.
-
-    loopback: this machine, for the sandboxes of the local stack. private: networks of the company's own.
-    """
+    """What may be reached beside the internet."""
 
     loopback: bool = False
+    """This machine, for the sandboxes of the local stack."""
     private: tuple[AnyNetwork, ...] = ()
+    """Networks of the company's own."""
 
     def resolve(self, host: str, port: int) -> list[Spot]:
         """The addresses of a host, in the order to try them: its families take turns (RFC 8305 section 4).

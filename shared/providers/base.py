@@ -34,17 +34,18 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What trying an account showed.
-
-    ok: whether the account can send. summary: one sentence in plain words. action: what to do when it cannot.
-    raw_code: the provider's own code, if it gave one. rate: how fast the provider says that the account may send.
-    """
+    """What trying an account showed."""
 
     ok: bool
+    """Whether the account can send."""
     summary: str
+    """One sentence in plain words."""
     action: str = ""
+    """What to do when it cannot."""
     raw_code: str = ""
+    """The provider's own code, if it gave one."""
     rate: Rate | None = None
+    """How fast the provider says that the account may send."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +70,14 @@ class TokenCache(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What a provider may need from its surroundings.
-
-    account_key: names the account across tenants, for token caches. network: what may be connected to; a provider
-    connects by `shared.net` alone.
-    """
+    """What a provider may need from its surroundings."""
 
     clock: Clock
     tokens: TokenCache
     account_key: str
+    """Names the account across tenants, for token caches."""
     network: Network = PUBLIC
+    """What may be connected to; a provider connects by `shared.net` alone."""
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -91,22 +90,20 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 class Provider(ABC):
-    """A reachable provider account. Instances are shared by threads and live across invocations.
-
-    threads: how many `send` calls may run at the same time on one instance.
-    worst_case_seconds: the longest one `send` or `look_up` may take before it gives up by its own time-outs.
-    looks_up: whether `look_up` can tell what became of a message whose outcome is unknown.
-    recalls: whether `recall` can take back a message that was sent.
-    counts_calls: whether the vendor counts calls against the account's rate, not messages.
-    recipient_lane: how fast it lets messages through to the same recipient, of those that `limits` names.
-    """
+    """A reachable provider account. Instances are shared by threads and live across invocations."""
 
     threads: ClassVar[int] = 8
+    """How many `send` calls may run at the same time on one instance."""
     worst_case_seconds: ClassVar[float] = 15.0
+    """The longest one `send` or `look_up` may take before it gives up by its own time-outs."""
     looks_up: ClassVar[bool] = False
+    """Whether `look_up` can tell what became of a message whose outcome is unknown."""
     recalls: ClassVar[bool] = False
+    """Whether `recall` can take back a message that was sent."""
     counts_calls: ClassVar[bool] = False
+    """Whether the vendor counts calls against the account's rate, not messages."""
     recipient_lane: ClassVar[Lane | None] = None
+    """How fast it lets messages through to the same recipient, of those that `limits` names."""
 
     def group(self, messages: Sequence[Outgoing]) -> list[list[Outgoing]]:
         """Split messages into groups that one call can carry; here: one message per call."""

@@ -57,23 +57,23 @@ class PlaceError(InvalidError):
 
 
 class _At(NamedTuple):
-    """A place in the HTML.
-
-    place: `text`, `open` (after <), `element` (its name), `tag` (between attributes), `name`, `named` (after an
-    attribute's name), `equals` (before a value), `value`, `comment`, `bogus` (what browsers skip up to >) or `raw`.
-    element, attribute: lower-case; the element of an end tag begins with /. quote: around the value. link: in the value
-    of a link, `new` while what was read may be part of its scheme, `filled` if a placeholder is in that, and `scheme`
-    from a colon behind that on; else empty. rest: what was read and does not tell yet what it is. foreign: the element
-    around it in which other rules count, `?` where nobody can tell any more.
-    """
+    """A place in the HTML."""
 
     place: str
+    """`text`, `open` (after <), `element` (its name), `tag` (between attributes), `name`, `named` (after an attribute's
+    name), `equals` (before a value), `value`, `comment`, `bogus` (what browsers skip up to >) or `raw`."""
     element: str = ""
+    """`element` and `attribute`: lower-case; the element of an end tag begins with /."""
     attribute: str = ""
     quote: str = ""
+    """Around the value."""
     link: str = ""
+    """In the value of a link, `new` while what was read may be part of its scheme, `filled` if a placeholder is in
+    that, and `scheme` from a colon behind that on; else empty."""
     rest: str = ""
+    """What was read and does not tell yet what it is."""
     foreign: str = ""
+    """The element around it in which other rules count, `?` where nobody can tell any more."""
 
     def to(self, place: str, element: str = "") -> "_At":
         """Another place in the same surroundings."""

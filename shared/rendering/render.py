@@ -48,24 +48,23 @@ class _FieldError(InvalidError):
 
 
 class TemplateError(_FieldError):
-    """Content that cannot be a template. field: such as `content.html`. message: where and what to do instead."""
+    """Content that cannot be a template. The field is such as `content.html`; the message says what to do instead."""
 
 
 class RenderingError(_FieldError):
-    """Variables that do not fill the content in. field: `variables.<name>` for a variable that is missing, else such as
-    `content.html`. The message holds no value."""
+    """Variables that do not fill the content in. The field is `variables.<name>` for a variable that is missing, else
+    such as `content.html`; the message holds no value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """A content's variables, by first use. loops: whether it has loops.
-
-    optional: used only where they may be missing: before `default`, in `is defined` and where that vouches for them.
-    """
+    """A content's variables, by first use."""
 
     required: list[str]
     optional: list[str]
+    """Used only where they may be missing: before `default`, in `is defined` and where that vouches for them."""
     loops: bool
+    """Whether it has loops."""
 
 
 def analyse(content: Content) -> Analysis:

@@ -51,28 +51,29 @@ class Dialect(Enum):
 
 
 class Blank(NamedTuple):
-    """A placeholder that only shows a variable. default: instead of a missing one; None if it is required. place: the
-    filter of the place where it stands; empty for none."""
+    """A placeholder that only shows a variable."""
 
     name: str
     line: int
     place: str = ""
+    """The filter of the place where it stands; empty for none."""
     default: str | None = None
+    """Instead of a missing one; None if it is required."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A template that may run. required, optional: its variables, by first use. loops: whether it has any.
-
-    work: what a rendering pays for its parts, besides what the operations and the loops cost.
-    """
+    """A template that may run."""
 
     tree: nodes.Template
     html: bool
     required: tuple[str, ...]
+    """`required` and `optional`: its variables, by first use."""
     optional: tuple[str, ...]
     loops: bool
+    """Whether it has any."""
     work: int
+    """What a rendering pays for its parts, besides what the operations and the loops cost."""
 
     def build(self) -> Template:
         """Compile it; once only, since this uses the tree up."""
@@ -185,10 +186,12 @@ def _measure(tree: nodes.Template, allowance: Allowance) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Scope:
-    """Where an expression stands. local: loop variables. given: names that an `is defined` around it vouches for."""
+    """Where an expression stands."""
 
     local: frozenset[str] = frozenset()
+    """Loop variables."""
     given: frozenset[str] = frozenset()
+    """Names that an `is defined` around it vouches for."""
     loops: int = 0
 
     def vouched(self, names: frozenset[str]) -> "_Scope":
@@ -201,12 +204,10 @@ _NONE: _Names = frozenset()
 
 @dataclass(slots=True)
 class _Finder:
-    """Walks a tree of bounded depth, refuses what is not allowed and notes the variables.
-
-    markdown: whether the filter of that name may stand last in a placeholder.
-    """
+    """Walks a tree of bounded depth, refuses what is not allowed and notes the variables."""
 
     markdown: bool = False
+    """Whether the filter of that name may stand last in a placeholder."""
     required: dict[str, None] = field(default_factory=dict)
     optional: dict[str, None] = field(default_factory=dict)
     loops: bool = False

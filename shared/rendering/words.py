@@ -52,12 +52,14 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A filter, test or operator. takes: the kinds of its first value. also: what else it wants, in words."""
+    """A filter, test or operator."""
 
     takes: frozenset[str]
+    """The kinds of its first value."""
     cost: Cost
     call: Callable[..., Any]
     also: str = ""
+    """What else it wants, in words."""
     signature: inspect.Signature = field(init=False)
 
     def __post_init__(self) -> None:

@@ -24,15 +24,14 @@ PAGE_BYTES = 2_000_000
 
 @dataclass(frozen=True, slots=True)
 class AuditSearch:
-    """Which records are wanted. after, before: milliseconds since the epoch, from the one until before the other.
-
-    target: also finds what belongs to it.
-    """
+    """Which records are wanted."""
 
     after: int
+    """`after` and `before`: milliseconds since the epoch, from the one until before the other."""
     before: int
     who: str | None = None
     target: str | None = None
+    """Also finds what belongs to it."""
     action: str | None = None
 
     def finds(self, record: AuditRecord) -> bool:

@@ -47,12 +47,13 @@ CONTROL_SECONDS = 2
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """Whether messages of a run may go out. at: since when it is so, in milliseconds since the epoch. by: the key that
-    wanted it."""
+    """Whether messages of a run may go out."""
 
     state: RunState
     at: int
+    """Since when it is so, in milliseconds since the epoch."""
     by: str
+    """The key that wanted it."""
 
 
 class Campaigns:

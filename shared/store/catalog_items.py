@@ -52,10 +52,11 @@ class Stored(Generic[M]):
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[M]):
-    """Some of a listing, by id; cursor: where the next page begins, None on the last."""
+    """Some of a listing, by id."""
 
     items: list[M]
     cursor: str | None
+    """Where the next page begins, None on the last."""
 
 
 def tenant_pk(tenant: str) -> str:

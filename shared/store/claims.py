@@ -22,14 +22,14 @@ TRIES = 8
 
 
 class Claimant(NamedTuple):
-    """A message that takes something for its recipient.
-
-    ulid: the first part of its id. tag: the recipient's. generation: of its envelope.
-    """
+    """A message that takes something for its recipient."""
 
     ulid: str
+    """The first part of its id."""
     tag: str
+    """The recipient's."""
     generation: int
+    """Of its envelope."""
 
 
 class Answer(Enum):

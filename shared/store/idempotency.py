@@ -13,12 +13,14 @@ IN_PROGRESS_MS = 30_000
 
 
 class Slot(NamedTuple):
-    """What is claimed. kind: of the key that asks; keys of each kind have claims of their own, so that what a test key
-    did is never the answer to a live one. name: the Idempotency-Key, or what stands for it."""
+    """What is claimed."""
 
     tenant: str
     kind: KeyKind
+    """Of the key that asks; keys of each kind have claims of their own, so that what a test key did is never the answer
+    to a live one."""
     name: str
+    """The Idempotency-Key, or what stands for it."""
 
     @property
     def key(self) -> dict[str, Any]:
@@ -29,11 +31,11 @@ class Slot(NamedTuple):
 
 
 class Fingerprint(NamedTuple):
-    """What tells a repeat from another request: a hash of what it means. text: of its bytes, by which claims go that
-    were made before meanings were compared."""
+    """What tells a repeat from another request: a hash of what it means."""
 
     meaning: str
     text: str
+    """Of its bytes, by which claims go that were made before meanings were compared."""
 
     def is_of(self, item: Mapping[str, Any]) -> bool:
         """Whether a claim is of the same request."""
@@ -42,19 +44,20 @@ class Fingerprint(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A request's base and template version, as first claimed.
-
-    mine: claimed just now. done: carried out before. busy: someone else is at it. same_body: of an earlier claim.
-    grant: the places for texts that it has got, as JSON.
-    """
+    """A request's base and template version, as first claimed."""
 
     base: str
     version: int
     mine: bool = False
+    """Claimed just now."""
     done: bool = False
+    """Carried out before."""
     busy: bool = False
+    """Someone else is at it."""
     same_body: bool = True
+    """Of an earlier claim."""
     grant: str | None = None
+    """The places for texts that it has got, as JSON."""
 
 
 class Idempotency:

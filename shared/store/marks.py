@@ -16,20 +16,20 @@ _SWEEP: Item = {"pk": {"S": "watch#sweep"}, "sk": {"S": "mark"}}
 
 
 class Look(BaseModel):
-    """What a look into an hour found.
-
-    found: recipients still in flight, by how they stand. too_long: how many of them have waited too long. oldest: since
-    when the first of these has been due. again_at: when they are worth another look. mended: those that
-    have an end now. Times: milliseconds since the epoch.
-    """
+    """What a look into an hour found. Times: milliseconds since the epoch."""
 
     model_config = ConfigDict(extra="ignore")
 
     found: dict[str, int] = Field(default_factory=dict)
+    """Recipients still in flight, by how they stand."""
     too_long: int = 0
+    """How many of them have waited too long."""
     oldest: int | None = None
+    """Since when the first of these has been due."""
     again_at: int | None = None
+    """When they are worth another look."""
     mended: int = 0
+    """Those that have an end now."""
 
     def add(self, kind: str, count: int, since: int, again_at: int, too_long: bool) -> None:
         """Note recipients in flight that are due since a time."""
@@ -41,41 +41,44 @@ class Look(BaseModel):
 
 
 class HourMark(BaseModel):
-    """How far the watch is with a cohort hour.
-
-    in_flight: by the counters. last: the last whole look. running: the one that is under way, with the bucket and the
-    request after which it goes on; None between two looks. looked_at: milliseconds since the epoch.
-    """
+    """How far the watch is with a cohort hour."""
 
     model_config = ConfigDict(extra="ignore")
 
     hour: int
     in_flight: int
+    """By the counters."""
     looked_at: int = 0
+    """Milliseconds since the epoch."""
     last: Look = Field(default_factory=Look)
+    """The last whole look."""
     running: Look | None = None
+    """The one that is under way, with the bucket and the request after which it goes on; None between two looks."""
     bucket: int = 0
     after: str = ""
 
 
 class SweepMark(BaseModel):
-    """The last sweep.
-
-    at: when it began; whole_at: when all hours were last read, to the end (ms since the epoch). ms: how long it took.
-    found: what is stuck, by kind; mended: what it did about it. too_long: messages in flight for too long.
-    unfinished: it ran out of time. failed: the parts that broke off.
-    """
+    """The last sweep."""
 
     model_config = ConfigDict(extra="ignore")
 
     at: int
+    """When it began."""
     ms: int = 0
+    """How long it took."""
     whole_at: int = 0
+    """When all hours were last read, to the end (ms since the epoch)."""
     found: dict[str, int] = Field(default_factory=dict)
+    """What is stuck, by kind."""
     mended: dict[str, int] = Field(default_factory=dict)
+    """What it did about it."""
     too_long: int = 0
+    """Messages in flight for too long."""
     unfinished: bool = False
+    """It ran out of time."""
     failed: list[str] = Field(default_factory=list)
+    """The parts that broke off."""
 
 
 class Marks:

@@ -35,10 +35,12 @@ class RatesBusyError(LostError):
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """starts: when messages may go, in milliseconds since the epoch. ready: when the rest may ask again."""
+    """The places that messages got."""
 
     starts: list[int]
+    """When messages may go, in milliseconds since the epoch."""
     ready: int
+    """When the rest may ask again."""
 
 
 class Rates:

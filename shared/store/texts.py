@@ -19,19 +19,22 @@ _ROUNDS = 20
 
 
 class Of(NamedTuple):
-    """Whose places. which: `all`, or `abroad`."""
+    """Whose places."""
 
     tenant: str
     key: str
     which: str
+    """`all`, or `abroad`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """places: how many were got. near: these made it four fifths of the limit."""
+    """The places for texts that a request got."""
 
     places: int
+    """How many were got."""
     near: bool = False
+    """These made it four fifths of the limit."""
 
 
 class Texts:

@@ -30,11 +30,12 @@ MEMORY_ENTRIES = 1000
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A token as it is kept. refresh_at: from when it is no longer handed out, in milliseconds since the epoch."""
+    """A token as it is kept."""
 
     value: str
     expires_at: int
     refresh_at: int
+    """From when it is no longer handed out, in milliseconds since the epoch."""
 
     def usable(self, now: int, rejected: str | None) -> bool:
         return now < self.refresh_at and self.value != rejected

@@ -15,6 +15,7 @@ CROSS_CUTTING = {
     "integration/test_wire.py",
     "unit/test_adding_a_provider.py",
     "unit/test_examples.py",
+    "unit/test_field_docs.py",
     "unit/test_ignored_findings.py",
     "unit/test_layout.py",
     "unit/test_licences.py",

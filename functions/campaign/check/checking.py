@@ -75,19 +75,22 @@ def _cells(content: Content) -> Sequence[str]:
 
 @dataclass(slots=True)
 class _Found:
-    """What was found in a shard. first: whether of the rows of an address only the first counts. tags: of all who are
-    good, by row. held_out: the same of the holdout group. repeated: rows of an address further up in the shard.
-    refused: rows that cannot be sent."""
+    """What was found in a shard."""
 
     shard: Shard
     first: bool
+    """Whether of the rows of an address only the first counts."""
     rejects: Rejects
     repeated: bytearray
+    """Rows of an address further up in the shard."""
     refused: bytearray
+    """Rows that cannot be sent."""
     rows: int = 0
     duplicates: int = 0
     tags: dict[int, str] = field(default_factory=dict)
+    """Of all who are good, by row."""
     held_out: dict[int, str] = field(default_factory=dict)
+    """The same of the holdout group."""
     rejected: Counter[str] = field(default_factory=Counter)
     samples: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
     _seen: set[str] = field(default_factory=set)

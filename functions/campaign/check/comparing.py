@@ -24,12 +24,14 @@ ATTEMPTS = 5
 
 @dataclass(slots=True)
 class _Found:
-    """What was found so far. bucket: the next one to compare. rows: the repeated rows of shards. kinds: how many they
-    are, as a tally counts them."""
+    """What was found so far."""
 
     bucket: int = 0
+    """The next one to compare."""
     rows: dict[int, bytearray] = field(default_factory=dict)
+    """The repeated rows of shards."""
     kinds: dict[int, Counter[str]] = field(default_factory=dict)
+    """How many they are, as a tally counts them."""
 
     def add(self, shard: Shard, found: list[tuple[int, int]]) -> None:
         """Mark rows of a shard. found: (row, flags)."""

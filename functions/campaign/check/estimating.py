@@ -47,11 +47,12 @@ class Configured(Protocol):
 
 @dataclass(slots=True)
 class _Load:
-    """What an account is to send. units: that it is charged for."""
+    """What an account is to send."""
 
     account: Account
     messages: int = 0
     units: float = 0.0
+    """That it is charged for."""
 
 
 class Estimator:

@@ -57,10 +57,12 @@ def has_bit(bits: bytes, row: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What an object begins with. offsets: where each bucket begins, and the end. repeated: rows within the shard."""
+    """What an object begins with."""
 
     offsets: tuple[int, ...]
+    """Where each bucket begins, and the end."""
     repeated: bytes
+    """Rows within the shard."""
 
     def span(self, bucket: int) -> tuple[int, int]:
         """The bytes of a bucket, without the end."""

@@ -41,16 +41,20 @@ _WORST_BYTES = 6
 
 @dataclass(slots=True)
 class Good:
-    """A row that can be sent. index: its place in the shard, from 0. to: the address in its canonical form. vars: those
-    that the template uses. ref, tz: empty for none. variant: its name."""
+    """A row that can be sent."""
 
     index: int
+    """Its place in the shard, from 0."""
     to: str
+    """The address in its canonical form."""
     tag: str
     vars: dict[str, Any]
+    """Those that the template uses."""
     ref: str
+    """`ref` and `tz`: empty for none."""
     tz: str
     variant: str
+    """Its name."""
 
 
 @dataclass(slots=True)
@@ -63,12 +67,13 @@ class HeldOut:
 
 @dataclass(slots=True)
 class Bad:
-    """A row that cannot be sent: why, and what is wrong, without values. variable: the one that is missing."""
+    """A row that cannot be sent: why, and what is wrong, without values."""
 
     index: int
     reason: str
     detail: str
     variable: str | None = None
+    """The one that is missing."""
 
 
 Judged = Good | HeldOut | Bad
@@ -76,18 +81,17 @@ Judged = Good | HeldOut | Bad
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the judgement of a run's rows depends on besides the run.
-
-    versions: variant's name -> the version that it stands for. sendable: variant's name -> what judges its messages as
-    sending does; without one, they are not filled in. team: for team keys, the addresses allowed, as
-    `channel:address`. countries: to whose numbers texts may go; without any, see `Gate`.
-    """
+    """What the judgement of a run's rows depends on besides the run."""
 
     tenant: Tenant
     versions: Mapping[str, TemplateVersion]
+    """Variant's name -> the version that it stands for."""
     team: frozenset[str] | None = None
+    """For team keys, the addresses allowed, as `channel:address`."""
     countries: frozenset[str] = frozenset()
+    """To whose numbers texts may go; without any, see `Gate`."""
     sendable: Mapping[str, Sendable] = field(default_factory=dict)
+    """Variant's name -> what judges its messages as sending does; without one, they are not filled in."""
 
 
 class _WrongError(InvalidError):
@@ -100,7 +104,7 @@ class _WrongError(InvalidError):
 
 
 class _Variant:
-    """A variant of a run: which variables its template takes. room: bytes that a recipient's own may have."""
+    """A variant of a run: which variables its template takes."""
 
     def __init__(
         self,
@@ -114,6 +118,7 @@ class _Variant:
         self._sendable = sendable
         self._rules = VariableRules(version.required, version.optional, campaign.variables)
         self._loops = version.loops
+        # Bytes that the recipient's own variables may have.
         self._room = MAX_BYTES - _OTHER_BYTES - json_size(campaign.variables)
         self._columns = [(v, columns.variables.get(v, v)) for v in (*version.required, *version.optional)]
 

@@ -27,11 +27,12 @@ WRITE = 100
 
 @dataclass(slots=True)
 class _Plan:
-    """What is known of a run's file so far. at: where the next shard begins, in the file as it is unpacked."""
+    """What is known of a run's file so far."""
 
     run: Run
     file: AudienceFile
     at: int
+    """Where the next shard begins, in the file as it is unpacked."""
     shards: int = 0
     rows: int = 0
     unwritten: list[Shard] = field(default_factory=list)

@@ -45,11 +45,13 @@ class Objects(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The beginning of a file. rows: those that it holds whole. problem: why there are none, in words."""
+    """The beginning of a file."""
 
     file: AudienceFile
     rows: Sequence[tuple[int, Content]]
+    """Those that it holds whole."""
     problem: str = ""
+    """Why there are none, in words."""
 
     def variables(
         self, campaign: Campaign, one: Resolved, tenant: Tenant, shared: Mapping[str, Any]

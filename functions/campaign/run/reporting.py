@@ -29,11 +29,13 @@ _VARIABLE = "."
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What the counters know of a run. reasons: by `<stage>:<reason>`. variants: by name, then by stage."""
+    """What the counters know of a run."""
 
     stages: Mapping[str, int] = field(default_factory=dict)
     reasons: Mapping[str, int] = field(default_factory=dict)
+    """By `<stage>:<reason>`."""
     variants: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """By name, then by stage."""
 
     @property
     def ended(self) -> int:

@@ -37,15 +37,14 @@ ASK_AGAIN_MS = 300_000
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """What became of some whole blocks of a shard's rows.
-
-    dispatches: the envelopes, in order. tally: of the rows. next_row, next_byte: where the next slice begins, in the
-    shard and in its object.
-    """
+    """What became of some whole blocks of a shard's rows."""
 
     dispatches: Sequence[Dispatch]
+    """The envelopes, in order."""
     tally: Tally
+    """Of the rows."""
     next_row: int
+    """`next_row` and `next_byte`: where the next slice begins, in the shard and in its object."""
     next_byte: int
 
 
@@ -80,10 +79,7 @@ class _LostError(LostError):
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """Works chains off.
-
-    pool: for requests to the queues. slice_rows: the most rows of a slice.
-    """
+    """Works chains off."""
 
     campaigns: Campaigns
     shards: Shards
@@ -94,7 +90,9 @@ class Sending:
     tasks: TaskQueue
     clock: Clock
     pool: Executor
+    """For requests to the queues."""
     slice_rows: int = SHARD_ROWS
+    """The most rows of a slice."""
 
     def work(self, task: SendTask, remaining_ms: Callable[[], int]) -> None:
         """Work on a chain until it is done, has to wait, is stopped, or the time is short.

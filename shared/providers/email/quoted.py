@@ -24,13 +24,15 @@ _LEADING = re.compile(r"^(?:<(?:recipient|address|words)>[ :;,.-]*)+")
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """What a server may quote. sender, recipient: addresses. hosts: names of ours and of the server. words: the
-    subject and the sender's name, of a message whose content the server has seen."""
+    """What a server may quote."""
 
     sender: str = ""
+    """`sender` and `recipient`: addresses."""
     recipient: str = ""
     hosts: tuple[str, ...] = ()
+    """Names of ours and of the server."""
     words: tuple[str, ...] = ()
+    """The subject and the sender's name, of a message whose content the server has seen."""
 
 
 def unquoted(text: str, own: Own) -> str:

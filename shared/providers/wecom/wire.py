@@ -70,13 +70,14 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """No answer that WeCom would give. left: the request had left, so it may have been carried out. after: the least
-    wait in seconds that was asked for, if it was."""
+    """No answer that WeCom would give."""
 
     reason: Reason
     raw_code: str
     left: bool
+    """The request had left, so it may have been carried out."""
     after: float | None = None
+    """The least wait in seconds that was asked for, if it was."""
 
     @property
     def outcome(self) -> Retry | Unknown | AccountDown:

@@ -36,19 +36,18 @@ HOSTS = aws_vendor("email", "https://email.eu-west-1.amazonaws.com")
 
 
 class Settings(ProviderSettings):
-    """An SES account in one region.
-
-    region: the function's own if None. configuration_set: needed for receipts (bounces, complaints, opens).
-    endpoint: another address of SES, for example a private one.
-    """
+    """An SES account in one region."""
 
     provider: Literal["ses"]
     region: str | None = Field(default=None, pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
+    """The function's own if None."""
     from_address: Mailbox
     from_name: SenderName | None = None
     reply_to: Mailbox | None = None
     configuration_set: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    """Needed for receipts (bounces, complaints, opens)."""
     endpoint: str | None = None
+    """Another address of SES, for example a private one."""
     connect_timeout_s: float = Field(default=3, gt=0, le=5)
     read_timeout_s: float = Field(default=10, gt=0, le=15)
 

@@ -39,10 +39,11 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A server's reply to a step. code: -1 for a line that is no SMTP reply."""
+    """A server's reply to a step."""
 
     step: Step
     code: int
+    """-1 for a line that is no SMTP reply."""
     text: str
 
 

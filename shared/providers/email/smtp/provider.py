@@ -28,13 +28,7 @@ _T = TypeVar("_T")
 
 
 class Settings(ProviderSettings):
-    """An SMTP account.
-
-    security: `starttls` (usually port 587), `tls` (465) or, on this machine only, `none`. username: log in with it;
-    None for a server that wants no login. ca_pem: trust this certificate authority instead of the public ones.
-    helo: the name to greet with; the sender's domain if None. connect_timeout_s: for the connection, encryption and
-    login together. timeout_s: for one message.
-    """
+    """An SMTP account."""
 
     keep_secret: ClassVar[frozenset[str]] = frozenset(
         {
@@ -52,14 +46,20 @@ class Settings(ProviderSettings):
     host: str
     port: int = Field(ge=1, le=65535)
     security: Security = "starttls"
+    """`starttls` (usually port 587), `tls` (465) or, on this machine only, `none`."""
     username: str | None = Field(default=None, min_length=1, max_length=320, validate_default=True)
+    """Log in with it; None for a server that wants no login."""
     from_address: Mailbox
     from_name: SenderName | None = None
     reply_to: Mailbox | None = None
     ca_pem: str | None = Field(default=None, max_length=20_000)
+    """Trust this certificate authority instead of the public ones."""
     helo: str | None = Field(default=None, pattern=r"^[A-Za-z0-9\[][A-Za-z0-9.:\]-]{0,252}$")
+    """The name to greet with; the sender's domain if None."""
     connect_timeout_s: float = Field(default=7, gt=0, le=10)
+    """For the connection, encryption and login together."""
     timeout_s: float = Field(default=12, gt=0, le=15)
+    """For one message."""
     max_messages_per_connection: int = Field(default=100, ge=1, le=10_000)
 
     @field_validator("host")

@@ -40,22 +40,22 @@ HOSTS = aws_vendor("sms-voice", "https://sms-voice.eu-west-1.amazonaws.com")
 
 
 class Settings(ProviderSettings):
-    """An origination identity (a phone number, sender id or pool, by name or ARN) in a region.
-
-    region: without it, the function's own. max_price: USD per message, such as `0.05`. time_to_live: seconds, 5 to
-    259,200, that AWS goes on trying. timeout: seconds for an answer.
-    """
+    """An origination identity (a phone number, sender id or pool, by name or ARN) in a region."""
 
     provider: Literal["aws"]
     region: str | None = Field(default=None, pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")
+    """Without it, the function's own."""
     origination_identity: str = Field(pattern=r"^[A-Za-z0-9_:/+-]{1,256}$")
     message_type: Literal["TRANSACTIONAL", "PROMOTIONAL"] = "TRANSACTIONAL"
     configuration_set: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_:/-]{1,256}$")
     protect_configuration: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_:/-]{1,256}$")
     max_price: str | None = Field(default=None, pattern=r"^[0-9]{0,2}\.[0-9]{1,5}$")
+    """USD per message, such as `0.05`."""
     time_to_live: int | None = Field(default=None, ge=5, le=259_200)
+    """Seconds, 5 to 259,200, that AWS goes on trying."""
     endpoint: str | None = None
     timeout: float = Field(default=10.0, gt=0, le=10)
+    """Seconds for an answer."""
 
     @field_validator("origination_identity", "configuration_set", "protect_configuration")
     @classmethod

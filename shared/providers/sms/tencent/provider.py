@@ -53,12 +53,7 @@ SignName = Annotated[str, Field(min_length=1, max_length=50), AfterValidator(_ba
 
 
 class Settings(ProviderSettings):
-    """A Tencent Cloud SMS application.
-
-    sign_name: the approved signature's text (not its id), without 【】; needed for mainland numbers.
-    sign_name_abroad, sender_id: for other numbers, where approved there; a mainland signature is refused abroad.
-    endpoint: only to leave the default, such as `https://sms.intl.tencentcloudapi.com`. timeout: seconds for an answer.
-    """
+    """A Tencent Cloud SMS application."""
 
     keep_secret: ClassVar[frozenset[str]] = frozenset({"sign_name", "sign_name_abroad", "sender_id", "timeout"})
 
@@ -66,10 +61,15 @@ class Settings(ProviderSettings):
     region: str = Field(default="ap-guangzhou", pattern=r"^[a-z]{2,4}-[a-z]+(-[0-9]+)?$")
     sdk_app_id: str = Field(pattern=r"^[0-9]{1,20}$")
     sign_name: SignName | None = None
+    """The approved signature's text (not its id), without 【】; needed for mainland numbers."""
     sign_name_abroad: SignName | None = None
+    """`sign_name_abroad` and `sender_id`: for other numbers, where approved there; a mainland signature is refused
+    abroad."""
     sender_id: str | None = Field(default=None, min_length=1, max_length=50)
     endpoint: str | None = None
+    """Only to leave the default, such as `https://sms.intl.tencentcloudapi.com`."""
     timeout: float = Field(default=10.0, gt=0, le=10)
+    """Seconds for an answer."""
 
     @field_validator("endpoint")
     @classmethod

@@ -64,23 +64,23 @@ _CAN_TRANSLATE_IDS = frozenset({"text", "textcard", "news", "template_card"})
 
 
 class Settings(ProviderSettings):
-    """A WeCom app.
-
-    corp_id: the corporation (企业ID). agent_id: the app within it (AgentId). safe: 1 forbids members to pass on texts,
-    images and files and marks them. enable_id_trans: WeCom replaces ids in the content by names.
-    duplicate_check_interval: seconds for which WeCom shows an identical request only once, at most four hours. Always
-    in force, so that a message sent again after a lost answer does not show twice.
-    """
+    """A WeCom app."""
 
     keep_secret: ClassVar[frozenset[str]] = frozenset({"safe", "enable_id_trans", "duplicate_check_interval"})
 
     provider: Literal["app"]
     corp_id: str = Field(pattern=r"^[0-9A-Za-z_-]{1,64}$")
+    """The corporation (企业ID)."""
     agent_id: int = Field(ge=1, le=2**31 - 1)
+    """The app within it (AgentId)."""
     endpoint: Annotated[str | None, AfterValidator(checked_endpoint)] = None
     safe: Literal[0, 1] = 0
+    """1 forbids members to pass on texts, images and files and marks them."""
     enable_id_trans: bool = False
+    """WeCom replaces ids in the content by names."""
     duplicate_check_interval: int = Field(default=1800, ge=1, le=14400)
+    """Seconds for which WeCom shows an identical request only once, at most four hours. Always in force, so that a
+    message sent again after a lost answer does not show twice."""
 
     def server(self) -> tuple[str, str, int] | None:
         return endpoint_server(self.endpoint)

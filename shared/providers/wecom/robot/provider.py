@@ -30,13 +30,14 @@ _CHECK_FILE = ("mepush-check.txt", b"mePush checks that this key works.\n")
 
 
 class Settings(ProviderSettings):
-    """A group robot. mention: whether the user ids and `@all` among the recipients are mentioned in the post."""
+    """A group robot."""
 
     keep_secret: ClassVar[frozenset[str]] = frozenset({"mention"})
 
     provider: Literal["robot"]
     endpoint: Annotated[str | None, AfterValidator(checked_endpoint)] = None
     mention: bool = True
+    """Whether the user ids and `@all` among the recipients are mentioned in the post."""
 
     def server(self) -> tuple[str, str, int] | None:
         return endpoint_server(self.endpoint)

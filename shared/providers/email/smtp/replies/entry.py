@@ -28,25 +28,25 @@ def raw_code(reply: Reply) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A kind of reply.
-
-    name: `vendor.what`, for people and the sandbox. code: matched at the start of `<code>` or `<code> <enhanced code>`.
-    mark: the vendor's own code, such as `DT:SPM`, with which the text begins. text: searched for in what is left of the
-    text without anything that it quotes. said: the step and such a reply, as it is published or was seen; `{to}`,
-    `{from}` stand for the addresses. source: where the vendor says so, or the RFC. means, do: what it means and what to
-    do, where that is more than the reason's own words.
-    """
+    """A kind of reply."""
 
     name: str
+    """`vendor.what`, for people and the sandbox."""
     kind: Kind
     reason: Reason
     code: re.Pattern[str]
+    """Matched at the start of `<code>` or `<code> <enhanced code>`."""
     mark: str
+    """The vendor's own code, such as `DT:SPM`, with which the text begins."""
     text: re.Pattern[str] | None
+    """Searched for in what is left of the text without anything that it quotes."""
     steps: frozenset[Step]
     said: str
+    """The step and such a reply, as it is published or was seen; `{to}`, `{from}` stand for the addresses."""
     source: str
+    """Where the vendor says so, or the RFC."""
     means: Two | None = None
+    """`means` and `do`: what it means and what to do, where that is more than the reason's own words."""
     do: Two | None = None
 
     def fits(self, step: Step, code: str, text: str) -> bool:
