@@ -117,7 +117,7 @@ MUTATIONS = (
     Mutation(
         "a message that may have been sent never falls back",
         "shared/lifecycle/fallback.py",
-        'or row.maybe_sent or row.index in envelope.maybe_sent:',
+        "or row.maybe_sent or row.index in envelope.maybe_sent:",
         "or False:",
         "tests/unit/shared/lifecycle/test_fallback.py::test_what_may_have_been_sent_never_falls_back[notification]",
     ),
@@ -257,7 +257,7 @@ MUTATIONS = (
     Mutation(
         "only a message that certainly was not sent goes through another account",
         "shared/dispatch/routing.py",
-        'if row.account is not None and _of_the_account(row)}',
+        "if row.account is not None and _of_the_account(row)}",
         'if row.stage != "sent" and row.account is not None}',
         "tests/unit/shared/dispatch/test_routing.py::test_an_unknown_outcome_never_fails_over",
     ),
