@@ -4,15 +4,10 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 
-from shared.aws.attachments import AttachmentGoneError
-from shared.dispatch.plan import Call, Plan, Rendered
-from shared.lifecycle.verdict import failed
-from shared.model.attachments import Attachment, AttachmentRef, encode, merged
+from shared.dispatch.plan import Call
+from shared.model.attachments import Attachment, AttachmentRef, encode
 from shared.model.content import RenderedEmail
-from shared.model.reasons import Reason
-from shared.providers.base import Outgoing
 
 CACHE_BYTES = 64_000_000
 ROOM_BYTES = 24_000_000
@@ -51,28 +46,6 @@ class Files:
         while self._size > self._most and len(self._kept) > 1:
             self._size -= len(self._kept.popitem(last=False)[1].encoded)
         return found
-
-
-def with_files(plan: Plan, pairs: Sequence[Rendered], files: Files | None, now: int) -> Sequence[Rendered]:
-    """The messages with the files that their envelope names. If one is gone, none may leave: the plan has a row for
-    each. files: None for a channel that carries none. Raises: what the storage raises.
-    """
-    envelope = plan.envelope
-    if not pairs or not envelope.attachments or files is None:
-        return pairs
-    try:
-        found = files.of(envelope.tenant, envelope.attachments)
-    except AttachmentGoneError as error:
-        plan.rows += [failed(envelope, r, Reason.ATTACHMENT_GONE, error.id, now) for r, _ in pairs]
-        return []
-    return [(recipient, _carrying(message, found)) for recipient, message in pairs]
-
-
-def _carrying(message: Outgoing, files: tuple[Attachment, ...]) -> Outgoing:
-    content = message.content
-    if not isinstance(content, RenderedEmail):
-        raise TypeError("only emails carry files")
-    return replace(message, content=replace(content, attachments=merged(content.attachments, files)))
 
 
 class Room:

@@ -31,18 +31,17 @@ def in_time(provider: Provider, remaining_s: float) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of a provider: the messages that it carries, and their recipients in the same order.
-
-    tried: ask what became of earlier tries, which were made within this time, and send nothing. not_before: when its
-    place in the account's rate is, in milliseconds since the epoch.
-    """
+    """One call of a provider."""
 
     account: Account
     provider: Provider
     messages: Sequence[Outgoing]
     recipients: Sequence[EnvelopeRecipient]
+    """Of the messages, in the same order."""
     tried: tuple[int, int] | None = None
+    """Ask what became of earlier tries, which were made within this time, and send nothing."""
     not_before: int = 0
+    """When its place in the account's rate begins, in milliseconds since the epoch."""
 
     def fits(self, remaining_s: float) -> bool:
         """Whether the call ends in time even at its slowest."""
@@ -64,17 +63,19 @@ class Call:
 
 @dataclass(slots=True)
 class Plan:
-    """rows: of recipients that are decided without asking a provider. calls: in the order in which they are made.
-
-    route: how its messages may go. over: by recipient, the accounts that were passed over, as its row will tell.
-    """
+    """What is decided of an envelope."""
 
     envelope: Envelope
     rows: list[EventRow] = field(default_factory=list)
+    """Of recipients that are done with in this envelope."""
     calls: deque[Call] = field(default_factory=deque)
+    """In the order in which they are made."""
     held: Held = field(default_factory=Held)
+    """What the messages hold (`shared/lifecycle/held.py`)."""
     route: Route | None = None
+    """How the messages may go."""
     over: dict[int, tuple[PassedOver, ...]] = field(default_factory=dict)
+    """Recipient -> the accounts that were passed over, as its row will tell."""
 
     def told(self) -> list[EventRow]:
         """The rows, each with the accounts that were passed over."""

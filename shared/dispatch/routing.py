@@ -73,17 +73,6 @@ class Routing:
         down = frozenset(id for id in by_id if self._down.get((tenant, id), 0) > now)
         return Route(by_id, shares, down)
 
-    def spread(self, plan: Plan, route: Route, pairs: Sequence[Rendered]) -> list[tuple[Account, list[Rendered]]]:
-        """Divide an envelope's messages among the accounts of its route, and note in the plan who was passed over."""
-        plan.route = route
-        chosen: dict[str, tuple[Account, list[Rendered]]] = {}
-        for recipient, message in pairs:
-            account, avoided = route.first(message.message_id)
-            if avoided is not None:
-                plan.over[recipient.index] = ((avoided, Reason.AVOIDED.value, ""),)
-            chosen.setdefault(account.id, (account, []))[1].append((recipient, message))
-        return list(chosen.values())
-
     def failover(
         self, plan: Plan, pairs: Iterable[Rendered], rows: Sequence[EventRow], remaining_s: float = inf
     ) -> list[EventRow]:
@@ -97,7 +86,7 @@ class Routing:
         if not met or plan.route is None or len(plan.route.accounts) < 2:
             return list(rows)
         gone = {row.account for row in met.values() if row.account_down and row.account}
-        self._note_down(plan.envelope.tenant, gone)
+        self.note_down(plan.envelope.tenant, gone)
         plan.route = replace(plan.route, down=plan.route.down | gone)
         moved: dict[str, tuple[Account, Provider, list[Rendered]]] = {}
         for pair, passed in _stranded(plan, pairs, met, gone):
@@ -123,7 +112,7 @@ class Routing:
                 return account, provider
         return None
 
-    def _note_down(self, tenant: str, accounts: Iterable[str]) -> None:
+    def note_down(self, tenant: str, accounts: Iterable[str]) -> None:
         """Remember for a while that accounts are down."""
         until = self._clock.now_ms() + DOWN_MS
         self._down.update({(tenant, account): until for account in accounts})

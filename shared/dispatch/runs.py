@@ -54,12 +54,19 @@ class Runs:
         self._lock = Lock()
         self._asking: dict[tuple[str, str], Future[Control | None]] = {}
 
-    def admitted(self, plan: Plan, recipients: Sequence[EnvelopeRecipient]) -> list[EnvelopeRecipient]:
-        """Those that may go on; for the others the plan has a row. Raises: what the table raises."""
-        asking = plan.envelope.ask_account
-        stopped = self._stopped(plan.envelope, [r for r in recipients if r.index not in asking])
-        plan.rows += stopped
-        return [r for r in recipients if r.index in asking] if stopped else list(recipients)
+    def stopped(self, envelope: Envelope, recipients: Sequence[EnvelopeRecipient]) -> list[EventRow]:
+        """Rows for recipients that were not sent to, if their run is paused or over; none if it goes on.
+
+        Raises: what the table raises.
+        """
+        if envelope.run is None or not recipients:
+            return []
+        control = self._control(envelope.tenant, envelope.run)
+        # A run that is not there any more keeps nothing back.
+        if control is None or (not _paused(control) and control.state not in _ENDED):
+            return []
+        now = self._clock.now_ms()
+        return [_row(envelope, recipient, control, now) for recipient in recipients]
 
     def look_again(self, plan: Plan) -> None:
         """Take those out of a plan's calls to whom nothing may be sent any more: they have a row.
@@ -68,7 +75,7 @@ class Runs:
         """
         unsent = [recipient for call in plan.calls if call.tried is None for recipient in call.recipients]
         try:
-            stopped = self._stopped(plan.envelope, unsent)
+            stopped = self.stopped(plan.envelope, unsent)
         except Exception as error:  # of any kind: what was sent until now must still be recorded
             log_error(logger, "state of a run not known", error, envelope=plan.envelope.id)
         else:
@@ -104,17 +111,6 @@ class Runs:
             if not held:
                 going_on |= ids
         return going_on, failed
-
-    def _stopped(self, envelope: Envelope, recipients: Sequence[EnvelopeRecipient]) -> list[EventRow]:
-        """Rows for recipients that were not sent to, if their run is paused or over; none if it goes on."""
-        if envelope.run is None or not recipients:
-            return []
-        control = self._control(envelope.tenant, envelope.run)
-        # A run that is not there any more keeps nothing back.
-        if control is None or (not _paused(control) and control.state not in _ENDED):
-            return []
-        now = self._clock.now_ms()
-        return [_row(envelope, recipient, control, now) for recipient in recipients]
 
     def _control(self, tenant: str, run: str) -> Control | None:
         """What is known of a run. However many envelopes of it are worked on at once, one of them asks for all."""

@@ -20,8 +20,8 @@ from aws_lambda_powertools import Logger
 
 from shared.aws.errors import AWS_ERRORS
 from shared.base.logs import log_error
+from shared.dispatch.decide.planning import Planner
 from shared.dispatch.plan import RESERVE_S, Call, Plan, flight
-from shared.dispatch.planning import Planner
 from shared.dispatch.rates import Rates
 from shared.dispatch.sending import Sender
 from shared.lifecycle.fallback import decide

@@ -57,8 +57,12 @@ def row(
 
 
 def failed(envelope: Envelope, recipient: EnvelopeRecipient, reason: Reason, found: str, now: int) -> EventRow:
-    """A recipient that is given up before any provider is asked. found: where and what, without any value."""
-    result = row(envelope, recipient, Stage.FAILED, now, reason=reason)
+    """A recipient that is given up before any provider is asked. found: where and what, without any value.
+
+    Of whom an account was to be asked, nobody can say that the message failed.
+    """
+    stage = Stage.UNKNOWN if recipient.index in envelope.ask_account else Stage.FAILED
+    result = row(envelope, recipient, stage, now, reason=reason)
     result.code = clipped(found, CODE_BYTES)
     return result
 

@@ -6,10 +6,10 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import cached_property
 
 from shared.dispatch.attachments import Files
+from shared.dispatch.decide.planning import Planner
+from shared.dispatch.decide.step import Sources
 from shared.dispatch.dispatcher import Dispatcher
-from shared.dispatch.frequency import Frequency
 from shared.dispatch.outlet import Outlet
-from shared.dispatch.planning import Planner
 from shared.dispatch.rates import Rates as Pace
 from shared.dispatch.routing import Routing
 from shared.dispatch.runs import Runs
@@ -57,10 +57,17 @@ class DispatchParts(AccountParts):
     def dispatcher(self, channel: Channel) -> Dispatcher:
         """What sends a channel's envelopes; makes no connection."""
         files = self.files if channel is Channel.EMAIL else None  # no other channel's messages carry any
-        frequency = Frequency(self.catalog, self.duplicates, self.caps, self.clock)
         routing = Routing(self.accounts, self.health, self.clock)
-        planner = Planner(
-            self.catalog, self.runs, self.accounts, self.suppressions, frequency, routing, self.clock, files
+        sources = Sources(
+            self.catalog,
+            self.runs,
+            self.accounts,
+            self.suppressions,
+            self.duplicates,
+            self.caps,
+            routing,
+            self.clock,
+            files,
         )
-        waves = Waves(planner, self.pace, self.sender, self.ledger, self.clock, self.sleep)
+        waves = Waves(Planner(sources, self.releases), self.pace, self.sender, self.ledger, self.clock, self.sleep)
         return Dispatcher(channel, waves, self.runs, self.outlet, self.dead_letters, self.stream, self.envelopes)

@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from shared.dispatch import batch, filling
+from shared.dispatch import batch
 from shared.dispatch.batch import Batch
+from shared.dispatch.decide import filling
 from shared.model.content import EmailContent
 from tests.samples import envelope, recipients, template
 from tests.unit.shared.dispatch.world import world

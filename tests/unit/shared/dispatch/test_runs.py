@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from functions.trace.words import describe, explain
-from shared.dispatch.plan import WAVE_RECIPIENTS, Plan
+from shared.dispatch.plan import WAVE_RECIPIENTS
 from shared.dispatch.runs import Runs
 from shared.lifecycle.settle import settle
 from shared.lifecycle.tail import tail
@@ -228,13 +228,13 @@ def test_what_is_known_of_a_run_is_asked_once_for_all_that_are_worked_on_at_once
         slow = Slow()
         runs = Runs(slow, slow, w.clock)
         runs._lock = Counted()  # type: ignore[assignment]  # plays a lock
-        plans = [Plan(of_run(1)) for _ in range(3)]
-        waiting = [pool.submit(runs.admitted, plan, plan.envelope.recipients) for plan in plans]
-        for _ in plans:
+        several = [of_run(1) for _ in range(3)]
+        waiting = [pool.submit(runs.stopped, each, each.recipients) for each in several]
+        for _ in several:
             assert entered.acquire(timeout=10)
         answer.set()
-        assert [future.result(10) for future in waiting] == [[], [], []]
-        assert asked == [RUN] and [len(plan.rows) for plan in plans] == [1, 1, 1]
+        assert [[row.reason for row in future.result(10)] for future in waiting] == [["run_paused"]] * 3
+        assert asked == [RUN]
 
 
 # Between waves

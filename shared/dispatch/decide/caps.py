@@ -1,0 +1,39 @@
+"""Caps: who has had enough messages of the class gets no more for the time being.
+
+A message that gets through holds a slot of its recipient's, under its own id, so it counts once however often it is
+decided on. When it ends unsent the slot is given back (`shared/lifecycle/held.py`).
+"""
+
+from shared.dispatch.decide.step import Batch, Step, Taken
+from shared.lifecycle.held import claimants_of
+from shared.lifecycle.verdict import row
+from shared.model.reasons import Reason
+from shared.model.words import Stage
+from shared.policy.caps import since
+from shared.store.claims import Answer
+
+
+class Caps(Step):
+    """Ends messages beyond the policy's cap for their recipient."""
+
+    def take(self, batch: Batch) -> Taken:
+        cap = batch.policies.cap
+        if cap is None or not cap.count:
+            return batch.candidates, []
+        envelope, held, now = batch.envelope, batch.held, self.now()
+        held.at = held.at or now
+        after = since(cap, now, batch.zone if cap.minutes is None else "UTC")
+        of = envelope.tenant, envelope.channel, envelope.message_class
+        claimants = claimants_of(envelope, [candidate.recipient for candidate in batch.candidates])
+        answers = self.sources.caps.take(of, claimants, cap.count, after)
+        left, rows = [], []
+        for candidate, answer in zip(batch.candidates, answers, strict=True):
+            recipient = candidate.recipient
+            if answer is Answer.REFUSED:
+                rows.append(row(envelope, recipient, Stage.CAPPED, now, reason=Reason.CAPPED))
+                continue
+            left.append(candidate)
+            held.slots.add(recipient.index)
+            if answer is Answer.TAKEN:
+                held.new_slots.add(recipient.index)
+        return left, rows

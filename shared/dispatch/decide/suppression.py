@@ -1,0 +1,25 @@
+"""The suppression list: who is on it is not written to."""
+
+from shared.dispatch.decide.step import Batch, Candidate, Step, Taken
+from shared.lifecycle.verdict import row
+from shared.model.events import EventRow
+from shared.model.reasons import Reason
+from shared.model.words import Stage
+from shared.policy.suppression import stopped_by
+
+
+class Suppression(Step):
+    """Ends messages to recipients whom the list stops. It is asked once for an envelope, at every try."""
+
+    def take(self, batch: Batch) -> Taken:
+        envelope, now = batch.envelope, self.now()
+        tags = [candidate.recipient.tag for candidate in batch.candidates]
+        entries = self.sources.suppressions.find(envelope.tenant, envelope.channel, tags)
+
+        def stopped(candidate: Candidate) -> EventRow | None:
+            why = stopped_by(entries.get(candidate.recipient.tag, ()), envelope.message_class)
+            if why is None:
+                return None
+            return row(envelope, candidate.recipient, Stage.SUPPRESSED, now, reason=Reason(f"suppressed_{why}"))
+
+        return batch.split(stopped)
