@@ -29,7 +29,7 @@ from shared.providers.declared import check, usable_by
 from shared.providers.table import PROVIDERS, spec_of
 from tests import samples
 from tests.fakes import FakeClock, logged
-from tests.unit.shared.dispatch.world import World, world
+from tests.unit.shared.dispatch.harness import DispatchHarness, harness
 
 PAGE = Path(__file__).parents[2] / "docs" / "adding-a-provider.md"
 TOKEN = "pigeon-token"
@@ -102,25 +102,25 @@ def settings(sandbox: HttpSandbox) -> dict[str, Any]:
 class Post:
     """A dispatcher of texts whose account is a real one of the page's provider."""
 
-    world: World
+    harness: DispatchHarness
     provider: Provider
 
     def send(self, count: int, message_class: MessageClass = MessageClass.NOTIFICATION) -> dict[str, EventRow]:
         """Dispatch one envelope; returns the event that each number came to, by number."""
         recipients = samples.recipients(count, "sms", code="123456")
         one = samples.envelope(count, Channel.SMS, recipients=recipients, message_class=message_class)
-        assert self.world.run(one) == []
-        [record] = self.world.records
+        assert self.harness.run(one) == []
+        [record] = self.harness.records
         return {NUMBERS[e.index]: e for e in record.events if e.stage != "accepted"}
 
 
 @contextmanager
 def post(sandbox: HttpSandbox) -> Iterator[Post]:
-    def accounts(w: World) -> Accounts:
+    def accounts(w: DispatchHarness) -> Accounts:
         # The world's own accounts play scripts; these build the provider that the registry finds.
         return Accounts(w, Secrets(), NoTokens(), w.clock, Network(loopback=True))
 
-    with world(accounts=accounts, channel=Channel.SMS) as w:
+    with harness(accounts=accounts, channel=Channel.SMS) as w:
         w.add_template(samples.SMS)
         account = w.accounts["main"] = Account(
             id="main", tenant="default", name="Pigeon", channel=Channel.SMS, provider="pigeon",
@@ -193,7 +193,7 @@ def test_its_outcomes_reach_the_events(sandbox: HttpSandbox, caplog: pytest.LogC
     assert found[NUMBERS[0]].provider_id == delivery.id
     assert delivery.id.startswith("pg-" + samples.REQUEST)
     # Only those that may yet be sent are tried again, and none through the account that is down.
-    again = [d.envelope for d in p.world.dispatched]
+    again = [d.envelope for d in p.harness.dispatched]
     assert sorted(r.address for e in again for r in e.recipients) == NUMBERS[2:]
     assert {account for e in again for account in e.avoid} == {"main"}
     assert "code without a meaning here" in caplog.text
@@ -211,7 +211,7 @@ def test_without_an_answer_marketing_is_not_sent_again(sandbox: HttpSandbox, fau
     sandbox.faults.add(fault)
     with post(sandbox) as p:
         found = p.send(2, MessageClass.MARKETING)
-        assert p.world.dispatched == []
+        assert p.harness.dispatched == []
     assert {(e.stage, e.reason, e.code) for e in found.values()} == {("unknown", why, code)}
 
 

@@ -27,9 +27,9 @@ from shared.store.ledger import TTL_S, Entry, Mark
 from shared.wiring.accounts import AccountParts
 from tests.conftest import Aws
 from tests.fakes import FakeClock, out_of_reach
-from tests.integration.functions.watch.watching import HOUR_S, World, rows_of
+from tests.integration.functions.watch.harness import HOUR_S, WatchHarness, rows_of
 from tests.samples import NOW, REQUEST, envelope
-from tests.unit.shared.dispatch.world import world as dispatching
+from tests.unit.shared.dispatch.harness import harness as dispatching
 
 
 class Desk:
@@ -37,8 +37,8 @@ class Desk:
 
     recalls = True
 
-    def __init__(self, world: World, pool: ThreadPoolExecutor) -> None:
-        self.world = world
+    def __init__(self, harness: WatchHarness, pool: ThreadPoolExecutor) -> None:
+        self.world = harness
         self.asked: list[str] = []
         self.script: Callable[[str], Withdrawal] = lambda id: Withdrawn()
         settings = RecallSettings(
@@ -49,8 +49,10 @@ class Desk:
             stream_name="events",
             secret_prefix="mepush",
         )
-        stream = EventStream(world.shard, "events")
-        parts = AccountParts(settings, pool=pool, clock=world.clock, ledger=world.ledger, stream=stream, accounts=self)
+        stream = EventStream(harness.shard, "events")
+        parts = AccountParts(
+            settings, pool=pool, clock=harness.clock, ledger=harness.ledger, stream=stream, accounts=self
+        )
         self.operations = recalling_of(parts, pool)
 
     def find(self, tenant: str, account_id: str) -> Any:
@@ -76,185 +78,185 @@ class Desk:
 
 
 @pytest.fixture
-def world(aws: Aws, clock: FakeClock) -> World:
+def harness(aws: Aws, clock: FakeClock) -> WatchHarness:
     clock.set(NOW)
-    return World(aws, clock)
+    return WatchHarness(aws, clock)
 
 
 @pytest.fixture
-def desk(world: World) -> Any:
+def desk(harness: WatchHarness) -> Any:
     with ThreadPoolExecutor(4) as pool:
-        yield Desk(world, pool)
+        yield Desk(harness, pool)
 
 
 def results(answers: Sequence[Any]) -> list[str]:
     return [answer.result.value for answer in answers]
 
 
-def run(world: World, one: Envelope) -> dict[str, int]:
+def run(harness: WatchHarness, one: Envelope) -> dict[str, int]:
     """Have a dispatcher work on an envelope; returns the stages that it tells."""
     with dispatching() as w:
-        w.clock.set(world.clock.now_ms())
-        w.dispatcher._waves._ledger = world.ledger
+        w.clock.set(harness.clock.now_ms())
+        w.dispatcher._waves._ledger = harness.ledger
         assert w.run(one) == []
         for record in w.records:
-            world.tell(record)
-        world.trace()
+            harness.tell(record)
+        harness.trace()
         return w.stages()
 
 
-def test_a_recall_is_told_at_once_and_once(world: World, desk: Desk) -> None:
+def test_a_recall_is_told_at_once_and_once(harness: WatchHarness, desk: Desk) -> None:
     one = envelope(5)
-    world.accept(one)
+    harness.accept(one)
     answers = desk()
     assert results(answers) == ["recalled"] * 5 and answers[0].before == "queued"
-    world.trace()
-    assert world.counts() == {"accepted": 5, "recalled": 5} and world.in_flight() == 0
-    world.clock.advance(60)
-    assert run(world, one)["recalled"] == 5
-    assert world.counts() == world.stages() == {"accepted": 5, "recalled": 5}
+    harness.trace()
+    assert harness.counts() == {"accepted": 5, "recalled": 5} and harness.in_flight() == 0
+    harness.clock.advance(60)
+    assert run(harness, one)["recalled"] == 5
+    assert harness.counts() == harness.stages() == {"accepted": 5, "recalled": 5}
     assert [a.at for a in desk()] == [a.at for a in answers]
 
 
-def test_all_envelopes_of_a_request_are_found(world: World, desk: Desk) -> None:
+def test_all_envelopes_of_a_request_are_found(harness: WatchHarness, desk: Desk) -> None:
     several = [envelope(2), envelope(3, start=100)]
-    world.accept(*several)
+    harness.accept(*several)
     assert results(desk()) == ["recalled"] * 5
     for one in several:
-        assert set(run(world, one)) == {"accepted", "recalled"}
+        assert set(run(harness, one)) == {"accepted", "recalled"}
 
 
-def test_of_a_ledger_in_use_what_is_in_flight_is_in_progress(world: World, desk: Desk) -> None:
+def test_of_a_ledger_in_use_what_is_in_flight_is_in_progress(harness: WatchHarness, desk: Desk) -> None:
     one = envelope(5)
-    world.accept(one)
+    harness.accept(one)
     rows = [
         *rows_of(one, "sent", provider_id="p", account="main", provider="smtp")[:1],
         *rows_of(one, "retrying", due_at=NOW)[1:2],
     ]
-    world.ledger.acquire(one.id, Entry("dispatcher", NOW + 60_000, rows, {"main": [2, 3]}))
+    harness.ledger.acquire(one.id, Entry("dispatcher", NOW + 60_000, rows, {"main": [2, 3]}))
     answers = desk()
     assert results(answers) == ["too_late", "recalled", "in_progress", "in_progress", "recalled"]
     assert answers[0].status == "sent"
-    entry = world.ledger.read(one.id)
+    entry = harness.ledger.read(one.id)
     assert entry is not None and set(entry.recalled) == {1, 2, 3, 4}
     # Asked again nothing is written, and nobody is marked anew.
-    world.clock.advance(1)
+    harness.clock.advance(1)
     assert results(desk()) == results(answers)
-    again = world.ledger.read(one.id)
+    again = harness.ledger.read(one.id)
     assert again is not None and again.recalled == entry.recalled
 
 
-def test_every_way_on_is_followed(world: World, desk: Desk) -> None:
+def test_every_way_on_is_followed(harness: WatchHarness, desk: Desk) -> None:
     one = envelope(4)
-    world.accept(one)
+    harness.accept(one)
     later = NOW + 60_000
     rows = rows_of(one, "retrying", n=1, due_at=later, reason="throttled", account="main", provider="smtp", took_ms=1)[
         :2
     ]
     rows[1].maybe_sent = True
     rows += rows_of(one, "deferred", n=1, due_at=later, reason="quiet_hours")[2:3]
-    children = world.close(one, rows)
+    children = harness.close(one, rows)
     assert sorted(child.id.rpartition("/")[2] for child in children) == ["c1", "r1", "w1"]
     answers = desk()
     assert results(answers) == ["recalled", "unknown", "recalled", "recalled"]
     assert [a.before for a in answers] == ["retrying", None, "deferred", "queued"]
     for child in children:
-        assert run(world, child).get("sent") is None
-    assert world.stages() == {"accepted": 4, "retrying": 2, "deferred": 1, "recalled": 3, "unknown": 1}
-    assert world.counts() == world.stages()
+        assert run(harness, child).get("sent") is None
+    assert harness.stages() == {"accepted": 4, "retrying": 2, "deferred": 1, "recalled": 3, "unknown": 1}
+    assert harness.counts() == harness.stages()
 
 
-def test_one_message_leaves_the_others_alone(world: World, desk: Desk) -> None:
+def test_one_message_leaves_the_others_alone(harness: WatchHarness, desk: Desk) -> None:
     one = envelope(3)
-    world.accept(one)
+    harness.accept(one)
     message_id = Numbering(REQUEST)(1) + one.recipients[1].tag
     [answer] = desk(message_id)
     assert (answer.message_id, answer.result) == (message_id, "recalled")
-    assert run(world, one) == {"accepted": 3, "recalled": 1, "sent": 2}
+    assert run(harness, one) == {"accepted": 3, "recalled": 1, "sent": 2}
 
 
-def test_what_only_the_index_knows_is_asked_for_again(world: World, desk: Desk) -> None:
+def test_what_only_the_index_knows_is_asked_for_again(harness: WatchHarness, desk: Desk) -> None:
     one = envelope(2)
-    world.accept(one)
-    for item in world.aws.dynamodb.scan(TableName="timeline")["Items"]:
+    harness.accept(one)
+    for item in harness.aws.dynamodb.scan(TableName="timeline")["Items"]:
         if "#request#" not in item["pk"]["S"]:
-            world.aws.dynamodb.delete_item(TableName="timeline", Key={"pk": item["pk"], "sk": item["sk"]})
+            harness.aws.dynamodb.delete_item(TableName="timeline", Key={"pk": item["pk"], "sk": item["sk"]})
     assert results(desk()) == ["in_progress"] * 2
 
 
-def test_of_what_was_forgotten_nothing_is_claimed(world: World, desk: Desk) -> None:
+def test_of_what_was_forgotten_nothing_is_claimed(harness: WatchHarness, desk: Desk) -> None:
     one = envelope(2)
-    world.accept(one)
-    world.clock.advance(TTL_S - 24 * HOUR_S + 1)
+    harness.accept(one)
+    harness.clock.advance(TTL_S - 24 * HOUR_S + 1)
     answers = desk()
     assert results(answers) == ["unknown"] * 2 and "not known any more" in answers[0].detail
-    assert world.ledger.read(one.id) is None
+    assert harness.ledger.read(one.id) is None
 
 
-def test_an_envelope_that_cannot_be_marked_does_not_keep_the_others_back(world: World, desk: Desk) -> None:
+def test_an_envelope_that_cannot_be_marked_does_not_keep_the_others_back(harness: WatchHarness, desk: Desk) -> None:
     first, second = envelope(1), envelope(1, start=100)
-    world.accept(first, second)
-    mark = world.ledger.mark
+    harness.accept(first, second)
+    mark = harness.ledger.mark
 
     def marking(envelope_id: str, *arguments: Any) -> Entry:
         if envelope_id == first.id:
             raise out_of_reach("dynamodb")
         return mark(envelope_id, *arguments)
 
-    with patch.object(world.ledger, "mark", marking):
+    with patch.object(harness.ledger, "mark", marking):
         assert results(desk()) == ["in_progress", "recalled"]
     assert results(desk()) == ["recalled"] * 2
 
 
-def test_a_recall_holds_although_the_stream_is_out_of_reach(world: World, desk: Desk) -> None:
+def test_a_recall_holds_although_the_stream_is_out_of_reach(harness: WatchHarness, desk: Desk) -> None:
     one = envelope(2)
-    world.accept(one)
+    harness.accept(one)
     with patch.object(EventStream, "put", side_effect=StreamError):
         assert results(desk()) == ["recalled"] * 2
-    world.trace()
-    assert world.stages() == {"accepted": 2}
+    harness.trace()
+    assert harness.stages() == {"accepted": 2}
     # The dispatcher tells it, or whoever asks again.
     assert results(desk()) == ["recalled"] * 2
-    world.trace()
-    assert world.stages() == {"accepted": 2, "recalled": 2}
+    harness.trace()
+    assert harness.stages() == {"accepted": 2, "recalled": 2}
 
 
-def test_the_watch_tells_what_a_recall_could_not(world: World, desk: Desk) -> None:
+def test_the_watch_tells_what_a_recall_could_not(harness: WatchHarness, desk: Desk) -> None:
     one = envelope(3)
-    world.accept(one, due_at=NOW + 30 * 24 * HOUR_S * 1000)
-    world.ledger.mark(one.id, {0: Mark(NOW, "key"), 1: Mark(NOW, "key")}, NOW, None)
-    world.clock.advance(3 * HOUR_S)
-    mark = world.mend()
+    harness.accept(one, due_at=NOW + 30 * 24 * HOUR_S * 1000)
+    harness.ledger.mark(one.id, {0: Mark(NOW, "key"), 1: Mark(NOW, "key")}, NOW, None)
+    harness.clock.advance(3 * HOUR_S)
+    mark = harness.mend()
     assert (mark.found, mark.mended) == ({"deferred": 1}, {"restated": 2})
-    assert world.counts() == {"accepted": 3, "deferred": 3, "recalled": 2}
-    world.clock.advance(2 * HOUR_S)
-    assert world.mend().mended == {}
+    assert harness.counts() == {"accepted": 3, "deferred": 3, "recalled": 2}
+    harness.clock.advance(2 * HOUR_S)
+    assert harness.mend().mended == {}
 
 
-def test_what_the_watch_ends_it_ends_as_recalled(world: World, desk: Desk) -> None:
+def test_what_the_watch_ends_it_ends_as_recalled(harness: WatchHarness, desk: Desk) -> None:
     one = envelope(4)
-    world.accept(one)
-    world.ledger.acquire(one.id, Entry("dead", NOW + 1000, [], {"main": [0, 1]}))
-    world.ledger.mark(one.id, {i: Mark(NOW, "key") for i in (1, 2)}, NOW, None)
-    world.clock.advance(4 * 24 * HOUR_S)
-    world.mend()
-    assert world.counts() == world.stages() == {"accepted": 4, "unknown": 2, "recalled": 1, "expired": 1}
-    entry = world.ledger.read(one.id)
+    harness.accept(one)
+    harness.ledger.acquire(one.id, Entry("dead", NOW + 1000, [], {"main": [0, 1]}))
+    harness.ledger.mark(one.id, {i: Mark(NOW, "key") for i in (1, 2)}, NOW, None)
+    harness.clock.advance(4 * 24 * HOUR_S)
+    harness.mend()
+    assert harness.counts() == harness.stages() == {"accepted": 4, "unknown": 2, "recalled": 1, "expired": 1}
+    entry = harness.ledger.read(one.id)
     assert entry is not None and entry.closed
     # In flight for nobody: of these it is never known.
     assert {row.index: row.stage for row in entry.rows} == {0: "unknown", 1: "unknown", 2: "recalled", 3: "expired"}
 
 
-def test_a_thousand_messages_are_recalled_by_few_requests(world: World, desk: Desk) -> None:
+def test_a_thousand_messages_are_recalled_by_few_requests(harness: WatchHarness, desk: Desk) -> None:
     several = [envelope(100, start=100 * k) for k in range(10)]
-    world.accept(*several)
+    harness.accept(*several)
     requests: list[str] = []
     count = lambda model, **_: requests.append(model.name)  # noqa: E731 - a name for what the hook asks
-    world.aws.dynamodb.meta.events.register("before-call.dynamodb", count)
+    harness.aws.dynamodb.meta.events.register("before-call.dynamodb", count)
     try:
         assert results(desk()) == ["recalled"] * 1000
     finally:
-        world.aws.dynamodb.meta.events.unregister("before-call.dynamodb", count)
+        harness.aws.dynamodb.meta.events.unregister("before-call.dynamodb", count)
     found = {name: requests.count(name) for name in set(requests)}
     assert (found["UpdateItem"], found["BatchGetItem"]) == (10, 2) and found["Query"] == 1002
 
@@ -262,28 +264,30 @@ def test_a_thousand_messages_are_recalled_by_few_requests(world: World, desk: De
 # Taking back what was sent
 
 
-def wecom(world: World, count: int = 2, start: int = 0, kind: KeyKind = KeyKind.LIVE, **changes: Any) -> Envelope:
+def wecom(
+    harness: WatchHarness, count: int = 2, start: int = 0, kind: KeyKind = KeyKind.LIVE, **changes: Any
+) -> Envelope:
     """Messages that a WeCom app took in one piece."""
     sent: dict[str, Any] = {"provider_id": "m1", "account": "app", "provider": "app", "took_ms": 1} | changes
     one = envelope(count, Channel.WECOM, start, kind=kind)
-    world.accept(one)
-    world.close(one, rows_of(one, "sent", **sent))
+    harness.accept(one)
+    harness.close(one, rows_of(one, "sent", **sent))
     return one
 
 
-def test_what_went_out_in_one_piece_is_taken_back_by_one_call(world: World, desk: Desk) -> None:
-    wecom(world, 3)
-    wecom(world, 1, start=100, provider_id="m2")
+def test_what_went_out_in_one_piece_is_taken_back_by_one_call(harness: WatchHarness, desk: Desk) -> None:
+    wecom(harness, 3)
+    wecom(harness, 1, start=100, provider_id="m2")
     assert results(desk()) == ["withdrawn"] * 4
     assert sorted(desk.asked) == ["m1", "m2"]
-    world.trace()
-    assert world.counts() == world.stages() == {"accepted": 4, "sent": 4, "withdrawn": 4}
-    assert world.in_flight() == 0
+    harness.trace()
+    assert harness.counts() == harness.stages() == {"accepted": 4, "sent": 4, "withdrawn": 4}
+    assert harness.in_flight() == 0
     assert results(desk()) == ["withdrawn"] * 4 and len(desk.asked) == 2
 
 
-def test_one_of_a_piece_is_not_taken_back(world: World, desk: Desk) -> None:
-    one = wecom(world, 3)
+def test_one_of_a_piece_is_not_taken_back(harness: WatchHarness, desk: Desk) -> None:
+    one = wecom(harness, 3)
     [answer] = desk(Numbering(REQUEST)(1) + one.recipients[1].tag)
     assert answer.result == "too_late" and "2 more" in answer.detail and desk.asked == []
 
@@ -298,54 +302,54 @@ def test_one_of_a_piece_is_not_taken_back(world: World, desk: Desk) -> None:
     ],
 )
 def test_what_is_not_taken_back_has_a_reason(
-    world: World, desk: Desk, account: str, outcome: Withdrawal, result: str, said: str
+    harness: WatchHarness, desk: Desk, account: str, outcome: Withdrawal, result: str, said: str
 ) -> None:
-    wecom(world, account=account)
+    wecom(harness, account=account)
     desk.script = lambda id: outcome
     answers = desk()
     assert results(answers) == [result] * 2 and said in answers[0].detail
-    world.trace()
-    assert world.stages() == {"accepted": 2, "sent": 2}
+    harness.trace()
+    assert harness.stages() == {"accepted": 2, "sent": 2}
 
 
-def test_a_withdrawal_that_cannot_be_told_is_asked_for_again(world: World, desk: Desk) -> None:
-    wecom(world)
+def test_a_withdrawal_that_cannot_be_told_is_asked_for_again(harness: WatchHarness, desk: Desk) -> None:
+    wecom(harness)
     with patch.object(EventStream, "put", side_effect=StreamError), pytest.raises(NotRecordedError) as caught:
         desk()
     assert problem_of(caught.value).status == 503
     assert results(desk()) == ["withdrawn"] * 2
 
 
-def test_when_the_time_is_over_the_rest_is_left_for_the_next_call(world: World, desk: Desk) -> None:
-    wecom(world, 1)
-    wecom(world, 1, start=100, provider_id="m2")
+def test_when_the_time_is_over_the_rest_is_left_for_the_next_call(harness: WatchHarness, desk: Desk) -> None:
+    wecom(harness, 1)
+    wecom(harness, 1, start=100, provider_id="m2")
 
     def slow(id: str) -> Withdrawal:
-        world.clock.advance(WORK_MS / 1000)
+        harness.clock.advance(WORK_MS / 1000)
         return Withdrawn()
 
     desk.script = slow
     with ThreadPoolExecutor(1) as pool:
-        desk.operations = replace(desk.operations, withdrawer=Withdrawer(desk, world.clock, pool))  # type: ignore[arg-type]  # the desk plays it
+        desk.operations = replace(desk.operations, withdrawer=Withdrawer(desk, harness.clock, pool))  # type: ignore[arg-type]  # the desk plays it
         assert sorted(results(desk())) == ["in_progress", "withdrawn"]
-        world.trace()
+        harness.trace()
         assert results(desk()) == ["withdrawn"] * 2
 
 
-def test_providers_that_take_nothing_back_are_not_asked(world: World, desk: Desk) -> None:
+def test_providers_that_take_nothing_back_are_not_asked(harness: WatchHarness, desk: Desk) -> None:
     desk.recalls = False
-    wecom(world, provider="robot")
+    wecom(harness, provider="robot")
     assert results(desk()) == ["too_late"] * 2 and desk.asked == []
 
 
-def test_played_messages_are_not_taken_back(world: World, desk: Desk) -> None:
-    wecom(world, kind=KeyKind.TEST, provider="test", account="test")
+def test_played_messages_are_not_taken_back(harness: WatchHarness, desk: Desk) -> None:
+    wecom(harness, kind=KeyKind.TEST, provider="test", account="test")
     assert results(desk(kind=KeyKind.TEST)) == ["too_late"] * 2 and desk.asked == []
     assert not withdrawing.can_be_withdrawn("email", Facts(stage="sent", nth=0, at=0, provider="smtp"))
 
 
-def test_marketing_is_no_different(world: World, desk: Desk) -> None:
+def test_marketing_is_no_different(harness: WatchHarness, desk: Desk) -> None:
     one = envelope(1, message_class=MessageClass.MARKETING)
-    world.accept(one)
+    harness.accept(one)
     assert results(desk()) == ["recalled"]
-    assert "sent" not in run(world, one)
+    assert "sent" not in run(harness, one)

@@ -16,19 +16,19 @@ from shared.model.words import Channel
 from shared.policy.routing import Shift
 from tests.conftest import Aws
 from tests.fakes import FakeClock
-from tests.integration.functions.watch.watching import HOUR_S, World, rows_of
+from tests.integration.functions.watch.harness import HOUR_S, WatchHarness, rows_of
 from tests.samples import NOW, change, envelope
 
 
 @pytest.fixture
-def world(aws: Aws, clock: FakeClock) -> World:
-    return World(aws, clock)
+def harness(aws: Aws, clock: FakeClock) -> WatchHarness:
+    return WatchHarness(aws, clock)
 
 
-def ask(world: World, tenant: str = "default") -> dict[str, Any]:
+def ask(harness: WatchHarness, tenant: str = "default") -> dict[str, Any]:
     caller = {"tenant": tenant, "key_id": "k", "kind": "live", "scopes": "read", "problem": ""}
     event = {"routeKey": "GET /v1/health", "headers": {}, "requestContext": {"authorizer": {"lambda": caller}}}
-    answer = Api(world.health().operations())(event)
+    answer = Api(harness.health().operations())(event)
     assert answer["statusCode"] == 200, answer["body"]
     found: dict[str, Any] = json.loads(answer["body"])
     return found
@@ -38,58 +38,58 @@ def problems(health: dict[str, Any]) -> str:
     return " ".join(finding["problem"] for finding in health["findings"])
 
 
-def account(world: World, name: str) -> None:
-    world.catalog.create_account(
+def account(harness: WatchHarness, name: str) -> None:
+    harness.catalog.create_account(
         Account(id=name, tenant="default", name=name, channel=Channel.EMAIL, provider="smtp", settings={},
                 created_at=NOW, updated_at=NOW),
         change(),
     )  # fmt: skip
 
 
-def test_a_platform_that_is_well(world: World) -> None:
-    account(world, "main")
+def test_a_platform_that_is_well(harness: WatchHarness) -> None:
+    account(harness, "main")
     one = envelope(5)
-    world.accept(one)
-    world.close(one, rows_of(one, "sent", acc="main", prov="smtp")[:4])
-    world.sweep()
-    world.clock.advance(30)
-    health = ask(world)
+    harness.accept(one)
+    harness.close(one, rows_of(one, "sent", acc="main", prov="smtp")[:4])
+    harness.sweep()
+    harness.clock.advance(30)
+    health = ask(harness)
     assert (health["verdict"], health["findings"]) == ("healthy", [])
     assert health["balance"] == {"accepted": 5, "redriven": 0, "outcomes": 4, "in_flight": 1}
     assert (health["oldest_in_flight"], health["in_flight_too_long"]) == (None, 0)
     assert (health["sweep"]["age_seconds"], health["sweep"]["failed"]) == (30, [])
-    assert [q["name"] for q in health["queues"]] == list(world.urls)
+    assert [q["name"] for q in health["queues"]] == list(harness.urls)
     assert health["stream"] == [{"shard": "shardId-0", "lag_seconds": 0.0}]
     [found] = health["accounts"]
     assert (found["account"], found["verdict"], found["sent"], found["state"]) == ("main", "healthy", 4, "active")
 
 
-def test_what_is_stuck_is_said_with_its_age_and_with_what_to_do(world: World) -> None:
-    world.accept(envelope(3))
-    world.clock.advance(4 * HOUR_S)
-    world.sweep()
-    health = ask(world)
+def test_what_is_stuck_is_said_with_its_age_and_with_what_to_do(harness: WatchHarness) -> None:
+    harness.accept(envelope(3))
+    harness.clock.advance(4 * HOUR_S)
+    harness.sweep()
+    health = ask(harness)
     assert health["verdict"] == "unhealthy"
     assert datetime.fromisoformat(health["oldest_in_flight"]) == datetime.fromtimestamp(NOW / 1000, UTC)
     assert health["in_flight_too_long"] == 3 and health["sweep"]["found"] == {"waiting": 3}
     assert problems(health) == "3 messages have been in flight for too long: 3 wait on a queue."
     assert all(finding["action"] for finding in health["findings"])
     # Another tenant's are none of its business.
-    world.catalog.ensure_tenant("other")
-    assert ask(world, "other")["verdict"] == "healthy"
+    harness.catalog.ensure_tenant("other")
+    assert ask(harness, "other")["verdict"] == "healthy"
 
 
-def test_queues_and_their_dead_letters_are_counted(world: World) -> None:
-    url, dead = world.urls["sms.marketing"], world.dlq_urls["sms.marketing"]
+def test_queues_and_their_dead_letters_are_counted(harness: WatchHarness) -> None:
+    url, dead = harness.urls["sms.marketing"], harness.dlq_urls["sms.marketing"]
     for _ in range(3):
-        world.sqs.send_message(QueueUrl=url, MessageBody="x")
-    world.sqs.send_message(QueueUrl=url, MessageBody="x", DelaySeconds=900)
-    world.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=1)
-    for each in (dead, world.trace_dlq_url, world.trace_dlq_url):
-        world.sqs.send_message(QueueUrl=each, MessageBody="x")
-    world.sqs.send_message(QueueUrl=world.schedules_dlq_url, MessageBody="x")
-    world.marks.write_sweep(world.sweep())
-    health = ask(world)
+        harness.sqs.send_message(QueueUrl=url, MessageBody="x")
+    harness.sqs.send_message(QueueUrl=url, MessageBody="x", DelaySeconds=900)
+    harness.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=1)
+    for each in (dead, harness.trace_dlq_url, harness.trace_dlq_url):
+        harness.sqs.send_message(QueueUrl=each, MessageBody="x")
+    harness.sqs.send_message(QueueUrl=harness.schedules_dlq_url, MessageBody="x")
+    harness.marks.write_sweep(harness.sweep())
+    health = ask(harness)
     [queue] = [q for q in health["queues"] if q["name"] == "sms.marketing"]
     assert queue == {"name": "sms.marketing", "waiting": 2, "hidden": 1, "delayed": 1, "dead": 1}
     assert (health["schedules_dead"], health["trace_dead"]) == (1, 2)
@@ -97,53 +97,53 @@ def test_queues_and_their_dead_letters_are_counted(world: World) -> None:
     assert "1 deferred envelopes" in problems(health)
 
 
-def test_a_trace_that_is_behind_is_said(world: World) -> None:
-    world.accept(envelope(1))
-    world.sweep()
+def test_a_trace_that_is_behind_is_said(harness: WatchHarness) -> None:
+    harness.accept(envelope(1))
+    harness.sweep()
     one = envelope(1, start=5)
-    world.close(one, rows_of(one, "sent"), told=False)
-    world.tell(tail(one, rows_of(one, "sent")).record)
-    world.clock.advance(301)
-    health = ask(world)
+    harness.close(one, rows_of(one, "sent"), told=False)
+    harness.tell(tail(one, rows_of(one, "sent")).record)
+    harness.clock.advance(301)
+    health = ask(harness)
     assert health["stream"][0]["lag_seconds"] == 301
     assert problems(health) == "Timelines and counters are 5 min behind."
-    world.trace()
-    assert ask(world)["stream"][0]["lag_seconds"] == 0
+    harness.trace()
+    assert ask(harness)["stream"][0]["lag_seconds"] == 0
 
 
-def test_that_nobody_sweeps_is_said(world: World) -> None:
-    assert "Nothing has looked for stuck messages yet" in problems(ask(world))
-    world.sweep()
-    assert ask(world)["verdict"] == "healthy"
-    world.clock.advance(2 * HOUR_S + 60)
-    assert "for 2 h 1 min" in problems(ask(world))
-    mark = world.sweep()
-    world.marks.write_sweep(mark.model_copy(update={"failed": ["redrives"]}))
-    assert "broke off in: redrives" in problems(ask(world))
+def test_that_nobody_sweeps_is_said(harness: WatchHarness) -> None:
+    assert "Nothing has looked for stuck messages yet" in problems(ask(harness))
+    harness.sweep()
+    assert ask(harness)["verdict"] == "healthy"
+    harness.clock.advance(2 * HOUR_S + 60)
+    assert "for 2 h 1 min" in problems(ask(harness))
+    mark = harness.sweep()
+    harness.marks.write_sweep(mark.model_copy(update={"failed": ["redrives"]}))
+    assert "broke off in: redrives" in problems(ask(harness))
 
 
-def test_a_failing_account_is_named(world: World) -> None:
-    account(world, "bad")
+def test_a_failing_account_is_named(harness: WatchHarness) -> None:
+    account(harness, "bad")
     one = envelope(6)
-    world.accept(one)
+    harness.accept(one)
     rows = rows_of(one, "failed", acc="bad", prov="smtp")
     rows[0].stage = "sent"
-    world.close(one, rows)
-    world.sweep()
-    health = ask(world)
+    harness.close(one, rows)
+    harness.sweep()
+    health = ask(harness)
     assert (health["accounts"][0]["verdict"], health["accounts"][0]["failed"]) == ("failing", 5)
     assert "The account bad fails: 5 tries went wrong, 1 were sent." in problems(health)
-    world.clock.advance(3 * HOUR_S)
-    assert ask(world)["accounts"][0]["verdict"] == "idle"
+    harness.clock.advance(3 * HOUR_S)
+    assert ask(harness)["accounts"][0]["verdict"] == "idle"
 
 
-def test_an_account_whose_weight_was_taken_away_is_named_with_the_reason(world: World) -> None:
-    account(world, "full")
-    account(world, "shifted")
-    world.sweep()
+def test_an_account_whose_weight_was_taken_away_is_named_with_the_reason(harness: WatchHarness) -> None:
+    account(harness, "full")
+    account(harness, "shifted")
+    harness.sweep()
     shift = Shift(factor=0.02, since=NOW, reason="9 of 9 tries went wrong in the last 30 s")
-    world.routing.shift("default", "shifted", shift, None, change())
-    health = ask(world)
+    harness.routing.shift("default", "shifted", shift, None, change())
+    health = ask(harness)
     full, shifted = health["accounts"]
     assert (full["factor"], full["shifted_at"], full["shift_reason"]) == (1.0, None, None)
     assert (shifted["factor"], shifted["shift_reason"]) == (0.02, shift.reason)
@@ -152,11 +152,11 @@ def test_an_account_whose_weight_was_taken_away_is_named_with_the_reason(world: 
     said = f"The account shifted has 2% of its weight since {when} UTC: 9 of 9 tries went wrong in the last 30 s."
     assert problems(health) == said and health["verdict"] == "unhealthy"
     # While nobody sends nothing changes, and that is no news after a while.
-    world.clock.advance(2 * HOUR_S)
-    world.sweep()
-    assert ask(world)["accounts"][1]["factor"] == 0.02 and problems(ask(world)) == ""
-    world.routing.shift("default", "shifted", Shift(factor=1.0, since=NOW + 1, reason="well"), 1, change())
-    assert problems(ask(world)) == ""
+    harness.clock.advance(2 * HOUR_S)
+    harness.sweep()
+    assert ask(harness)["accounts"][1]["factor"] == 0.02 and problems(ask(harness)) == ""
+    harness.routing.shift("default", "shifted", Shift(factor=1.0, since=NOW + 1, reason="well"), 1, change())
+    assert problems(ask(harness)) == ""
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_the_verdict_on_an_account(counts: dict[str, int], verdict: str) -> None
     assert judge(Counter({"sent": 0} | counts)) == verdict
 
 
-def test_every_kind_that_counts_as_too_long_has_words(world: World) -> None:
+def test_every_kind_that_counts_as_too_long_has_words(harness: WatchHarness) -> None:
     assert set(MEANINGS) >= {"waiting", "lease_expired", "retry_overdue", "untraced", "not_found", "overcounted"}
 
 

@@ -20,7 +20,7 @@ from shared.store.ledger import Entry
 from shared.store.timeline import Timeline, kept_event
 from tests.conftest import Aws
 from tests.fakes import FakeClock
-from tests.integration.functions.watch.watching import HOUR_S, World, rows_of
+from tests.integration.functions.watch.harness import HOUR_S, WatchHarness, rows_of
 from tests.integration.shared.store.test_parking import RUN, run
 from tests.samples import NOW, envelope
 
@@ -28,8 +28,8 @@ TTL_MS = 3 * 86_400_000
 
 
 @pytest.fixture
-def world(aws: Aws, clock: FakeClock) -> World:
-    return World(aws, clock)
+def harness(aws: Aws, clock: FakeClock) -> WatchHarness:
+    return WatchHarness(aws, clock)
 
 
 @pytest.fixture
@@ -39,8 +39,8 @@ def campaigns(aws: Aws, clock: FakeClock) -> Campaigns:
     return made
 
 
-def let(world: World, campaigns: Campaigns, state: RunState) -> None:
-    campaigns.change_run("default", RUN, lambda r: r.to(state, world.clock.now_ms(), "key"))
+def let(harness: WatchHarness, campaigns: Campaigns, state: RunState) -> None:
+    campaigns.change_run("default", RUN, lambda r: r.to(state, harness.clock.now_ms(), "key"))
 
 
 def held(one: Envelope, n: int = 1, **more: Any) -> list[EventRow]:
@@ -51,83 +51,83 @@ def of_run(count: int) -> Envelope:
     return envelope(count, run=RUN, message_class=MessageClass.MARKETING)
 
 
-def parked(world: World, count: int = 3) -> tuple[Envelope, Envelope]:
+def parked(harness: WatchHarness, count: int = 3) -> tuple[Envelope, Envelope]:
     """An envelope whose recipients are held, and the one that carries on with them."""
     one = of_run(count)
-    world.accept(one)
-    [child] = world.close(one, held(one))
+    harness.accept(one)
+    [child] = harness.close(one, held(one))
     assert child.id == f"{one.id}/w1"
     return one, child
 
 
-def test_what_is_held_is_not_late_and_goes_on_being_looked_at(world: World, campaigns: Campaigns) -> None:
-    parked(world)
+def test_what_is_held_is_not_late_and_goes_on_being_looked_at(harness: WatchHarness, campaigns: Campaigns) -> None:
+    parked(harness)
     for _ in range(3):
-        world.clock.advance(5 * HOUR_S)
-        mark = world.mend()
+        harness.clock.advance(5 * HOUR_S)
+        mark = harness.mend()
         assert (mark.found, mark.too_long, mark.mended) == ({"paused": 3}, 0, {})
 
 
-def test_once_the_run_goes_on_an_hour_is_given_to_what_was_held(world: World, campaigns: Campaigns) -> None:
-    parked(world)
-    world.clock.advance(10 * HOUR_S)
-    let(world, campaigns, RunState.SENDING)
-    world.clock.advance(HOUR_S)
-    mark = world.mend()
+def test_once_the_run_goes_on_an_hour_is_given_to_what_was_held(harness: WatchHarness, campaigns: Campaigns) -> None:
+    parked(harness)
+    harness.clock.advance(10 * HOUR_S)
+    let(harness, campaigns, RunState.SENDING)
+    harness.clock.advance(HOUR_S)
+    mark = harness.mend()
     assert (mark.found, mark.too_long) == ({"waiting": 3}, 0)
-    world.clock.advance(2 * HOUR_S)
-    mark = world.mend()
+    harness.clock.advance(2 * HOUR_S)
+    mark = harness.mend()
     assert (mark.found, mark.too_long) == ({"waiting": 3}, 3)
 
 
-def test_what_carries_on_from_what_was_held_is_not_late_at_once(world: World, campaigns: Campaigns) -> None:
-    _, child = parked(world)
-    world.clock.advance(10 * HOUR_S)
-    let(world, campaigns, RunState.SENDING)
-    [rest] = world.close(child, rows_of(child, "sent")[:1])
+def test_what_carries_on_from_what_was_held_is_not_late_at_once(harness: WatchHarness, campaigns: Campaigns) -> None:
+    _, child = parked(harness)
+    harness.clock.advance(10 * HOUR_S)
+    let(harness, campaigns, RunState.SENDING)
+    [rest] = harness.close(child, rows_of(child, "sent")[:1])
     assert rest.id == f"{child.id}/c1"
-    world.clock.advance(600)
-    mark = world.mend()
+    harness.clock.advance(600)
+    mark = harness.mend()
     assert (mark.found, mark.too_long) == ({"waiting": 2}, 0)
 
 
-def test_what_waits_on_a_queue_is_late_whatever_its_run_is(world: World, campaigns: Campaigns) -> None:
+def test_what_waits_on_a_queue_is_late_whatever_its_run_is(harness: WatchHarness, campaigns: Campaigns) -> None:
     """Whoever receives it would hold it: it does not wait for its run."""
-    world.accept(of_run(2))
-    world.clock.advance(3 * HOUR_S)
-    mark = world.mend()
+    harness.accept(of_run(2))
+    harness.clock.advance(3 * HOUR_S)
+    mark = harness.mend()
     assert (mark.found, mark.too_long) == ({"waiting": 2}, 2)
 
 
-def test_what_somebody_died_over_is_late_whatever_its_run_is(world: World, campaigns: Campaigns) -> None:
-    _, child = parked(world)
-    world.ledger.acquire(child.id, Entry("dead", NOW + 65_000, [], {"main": [1, 2]}))
-    world.clock.advance(3 * HOUR_S)
-    mark = world.mend()
+def test_what_somebody_died_over_is_late_whatever_its_run_is(harness: WatchHarness, campaigns: Campaigns) -> None:
+    _, child = parked(harness)
+    harness.ledger.acquire(child.id, Entry("dead", NOW + 65_000, [], {"main": [1, 2]}))
+    harness.clock.advance(3 * HOUR_S)
+    mark = harness.mend()
     assert (mark.found, mark.too_long) == ({"lease_expired": 3}, 3)
 
 
-def test_a_run_that_is_gone_holds_nothing(world: World) -> None:
-    parked(world)
-    world.clock.advance(3 * HOUR_S)
-    mark = world.mend()
+def test_a_run_that_is_gone_holds_nothing(harness: WatchHarness) -> None:
+    parked(harness)
+    harness.clock.advance(3 * HOUR_S)
+    mark = harness.mend()
     assert (mark.found, mark.too_long) == ({"waiting": 3}, 3)
 
 
-def test_what_is_held_beyond_its_time_to_live_ends(world: World, campaigns: Campaigns) -> None:
-    parked(world)
-    world.clock.set(NOW + TTL_MS + GRACE_MS + HOUR_S * 1000)
-    assert world.mend().mended == {"ended": 3}
-    assert world.counts() == {"accepted": 3, "deferred": 3, "expired": 3}
-    assert len(world.events("expired")) == 3
-    assert world.in_flight() == 0
+def test_what_is_held_beyond_its_time_to_live_ends(harness: WatchHarness, campaigns: Campaigns) -> None:
+    parked(harness)
+    harness.clock.set(NOW + TTL_MS + GRACE_MS + HOUR_S * 1000)
+    assert harness.mend().mended == {"ended": 3}
+    assert harness.counts() == {"accepted": 3, "deferred": 3, "expired": 3}
+    assert len(harness.events("expired")) == 3
+    assert harness.in_flight() == 0
 
 
-def test_who_follows_a_message_comes_to_the_envelope_that_is_held(world: World, campaigns: Campaigns) -> None:
-    one, child = parked(world)
-    timeline = Timeline(world.aws.dynamodb, "timeline")
+def test_who_follows_a_message_comes_to_the_envelope_that_is_held(harness: WatchHarness, campaigns: Campaigns) -> None:
+    one, child = parked(harness)
+    timeline = Timeline(harness.aws.dynamodb, "timeline")
     legs, _ = first_legs(timeline, "default", [one.request])
-    entry = world.ledger.read(one.id)
+    entry = harness.ledger.read(one.id)
     assert entry is not None
     [leg] = next_legs(timeline, [(legs[0], entry.rows)])
     assert (leg.id, leg.parked, leg.times_put_off, leg.due_at) == (child.id, True, 1, NOW + 5)
@@ -138,8 +138,8 @@ def test_who_follows_a_message_comes_to_the_envelope_that_is_held(world: World, 
     assert record.run == RUN
 
 
-def test_a_held_message_can_be_looked_at_and_recalled(world: World, campaigns: Campaigns) -> None:
-    one, _ = parked(world, 1)
+def test_a_held_message_can_be_looked_at_and_recalled(harness: WatchHarness, campaigns: Campaigns) -> None:
+    one, _ = parked(harness, 1)
     record = record_of(one, [])
     accepted, waits = (kept_event(record, row) for row in (rows_of(one, "accepted")[0], held(one)[0]))
     message_id = one.id + one.recipients[0].tag
@@ -149,6 +149,6 @@ def test_a_held_message_can_be_looked_at_and_recalled(world: World, campaigns: C
     assert seen.timeline[-1].reason == "run_paused"
     end = replace(rows_of(one, "recalled", reason="recalled", note="key")[0], at=NOW + 9000)
     assert from_events(message_id, [accepted, waits, kept_event(record, end)]).before is Before.DEFERRED
-    timeline = Timeline(world.aws.dynamodb, "timeline")
+    timeline = Timeline(harness.aws.dynamodb, "timeline")
     [leg] = next_legs(timeline, [(first_legs(timeline, "default", [one.request])[0][0], held(one))])
     assert from_end(message_id, End(leg, end, [end]), None).before is Before.DEFERRED

@@ -27,7 +27,7 @@ from tests.fakes import FakeClock
 from tests.integration.functions.ingest import test_service
 from tests.integration.functions.manage import managing
 from tests.integration.functions.recall import test_stopping
-from tests.integration.functions.watch.watching import HOUR_S, World, rows_of
+from tests.integration.functions.watch.harness import HOUR_S, WatchHarness, rows_of
 from tests.samples import NOW
 from tests.unit.shared.lifecycle.test_fallback import END, leg, one
 
@@ -280,87 +280,91 @@ def test_a_repeat_stays_accepted_though_the_fallback_needs_more_by_now(desk: Des
 
 
 @pytest.fixture
-def world(aws: Aws, clock: FakeClock) -> World:
+def harness(aws: Aws, clock: FakeClock) -> WatchHarness:
     clock.set(NOW)
-    return World(aws, clock)
+    return WatchHarness(aws, clock)
 
 
-def fall(world: World, parent: Envelope, stage: str = "failed", **more: Any) -> tuple[Envelope, list[EventRow]]:
+def fall(
+    harness: WatchHarness, parent: Envelope, stage: str = "failed", **more: Any
+) -> tuple[Envelope, list[EventRow]]:
     """Close the ledger of an envelope all of whose messages fall back; the trace knows."""
     rows = rows_of(parent, stage, **{"reason": Reason.ADDRESS_UNKNOWN, **more})
     decide(parent, rows)
-    world.ledger.acquire(parent.id, Entry("dispatcher", world.clock.now_ms() + 60_000, rows, {}, closed=True))
+    harness.ledger.acquire(parent.id, Entry("dispatcher", harness.clock.now_ms() + 60_000, rows, {}, closed=True))
     followed = tail(parent, rows)
     for record in followed.records:
-        world.tell(record)
-    world.trace()
+        harness.tell(record)
+    harness.trace()
     [child] = [dispatch.envelope for dispatch in followed.dispatches]
     return child, rows
 
 
-def test_the_watch_follows_the_message_that_took_the_place(world: World) -> None:
+def test_the_watch_follows_the_message_that_took_the_place(harness: WatchHarness) -> None:
     parent = one(3, leg(Channel.SMS), leg(Channel.WECOM))
-    world.accept(parent)
-    second, _ = fall(world, parent)
-    third, _ = fall(world, second, "expired", reason=Reason.EXPIRED)
-    retry = world.close(
+    harness.accept(parent)
+    second, _ = fall(harness, parent)
+    third, _ = fall(harness, second, "expired", reason=Reason.EXPIRED)
+    retry = harness.close(
         third, rows_of(third, "retrying", 1, reason="throttled", due_at=third.accepted_at + 60_000), told=False
     )
     assert [e.id for e in retry] == [f"{parent.id}/f1/f1/r1"]
-    assert world.in_flight() == 3 and world.counts() == {"accepted": 9, "failed": 3, "expired": 3}
-    world.clock.advance(3 * HOUR_S)
-    mark = world.mend()
+    assert harness.in_flight() == 3 and harness.counts() == {"accepted": 9, "failed": 3, "expired": 3}
+    harness.clock.advance(3 * HOUR_S)
+    mark = harness.mend()
     # What the trace has missed is told again, for the last messages and only once.
     assert (mark.mended, mark.found) == ({"restated": 3}, {"retry_overdue": 3})
-    world.clock.set(END + GRACE_MS + LOOK_AGAIN_MS)
-    assert world.mend().mended == {"ended": 3}
-    assert world.in_flight() == 0 and set(world.outcomes_by_message().values()) == {1}
-    assert world.counts() == {"accepted": 9, "failed": 3, "expired": 6, "retrying": 3}
-    ended = [e for e in world.events("expired") if e.channel == "wecom"]
+    harness.clock.set(END + GRACE_MS + LOOK_AGAIN_MS)
+    assert harness.mend().mended == {"ended": 3}
+    assert harness.in_flight() == 0 and set(harness.outcomes_by_message().values()) == {1}
+    assert harness.counts() == {"accepted": 9, "failed": 3, "expired": 6, "retrying": 3}
+    ended = [e for e in harness.events("expired") if e.channel == "wecom"]
     assert {(e.template, e.version) for e in ended} == {("code-wecom", 4)}
-    assert sum(world.counters.read("default#template#code-sms", 0, 10**7)[NOW // 3_600_000].values()) == 6
-    assert world.mend().mended == {}
+    assert sum(harness.counters.read("default#template#code-sms", 0, 10**7)[NOW // 3_600_000].values()) == 6
+    assert harness.mend().mended == {}
 
 
-def test_an_outcome_of_the_fallback_that_was_lost_is_told_again(world: World) -> None:
+def test_an_outcome_of_the_fallback_that_was_lost_is_told_again(harness: WatchHarness) -> None:
     parent = one(2)
-    world.accept(parent)
-    child, _ = fall(world, parent)
-    world.close(child, rows_of(child, "sent", account="sms", provider="aws", provider_id="p"), told=False)
-    world.clock.advance(3 * HOUR_S)
-    assert world.mend().mended == {"restated": 2}
-    assert world.counts() == world.stages() == {"accepted": 4, "failed": 2, "sent": 2}
-    assert world.events("sent")[0].channel == "sms"
+    harness.accept(parent)
+    child, _ = fall(harness, parent)
+    harness.close(child, rows_of(child, "sent", account="sms", provider="aws", provider_id="p"), told=False)
+    harness.clock.advance(3 * HOUR_S)
+    assert harness.mend().mended == {"restated": 2}
+    assert harness.counts() == harness.stages() == {"accepted": 4, "failed": 2, "sent": 2}
+    assert harness.events("sent")[0].channel == "sms"
 
 
-def test_a_long_time_to_live_is_not_cut_short_by_the_first_message(world: World) -> None:
+def test_a_long_time_to_live_is_not_cut_short_by_the_first_message(harness: WatchHarness) -> None:
     parent = one(2, leg(Channel.SMS, 5), expires_at=NOW + 300_000)
-    world.accept(parent)
-    world.clock.advance(5 * HOUR_S)
-    assert world.mend().mended == {}
+    harness.accept(parent)
+    harness.clock.advance(5 * HOUR_S)
+    assert harness.mend().mended == {}
     # Whoever still has the envelope lets it fall back.
-    assert fall(world, parent, "expired", reason=Reason.EXPIRED)[0].expires_at == END
+    assert fall(harness, parent, "expired", reason=Reason.EXPIRED)[0].expires_at == END
 
 
 @pytest.fixture
-def recalls(world: World) -> Iterator[test_stopping.Desk]:
+def recalls(harness: WatchHarness) -> Iterator[test_stopping.Desk]:
     with ThreadPoolExecutor(4) as pool:
-        yield test_stopping.Desk(world, pool)
+        yield test_stopping.Desk(harness, pool)
 
 
 @pytest.mark.parametrize("told", [True, False])
-def test_a_recall_stops_the_message_that_took_the_place(world: World, recalls: test_stopping.Desk, told: bool) -> None:
+def test_a_recall_stops_the_message_that_took_the_place(
+    harness: WatchHarness, recalls: test_stopping.Desk, told: bool
+) -> None:
     parent = one(1, leg(Channel.SMS), leg(Channel.WECOM))
-    world.accept(parent)
+    harness.accept(parent)
     rows = rows_of(parent, "failed", reason=Reason.ADDRESS_UNKNOWN)
     decide(parent, rows)
-    world.ledger.acquire(parent.id, Entry("d", world.clock.now_ms() + 60_000, rows, {}, closed=True))
+    harness.ledger.acquire(parent.id, Entry("d", harness.clock.now_ms() + 60_000, rows, {}, closed=True))
     followed = tail(parent, rows)
-    world.tell(followed.record)
+    harness.tell(followed.record)
     if told:
         for record in followed.opened:
-            world.tell(record)
-    world.trace()
+            harness.tell(record)
+    harness.trace()
     [child] = followed.dispatches
     parent_id, child_id = parent.id + parent.recipients[0].tag, parent.id + child.envelope.recipients[0].tag
     first = recalls(parent_id)
@@ -369,19 +373,19 @@ def test_a_recall_stops_the_message_that_took_the_place(world: World, recalls: t
     assert found.keys() == {parent_id, child_id}
     assert found[parent_id].result == "too_late" and found[child_id].result == "recalled"
     assert test_stopping.results(again).count("recalled") == 1
-    entry = world.ledger.read(child.envelope.id)
+    entry = harness.ledger.read(child.envelope.id)
     assert entry is not None and entry.recalled.keys() == {0}
     for record in followed.opened:
-        world.tell(record)
-    world.trace()
-    assert world.in_flight() == 0 and world.counts() == {"accepted": 2, "failed": 1, "recalled": 1}
-    assert {e.template for e in world.events("recalled")} == {"code-sms"}
+        harness.tell(record)
+    harness.trace()
+    assert harness.in_flight() == 0 and harness.counts() == {"accepted": 2, "failed": 1, "recalled": 1}
+    assert {e.template for e in harness.events("recalled")} == {"code-sms"}
 
 
-def test_others_of_the_request_are_not_recalled_with_one(world: World, recalls: test_stopping.Desk) -> None:
+def test_others_of_the_request_are_not_recalled_with_one(harness: WatchHarness, recalls: test_stopping.Desk) -> None:
     parent = one(2)
-    world.accept(parent)
-    child, _ = fall(world, parent)
+    harness.accept(parent)
+    child, _ = fall(harness, parent)
     recalls(parent.id + child.recipients[0].tag)
-    entry = world.ledger.read(child.id)
+    entry = harness.ledger.read(child.id)
     assert entry is not None and entry.recalled.keys() == {0}

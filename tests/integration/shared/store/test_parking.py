@@ -23,9 +23,9 @@ from shared.store.parking import BUCKETS, PAGE, TTL_S, Parking
 from tests.fakes import FakeClock
 from tests.memory import tables
 from tests.samples import NOW, envelope
+from tests.unit.shared.dispatch.harness import DispatchHarness, harness
 from tests.unit.shared.dispatch.test_frequency import Asked
 from tests.unit.shared.dispatch.test_waves import CrashError
-from tests.unit.shared.dispatch.world import World, world
 
 RUN = run_id("default", "spring", NOW)
 SENT = Sent("p")
@@ -74,7 +74,7 @@ class Place(Parking):
 class Desk:
     """A dispatcher whose runs and parking place are in tables, and what people do to the run."""
 
-    w: World
+    w: DispatchHarness
     campaigns: Campaigns
     parking: Place
     asked: Any
@@ -134,7 +134,7 @@ def desk(script: Callable[[Outgoing], Outcome] = lambda m: SENT, state: RunState
             made.append((Campaigns(asked, "catalog", clock), Place(asked, "guard", clock)))
             return Runs(*made[0], clock)
 
-        with world(script, asked, runs) as w:
+        with harness(script, asked, runs) as w:
             made[0][0].create_run(run(state))
             yield Desk(w, *made[0], asked)
 

@@ -19,7 +19,7 @@ from shared.model.reasons import Reason
 from shared.model.words import Channel, KeyKind
 from shared.providers.base import Outgoing
 from tests.samples import envelope
-from tests.unit.shared.dispatch.world import ScriptedProvider, World, world
+from tests.unit.shared.dispatch.harness import DispatchHarness, ScriptedProvider, harness
 
 REF: AttachmentRef = AttachmentRef(id="F1", version="1", name="a.pdf", type="application/pdf", size=3)
 LOGO: AttachmentRef = AttachmentRef(id="F2", version="1", name="l.png", type="image/png", size=3, cid="logo")
@@ -31,16 +31,16 @@ def files_of(message: Outgoing) -> tuple[Attachment, ...]:
     return message.content.attachments
 
 
-def sent(w: World) -> list[Outgoing]:
+def sent(w: DispatchHarness) -> list[Outgoing]:
     return w.providers["main"].sent
 
 
-def last(w: World) -> list[tuple[str, str | None, str | None]]:
+def last(w: DispatchHarness) -> list[tuple[str, str | None, str | None]]:
     return [(e.stage, e.reason, e.code) for e in w.records[-1].events if e.stage != "accepted"]
 
 
 def test_all_recipients_share_what_is_fetched_and_encoded_once() -> None:
-    with world() as w:
+    with harness() as w:
         w.stored["F1", "1"] = b"pdf"
         assert w.run(ONE) == []
         assert w.run(envelope(3, start=100, attachments=[REF])) == []
@@ -53,7 +53,7 @@ def test_all_recipients_share_what_is_fetched_and_encoded_once() -> None:
 
 def test_the_templates_own_files_go_along_and_make_way_for_the_requests() -> None:
     data = base64.b64encode(b"own").decode()
-    with world() as w:
+    with harness() as w:
         w.add_template(
             EmailContent.model_validate(
                 {
@@ -72,34 +72,34 @@ def test_the_templates_own_files_go_along_and_make_way_for_the_requests() -> Non
 
 
 def test_a_file_that_is_gone_fails_every_recipient_and_no_provider_is_asked() -> None:
-    with world() as w:
+    with harness() as w:
         assert w.run(ONE) == []
         assert last(w) == [("failed", "attachment_gone", "F1")] * 3
         assert (sent(w), w.dispatched, w.dead) == ([], [], [])
 
 
 def test_for_nobody_nothing_is_fetched() -> None:
-    with world() as w:
+    with harness() as w:
         w.run(envelope(2, attachments=[REF], recipients=[replace(r, variables={}) for r in ONE.recipients]))
         assert {(stage, why) for stage, why, _ in last(w)} == {("failed", "rendering_failed")}
         assert "read_file" not in w.log
 
 
 def test_another_version_is_another_file() -> None:
-    with world() as w:
+    with harness() as w:
         w.stored["F1", "2"] = b"other"
         w.run(ONE)
         assert {stage for stage, _, _ in last(w)} == {"failed"}
 
 
 def test_who_may_have_got_it_already_is_unknown_and_not_failed() -> None:
-    with world() as w:
+    with harness() as w:
         w.run(envelope(2, attachments=[REF], attempt=1, maybe_sent=[1]))
         assert {e.index: e.stage for e in w.records[-1].events} == {0: "failed", 1: "unknown"}
 
 
 def test_when_the_storage_is_away_the_envelope_returns_to_its_queue() -> None:
-    with world() as w:
+    with harness() as w:
         w.stored["F1", "1"] = b"pdf"
         w.broken.add("read_file")
         assert w.run(ONE, envelope(1, start=100)) == ["0"]
@@ -115,7 +115,7 @@ def test_a_retry_carries_the_files_on() -> None:
         return Retry(Reason.PROVIDER_BUSY, "421") if tries else Sent("p")
 
     tries = [1]
-    with world(busy) as w:
+    with harness(busy) as w:
         w.stored["F1", "1"] = b"pdf"
         w.run(ONE)
         tries.clear()
@@ -126,7 +126,7 @@ def test_a_retry_carries_the_files_on() -> None:
 
 
 def test_a_test_key_needs_no_bytes() -> None:
-    with world() as w:
+    with harness() as w:
         w.run(envelope(1, attachments=[REF], kind=KeyKind.TEST))
         assert "read_file" not in w.log
         assert last(w)[0][0] == "sent"
@@ -245,7 +245,7 @@ def test_what_is_larger_than_all_the_room_goes_alone() -> None:
 def test_a_call_without_room_in_time_is_carried_on(monkeypatch: pytest.MonkeyPatch) -> None:
     room = Room(1)
     monkeypatch.setattr("shared.dispatch.sending.Room", lambda: room)
-    with world() as w, room.for_call(_call(300), 0):
+    with harness() as w, room.for_call(_call(300), 0):
         w.stored["F1", "1"] = b"pdf"
         # Just time for the call, and none to wait.
         w.remaining_ms = lambda: 15_000

@@ -11,7 +11,7 @@ from shared.dispatch.batch import Batch
 from shared.dispatch.decide import filling
 from shared.model.content import EmailContent
 from tests.samples import envelope, recipients, template
-from tests.unit.shared.dispatch.world import world
+from tests.unit.shared.dispatch.harness import harness
 
 SECONDS = 20
 """Far more than anything here takes: it only keeps a failing test from hanging."""
@@ -82,7 +82,7 @@ BOMB = EmailContent(subject="s", text="{% for a in l %}{% for b in l %}{{ a ~ b 
 
 
 def test_one_envelope_of_a_template_that_does_too_much_fails_and_the_others_are_sent() -> None:
-    with world() as w:
+    with harness() as w:
         w.templates["bomb"] = template(BOMB, id="bomb")
         bomb = envelope(3, template="bomb", recipients=recipients(3, name="n", l=["x"] * 200))
         assert w.run(bomb, envelope(2, start=500)) == []
@@ -97,7 +97,7 @@ def test_an_envelope_that_takes_too_long_does_what_it_can_and_a_continuation_car
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(filling, "FILLING_S", -1.0)
-    with world() as w:
+    with harness() as w:
         left = envelope(3)
         for sent in (1, 2, 3):
             assert w.run(left) == []

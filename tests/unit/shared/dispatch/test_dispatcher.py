@@ -16,11 +16,11 @@ from shared.model.words import KeyKind, MessageClass
 from shared.providers.base import Outgoing
 from shared.providers.email import limits
 from tests.samples import NOW, envelope
-from tests.unit.shared.dispatch.world import World, world
+from tests.unit.shared.dispatch.harness import DispatchHarness, harness
 
 
 def test_every_recipient_is_sent_once_and_traced() -> None:
-    with world() as w:
+    with harness() as w:
         assert w.run(envelope(25)) == []
         assert sorted(m.to for m in w.providers["main"].sent) == sorted(f"u{i}@example.com" for i in range(25))
         first = next(m for m in w.providers["main"].sent if m.to == "u0@example.com")
@@ -32,7 +32,7 @@ def test_every_recipient_is_sent_once_and_traced() -> None:
 
 
 def test_a_redelivered_envelope_is_not_sent_again_but_its_tail_is_repeated() -> None:
-    with world() as w:
+    with harness() as w:
         one = envelope(3)
         w.run(one)
         w.records.clear()
@@ -42,7 +42,7 @@ def test_a_redelivered_envelope_is_not_sent_again_but_its_tail_is_repeated() -> 
 
 
 def test_a_message_that_stands_twice_in_a_batch_is_sent_once() -> None:
-    with world() as w:
+    with harness() as w:
         one = envelope(2)
         assert w.run(one, one) == []
         assert w.providers["main"].calls == 2
@@ -55,7 +55,7 @@ def test_nothing_is_acknowledged_before_it_is_all_handed_on(broken: str) -> None
             return Retry(Reason.THROTTLED, "454")
         return Retry(Reason.THROTTLED, "x", after=1e9) if message.to == "u1@example.com" else Sent("1")
 
-    with world(script) as w:
+    with harness(script) as w:
         w.broken = {broken}
         one = envelope(3)
         assert w.run(one) == ["0"]
@@ -72,7 +72,7 @@ def test_nothing_is_acknowledged_before_it_is_all_handed_on(broken: str) -> None
 
 
 def test_a_malformed_envelope_does_not_sink_the_others(caplog: pytest.LogCaptureFixture) -> None:
-    with world() as w, caplog.at_level(logging.DEBUG):
+    with harness() as w, caplog.at_level(logging.DEBUG):
         broken = json.loads(envelope(1).to_json()) | {"recipients": "secret@example.com"}
         other = envelope(1, start=500)
         assert w.run("{", json.dumps(broken), other) == ["0", "1"]
@@ -83,13 +83,13 @@ def test_a_malformed_envelope_does_not_sink_the_others(caplog: pytest.LogCapture
 def test_an_envelope_of_another_channel_is_not_sent() -> None:
     from shared.model.words import Channel
 
-    with world() as w:
+    with harness() as w:
         assert w.run(envelope(1, Channel.SMS)) == ["0"]
         assert w.providers["main"].calls == 0
 
 
 def test_an_envelope_without_its_template_comes_back_and_the_others_go() -> None:
-    with world() as w:
+    with harness() as w:
         assert w.run(envelope(1, template="gone"), envelope(1, start=500)) == ["0"]
         assert w.providers["main"].calls == 1
 
@@ -98,7 +98,7 @@ def test_failed_recipients_alone_are_tried_again_with_a_derived_id() -> None:
     def script(message: Outgoing) -> Outcome:
         return Sent("1") if message.to != "u2@example.com" else Retry(Reason.MAILBOX_FULL, "452 4.2.2")
 
-    with world(script) as w:
+    with harness(script) as w:
         one = envelope(4)
         w.run(one)
         [again] = w.dispatched
@@ -120,7 +120,7 @@ def test_the_wait_that_a_provider_asks_for_makes_a_child_of_its_own() -> None:
     def script(message: Outgoing) -> Outcome:
         return Retry(Reason.THROTTLED, "", after=700 if message.to == "u0@example.com" else 0)
 
-    with world(script) as w:
+    with harness(script) as w:
         w.run(envelope(3))
         later = {d.envelope.id.rpartition("/")[2]: d for d in w.dispatched}
         assert set(later) == {"r1", "r1.1"}
@@ -130,7 +130,7 @@ def test_the_wait_that_a_provider_asks_for_makes_a_child_of_its_own() -> None:
 
 
 def test_exhausted_recipients_go_to_the_dead_letter_queue_with_the_reason() -> None:
-    with world(lambda m: Retry(Reason.PROVIDER_BUSY, "421")) as w:
+    with harness(lambda m: Retry(Reason.PROVIDER_BUSY, "421")) as w:
         one = envelope(2, attempt=7)
         w.run(one)
         assert w.dispatched == []
@@ -141,7 +141,7 @@ def test_exhausted_recipients_go_to_the_dead_letter_queue_with_the_reason() -> N
 
 
 def test_rejected_recipients_fail_and_are_not_tried_again() -> None:
-    with world(lambda m: Rejected(Reason.ADDRESS_UNKNOWN, "550 5.1.1")) as w:
+    with harness(lambda m: Rejected(Reason.ADDRESS_UNKNOWN, "550 5.1.1")) as w:
         w.run(envelope(2))
         assert w.dispatched == [] and w.dead == []
         assert {(e.stage, e.reason, e.code) for e in w.records[0].events if e.stage != "accepted"} == {
@@ -158,25 +158,25 @@ def test_rejected_recipients_fail_and_are_not_tried_again() -> None:
     ],
 )
 def test_an_unknown_outcome_is_resent_by_class(message_class: MessageClass, stage: str, children: int) -> None:
-    with world(lambda m: Unknown(Reason.TIMED_OUT, "read")) as w:
+    with harness(lambda m: Unknown(Reason.TIMED_OUT, "read")) as w:
         w.run(envelope(1, message_class=message_class))
         assert w.stages()[stage] == 1 and len(w.dispatched) == children
 
 
 def test_an_expired_envelope_is_not_sent() -> None:
-    with world() as w:
+    with harness() as w:
         w.run(envelope(2, expires_at=NOW))
         assert w.providers["main"].calls == 0 and w.stages() == {"accepted": 2, "expired": 2}
 
 
 def test_a_retry_that_would_come_after_the_end_expires_now() -> None:
-    with world(lambda m: Retry(Reason.THROTTLED, "", after=60)) as w:
+    with harness(lambda m: Retry(Reason.THROTTLED, "", after=60)) as w:
         w.run(envelope(1, expires_at=NOW + 60_000))
         assert w.stages() == {"accepted": 1, "expired": 1} and w.dispatched == []
 
 
 def test_what_does_not_fit_the_time_is_carried_on_by_a_continuation() -> None:
-    with world() as w:
+    with harness() as w:
         main = w.providers["main"]
         main.threads, main.worst_case_seconds = 1, 10.0  # type: ignore[misc]  # of this instance
         w.remaining_ms = lambda: 60_000 - 1000 * main.calls
@@ -198,7 +198,7 @@ def test_a_provider_that_raises_leaves_unknown_outcomes(caplog: pytest.LogCaptur
     def script(message: Outgoing) -> Outcome:
         raise ValueError("secret@example.com")
 
-    with world(script) as w:
+    with harness(script) as w:
         w.run(envelope(1, message_class=MessageClass.MARKETING))
         [_, unknown] = w.records[0].events
         assert (unknown.stage, unknown.reason, unknown.code) == ("unknown", "provider_error", "ValueError")
@@ -208,7 +208,7 @@ def test_a_provider_that_raises_leaves_unknown_outcomes(caplog: pytest.LogCaptur
 
 
 def test_without_an_account_the_message_waits_for_one() -> None:
-    with world() as w:
+    with harness() as w:
         w.accounts.clear()
         w.run(envelope(1))
         [event] = [e for e in w.records[0].events if e.stage == "retrying"]
@@ -216,7 +216,7 @@ def test_without_an_account_the_message_waits_for_one() -> None:
 
 
 def test_variables_that_cannot_be_rendered_fail_their_recipient_alone() -> None:
-    with world() as w:
+    with harness() as w:
         one = envelope(3)
         one.recipients[1].variables = {}
         w.run(one)
@@ -227,7 +227,7 @@ def test_variables_that_cannot_be_rendered_fail_their_recipient_alone() -> None:
 
 
 def test_a_version_that_is_no_template_any_more_fails_its_recipients() -> None:
-    with world() as w:
+    with harness() as w:
         head, version = w.templates["welcome"]
         content = EmailContent(subject="{% for i in range(9) %}x{% endfor %}", text="hello")
         w.templates["welcome"] = head, version.model_copy(update={"content": content})
@@ -239,7 +239,7 @@ def test_a_version_that_is_no_template_any_more_fails_its_recipients() -> None:
 
 
 def test_what_breaks_a_limit_of_the_provider_fails_before_it_is_asked() -> None:
-    with world() as w:
+    with harness() as w:
         w.add_template(EmailContent(subject="{{ name }}", text="hello"))
         one = envelope(2)
         one.recipients[0].variables = {"name": " "}
@@ -255,7 +255,7 @@ def test_what_becomes_too_long_is_said_with_its_size_and_the_limit_but_not_its_v
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(limits, "EMAIL_BYTES", 1_000)
-    with world() as w:
+    with harness() as w:
         w.add_template(EmailContent(subject="s", text="{{ name }}"))
         one = envelope(2)
         one.recipients[0].variables = {"name": "x" * 1_000}
@@ -269,7 +269,7 @@ def test_what_becomes_too_long_is_said_with_its_size_and_the_limit_but_not_its_v
     ("message_class", "ends"), [(MessageClass.VERIFICATION, ["failed"]), (MessageClass.NOTIFICATION, ["sent"])]
 )
 def test_tencent_is_not_asked_to_send_a_code_that_is_no_number(message_class: MessageClass, ends: list[str]) -> None:
-    with world() as w:
+    with harness() as w:
         w.accounts["main"] = w.accounts["main"].model_copy(update={"provider": "tencent"})
         w.add_template(SmsContent(tencent=ApprovedTemplate(template_id="1", params=["{{ name }}"])))
         w.run(envelope(1, message_class=message_class))
@@ -291,7 +291,7 @@ def simulated(**changes: Any) -> Envelope:
     return one
 
 
-def told(w: World) -> dict[str, list[str]]:
+def told(w: DispatchHarness) -> dict[str, list[str]]:
     """The stages that the stream was told of, by pattern; repeats left out."""
     found: dict[str, list[str]] = {word: [] for word in SIMULATED}
     for each in (each for record in w.records for each in record.events):
@@ -300,7 +300,7 @@ def told(w: World) -> dict[str, list[str]]:
     return found
 
 
-def drain(w: World) -> None:
+def drain(w: DispatchHarness) -> None:
     """Run what was handed on, and what that hands on, each at its time."""
     while w.dispatched:
         dispatch = w.dispatched.pop(0)
@@ -309,7 +309,7 @@ def drain(w: World) -> None:
 
 
 def test_a_test_key_plays_what_the_address_says_and_calls_no_provider() -> None:
-    with world() as w:
+    with harness() as w:
         w.accounts.clear()
         assert w.run(simulated()) == []
         drain(w)
@@ -329,14 +329,14 @@ def test_a_test_key_plays_what_the_address_says_and_calls_no_provider() -> None:
 
 
 def test_marketing_of_a_test_key_ends_unknown() -> None:
-    with world() as w:
+    with harness() as w:
         w.run(simulated(message_class=MessageClass.MARKETING))
         drain(w)
         assert told(w)["unknown"] == ["unknown"] and told(w)["throttled"][-2:] == ["sent", "delivered"]
 
 
 def test_a_repeat_of_a_test_key_tells_the_same() -> None:
-    with world() as w:
+    with harness() as w:
         one = simulated()
         w.run(one)
         first = w.records.pop()
@@ -346,7 +346,7 @@ def test_a_repeat_of_a_test_key_tells_the_same() -> None:
 
 
 def test_what_a_test_key_redrives_is_sent() -> None:
-    with world() as w:
+    with harness() as w:
         one = simulated(generation=1)
         w.run(replace(one, id=one.id + "/g1"))
         assert told(w)["throttled"] == told(w)["unknown"] == told(w)["delivered"] == ["sent1", "delivered1"]

@@ -21,7 +21,7 @@ from tests import samples
 from tests.fakes import FakeClock, out_of_reach
 from tests.memory import tables
 from tests.samples import NOW, envelope, recipients
-from tests.unit.shared.dispatch.world import Script, World, world
+from tests.unit.shared.dispatch.harness import DispatchHarness, Script, harness
 
 BOTH = Policies(duplicate_seconds=3600, cap=Cap(count=2, minutes=60))
 ONCE = Policies(duplicate_seconds=3600)
@@ -53,11 +53,13 @@ class Asked:
 
 
 @contextmanager
-def platform(policies: Policies | None, script: Script = lambda m: Sent("1")) -> Iterator[tuple[World, Asked]]:
-    """A world whose template has policies, and what was asked of its guard table."""
+def platform(
+    policies: Policies | None, script: Script = lambda m: Sent("1")
+) -> Iterator[tuple[DispatchHarness, Asked]]:
+    """A harness whose template has policies, and what was asked of its guard table."""
     with tables(FakeClock(NOW), "guard") as client:
         asked = Asked(client)
-        with world(script, asked) as w:
+        with harness(script, asked) as w:
             w.add_template(policies=policies)
             yield w, asked
 
@@ -68,7 +70,7 @@ def another(k: int, count: int = 1, **changes: Any) -> Envelope:
     return envelope(count, **{"id": Numbering(base)(0), "request": base, **changes})
 
 
-def ends(w: World) -> list[tuple[str, str | None]]:
+def ends(w: DispatchHarness) -> list[tuple[str, str | None]]:
     """The last event of each message, with its reason, in the order of the envelopes' first events."""
     found: dict[str, tuple[str, str | None]] = {}
     for record in w.records:
@@ -77,11 +79,11 @@ def ends(w: World) -> list[tuple[str, str | None]]:
     return list(found.values())
 
 
-def stages(w: World) -> list[str]:
+def stages(w: DispatchHarness) -> list[str]:
     return [stage for stage, _ in ends(w)]
 
 
-def work(w: World) -> None:
+def work(w: DispatchHarness) -> None:
     """Dispatch what carries on, when it is due, until nothing is left."""
     while w.dispatched:
         dispatch = w.dispatched.pop(0)
@@ -235,7 +237,7 @@ def test_of_who_may_have_been_sent_to_nobody_says_that_it_was_a_duplicate(monkey
 # What ends unsent gives back what it holds
 
 
-def free_again(w: World, count: int = 1, again: int = 1) -> None:
+def free_again(w: DispatchHarness, count: int = 1, again: int = 1) -> None:
     """The next ones get through as if nothing had been: so many, and no more."""
     before = len(stages(w))
     for k in range(again + 1):

@@ -9,7 +9,7 @@ from shared.model.outcome import Outcome, Retry
 from shared.model.reasons import Reason
 from shared.providers.base import Outgoing
 from tests.samples import NOW, envelope, recipients
-from tests.unit.shared.dispatch.world import World, world
+from tests.unit.shared.dispatch.harness import DispatchHarness, harness
 
 HUGE = "汉" * 90_000
 """270,000 bytes: a queue takes it, a schedule does not. An earlier version accepted it."""
@@ -23,12 +23,12 @@ def busy(message: Outgoing) -> Outcome:
     return Retry(Reason.THROTTLED, "busy", after=3600)
 
 
-def told(one: World) -> list[tuple[str, int, str, str | None]]:
+def told(one: DispatchHarness) -> list[tuple[str, int, str, str | None]]:
     return sorted((r.envelope[26:], e.index, e.stage, e.reason) for r in one.records for e in r.events)
 
 
 def test_a_retry_that_no_schedule_takes_is_a_dead_letter_with_its_reason() -> None:
-    with world(busy) as one:
+    with harness(busy) as one:
         assert one.run(huge()) == []
         assert one.dispatched == []
         assert told(one) == [
@@ -47,7 +47,7 @@ def test_a_retry_that_no_schedule_takes_is_a_dead_letter_with_its_reason() -> No
 
 
 def test_coming_again_it_ends_the_same_way() -> None:
-    with world(busy) as one:
+    with harness(busy) as one:
         one.run(huge())
         events, dead = told(one), one.dead[0]
         one.clock.advance(60)
@@ -58,7 +58,7 @@ def test_coming_again_it_ends_the_same_way() -> None:
 
 
 def test_what_fits_beside_it_goes_on() -> None:
-    with world(busy) as one:
+    with harness(busy) as one:
         small = envelope(1, start=500)
         assert one.run(huge(1), small) == []
         assert [d.envelope.id for d in one.dispatched] == [f"{small.id}/r1"]
@@ -66,7 +66,7 @@ def test_what_fits_beside_it_goes_on() -> None:
 
 
 def test_a_retry_that_need_not_wait_for_long_is_queued() -> None:
-    with world(lambda message: Retry(Reason.THROTTLED, "busy", after=60)) as one:
+    with harness(lambda message: Retry(Reason.THROTTLED, "busy", after=60)) as one:
         assert one.run(huge(1)) == []
         assert [d.envelope.id for d in one.dispatched] == [f"{envelope().id}/r1"]
         assert one.dead == []
@@ -74,7 +74,7 @@ def test_a_retry_that_need_not_wait_for_long_is_queued() -> None:
 
 @pytest.mark.parametrize("broken", ["acquire", "dead", "stream"])
 def test_if_its_end_cannot_be_written_it_comes_back(broken: str) -> None:
-    with world(busy) as one:
+    with harness(busy) as one:
         first = huge(1)
         one.run(first)
         one.records.clear()

@@ -13,8 +13,8 @@ from shared.model.tenants import TenantSettings
 from shared.model.words import KeyKind, MessageClass
 from shared.providers.base import Outgoing
 from tests.samples import NOW, envelope, recipients
+from tests.unit.shared.dispatch.harness import DispatchHarness, harness
 from tests.unit.shared.dispatch.test_suppression import events
-from tests.unit.shared.dispatch.world import World, world
 
 NIGHT = QuietHours(windows=(QuietWindow(start="22:00", end="08:00"),), spread_minutes=0)
 HOUR = 3_600_000
@@ -24,12 +24,12 @@ def ms(text: str) -> int:
     return int(datetime.fromisoformat(text).timestamp() * 1000)
 
 
-def quiet(w: World, hours: QuietHours = NIGHT, zone: str = "Asia/Shanghai") -> None:
+def quiet(w: DispatchHarness, hours: QuietHours = NIGHT, zone: str = "Asia/Shanghai") -> None:
     policies = ClassPolicies(notification=Policies(quiet_hours=hours))
     w.tenant_settings = TenantSettings(policies=policies, time_zone=zone)
 
 
-def at(w: World, text: str) -> None:
+def at(w: DispatchHarness, text: str) -> None:
     w.clock.advance((ms(text) - w.clock.now_ms()) / 1000)
 
 
@@ -38,7 +38,7 @@ def one(count: int = 3, **changes: Any) -> Envelope:
 
 
 def test_by_night_all_wait_for_the_morning_and_are_then_sent_once() -> None:
-    with world() as w:
+    with harness() as w:
         quiet(w)
         at(w, "2025-01-15T23:30:00+08:00")
         assert w.run(one()) == []
@@ -56,7 +56,7 @@ def test_by_night_all_wait_for_the_morning_and_are_then_sent_once() -> None:
 def test_everybody_has_a_clock_of_their_own() -> None:
     people = recipients(3)
     people[0].time_zone, people[1].time_zone = "Europe/Berlin", "America/New_York"
-    with world() as w:
+    with harness() as w:
         quiet(w)
         at(w, "2025-01-16T03:00:00+00:00")  # 11:00 in Shanghai, 04:00 in Berlin, 22:00 in New York
         w.run(one(recipients=people))
@@ -66,7 +66,7 @@ def test_everybody_has_a_clock_of_their_own() -> None:
 
 
 def test_the_end_is_spread_and_the_same_each_time() -> None:
-    with world() as w:
+    with harness() as w:
         quiet(w, NIGHT.model_copy(update={"spread_minutes": 60}))
         at(w, "2025-01-15T23:30:00+08:00")
         for start in range(0, 2000, 100):
@@ -82,7 +82,7 @@ def test_the_end_is_spread_and_the_same_each_time() -> None:
 
 
 def test_what_is_to_be_dropped_is_suppressed() -> None:
-    with world() as w:
+    with harness() as w:
         quiet(w, NIGHT.model_copy(update={"action": QuietAction.DROP}))
         at(w, "2025-01-15T23:30:00+08:00")
         w.run(one())
@@ -91,7 +91,7 @@ def test_what_is_to_be_dropped_is_suppressed() -> None:
 
 
 def test_who_would_wake_up_too_late_expires_now() -> None:
-    with world() as w:
+    with harness() as w:
         quiet(w)
         at(w, "2025-01-15T23:30:00+08:00")
         w.run(envelope(1, expires_at=w.clock.now_ms() + HOUR))
@@ -103,7 +103,7 @@ def test_who_would_wake_up_too_late_expires_now() -> None:
     "changes", [{"message_class": MessageClass.VERIFICATION}, {"kind": KeyKind.TEST}], ids=["code", "test key"]
 )
 def test_codes_and_test_keys_do_not_wait(changes: dict[str, Any]) -> None:
-    with world() as w:
+    with harness() as w:
         quiet(w)
         at(w, "2025-01-15T23:30:00+08:00")
         w.run(one(**changes))
@@ -116,7 +116,7 @@ def test_a_retry_waits_too_and_has_its_tries_left() -> None:
     def script(message: Outgoing) -> Outcome:
         return answers.pop(0)
 
-    with world(script) as w:
+    with harness(script) as w:
         quiet(w)
         at(w, "2025-01-15T21:59:58+08:00")
         w.run(one(1))
@@ -133,7 +133,7 @@ def test_a_retry_waits_too_and_has_its_tries_left() -> None:
 
 
 def test_a_template_can_do_without() -> None:
-    with world() as w:
+    with harness() as w:
         quiet(w)
         w.add_template(policies=Policies(quiet_hours=QuietHours()))
         at(w, "2025-01-15T23:30:00+08:00")
@@ -142,7 +142,7 @@ def test_a_template_can_do_without() -> None:
 
 
 def test_the_time_zone_is_the_tenants_where_the_settings_name_none() -> None:
-    with world() as w:
+    with harness() as w:
         quiet(w)
         w.tenant_settings = w.tenant_settings.model_copy(update={"time_zone": None})
         at(w, "2025-01-15T23:30:00+08:00")
@@ -152,7 +152,7 @@ def test_the_time_zone_is_the_tenants_where_the_settings_name_none() -> None:
 
 
 def test_a_blocked_word_is_not_sent() -> None:
-    with world() as w:
+    with harness() as w:
         w.tenant_settings = TenantSettings(blocked_words=["N1", "casino"])
         w.run(one())
         found = {e.index: (e.stage, e.reason, e.code) for r in w.records for e in r.events}

@@ -26,8 +26,8 @@ from tests.fakes import FakeClock
 from tests.memory import tables
 from tests.rates import most_within
 from tests.samples import NOW, envelope
+from tests.unit.shared.dispatch.harness import DispatchHarness, Script, ScriptedProvider, harness
 from tests.unit.shared.dispatch.test_frequency import Asked
-from tests.unit.shared.dispatch.world import Script, ScriptedProvider, World, world
 
 TEN = Rate(per_second=10, burst=10, code_share=0)
 
@@ -37,9 +37,9 @@ class CrashError(BaseException):
 
 
 class Post:
-    """A world whose account has a rate, on a table in memory; and when it sent what."""
+    """A harness whose account has a rate, on a table in memory; and when it sent what."""
 
-    def __init__(self, w: World, asked: Asked) -> None:
+    def __init__(self, w: DispatchHarness, asked: Asked) -> None:
         self.w, self.asked = w, asked
         self.sent: list[tuple[int, str]] = []
 
@@ -75,7 +75,7 @@ class Post:
 def post(rate: Rate | None = TEN) -> Iterator[Post]:
     with tables(FakeClock(NOW), "guard") as client:
         asked = Asked(client)
-        with world(dynamodb=asked) as w:
+        with harness(dynamodb=asked) as w:
             found = Post(w, asked)
             found.account("main", rate)
             yield found
@@ -461,7 +461,7 @@ def test_whatever_happens_the_rate_is_kept_and_each_message_goes_once(rate: Rate
             assert most_within(times, window) <= rate.burst + rate.per_second * (window + 0.001)
 
 
-def die_at(w: World, step: str) -> None:
+def die_at(w: DispatchHarness, step: str) -> None:
     """Die before a step is carried out."""
     plain = w._step
 

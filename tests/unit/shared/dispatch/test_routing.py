@@ -19,7 +19,7 @@ from shared.policy.routing import BUCKET_MS, PAUSE_MS, TRIES, Shift
 from shared.providers.base import Outgoing
 from shared.store.catalog_items import Stored
 from tests.samples import NOW, envelope
-from tests.unit.shared.dispatch.world import World, world
+from tests.unit.shared.dispatch.harness import DispatchHarness, harness
 
 DOWN = AccountDown(Reason.CREDENTIALS_REFUSED, "535")
 Script = Callable[[Outgoing], Outcome]
@@ -34,19 +34,19 @@ def down(message: Outgoing) -> Outcome:
 
 
 @contextmanager
-def two(main: Script = sends, spare: Script = sends, **changes: Any) -> Iterator[World]:
-    """A world whose template has the accounts `main` and `spare`, of the same weight."""
-    with world(main) as w:
+def two(main: Script = sends, spare: Script = sends, **changes: Any) -> Iterator[DispatchHarness]:
+    """A harness whose template has the accounts `main` and `spare`, of the same weight."""
+    with harness(main) as w:
         w.add_template(accounts=["main", "spare"], **changes)
         w.add_account("spare", spare)
         yield w
 
 
-def events(w: World, *stages: str) -> list[EventRow]:
+def events(w: DispatchHarness, *stages: str) -> list[EventRow]:
     return [e for record in w.records for e in record.events if e.stage in stages]
 
 
-def by_account(w: World) -> Counter[str]:
+def by_account(w: DispatchHarness) -> Counter[str]:
     return Counter(e.account or "" for e in events(w, "sent"))
 
 
@@ -58,7 +58,7 @@ def next_one(number: int, count: int = 100, **changes: Any) -> Envelope:
 
 
 def test_a_template_with_one_account_costs_no_request() -> None:
-    with world() as w:
+    with harness() as w:
         w.run(envelope(100))
         assert w.health_reads == [] and w.stages()["sent"] == 100
 
@@ -103,7 +103,7 @@ def test_a_test_key_is_routed_nowhere() -> None:
         assert w.health_reads == []
 
 
-def in_trouble(w: World) -> None:
+def in_trouble(w: DispatchHarness) -> None:
     w.health["main"] = {w.clock.now_ms() // BUCKET_MS: Counter({TRIES: 40, "provider_busy": 30})}
 
 
@@ -212,7 +212,7 @@ def test_a_process_remembers_for_a_while_that_an_account_was_down() -> None:
 
 
 def test_an_account_that_is_down_is_asked_all_the_same_if_there_is_no_other() -> None:
-    with world(down) as w:
+    with harness(down) as w:
         w.run(next_one(1, 3))
         w.run(next_one(2, 3))
         assert w.providers["main"].calls == 6 and w.stages()["retrying"] == 6

@@ -27,9 +27,9 @@ from shared.store.campaigns import Control
 from shared.store.ledger import Entry
 from tests.fakes import out_of_reach
 from tests.samples import NOW, envelope
+from tests.unit.shared.dispatch.harness import DispatchHarness, harness
 from tests.unit.shared.dispatch.test_frequency import platform
 from tests.unit.shared.dispatch.test_waves import CrashError, crash_at, later
-from tests.unit.shared.dispatch.world import World, world
 from tests.unit.shared.lifecycle import test_fallback
 
 RUN = "spring.01JZ0000000000000000000000"
@@ -41,18 +41,18 @@ def of_run(count: int = 1, **changes: Any) -> Envelope:
     return envelope(count, **{"run": RUN, "message_class": MessageClass.MARKETING, **changes})
 
 
-def let(w: World, state: RunState | None) -> None:
+def let(w: DispatchHarness, state: RunState | None) -> None:
     """Have the run in a state; None for no such run."""
     w.controls.pop(RUN, None)
     if state is not None:
         w.controls[RUN] = Control(state, w.clock.now_ms(), "key-7")
 
 
-def calls(w: World) -> int:
+def calls(w: DispatchHarness) -> int:
     return len(w.providers["main"].sent)
 
 
-def events(w: World, stage: str) -> list[EventRow]:
+def events(w: DispatchHarness, stage: str) -> list[EventRow]:
     return [event for record in w.records for event in record.events if event.stage == stage]
 
 
@@ -60,7 +60,7 @@ def events(w: World, stage: str) -> list[EventRow]:
 
 
 def test_while_its_run_is_paused_an_envelope_is_held() -> None:
-    with world() as w:
+    with harness() as w:
         let(w, PAUSED)
         one = of_run(3)
         assert w.run(one) == []
@@ -78,7 +78,7 @@ def test_while_its_run_is_paused_an_envelope_is_held() -> None:
 
 
 def test_what_was_held_goes_on_with_its_run() -> None:
-    with world() as w:
+    with harness() as w:
         let(w, PAUSED)
         one = of_run(3)
         w.run(one)
@@ -93,7 +93,7 @@ def test_what_was_held_goes_on_with_its_run() -> None:
 
 
 def test_what_is_held_twice_is_so_under_other_ids() -> None:
-    with world() as w:
+    with harness() as w:
         let(w, PAUSED)
         w.run(of_run(1))
         later(w, 10)
@@ -104,7 +104,7 @@ def test_what_is_held_twice_is_so_under_other_ids() -> None:
 
 @pytest.mark.parametrize("state", [None, *(s for s in RunState if s not in {PAUSED, CANCELLED, "failed", "skipped"})])
 def test_any_other_run_goes_on_and_so_does_one_that_is_gone(state: RunState | None) -> None:
-    with world() as w:
+    with harness() as w:
         let(w, state)
         assert w.run(of_run(2)) == []
         assert calls(w) == 2 and w.parked == []
@@ -112,7 +112,7 @@ def test_any_other_run_goes_on_and_so_does_one_that_is_gone(state: RunState | No
 
 @pytest.mark.parametrize("state", [CANCELLED, RunState.FAILED, RunState.SKIPPED])
 def test_of_a_run_that_ended_nothing_more_is_sent(state: RunState) -> None:
-    with world() as w:
+    with harness() as w:
         let(w, state)
         one = of_run(3, maybe_sent=[1])
         assert w.run(one) == []
@@ -126,7 +126,7 @@ def test_of_a_run_that_ended_nothing_more_is_sent(state: RunState) -> None:
 
 
 def test_who_is_on_no_run_is_not_asked_about() -> None:
-    with world() as w:
+    with harness() as w:
         w.broken.add("control")
         assert w.run(envelope(100)) == []
         assert w.log == ["acquire", "record", "record", "record", "stream"] and calls(w) == 100
@@ -135,7 +135,7 @@ def test_who_is_on_no_run_is_not_asked_about() -> None:
 def test_who_is_only_asked_about_goes_on() -> None:
     """Asking sends nothing, and what came of an earlier try is worth knowing."""
     for state in (PAUSED, CANCELLED):
-        with world() as w:
+        with harness() as w:
             main, asked = w.providers["main"], list[str]()
             main.looks_up = True  # type: ignore[misc]  # of this instance
 
@@ -161,7 +161,7 @@ def test_who_is_only_asked_about_goes_on() -> None:
 
 
 def test_what_is_over_anyway_is_not_held() -> None:
-    with world() as w:
+    with harness() as w:
         let(w, PAUSED)
         assert w.run(of_run(2, expires_at=NOW)) == []
         assert w.stages() == {"accepted": 2, "expired": 2}
@@ -170,7 +170,7 @@ def test_what_is_over_anyway_is_not_held() -> None:
 
 @pytest.mark.parametrize("state", [PAUSED, CANCELLED])
 def test_who_was_recalled_is_recalled_whatever_the_run_is(state: RunState) -> None:
-    with world() as w:
+    with harness() as w:
         let(w, state)
         one = of_run(3)
         w.mark(one, 1)
@@ -180,7 +180,7 @@ def test_who_was_recalled_is_recalled_whatever_the_run_is(state: RunState) -> No
 
 
 def test_who_is_on_the_list_is_so_when_the_run_goes_on() -> None:
-    with world() as w:
+    with harness() as w:
         let(w, PAUSED)
         one = of_run(1)
         w.suppressed[one.recipients[0].tag] = [
@@ -193,7 +193,7 @@ def test_who_is_on_the_list_is_so_when_the_run_goes_on() -> None:
 
 
 def test_test_keys_obey_too() -> None:
-    with world() as w:
+    with harness() as w:
         let(w, PAUSED)
         w.run(of_run(2, kind=KeyKind.TEST))
         assert w.stages() == {"accepted": 2, "deferred": 2} and len(w.parked) == 1
@@ -224,7 +224,7 @@ def test_what_is_known_of_a_run_is_asked_once_for_all_that_are_worked_on_at_once
             self._lock.release()
             entered.release()
 
-    with world() as w, ThreadPoolExecutor(3) as pool:
+    with harness() as w, ThreadPoolExecutor(3) as pool:
         slow = Slow()
         runs = Runs(slow, slow, w.clock)
         runs._lock = Counted()  # type: ignore[assignment]  # plays a lock
@@ -246,7 +246,7 @@ def test_a_later_wave_is_not_sent_any_more(state: RunState, stage: str) -> None:
         let(w, state)
         return SENT
 
-    with world(script) as w:
+    with harness(script) as w:
         let(w, SENDING)
         one = of_run(100)
         assert w.run(one) == []
@@ -265,7 +265,7 @@ def test_a_later_wave_is_not_sent_any_more(state: RunState, stage: str) -> None:
 
 def test_who_is_only_asked_about_goes_on_in_later_waves_too() -> None:
     for state in (PAUSED, CANCELLED):
-        with world() as w:
+        with harness() as w:
             main, asked = w.providers["main"], list[str]()
 
             def look_up(
@@ -285,7 +285,7 @@ def test_who_is_only_asked_about_goes_on_in_later_waves_too() -> None:
 
 
 def test_without_an_answer_who_is_only_asked_about_goes_on() -> None:
-    with world() as w:
+    with harness() as w:
         main = w.providers["main"]
 
         def look_up(messages: list[Outgoing], began: int, ended: int) -> list[Outcome]:
@@ -301,7 +301,7 @@ def test_without_an_answer_who_is_only_asked_about_goes_on() -> None:
 
 
 def test_it_is_looked_at_before_each_wave_but_not_after_the_last() -> None:
-    with world() as w:
+    with harness() as w:
         let(w, SENDING)
         w.run(of_run(100))
         assert w.control_reads == [(RUN, False)] * 3
@@ -314,7 +314,7 @@ def test_a_recall_between_waves_comes_before_a_pause() -> None:
             w.mark(one, 50, 60)
         return SENT
 
-    with world(script) as w:
+    with harness(script) as w:
         let(w, SENDING)
         one = of_run(100)
         assert w.run(one) == []
@@ -323,7 +323,7 @@ def test_a_recall_between_waves_comes_before_a_pause() -> None:
 
 
 def test_a_retry_that_was_under_way_is_held_and_stays_one() -> None:
-    with world(lambda m: Retry(Reason.THROTTLED, "454")) as w:
+    with harness(lambda m: Retry(Reason.THROTTLED, "454")) as w:
         let(w, SENDING)
         w.run(of_run(1))
         let(w, PAUSED)
@@ -340,7 +340,7 @@ def test_a_retry_that_was_under_way_is_held_and_stays_one() -> None:
 
 
 def test_a_redrive_and_a_fallback_obey_too() -> None:
-    with world() as w:
+    with harness() as w:
         let(w, PAUSED)
         redriven = of_run(1, id=f"{of_run().id}/d0/g1", generation=1)
         w.run(redriven)
@@ -349,7 +349,7 @@ def test_a_redrive_and_a_fallback_obey_too() -> None:
         w.run(w.parked[0])
         assert [(e.stage, e.nth) for e in events(w, "recalled")] == [("recalled", 1)]
     refused: Any = Rejected(Reason.ADDRESS_UNKNOWN, "550")
-    with world(lambda m: refused) as w:
+    with harness(lambda m: refused) as w:
         let(w, SENDING)
         one = test_fallback.one(2, run=RUN, message_class=MessageClass.MARKETING)
         w.run(one)
@@ -366,7 +366,7 @@ def test_a_redrive_and_a_fallback_obey_too() -> None:
 
 
 def test_without_an_answer_nothing_is_sent_and_the_envelope_comes_back() -> None:
-    with world() as w:
+    with harness() as w:
         w.broken.add("control")
         other = envelope(1, id=Numbering(derived_base(NOW, "other"))(0))
         assert w.run(of_run(2), other) == ["0"]
@@ -379,7 +379,7 @@ def test_without_an_answer_between_waves_what_was_sent_is_recorded_and_the_rest_
         w.broken.add("control")
         return SENT
 
-    with world(script) as w:
+    with harness(script) as w:
         let(w, SENDING)
         one = of_run(100)
         assert w.run(one) == []
@@ -392,7 +392,7 @@ def test_without_an_answer_between_waves_what_was_sent_is_recorded_and_the_rest_
 
 
 def test_what_cannot_be_held_comes_back_and_keeps_no_other_back() -> None:
-    with world() as w:
+    with harness() as w:
         let(w, PAUSED)
         one = of_run(2)
         other = envelope(1, id=Numbering(derived_base(NOW, "other"))(0))
@@ -415,7 +415,7 @@ def test_a_look_that_fails_after_parking_is_made_again() -> None:
                 raise out_of_reach("dynamodb")
             return w.control(tenant, run, fresh)
 
-    with world() as w:
+    with harness() as w:
         let(w, PAUSED)
         w.parts.runs._controls = Moody()
         one = of_run(1)
@@ -427,11 +427,11 @@ def test_a_look_that_fails_after_parking_is_made_again() -> None:
 
 def test_a_run_that_goes_on_before_its_envelope_is_held_has_it_queued_too() -> None:
     for state in (SENDING, CANCELLED, None):
-        with world() as w:
+        with harness() as w:
             let(w, PAUSED)
             plain = w._step
 
-            def stepping(name: str, w: World = w, plain: Any = plain, state: RunState | None = state) -> None:
+            def stepping(name: str, w: DispatchHarness = w, plain: Any = plain, state: RunState | None = state) -> None:
                 if name == "park":
                     let(w, state)
                 plain(name)
@@ -446,7 +446,7 @@ def test_a_run_that_goes_on_before_its_envelope_is_held_has_it_queued_too() -> N
 
 def test_whoever_dies_between_closing_and_holding_loses_nothing() -> None:
     for state, sent in ((PAUSED, 0), (SENDING, 3), (CANCELLED, 0)):
-        with world() as w:
+        with harness() as w:
             let(w, PAUSED)
             one = of_run(3)
             crash_at(w, "park")
@@ -465,7 +465,7 @@ def test_whoever_dies_between_closing_and_holding_loses_nothing() -> None:
 
 
 def test_an_envelope_that_its_queue_gave_up_is_queued_to_be_held_anew() -> None:
-    with world() as w:
+    with harness() as w:
         let(w, PAUSED)
         one = of_run(2)
         w.broken.add("park")
@@ -511,7 +511,7 @@ def test_what_is_held_between_waves_keeps_its_place_and_a_cancelled_message_give
     ):
         with platform(LIMITED) as (w, _):
 
-            def script(message: Outgoing, w: World = w) -> Outcome:
+            def script(message: Outgoing, w: DispatchHarness = w) -> Outcome:
                 let(w, PAUSED)
                 return SENT
 
@@ -573,7 +573,7 @@ def test_what_is_paused_takes_no_places_in_a_rate() -> None:
 
 
 def test_a_message_that_is_held_says_so() -> None:
-    with world() as w:
+    with harness() as w:
         let(w, PAUSED)
         w.run(of_run(1))
         [event] = events(w, "deferred")
@@ -614,7 +614,7 @@ def test_held_and_late_ones_of_an_envelope_carry_on_apart() -> None:
 
 def test_an_unknown_outcome_of_a_cancelled_run_stays_unknown() -> None:
     """A notification that may have come through would be sent again; its run is over by then."""
-    with world(lambda m: Unknown(Reason.TIMED_OUT, "lost")) as w:
+    with harness(lambda m: Unknown(Reason.TIMED_OUT, "lost")) as w:
         let(w, SENDING)
         w.run(of_run(1, message_class=MessageClass.NOTIFICATION))
         let(w, CANCELLED)

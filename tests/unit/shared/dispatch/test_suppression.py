@@ -8,25 +8,25 @@ from shared.model.suppression import SuppressionEntry, SuppressionReason, Suppre
 from shared.model.words import KeyKind, MessageClass
 from shared.providers.base import Outgoing
 from tests.samples import NOW, envelope
-from tests.unit.shared.dispatch.world import World, world
+from tests.unit.shared.dispatch.harness import DispatchHarness, harness
 
 ONE = envelope(3)
 TAGS = [r.tag for r in ONE.recipients]
 
 
-def suppress(w: World, tag: str, reason: SuppressionReason = SuppressionReason.MANUAL) -> None:
+def suppress(w: DispatchHarness, tag: str, reason: SuppressionReason = SuppressionReason.MANUAL) -> None:
     entry = SuppressionEntry(scope=SuppressionScope.ALL, reason=reason, at=NOW, by="k1")
     w.suppressed.setdefault(tag, []).append(entry)
 
 
-def events(w: World) -> dict[int, tuple[str, str | None]]:
+def events(w: DispatchHarness) -> dict[int, tuple[str, str | None]]:
     """The last event of each recipient, with its reason."""
     return {e.index: (e.stage, e.reason) for r in w.records for e in r.events}
 
 
 @pytest.mark.parametrize("reason", SuppressionReason)
 def test_who_is_on_the_list_is_not_called(reason: SuppressionReason) -> None:
-    with world() as w:
+    with harness() as w:
         suppress(w, TAGS[1], reason)
         assert w.run(ONE) == []
         assert events(w) == {0: ("sent", None), 1: ("suppressed", f"suppressed_{reason}"), 2: ("sent", None)}
@@ -37,7 +37,7 @@ def test_who_is_on_the_list_is_not_called(reason: SuppressionReason) -> None:
 
 
 def test_when_all_are_on_it_no_account_is_needed() -> None:
-    with world() as w:
+    with harness() as w:
         w.accounts.clear()
         for tag in TAGS:
             suppress(w, tag)
@@ -47,7 +47,7 @@ def test_when_all_are_on_it_no_account_is_needed() -> None:
 
 
 def test_a_code_goes_to_who_unsubscribed_but_not_to_who_is_blocked() -> None:
-    with world() as w:
+    with harness() as w:
         suppress(w, TAGS[0], SuppressionReason.UNSUBSCRIBE)
         suppress(w, TAGS[1], SuppressionReason.UNSUBSCRIBE)
         suppress(w, TAGS[1], SuppressionReason.MANUAL)
@@ -57,14 +57,14 @@ def test_a_code_goes_to_who_unsubscribed_but_not_to_who_is_blocked() -> None:
 
 
 def test_a_test_key_sees_the_list_too() -> None:
-    with world() as w:
+    with harness() as w:
         suppress(w, TAGS[0])
         w.run(envelope(3, kind=KeyKind.TEST))
         assert w.stages() == {"accepted": 3, "sent": 2, "delivered": 2, "suppressed": 1}
 
 
 def test_without_an_answer_nothing_is_sent() -> None:
-    with world() as w:
+    with harness() as w:
         w.broken = {"suppressions"}
         assert w.run(ONE) == ["0"]
         assert (w.log, w.providers["main"].calls) == ([], 0)
@@ -77,7 +77,7 @@ def test_a_retry_asks_again() -> None:
     def script(message: Outgoing) -> Outcome:
         return Retry(Reason.THROTTLED, "454") if w.providers["main"].calls <= 3 else Sent("1")
 
-    with world(script) as w:
+    with harness(script) as w:
         w.run(ONE)
         suppress(w, TAGS[0], SuppressionReason.BOUNCE)
         for dispatch in w.dispatched:
@@ -86,7 +86,7 @@ def test_a_retry_asks_again() -> None:
 
 
 def test_an_expired_message_expires_without_a_look_at_the_list() -> None:
-    with world() as w:
+    with harness() as w:
         suppress(w, TAGS[0])
         w.run(envelope(3, expires_at=NOW))
         assert w.stages() == {"accepted": 3, "expired": 3}
@@ -94,7 +94,7 @@ def test_an_expired_message_expires_without_a_look_at_the_list() -> None:
 
 
 def test_of_whom_a_try_may_have_come_through_nobody_says_that_nothing_was_sent() -> None:
-    with world() as w:
+    with harness() as w:
         suppress(w, TAGS[0])
         suppress(w, TAGS[1])
         w.run(ONE.child("r1", ONE.recipients, attempt=1, maybe_sent=[0]))
@@ -106,7 +106,7 @@ def test_of_whom_a_try_may_have_come_through_nobody_says_that_nothing_was_sent()
 
 
 def test_who_is_asked_about_is_not_looked_for_in_the_list() -> None:
-    with world() as w:
+    with harness() as w:
         for tag in TAGS:
             suppress(w, tag)
         child = ONE.child("r1", ONE.recipients, attempt=1, ask_account={0: "main"}, tried_between=(NOW - 5, NOW))

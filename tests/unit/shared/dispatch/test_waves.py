@@ -14,7 +14,7 @@ from shared.providers.base import Outgoing
 from shared.store.ledger import Entry
 from tests.fakes import out_of_reach
 from tests.samples import NOW, envelope
-from tests.unit.shared.dispatch.world import World, world
+from tests.unit.shared.dispatch.harness import DispatchHarness, harness
 
 M = MessageClass
 
@@ -23,7 +23,7 @@ class CrashError(BaseException):
     """Ends the function where it is; nothing may catch it."""
 
 
-def crash_at(w: World, step: str, time: int = 1) -> None:
+def crash_at(w: DispatchHarness, step: str, time: int = 1) -> None:
     """Die before the ledger's `step` is carried out for the `time`th time."""
     plain, left = w._step, [time]
 
@@ -38,12 +38,12 @@ def crash_at(w: World, step: str, time: int = 1) -> None:
     w._step = stepping  # type: ignore[method-assign]  # of this instance
 
 
-def later(w: World, seconds: int = 120) -> None:
+def later(w: DispatchHarness, seconds: int = 120) -> None:
     w.clock.advance(seconds)
 
 
 def test_a_hundred_recipients_take_three_waves_and_four_guard_writes() -> None:
-    with world() as w:
+    with harness() as w:
         w.run(envelope(100))
         assert w.log == ["acquire", "record", "record", "record", "stream"]
 
@@ -56,7 +56,7 @@ def test_recipients_are_in_flight_before_their_provider_is_called() -> None:
         seen.append(len(entry.flight["main"]))
         return Sent("1")
 
-    with world(script) as w:
+    with harness(script) as w:
         w.run(envelope(40))
         assert seen == [34] * 34 + [6] * 6
         [entry] = w.entries.values()
@@ -64,7 +64,7 @@ def test_recipients_are_in_flight_before_their_provider_is_called() -> None:
 
 
 def test_the_lease_outlives_the_function() -> None:
-    with world() as w:
+    with harness() as w:
         w.remaining_ms = lambda: 42_000
         w.run(envelope(1))
         [entry] = w.entries.values()
@@ -81,7 +81,7 @@ def test_of_two_consumers_one_works_and_the_other_backs_off() -> None:
         other.join(10)
         return Sent("1")
 
-    with world(script) as w:
+    with harness(script) as w:
         assert w.run(one) == []
         assert answers == [["0"]]
         assert w.providers["main"].calls == 1
@@ -92,7 +92,7 @@ def test_of_two_consumers_one_works_and_the_other_backs_off() -> None:
     [(M.VERIFICATION, 2, "retrying"), (M.NOTIFICATION, 2, "retrying"), (M.MARKETING, 1, "unknown")],
 )
 def test_a_crash_after_the_call_leaves_it_unknown(message_class: MessageClass, sent: int, stage: str) -> None:
-    with world() as w:
+    with harness() as w:
         one = envelope(1, message_class=message_class)
         crash_at(w, "record")
         with pytest.raises(CrashError):
@@ -109,7 +109,7 @@ def test_a_crash_after_the_call_leaves_it_unknown(message_class: MessageClass, s
 
 
 def test_a_crash_in_a_later_wave_concerns_that_wave_alone() -> None:
-    with world() as w:
+    with harness() as w:
         one = envelope(60, message_class=M.MARKETING)
         crash_at(w, "record", 2)
         with pytest.raises(CrashError):
@@ -122,7 +122,7 @@ def test_a_crash_in_a_later_wave_concerns_that_wave_alone() -> None:
 
 
 def test_what_was_found_in_flight_is_not_taken_over_twice() -> None:
-    with world() as w:
+    with harness() as w:
         one = envelope(1, message_class=M.MARKETING)
         crash_at(w, "record")
         with pytest.raises(CrashError):
@@ -155,7 +155,7 @@ def test_who_takes_over_from_an_owner_that_goes_on_sends_nobody_a_second_message
             w.acquire_all = acquire_all  # type: ignore[method-assign]  # of this instance
         return Sent("1")
 
-    with world(script) as w:
+    with harness(script) as w:
         assert w.run(one) == ["0"]
         sent = [m.message_id for m in w.providers["main"].sent]
         assert len(sent) == len(set(sent)) == 100
@@ -172,13 +172,13 @@ def test_who_lost_the_lease_records_nothing() -> None:
             w.run(one)
         return Sent("late")
 
-    with world(script) as w:
+    with harness(script) as w:
         assert w.run(one) == ["0"]
         assert w.stages() == {"accepted": 1, "unknown": 1}
 
 
 def test_outcomes_are_recorded_as_often_as_the_time_allows() -> None:
-    with world() as w:
+    with harness() as w:
         failures: Iterator[int] = iter(range(5))
         plain = w.record
 
@@ -193,7 +193,7 @@ def test_outcomes_are_recorded_as_often_as_the_time_allows() -> None:
 
 
 def test_outcomes_that_cannot_be_recorded_in_time_are_unknown_later() -> None:
-    with world() as w:
+    with harness() as w:
         one = envelope(1, message_class=M.MARKETING)
         w.remaining_ms = lambda: 60_000 - 5_000 * w.naps
         w.broken = {"record"}
@@ -205,7 +205,7 @@ def test_outcomes_that_cannot_be_recorded_in_time_are_unknown_later() -> None:
 
 
 def test_a_resend_that_comes_too_late_ends_as_unknown_not_as_expired() -> None:
-    with world(lambda m: Unknown(Reason.TIMED_OUT, "read")) as w:
+    with harness(lambda m: Unknown(Reason.TIMED_OUT, "read")) as w:
         w.run(envelope(1, message_class=M.VERIFICATION, expires_at=NOW + 1))
         assert w.stages() == {"accepted": 1, "unknown": 1}
 
@@ -213,7 +213,7 @@ def test_a_resend_that_comes_too_late_ends_as_unknown_not_as_expired() -> None:
 # Accounts that can be asked
 
 
-def asked(w: World, answers: list[Outcome]) -> list[str]:
+def asked(w: DispatchHarness, answers: list[Outcome]) -> list[str]:
     """Let the account `main` answer look-ups in turn; returns who was asked about."""
     found: list[str] = []
     main = w.providers["main"]
@@ -227,7 +227,7 @@ def asked(w: World, answers: list[Outcome]) -> list[str]:
     return found
 
 
-def follow(w: World) -> Envelope:
+def follow(w: DispatchHarness) -> Envelope:
     """Carry on with the one envelope that was handed on; returns it."""
     [dispatch] = w.dispatched
     w.dispatched.clear()
@@ -239,7 +239,7 @@ def follow(w: World) -> Envelope:
 
 @pytest.mark.parametrize("message_class", list(MessageClass))
 def test_an_account_is_asked_before_anything_is_sent_again(message_class: MessageClass) -> None:
-    with world(lambda m: Unknown(Reason.TIMED_OUT, "read")) as w:
+    with harness(lambda m: Unknown(Reason.TIMED_OUT, "read")) as w:
         found = asked(w, [Sent("serial-1")])
         w.run(envelope(1, message_class=message_class))
         child = follow(w)
@@ -255,7 +255,7 @@ def test_an_account_is_told_when_the_try_was(monkeypatch: pytest.MonkeyPatch) ->
         times.append((began, ended))
         return [Unknown(Reason.UNRESOLVED, "")]
 
-    with world(lambda m: Unknown(Reason.TIMED_OUT, "read")) as w:
+    with harness(lambda m: Unknown(Reason.TIMED_OUT, "read")) as w:
         asked(w, [])
         monkeypatch.setattr(w.providers["main"], "look_up", look_up)
         w.clock.advance(100)
@@ -268,7 +268,7 @@ def test_an_account_is_told_when_the_try_was(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_of_a_try_that_nobody_saw_only_the_earliest_time_is_known() -> None:
     times: list[tuple[int, int]] = []
-    with world() as w:
+    with harness() as w:
         main = w.providers["main"]
         main.looks_up = True  # type: ignore[misc]  # of this instance
         main.look_up = lambda m, began, ended: times.append((began, ended)) or [Sent("1")]  # type: ignore[method-assign, assignment, func-returns-value]  # of this instance
@@ -285,7 +285,7 @@ def test_of_a_try_that_nobody_saw_only_the_earliest_time_is_known() -> None:
 
 @pytest.mark.parametrize(("message_class", "sends"), [(M.VERIFICATION, 3), (M.NOTIFICATION, 4)])
 def test_tries_are_used_up_where_no_answer_ever_comes(message_class: MessageClass, sends: int) -> None:
-    with world(lambda m: Unknown(Reason.TIMED_OUT, "read")) as w:
+    with harness(lambda m: Unknown(Reason.TIMED_OUT, "read")) as w:
         asked(w, [Unknown(Reason.UNRESOLVED, "")] * 20)
         w.run(envelope(1, message_class=message_class))
         while w.dispatched:
@@ -296,7 +296,7 @@ def test_tries_are_used_up_where_no_answer_ever_comes(message_class: MessageClas
 
 def test_what_the_account_does_not_know_of_is_sent_again_unless_it_is_marketing() -> None:
     outcomes: Iterator[Outcome] = iter([Unknown(Reason.TIMED_OUT, "read"), Sent("2")])
-    with world(lambda m: next(outcomes)) as w:
+    with harness(lambda m: next(outcomes)) as w:
         asked(w, [Unknown(Reason.TIMED_OUT, "")])
         w.run(envelope(1, message_class=M.NOTIFICATION))
         follow(w)
@@ -305,7 +305,7 @@ def test_what_the_account_does_not_know_of_is_sent_again_unless_it_is_marketing(
 
 
 def test_marketing_is_asked_about_four_times_and_then_reported_as_unknown() -> None:
-    with world(lambda m: Unknown(Reason.TIMED_OUT, "read")) as w:
+    with harness(lambda m: Unknown(Reason.TIMED_OUT, "read")) as w:
         found = asked(w, [Unknown(Reason.TIMED_OUT, "")] * 4)
         w.run(envelope(1, message_class=M.MARKETING))
         for _ in range(4):
@@ -320,7 +320,7 @@ def test_marketing_is_asked_about_four_times_and_then_reported_as_unknown() -> N
 )
 def test_a_look_up_may_find_it_refused_or_never_sent(answer: Outcome, stage: str, calls: int) -> None:
     outcomes: Iterator[Outcome] = iter([Unknown(Reason.TIMED_OUT, "read"), Sent("2")])
-    with world(lambda m: next(outcomes)) as w:
+    with harness(lambda m: next(outcomes)) as w:
         asked(w, [answer])
         w.run(envelope(1, message_class=M.MARKETING))
         follow(w)
@@ -330,7 +330,7 @@ def test_a_look_up_may_find_it_refused_or_never_sent(answer: Outcome, stage: str
 
 
 def test_an_expired_message_is_still_asked_about() -> None:
-    with world(lambda m: Unknown(Reason.TIMED_OUT, "read")) as w:
+    with harness(lambda m: Unknown(Reason.TIMED_OUT, "read")) as w:
         asked(w, [Sent("1")])
         w.run(envelope(1, message_class=M.VERIFICATION, expires_at=NOW + 1))
         follow(w)
@@ -338,7 +338,7 @@ def test_an_expired_message_is_still_asked_about() -> None:
 
 
 def test_an_account_that_is_gone_leaves_the_message_unknown() -> None:
-    with world(lambda m: Unknown(Reason.TIMED_OUT, "read")) as w:
+    with harness(lambda m: Unknown(Reason.TIMED_OUT, "read")) as w:
         asked(w, [])
         w.run(envelope(1, message_class=M.MARKETING))
         del w.accounts["main"]

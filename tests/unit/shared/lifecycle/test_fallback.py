@@ -23,7 +23,7 @@ from shared.providers.base import Outgoing
 from shared.store.ledger import Entry
 from shared.store.timeline import KeptEvent, kept_event
 from tests.samples import NOW, TENANT, envelope, recipients
-from tests.unit.shared.dispatch.world import World, world
+from tests.unit.shared.dispatch.harness import DispatchHarness, harness
 from tests.unit.shared.lifecycle.test_recall import before
 
 M = MessageClass
@@ -55,11 +55,11 @@ def one(count: int = 1, *legs: FallbackLeg, **changes: Any) -> Envelope:
     return envelope(**values | changes)
 
 
-def children(w: World) -> list[Envelope]:
+def children(w: DispatchHarness) -> list[Envelope]:
     return [d.envelope for d in w.dispatched if d.envelope.opens]
 
 
-def events(w: World, stage: str, channel: Channel = Channel.EMAIL) -> list[EventRow]:
+def events(w: DispatchHarness, stage: str, channel: Channel = Channel.EMAIL) -> list[EventRow]:
     return [e for record in w.records if record.channel is channel for e in record.events if e.stage == stage]
 
 
@@ -67,7 +67,7 @@ def test_who_is_refused_is_sent_to_by_the_other_channel() -> None:
     def script(message: Outgoing) -> Outcome:
         return REFUSED if message.to == "u1@example.com" else Sent("p")
 
-    with world(script) as w:
+    with harness(script) as w:
         parent = one(3, variables={"name": "all", "other": 1}, reference="r")
         assert w.run(parent) == []
         [child] = children(w)
@@ -92,7 +92,7 @@ def test_who_is_refused_is_sent_to_by_the_other_channel() -> None:
 
 
 def test_the_tail_may_be_repeated() -> None:
-    with world(lambda m: REFUSED) as w:
+    with harness(lambda m: REFUSED) as w:
         parent = one(2)
         w.broken = {"stream"}
         assert w.run(parent) == ["0"]
@@ -105,7 +105,7 @@ def test_the_tail_may_be_repeated() -> None:
 
 
 def test_the_fallback_says_again_that_it_is_accepted() -> None:
-    with world(lambda m: REFUSED) as w:
+    with harness(lambda m: REFUSED) as w:
         w.run(one())
         [child] = children(w)
         told = tail(child, [])
@@ -118,7 +118,7 @@ def test_the_fallback_says_again_that_it_is_accepted() -> None:
 
 
 def test_without_an_address_or_a_fallback_nothing_changes() -> None:
-    with world(lambda m: REFUSED) as w:
+    with harness(lambda m: REFUSED) as w:
         alone = one(2)
         alone.recipients[0].other_addresses = {}
         w.run(alone, envelope(1, start=200))
@@ -132,7 +132,7 @@ def stop(reason: SuppressionReason) -> SuppressionEntry:
 
 @pytest.mark.parametrize("reason", SuppressionReason)
 def test_an_address_that_bounced_falls_back_and_a_persons_wish_holds_for_all(reason: SuppressionReason) -> None:
-    with world() as w:
+    with harness() as w:
         parent = one()
         w.suppressed = {parent.recipients[0].tag: [stop(reason)]}
         w.run(parent)
@@ -145,13 +145,13 @@ def test_who_opted_out_gets_codes_alone() -> None:
         return Rejected(Reason.RECIPIENT_OPTED_OUT, "21610")
 
     for message_class in M:
-        with world(opted_out) as w:
+        with harness(opted_out) as w:
             w.run(one(message_class=message_class))
             assert bool(children(w)) is (message_class is M.VERIFICATION)
 
 
 def test_when_the_tries_are_used_up_it_has_failed_and_is_no_dead_letter() -> None:
-    with world(lambda m: BUSY) as w:
+    with harness(lambda m: BUSY) as w:
         w.run(one(2, attempt=7))
         assert w.dead == [] and w.stages() == {"accepted": 2, "failed": 2}
         assert {(e.reason, e.code) for e in events(w, "failed")} == {("throttled", "busy")}
@@ -160,7 +160,7 @@ def test_when_the_tries_are_used_up_it_has_failed_and_is_no_dead_letter() -> Non
 
 
 def test_so_it_does_when_no_account_is_left() -> None:
-    with world() as w:
+    with harness() as w:
         del w.accounts["main"]
         w.run(one(attempt=7))
         [failed] = events(w, "failed")
@@ -168,13 +168,13 @@ def test_so_it_does_when_no_account_is_left() -> None:
 
 
 def test_the_last_leg_ends_as_a_dead_letter() -> None:
-    with world(lambda m: BUSY) as w:
+    with harness(lambda m: BUSY) as w:
         w.run(envelope(attempt=7))
         assert len(w.dead) == 1 and not children(w)
 
 
 def test_what_is_not_sent_in_time_falls_back_and_has_the_rest_of_the_time() -> None:
-    with world() as w:
+    with harness() as w:
         w.run(late := one(1, leg(Channel.SMS, 5), expires_at=NOW + 5 * MINUTE))
         assert not children(w)
         other = replace(late, id=Numbering(late.id)(200))
@@ -187,21 +187,21 @@ def test_what_is_not_sent_in_time_falls_back_and_has_the_rest_of_the_time() -> N
 
 
 def test_a_retry_that_would_come_too_late_falls_back_at_once() -> None:
-    with world(lambda m: Retry(Reason.THROTTLED, "busy", after=600)) as w:
+    with harness(lambda m: Retry(Reason.THROTTLED, "busy", after=600)) as w:
         w.run(one(1, leg(Channel.SMS, 5), expires_at=NOW + 5 * MINUTE))
         [child] = children(w)
         assert child.accepted_at == NOW and w.stages() == {"accepted": 2, "expired": 1}
 
 
 def test_once_the_time_of_all_is_over_nobody_falls_back() -> None:
-    with world() as w:
+    with harness() as w:
         w.clock.advance(3 * 86400)
         w.run(one(2))
         assert not children(w) and w.stages() == {"accepted": 2, "expired": 2}
 
 
 def test_a_chain_of_three_gives_each_its_time() -> None:
-    with world(lambda m: REFUSED) as w:
+    with harness(lambda m: REFUSED) as w:
         w.run(one(1, leg(Channel.SMS, 5), leg(Channel.WECOM, 7)))
         [second] = children(w)
         assert second.expires_at == NOW + 7 * MINUTE and second.ends_at == END
@@ -219,7 +219,7 @@ def test_a_chain_of_three_gives_each_its_time() -> None:
 
 @pytest.mark.parametrize("message_class", M)
 def test_what_may_have_been_sent_never_falls_back(message_class: MessageClass) -> None:
-    with world(lambda m: LOST) as w:
+    with harness(lambda m: LOST) as w:
         parent = one(2, message_class=message_class)
         w.run(parent)
         # Neither does it where a later try is refused, nor when the tries are used up, nor when the time is over.
@@ -235,7 +235,7 @@ def test_what_may_have_been_sent_never_falls_back(message_class: MessageClass) -
 
 
 def test_what_was_in_flight_in_a_crash_does_not_fall_back() -> None:
-    with world() as w:
+    with harness() as w:
         parent = one(2, message_class=M.MARKETING)
         w.entries[parent.id] = Entry("dead", NOW - 1, flight={"main": [0]})
         w.providers["main"].script = lambda m: REFUSED
@@ -247,7 +247,7 @@ def test_what_was_in_flight_in_a_crash_does_not_fall_back() -> None:
 def test_in_quiet_hours_it_waits_and_does_not_fall_back() -> None:
     """Its time before it falls back begins when it is awake."""
     night = QuietHours(windows=(QuietWindow(start="18:00", end="08:00"),), spread_minutes=0)
-    with world() as w:
+    with harness() as w:
         w.tenant_settings = TenantSettings(
             policies=ClassPolicies(notification=Policies(quiet_hours=night)), time_zone="Asia/Shanghai"
         )
@@ -262,7 +262,7 @@ def test_in_quiet_hours_it_waits_and_does_not_fall_back() -> None:
 
 
 def test_a_recall_stops_it_as_long_as_nothing_is_recorded_for_good() -> None:
-    with world(lambda m: REFUSED) as w:
+    with harness(lambda m: REFUSED) as w:
         first, second = one(), one(id=Numbering(envelope().id)(200))
         w.mark(first, 0)
         w.run(first)
@@ -272,7 +272,7 @@ def test_a_recall_stops_it_as_long_as_nothing_is_recorded_for_good() -> None:
 
 
 def test_what_a_test_key_plays_falls_back() -> None:
-    with world() as w:
+    with harness() as w:
         parent = one(kind=KeyKind.TEST)
         parent.recipients[0].address = "refused@example.com"
         w.run(parent)
@@ -296,7 +296,7 @@ class Ledger:
 
 
 def test_an_envelope_that_its_queue_gave_up_falls_back_but_for_who_may_have_been_sent_to() -> None:
-    with world() as w:
+    with harness() as w:
         parent = one(4, maybe_sent=[1], ask_account={2: "main"})
         ledger = Ledger(Entry("dead", 0, flight={"main": [3]}))
         found = settle(parent, ledger, w.clock)
@@ -308,7 +308,7 @@ def test_an_envelope_that_its_queue_gave_up_falls_back_but_for_who_may_have_been
 
 
 def test_a_dead_letter_has_its_whole_time_again_and_falls_back_no_more() -> None:
-    with world(lambda m: BUSY) as w:
+    with harness(lambda m: BUSY) as w:
         w.run(one(1, leg(Channel.SMS, 5), attempt=7, maybe_sent=[0], expires_at=NOW + 5 * MINUTE))
         [dead] = w.dead
     [(letter, body)] = letters_of(dead, NOW)
@@ -317,7 +317,7 @@ def test_a_dead_letter_has_its_whole_time_again_and_falls_back_no_more() -> None
 
 
 def test_a_repeat_that_knows_of_no_fallback_leaves_it_to_who_recorded_it() -> None:
-    with world(lambda m: REFUSED) as w:
+    with harness(lambda m: REFUSED) as w:
         parent = one()
         w.run(parent)
         w.dispatched.clear()
@@ -327,7 +327,7 @@ def test_a_repeat_that_knows_of_no_fallback_leaves_it_to_who_recorded_it() -> No
 
 
 def test_both_messages_name_each_other() -> None:
-    with world(lambda m: REFUSED) as w:
+    with harness(lambda m: REFUSED) as w:
         parent = one()
         w.run(parent)
         views: dict[str, list[KeptEvent]] = {}

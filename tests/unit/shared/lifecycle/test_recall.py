@@ -17,8 +17,8 @@ from shared.model.words import KeyKind, MessageClass, Stage
 from shared.providers.base import Outgoing
 from shared.store.ledger import Entry, HeldError
 from tests.samples import NOW, envelope
+from tests.unit.shared.dispatch.harness import DispatchHarness, harness
 from tests.unit.shared.dispatch.test_waves import CrashError, crash_at, later
-from tests.unit.shared.dispatch.world import World, world
 
 M = MessageClass
 SENT = Sent("p")
@@ -26,15 +26,15 @@ BUSY = Retry(Reason.THROTTLED, "busy")
 LOST = Unknown(Reason.TIMED_OUT, "lost")
 
 
-def events(w: World, stage: str) -> list[EventRow]:
+def events(w: DispatchHarness, stage: str) -> list[EventRow]:
     return [event for record in w.records for event in record.events if event.stage == stage]
 
 
-def calls(w: World) -> int:
+def calls(w: DispatchHarness) -> int:
     return len(w.providers["main"].sent)
 
 
-def before(w: World, step: str, do: Callable[[], None], time: int = 1) -> None:
+def before(w: DispatchHarness, step: str, do: Callable[[], None], time: int = 1) -> None:
     """Do something just before the ledger's `step` is carried out for the `time`th time."""
     plain, left = w._step, [time]
 
@@ -49,7 +49,7 @@ def before(w: World, step: str, do: Callable[[], None], time: int = 1) -> None:
 
 
 def test_what_is_marked_before_it_is_received_is_not_sent() -> None:
-    with world() as w:
+    with harness() as w:
         one = envelope(3)
         w.mark(one, 0, 1, 2)
         later(w, 30)
@@ -63,7 +63,7 @@ def test_what_is_marked_before_it_is_received_is_not_sent() -> None:
 
 
 def test_others_of_the_envelope_are_sent() -> None:
-    with world() as w:
+    with harness() as w:
         one = envelope(50)
         w.mark(one, 3, 40)
         assert w.run(one) == []
@@ -72,7 +72,7 @@ def test_others_of_the_envelope_are_sent() -> None:
 
 
 def test_a_mark_does_not_keep_the_others_of_a_batch_back() -> None:
-    with world() as w:
+    with harness() as w:
         first, second = envelope(2), replace(envelope(2), id="01JZ0000000000000000000100")
         w.mark(first, 0, 1)
         assert w.run(first, second) == []
@@ -80,7 +80,7 @@ def test_a_mark_does_not_keep_the_others_of_a_batch_back() -> None:
 
 
 def test_without_a_mark_there_is_no_more_to_write() -> None:
-    with world() as w:
+    with harness() as w:
         w.run(envelope(100))
         assert w.log == ["acquire", "record", "record", "record", "stream"]
 
@@ -91,7 +91,7 @@ def test_what_is_in_flight_is_sent_and_the_rest_is_not() -> None:
             w.mark(one, *range(100))
         return SENT
 
-    with world(script) as w:
+    with harness(script) as w:
         one = envelope(100)
         assert w.run(one) == []
         assert w.stages() == {"accepted": 100, "sent": 34, "recalled": 66}
@@ -107,7 +107,7 @@ def test_a_mark_between_two_tries_of_the_same_write_counts() -> None:
             before(w, "record", lambda: w.mark(one, 60), time=2)
         return SENT
 
-    with world(script) as w:
+    with harness(script) as w:
         one = envelope(100)
         assert w.run(one) == []
         assert w.stages() == {"accepted": 100, "sent": 98, "recalled": 2}
@@ -129,7 +129,7 @@ def test_who_is_recalled_in_flight_is_not_tried_again(
         w.mark(one, 0)
         return outcome
 
-    with world(script) as w:
+    with harness(script) as w:
         one = envelope(1, message_class=message_class)
         assert w.run(one) == []
         assert w.stages() == {"accepted": 1, stage: 1} and not w.dispatched
@@ -142,7 +142,7 @@ def test_a_try_that_came_to_nothing_is_told_with_the_recall() -> None:
         w.mark(one, 0)
         return BUSY
 
-    with world(script) as w:
+    with harness(script) as w:
         one = envelope(1)
         w.run(one)
         [event] = events(w, "recalled")
@@ -155,7 +155,7 @@ def test_who_would_be_given_up_is_recalled_instead() -> None:
         w.mark(one, 0)
         return BUSY
 
-    with world(script) as w:
+    with harness(script) as w:
         one = envelope(1, attempt=7)
         w.run(one)
         assert w.stages() == {"recalled": 1}
@@ -170,7 +170,7 @@ def test_a_row_that_is_recorded_gives_way_until_the_ledger_is_closed() -> None:
             w.mark(one, 0, 1)
         return BUSY if message.message_id.endswith(one.recipients[0].tag) and calls(w) <= 34 else SENT
 
-    with world(script) as w:
+    with harness(script) as w:
         one = envelope(60)
         one.recipients[0].tag = "Q" * 16
         assert w.run(one) == []
@@ -179,7 +179,7 @@ def test_a_row_that_is_recorded_gives_way_until_the_ledger_is_closed() -> None:
 
 
 def test_a_mark_under_a_lease_that_has_ended_is_heeded_by_who_takes_over() -> None:
-    with world() as w:
+    with harness() as w:
         one = envelope(60, message_class=M.MARKETING)
         crash_at(w, "record", 2)
         with pytest.raises(CrashError):
@@ -193,7 +193,7 @@ def test_a_mark_under_a_lease_that_has_ended_is_heeded_by_who_takes_over() -> No
 
 
 def test_a_mark_at_the_moment_of_the_take_over_is_heeded() -> None:
-    with world() as w:
+    with harness() as w:
         one = envelope(60)
         crash_at(w, "record")
         with pytest.raises(CrashError):
@@ -212,7 +212,7 @@ def test_a_mark_at_the_moment_of_the_take_over_is_heeded() -> None:
 
 
 def test_who_was_not_begun_for_want_of_time_is_not_carried_on() -> None:
-    with world() as w:
+    with harness() as w:
         one = envelope(3)
         w.mark(one, 1)
         w.remaining_ms = lambda: 9_000
@@ -223,7 +223,7 @@ def test_who_was_not_begun_for_want_of_time_is_not_carried_on() -> None:
 
 
 def test_the_retry_is_stopped_by_a_mark_in_its_own_ledger() -> None:
-    with world(lambda m: BUSY) as w:
+    with harness(lambda m: BUSY) as w:
         assert w.run(envelope(2)) == []
         [retry] = w.dispatched
         w.mark(retry.envelope, 0, 1)
@@ -233,7 +233,7 @@ def test_the_retry_is_stopped_by_a_mark_in_its_own_ledger() -> None:
 
 @pytest.mark.parametrize("doubt", [{"maybe_sent": [0]}, {"ask_account": {0: "main"}}])
 def test_of_whom_an_earlier_try_may_have_come_through_it_is_not_said_that_it_was_stopped(doubt: Any) -> None:
-    with world() as w:
+    with harness() as w:
         one = envelope(2, attempt=1, **doubt)
         w.mark(one, 0, 1)
         assert w.run(one) == [] and calls(w) == 0
@@ -244,7 +244,7 @@ def test_of_whom_an_earlier_try_may_have_come_through_it_is_not_said_that_it_was
 
 
 def test_a_recall_comes_before_everything_else_that_is_decided() -> None:
-    with world() as w:
+    with harness() as w:
         expired = envelope(1, expires_at=NOW - 1)
         w.mark(expired, 0)
         assert w.run(expired) == []
@@ -252,7 +252,7 @@ def test_a_recall_comes_before_everything_else_that_is_decided() -> None:
 
 
 def test_messages_of_test_keys_are_recalled_too() -> None:
-    with world() as w:
+    with harness() as w:
         one = envelope(2, kind=KeyKind.TEST)
         w.mark(one, 0)
         assert w.run(one) == []
@@ -269,7 +269,7 @@ def test_two_consumers_and_a_mark() -> None:
             answers.append(w.run(one))
         return SENT
 
-    with world(script) as w:
+    with harness(script) as w:
         w.providers["main"].threads = 1  # type: ignore[misc] # of this one only
         one = envelope(60)
         assert w.run(one) == [] and answers == [["0"]]
@@ -293,7 +293,7 @@ class Kept:
 
 
 def test_of_a_given_up_envelope_the_recalled_ones_are_no_dead_letters() -> None:
-    with world() as w:
+    with harness() as w:
         one: Envelope = envelope(3)
         w.mark(one, 0, 1)
         ledger = Kept(w.entries[one.id])
@@ -310,7 +310,7 @@ def test_what_was_decided_of_others_since_the_mark_gives_way(monkeypatch: pytest
             w.mark(one, 1)
         return SENT
 
-    with world(script) as w:
+    with harness(script) as w:
         one = envelope(2)
         monkeypatch.setattr(plan, "WAVE_RECIPIENTS", 1)
         plain = w.dispatcher._waves._sender.call

@@ -65,7 +65,7 @@ class ScriptedProvider(Provider):
 
 
 @dataclass
-class World:
+class DispatchHarness:
     """Doubles of all that a dispatcher works with."""
 
     clock: FakeClock = field(default_factory=lambda: FakeClock(samples.NOW))
@@ -246,39 +246,39 @@ class World:
 
 
 class _Queues:
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, harness: DispatchHarness) -> None:
+        self._harness = harness
 
         urls = {queue_name(c, m): f"https://sqs/{c}-{m}" for c in Channel for m in MessageClass}
-        self.too_large = Queues(None, urls, Schedules(None, "", "", ""), world.clock).too_large
+        self.too_large = Queues(None, urls, Schedules(None, "", "", ""), harness.clock).too_large
 
     def send(self, dispatches: Sequence[Any]) -> set[str]:
         if dispatches and isinstance(dispatches[0], Envelope):
-            self._world._step("dead")
-            self._world.dead.extend(dispatches)
+            self._harness._step("dead")
+            self._harness.dead.extend(dispatches)
         elif dispatches:
-            self._world._step("queue")
-            self._world.dispatched.extend(dispatches)
+            self._harness._step("queue")
+            self._harness.dispatched.extend(dispatches)
         return set()
 
 
 class _Stream:
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, harness: DispatchHarness) -> None:
+        self._harness = harness
 
     def put(self, records: Sequence[StreamRecord]) -> None:
         if records:
-            self._world._step("stream")
-        self._world.records.extend(records)
+            self._harness._step("stream")
+        self._harness.records.extend(records)
 
 
 class _Accounts(Accounts):
-    def __init__(self, world: World) -> None:
-        super().__init__(world, world, None, world.clock)  # type: ignore[arg-type]  # tokens are for real providers
-        self._world = world
+    def __init__(self, harness: DispatchHarness) -> None:
+        super().__init__(harness, harness, None, harness.clock)  # type: ignore[arg-type]  # tokens are for real providers
+        self._harness = harness
 
     def provider(self, account: Account) -> Provider:
-        provider = self._world.providers[account.id]
+        provider = self._harness.providers[account.id]
         if provider is None:
             raise RuntimeError("settings do not fit")
         return provider
@@ -292,17 +292,17 @@ def _uncapped(settings: TenantSettings) -> TenantSettings:
 
 
 @contextmanager
-def world(
+def harness(
     script: Script = lambda message: Sent("p-" + message.message_id[-4:]),
     dynamodb: Any = None,
     runs: Callable[[FakeClock], Runs] | None = None,
-    accounts: Callable[[World], Accounts] = _Accounts,
+    accounts: Callable[[DispatchHarness], Accounts] = _Accounts,
     channel: Channel = Channel.EMAIL,
-) -> Iterator[World]:
-    """A world with the template `welcome` and the account `main`. dynamodb: has the table `guard`, for policies that
+) -> Iterator[DispatchHarness]:
+    """A harness with the template `welcome` and the account `main`. dynamodb: has the table `guard`, for policies that
     need one. runs: makes the look at runs; by default at `controls`, with `parked` as the parking place. accounts: by
     default those whose providers play scripts. channel: the dispatcher's."""
-    made = World(guarded=dynamodb is not None)
+    made = DispatchHarness(guarded=dynamodb is not None)
     with ThreadPoolExecutor(8) as calls, ThreadPoolExecutor(8) as envelopes:
         queues = _Queues(made)
         made.parts = parts = DispatchParts(

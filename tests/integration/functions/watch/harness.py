@@ -128,7 +128,7 @@ class WorldSettings(SweepSettings, DeadLetterSettings):
     """The environments of the sweep and of the API together."""
 
 
-class World:
+class WatchHarness:
     """The parts of the watch, and what happens around it."""
 
     def __init__(self, aws: Aws, clock: FakeClock) -> None:
