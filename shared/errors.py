@@ -27,9 +27,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One thing wrong with a request. field: a path such as `recipients.3.to`; empty for the request as a whole."""
+    """One thing wrong with a request."""
 
     field: str
+    """A path such as `recipients.3.to`; empty for the request as a whole."""
     message: str
 
 

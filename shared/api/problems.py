@@ -54,17 +54,15 @@ class TooLargeError(InvalidError):
 
 
 class Row(NamedTuple):
-    """How one kind of error is answered.
-
-    kind: the stable end of the problem's type. detail: what is said in place of the error's own words, which are not
-    for callers.
-    """
+    """How one kind of error is answered."""
 
     status: int
     kind: str
+    """The stable end of the problem's type."""
     title: str
     headers: Mapping[str, str] = {}
     detail: str = ""
+    """What is said in place of the error's own words, which are not for callers."""
 
 
 _SOON, _LATER = {"Retry-After": "1"}, {"Retry-After": "5"}

@@ -13,11 +13,9 @@ TO_DO = (
     "functions/trace/",
     "shared/dispatch/",
     "shared/lifecycle/",
-    "shared/model/envelope.py",
     "shared/model/events.py",
     "shared/store/counters.py",
     "shared/store/ledger.py",
-    "shared/store/timeline.py",
 )
 """Where class docstrings still explain fields."""
 _EXPLAINS = re.compile(r"(?:^|(?<=[.;!?] ))([a-z_]\w*(?:, [a-z_]\w*)*): ")

@@ -38,7 +38,7 @@ class Desk:
     recalls = True
 
     def __init__(self, harness: WatchHarness, pool: ThreadPoolExecutor) -> None:
-        self.world = harness
+        self.harness = harness
         self.asked: list[str] = []
         self.script: Callable[[str], Withdrawal] = lambda id: Withdrawn()
         settings = RecallSettings(

@@ -11,7 +11,7 @@ import pytest
 from shared.api.problems import TABLE, problem_of, row_of
 from shared.errors import BusyError, LostError, PlatformError, RequestError, UnavailableError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FILES = [path for folder in ("shared", "functions") for path in sorted((ROOT / folder).rglob("*.py"))]
 
 
