@@ -27,7 +27,7 @@ from tests.fakes import FakeClock
 from tests.guarantees import test_crash_matrix as matrix
 from tests.guarantees.matrix import Scenario
 from tests.guarantees.platform import LOST, ROADS, Platform, platform
-from tests.integration.functions.campaign.site import site
+from tests.integration.functions.campaign.campaign_platform import campaign_platform
 from tests.memory import tables
 from tests.samples import NOW
 
@@ -178,7 +178,7 @@ def record() -> Recorder:
             one.reset()
             scenario(one)()
             _ledgers(recorder, one)
-    with recorder.watching(), site(shard_rows=10) as found:
+    with recorder.watching(), campaign_platform(shard_rows=10) as found:
         people = found.people(25)
         found.file([*people, people[0], "nobody"])
         variants = [{"name": "a", "template": "spring"}, {"name": "b", "template": "summer", "weight": 3}]

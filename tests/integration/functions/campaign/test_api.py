@@ -11,7 +11,7 @@ from shared.aws.audiences import MAX_BYTES
 from shared.model.content import SmsContent
 from shared.model.words import MessageClass
 from tests.fakes import FakeClock
-from tests.integration.functions.campaign.desk import Desk, body, open_desk
+from tests.integration.functions.campaign.campaign_api import CampaignApi, body, open_campaign_api
 from tests.samples import api_key, change
 
 CREATE, GET, UPDATE = "POST /v1/campaigns", "GET /v1/campaigns/{id}", "PATCH /v1/campaigns/{id}"
@@ -20,13 +20,13 @@ VARIANT = {"name": "a", "template": "welcome"}
 
 
 @pytest.fixture
-def desk(clock: FakeClock) -> Iterator[Desk]:
-    with open_desk(clock) as made:
+def api(clock: FakeClock) -> Iterator[CampaignApi]:
+    with open_campaign_api(clock) as made:
         yield made
 
 
-def test_a_form_lets_one_file_in_for_an_hour(desk: Desk) -> None:
-    answers = [desk.call("POST /v1/audiences", given) for given in ({}, {"format": "ndjson"}, {})]
+def test_a_form_lets_one_file_in_for_an_hour(api: CampaignApi) -> None:
+    answers = [api.call("POST /v1/audiences", given) for given in ({}, {"format": "ndjson"}, {})]
     assert [answer.status for answer in answers] == [201] * 3
     files = [answer.json["file"] for answer in answers]
     assert len(set(files)) == 3
@@ -37,10 +37,10 @@ def test_a_form_lets_one_file_in_for_an_hour(desk: Desk) -> None:
     assert ["content-length-range", 1, MAX_BYTES] in conditions
     assert form["expires_at"] == "2025-01-15T11:00:00Z"
     assert files[0].startswith("uploads/")
-    assert desk.call(CREATE, body(audience={"file": files[0]})).status == 201
+    assert api.call(CREATE, body(audience={"file": files[0]})).status == 201
 
 
-def test_what_is_saved_is_shown(desk: Desk) -> None:
+def test_what_is_saved_is_shown(api: CampaignApi) -> None:
     given = body(
         variants=[VARIANT, {"name": "b", "template": "other", "version": 1, "weight": 3}],
         variables={"name": "you"},
@@ -51,26 +51,26 @@ def test_what_is_saved_is_shown(desk: Desk) -> None:
         approve_above=0,
         ttl=3600,
     )
-    made = desk.make(**given)
-    assert made == desk.call(GET, id="news").json
+    made = api.make(**given)
+    assert made == api.call(GET, id="news").json
     assert {name: made[name] for name in ("throttle", "holdout_percent", "duplicates", "approve_above", "ttl")} == {
         name: given[name] for name in ("throttle", "holdout_percent", "duplicates", "approve_above", "ttl")
     }
     assert made["variants"] == [{**VARIANT, "version": None, "weight": 1}, given["variants"][1]]
     assert (made["channel"], made["class"], made["active_run"], made["schedule"]) == ("email", "marketing", None, None)
-    assert desk.actions() == [("create_campaign", "campaign/news")]
-    [listed] = desk.call("GET /v1/campaigns").json["campaigns"]
+    assert api.actions() == [("create_campaign", "campaign/news")]
+    [listed] = api.call("GET /v1/campaigns").json["campaigns"]
     assert listed == made
 
 
-def test_campaigns_come_in_pages(desk: Desk) -> None:
+def test_campaigns_come_in_pages(api: CampaignApi) -> None:
     for n in range(3):
-        desk.make(id=f"c{n}")
-    first = desk.call("GET /v1/campaigns", query={"limit": "2"}).json
-    second = desk.call("GET /v1/campaigns", query={"cursor": first["cursor"]}).json
+        api.make(id=f"c{n}")
+    first = api.call("GET /v1/campaigns", query={"limit": "2"}).json
+    second = api.call("GET /v1/campaigns", query={"cursor": first["cursor"]}).json
     assert [c["id"] for c in first["campaigns"] + second["campaigns"]] == ["c0", "c1", "c2"]
     assert second["cursor"] is None
-    assert desk.call("GET /v1/campaigns", query={"cursor": "x"}).fields == ["query.cursor"]
+    assert api.call("GET /v1/campaigns", query={"cursor": "x"}).fields == ["query.cursor"]
 
 
 @pytest.mark.parametrize(
@@ -109,26 +109,26 @@ def test_campaigns_come_in_pages(desk: Desk) -> None:
         ({"extra": 1}, "extra", ""),
     ],
 )
-def test_what_cannot_be_sent_is_refused_by_field(desk: Desk, changes: Any, field: str, text: str) -> None:
-    desk.template("codes", message_class=MessageClass.VERIFICATION)
-    desk.template("old", archived=True)
-    desk.template("draft", published=None, published_at=None)
-    desk.template("text", SmsContent(text="{{ name }}"))
-    desk.template("plain", message_class=MessageClass.NOTIFICATION)
-    answer = desk.call(CREATE, body(**changes))
+def test_what_cannot_be_sent_is_refused_by_field(api: CampaignApi, changes: Any, field: str, text: str) -> None:
+    api.template("codes", message_class=MessageClass.VERIFICATION)
+    api.template("old", archived=True)
+    api.template("draft", published=None, published_at=None)
+    api.template("text", SmsContent(text="{{ name }}"))
+    api.template("plain", message_class=MessageClass.NOTIFICATION)
+    answer = api.call(CREATE, body(**changes))
     assert (answer.status, answer.fields) == (422, [field])
     assert text in answer.json["errors"][0]["message"]
-    assert desk.call("GET /v1/campaigns").json["campaigns"] == []
+    assert api.call("GET /v1/campaigns").json["campaigns"] == []
 
 
-def test_everything_that_is_wrong_is_told_at_once(desk: Desk) -> None:
+def test_everything_that_is_wrong_is_told_at_once(api: CampaignApi) -> None:
     wrong = body(
         variants=[{"name": "a", "template": "none"}, VARIANT],
         audience={"file": "../secret"} | {"file": "x/../y"},
         schedule={"expression": "rate(1 day)", "local": True},
         stop_rule={},
     )
-    answer = desk.call(CREATE, wrong)
+    answer = api.call(CREATE, wrong)
     assert answer.fields == ["schedule.local", "variants.0.template", "variants.1.name", "audience.file", "stop_rule"]
 
 
@@ -177,63 +177,63 @@ def test_everything_that_is_wrong_is_told_at_once(desk: Desk) -> None:
         ({"expression": "rate(1 day)", "window_minutes": 1441}, "schedule.window_minutes", "1440"),
     ],
 )
-def test_a_schedule_that_cannot_be_kept_is_refused(desk: Desk, schedule: Any, field: str, text: str) -> None:
-    answer = desk.call(CREATE, body(schedule=schedule))
+def test_a_schedule_that_cannot_be_kept_is_refused(api: CampaignApi, schedule: Any, field: str, text: str) -> None:
+    answer = api.call(CREATE, body(schedule=schedule))
     assert (answer.status, answer.fields) == (422, [field]), answer.text
     assert text in answer.json["errors"][0]["message"]
-    assert desk.schedules.held == {}
+    assert api.schedules.held == {}
 
 
-def test_a_schedule_is_settled_when_it_is_saved(desk: Desk) -> None:
-    made = desk.make(schedule={"expression": "cron(0 9 ? * MON-FRI *)"})["schedule"]
+def test_a_schedule_is_settled_when_it_is_saved(api: CampaignApi) -> None:
+    made = api.make(schedule={"expression": "cron(0 9 ? * MON-FRI *)"})["schedule"]
     # The tenant's zone, of this moment.
     assert made["time_zone"] == "Asia/Shanghai"
     assert made["next"] == [f"2025-01-{day}T01:00:00Z" for day in (16, 17, 20, 21, 22)]
-    assert desk.schedules.held["news"].time_zone == "Asia/Shanghai"
-    local = desk.make(id="local", schedule={"expression": "at(2025-01-17T09:00:00)", "local": True})["schedule"]
+    assert api.schedules.held["news"].time_zone == "Asia/Shanghai"
+    local = api.make(id="local", schedule={"expression": "at(2025-01-17T09:00:00)", "local": True})["schedule"]
     assert (local["next"], local["time_zone"]) == (["2025-01-16T19:00:00Z"], "Asia/Shanghai")
 
 
-def test_a_rate_counts_from_now_and_goes_on_so(desk: Desk) -> None:
+def test_a_rate_counts_from_now_and_goes_on_so(api: CampaignApi) -> None:
     schedule = {"expression": "rate(1 day)"}
-    desk.clock.advance(ms=-1)
+    api.clock.advance(ms=-1)
     # By the second, as EventBridge Scheduler counts.
-    made = desk.make(schedule=schedule)["schedule"]
+    made = api.make(schedule=schedule)["schedule"]
     assert made["starts_at"] == "2025-01-16T10:00:00Z"
     assert made["next"][:2] == ["2025-01-16T10:00:00Z", "2025-01-17T10:00:00Z"]
-    desk.clock.advance(3600)
+    api.clock.advance(3600)
     for given in ({"name": "Other"}, {"schedule": schedule}):
-        kept = desk.call(UPDATE, given, id="news").json["schedule"]
+        kept = api.call(UPDATE, given, id="news").json["schedule"]
         assert kept["starts_at"] == "2025-01-16T10:00:00Z"
-    changed = desk.call(UPDATE, {"schedule": {"expression": "rate(2 days)"}}, id="news").json["schedule"]
+    changed = api.call(UPDATE, {"schedule": {"expression": "rate(2 days)"}}, id="news").json["schedule"]
     assert changed["starts_at"] == "2025-01-17T11:00:00Z"
 
 
-def test_an_update_changes_what_is_given_and_null_takes_away(desk: Desk) -> None:
-    desk.make(throttle=60, ttl=600, stop_rule={"complaints_percent": 1}, approve_above=5, variables={"name": "x"})
-    desk.make(id="other", schedule={"expression": "rate(1 day)"})
-    desk.clock.advance(60)
-    changed = desk.call(UPDATE, {"throttle": 120, "holdout_percent": 10}, id="news").json
+def test_an_update_changes_what_is_given_and_null_takes_away(api: CampaignApi) -> None:
+    api.make(throttle=60, ttl=600, stop_rule={"complaints_percent": 1}, approve_above=5, variables={"name": "x"})
+    api.make(id="other", schedule={"expression": "rate(1 day)"})
+    api.clock.advance(60)
+    changed = api.call(UPDATE, {"throttle": 120, "holdout_percent": 10}, id="news").json
     assert (changed["throttle"], changed["holdout_percent"], changed["ttl"]) == (120, 10, 600)
     assert changed["updated_at"] == "2025-01-15T10:01:00Z"
     nothing = dict.fromkeys(("throttle", "ttl", "stop_rule", "variables", "holdout_percent"))
-    emptied = desk.call(UPDATE, nothing, id="news").json
+    emptied = api.call(UPDATE, nothing, id="news").json
     assert {name: emptied[name] for name in nothing} == {**nothing, "variables": {}, "holdout_percent": 0}
-    assert desk.call(UPDATE, {"schedule": None}, id="other").json["schedule"] is None
-    assert desk.schedules.held == {}
-    answer = desk.call(UPDATE, {"name": None, "audience": None}, id="news")
+    assert api.call(UPDATE, {"schedule": None}, id="other").json["schedule"] is None
+    assert api.schedules.held == {}
+    answer = api.call(UPDATE, {"name": None, "audience": None}, id="news")
     assert (answer.status, answer.fields) == (422, ["name", "audience"])
-    assert desk.call(UPDATE, {"name": "x"}, id="none").status == 404
-    assert [action for action, _ in desk.actions()] == ["update_campaign"] * 3 + ["create_campaign"] * 2
+    assert api.call(UPDATE, {"name": "x"}, id="none").status == 404
+    assert [action for action, _ in api.actions()] == ["update_campaign"] * 3 + ["create_campaign"] * 2
 
 
-def test_fewer_approvals_take_two_people(desk: Desk) -> None:
-    desk.make(approve_above=5)
+def test_fewer_approvals_take_two_people(api: CampaignApi) -> None:
+    api.make(approve_above=5)
     for id, lineage in (("k1", []), ("child", ["k1"]), ("k2", [])):
-        desk.catalog.create_key(api_key(id, lineage), change())
+        api.catalog.create_key(api_key(id, lineage), change())
 
     def limit(value: int | None, key_id: str = "k1") -> tuple[int | None, str | None]:
-        found = desk.call(UPDATE, {"approve_above": value}, id="news", key_id=key_id).json
+        found = api.call(UPDATE, {"approve_above": value}, id="news", key_id=key_id).json
         asked = found["approve_above_asked"]
         return found["approve_above"], None if asked is None else asked["by"]
 
@@ -244,115 +244,115 @@ def test_fewer_approvals_take_two_people(desk: Desk) -> None:
     assert limit(9, "k2") == (4, "k2")
     assert limit(3, "child") == (3, None)
     assert limit(9) == (3, "k1")
-    desk.clock.advance(86_400)
+    api.clock.advance(86_400)
     assert limit(9, "k2") == (3, "k2")
     assert limit(9, "child") == (9, None)
     assert limit(None) == (9, "k1")
     assert limit(None, "k2") == (None, None)
 
 
-def test_a_change_that_changes_nothing_is_none(desk: Desk) -> None:
-    made = desk.make(throttle=60)
-    desk.clock.advance(60)
-    assert desk.call(UPDATE, {"throttle": 60, "name": "News"}, id="news").json == made
-    assert len(desk.actions()) == 1
+def test_a_change_that_changes_nothing_is_none(api: CampaignApi) -> None:
+    made = api.make(throttle=60)
+    api.clock.advance(60)
+    assert api.call(UPDATE, {"throttle": 60, "name": "News"}, id="news").json == made
+    assert len(api.actions()) == 1
 
 
-def test_what_became_of_a_template_counts_for_what_goes_with_it_alone(desk: Desk) -> None:
-    desk.make()
-    stored = desk.catalog.load_template("default", "welcome")
+def test_what_became_of_a_template_counts_for_what_goes_with_it_alone(api: CampaignApi) -> None:
+    api.make()
+    stored = api.catalog.load_template("default", "welcome")
     assert stored is not None
-    desk.catalog.update_template(stored.value.model_copy(update={"archived": True}), stored.rev, change())
-    assert desk.call(UPDATE, {"throttle": 5}, id="news").status == 200
-    answer = desk.call(UPDATE, {"variables": {}}, id="news")
+    api.catalog.update_template(stored.value.model_copy(update={"archived": True}), stored.rev, change())
+    assert api.call(UPDATE, {"throttle": 5}, id="news").status == 200
+    answer = api.call(UPDATE, {"variables": {}}, id="news")
     assert (answer.status, answer.fields) == (422, ["variants.0.template"])
 
 
-def test_who_saves_it_again_gets_the_same_and_another_one_is_refused(desk: Desk) -> None:
-    made = desk.make(schedule={"expression": "rate(1 day)"})
-    desk.clock.advance(60)
-    assert desk.make(schedule={"expression": "rate(1 day)"}) == made
-    assert desk.call(CREATE, body()).status == 409
-    assert len(desk.actions()) == 1
+def test_who_saves_it_again_gets_the_same_and_another_one_is_refused(api: CampaignApi) -> None:
+    made = api.make(schedule={"expression": "rate(1 day)"})
+    api.clock.advance(60)
+    assert api.make(schedule={"expression": "rate(1 day)"}) == made
+    assert api.call(CREATE, body()).status == 409
+    assert len(api.actions()) == 1
 
 
-def test_what_eventbridge_does_not_follow_is_sent_again(desk: Desk) -> None:
-    desk.schedules.broken = True
+def test_what_eventbridge_does_not_follow_is_sent_again(api: CampaignApi) -> None:
+    api.schedules.broken = True
     given = body(schedule={"expression": "cron(0 9 * * ? *)"})
-    answer = desk.call(CREATE, given)
+    answer = api.call(CREATE, given)
     assert (answer.status, answer.json["type"]) == (503, "urn:mepush:problem:not-applied")
     assert "Send the same request again" in answer.json["detail"]
-    assert desk.call(GET, id="news").json["schedule"]["expression"] == "cron(0 9 * * ? *)"
-    desk.schedules.broken = False
-    assert desk.call(CREATE, given).status == 201
-    assert desk.schedules.held["news"].expression == "cron(0 9 * * ? *)"
-    desk.schedules.broken = True
+    assert api.call(GET, id="news").json["schedule"]["expression"] == "cron(0 9 * * ? *)"
+    api.schedules.broken = False
+    assert api.call(CREATE, given).status == 201
+    assert api.schedules.held["news"].expression == "cron(0 9 * * ? *)"
+    api.schedules.broken = True
     later = {"schedule": {"expression": "cron(0 10 * * ? *)"}}
-    assert desk.call(UPDATE, later, id="news").status == 503
-    desk.schedules.broken = False
-    assert desk.call(UPDATE, later, id="news").status == 200
-    assert desk.schedules.held["news"].expression == "cron(0 10 * * ? *)"
-    desk.schedules.broken = True
-    assert desk.call(ARCHIVE, id="news").status == 503
-    desk.schedules.broken = False
-    assert desk.call(ARCHIVE, id="news").status == 200
-    assert desk.schedules.held == {}
-    assert sorted(action for action, _ in desk.actions()) == ["archive_campaign", "create_campaign", "update_campaign"]
+    assert api.call(UPDATE, later, id="news").status == 503
+    api.schedules.broken = False
+    assert api.call(UPDATE, later, id="news").status == 200
+    assert api.schedules.held["news"].expression == "cron(0 10 * * ? *)"
+    api.schedules.broken = True
+    assert api.call(ARCHIVE, id="news").status == 503
+    api.schedules.broken = False
+    assert api.call(ARCHIVE, id="news").status == 200
+    assert api.schedules.held == {}
+    assert sorted(action for action, _ in api.actions()) == ["archive_campaign", "create_campaign", "update_campaign"]
 
 
 def test_of_two_who_change_it_at_once_the_last_one_saved_is_followed(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    api: CampaignApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk.make(schedule={"expression": "cron(0 9 * * ? *)"})
-    put = desk.schedules.put
+    api.make(schedule={"expression": "cron(0 9 * * ? *)"})
+    put = api.schedules.put
 
     def slow(tenant: str, campaign: str, schedule: Any) -> None:
         """While it is written another call saves and writes its own."""
-        monkeypatch.setattr(desk.schedules, "put", put)
-        desk.call(UPDATE, {"schedule": {"expression": "cron(0 11 * * ? *)"}}, id="news")
+        monkeypatch.setattr(api.schedules, "put", put)
+        api.call(UPDATE, {"schedule": {"expression": "cron(0 11 * * ? *)"}}, id="news")
         put(tenant, campaign, schedule)
 
-    monkeypatch.setattr(desk.schedules, "put", slow)
-    assert desk.call(UPDATE, {"schedule": {"expression": "cron(0 10 * * ? *)"}}, id="news").status == 200
-    assert desk.call(GET, id="news").json["schedule"]["expression"] == "cron(0 11 * * ? *)"
-    assert desk.schedules.held["news"].expression == "cron(0 11 * * ? *)"
+    monkeypatch.setattr(api.schedules, "put", slow)
+    assert api.call(UPDATE, {"schedule": {"expression": "cron(0 10 * * ? *)"}}, id="news").status == 200
+    assert api.call(GET, id="news").json["schedule"]["expression"] == "cron(0 11 * * ? *)"
+    assert api.schedules.held["news"].expression == "cron(0 11 * * ? *)"
 
 
-def test_an_archived_one_starts_nothing_and_stays_as_it_is(desk: Desk) -> None:
-    desk.make(schedule={"expression": "cron(0 9 * * ? *)"})
-    archived = desk.call(ARCHIVE, id="news").json
+def test_an_archived_one_starts_nothing_and_stays_as_it_is(api: CampaignApi) -> None:
+    api.make(schedule={"expression": "cron(0 9 * * ? *)"})
+    archived = api.call(ARCHIVE, id="news").json
     assert (archived["archived"], archived["schedule"]["next"]) == (True, [])
-    assert desk.schedules.held == {}
-    assert desk.call(ARCHIVE, id="news").json == archived
-    assert desk.call(UPDATE, {"name": "x"}, id="news").status == 409
-    assert desk.call("POST /v1/campaigns/{id}/runs", {}, id="news").status == 409
-    assert desk.call("POST /v1/campaigns/{id}/test", {"to": ["a@example.com"]}, id="news").status == 409
+    assert api.schedules.held == {}
+    assert api.call(ARCHIVE, id="news").json == archived
+    assert api.call(UPDATE, {"name": "x"}, id="news").status == 409
+    assert api.call("POST /v1/campaigns/{id}/runs", {}, id="news").status == 409
+    assert api.call("POST /v1/campaigns/{id}/test", {"to": ["a@example.com"]}, id="news").status == 409
 
 
 @pytest.mark.parametrize(
     ("route", "given"),
     [(CREATE, body()), (UPDATE, {"name": "x"}), (ARCHIVE, None), ("POST /v1/audiences", {})],
 )
-def test_who_may_only_read_changes_nothing(desk: Desk, route: str, given: Any) -> None:
-    assert desk.call(route, given, id="news", scopes="read manage").status == 403
-    assert desk.call("GET /v1/campaigns", scopes="send").status == 403
+def test_who_may_only_read_changes_nothing(api: CampaignApi, route: str, given: Any) -> None:
+    assert api.call(route, given, id="news", scopes="read manage").status == 403
+    assert api.call("GET /v1/campaigns", scopes="send").status == 403
 
 
-def test_tenants_see_their_own_alone(desk: Desk) -> None:
-    desk.make()
-    assert desk.call(GET, id="news", tenant="others").status == 404
-    assert desk.call("GET /v1/campaigns", tenant="others").json["campaigns"] == []
+def test_tenants_see_their_own_alone(api: CampaignApi) -> None:
+    api.make()
+    assert api.call(GET, id="news", tenant="others").status == 404
+    assert api.call("GET /v1/campaigns", tenant="others").json["campaigns"] == []
 
 
 @pytest.mark.parametrize("kind", ["test", "team"])
-def test_only_a_live_key_has_to_do_with_what_a_schedule_sends(desk: Desk, kind: str) -> None:
+def test_only_a_live_key_has_to_do_with_what_a_schedule_sends(api: CampaignApi, kind: str) -> None:
     schedule = {"expression": "rate(1 day)"}
-    assert desk.call(CREATE, body(schedule=schedule), kind=kind).status == 403
-    desk.make(schedule=schedule)
+    assert api.call(CREATE, body(schedule=schedule), kind=kind).status == 403
+    api.make(schedule=schedule)
     for route, given in ((UPDATE, {"audience": {"file": "mine.csv"}}), (UPDATE, {"schedule": None}), (ARCHIVE, None)):
-        answer = desk.call(route, given, id="news", kind=kind)
+        answer = api.call(route, given, id="news", kind=kind)
         assert (answer.status, "Use a live key" in answer.json["detail"]) == (403, True)
-    assert desk.call(CREATE, body(id="mine"), kind=kind).status == 201
-    assert desk.call(UPDATE, {"schedule": schedule}, id="mine", kind=kind).status == 403
-    assert desk.call(UPDATE, {"name": "Mine"}, id="mine", kind=kind).status == 200
-    assert list(desk.schedules.held) == ["news"]
+    assert api.call(CREATE, body(id="mine"), kind=kind).status == 201
+    assert api.call(UPDATE, {"schedule": schedule}, id="mine", kind=kind).status == 403
+    assert api.call(UPDATE, {"name": "Mine"}, id="mine", kind=kind).status == 200
+    assert list(api.schedules.held) == ["news"]

@@ -14,7 +14,7 @@ from shared.model.tenants import TenantSettings
 from shared.model.words import KeyKind, Scope
 from shared.store.parking import BUCKETS
 from tests.fakes import FakeClock
-from tests.integration.functions.campaign.desk import CSV, Desk, body, open_desk
+from tests.integration.functions.campaign.campaign_api import CSV, CampaignApi, body, open_campaign_api
 from tests.samples import api_key, change
 
 START, CHECK, RUNS = "POST /v1/campaigns/{id}/runs", "POST /v1/campaigns/{id}/check", "GET /v1/campaigns/{id}/runs"
@@ -24,28 +24,28 @@ TEST = "POST /v1/campaigns/{id}/test"
 
 
 @pytest.fixture
-def desk(clock: FakeClock) -> Iterator[Desk]:
-    with open_desk(clock) as made:
+def api(clock: FakeClock) -> Iterator[CampaignApi]:
+    with open_campaign_api(clock) as made:
         yield made
 
 
 @pytest.fixture
-def news(desk: Desk) -> Desk:
-    """A desk with the campaign `news`."""
-    desk.make()
-    return desk
+def news(api: CampaignApi) -> CampaignApi:
+    """The API with the campaign `news`."""
+    api.make()
+    return api
 
 
-def move(desk: Desk, run: str, state: RunState, **changes: Any) -> None:
+def move(api: CampaignApi, run: str, state: RunState, **changes: Any) -> None:
     """Have the platform move a run on."""
 
     def moved(found: Run) -> Run:
-        return found.to(state, desk.clock.now_ms(), "platform", **changes)
+        return found.to(state, api.clock.now_ms(), "platform", **changes)
 
-    assert desk.campaigns.change_run("default", run, moved) is not None
+    assert api.campaigns.change_run("default", run, moved) is not None
 
 
-def test_a_run_starts_with_what_its_campaign_says_now(news: Desk) -> None:
+def test_a_run_starts_with_what_its_campaign_says_now(news: CampaignApi) -> None:
     run = news.call(START, {"throttle": 60}, id="news", key_id="k2").json
     assert (run["state"], run["purpose"], run["kind"], run["started_by"]) == ("planning", "send", "live", "k2")
     assert (run["throttle"], run["file"], run["fired_at"]) == (60, "list.csv", "2025-01-15T10:00:00Z")
@@ -58,7 +58,7 @@ def test_a_run_starts_with_what_its_campaign_says_now(news: Desk) -> None:
     assert news.call(GET, id=run["id"]).json == run
 
 
-def own(news: Desk, kind: str) -> None:
+def own(news: CampaignApi, kind: str) -> None:
     """A campaign and a file of a key of a kind."""
     news.file(f"{kind}.csv", CSV, KeyKind(kind))
     made = news.call("POST /v1/campaigns", body(id=f"{kind}-news", audience={"file": f"{kind}.csv"}), kind=kind)
@@ -66,7 +66,7 @@ def own(news: Desk, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["team", "test"])
-def test_a_file_is_read_for_keys_of_its_kind_alone(news: Desk, kind: str) -> None:
+def test_a_file_is_read_for_keys_of_its_kind_alone(news: CampaignApi, kind: str) -> None:
     own(news, kind)
     # The campaign is theirs, and the file it names is not.
     news.call("PATCH /v1/campaigns/{id}", {"audience": {"file": "list.csv"}}, id=f"{kind}-news", kind=kind)
@@ -79,12 +79,12 @@ def test_a_file_is_read_for_keys_of_its_kind_alone(news: Desk, kind: str) -> Non
 
 
 @pytest.mark.parametrize("kind", ["live", "team", "test"])
-def test_a_run_is_of_the_kind_of_its_key(news: Desk, kind: str) -> None:
+def test_a_run_is_of_the_kind_of_its_key(news: CampaignApi, kind: str) -> None:
     own(news, kind)
     assert news.start(kind=kind, id=f"{kind}-news")["kind"] == kind
 
 
-def test_one_that_is_not_over_is_named_to_who_starts_another(news: Desk) -> None:
+def test_one_that_is_not_over_is_named_to_who_starts_another(news: CampaignApi) -> None:
     run = news.start()["id"]
     news.clock.advance(5)
     answer = news.call(START, {}, id="news")
@@ -97,14 +97,14 @@ def test_one_that_is_not_over_is_named_to_who_starts_another(news: Desk) -> None
     assert news.call(START, {}, id="news").status == 202
 
 
-def test_one_waits_for_the_other_where_the_schedule_says_so(desk: Desk) -> None:
-    desk.make(schedule={"expression": "rate(1 day)", "overlap": "queue"})
-    desk.start()
-    desk.clock.advance(5)
-    assert desk.start()["state"] == "waiting"
+def test_one_waits_for_the_other_where_the_schedule_says_so(api: CampaignApi) -> None:
+    api.make(schedule={"expression": "rate(1 day)", "overlap": "queue"})
+    api.start()
+    api.clock.advance(5)
+    assert api.start()["state"] == "waiting"
 
 
-def test_what_cannot_be_sent_any_more_starts_no_run(news: Desk) -> None:
+def test_what_cannot_be_sent_any_more_starts_no_run(news: CampaignApi) -> None:
     del news.objects.files["audiences/default/list.csv"]
     answer = news.call(START, {}, id="news")
     assert (answer.status, answer.fields) == (422, ["audience.file"])
@@ -118,7 +118,7 @@ def test_what_cannot_be_sent_any_more_starts_no_run(news: Desk) -> None:
     assert news.tasks.sent == []
 
 
-def test_what_could_not_be_told_says_so_and_is_there(news: Desk) -> None:
+def test_what_could_not_be_told_says_so_and_is_there(news: CampaignApi) -> None:
     news.tasks.broken = True
     answer = news.call(START, {}, id="news")
     assert (answer.status, answer.json["type"]) == (503, "urn:mepush:problem:not-applied")
@@ -132,7 +132,7 @@ def test_what_could_not_be_told_says_so_and_is_there(news: Desk) -> None:
     assert DriveTask(tenant="default", run=run["id"], tick=0) in news.tasks.sent
 
 
-def test_a_run_is_held_goes_on_and_ends(news: Desk) -> None:
+def test_a_run_is_held_goes_on_and_ends(news: CampaignApi) -> None:
     run = news.start()["id"]
     move(news, run, RunState.SENDING, planned_at=1, checked_at=2, sending_at=news.clock.now_ms())
     news.tasks.sent.clear()
@@ -152,7 +152,7 @@ def test_a_run_is_held_goes_on_and_ends(news: Desk) -> None:
     assert sorted(done) == ["cancel_run", "pause_run", "resume_run", "start_run", "update_run", "update_run"]
 
 
-def test_another_key_approves(news: Desk) -> None:
+def test_another_key_approves(news: CampaignApi) -> None:
     run = news.start()["id"]
     assert "waits for no approval" in news.call(APPROVE, id=run).json["detail"]
     move(news, run, RunState.AWAITING_APPROVAL, planned_at=1, checked_at=2)
@@ -164,7 +164,7 @@ def test_another_key_approves(news: Desk) -> None:
     assert (approved["state"], approved["approved_by"]) == ("sending", "k2")
 
 
-def test_nobody_approves_with_a_key_that_they_made_nor_what_their_schedule_started(news: Desk) -> None:
+def test_nobody_approves_with_a_key_that_they_made_nor_what_their_schedule_started(news: CampaignApi) -> None:
     for id, lineage in (("k1", []), ("k1-child", ["k1"]), ("k2", []), ("k3", [])):
         news.catalog.create_key(api_key(id, lineage), change())
     run = news.start()["id"]
@@ -180,7 +180,7 @@ def test_nobody_approves_with_a_key_that_they_made_nor_what_their_schedule_start
 
 
 @pytest.mark.parametrize("kind", ["test", "team"])
-def test_a_key_that_does_not_reach_everybody_leaves_runs_alone_that_do(news: Desk, kind: str) -> None:
+def test_a_key_that_does_not_reach_everybody_leaves_runs_alone_that_do(news: CampaignApi, kind: str) -> None:
     run = news.start()["id"]
     for route in (GET, UPDATE, PAUSE, RESUME, CANCEL, APPROVE, REJECTS):
         answer = news.call(route, {"throttle": 1}, id=run, kind=kind)
@@ -195,14 +195,14 @@ def test_a_key_that_does_not_reach_everybody_leaves_runs_alone_that_do(news: Des
 
 
 @pytest.mark.parametrize("route", [GET, UPDATE, PAUSE, RESUME, CANCEL, APPROVE, REJECTS])
-def test_a_run_that_is_not_there_or_anothers_is_404(news: Desk, route: str) -> None:
+def test_a_run_that_is_not_there_or_anothers_is_404(news: CampaignApi, route: str) -> None:
     run = news.start()["id"]
     for wrong, tenant in (("news.01K", "default"), ("", "default"), ("x" * 2000, "default"), (run, "others")):
         answer = news.call(route, {"throttle": 1}, id=wrong, tenant=tenant)
         assert (answer.status, answer.json["detail"][:16]) == (404, "There is no such")
 
 
-def test_runs_come_the_newest_first_in_pages(news: Desk) -> None:
+def test_runs_come_the_newest_first_in_pages(news: CampaignApi) -> None:
     started = []
     for _ in range(3):
         started.append(news.start()["id"])
@@ -215,7 +215,7 @@ def test_runs_come_the_newest_first_in_pages(news: Desk) -> None:
     assert news.call(RUNS, id="none").status == 404
 
 
-def test_rejected_rows_are_downloaded_part_by_part(news: Desk) -> None:
+def test_rejected_rows_are_downloaded_part_by_part(news: CampaignApi) -> None:
     run = news.start()["id"]
     news.shards.create(
         "default",
@@ -250,10 +250,10 @@ def test_rejected_rows_are_downloaded_part_by_part(news: Desk) -> None:
     assert news.call(REJECTS, id=run, scopes="read").status == 403
 
 
-def test_a_test_goes_to_each_address_with_the_first_good_rows_variables(desk: Desk) -> None:
-    desk.file("list.csv", b"to,name\nno address,Nobody\ncat@example.com,\nann@example.com,Ann\n")
-    desk.make(variants=[{"name": "a", "template": "welcome"}, {"name": "b", "template": "other"}], ttl=600)
-    answer = desk.call(TEST, {"to": ["Me@Example.com", "nonsense"]}, id="news")
+def test_a_test_goes_to_each_address_with_the_first_good_rows_variables(api: CampaignApi) -> None:
+    api.file("list.csv", b"to,name\nno address,Nobody\ncat@example.com,\nann@example.com,Ann\n")
+    api.make(variants=[{"name": "a", "template": "welcome"}, {"name": "b", "template": "other"}], ttl=600)
+    answer = api.call(TEST, {"to": ["Me@Example.com", "nonsense"]}, id="news")
     assert answer.status == 200
     messages = answer.json["messages"]
     assert [(m["to"], m["variant"], m["message_id"] is None) for m in messages] == [
@@ -263,7 +263,7 @@ def test_a_test_goes_to_each_address_with_the_first_good_rows_variables(desk: De
         ("nonsense", "b", True),
     ]
     assert messages[2]["problem"] == messages[3]["problem"] != ""
-    first, second = desk.queues.envelopes
+    first, second = api.queues.envelopes
     assert [first.template, second.template] == ["welcome", "other"]
     assert first.id + first.recipients[0].tag == messages[0]["message_id"]
     assert second.id + second.recipients[0].tag == messages[1]["message_id"]
@@ -274,28 +274,28 @@ def test_a_test_goes_to_each_address_with_the_first_good_rows_variables(desk: De
         "me@example.com",
     )
     assert first.variables == second.variables == {"name": "Ann"}
-    assert first.expires_at == desk.clock.now_ms() + 600_000
-    assert [(r.envelope, [e.stage for e in r.events]) for r in desk.stream.records] == [
+    assert first.expires_at == api.clock.now_ms() + 600_000
+    assert [(r.envelope, [e.stage for e in r.events]) for r in api.stream.records] == [
         (first.id, ["accepted"]),
         (second.id, ["accepted"]),
     ]
 
 
-def test_what_is_given_comes_before_the_rows_own_and_that_before_what_is_shared(desk: Desk) -> None:
+def test_what_is_given_comes_before_the_rows_own_and_that_before_what_is_shared(api: CampaignApi) -> None:
     content = EmailContent(subject="{{ name }} {{ city }}", text="{{ word }} {{ note | default('') }}")
-    desk.template("three", content)
-    desk.file("list.csv", "to,Vorname,city\nann@example.com,Änn,Köln\n".encode())
-    desk.make(
+    api.template("three", content)
+    api.file("list.csv", "to,Vorname,city\nann@example.com,Änn,Köln\n".encode())
+    api.make(
         variants=[{"name": "a", "template": "three"}],
         audience={"file": "list.csv", "columns": {"variables": {"name": "Vorname"}}},
         variables={"city": "nowhere", "word": "Hi", "name": "you"},
     )
-    assert desk.call(TEST, {"to": ["a@example.com"], "variables": {"word": "Hello"}}, id="news").status == 200
-    assert desk.queues.envelopes[0].variables == {"name": "Änn", "city": "Köln", "word": "Hello"}
+    assert api.call(TEST, {"to": ["a@example.com"], "variables": {"word": "Hello"}}, id="news").status == 200
+    assert api.queues.envelopes[0].variables == {"name": "Änn", "city": "Köln", "word": "Hello"}
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_only_the_beginning_of_a_large_file_is_looked_at(news: Desk, packed: bool) -> None:
+def test_only_the_beginning_of_a_large_file_is_looked_at(news: CampaignApi, packed: bool) -> None:
     rows = b"".join(b"user%d@example.com,%s\n" % (n, (b"x%d" % n) * 50) for n in range(5000))
     data = b"to,name\n" + rows
     news.file("list.csv", gzip.compress(data, 1) if packed else data)
@@ -304,11 +304,11 @@ def test_only_the_beginning_of_a_large_file_is_looked_at(news: Desk, packed: boo
     assert news.objects.reads == [(0, min(65_536, len(news.objects.files["audiences/default/list.csv"])))]
 
 
-def test_line_delimited_json_is_read_as_well(desk: Desk) -> None:
-    desk.file("list.ndjson", b'{"to": 5}\n{"to": "ann@example.com", "variables": {"name": "Ann"}}\n{"to": "b@exa')
-    desk.make(audience={"file": "list.ndjson", "format": "ndjson"})
-    assert desk.call(TEST, {"to": ["a@example.com"]}, id="news").status == 200
-    assert desk.queues.envelopes[0].variables == {"name": "Ann"}
+def test_line_delimited_json_is_read_as_well(api: CampaignApi) -> None:
+    api.file("list.ndjson", b'{"to": 5}\n{"to": "ann@example.com", "variables": {"name": "Ann"}}\n{"to": "b@exa')
+    api.make(audience={"file": "list.ndjson", "format": "ndjson"})
+    assert api.call(TEST, {"to": ["a@example.com"]}, id="news").status == 200
+    assert api.queues.envelopes[0].variables == {"name": "Ann"}
 
 
 @pytest.mark.parametrize(
@@ -323,7 +323,7 @@ def test_line_delimited_json_is_read_as_well(desk: Desk) -> None:
         (b'to,name\na@example.com,"Ann\n', "never closed"),
     ],
 )
-def test_a_variable_that_is_nowhere_is_named_and_why(news: Desk, data: bytes | None, text: str) -> None:
+def test_a_variable_that_is_nowhere_is_named_and_why(news: CampaignApi, data: bytes | None, text: str) -> None:
     if data is None:
         del news.objects.files["audiences/default/list.csv"]
     else:
@@ -336,7 +336,7 @@ def test_a_variable_that_is_nowhere_is_named_and_why(news: Desk, data: bytes | N
     assert news.call(TEST, {"to": ["a@example.com"], "variables": {"name": "Me"}}, id="news").status == 200
 
 
-def test_variables_that_fit_nothing_are_refused(news: Desk) -> None:
+def test_variables_that_fit_nothing_are_refused(news: CampaignApi) -> None:
     answer = news.call(TEST, {"to": ["a@example.com"], "variables": {"nmae": "x"}}, id="news")
     assert (answer.status, answer.fields) == (422, ["variables.nmae"])
     answer = news.call(TEST, {"to": ["a@example.com"], "variables": {"name": ["x" * 19_000] * 5}}, id="news")
@@ -345,7 +345,7 @@ def test_variables_that_fit_nothing_are_refused(news: Desk) -> None:
     assert news.call(TEST, {"to": ["a@example.com"]}, id="none").status == 404
 
 
-def test_a_test_keys_test_is_played_and_a_team_keys_goes_to_its_list(news: Desk) -> None:
+def test_a_test_keys_test_is_played_and_a_team_keys_goes_to_its_list(news: CampaignApi) -> None:
     own(news, "test")
     news.call(TEST, {"to": ["a@example.com"]}, id="test-news", kind="test")
     assert news.queues.envelopes[0].kind is KeyKind.TEST
@@ -367,15 +367,15 @@ def test_a_test_keys_test_is_played_and_a_team_keys_goes_to_its_list(news: Desk)
     assert news.queues.envelopes[-1].recipients[0].address == "qa@example.com"
 
 
-def test_texts_go_to_the_tenants_countries_alone(desk: Desk) -> None:
-    desk.template("text", SmsContent(text="Hello"))
-    desk.catalog.save_settings("default", TenantSettings(version=1, countries=["CN"]), None, change())
-    desk.make(variants=[{"name": "a", "template": "text"}])
-    messages = desk.call(TEST, {"to": ["13800138000", "+14155550123"]}, id="news").json["messages"]
+def test_texts_go_to_the_tenants_countries_alone(api: CampaignApi) -> None:
+    api.template("text", SmsContent(text="Hello"))
+    api.catalog.save_settings("default", TenantSettings(version=1, countries=["CN"]), None, change())
+    api.make(variants=[{"name": "a", "template": "text"}])
+    messages = api.call(TEST, {"to": ["13800138000", "+14155550123"]}, id="news").json["messages"]
     assert [m["message_id"] is None for m in messages] == [False, True]
 
 
-def test_what_could_not_be_queued_is_told(news: Desk) -> None:
+def test_what_could_not_be_queued_is_told(news: CampaignApi) -> None:
     news.queues.failing = 1
     first, second = news.call(TEST, {"to": ["a@example.com", "b@example.com"]}, id="news").json["messages"]
     assert (first["message_id"], first["problem"] is None) == (None, False)

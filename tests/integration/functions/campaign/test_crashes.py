@@ -8,7 +8,7 @@ import pytest
 from shared.model.runs import RunState
 from shared.model.words import OUTCOMES
 from tests.guarantees.points import Position
-from tests.integration.functions.campaign.site import Site, site
+from tests.integration.functions.campaign.campaign_platform import CampaignPlatform, campaign_platform
 
 pytestmark = pytest.mark.rotates
 PEOPLE = 25
@@ -16,13 +16,13 @@ HOURS_S = 4 * 3600.0
 
 
 @pytest.fixture(scope="module")
-def one() -> Iterator[Site]:
+def one() -> Iterator[CampaignPlatform]:
     """A platform with ten rows to a shard."""
-    with site(shard_rows=10) as found:
+    with campaign_platform(shard_rows=10) as found:
         yield found
 
 
-def struck(one: Site, position: Position, number: int) -> str | None:
+def struck(one: CampaignPlatform, position: Position, number: int) -> str | None:
     """The call at which a run was struck that kept all promises; None if it has no such call."""
     people = one.people(PEOPLE)
     # One stands in two shards, and one row is broken.
@@ -50,7 +50,7 @@ def struck(one: Site, position: Position, number: int) -> str | None:
     "position",
     [Position.BEFORE, Position.AFTER, Position.PARTIAL, Position.TWICE],
 )
-def test_a_run_that_is_struck_anywhere_sends_everything_once(one: Site, position: Position) -> None:
+def test_a_run_that_is_struck_anywhere_sends_everything_once(one: CampaignPlatform, position: Position) -> None:
     calls: Counter[str] = Counter()
     for number in range(150):
         found = struck(one, position, number)

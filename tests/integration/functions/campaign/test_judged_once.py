@@ -10,7 +10,7 @@ from shared.acceptance.sendable import Sendable, Unfit
 from shared.model.reasons import Reason
 from shared.model.runs import RunState
 from tests.guarantees.points import Position
-from tests.integration.functions.campaign.site import Site, site
+from tests.integration.functions.campaign.campaign_platform import CampaignPlatform, campaign_platform
 
 PEOPLE = 40
 HOURS_S = 4 * 3600.0
@@ -32,8 +32,8 @@ def wavering(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def one() -> Iterator[Site]:
-    with site(shard_rows=20) as found:
+def one() -> Iterator[CampaignPlatform]:
+    with campaign_platform(shard_rows=20) as found:
         # Only what is worked out has to be filled in row by row.
         content = {"type": "email", "subject": "{{ name | upper }}", "text": "{{ name | upper }}"}
         found.api.post("/v1/templates/spring/versions", {"content": content, "sample": {"name": "Ann"}})
@@ -41,7 +41,7 @@ def one() -> Iterator[Site]:
         yield found
 
 
-def sent(one: Site, number: int | None) -> tuple[int, dict[str, int], list[str]]:
+def sent(one: CampaignPlatform, number: int | None) -> tuple[int, dict[str, int], list[str]]:
     """How many messages a run has, what each address got of it, and the calls that were made. number: of the call after
     which its function dies."""
     people = one.people(PEOPLE)
@@ -57,7 +57,7 @@ def sent(one: Site, number: int | None) -> tuple[int, dict[str, int], list[str]]
 
 
 @pytest.mark.usefixtures("wavering")
-def test_a_slice_that_is_done_again_sends_the_same_rows(one: Site) -> None:
+def test_a_slice_that_is_done_again_sends_the_same_rows(one: CampaignPlatform) -> None:
     accepted, delivered, names = sent(one, None)
     assert 0 < accepted < PEOPLE and len(delivered) == accepted
     queued = [i for i, name in enumerate(names) if name == "sqs.SendMessageBatch"]

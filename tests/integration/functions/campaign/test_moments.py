@@ -10,7 +10,7 @@ from mepush.client.errors import ApiError
 from shared.model.runs import RunState
 from shared.model.words import OUTCOMES
 from tests.guarantees.points import Position
-from tests.integration.functions.campaign.site import Site, site
+from tests.integration.functions.campaign.campaign_platform import CampaignPlatform, campaign_platform
 
 pytestmark = pytest.mark.rotates
 PEOPLE = 25
@@ -18,13 +18,13 @@ HOURS_S = 4 * 3600.0
 
 
 @pytest.fixture(scope="module")
-def one() -> Iterator[Site]:
+def one() -> Iterator[CampaignPlatform]:
     """A platform with ten rows to a shard."""
-    with site(shard_rows=10) as found:
+    with campaign_platform(shard_rows=10) as found:
         yield found
 
 
-def visited(one: Site, what: str, number: int) -> tuple[str, list[str]] | None:
+def visited(one: CampaignPlatform, what: str, number: int) -> tuple[str, list[str]] | None:
     """A run at whose n-th call somebody pauses or cancels it, and its people; None if it has no such call."""
     people = one.people(PEOPLE)
     one.file(people)
@@ -46,7 +46,7 @@ def visited(one: Site, what: str, number: int) -> tuple[str, list[str]] | None:
     return None if struck is None else (run, people)
 
 
-def test_it_may_be_paused_at_any_call_and_goes_on(one: Site) -> None:
+def test_it_may_be_paused_at_any_call_and_goes_on(one: CampaignPlatform) -> None:
     held: Counter[bool] = Counter()
     for number in range(150):
         found = visited(one, "pause", number)
@@ -68,7 +68,7 @@ def test_it_may_be_paused_at_any_call_and_goes_on(one: Site) -> None:
     assert held[True] > 5, held
 
 
-def test_it_may_be_ended_at_any_call(one: Site) -> None:
+def test_it_may_be_ended_at_any_call(one: CampaignPlatform) -> None:
     stopped: Counter[bool] = Counter()
     for number in range(150):
         found = visited(one, "cancel", number)

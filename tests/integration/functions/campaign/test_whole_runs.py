@@ -9,24 +9,24 @@ from local.seed import first_key
 from mepush.client.errors import ApiError
 from shared.model.runs import RunState
 from shared.model.tasks import StartTask
-from tests.integration.functions.campaign.site import TENANT, Site, site
+from tests.integration.functions.campaign.campaign_platform import TENANT, CampaignPlatform, campaign_platform
 
 
 @pytest.fixture(scope="module")
-def one() -> Iterator[Site]:
+def one() -> Iterator[CampaignPlatform]:
     """A platform for all tests here."""
-    with site() as found:
+    with campaign_platform() as found:
         yield found
 
 
-def key(one: Site, **more: Any) -> str:
+def key(one: CampaignPlatform, **more: Any) -> str:
     """Another API key."""
     body = {"name": "other", "kind": "live", "scopes": ["send", "read", "manage"]}
     found: str = one.api.post("/v1/keys", body | more)["key"]
     return found
 
 
-def test_a_whole_run(one: Site) -> None:
+def test_a_whole_run(one: CampaignPlatform) -> None:
     people = one.people(2450)
     bad = [f"nobody-{i}" for i in range(40)]
     lines = people[:1200] + bad + people[1200:] + people[:10]
@@ -53,7 +53,7 @@ def test_a_whole_run(one: Site) -> None:
     assert requests["kinesis.PutRecords"] < 40
 
 
-def test_a_run_is_paused_midway_and_goes_on(one: Site) -> None:
+def test_a_run_is_paused_midway_and_goes_on(one: CampaignPlatform) -> None:
     people = one.people(2500)
     one.file(people)
     run = one.start(one.campaign())
@@ -71,7 +71,7 @@ def test_a_run_is_paused_midway_and_goes_on(one: Site) -> None:
     one.check(run, people)
 
 
-def test_a_run_is_cancelled_midway(one: Site) -> None:
+def test_a_run_is_cancelled_midway(one: CampaignPlatform) -> None:
     people = one.people(2500)
     one.file(people)
     run = one.start(one.campaign())
@@ -89,7 +89,7 @@ def test_a_run_is_cancelled_midway(one: Site) -> None:
     assert one.run(run).outcomes["accepted"] == counts["accepted"]
 
 
-def test_a_run_that_is_paused_may_be_cancelled(one: Site) -> None:
+def test_a_run_that_is_paused_may_be_cancelled(one: CampaignPlatform) -> None:
     people = one.people(1500)
     one.file(people)
     run = one.start(one.campaign())
@@ -102,7 +102,7 @@ def test_a_run_that_is_paused_may_be_cancelled(one: Site) -> None:
     assert counts["accepted"] == counts["sent"] + counts["recalled"]
 
 
-def test_a_throttle_holds_and_can_be_changed(one: Site) -> None:
+def test_a_throttle_holds_and_can_be_changed(one: CampaignPlatform) -> None:
     people = one.people(600)
     one.file(people)
     run = one.start(one.campaign(throttle=600))
@@ -119,7 +119,7 @@ def test_a_throttle_holds_and_can_be_changed(one: Site) -> None:
     one.check(run, people)
 
 
-def test_a_run_stops_by_its_rule(one: Site) -> None:
+def test_a_run_stops_by_its_rule(one: CampaignPlatform) -> None:
     one.file(one.people(900, "refused") + one.people(100), kind="test")
     rule = {"after": 200, "failures_percent": 20}
     secret = key(one, name="test", kind="test", scopes=["send", "read"])
@@ -138,7 +138,7 @@ def test_a_run_stops_by_its_rule(one: Site) -> None:
     assert view["progress"]["outcomes"] == {"sent": 100, "failed": 900}
 
 
-def test_a_large_run_is_approved_by_another_person(one: Site) -> None:
+def test_a_large_run_is_approved_by_another_person(one: CampaignPlatform) -> None:
     people = one.people(100)
     one.file(people)
     run = one.start(one.campaign(approve_above=99))
@@ -156,7 +156,7 @@ def test_a_large_run_is_approved_by_another_person(one: Site) -> None:
     one.check(run, people)
 
 
-def test_a_run_whose_file_was_deleted_fails_with_what_to_do(one: Site) -> None:
+def test_a_run_whose_file_was_deleted_fails_with_what_to_do(one: CampaignPlatform) -> None:
     one.file(one.people(10), "gone.csv")
     run = one.start(one.campaign(audience={"file": "gone.csv"}))
     s3, bucket = one.stack.client("s3"), one.stack.outputs["AssetsBucket"]
@@ -169,7 +169,7 @@ def test_a_run_whose_file_was_deleted_fails_with_what_to_do(one: Site) -> None:
     assert "is not in the bucket any more" in view["problem"]
 
 
-def test_a_schedule_that_fires_twice_sends_once(one: Site) -> None:
+def test_a_schedule_that_fires_twice_sends_once(one: CampaignPlatform) -> None:
     people = one.people(50)
     one.file(people)
     at = "2031-05-01T09:00:00"
@@ -185,7 +185,7 @@ def test_a_schedule_that_fires_twice_sends_once(one: Site) -> None:
     one.check(run["id"], people)
 
 
-def test_tasks_that_are_delivered_again_send_nothing_twice(one: Site) -> None:
+def test_tasks_that_are_delivered_again_send_nothing_twice(one: CampaignPlatform) -> None:
     people = one.people(2100)
     one.file(people)
     run = one.start(one.campaign())

@@ -8,15 +8,15 @@ import pytest
 from functions.recall import api as recalling
 from mepush.client.errors import ApiError
 from shared.model.runs import RunState
-from tests.integration.functions.campaign.site import Site, site
+from tests.integration.functions.campaign.campaign_platform import CampaignPlatform, campaign_platform
 
 PEOPLE = 25
 
 
 @pytest.fixture(scope="module")
-def one() -> Iterator[Site]:
+def one() -> Iterator[CampaignPlatform]:
     """A platform with ten rows to a shard, and a template for WeCom."""
-    with site(shard_rows=10) as found:
+    with campaign_platform(shard_rows=10) as found:
         content = {"type": "text", "content": "Hello {{ name }}"}
         body = {"id": "news", "name": "news", "class": "notification", "accounts": ["wecom-app"], "content": content}
         found.api.post("/v1/templates", {**body, "sample": {"name": "Ann"}})
@@ -24,7 +24,7 @@ def one() -> Iterator[Site]:
         yield found
 
 
-def recall(one: Site, run: str) -> Counter[str]:
+def recall(one: CampaignPlatform, run: str) -> Counter[str]:
     """Recall a run to the end; how many messages came to which result."""
     found: Counter[str] = Counter()
     path = f"/v1/runs/{run}/recall"
@@ -37,7 +37,7 @@ def recall(one: Site, run: str) -> Counter[str]:
     raise AssertionError("no end")
 
 
-def finished(one: Site, template: str, people: list[str]) -> str:
+def finished(one: CampaignPlatform, template: str, people: list[str]) -> str:
     one.file(people)
     run = one.start(one.campaign(variants=[{"name": "main", "template": template}]))
     one.work()
@@ -45,7 +45,7 @@ def finished(one: Site, template: str, people: list[str]) -> str:
     return run
 
 
-def test_what_wecom_was_sent_is_taken_back_page_by_page(one: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_wecom_was_sent_is_taken_back_page_by_page(one: CampaignPlatform, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recalling, "RUN_PAGE", 1)
     run = finished(one, "news", [f"member{i}" for i in range(PEOPLE)])
     assert recall(one, run) == {"withdrawn": PEOPLE}
@@ -55,14 +55,14 @@ def test_what_wecom_was_sent_is_taken_back_page_by_page(one: Site, monkeypatch: 
     assert recall(one, run) == {"withdrawn": PEOPLE}
 
 
-def test_emails_are_not_taken_back(one: Site) -> None:
+def test_emails_are_not_taken_back(one: CampaignPlatform) -> None:
     run = finished(one, "spring", one.people(3))
     with pytest.raises(ApiError) as refused:
         recall(one, run)
     assert refused.value.status == 409
 
 
-def test_a_run_that_goes_on_is_to_be_cancelled_first(one: Site) -> None:
+def test_a_run_that_goes_on_is_to_be_cancelled_first(one: CampaignPlatform) -> None:
     one.file([f"member{i}" for i in range(3)])
     run = one.start(one.campaign(variants=[{"name": "main", "template": "news"}]))
     with pytest.raises(ApiError) as refused:

@@ -8,16 +8,16 @@ import pytest
 
 from local.pollers import QueuePoller
 from mepush.client.errors import ApiError
-from tests.integration.functions.campaign.site import Site, site
+from tests.integration.functions.campaign.campaign_platform import CampaignPlatform, campaign_platform
 
 
 @pytest.fixture(scope="module")
-def one() -> Iterator[Site]:
-    with site() as found:
+def one() -> Iterator[CampaignPlatform]:
+    with campaign_platform() as found:
         yield found
 
 
-def request(one: Site, base: str) -> list[dict[str, Any]]:
+def request(one: CampaignPlatform, base: str) -> list[dict[str, Any]]:
     """A request's messages, page by page; none while the trace does not know them."""
     try:
         return list(one.api.pages(f"/v1/requests/{base}", "messages"))
@@ -29,7 +29,7 @@ def stages(message: dict[str, Any]) -> list[str]:
     return [event["stage"] for event in message["timeline"]]
 
 
-def test_each_message_of_a_run_is_seen_from_the_queue_to_its_end(one: Site) -> None:
+def test_each_message_of_a_run_is_seen_from_the_queue_to_its_end(one: CampaignPlatform) -> None:
     people = one.people(250)
     one.file(people)
     variants = [{"name": "a", "template": "spring"}, {"name": "b", "template": "summer"}]

@@ -15,12 +15,12 @@ from shared.model.tasks import DriveTask
 from shared.model.words import Stage
 from tests.samples import NOW, TENANT
 from tests.unit.functions.campaign.audience import run_of
-from tests.unit.functions.campaign.motor import KEY, MOST_STEPS, Motor, motor
+from tests.unit.functions.campaign.run_harness import KEY, MOST_STEPS, RunHarness, run_harness
 
 DAY_MS = 86_400_000
 
 
-def all_sent(one: Motor, run: Run) -> Run:
+def all_sent(one: RunHarness, run: Run) -> Run:
     """The run, once everybody in its file who can be sent to got one message and it is finished."""
     found = one.run(run.id)
     assert (found.state, found.problem) == (RunState.FINISHED, None)
@@ -32,13 +32,13 @@ def all_sent(one: Motor, run: Run) -> Run:
     return found
 
 
-def look(one: Motor, run: Run) -> None:
+def look(one: RunHarness, run: Run) -> None:
     """Have the driver look at a run, as the watch does."""
     one.tasks.send([DriveTask(tenant=TENANT.id, run=run.id, tick=one.run(run.id).tick)])
 
 
 def test_a_run_from_start_to_end() -> None:
-    with motor() as one:
+    with run_harness() as one:
         run = one.start()
         one.drain()
         found = all_sent(one, run)
@@ -54,7 +54,7 @@ def test_a_run_from_start_to_end() -> None:
 
 
 def test_a_check_ends_when_everything_is_read() -> None:
-    with motor() as one:
+    with run_harness() as one:
         run = one.start(purpose=Purpose.CHECK)
         one.drain()
         found = one.run(run.id)
@@ -63,7 +63,7 @@ def test_a_check_ends_when_everything_is_read() -> None:
 
 
 def test_a_large_run_waits_for_its_approval() -> None:
-    with motor() as one:
+    with run_harness() as one:
         run = one.start(one.campaign(approve_above=2249))
         one.drain()
         assert one.run(run.id).state is RunState.AWAITING_APPROVAL
@@ -78,14 +78,14 @@ def test_a_large_run_waits_for_its_approval() -> None:
 
 
 def test_a_run_that_is_small_enough_needs_no_approval() -> None:
-    with motor() as one:
+    with run_harness() as one:
         run = one.start(one.campaign(approve_above=2250))
         one.drain()
         all_sent(one, run)
 
 
 def test_a_run_with_nothing_to_send_fails() -> None:
-    with motor(sizes=(1,)) as one:
+    with run_harness(sizes=(1,)) as one:
         run = one.start()
         one.drain()
         found = one.run(run.id)
@@ -95,7 +95,7 @@ def test_a_run_with_nothing_to_send_fails() -> None:
 
 
 def test_a_run_whose_file_cannot_be_read_fails_with_the_reason() -> None:
-    with motor() as one:
+    with run_harness() as one:
         one.rows.fails = RunFailedError("The file is empty.")
         run = one.start()
         one.drain()
@@ -105,7 +105,7 @@ def test_a_run_whose_file_cannot_be_read_fails_with_the_reason() -> None:
 
 
 def test_old_looks_are_dropped() -> None:
-    with motor() as one:
+    with run_harness() as one:
         run = one.start()
         one.drain(lambda: one.run(run.id).tick >= 2)
         before = len(one.tasks.waiting)
@@ -116,7 +116,7 @@ def test_old_looks_are_dropped() -> None:
 
 
 def test_looks_that_are_doubled_become_one_again() -> None:
-    with motor(sizes=(200,)) as one:
+    with run_harness(sizes=(200,)) as one:
         one.ends = Stage.SENT
         one.trace = False
         run = one.start()
@@ -130,7 +130,7 @@ def test_looks_that_are_doubled_become_one_again() -> None:
 
 @pytest.mark.parametrize("kind", ["plan", "check", "compare", "send"])
 def test_tasks_that_are_lost_are_queued_again(kind: str) -> None:
-    with motor() as one:
+    with run_harness() as one:
         run = one.start()
         lost: list[str] = []
         for _ in range(MOST_STEPS):
@@ -145,7 +145,7 @@ def test_tasks_that_are_lost_are_queued_again(kind: str) -> None:
 
 
 def test_a_lost_look_is_made_up_by_the_watch() -> None:
-    with motor() as one:
+    with run_harness() as one:
         run = one.start()
         one.drain(lambda: one.run(run.id).state is RunState.SENDING)
         one.tasks.waiting.clear()
@@ -156,7 +156,7 @@ def test_a_lost_look_is_made_up_by_the_watch() -> None:
 
 
 def test_a_run_that_does_not_move_says_so_until_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    with motor() as one:
+    with run_harness() as one:
         run = one.start()
         with monkeypatch.context() as patched:
             patched.setattr(one.worker, "_check", lambda *_: None)
@@ -170,14 +170,14 @@ def test_a_run_that_does_not_move_says_so_until_it_does(monkeypatch: pytest.Monk
 
 
 def test_a_throttled_run_is_not_taken_for_stuck() -> None:
-    with motor(sizes=(40,)) as one:
+    with run_harness(sizes=(40,)) as one:
         run = one.start(throttle=1)
         one.drain(lambda: one.run(run.id).problem is not None)
         all_sent(one, run)
 
 
 def test_messages_without_an_outcome_end_a_run_after_three_days_and_their_time_to_live() -> None:
-    with motor(sizes=(200,)) as one:
+    with run_harness(sizes=(200,)) as one:
         one.trace = False
         run = one.start(one.campaign(ttl=3600))
         one.drain(lambda: one.run(run.id).over)
@@ -190,7 +190,7 @@ def test_messages_without_an_outcome_end_a_run_after_three_days_and_their_time_t
 
 
 def test_while_outcomes_are_awaited_looks_become_rare() -> None:
-    with motor(sizes=(200,)) as one:
+    with run_harness(sizes=(200,)) as one:
         one.trace = False
         run = one.start()
         one.drain(lambda: one.run(run.id).expanded_at is not None)
@@ -203,7 +203,7 @@ def test_while_outcomes_are_awaited_looks_become_rare() -> None:
 
 
 def test_a_run_that_is_paused_goes_on_where_it_was() -> None:
-    with motor(slice_rows=100) as one:
+    with run_harness(slice_rows=100) as one:
         run = one.start()
         one.drain(lambda: len(one.outbox.envelopes) > 3)
         one.campaigns.change_run(TENANT.id, run.id, lambda found: control.pause(found, one.clock.now_ms(), KEY))
@@ -223,7 +223,7 @@ def test_a_run_that_is_paused_goes_on_where_it_was() -> None:
 
 @pytest.mark.parametrize("state", [RunState.PLANNING, RunState.CHECKING, RunState.SENDING])
 def test_a_run_can_be_paused_in_any_state_in_which_it_works(state: RunState) -> None:
-    with motor() as one:
+    with run_harness() as one:
         run = one.start()
         one.drain(lambda: one.run(run.id).state is state)
         one.campaigns.change_run(TENANT.id, run.id, lambda found: control.pause(found, one.clock.now_ms(), KEY))
@@ -241,7 +241,7 @@ def test_a_run_can_be_paused_in_any_state_in_which_it_works(state: RunState) -> 
 
 
 def test_a_cancelled_run_stops_and_has_its_report_once_it_is_quiet() -> None:
-    with motor(sizes=(5000, 5000), slice_rows=1000) as one:
+    with run_harness(sizes=(5000, 5000), slice_rows=1000) as one:
         run = one.start()
         one.outbox.before = lambda: stop() if len(one.outbox.envelopes) >= 20 else None
 
@@ -260,7 +260,7 @@ def test_a_cancelled_run_stops_and_has_its_report_once_it_is_quiet() -> None:
 
 
 def test_a_run_pauses_once_by_its_stop_rule() -> None:
-    with motor(sizes=(1000,) * 5) as one:
+    with run_harness(sizes=(1000,) * 5) as one:
         one.ends = Stage.FAILED
         rule = StopRule(after=500, failures_percent=10)
         run = one.start(one.campaign(stop_rule=rule), throttle=600)
@@ -305,7 +305,7 @@ def test_a_run_that_breaks_off_anywhere_sends_everything_once(after: bool) -> No
     """A function dies before or after each of its calls that change something."""
     struck: Counter[str] = Counter()
     for at in range(120):
-        with motor(sizes=(300, 300, 150), slice_rows=200) as one:
+        with run_harness(sizes=(300, 300, 150), slice_rows=200) as one:
             run = one.start()
             one.points.arm(at, after)
             one.drain()
@@ -325,7 +325,7 @@ def test_a_run_that_breaks_off_anywhere_sends_everything_once(after: bool) -> No
 def test_tasks_that_come_twice_and_in_any_order_change_nothing() -> None:
     for seed in range(8):
         chosen = random.Random(seed)
-        with motor(sizes=(300, 300, 150), slice_rows=100) as one:
+        with run_harness(sizes=(300, 300, 150), slice_rows=100) as one:
             run = one.start()
             for _ in range(MOST_STEPS):
                 for entry in list(one.tasks.waiting):
@@ -338,7 +338,7 @@ def test_tasks_that_come_twice_and_in_any_order_change_nothing() -> None:
 
 
 def test_what_is_over_stays_so() -> None:
-    with motor(sizes=(200,)) as one:
+    with run_harness(sizes=(200,)) as one:
         run = one.start()
         one.drain()
         before: Any = all_sent(one, run)
@@ -349,7 +349,7 @@ def test_what_is_over_stays_so() -> None:
 
 
 def test_a_run_that_has_sent_nothing_is_not_tried_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    with motor() as one:
+    with run_harness() as one:
         # A function that dies over it tells nobody.
         monkeypatch.setattr(one.worker, "_plan", lambda *_: None)
         run = one.start()

@@ -13,23 +13,23 @@ from shared.model.runs import Purpose, RunState
 from shared.model.tasks import DriveTask, StartTask
 from shared.model.words import KeyKind, Scope
 from tests.samples import NOW, TENANT, change
-from tests.unit.functions.campaign.motor import KEY, CrashError, Motor, motor
+from tests.unit.functions.campaign.run_harness import KEY, CrashError, RunHarness, run_harness
 
 AT = "2025-01-15T11:00:00Z"
 
 
-def scheduled(one: Motor, overlap: Overlap = Overlap.SKIP, **more: Any) -> None:
+def scheduled(one: RunHarness, overlap: Overlap = Overlap.SKIP, **more: Any) -> None:
     """Give the campaign a schedule."""
     one.campaign(schedule=Schedule(expression="cron(0 11 * * ? *)", overlap=overlap, **more))
 
 
-def fire(one: Motor, at: str = AT) -> StartTask:
+def fire(one: RunHarness, at: str = AT) -> StartTask:
     """What a schedule sends."""
     return StartTask(tenant=TENANT.id, campaign="spring", scheduled_at=at)
 
 
 def test_a_run_settles_what_it_sends() -> None:
-    with motor() as one:
+    with run_harness() as one:
         run = one.start()
         assert run.state is RunState.PLANNING
         assert (run.channel, run.message_class) == ("email", "notification")
@@ -41,7 +41,7 @@ def test_a_run_settles_what_it_sends() -> None:
 
 
 def test_a_team_key_keeps_its_list() -> None:
-    with motor() as one:
+    with run_harness() as one:
         key = ApiKey(
             id=KEY,
             tenant=TENANT.id,
@@ -58,7 +58,7 @@ def test_a_team_key_keeps_its_list() -> None:
 
 
 def test_what_cannot_be_sent_does_not_start() -> None:
-    with motor() as one:
+    with run_harness() as one:
         with pytest.raises(InvalidError) as error:
             one.start(one.campaign(variants=(Variant(name="main", template="none"),)))
         assert [e.field for e in error.value.errors] == ["variants.0.template"]
@@ -94,7 +94,7 @@ def test_slow_runs_have_small_envelopes_and_few_chains(
 
 
 def test_a_second_run_by_hand_is_refused_while_one_is_not_over() -> None:
-    with motor() as one:
+    with run_harness() as one:
         first = one.start()
         one.clock.advance(1)
         with pytest.raises(ConflictError) as error:
@@ -114,7 +114,7 @@ def test_a_second_run_by_hand_is_refused_while_one_is_not_over() -> None:
 
 @pytest.mark.parametrize("kind", [KeyKind.TEST, KeyKind.TEAM])
 def test_only_a_live_key_has_a_live_keys_file_read(kind: KeyKind) -> None:
-    with motor() as one:
+    with run_harness() as one:
         for purpose in Purpose:
             with pytest.raises(ForbiddenError) as error:
                 one.start(kind=kind, purpose=purpose)
@@ -125,14 +125,14 @@ def test_only_a_live_key_has_a_live_keys_file_read(kind: KeyKind) -> None:
 
 
 def test_two_runs_of_the_same_millisecond_have_ids_of_their_own() -> None:
-    with motor() as one:
+    with run_harness() as one:
         first, second = one.start(), one.start(purpose=Purpose.CHECK)
         assert first.id != second.id
         assert second.fired_at == first.fired_at + 1
 
 
 def test_a_schedule_that_fires_twice_starts_one_run() -> None:
-    with motor() as one:
+    with run_harness() as one:
         scheduled(one)
         first, second = one.starter.fire(fire(one)), one.starter.fire(fire(one))
         assert first is not None
@@ -154,7 +154,7 @@ def test_a_schedule_that_fires_twice_starts_one_run() -> None:
 def test_a_firing_that_breaks_off_anywhere_starts_one_run(after: bool) -> None:
     strikes = 0
     for at in range(20):
-        with motor(sizes=(20,)) as one:
+        with run_harness(sizes=(20,)) as one:
             scheduled(one)
             one.points.arm(at, after)
             one.tasks.waiting.append((one.clock.now_ms(), -1, fire(one).model_dump_json()))
@@ -170,7 +170,7 @@ def test_a_firing_that_breaks_off_anywhere_starts_one_run(after: bool) -> None:
 
 
 def test_firings_that_do_not_count_any_more_start_nothing() -> None:
-    with motor() as one:
+    with run_harness() as one:
         assert one.starter.fire(fire(one)) is None
         one.campaign()
         assert one.starter.fire(fire(one)) is None
@@ -184,7 +184,7 @@ def test_firings_that_do_not_count_any_more_start_nothing() -> None:
 
 
 def test_a_firing_that_cannot_be_sent_is_seen_as_failed() -> None:
-    with motor() as one:
+    with run_harness() as one:
         scheduled(one)
         one.files.missing = True
         run = one.starter.fire(fire(one))
@@ -196,7 +196,7 @@ def test_a_firing_that_cannot_be_sent_is_seen_as_failed() -> None:
 
 
 def test_a_firing_is_left_out_while_the_run_before_is_not_over() -> None:
-    with motor() as one:
+    with run_harness() as one:
         scheduled(one)
         first = one.starter.fire(fire(one))
         second = one.starter.fire(fire(one, "2025-01-15T12:00:00Z"))
@@ -213,7 +213,7 @@ def test_a_firing_is_left_out_while_the_run_before_is_not_over() -> None:
 
 
 def test_firings_wait_for_each_other_and_go_on_in_order() -> None:
-    with motor(sizes=(20,)) as one:
+    with run_harness(sizes=(20,)) as one:
         scheduled(one, Overlap.QUEUE)
         hours = ("11", "13", "12")
         runs = [one.starter.fire(fire(one, f"2025-01-15T{hour}:00:00Z")) for hour in hours]
@@ -228,7 +228,7 @@ def test_firings_wait_for_each_other_and_go_on_in_order() -> None:
 
 
 def test_what_waits_goes_on_though_the_run_before_is_cancelled_or_fails() -> None:
-    with motor(sizes=(20,)) as one:
+    with run_harness(sizes=(20,)) as one:
         scheduled(one, Overlap.QUEUE)
         first = one.starter.fire(fire(one))
         second = one.starter.fire(fire(one, "2025-01-15T12:00:00Z"))
@@ -243,7 +243,7 @@ def test_what_waits_goes_on_though_the_run_before_is_cancelled_or_fails() -> Non
 
 
 def test_what_waits_is_left_out_when_its_campaign_is_archived() -> None:
-    with motor(sizes=(20,)) as one:
+    with run_harness(sizes=(20,)) as one:
         scheduled(one, Overlap.QUEUE)
         one.starter.fire(fire(one))
         second = one.starter.fire(fire(one, "2025-01-15T12:00:00Z"))
@@ -254,7 +254,7 @@ def test_what_waits_is_left_out_when_its_campaign_is_archived() -> None:
 
 
 def test_a_look_of_the_watch_has_a_run_go_on_that_waits_for_nobody() -> None:
-    with motor(sizes=(20,)) as one:
+    with run_harness(sizes=(20,)) as one:
         one.points.arm(1)
         with pytest.raises(CrashError):
             # The campaign is saved, then the run; nobody took the turn.
@@ -281,11 +281,11 @@ def test_a_look_of_the_watch_has_a_run_go_on_that_waits_for_nobody() -> None:
 def test_of_two_that_start_at_once_one_goes_on(overlap: Overlap) -> None:
     """Whatever one does while the other is at any of its calls."""
     for at in range(12):
-        with motor(sizes=(20,)) as one:
+        with run_harness(sizes=(20,)) as one:
             scheduled(one, overlap)
             visited = False
 
-            def visit(one: Motor = one) -> None:
+            def visit(one: RunHarness = one) -> None:
                 nonlocal visited
                 visited = True
                 one.starter.fire(fire(one, "2025-01-15T10:30:00Z"))

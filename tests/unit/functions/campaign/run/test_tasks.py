@@ -17,7 +17,7 @@ from shared.store.catalog_items import CatalogConflictError, CatalogTooLargeErro
 from shared.store.dynamo import StoreError
 from shared.store.parking import BUCKETS
 from tests.samples import NOW, TENANT, envelope
-from tests.unit.functions.campaign.motor import KEY, Motor, motor
+from tests.unit.functions.campaign.run_harness import KEY, RunHarness, run_harness
 
 
 @dataclass
@@ -46,13 +46,13 @@ def event(body: str, received: int = 1) -> dict[str, Any]:
     return {"Records": [{"messageId": "m", "receiptHandle": "r", "body": body, "attributes": attributes}]}
 
 
-def worker(one: Motor, queue: Returning) -> Worker:
+def worker(one: RunHarness, queue: Returning) -> Worker:
     """The worker, with another queue."""
     return Worker(one.worker._steps, one.campaigns, one.shards, queue, one.clock)  # type: ignore[arg-type]  # plays its parts
 
 
 def test_a_task_that_is_none_goes_to_the_dead_letters() -> None:
-    with motor() as one:
+    with run_harness() as one:
         for body in ("{", '{"task": "dance", "tenant": "default"}', '{"task": "plan"}'):
             queue = Returning()
             for received in range(1, 7):
@@ -64,7 +64,7 @@ def test_a_task_that_is_none_goes_to_the_dead_letters() -> None:
 
 @pytest.mark.parametrize(("received", "delay_s"), [(1, 5), (2, 10), (6, 160), (20, 300)])
 def test_a_task_that_breaks_off_comes_back_soon_and_then_later(received: int, delay_s: int) -> None:
-    with motor() as one:
+    with run_harness() as one:
         run, queue = one.start(), Returning()
         one.rows.fails = ConnectionError()
         task = PlanTask(tenant=TENANT.id, run=run.id)
@@ -92,7 +92,7 @@ PASSING = (
 
 @pytest.mark.parametrize("error", BROKEN, ids=lambda error: type(error).__name__)
 def test_a_run_fails_in_words_if_its_step_breaks_off_by_what_will_not_pass(error: Exception) -> None:
-    with motor() as one:
+    with run_harness() as one:
         run, queue = one.start(), Returning()
         one.rows.fails = error
         body = PlanTask(tenant=TENANT.id, run=run.id).model_dump_json()
@@ -109,7 +109,7 @@ def test_a_run_fails_in_words_if_its_step_breaks_off_by_what_will_not_pass(error
 
 @pytest.mark.parametrize("error", PASSING, ids=lambda error: type(error).__name__)
 def test_a_run_waits_for_what_may_pass(error: Exception) -> None:
-    with motor() as one:
+    with run_harness() as one:
         run = one.start()
         one.rows.fails = error
         body = PlanTask(tenant=TENANT.id, run=run.id).model_dump_json()
@@ -122,7 +122,7 @@ def test_a_run_that_sends_is_held_if_its_step_breaks_off_by_what_will_not_pass(m
     def broken(run: Any, shard: Any) -> Any:
         raise KeyError("to")
 
-    with motor() as one:
+    with run_harness() as one:
         run = one.start()
         one.drain(lambda: one.run(run.id).state is RunState.SENDING)
         monkeypatch.setattr(one.rows, "open", broken)
@@ -134,7 +134,7 @@ def test_a_run_that_sends_is_held_if_its_step_breaks_off_by_what_will_not_pass(m
 
 
 def test_a_task_that_is_done_is_acknowledged() -> None:
-    with motor() as one:
+    with run_harness() as one:
         run = one.start()
         task = PlanTask(tenant=TENANT.id, run=run.id)
         assert one.worker.run(event(task.model_dump_json()), Context()) == {"batchItemFailures": []}
@@ -142,7 +142,7 @@ def test_a_task_that_is_done_is_acknowledged() -> None:
 
 
 def test_a_run_whose_files_are_gone_fails_with_what_to_do() -> None:
-    with motor() as one:
+    with run_harness() as one:
         one.rows.fails = FileGoneError("audiences/default/people.csv")
         run = one.start()
         one.drain()
@@ -154,7 +154,7 @@ def test_a_run_whose_files_are_gone_fails_with_what_to_do() -> None:
 
 
 def test_a_plan_that_needs_more_time_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    with motor() as one:
+    with run_harness() as one:
         plan, calls = one.rows.plan, 0
 
         def slow(run: Any, remaining_s: Any) -> Any:
@@ -170,7 +170,7 @@ def test_a_plan_that_needs_more_time_goes_on(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_chain_of_checks_goes_on_in_another_function_when_the_time_is_short() -> None:
-    with motor(sizes=(10,) * 40) as one:
+    with run_harness(sizes=(10,) * 40) as one:
         run = one.start()
         one.drain(lambda: one.run(run.id).state is RunState.CHECKING)
         one.tasks.waiting.clear()
@@ -182,7 +182,7 @@ def test_a_chain_of_checks_goes_on_in_another_function_when_the_time_is_short() 
 
 
 def test_a_check_whose_shard_was_checked_meanwhile_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    with motor(sizes=(10,)) as one:
+    with run_harness(sizes=(10,)) as one:
         run = one.start()
         one.drain(lambda: one.run(run.id).state is RunState.CHECKING)
         check, again = one.rows.check, [True]
@@ -201,7 +201,7 @@ def test_a_check_whose_shard_was_checked_meanwhile_ends(monkeypatch: pytest.Monk
 
 
 def test_shards_are_compared_once_all_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    with motor() as one:
+    with run_harness() as one:
         run = one.start()
         one.drain(lambda: one.run(run.id).state is RunState.CHECKING)
         compared: list[str] = []
@@ -221,19 +221,19 @@ def test_shards_are_compared_once_all_are_checked(monkeypatch: pytest.MonkeyPatc
         assert len(compared) == 3
 
 
-def parked(one: Motor, run: str, count: int) -> None:
+def parked(one: RunHarness, run: str, count: int) -> None:
     """Park envelopes of a run, as dispatch does."""
     one.parking.put([envelope(start=i, run=run) for i in range(count)])
 
 
-def release(one: Motor, run: str, left_ms: int = 600_000) -> None:
+def release(one: RunHarness, run: str, left_ms: int = 600_000) -> None:
     """Empty all buckets."""
     for bucket in range(BUCKETS):
         one.worker.do(ReleaseTask(tenant=TENANT.id, run=run, bucket=bucket), lambda: left_ms)
 
 
 def test_what_was_parked_goes_to_its_queue_and_is_forgotten() -> None:
-    with motor() as one:
+    with run_harness() as one:
         run = one.start()
         parked(one, run.id, 100)
         release(one, run.id)
@@ -242,7 +242,7 @@ def test_what_was_parked_goes_to_its_queue_and_is_forgotten() -> None:
 
 
 def test_while_a_run_is_paused_nothing_is_released() -> None:
-    with motor() as one:
+    with run_harness() as one:
         run = one.start()
         parked(one, run.id, 10)
         one.campaigns.change_run(TENANT.id, run.id, lambda found: control.pause(found, NOW, KEY))
@@ -254,7 +254,7 @@ def test_while_a_run_is_paused_nothing_is_released() -> None:
 
 
 def test_what_could_not_be_queued_stays_parked() -> None:
-    with motor() as one:
+    with run_harness() as one:
         run = one.start()
         parked(one, run.id, 10)
         one.outbox.refuse = 100
@@ -267,7 +267,7 @@ def test_what_could_not_be_queued_stays_parked() -> None:
 
 
 def test_a_short_time_has_another_function_go_on_releasing() -> None:
-    with motor() as one:
+    with run_harness() as one:
         run = one.start()
         one.tasks.waiting.clear()
         parked(one, run.id, 10)

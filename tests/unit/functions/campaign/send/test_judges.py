@@ -13,7 +13,7 @@ from shared.model.runs import AudienceFile, Run
 from shared.model.words import Channel
 from shared.rendering.render import TemplateError
 from tests.samples import NOW, TENANT, change
-from tests.unit.functions.campaign.motor import Motor, motor
+from tests.unit.functions.campaign.run_harness import RunHarness, run_harness
 
 
 def account(**changes: Any) -> Account:
@@ -24,7 +24,7 @@ def account(**changes: Any) -> Account:
     return Account(**values | changes)
 
 
-def planned(one: Motor) -> Run:
+def planned(one: RunHarness) -> Run:
     """A run of a file with two columns."""
     # A list cannot be shown, so a row without a name of its own cannot be sent to.
     run = one.start(one.campaign(variables={"name": ["x"]}))
@@ -32,7 +32,7 @@ def planned(one: Motor) -> Run:
 
 
 def test_a_run_settles_the_providers_of_its_templates_and_each_row_is_filled_in() -> None:
-    with motor() as one:
+    with run_harness() as one:
         one.catalog.create_account(account(), change())
         run = planned(one)
         assert [variant.providers for variant in run.variants] == [("smtp",)]
@@ -45,7 +45,7 @@ def test_a_run_settles_the_providers_of_its_templates_and_each_row_is_filled_in(
 
 
 def test_a_run_that_began_before_providers_were_settled_goes_on_as_it_began() -> None:
-    with motor() as one:
+    with run_harness() as one:
         run = planned(one)
         old = run.model_copy(update={"variants": tuple(v.model_copy(update={"providers": None}) for v in run.variants)})
         judge = Judges(one.catalog, one.clock).checking(old)
@@ -56,7 +56,7 @@ def test_a_version_that_a_newer_rule_refuses_ends_the_run_in_words(monkeypatch: 
     def refuse(content: object) -> None:
         raise TemplateError("content.html", "line 1: int has no arguments")
 
-    with motor() as one:
+    with run_harness() as one:
         run = planned(one)
         monkeypatch.setattr(judges, "compile_content", refuse)
         with pytest.raises(RunFailedError) as caught:

@@ -18,10 +18,10 @@ from shared.store.rates import Rates
 from tests.rates import most_within
 from tests.samples import NOW, TENANT, change
 from tests.unit.functions.campaign.audience import run_of
-from tests.unit.functions.campaign.motor import Motor, motor
+from tests.unit.functions.campaign.run_harness import RunHarness, run_harness
 
 
-def add_account(one: Motor, **changes: Any) -> Account:
+def add_account(one: RunHarness, **changes: Any) -> Account:
     """The account of the template, with ten messages a second."""
     values: dict[str, Any] = {
         "id": "main",
@@ -39,7 +39,7 @@ def add_account(one: Motor, **changes: Any) -> Account:
     return account
 
 
-def book(one: Motor, account: Account, messages: int) -> None:
+def book(one: RunHarness, account: Account, messages: int) -> None:
     """Take places of an account."""
     assert account.rate is not None
     one.rates.reserve(TENANT.id, account.id, lanes_of(account.rate), messages, None, codes=False)
@@ -51,13 +51,13 @@ def a_run(**changes: Any) -> Run:
 
 
 def test_without_a_throttle_everything_goes_at_once() -> None:
-    with motor() as one:
+    with run_harness() as one:
         assert one.pacer.place(a_run(), 10_000) is None
         assert one.pacer.rows(a_run(), 10_000) == 10_000
 
 
 def test_a_slice_waits_for_the_places_of_those_before_it() -> None:
-    with motor() as one:
+    with run_harness() as one:
         run = a_run(throttle=600)
         assert one.pacer.place(run, 100) is None
         # That took ten seconds of it; what begins within five goes now.
@@ -69,7 +69,7 @@ def test_a_slice_waits_for_the_places_of_those_before_it() -> None:
 
 
 def test_another_throttle_counts_from_the_next_slice_on() -> None:
-    with motor() as one:
+    with run_harness() as one:
         slow = a_run(throttle=1)
         assert one.pacer.place(slow, 100) is None
         ready = one.pacer.place(slow, 100)
@@ -84,12 +84,12 @@ def test_another_throttle_counts_from_the_next_slice_on() -> None:
     ("throttle", "block", "rows"), [(600, 100, 100), (6000, 100, 1000), (6000, 300, 900), (60, 100, 100), (1, 1, 1)]
 )
 def test_a_slice_is_whole_blocks_of_ten_seconds(throttle: int, block: int, rows: int) -> None:
-    with motor() as one:
+    with run_harness() as one:
         assert one.pacer.rows(a_run(throttle=throttle, block=block), 10_000) == rows
 
 
 def test_no_account_is_booked_far_ahead() -> None:
-    with motor() as one:
+    with run_harness() as one:
         run, account = a_run(), add_account(one)
         assert one.pacer.accounts_ready(run) is None
         book(one, account, 301)
@@ -116,7 +116,7 @@ def test_no_account_is_booked_far_ahead() -> None:
 def test_a_run_queues_no_faster_than_each_account_sends_its_share(
     weights: dict[str, int], rates: dict[str, float], per_minute: float | None
 ) -> None:
-    with motor() as one:
+    with run_harness() as one:
         for id, weight in weights.items():
             rate = Rate(per_second=rates[id], burst=10) if id in rates else None
             add_account(one, id=id, weight=weight, rate=rate)
@@ -131,14 +131,14 @@ def test_a_run_queues_no_faster_than_each_account_sends_its_share(
 
 
 def test_accounts_without_a_rate_or_a_share_keep_nobody_waiting() -> None:
-    with motor() as one:
+    with run_harness() as one:
         account = add_account(one, state=AccountState.DISABLED)
         book(one, account, 1000)
         assert one.pacer.accounts_ready(a_run()) is None
 
 
 def test_a_test_key_waits_for_no_account() -> None:
-    with motor() as one:
+    with run_harness() as one:
         book(one, add_account(one), 1000)
         assert one.pacer.accounts_ready(a_run()) is not None
         assert one.pacer.accounts_ready(a_run(kind=KeyKind.TEST)) is None
@@ -149,7 +149,7 @@ def test_a_test_key_waits_for_no_account() -> None:
     [(6, (14,)), (7, (30,)), (60, (60,)), (600, (300, 300)), (600, (1900,)), (12_000, (4000, 4000, 4000, 3000))],
 )
 def test_a_run_keeps_to_its_throttle(throttle: int, sizes: tuple[int, ...]) -> None:
-    with motor(sizes=sizes) as one:
+    with run_harness(sizes=sizes) as one:
         begun = one.clock.now_ms()
         run = one.start(throttle=throttle)
         one.drain()
@@ -163,7 +163,7 @@ def test_a_run_keeps_to_its_throttle(throttle: int, sizes: tuple[int, ...]) -> N
 
 
 def test_a_run_waits_for_its_accounts_and_goes_on() -> None:
-    with motor(sizes=(1000,), slice_rows=100) as one:
+    with run_harness(sizes=(1000,), slice_rows=100) as one:
         account = add_account(one)
         # Somebody else sends as much by it.
         one.outbox.before = lambda: book(one, account, 180)
@@ -180,7 +180,7 @@ def test_a_run_waits_for_its_accounts_and_goes_on() -> None:
 
 def test_many_chains_book_no_account_far_ahead() -> None:
     """Though dispatch, which takes the places, is late."""
-    with motor(sizes=(1000,) * 20) as one:
+    with run_harness(sizes=(1000,) * 20) as one:
         add_account(one)
         run = one.start()
         one.drain(lambda: one.run(run.id).state is RunState.SENDING)
@@ -191,7 +191,7 @@ def test_many_chains_book_no_account_far_ahead() -> None:
 
 
 def test_a_faster_throttle_wakes_a_run_that_waits_for_long() -> None:
-    with motor(sizes=(200,)) as one:
+    with run_harness(sizes=(200,)) as one:
         run = one.start(throttle=1)
         one.drain(lambda: one.outbox.envelopes != {})
         changed = one.campaigns.change_run(
@@ -207,7 +207,7 @@ def test_a_faster_throttle_wakes_a_run_that_waits_for_long() -> None:
 
 
 def test_a_task_that_comes_early_waits_on() -> None:
-    with motor(sizes=(200,)) as one:
+    with run_harness(sizes=(200,)) as one:
         run = one.start(throttle=60)
         one.drain(lambda: one.outbox.envelopes != {})
         one.drain(lambda: one.run(run.id).state is RunState.SENDING and len(one.tasks.waiting) == 2)
@@ -220,7 +220,7 @@ def test_a_task_that_comes_early_waits_on() -> None:
 
 
 def test_a_key_of_the_throttle_is_not_of_an_account() -> None:
-    with motor() as one:
+    with run_harness() as one:
         add_account(one)
         assert one.pacer.place(a_run(throttle=1), 1000) is None
         assert one.pacer.accounts_ready(a_run(throttle=1)) is None
@@ -261,7 +261,7 @@ def test_a_run_is_nearly_as_fast_as_its_throttle(per_minute: float, messages: in
 
 
 def test_functions_that_send_at_the_same_time_keep_to_the_throttle_together() -> None:
-    with motor() as one:
+    with run_harness() as one:
         run, times = a_run(throttle=60), []
         others = [Pacer(Rates(one.rates._client, "guard", one.clock), one.catalog, one.clock) for _ in range(3)]
         for step in range(400):

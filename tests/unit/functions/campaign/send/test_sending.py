@@ -11,12 +11,12 @@ from shared.errors import NotQueuedError
 from shared.model.runs import Run, RunState, Shard
 from shared.model.tasks import SendTask
 from tests.samples import TENANT
-from tests.unit.functions.campaign.motor import KEY, Motor, motor
+from tests.unit.functions.campaign.run_harness import KEY, RunHarness, run_harness
 
 LONG = 600_000
 
 
-def sending(one: Motor) -> Run:
+def sending(one: RunHarness) -> Run:
     """A run just before its first envelope."""
     run = one.start()
     one.drain(lambda: one.run(run.id).state is RunState.SENDING)
@@ -30,21 +30,21 @@ def task(run: Run, shard: int = 0) -> SendTask:
     return SendTask(tenant=TENANT.id, run=run.id, shard=shard)
 
 
-def shard(one: Motor, run: Run, number: int = 0) -> Shard:
+def shard(one: RunHarness, run: Run, number: int = 0) -> Shard:
     """A shard as it is now."""
     stored = one.shards.load(TENANT.id, run.id, number)
     assert stored is not None
     return stored.value
 
 
-def once(one: Motor) -> None:
+def once(one: RunHarness) -> None:
     """Everybody who can be sent to is in one envelope."""
     assert len(one.outbox.addresses()) == one.rows.good
     assert set(one.outbox.addresses().values()) == {1}
 
 
 def test_a_chain_goes_through_its_shards() -> None:
-    with motor(sizes=(200, 300, 200)) as one:
+    with run_harness(sizes=(200, 300, 200)) as one:
         run = sending(one)
         assert run.chains == 3
         run = one.campaigns.change_run(TENANT.id, run.id, lambda found: found.moved(chains=2)) or run
@@ -58,7 +58,7 @@ def test_a_chain_goes_through_its_shards() -> None:
 
 
 def test_a_shard_is_worked_in_slices() -> None:
-    with motor(sizes=(1000,), slice_rows=300) as one:
+    with run_harness(sizes=(1000,), slice_rows=300) as one:
         run = sending(one)
         one.sending.work(task(run), lambda: LONG)
         stored = one.shards.load(TENANT.id, run.id, 0)
@@ -69,7 +69,7 @@ def test_a_shard_is_worked_in_slices() -> None:
 
 
 def test_a_closed_shard_and_a_run_that_does_not_send_are_left_alone() -> None:
-    with motor(sizes=(200,)) as one:
+    with run_harness(sizes=(200,)) as one:
         run = sending(one)
         one.sending.work(task(run), lambda: LONG)
         before = len(one.outbox.times)
@@ -81,7 +81,7 @@ def test_a_closed_shard_and_a_run_that_does_not_send_are_left_alone() -> None:
 
 
 def test_a_short_time_has_the_chain_go_on_in_another_function() -> None:
-    with motor(sizes=(1000,), slice_rows=100) as one:
+    with run_harness(sizes=(1000,), slice_rows=100) as one:
         run = sending(one)
         left = iter([LONG] * 3 + [RESERVE_MS] * 10)
         one.sending.work(task(run), lambda: next(left))
@@ -92,7 +92,7 @@ def test_a_short_time_has_the_chain_go_on_in_another_function() -> None:
 
 
 def test_envelopes_that_could_not_be_queued_do_not_move_the_shard() -> None:
-    with motor(sizes=(1000,)) as one:
+    with run_harness(sizes=(1000,)) as one:
         run = sending(one)
         one.outbox.refuse = 3
         with pytest.raises(NotQueuedError):
@@ -104,7 +104,7 @@ def test_envelopes_that_could_not_be_queued_do_not_move_the_shard() -> None:
 
 
 def test_a_stream_that_does_not_answer_does_not_move_the_shard(monkeypatch: pytest.MonkeyPatch) -> None:
-    with motor(sizes=(1000,)) as one:
+    with run_harness(sizes=(1000,)) as one:
         run = sending(one)
         with monkeypatch.context() as patched:
 
@@ -122,7 +122,7 @@ def test_a_stream_that_does_not_answer_does_not_move_the_shard(monkeypatch: pyte
 @pytest.mark.parametrize("at", range(12))
 def test_of_two_at_the_same_shard_one_gets_on(at: int) -> None:
     """The other does all of its work while the first is at one of its batches."""
-    with motor(sizes=(3000,), slice_rows=1000) as one:
+    with run_harness(sizes=(3000,), slice_rows=1000) as one:
         run = sending(one)
         calls = 0
 
@@ -140,7 +140,7 @@ def test_of_two_at_the_same_shard_one_gets_on(at: int) -> None:
 
 
 def test_a_task_that_is_delivered_again_later_changes_nothing() -> None:
-    with motor(sizes=(500, 500), slice_rows=100) as one:
+    with run_harness(sizes=(500, 500), slice_rows=100) as one:
         run = sending(one)
         one.sending.work(task(run), lambda: LONG)
         before = shard(one, run)
@@ -152,7 +152,7 @@ def test_a_task_that_is_delivered_again_later_changes_nothing() -> None:
 
 
 def test_a_chain_stops_at_the_next_batch_when_its_run_is_paused() -> None:
-    with motor(sizes=(5000,)) as one:
+    with run_harness(sizes=(5000,)) as one:
         run = sending(one)
         calls = 0
 
@@ -174,7 +174,7 @@ def test_a_chain_stops_at_the_next_batch_when_its_run_is_paused() -> None:
 
 
 def test_a_throttle_that_is_set_meanwhile_counts_from_the_next_slice() -> None:
-    with motor(sizes=(2000,), slice_rows=500) as one:
+    with run_harness(sizes=(2000,), slice_rows=500) as one:
         run = sending(one)
 
         def slow() -> None:
@@ -188,7 +188,7 @@ def test_a_throttle_that_is_set_meanwhile_counts_from_the_next_slice() -> None:
 
 
 def test_requests_are_few() -> None:
-    with motor(sizes=(10_000,)) as one:
+    with run_harness(sizes=(10_000,)) as one:
         run = sending(one)
         client = one.campaigns._client
         call, counts = client._make_api_call, Counter[str]()  # type: ignore[attr-defined]  # boto3 hides it

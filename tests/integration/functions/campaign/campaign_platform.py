@@ -28,7 +28,7 @@ TENANT = "default"
 WORKING_S = 3600.0
 
 
-class Site:
+class CampaignPlatform:
     """A stack that does nothing by itself. points: where its functions can be struck."""
 
     def __init__(self, stack: LocalStack, points: Points, api: Client) -> None:
@@ -130,7 +130,7 @@ class Site:
 
 
 @contextmanager
-def site(shard_rows: int = 1000, slice_rows: int = 400) -> Iterator[Site]:
+def campaign_platform(shard_rows: int = 1000, slice_rows: int = 400) -> Iterator[CampaignPlatform]:
     """A platform whose shards and slices are small."""
     points = Points()
     with ExitStack() as enter:
@@ -142,4 +142,4 @@ def site(shard_rows: int = 1000, slice_rows: int = 400) -> Iterator[Site]:
         enter.enter_context(patch.object(deps, "Planner", partial(Planner, rows=shard_rows)))
         enter.enter_context(patch.object(deps, "Sending", partial(Sending, slice_rows=slice_rows)))
         api = enter.enter_context(Client(stack.url, first_key(stack)))
-        yield Site(stack, points, api)
+        yield CampaignPlatform(stack, points, api)

@@ -125,7 +125,7 @@ class Tasks:
         self.sent += tasks
 
 
-class Desk:
+class CampaignApi:
     """All operations of the function, with two templates: `welcome` and `other`, which is like it."""
 
     def __init__(self, dynamodb: Any, clock: FakeClock) -> None:
@@ -220,7 +220,7 @@ def body(**changes: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def open_desk(clock: FakeClock) -> Iterator[Desk]:
-    """A desk over empty tables."""
+def open_campaign_api(clock: FakeClock) -> Iterator[CampaignApi]:
+    """The API over empty tables."""
     with tables(clock, "catalog", "guard", "counters") as dynamodb:
-        yield Desk(dynamodb, clock)
+        yield CampaignApi(dynamodb, clock)

@@ -1,4 +1,4 @@
-"""The motor of runs on tables in memory: its own parts are the real ones; what reads files and sends is played."""
+"""Runs on tables in memory: their own parts are the real ones; what reads files and sends is played."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -43,7 +43,7 @@ class CrashError(BaseException):
     """The end of a function's process."""
 
 
-class Points:
+class CrashPoints:
     """Counts calls with an effect, and dies before or after one of them."""
 
     def __init__(self) -> None:
@@ -75,7 +75,7 @@ class Queue:
     """The queue of tasks. waiting: (due, number, task)."""
 
     clock: FakeClock
-    points: Points
+    points: CrashPoints
     waiting: list[tuple[int, int, str]] = field(default_factory=list)
     numbers: Iterator[int] = field(default_factory=count)
     sent: Counter[str] = field(default_factory=Counter)
@@ -107,7 +107,7 @@ class Queue:
 class Outbox:
     """The queues of envelopes, and the stream. refuse: how many envelopes are refused next."""
 
-    points: Points
+    points: CrashPoints
     envelopes: dict[str, Dispatch] = field(default_factory=dict)
     records: list[StreamRecord] = field(default_factory=list)
     times: list[tuple[int, int]] = field(default_factory=list)
@@ -218,12 +218,12 @@ class Files:
         return None if self.missing else AudienceFile(key=key, version="v1", size=1000, kind=self.kind)
 
 
-class Motor:
+class RunHarness:
     """Runs of the campaign `spring`. sizes: rows of its file's shards."""
 
     def __init__(self, client: Any, clock: FakeClock, sizes: Sequence[int], slice_rows: int) -> None:
         self.clock = clock
-        self.points = Points()
+        self.points = CrashPoints()
         self.tasks = Queue(clock, self.points)
         self.outbox = Outbox(self.points, clock=clock)
         self.catalog = Catalog(client, "catalog", clock)
@@ -349,11 +349,11 @@ class Motor:
 
 
 @contextmanager
-def motor(sizes: Sequence[int] = (1000, 1000, 500), slice_rows: int = 10_000) -> Iterator[Motor]:
-    """A motor on empty tables."""
+def run_harness(sizes: Sequence[int] = (1000, 1000, 500), slice_rows: int = 10_000) -> Iterator[RunHarness]:
+    """A harness on empty tables."""
     clock = FakeClock()
     with tables(clock, "catalog", "guard", "counters") as client:
-        one = Motor(client, clock, sizes, slice_rows)
+        one = RunHarness(client, clock, sizes, slice_rows)
         try:
             yield one
         finally:
