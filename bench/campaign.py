@@ -19,7 +19,7 @@ from rich.table import Table
 from bench import email, expand
 from bench.bill import Line, Meter
 from bench.figures import Figure, cpu_medians
-from bench.requests import Desk
+from bench.requests import Platform
 from bench.sample import dynamodb_in_air, envelopes
 from functions.trace.aggregate import Aggregator
 from local.seed import first_key
@@ -76,7 +76,7 @@ def measured() -> Facts:
     """Run a campaign and count; once per process."""
     expand_us, dispatch_us, trace_us = _processor_time()
     with LocalStack(threads=False, memory=True) as stack:
-        Desk(stack)
+        Platform(stack)
         meter = Meter(stack.client("dynamodb"))
         stack.counting.observe(meter)
         with Client(stack.url, first_key(stack)) as api:

@@ -92,7 +92,7 @@ class Result:
             yield steps[at], sum(self.shares[second] for second in steps[at : at + WINDOW]) / WINDOW
 
 
-class Desk:
+class Platform:
     """The local stack without threads, with the two accounts and a template that names both."""
 
     def __init__(self, stack: LocalStack) -> None:
@@ -198,11 +198,11 @@ def _tried(event: KeptEvent) -> tuple[bool, int]:
 def drilled(scene: Scene, variant: str) -> Iterator[Result]:
     """What came of one variant on a stack of its own."""
     with LocalStack(threads=False, memory=True) as stack:
-        desk = Desk(stack)
+        platform = Platform(stack)
         try:
-            yield desk.play(scene, VARIANTS[variant])
+            yield platform.play(scene, VARIANTS[variant])
         finally:
-            desk.close()
+            platform.close()
 
 
 def show(variant: str, scene: Scene, result: Result) -> None:

@@ -47,7 +47,7 @@ class Cost:
     by_name: dict[str, int]
 
 
-class Desk:
+class Platform:
     """The local stack without threads, the examples' accounts and a published template for each run."""
 
     def __init__(self, stack: LocalStack) -> None:
@@ -126,10 +126,10 @@ def without_ledger() -> Iterator[None]:
 def run() -> list[Figure]:
     """aws_requests_* with all guards; guard_requests_* and guard_units_*, the price of the ledger."""
     with LocalStack(threads=False) as stack:
-        desk = Desk(stack)
-        guarded = {name: desk.count(*arguments) for name, arguments in RUNS.items()}
+        platform = Platform(stack)
+        guarded = {name: platform.count(*arguments) for name, arguments in RUNS.items()}
         with without_ledger():
-            bare = {name: desk.count(*arguments) for name, arguments in RUNS.items()}
+            bare = {name: platform.count(*arguments) for name, arguments in RUNS.items()}
     off, policies, everything = _with_policies()
     for name, cost in (guarded | {"no policies": off, "policies": policies, "all policies": everything}).items():
         print(name, dict(sorted(cost.by_name.items())))
@@ -157,12 +157,12 @@ def _with_policies() -> tuple[Cost, Cost, Cost]:
     """The cost of 1,000 emails without policies, with those that ask once for many, and with all; on tables in memory,
     since moto takes minutes for the transactions. Counted once the functions remember what they read."""
     with LocalStack(threads=False, memory=True) as stack:
-        desk = Desk(stack)
-        off = desk.count("emails", 1000)
+        platform = Platform(stack)
+        off = platform.count("emails", 1000)
         found = []
         for per_recipient in (False, True):
-            desk.set_policies(per_recipient=per_recipient)
-            found.append(desk.count("emails", 1000))
+            platform.set_policies(per_recipient=per_recipient)
+            found.append(platform.count("emails", 1000))
     return off, found[0], found[1]
 
 

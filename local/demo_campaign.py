@@ -143,7 +143,7 @@ class _Killer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Desk:
+class _Terminal:
     """Where a person sits: types commands, and sees what they say."""
 
     stack: LocalStack
@@ -189,23 +189,23 @@ def run_campaign(
     expected, killer = read_expected(facts), _Killer(stack)
     report = Report()
     with Client(stack.url, key) as api, killer.watching():
-        desk = _Desk(stack, key, console, api)
-        _prepare(desk, audience, expected, throttle)
+        terminal = _Terminal(stack, key, console, api)
+        _prepare(terminal, audience, expected, throttle)
         before = api.get("/v1/balance")
         earlier = _outbox(stack)
         start = time.monotonic()
-        desk.type("campaign", "run", CAMPAIGN)
+        terminal.type("campaign", "run", CAMPAIGN)
         run = api.get(f"/v1/campaigns/{CAMPAIGN}")["active_run"]
         state = partial(api.get, f"/v1/runs/{segment(run)}")
-        report.proofs.append(_hold(desk, state, expected, timeout))
-        report.proofs.append(_kill(desk, killer, timeout))
-        desk.type("campaign", "throttle", CAMPAIGN, "none")
-        desk.until("the end of the run", lambda: state()["state"] in OVER, timeout)
+        report.proofs.append(_hold(terminal, state, expected, timeout))
+        report.proofs.append(_kill(terminal, killer, timeout))
+        terminal.type("campaign", "throttle", CAMPAIGN, "none")
+        terminal.until("the end of the run", lambda: state()["state"] in OVER, timeout)
         stack.wait_quiet(timeout)
         report.seconds = time.monotonic() - start
-        desk.type("campaign", "report", run)
+        terminal.type("campaign", "report", run)
         rejects = folder / "campaign-rejects.csv"
-        desk.type("campaign", "rejects", run, "--out", _short(rejects))
+        terminal.type("campaign", "rejects", run, "--out", _short(rejects))
         sent = _outbox(stack) - earlier
         report.proofs += _prove(state(), expected, sent, read_rejects(rejects))
         report.proofs += _prove_books(before, api.get("/v1/balance"), expected, sent)
@@ -246,52 +246,52 @@ def _outbox(stack: LocalStack) -> Counter[str]:
     return found
 
 
-def _prepare(desk: _Desk, audience: Path, expected: Expected, throttle: int) -> None:
+def _prepare(terminal: _Terminal, audience: Path, expected: Expected, throttle: int) -> None:
     """Suppress some addresses, save the campaign, check it and test it."""
-    desk.say(f"{len(expected.suppressed)} of the addresses are on the suppression list")
+    terminal.say(f"{len(expected.suppressed)} of the addresses are on the suppression list")
     for address in sorted(expected.suppressed):
-        desk.api.post("/v1/suppressions", {"channel": "email", "address": address, "note": "asked for it"})
+        terminal.api.post("/v1/suppressions", {"channel": "email", "address": address, "note": "asked for it"})
     split = ["--variant", "long=spring-sale:60", "--variant", "short=spring-sale-short:40"]
     columns = ["--to-column", "E-Mail", "--time-zone-column", "tz", "--reference-column", "No"]
     more = ["--holdout", "5", "--throttle", str(throttle)]
-    desk.type("campaign", "create", CAMPAIGN, *split, "--audience", _short(audience), *columns, *more)
-    desk.type("campaign", "check", CAMPAIGN)
-    desk.type("campaign", "test", CAMPAIGN, "--to", _TEST)
-    desk.stack.wait_quiet()
+    terminal.type("campaign", "create", CAMPAIGN, *split, "--audience", _short(audience), *columns, *more)
+    terminal.type("campaign", "check", CAMPAIGN)
+    terminal.type("campaign", "test", CAMPAIGN, "--to", _TEST)
+    terminal.stack.wait_quiet()
 
 
-def _hold(desk: _Desk, state: Callable[[], dict[str, Any]], expected: Expected, timeout: float) -> Proof:
+def _hold(terminal: _Terminal, state: Callable[[], dict[str, Any]], expected: Expected, timeout: float) -> Proof:
     """Hold the run once it has sent something, see it stand still, and let it go on."""
 
     def sent() -> int:
-        return desk.stack.outbox.count()
+        return terminal.stack.outbox.count()
 
     some = sent() + max(1, len(expected.good) // 20)
-    desk.until("the first messages", lambda: sent() >= some, timeout)
-    desk.type("campaign", "pause", CAMPAIGN)
+    terminal.until("the first messages", lambda: sent() >= some, timeout)
+    terminal.type("campaign", "pause", CAMPAIGN)
     # Nothing else waits, so that the providers hear of nothing once the stack is quiet.
     asked = time.monotonic()
     count = sent()
-    while time.monotonic() - asked < 2 * _STILL_S and not desk.stack.wait_quiet(_STILL_S):
+    while time.monotonic() - asked < 2 * _STILL_S and not terminal.stack.wait_quiet(_STILL_S):
         count = sent()
     count, held = sent(), state()["progress"]
     time.sleep(_STILL_S)
     moved = sent() - count
-    desk.type("campaign", "status", CAMPAIGN)
-    desk.type("campaign", "resume", CAMPAIGN)
+    terminal.type("campaign", "status", CAMPAIGN)
+    terminal.type("campaign", "resume", CAMPAIGN)
     waiting = held["accepted"] - sum(held["outcomes"].values())
     found = f"{moved} messages within {_STILL_S:.0f} s, with {waiting:,} queued and not sent"
     return Proof("While it was paused nothing was sent", found, moved == 0)
 
 
-def _kill(desk: _Desk, killer: _Killer, timeout: float) -> Proof:
+def _kill(terminal: _Terminal, killer: _Killer, timeout: float) -> Proof:
     """Let the function die inside a shard, and have its driver notice soon."""
     killer.arm(BATCHES)
-    desk.until("the function's end", killer.died.is_set, timeout)
-    desk.say(
+    terminal.until("the function's end", killer.died.is_set, timeout)
+    terminal.say(
         f"The function was killed inside a shard, with some envelopes queued. The clock goes on by {SURE_S:.0f} s."
     )
-    desk.stack.skip(SURE_S)
+    terminal.stack.skip(SURE_S)
     return Proof("The function died inside a shard", "once", killer.died.is_set())
 
 

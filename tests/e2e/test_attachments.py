@@ -36,7 +36,7 @@ CONTENT = {
 
 
 @dataclass
-class Desk:
+class Platform:
     """A stack that does nothing by itself, with a template per provider of email."""
 
     stack: LocalStack
@@ -81,7 +81,7 @@ def shown(name: str, content_type: str, data: bytes, **cid: str) -> dict[str, An
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["memory", "moto"])
-def desk(request: pytest.FixtureRequest) -> Iterator[Desk]:
+def platform(request: pytest.FixtureRequest) -> Iterator[Platform]:
     with LocalStack(threads=False, memory=request.param) as stack:
         key = first_key(stack)
         with Client(stack.url, key) as api:
@@ -91,30 +91,30 @@ def desk(request: pytest.FixtureRequest) -> Iterator[Desk]:
                 body = {"id": name, "name": name, "class": "notification", "accounts": [account], "content": CONTENT}
                 api.post("/v1/templates", body)
                 api.post(f"/v1/templates/{name}/versions/1/publish", {})
-            yield Desk(stack, api, key)
+            yield Platform(stack, api, key)
 
 
 @pytest.mark.parametrize("provider", ACCOUNTS)
-def test_an_uploaded_file_arrives_with_the_templates_own(desk: Desk, provider: str) -> None:
-    id = desk.upload("发票 1001.pdf", PDF)
-    assert desk.api.get(f"/v1/attachments/{id}")["size"] == len(PDF)
-    assert desk.send(provider, [{"id": id}], f"{provider}@example.com")["status"] == "sent"
-    assert desk.delivered(f"{provider}@example.com")["attachments"] == [
+def test_an_uploaded_file_arrives_with_the_templates_own(platform: Platform, provider: str) -> None:
+    id = platform.upload("发票 1001.pdf", PDF)
+    assert platform.api.get(f"/v1/attachments/{id}")["size"] == len(PDF)
+    assert platform.send(provider, [{"id": id}], f"{provider}@example.com")["status"] == "sent"
+    assert platform.delivered(f"{provider}@example.com")["attachments"] == [
         shown("logo.png", "image/png", PIXEL, cid="logo"),
         shown("发票 1001.pdf", "application/pdf", PDF),
     ]
 
 
-def test_an_image_of_a_request_takes_the_place_of_the_templates(desk: Desk) -> None:
-    id = desk.upload("chart.png", PIXEL * 2)
-    desk.send("ses", [{"id": id, "cid": "logo"}], "chart@example.com")
-    assert desk.delivered("chart@example.com")["attachments"] == [
+def test_an_image_of_a_request_takes_the_place_of_the_templates(platform: Platform) -> None:
+    id = platform.upload("chart.png", PIXEL * 2)
+    platform.send("ses", [{"id": id, "cid": "logo"}], "chart@example.com")
+    assert platform.delivered("chart@example.com")["attachments"] == [
         shown("chart.png", "image/png", PIXEL * 2, cid="logo")
     ]
 
 
-def test_the_form_takes_nothing_but_what_was_agreed_on(desk: Desk) -> None:
-    form = desk.form("a.pdf", PDF)
+def test_the_form_takes_nothing_but_what_was_agreed_on(platform: Platform) -> None:
+    form = platform.form("a.pdf", PDF)
     for data, changes, status, code in [
         (PDF + b"x", {}, 400, "EntityTooLarge"),
         (PDF[1:], {}, 400, "EntityTooSmall"),
@@ -127,73 +127,73 @@ def test_the_form_takes_nothing_but_what_was_agreed_on(desk: Desk) -> None:
         answer = post(form, data, **changes)
         assert (answer.status_code, code in answer.text) == (status, True), answer.text
     with pytest.raises(ApiError) as refused:
-        desk.api.get(f"/v1/attachments/{form['id']}")
+        platform.api.get(f"/v1/attachments/{form['id']}")
     assert refused.value.status == 404
 
 
-def test_what_was_accepted_is_sent_whatever_is_uploaded_afterwards(desk: Desk) -> None:
-    form = desk.form("once.txt", b"first")
+def test_what_was_accepted_is_sent_whatever_is_uploaded_afterwards(platform: Platform) -> None:
+    form = platform.form("once.txt", b"first")
     assert post(form, b"first").status_code == 204
     body = {"template": "ses", "to": "first@example.com", "attachments": [{"id": form["id"]}]}
-    desk.api.send(body)
+    platform.api.send(body)
     assert post(form, b"other").status_code == 204
-    desk.api.send(body | {"to": "other@example.com"})
-    desk.stack.drain()
+    platform.api.send(body | {"to": "other@example.com"})
+    platform.stack.drain()
     for word in ("first", "other"):
-        [_, file] = desk.delivered(f"{word}@example.com")["attachments"]
+        [_, file] = platform.delivered(f"{word}@example.com")["attachments"]
         assert file == shown("once.txt", "text/plain", word.encode())
 
 
-def test_a_file_that_is_gone_fails_its_messages_and_says_so(desk: Desk) -> None:
-    id = desk.upload("gone.txt", b"gone")
-    desk.api.send({"template": "ses", "to": "gone@example.com", "attachments": [{"id": id}]})
-    s3, [bucket] = desk.stack.client("s3"), desk.stack.deployment.buckets.values()
+def test_a_file_that_is_gone_fails_its_messages_and_says_so(platform: Platform) -> None:
+    id = platform.upload("gone.txt", b"gone")
+    platform.api.send({"template": "ses", "to": "gone@example.com", "attachments": [{"id": id}]})
+    s3, [bucket] = platform.stack.client("s3"), platform.stack.deployment.buckets.values()
     for version in s3.list_object_versions(Bucket=bucket, Prefix=f"{PREFIX}default/{id}")["Versions"]:
         s3.delete_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
-    desk.stack.drain()
-    [message] = desk.api.post("/v1/messages/query", {"to": "gone@example.com"})["messages"]
+    platform.stack.drain()
+    [message] = platform.api.post("/v1/messages/query", {"to": "gone@example.com"})["messages"]
     assert message["status"] == "failed"
     assert message["timeline"][-1]["reason"] == "attachment_gone"
     assert message["timeline"][-1]["code"] == id
     assert "Upload the file again" in message["action"]
     with pytest.raises(ApiError) as refused:
-        desk.send("ses", [{"id": id}], "gone@example.com")
+        platform.send("ses", [{"id": id}], "gone@example.com")
     [(field, text)] = refused.value.details
     assert field == "attachments.0.id"
     assert "POST /v1/attachments" in text
 
 
-def test_another_tenants_file_is_not_there(desk: Desk) -> None:
-    s3, [bucket] = desk.stack.client("s3"), desk.stack.deployment.buckets.values()
-    id = desk.form("theirs.txt", b"theirs")["id"]
+def test_another_tenants_file_is_not_there(platform: Platform) -> None:
+    s3, [bucket] = platform.stack.client("s3"), platform.stack.deployment.buckets.values()
+    id = platform.form("theirs.txt", b"theirs")["id"]
     s3.put_object(Bucket=bucket, Key=f"{PREFIX}other/{id}", Body=b"theirs", Metadata={"name": "theirs.txt"})
     for wrong in (id, f"../other/{id}"):
         with pytest.raises(ApiError) as refused:
-            desk.send("ses", [{"id": wrong}], "nobody@example.com")
+            platform.send("ses", [{"id": wrong}], "nobody@example.com")
         assert refused.value.status == 422
-    assert desk.stack.outbox.all(to="nobody@example.com") == []
+    assert platform.stack.outbox.all(to="nobody@example.com") == []
 
 
-def test_the_command_uploads_and_sends_and_the_same_again_is_the_same(desk: Desk, tmp_path: Path) -> None:
+def test_the_command_uploads_and_sends_and_the_same_again_is_the_same(platform: Platform, tmp_path: Path) -> None:
     (tmp_path / "terms.pdf").write_bytes(PDF)
     (tmp_path / "new.png").write_bytes(PIXEL)
     args = ("send", "-t", "smtp", "--to", "cli@example.com", "--idempotency-key", str(tmp_path))
     files = ("--attach", str(tmp_path / "terms.pdf"), "--inline", f"logo={tmp_path / 'new.png'}")
-    first = desk.run(*args, *files)
-    assert desk.run(*args, *files) == first
-    desk.stack.drain()
-    assert desk.delivered("cli@example.com")["attachments"] == [
+    first = platform.run(*args, *files)
+    assert platform.run(*args, *files) == first
+    platform.stack.drain()
+    assert platform.delivered("cli@example.com")["attachments"] == [
         shown("new.png", "image/png", PIXEL, cid="logo"),
         shown("terms.pdf", "application/pdf", PDF),
     ]
 
 
-def test_a_test_key_needs_no_bytes(desk: Desk) -> None:
-    made = desk.api.post("/v1/keys", {"name": "CI", "kind": "test", "scopes": ["send", "read"]})
-    with Client(desk.stack.url, made["key"]) as api:
-        id = Desk(desk.stack, api, made["key"]).upload("test.txt", b"test")
-        before = desk.stack.requests["s3.GetObject"]
+def test_a_test_key_needs_no_bytes(platform: Platform) -> None:
+    made = platform.api.post("/v1/keys", {"name": "CI", "kind": "test", "scopes": ["send", "read"]})
+    with Client(platform.stack.url, made["key"]) as api:
+        id = Platform(platform.stack, api, made["key"]).upload("test.txt", b"test")
+        before = platform.stack.requests["s3.GetObject"]
         sent = api.send({"template": "ses", "to": "delivered@example.com", "attachments": [{"id": id}]})
-        desk.stack.drain(until_due=True, horizon_s=3600)
+        platform.stack.drain(until_due=True, horizon_s=3600)
         assert api.get(f"/v1/messages/{sent['messages'][0]['message_id']}")["status"] == "delivered"
-    assert desk.stack.requests["s3.GetObject"] == before
+    assert platform.stack.requests["s3.GetObject"] == before

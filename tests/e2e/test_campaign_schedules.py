@@ -16,7 +16,7 @@ pytestmark = pytest.mark.xdist_group("local-stack")
 ROWS = b"to,order,zone\n13800138000,A-1,Asia/Shanghai\n13900139000,A-2,Europe/Berlin\n"
 
 
-class World:
+class Platform:
     """A stack with a template for texts and an uploaded file."""
 
     def __init__(self, stack: LocalStack) -> None:
@@ -52,9 +52,9 @@ class World:
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
+def platform() -> Iterator[Platform]:
     with LocalStack(threads=False, memory=True) as stack:
-        made = World(stack)
+        made = Platform(stack)
         with made.session:
             yield made
 
@@ -63,30 +63,30 @@ def written(time: datetime) -> str:
     return f"{time:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def test_a_run_starts_by_itself_at_the_time_that_was_meant(world: World) -> None:
-    at = world.now() + timedelta(minutes=10)
-    made = world.make(expression=f"at({at:%Y-%m-%dT%H:%M:%S})", time_zone="UTC")
+def test_a_run_starts_by_itself_at_the_time_that_was_meant(platform: Platform) -> None:
+    at = platform.now() + timedelta(minutes=10)
+    made = platform.make(expression=f"at({at:%Y-%m-%dT%H:%M:%S})", time_zone="UTC")
     assert made["schedule"]["next"] == [written(at)]
-    assert world.runs() == []
-    world.stack.drain(until_due=True, horizon_s=1800)
-    [run] = world.runs()
+    assert platform.runs() == []
+    platform.stack.drain(until_due=True, horizon_s=1800)
+    [run] = platform.runs()
     assert (run["state"], run["started_by"], run["fired_at"]) == ("finished", "schedule", written(at))
     assert run["progress"]["outcomes"] == {"sent": 2}
-    schedules = world.stack.client("scheduler").list_schedules(GroupName="mepush-campaigns")["Schedules"]
+    schedules = platform.stack.client("scheduler").list_schedules(GroupName="mepush-campaigns")["Schedules"]
     assert schedules == []
 
 
-def test_each_firing_is_a_run_until_the_campaign_is_archived(world: World) -> None:
-    made = world.make(expression="rate(1 day)")
+def test_each_firing_is_a_run_until_the_campaign_is_archived(platform: Platform) -> None:
+    made = platform.make(expression="rate(1 day)")
     first = datetime.fromisoformat(made["schedule"]["next"][0])
-    world.stack.clock.advance(60)
+    platform.stack.clock.advance(60)
     for day in range(1, 4):
         # What recurs is nothing that a stack waits for.
-        world.stack.clock.advance(86_400)
-        world.stack.drain(until_due=True, horizon_s=600)
-        times = [run["fired_at"] for run in world.runs()]
+        platform.stack.clock.advance(86_400)
+        platform.stack.drain(until_due=True, horizon_s=600)
+        times = [run["fired_at"] for run in platform.runs()]
         assert times == [written(first + timedelta(days=n)) for n in range(day)]
-    world.call("POST", "/v1/campaigns/shipping-news/archive")
-    world.stack.clock.advance(3 * 86_400)
-    world.stack.drain(until_due=True, horizon_s=600)
-    assert len(world.runs()) == 3
+    platform.call("POST", "/v1/campaigns/shipping-news/archive")
+    platform.stack.clock.advance(3 * 86_400)
+    platform.stack.drain(until_due=True, horizon_s=600)
+    assert len(platform.runs()) == 3

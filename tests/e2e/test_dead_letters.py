@@ -22,7 +22,7 @@ HOURS_S = 2 * 3600.0
 
 
 @dataclass
-class Desk:
+class Platform:
     """A stack that does nothing by itself, with one account and a template of notifications."""
 
     stack: LocalStack
@@ -52,7 +52,7 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def desk() -> Iterator[Desk]:
+def platform() -> Iterator[Platform]:
     with LocalStack(threads=False) as stack:
         key = first_key(stack)
         with Client(stack.url, key) as api:
@@ -62,46 +62,46 @@ def desk() -> Iterator[Desk]:
             template = {"id": "hello", "name": "Hello", "class": "notification", "accounts": [MAIL], "content": content}
             api.post("/v1/templates", template)
             api.post("/v1/templates/hello/versions/1/publish", {})
-            yield Desk(stack, api, key)
+            yield Platform(stack, api, key)
 
 
-def test_what_was_given_up_is_listed_redriven_and_sent(desk: Desk) -> None:
-    ids = desk.fail(3)
-    assert {tuple(desk.stages(each)) for each in ids} == {("accepted", "dead_lettered")}
-    [letter] = desk.dlq("list", "--template", "hello")["dead_letters"]
+def test_what_was_given_up_is_listed_redriven_and_sent(platform: Platform) -> None:
+    ids = platform.fail(3)
+    assert {tuple(platform.stages(each)) for each in ids} == {("accepted", "dead_lettered")}
+    [letter] = platform.dlq("list", "--template", "hello")["dead_letters"]
     assert (letter["reason"], letter["account"], letter["recipients"]) == ("throttled", MAIL, 3)
-    assert desk.dlq("redrive", "--account", MAIL) == {"letters": 1, "recipients": 3, "carried_on": 0}
-    desk.drain()
-    assert {tuple(desk.stages(each)) for each in ids} == {("accepted", "dead_lettered", "redriven", "sent")}
-    assert all(desk.api.get(f"/v1/messages/{each}")["status"] == "sent" for each in ids)
-    assert desk.stack.outbox.count("ses") == 3
-    assert desk.dlq("list")["dead_letters"] == []
-    balance = desk.api.get("/v1/balance")
+    assert platform.dlq("redrive", "--account", MAIL) == {"letters": 1, "recipients": 3, "carried_on": 0}
+    platform.drain()
+    assert {tuple(platform.stages(each)) for each in ids} == {("accepted", "dead_lettered", "redriven", "sent")}
+    assert all(platform.api.get(f"/v1/messages/{each}")["status"] == "sent" for each in ids)
+    assert platform.stack.outbox.count("ses") == 3
+    assert platform.dlq("list")["dead_letters"] == []
+    balance = platform.api.get("/v1/balance")
     assert (balance["redriven"], balance["in_flight"]) == (3, 0)
     assert '"DeadLetters":[1.0]' in LOG_FILE.read_text()
 
 
-def test_what_fails_again_can_be_redriven_again_or_discarded(desk: Desk) -> None:
-    [message_id] = desk.fail(1)
-    desk.dlq("redrive", "--all", "--yes")
-    desk.stack.faults.add(FaultInput(provider="ses", kind="throttle", times=-1))
-    desk.drain()
-    desk.stack.sandboxes["ses"].faults.clear()
-    [letter] = desk.dlq("list")["dead_letters"]
+def test_what_fails_again_can_be_redriven_again_or_discarded(platform: Platform) -> None:
+    [message_id] = platform.fail(1)
+    platform.dlq("redrive", "--all", "--yes")
+    platform.stack.faults.add(FaultInput(provider="ses", kind="throttle", times=-1))
+    platform.drain()
+    platform.stack.sandboxes["ses"].faults.clear()
+    [letter] = platform.dlq("list")["dead_letters"]
     assert letter["generation"] == 1
-    desk.dlq("discard", "--id", letter["id"], "--note", "Told by phone")
-    desk.drain()
-    message = desk.api.get(f"/v1/messages/{message_id}")
+    platform.dlq("discard", "--id", letter["id"], "--note", "Told by phone")
+    platform.drain()
+    message = platform.api.get(f"/v1/messages/{message_id}")
     assert (message["status"], message["final"]) == ("discarded", True)
-    assert desk.stages(message_id) == ["accepted", "dead_lettered", "redriven", "dead_lettered", "discarded"]
+    assert platform.stages(message_id) == ["accepted", "dead_lettered", "redriven", "dead_lettered", "discarded"]
     assert "Told by phone" in message["timeline"][-1]["text"]
-    [shown] = desk.dlq("list", "--state", "discarded")["dead_letters"]
+    [shown] = platform.dlq("list", "--state", "discarded")["dead_letters"]
     assert (shown["id"], shown["note"]) == (letter["id"], "Told by phone")
-    assert desk.api.get("/v1/balance")["in_flight"] == 0
+    assert platform.api.get("/v1/balance")["in_flight"] == 0
 
 
-def test_what_its_queue_gave_up_has_an_end_and_can_be_sent(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    invoke = desk.stack.runner.invoke
+def test_what_its_queue_gave_up_has_an_end_and_can_be_sent(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    invoke = platform.stack.runner.invoke
 
     def broken(name: str, event: Any) -> Any:
         if name == "dispatch_email":
@@ -109,29 +109,29 @@ def test_what_its_queue_gave_up_has_an_end_and_can_be_sent(desk: Desk, monkeypat
         return invoke(name, event)
 
     with monkeypatch.context() as patched:
-        patched.setattr(desk.stack.runner, "invoke", broken)
-        sent = desk.api.send({"template": "hello", "to": "late@example.com"})
-        desk.drain()
+        patched.setattr(platform.stack.runner, "invoke", broken)
+        sent = platform.api.send({"template": "hello", "to": "late@example.com"})
+        platform.drain()
     message_id = sent["messages"][0]["message_id"]
-    [letter] = desk.dlq("list")["dead_letters"]
+    [letter] = platform.dlq("list")["dead_letters"]
     assert (letter["reason"], letter["account"], letter["recipients"]) == ("given_up", None, 1)
-    assert desk.stages(message_id) == ["accepted", "dead_lettered"]
-    desk.dlq("redrive", "--reason", "given_up")
-    desk.drain()
-    assert desk.stages(message_id) == ["accepted", "dead_lettered", "redriven", "sent"]
+    assert platform.stages(message_id) == ["accepted", "dead_lettered"]
+    platform.dlq("redrive", "--reason", "given_up")
+    platform.drain()
+    assert platform.stages(message_id) == ["accepted", "dead_lettered", "redriven", "sent"]
 
 
-def test_what_nobody_can_read_is_a_dead_letter_within_minutes(desk: Desk) -> None:
-    sqs, outputs = desk.stack.client("sqs"), desk.stack.outputs
+def test_what_nobody_can_read_is_a_dead_letter_within_minutes(platform: Platform) -> None:
+    sqs, outputs = platform.stack.client("sqs"), platform.stack.outputs
     queue, dead = (json.loads(outputs[name])["sms.marketing"] for name in ("QueueUrls", "DeadLetterUrls"))
-    began = desk.stack.clock.now()
+    began = platform.stack.clock.now()
     sqs.send_message(QueueUrl=queue, MessageBody='{"id": "x"}')
-    desk.drain()
+    platform.drain()
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     counts = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=names)["Attributes"]
     assert sum(map(int, counts.values())) == 0
-    [letter] = desk.dlq("list")["dead_letters"]
+    [letter] = platform.dlq("list")["dead_letters"]
     assert (letter["reason"], letter["channel"], letter["class"]) == ("unreadable", "sms", "marketing")
-    assert desk.stack.clock.now() - began < 3600
-    desk.dlq("discard", "--reason", "unreadable", "--note", "not ours", "--yes")
-    assert desk.dlq("list")["dead_letters"] == []
+    assert platform.stack.clock.now() - began < 3600
+    platform.dlq("discard", "--reason", "unreadable", "--note", "not ours", "--yes")
+    assert platform.dlq("list")["dead_letters"] == []

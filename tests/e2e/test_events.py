@@ -34,7 +34,7 @@ SCRIPT = _script()
 
 
 @dataclass
-class Desk:
+class Platform:
     """A stack with the examples' accounts and templates that does nothing by itself."""
 
     stack: LocalStack
@@ -81,13 +81,13 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     log = tmp_path_factory.mktemp("events") / "functions.log"
     with LocalStack(threads=False, memory=True, log_file=log) as stack:
         key = first_key(stack)
         seed(stack.url, key, stack.sandboxes)
         with Client(stack.url, key) as api:
-            yield Desk(stack, api, log)
+            yield Platform(stack, api, log)
 
 
 def entry(detail: dict[str, Any]) -> dict[str, Any]:
@@ -103,29 +103,29 @@ def example(name: str) -> list[dict[str, Any]]:
     return found
 
 
-def sent_to(desk: Desk, address: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = desk.api.post("/v1/messages/query", {"to": address})["messages"]
+def sent_to(platform: Platform, address: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = platform.api.post("/v1/messages/query", {"to": address})["messages"]
     return found
 
 
-def test_the_examples_are_sent_and_traced(desk: Desk) -> None:
-    assert example("order-shipped")[0]["EventBusName"] == desk.stack.outputs["EventBus"]
-    desk.put(*example("order-shipped"), *example("login-code"))
-    [ada], [code] = sent_to(desk, "ada@example.com"), sent_to(desk, "+12015550123")
+def test_the_examples_are_sent_and_traced(platform: Platform) -> None:
+    assert example("order-shipped")[0]["EventBusName"] == platform.stack.outputs["EventBus"]
+    platform.put(*example("order-shipped"), *example("login-code"))
+    [ada], [code] = sent_to(platform, "ada@example.com"), sent_to(platform, "+12015550123")
     assert [event["stage"] for event in ada["timeline"]] == ["accepted", "sent"]
     assert (ada["template"], ada["kind"], ada["reference"]) == ("order-shipped", "live", "BW-10001")
     assert (code["template"], code["status"]) == ("login-code-intl", "sent")
-    assert desk.stack.outbox.accepted(to="ada@example.com") == 1
-    assert desk.stack.outbox.accepted(to="+12015550123") == 1
+    assert platform.stack.outbox.accepted(to="ada@example.com") == 1
+    assert platform.stack.outbox.accepted(to="+12015550123") == 1
     # Put again, as a service would that had no answer: the reference makes it one request.
-    desk.put(*example("order-shipped"))
-    assert desk.stack.outbox.accepted(to="ada@example.com") == 1
-    assert desk.set_aside() == []
+    platform.put(*example("order-shipped"))
+    assert platform.stack.outbox.accepted(to="ada@example.com") == 1
+    assert platform.set_aside() == []
 
 
-def test_the_example_that_is_not_valid_is_set_aside_with_its_fields(desk: Desk) -> None:
-    [id] = desk.put(*example("not-valid"))
-    [record] = desk.set_aside()
+def test_the_example_that_is_not_valid_is_set_aside_with_its_fields(platform: Platform) -> None:
+    [id] = platform.put(*example("not-valid"))
+    [record] = platform.set_aside()
     assert record["requestPayload"]["id"] == id
     assert record["requestPayload"]["detail"] == json.loads(example("not-valid")[0]["Detail"])
     assert record["requestContext"]["condition"] == "NotValid"
@@ -133,15 +133,15 @@ def test_the_example_that_is_not_valid_is_set_aside_with_its_fields(desk: Desk) 
     assert "NotValid: urgent: there is no such field" in SCRIPT.reason_of(record)
 
 
-def test_no_log_holds_what_is_in_an_event(desk: Desk) -> None:
-    begin = len(desk.log.read_text())
+def test_no_log_holds_what_is_in_an_event(platform: Platform) -> None:
+    begin = len(platform.log.read_text())
     secret = "4711secret"
-    desk.put(
+    platform.put(
         entry(code_to(secret)), entry(code_to("+12015550124", variables={secret: secret})), entry({secret: secret})
     )
-    desk.put(entry(code_to("+12015550125", variables={"code": secret})))
-    assert [record["requestContext"]["condition"] for record in desk.set_aside()] == ["NotValid"] * 3
-    said = desk.log.read_text()[begin:]
+    platform.put(entry(code_to("+12015550125", variables={"code": secret})))
+    assert [record["requestContext"]["condition"] for record in platform.set_aside()] == ["NotValid"] * 3
+    said = platform.log.read_text()[begin:]
     assert said.count("event not valid") == 3
     assert said.count("event accepted") == 1
     assert secret not in said and "2015550" not in said
@@ -151,63 +151,67 @@ def _down(*_: Any, **__: Any) -> Any:
     raise EndpointConnectionError(endpoint_url="http://127.0.0.1")
 
 
-def test_what_cannot_be_queued_now_is_sent_when_lambda_tries_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_queued_now_is_sent_when_lambda_tries_again(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
     number, tries = "+12015550126", []
     send = Queues.send
 
     def once(self: Queues, dispatches: Any) -> set[str]:
-        tries.append(desk.stack.clock.now_ms())
+        tries.append(platform.stack.clock.now_ms())
         return {each.envelope.id for each in dispatches} if len(tries) == 1 else send(self, dispatches)
 
     monkeypatch.setattr(Queues, "send", once)
-    desk.put(entry(code_to(number)))
+    platform.put(entry(code_to(number)))
     assert len(tries) == 2 and 59_000 < tries[1] - tries[0] < 70_000
-    assert desk.stack.outbox.accepted(to=number) == 1
-    assert desk.set_aside() == []
+    assert platform.stack.outbox.accepted(to=number) == 1
+    assert platform.set_aside() == []
 
 
-def test_what_lambda_gives_up_is_kept_and_can_be_carried_out_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_lambda_gives_up_is_kept_and_can_be_carried_out_again(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
     address = "late@example.com"
     detail = json.loads(example("order-shipped")[0]["Detail"])
     person = detail["recipients"][0] | {"to": address}
     late = {"template": "order-shipped", "recipients": [person], "variables": detail["variables"]}
     with monkeypatch.context() as broken:
         broken.setattr(Queues, "send", lambda self, dispatches: {each.envelope.id for each in dispatches})
-        [id] = desk.put(entry(late))
-        assert desk.redrive() == {"accepted": 0, "set_aside": 0, "left": 1}
-    assert desk.stack.outbox.accepted(to=address) == 0
-    desk.stack.clock.advance(301)
-    [(_, record)] = list(SCRIPT.set_aside(desk.stack.client("sqs"), desk.dead, hidden_s=0))
+        [id] = platform.put(entry(late))
+        assert platform.redrive() == {"accepted": 0, "set_aside": 0, "left": 1}
+    assert platform.stack.outbox.accepted(to=address) == 0
+    platform.stack.clock.advance(301)
+    [(_, record)] = list(SCRIPT.set_aside(platform.stack.client("sqs"), platform.dead, hidden_s=0))
     assert record["requestPayload"]["id"] == id
     assert record["requestContext"]["condition"] == "RetriesExhausted"
     assert SCRIPT.reason_of(record) == "RetriesExhausted: 503 not-queued"
-    assert desk.redrive() == {"accepted": 1, "set_aside": 0, "left": 0}
-    desk.drain()
-    assert desk.stack.outbox.accepted(to=address) == 1
+    assert platform.redrive() == {"accepted": 1, "set_aside": 0, "left": 0}
+    platform.drain()
+    assert platform.stack.outbox.accepted(to=address) == 1
     # Once more, by hand: its id is known.
-    desk.invoke(desk.stack.outputs["IngestEventsFunction"], json.dumps(record["requestPayload"]).encode())
-    desk.drain()
-    assert desk.stack.outbox.accepted(to=address) == 1
-    assert desk.set_aside() == []
+    platform.invoke(platform.stack.outputs["IngestEventsFunction"], json.dumps(record["requestPayload"]).encode())
+    platform.drain()
+    assert platform.stack.outbox.accepted(to=address) == 1
+    assert platform.set_aside() == []
 
 
 def test_a_code_that_is_too_old_when_it_is_carried_out_again_is_not_sent(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     number = "+12015550127"
     with monkeypatch.context() as broken:
         broken.setattr(Queues, "send", lambda self, dispatches: {each.envelope.id for each in dispatches})
-        desk.put(entry(code_to(number)))
-    desk.stack.clock.advance(301)
-    assert desk.redrive() == {"accepted": 1, "set_aside": 0, "left": 0}
-    desk.drain()
+        platform.put(entry(code_to(number)))
+    platform.stack.clock.advance(301)
+    assert platform.redrive() == {"accepted": 1, "set_aside": 0, "left": 0}
+    platform.drain()
     # Its time to live began when it was first tried.
-    assert [each["status"] for each in sent_to(desk, number)] == ["expired"]
-    assert desk.stack.outbox.accepted(to=number) == 0
+    assert [each["status"] for each in sent_to(platform, number)] == ["expired"]
+    assert platform.stack.outbox.accepted(to=number) == 0
 
 
-def test_what_is_still_not_valid_is_set_aside_again_once(desk: Desk) -> None:
-    desk.put(*example("not-valid"), entry(code_to("+12015550128") | {"template": "nope"}))
-    assert desk.redrive() == {"accepted": 0, "set_aside": 2, "left": 0}
-    desk.stack.clock.advance(301)
-    assert len(desk.set_aside()) == 2
+def test_what_is_still_not_valid_is_set_aside_again_once(platform: Platform) -> None:
+    platform.put(*example("not-valid"), entry(code_to("+12015550128") | {"template": "nope"}))
+    assert platform.redrive() == {"accepted": 0, "set_aside": 2, "left": 0}
+    platform.stack.clock.advance(301)
+    assert len(platform.set_aside()) == 2

@@ -26,7 +26,7 @@ NEXT = {"email": None, "sms": {"template": "email"}, "wecom": {"template": "sms"
 
 
 @dataclass
-class Desk:
+class Platform:
     """A stack that does nothing by itself, with a template for codes on each channel, and a key of each kind."""
 
     stack: LocalStack
@@ -52,7 +52,7 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def desk() -> Iterator[Desk]:
+def platform() -> Iterator[Platform]:
     with LocalStack(threads=False, memory=True) as stack:
         live = first_key(stack)
         with Client(stack.url, live) as api:
@@ -64,60 +64,62 @@ def desk() -> Iterator[Desk]:
                 api.post("/v1/templates", {**template, **more})
                 api.post(f"/v1/templates/{channel}/versions/1/publish", {})
             test = api.post("/v1/keys", {"name": "CI", "kind": "test", "scopes": ["send", "read"]})["key"]
-        yield Desk(stack, live, str(test))
+        yield Platform(stack, live, str(test))
 
 
 def channels(chain: list[dict[str, Any]]) -> list[tuple[str, str]]:
     return [(each["channel"], each["status"]) for each in chain]
 
 
-def test_what_wecom_takes_goes_nowhere_else(desk: Desk) -> None:
-    desk.stack.outbox.clear()
-    assert channels(desk.send("ann", "13800138000", "ann@example.com")) == [("wecom", "sent")]
-    assert desk.stack.outbox.count() == 1
+def test_what_wecom_takes_goes_nowhere_else(platform: Platform) -> None:
+    platform.stack.outbox.clear()
+    assert channels(platform.send("ann", "13800138000", "ann@example.com")) == [("wecom", "sent")]
+    assert platform.stack.outbox.count() == 1
 
 
-def test_who_wecom_does_not_know_gets_an_sms(desk: Desk) -> None:
-    desk.stack.outbox.clear()
-    desk.stack.faults.add(FaultInput(provider="app", kind="code", code="invaliduser", to="bob"))
-    chain = desk.send("bob", "13800138001", "bob@example.com")
+def test_who_wecom_does_not_know_gets_an_sms(platform: Platform) -> None:
+    platform.stack.outbox.clear()
+    platform.stack.faults.add(FaultInput(provider="app", kind="code", code="invaliduser", to="bob"))
+    chain = platform.send("bob", "13800138001", "bob@example.com")
     assert channels(chain) == [("wecom", "failed"), ("sms", "sent")]
     assert [each["class"] for each in chain] == ["verification"] * 2
     ran = CliRunner().invoke(
-        app, ["trace", chain[0]["request_id"], "--url", desk.stack.url, "--key", desk.live], env={"COLUMNS": "200"}
+        app,
+        ["trace", chain[0]["request_id"], "--url", platform.stack.url, "--key", platform.live],
+        env={"COLUMNS": "200"},
     )
     assert f"falls back to message {chain[1]['message_id']} by sms" in ran.stdout
     assert f"fallback of message {chain[0]['message_id']}" in ran.stdout
 
 
-def test_a_test_key_plays_the_whole_chain(desk: Desk) -> None:
-    desk.stack.outbox.clear()
-    chain = desk.send("refused", "13800000005", "delivered@example.com", desk.test)
+def test_a_test_key_plays_the_whole_chain(platform: Platform) -> None:
+    platform.stack.outbox.clear()
+    chain = platform.send("refused", "13800000005", "delivered@example.com", platform.test)
     assert channels(chain) == [("wecom", "failed"), ("sms", "failed"), ("email", "delivered")]
-    assert {each["kind"] for each in chain} == {"test"} and desk.stack.outbox.count() == 0
+    assert {each["kind"] for each in chain} == {"test"} and platform.stack.outbox.count() == 0
     # An unknown outcome never falls back: the code is sent again on the same road.
-    chain = desk.send("unknown", "13800000001", "delivered@example.com", desk.test)
+    chain = platform.send("unknown", "13800000001", "delivered@example.com", platform.test)
     assert channels(chain) == [("wecom", "delivered")]
 
 
-def test_what_is_not_sent_within_its_minutes_falls_back(desk: Desk) -> None:
-    desk.stack.outbox.clear()
-    with Client(desk.stack.url, desk.live) as api:
+def test_what_is_not_sent_within_its_minutes_falls_back(platform: Platform) -> None:
+    platform.stack.outbox.clear()
+    with Client(platform.stack.url, platform.live) as api:
         api.patch("/v1/accounts/wecom-app", {"state": "disabled"})
-        desk.stack.clock.advance(11)
+        platform.stack.clock.advance(11)
         try:
-            chain = desk.send("cy", "13800138002", "cy@example.com")
+            chain = platform.send("cy", "13800138002", "cy@example.com")
         finally:
             api.patch("/v1/accounts/wecom-app", {"state": "active"})
-            desk.stack.clock.advance(11)
+            platform.stack.clock.advance(11)
     assert channels(chain)[1] == ("sms", "sent") and chain[0]["status"] in ("expired", "failed")
-    assert desk.stack.outbox.count() == 1
+    assert platform.stack.outbox.count() == 1
 
 
-def test_the_counters_hold_both(desk: Desk) -> None:
-    with Client(desk.stack.url, desk.live) as api:
+def test_the_counters_hold_both(platform: Platform) -> None:
+    with Client(platform.stack.url, platform.live) as api:
         before = api.get("/v1/balance")
-        desk.send("refused", "13800000001", "delivered@example.com", desk.test)
+        platform.send("refused", "13800000001", "delivered@example.com", platform.test)
         after = api.get("/v1/balance")
     assert after["accepted"] - before["accepted"] == 2
     gained = {k: n - before["outcomes"].get(k, 0) for k, n in after["outcomes"].items()}

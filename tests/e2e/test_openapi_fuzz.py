@@ -50,7 +50,7 @@ _TEMPLATES = [
 
 
 @dataclass
-class World:
+class Platform:
     """A stack with something of everything. ids: what the path of an operation may name, by operation.
 
     private: what no answer may hold, unless the request held it.
@@ -94,10 +94,10 @@ BY_ID = {operation.id: operation for operation in OPERATIONS}
 
 
 @pytest.fixture(scope="module")
-def world() -> Iterator[World]:
+def platform() -> Iterator[Platform]:
     # Without threads nothing is delivered by itself, so the accounts that are tried out are never sent through.
     with LocalStack(port=0, threads=False) as stack:
-        made = World(stack, first_key(stack))
+        made = Platform(stack, first_key(stack))
         with made.session:
             made.session.trust_env = False
             made.session.headers["Authorization"] = f"Bearer {made.key}"
@@ -105,172 +105,172 @@ def world() -> Iterator[World]:
             yield made
 
 
-def _fill(world: World) -> None:
-    world.private += [world.key, TO, PHONE]
+def _fill(platform: Platform) -> None:
+    platform.private += [platform.key, TO, PHONE]
     for provider, entry in _ACCOUNTS.items():
-        body = account_body(entry, world.stack.sandboxes)
-        world.private += [secret for secret in body["secret"].values() if secret]
-        world.make("create_account", body)
-        world.ids.setdefault("verify_account", []).append(body["id"])
+        body = account_body(entry, platform.stack.sandboxes)
+        platform.private += [secret for secret in body["secret"].values() if secret]
+        platform.make("create_account", body)
+        platform.ids.setdefault("verify_account", []).append(body["id"])
         for number in range(SPARES):
-            spare = world.make("create_account", body | {"id": f"spare-{provider}-{number}"})
-            world.ids.setdefault("delete_account" if number else "update_account", []).append(spare["id"])
-    world.ids["get_account"] = world.ids["verify_account"]
-    world.ids["delete_account"].append("mail-main")  # it is in use
-    _fill_templates(world)
-    _fill_reviews(world)
-    _fill_messages(world)
-    _fill_attachments(world)
-    _fill_dead_letters(world)
+            spare = platform.make("create_account", body | {"id": f"spare-{provider}-{number}"})
+            platform.ids.setdefault("delete_account" if number else "update_account", []).append(spare["id"])
+    platform.ids["get_account"] = platform.ids["verify_account"]
+    platform.ids["delete_account"].append("mail-main")  # it is in use
+    _fill_templates(platform)
+    _fill_reviews(platform)
+    _fill_messages(platform)
+    _fill_attachments(platform)
+    _fill_dead_letters(platform)
     for _ in range(SPARES):
-        made = world.make("create_key", EXAMPLES["create_key"]["sender"])
-        world.private.append(made["key"])
-        world.ids.setdefault("revoke_key", []).append(made["id"])
-        ended = world.make("create_key", EXAMPLES["create_key"]["sender"])
-        world.private.append(ended["key"])
-        assert world.call(BY_ID["revoke_key"], id=ended["id"]).status_code == 204
-        world.ids.setdefault("delete_key", []).append(ended["id"])
+        made = platform.make("create_key", EXAMPLES["create_key"]["sender"])
+        platform.private.append(made["key"])
+        platform.ids.setdefault("revoke_key", []).append(made["id"])
+        ended = platform.make("create_key", EXAMPLES["create_key"]["sender"])
+        platform.private.append(ended["key"])
+        assert platform.call(BY_ID["revoke_key"], id=ended["id"]).status_code == 204
+        platform.ids.setdefault("delete_key", []).append(ended["id"])
     # Two versions of the settings.
-    world.make("update_settings", {"review_required": True})
-    _review_off(world)
+    platform.make("update_settings", {"review_required": True})
+    _review_off(platform)
     # The last, for nothing is delivered after it.
-    _fill_campaigns(world)
+    _fill_campaigns(platform)
 
 
-def _fill_templates(world: World) -> None:
+def _fill_templates(platform: Platform) -> None:
     for body in _TEMPLATES:
         for template in [body["id"], *(f"spare-{body['id']}-{number}" for number in range(SPARES))]:
-            world.make("create_template", body | {"id": template})
-            world.make("publish_version", id=template, version=1)
+            platform.make("create_template", body | {"id": template})
+            platform.make("publish_version", id=template, version=1)
             if template == body["id"]:
-                world.ids.setdefault("get_template", []).append(template)
+                platform.ids.setdefault("get_template", []).append(template)
             elif template.endswith("-0"):
-                world.ids.setdefault("update_template", []).append(template)
+                platform.ids.setdefault("update_template", []).append(template)
             else:
-                world.ids.setdefault("archive_template", []).append(template)
+                platform.ids.setdefault("archive_template", []).append(template)
     for name in ("get_version", "preview_version", "copy_template", "get_template_stats"):
-        world.ids[name] = world.ids["get_template"]
+        platform.ids[name] = platform.ids["get_template"]
     for name in ("create_version", "publish_version"):
-        world.ids[name] = world.ids["update_template"]
+        platform.ids[name] = platform.ids["update_template"]
 
 
 @contextmanager
-def _another_person(world: World) -> Iterator[World]:
+def _another_person(platform: Platform) -> Iterator[Platform]:
     """The same stack with another first key: keys that descend from one are one person's with it."""
-    key = first_key(world.stack)
-    world.private.append(key)
+    key = first_key(platform.stack)
+    platform.private.append(key)
     with requests.Session() as session:
         session.trust_env = False
         session.headers["Authorization"] = f"Bearer {key}"
-        yield World(world.stack, key, session)
+        yield Platform(platform.stack, key, session)
 
 
-def _review_off(world: World) -> None:
+def _review_off(platform: Platform) -> None:
     """Have versions published without a review: that takes two people."""
-    world.make("update_settings", {"review_required": False})
-    with _another_person(world) as other:
+    platform.make("update_settings", {"review_required": False})
+    with _another_person(platform) as other:
         assert not other.make("update_settings", {"review_required": False})["review_required"]
 
 
-def _fill_reviews(world: World) -> None:
+def _fill_reviews(platform: Platform) -> None:
     """Versions that another person saved and submitted, since nobody approves what is their own."""
-    with _another_person(world) as author:
+    with _another_person(platform) as author:
         for name in ("submit_version", "approve_version", "reject_version"):
             for number in range(SPARES):
                 template = f"{name.replace('_', '-')}-{number}"
                 author.make("create_template", _TEMPLATES[-1] | {"id": template})
                 if name != "submit_version":
                     author.make("submit_version", id=template, version=1)
-                world.ids.setdefault(name, []).append(template)
+                platform.ids.setdefault(name, []).append(template)
 
 
-def _fill_messages(world: World) -> None:
+def _fill_messages(platform: Platform) -> None:
     one, several = EXAMPLES["send_messages"].values()
     first, *others = several["recipients"]
     for body in (one | {"to": TO}, several | {"recipients": [first | {"to": PHONE}, *others]}):
-        sent = world.make("send_messages", body)
-        world.ids.setdefault("get_request", []).append(sent["request_id"])
-        world.ids.setdefault("get_message", []).append(sent["messages"][0]["message_id"])
-    world.ids |= {"recall_request": world.ids["get_request"], "recall_message": world.ids["get_message"]}
-    world.stack.drain(until_due=True, horizon_s=60)
+        sent = platform.make("send_messages", body)
+        platform.ids.setdefault("get_request", []).append(sent["request_id"])
+        platform.ids.setdefault("get_message", []).append(sent["messages"][0]["message_id"])
+    platform.ids |= {"recall_request": platform.ids["get_request"], "recall_message": platform.ids["get_message"]}
+    platform.stack.drain(until_due=True, horizon_s=60)
 
 
-def _fill_attachments(world: World) -> None:
+def _fill_attachments(platform: Platform) -> None:
     for body in EXAMPLES["create_attachment"].values():
         data = bytes(body["size"])
         declared = {"sha256": sha256(data).hexdigest()} if "sha256" in body else {}
-        form = world.make("create_attachment", body | declared)
+        form = platform.make("create_attachment", body | declared)
         # Without the session's key, as it should be.
         answer = requests.post(form["url"], form["fields"], files={"file": data}, timeout=30)
         assert answer.status_code == 204, answer.text
-        world.ids.setdefault("get_attachment", []).append(form["id"])
+        platform.ids.setdefault("get_attachment", []).append(form["id"])
 
 
-def _fill_dead_letters(world: World) -> None:
+def _fill_dead_letters(platform: Platform) -> None:
     """A dead letter of each channel, as the dispatcher would send it."""
-    sqs = world.stack.client("sqs")
-    for queue, url in json.loads(world.stack.outputs["DeadLetterUrls"]).items():
+    sqs = platform.stack.client("sqs")
+    for queue, url in json.loads(platform.stack.outputs["DeadLetterUrls"]).items():
         channel, message_class = queue.split(".")
         one = envelope(1, Channel(channel), message_class=message_class)
-        world.private.append(one.recipients[0].address)
+        platform.private.append(one.recipients[0].address)
         dead = one.child("d0", one.recipients, reasons={0: ("throttled", "421", "mail-main")})
         sqs.send_message(QueueUrl=url, MessageBody=dead.to_json())
-    world.stack.drain()
+    platform.stack.drain()
 
 
-def _fill_campaigns(world: World) -> None:
+def _fill_campaigns(platform: Platform) -> None:
     """Campaigns whose runs wait for each other, and runs that another person started."""
-    form = world.make("create_audience", {})
+    form = platform.make("create_audience", {})
     rows = f"to,order,carrier\n{PHONE},A-1001,SF Express\n".encode()
     assert requests.post(form["url"], form["fields"], files={"file": rows}, timeout=30).status_code == 204
     waiting = {"expression": "rate(1 day)", "overlap": "queue"}
     body = EXAMPLES["create_campaign"]["by-hand"] | {"audience": {"file": form["file"]}, "schedule": waiting}
     for name in ("get_campaign", "archive_campaign", "update_campaign", "start_run", "approve_run"):
         for number in range(SPARES):
-            made = world.make("create_campaign", body | {"id": f"{name.replace('_', '-')}-{number}"})
-            world.ids.setdefault(name, []).append(made["id"])
+            made = platform.make("create_campaign", body | {"id": f"{name.replace('_', '-')}-{number}"})
+            platform.ids.setdefault(name, []).append(made["id"])
     for name in ("check_campaign", "test_campaign", "list_runs"):
-        world.ids[name] = world.ids["start_run"]
-    runs = [world.make("start_run", {}, id=campaign)["id"] for campaign in world.ids["get_campaign"]]
+        platform.ids[name] = platform.ids["start_run"]
+    runs = [platform.make("start_run", {}, id=campaign)["id"] for campaign in platform.ids["get_campaign"]]
     for name in ("get_run", "update_run", "pause_run", "resume_run", "list_rejects"):
-        world.ids[name] = runs[1:]
-    world.ids["cancel_run"] = runs[:1]
+        platform.ids[name] = runs[1:]
+    platform.ids["cancel_run"] = runs[:1]
     # Another person's: keys that descend from the first one are one person's with it.
-    key = first_key(world.stack)
-    world.private.append(key)
+    key = first_key(platform.stack)
+    platform.private.append(key)
     with requests.Session() as session:
         session.trust_env = False
         session.headers["Authorization"] = f"Bearer {key}"
-        starter = World(world.stack, key, session)
-        world.ids["approve_run"] = [starter.make("start_run", {}, id=id)["id"] for id in world.ids["approve_run"]]
-    stack = world.stack
+        starter = Platform(platform.stack, key, session)
+        platform.ids["approve_run"] = [starter.make("start_run", {}, id=id)["id"] for id in platform.ids["approve_run"]]
+    stack = platform.stack
     campaigns = Campaigns(stack.client("dynamodb"), stack.outputs["CatalogTable"], stack.clock)
-    for run in world.ids["approve_run"]:
+    for run in platform.ids["approve_run"]:
         campaigns.change_run("default", run, lambda found: found.to(RunState.AWAITING_APPROVAL, 0, "platform"))
     stored = campaigns.load_run("default", runs[0])
     assert stored is not None
     ended = stored.value.moved(id=run_id("default", "news", 1), channel=Channel.WECOM, planned=1)
     assert campaigns.create_run(ended.to(RunState.CANCELLED, 1, "platform"))
-    world.ids["recall_run"] = [ended.id]
+    platform.ids["recall_run"] = [ended.id]
 
 
 @pytest.fixture(scope="module")
-def described(world: World) -> OpenApiSchema:
+def described(platform: Platform) -> OpenApiSchema:
     """The description as it is served, with examples of what there is for the places in paths."""
-    found = deepcopy(world.make("get_openapi"))
+    found = deepcopy(platform.make("get_openapi"))
     for methods in found["paths"].values():
         for operation in methods.values():
             for parameter in operation["parameters"]:
                 if parameter["in"] == "path":
-                    known = [1] if parameter["name"] == "version" else world.ids[operation["operationId"]]
+                    known = [1] if parameter["name"] == "version" else platform.ids[operation["operationId"]]
                     parameter["examples"] = {str(value): {"value": value} for value in known}
-    return schemathesis.openapi.from_dict(found, config=_config(world))
+    return schemathesis.openapi.from_dict(found, config=_config(platform))
 
 
-def _config(world: World) -> schemathesis.Config:
+def _config(platform: Platform) -> schemathesis.Config:
     operations: list[dict[str, Any]] = []
-    dictionaries: dict[str, Any] = {"template": {"values": world.ids["get_template"]}, "version": {"values": [1, 2]}}
-    for name, known in world.ids.items():
+    dictionaries: dict[str, Any] = {"template": {"values": platform.ids["get_template"]}, "version": {"values": [1, 2]}}
+    for name, known in platform.ids.items():
         dictionaries[name] = {"values": known}
         parameters = {"path.id": {"dictionary": name, "probability": 0.7}}
         if "{version}" in BY_ID[name].path:
@@ -283,7 +283,7 @@ def _config(world: World) -> schemathesis.Config:
     operations.append({"include-operation-id": "send_messages", "parameters": send})
     return schemathesis.Config.from_dict(
         {
-            "headers": {"Authorization": f"Bearer {world.key}"},
+            "headers": {"Authorization": f"Bearer {platform.key}"},
             "generation": {"deterministic": True, "max-examples": FUZZED},
             "suppress-health-check": ["too_slow"],  # it looks at the clock
             "dictionaries": dictionaries,
@@ -302,11 +302,11 @@ def _config(world: World) -> schemathesis.Config:
 
 
 @pytest.mark.parametrize(("name", "example"), [(i, e) for i, found in EXAMPLES.items() for e in found])
-def test_an_example_of_the_description_works(name: str, example: str, world: World) -> None:
+def test_an_example_of_the_description_works(name: str, example: str, platform: Platform) -> None:
     body = EXAMPLES[name][example]
     if name in CREATING:
         body = body | {"id": f"example-{example}"}
-    answer = world.call(BY_ID[name], body, id=world.ids.get(name, [""])[0], version=1)
+    answer = platform.call(BY_ID[name], body, id=platform.ids.get(name, [""])[0], version=1)
     assert answer.status_code == BY_ID[name].success, answer.text
 
 
@@ -315,8 +315,8 @@ GOOD = {"template": "fixed-words", "to": TO}
 
 
 @pytest.mark.parametrize("body", NOT_JSON, ids=range(len(NOT_JSON)))
-def test_what_is_not_json_is_400(body: bytes, world: World) -> None:
-    problem = world.refused(400, "POST", "/v1/messages", [], body)
+def test_what_is_not_json_is_400(body: bytes, platform: Platform) -> None:
+    problem = platform.refused(400, "POST", "/v1/messages", [], body)
     assert [error["field"] for error in problem["errors"]] == [""]
 
 
@@ -340,18 +340,18 @@ def test_what_is_not_json_is_400(body: bytes, world: World) -> None:
         (GOOD | {"variables": []}, "variables"),
     ],
 )
-def test_a_hostile_field_is_422_and_named(body: dict[str, Any], field: str, world: World) -> None:
-    problem = world.refused(422, "POST", "/v1/messages", [], json.dumps(body).encode())
+def test_a_hostile_field_is_422_and_named(body: dict[str, Any], field: str, platform: Platform) -> None:
+    problem = platform.refused(422, "POST", "/v1/messages", [], json.dumps(body).encode())
     assert field in [error["field"] for error in problem["errors"]]
 
 
-def test_a_number_beyond_all_bounds_is_422(world: World) -> None:
+def test_a_number_beyond_all_bounds_is_422(platform: Platform) -> None:
     body = json.dumps(GOOD | {"variables": {"note": 0}}).encode().replace(b'"note": 0', b'"note": 1e999')
-    problem = world.refused(422, "POST", "/v1/messages", [], body)
+    problem = platform.refused(422, "POST", "/v1/messages", [], body)
     assert [error["field"] for error in problem["errors"]] == ["variables"]
     many = {"template": "fixed-words", "recipients": [{"to": TO}, {"to": TO, "variables": {"note": 0}}]}
     body = json.dumps(many).encode().replace(b'"note": 0', b'"note": -1e999')
-    problem = world.refused(422, "POST", "/v1/messages", [], body)
+    problem = platform.refused(422, "POST", "/v1/messages", [], body)
     assert [error["field"] for error in problem["errors"]] == ["recipients.1.variables"]
 
 
@@ -369,9 +369,9 @@ def test_a_number_beyond_all_bounds_is_422(world: World) -> None:
     ],
 )
 def test_a_hostile_header_is_named(
-    headers: list[tuple[str, str]], body: bytes | None, status: int, field: str, world: World
+    headers: list[tuple[str, str]], body: bytes | None, status: int, field: str, platform: Platform
 ) -> None:
-    problem = world.refused(
+    problem = platform.refused(
         status, "POST", "/v1/messages", headers, json.dumps(GOOD).encode() if body is None else body
     )
     assert [error["field"] for error in problem["errors"]] == [field]
@@ -383,26 +383,26 @@ STRANGE = ["%00", "%2F", "..%2F..", "%FF", "%F0%9F%98%80", "%ED%A0%80", "%23", "
 @pytest.mark.parametrize(
     "operation", [o for o in OPERATIONS if "{" in o.path and o.request is None], ids=lambda operation: operation.id
 )
-def test_a_strange_id_is_404(operation: Operation, world: World) -> None:
+def test_a_strange_id_is_404(operation: Operation, platform: Platform) -> None:
     for name in STRANGE:
         path = operation.path.format(id=name, version=1)
-        problem = world.refused(404, operation.method, path, [], b"")
+        problem = platform.refused(404, operation.method, path, [], b"")
         assert problem["detail"].startswith("There is no such ")
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.id)
-def test_every_answer_is_as_described(operation: Operation, described: OpenApiSchema, world: World) -> None:
+def test_every_answer_is_as_described(operation: Operation, described: OpenApiSchema, platform: Platform) -> None:
     answered: Counter[int] = Counter()
     if operation.id == "publish_version":
-        _review_off(world)  # whatever was tried on the settings before
+        _review_off(platform)  # whatever was tried on the settings before
 
     def check(ctx: CheckContext, response: schemathesis.Response, case: schemathesis.Case[Any]) -> None:
-        _check(response, case, world)
+        _check(response, case, platform)
 
     def try_one(case: schemathesis.Case[Any]) -> None:
         if operation.id == "send_messages":
             _make_sendable(case)
-        response = case.call(base_url=world.stack.url, session=world.session)
+        response = case.call(base_url=platform.stack.url, session=platform.session)
         answered[response.status_code] += 1
         case.validate_response(response, additional_checks=[check])
 
@@ -428,12 +428,12 @@ def _make_sendable(case: schemathesis.Case[Any]) -> None:
     case.body = body
 
 
-def _check(response: schemathesis.Response, case: schemathesis.Case[Any], world: World) -> None:
+def _check(response: schemathesis.Response, case: schemathesis.Case[Any], platform: Platform) -> None:
     text = response.text
     assert "Traceback" not in text
     assert 'File "' not in text
     sent = f"{response.request.url} {response.request.body!r}"
-    assert [secret for secret in world.private if secret in text and secret not in sent] == []
+    assert [secret for secret in platform.private if secret in text and secret not in sent] == []
     if response.status_code < 400:
         return
     problem = json.loads(text)

@@ -29,7 +29,7 @@ COUNT = 5
 
 
 @dataclass
-class Desk:
+class Platform:
     """A stack that does nothing by itself, with a template and a campaign's run of which each test has its own."""
 
     stack: LocalStack
@@ -93,7 +93,7 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def stack() -> Iterator[Desk]:
+def stack() -> Iterator[Platform]:
     with LocalStack(threads=False, memory=True) as stack, Client(stack.url, first_key(stack)) as api:
         [entry] = read_accounts(EXAMPLES / "accounts.toml", "mail-ses")
         api.post("/v1/accounts", account_body(entry, stack.sandboxes))
@@ -104,51 +104,51 @@ def stack() -> Iterator[Desk]:
         dynamodb, outputs = stack.client("dynamodb"), stack.outputs
         campaigns = Campaigns(dynamodb, outputs["CatalogTable"], stack.clock)
         assert Catalog(dynamodb, outputs["CatalogTable"], stack.clock).tenant("default") is not None
-        yield Desk(stack, api, campaigns, Parking(dynamodb, outputs["GuardTable"], stack.clock))
+        yield Platform(stack, api, campaigns, Parking(dynamodb, outputs["GuardTable"], stack.clock))
 
 
 @pytest.fixture
-def desk(stack: Desk) -> Desk:
+def platform(stack: Platform) -> Platform:
     stack.stack.outbox.clear()
     return stack
 
 
-def test_what_is_held_says_so_and_is_sent_once_its_run_goes_on(desk: Desk) -> None:
-    run, one = desk.start("resumed")
-    desk.let(run, RunState.PAUSED)
-    desk.queue(one, one)
-    desk.stack.drain()
-    assert desk.sent() == 0 and desk.parking.any("default", run)
-    seen = desk.message(one)
+def test_what_is_held_says_so_and_is_sent_once_its_run_goes_on(platform: Platform) -> None:
+    run, one = platform.start("resumed")
+    platform.let(run, RunState.PAUSED)
+    platform.queue(one, one)
+    platform.stack.drain()
+    assert platform.sent() == 0 and platform.parking.any("default", run)
+    seen = platform.message(one)
     assert (seen["status"], seen["timeline"][-1]["reason"], seen["final"]) == ("deferred", "run_paused", False)
     assert seen["timeline"][-1]["text"].startswith("Held while its campaign's run is paused")
     assert "until" not in {name for name, value in seen["timeline"][-1].items() if value is not None}
-    desk.let(run, RunState.SENDING)
-    assert desk.release(run) == 1
+    platform.let(run, RunState.SENDING)
+    assert platform.release(run) == 1
     # The parent comes once more, as queues may have it.
-    desk.queue(one)
-    desk.stack.drain()
-    assert desk.sent() == COUNT and not desk.parking.any("default", run)
-    assert desk.stages(one) == [["accepted", "deferred", "sent"]] * COUNT
+    platform.queue(one)
+    platform.stack.drain()
+    assert platform.sent() == COUNT and not platform.parking.any("default", run)
+    assert platform.stages(one) == [["accepted", "deferred", "sent"]] * COUNT
 
 
-def test_what_is_held_ends_once_its_run_is_cancelled(desk: Desk) -> None:
-    run, one = desk.start("cancelled")
-    desk.let(run, RunState.PAUSED)
-    desk.queue(one)
-    desk.stack.drain()
-    desk.let(run, RunState.CANCELLED)
-    assert desk.release(run) == 1
-    desk.stack.drain()
-    assert desk.sent() == 0
-    assert desk.stages(one) == [["accepted", "deferred", "recalled"]] * COUNT
-    seen = desk.message(one)
+def test_what_is_held_ends_once_its_run_is_cancelled(platform: Platform) -> None:
+    run, one = platform.start("cancelled")
+    platform.let(run, RunState.PAUSED)
+    platform.queue(one)
+    platform.stack.drain()
+    platform.let(run, RunState.CANCELLED)
+    assert platform.release(run) == 1
+    platform.stack.drain()
+    assert platform.sent() == 0
+    assert platform.stages(one) == [["accepted", "deferred", "recalled"]] * COUNT
+    seen = platform.message(one)
     assert (seen["status"], seen["timeline"][-1]["reason"], seen["final"]) == ("recalled", "run_cancelled", True)
 
 
-def test_a_run_that_goes_on_is_sent_and_one_of_no_run_too(desk: Desk) -> None:
-    _, one = desk.start("sending")
+def test_a_run_that_goes_on_is_sent_and_one_of_no_run_too(platform: Platform) -> None:
+    _, one = platform.start("sending")
     other = replace(one, id=Numbering(derived_base(one.accepted_at, "other"))(0), run=None)
-    desk.queue(one, other)
-    desk.stack.drain()
-    assert desk.sent() == 2 * COUNT
+    platform.queue(one, other)
+    platform.stack.drain()
+    assert platform.sent() == 2 * COUNT

@@ -30,7 +30,7 @@ DAY_S = 86_400
 
 
 @dataclass
-class Desk:
+class Platform:
     """A stack that does nothing by itself, with an account and a template of notifications for each channel."""
 
     stack: LocalStack
@@ -70,7 +70,7 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def desk() -> Iterator[Desk]:
+def platform() -> Iterator[Platform]:
     with LocalStack(threads=False, memory=True) as stack:
         key = first_key(stack)
         with Client(stack.url, key) as api:
@@ -80,182 +80,184 @@ def desk() -> Iterator[Desk]:
                 template = {"id": channel, "name": channel, "class": "notification", "accounts": [account]}
                 api.post("/v1/templates", {**template, "content": CONTENTS[channel], "sample": SAMPLES[channel]})
                 api.post(f"/v1/templates/{channel}/versions/1/publish", {})
-            yield Desk(stack, api, key)
+            yield Platform(stack, api, key)
 
 
 @pytest.fixture(autouse=True)
-def balanced(desk: Desk) -> Iterator[None]:
+def balanced(platform: Platform) -> Iterator[None]:
     """After each test nothing is in flight, and no fault is left."""
     yield
-    for sandbox in desk.stack.sandboxes.values():
+    for sandbox in platform.stack.sandboxes.values():
         sandbox.faults.clear()
-    desk.settle()
-    assert desk.api.get("/v1/balance")["in_flight"] == 0
+    platform.settle()
+    assert platform.api.get("/v1/balance")["in_flight"] == 0
 
 
-def test_what_is_queued_is_not_sent(desk: Desk) -> None:
-    before = desk.stack.outbox.count("ses")
-    sent = desk.send("email", *(f"q{n}@example.com" for n in range(150)))
-    desk.trace()
-    found = desk.recall(sent["request_id"])
+def test_what_is_queued_is_not_sent(platform: Platform) -> None:
+    before = platform.stack.outbox.count("ses")
+    sent = platform.send("email", *(f"q{n}@example.com" for n in range(150)))
+    platform.trace()
+    found = platform.recall(sent["request_id"])
     assert {(m["result"], m["before"], m["status"]) for m in found} == {("recalled", "queued", "recalled")}
     assert [m["message_id"] for m in found] == [m["message_id"] for m in sent["messages"]]
     # It is told at once, before anybody has the envelope in hand.
-    desk.trace()
-    assert desk.message(sent)["status"] == "recalled" and desk.api.get("/v1/balance")["in_flight"] == 0
-    desk.settle()
-    assert desk.stack.outbox.count("ses") == before
-    message = desk.message(sent, 149)
+    platform.trace()
+    assert platform.message(sent)["status"] == "recalled" and platform.api.get("/v1/balance")["in_flight"] == 0
+    platform.settle()
+    assert platform.stack.outbox.count("ses") == before
+    message = platform.message(sent, 149)
     assert [event["stage"] for event in message["timeline"]] == ["accepted", "recalled"] and message["final"]
-    key_id = desk.key.split("_")[2]
+    key_id = platform.key.split("_")[2]
     assert f"Recalled with the key: {key_id}" in message["timeline"][1]["text"]
-    assert desk.recall(sent["request_id"]) == found
+    assert platform.recall(sent["request_id"]) == found
 
 
-def test_one_message_of_a_request_is_recalled_and_the_others_are_sent(desk: Desk) -> None:
-    before = desk.stack.outbox.count("ses")
-    sent = desk.send("email", "one@example.com", "two@example.com", "three@example.com")
-    desk.trace()
-    [found] = desk.recall(sent["messages"][1]["message_id"].lower())
+def test_one_message_of_a_request_is_recalled_and_the_others_are_sent(platform: Platform) -> None:
+    before = platform.stack.outbox.count("ses")
+    sent = platform.send("email", "one@example.com", "two@example.com", "three@example.com")
+    platform.trace()
+    [found] = platform.recall(sent["messages"][1]["message_id"].lower())
     assert (found["result"], found["message_id"]) == ("recalled", sent["messages"][1]["message_id"])
-    desk.settle()
-    assert [desk.message(sent, number)["status"] for number in range(3)] == ["sent", "recalled", "sent"]
-    assert desk.stack.outbox.count("ses") == before + 2
+    platform.settle()
+    assert [platform.message(sent, number)["status"] for number in range(3)] == ["sent", "recalled", "sent"]
+    assert platform.stack.outbox.count("ses") == before + 2
 
 
 @pytest.mark.parametrize("seconds", [600, 2 * DAY_S])
-def test_what_is_deferred_is_not_sent(desk: Desk, seconds: int) -> None:
-    before = desk.stack.outbox.count("ses")
-    sent = desk.send("email", "later@example.com", send_at=desk.later(seconds))
-    desk.trace()
-    [found] = desk.recall(sent["request_id"])
+def test_what_is_deferred_is_not_sent(platform: Platform, seconds: int) -> None:
+    before = platform.stack.outbox.count("ses")
+    sent = platform.send("email", "later@example.com", send_at=platform.later(seconds))
+    platform.trace()
+    [found] = platform.recall(sent["request_id"])
     assert (found["result"], found["before"]) == ("recalled", "deferred")
-    desk.settle()
-    assert desk.stages(sent) == ["accepted", "deferred", "recalled"]
-    assert desk.stack.outbox.count("ses") == before
+    platform.settle()
+    assert platform.stages(sent) == ["accepted", "deferred", "recalled"]
+    assert platform.stack.outbox.count("ses") == before
 
 
-def test_what_is_tried_again_is_not_sent(desk: Desk) -> None:
-    before = desk.stack.outbox.count("ses")
-    desk.stack.faults.add(FaultInput(provider="ses", kind="throttle", times=1))
-    sent = desk.send("email", "again@example.com")
-    desk.stack.drain()
-    assert desk.message(sent)["status"] == "retrying"
-    [found] = desk.recall(sent["request_id"])
+def test_what_is_tried_again_is_not_sent(platform: Platform) -> None:
+    before = platform.stack.outbox.count("ses")
+    platform.stack.faults.add(FaultInput(provider="ses", kind="throttle", times=1))
+    sent = platform.send("email", "again@example.com")
+    platform.stack.drain()
+    assert platform.message(sent)["status"] == "retrying"
+    [found] = platform.recall(sent["request_id"])
     assert (found["result"], found["before"]) == ("recalled", "retrying")
-    desk.settle()
-    assert desk.stages(sent) == ["accepted", "retrying", "recalled"]
-    assert desk.stack.outbox.count("ses") == before
+    platform.settle()
+    assert platform.stages(sent) == ["accepted", "retrying", "recalled"]
+    assert platform.stack.outbox.count("ses") == before
 
 
-def test_of_what_may_have_been_sent_it_is_not_said_that_it_was_stopped(desk: Desk) -> None:
-    desk.stack.faults.add(FaultInput(provider="ses", kind="reset_after", times=1))
-    sent = desk.send("email", "maybe@example.com")
-    desk.stack.drain()
-    [found] = desk.recall(sent["request_id"], code=1)
+def test_of_what_may_have_been_sent_it_is_not_said_that_it_was_stopped(platform: Platform) -> None:
+    platform.stack.faults.add(FaultInput(provider="ses", kind="reset_after", times=1))
+    sent = platform.send("email", "maybe@example.com")
+    platform.stack.drain()
+    [found] = platform.recall(sent["request_id"], code=1)
     assert (found["result"], found["status"]) == ("unknown", "unknown")
     assert "may have come through" in found["detail"]
-    desk.settle()
-    message = desk.message(sent)
+    platform.settle()
+    message = platform.message(sent)
     assert [event["stage"] for event in message["timeline"]] == ["accepted", "retrying", "unknown"]
     assert "A caller recalled it" in message["explanation"]
-    assert desk.recall(sent["request_id"], code=1) == [found]
+    assert platform.recall(sent["request_id"], code=1) == [found]
 
 
-def test_too_late_is_an_answer(desk: Desk) -> None:
-    sent = desk.send("email", "soon@example.com", "not an address")
-    desk.settle()
-    found, rejected = desk.recall(sent["request_id"], code=1)
+def test_too_late_is_an_answer(platform: Platform) -> None:
+    sent = platform.send("email", "soon@example.com", "not an address")
+    platform.settle()
+    found, rejected = platform.recall(sent["request_id"], code=1)
     assert (found["result"], found["status"], found["before"]) == ("too_late", "sent", None)
-    assert found["at"] == next(e["at"] for e in desk.message(sent)["timeline"] if e["stage"] == "sent")
+    assert found["at"] == next(e["at"] for e in platform.message(sent)["timeline"] if e["stage"] == "sent")
     assert (rejected["result"], rejected["status"]) == ("too_late", "rejected")
 
 
-def test_what_was_given_up_is_too_late_until_somebody_sends_it_again(desk: Desk) -> None:
-    desk.stack.faults.add(FaultInput(provider="ses", kind="throttle", times=-1))
-    sent = desk.send("email", "dead@example.com")
-    desk.settle()
-    [found] = desk.recall(sent["request_id"], code=1)
+def test_what_was_given_up_is_too_late_until_somebody_sends_it_again(platform: Platform) -> None:
+    platform.stack.faults.add(FaultInput(provider="ses", kind="throttle", times=-1))
+    sent = platform.send("email", "dead@example.com")
+    platform.settle()
+    [found] = platform.recall(sent["request_id"], code=1)
     assert (found["result"], found["status"]) == ("too_late", "dead_lettered") and "discard" in found["detail"]
-    desk.stack.sandboxes["ses"].faults.clear()
-    before = desk.stack.outbox.count("ses")
-    desk.api.post("/v1/dead-letters/redrive", {"all": True})
-    desk.trace()
-    [found] = desk.recall(sent["request_id"])
+    platform.stack.sandboxes["ses"].faults.clear()
+    before = platform.stack.outbox.count("ses")
+    platform.api.post("/v1/dead-letters/redrive", {"all": True})
+    platform.trace()
+    [found] = platform.recall(sent["request_id"])
     assert (found["result"], found["before"]) == ("recalled", "queued")
-    desk.settle()
-    assert desk.stages(sent)[-3:] == ["dead_lettered", "redriven", "recalled"]
-    assert desk.stack.outbox.count("ses") == before
+    platform.settle()
+    assert platform.stages(sent)[-3:] == ["dead_lettered", "redriven", "recalled"]
+    assert platform.stack.outbox.count("ses") == before
 
 
-def test_nothing_is_found_under_an_id_of_nobody(desk: Desk) -> None:
+def test_nothing_is_found_under_an_id_of_nobody(platform: Platform) -> None:
     for id in ("01JZ0000000000000000000000", "01JZ0000000000000000000000" + "A" * 16, "x" * 42):
         kind = "requests" if len(id) == 26 else "messages"
         with pytest.raises(ApiError) as caught:
-            desk.api.post(f"/v1/{kind}/{id}/recall")
+            platform.api.post(f"/v1/{kind}/{id}/recall")
         assert caught.value.status == 404
 
 
-def wecom(desk: Desk) -> WecomSandbox:
-    sandbox = desk.stack.sandboxes["wecom"]
+def wecom(platform: Platform) -> WecomSandbox:
+    sandbox = platform.stack.sandboxes["wecom"]
     assert isinstance(sandbox, WecomSandbox)
     return sandbox
 
 
-def test_wecom_takes_back_what_it_showed(desk: Desk) -> None:
-    sent = desk.send("wecom", "zhangsan", "lisi", name="meeting")
-    desk.settle()
-    [id] = {e["provider_message_id"] for n in (0, 1) for e in desk.message(sent, n)["timeline"] if e["stage"] == "sent"}
+def test_wecom_takes_back_what_it_showed(platform: Platform) -> None:
+    sent = platform.send("wecom", "zhangsan", "lisi", name="meeting")
+    platform.settle()
+    [id] = {
+        e["provider_message_id"] for n in (0, 1) for e in platform.message(sent, n)["timeline"] if e["stage"] == "sent"
+    }
     # One message of what went out in one piece is not taken back from all.
-    [found] = desk.recall(sent["messages"][0]["message_id"], code=1)
+    [found] = platform.recall(sent["messages"][0]["message_id"], code=1)
     assert found["result"] == "too_late" and "recall the whole request" in found["detail"]
-    assert wecom(desk).recalled == set()
-    asked = wecom(desk).calls["message/recall"]
-    answers = desk.recall(sent["request_id"])
+    assert wecom(platform).recalled == set()
+    asked = wecom(platform).calls["message/recall"]
+    answers = platform.recall(sent["request_id"])
     assert {(m["result"], m["status"]) for m in answers} == {("withdrawn", "withdrawn")}
-    shown = [d for d in desk.stack.outbox.all("app") if d.id == id]
+    shown = [d for d in platform.stack.outbox.all("app") if d.id == id]
     assert len(shown) == 2 and all(d.withdrawn for d in shown)
-    assert wecom(desk).recalled == {id} and wecom(desk).calls["message/recall"] == asked + 1
+    assert wecom(platform).recalled == {id} and wecom(platform).calls["message/recall"] == asked + 1
     # Before the trace knows, it may be asked again, which does no harm.
-    assert {m["result"] for m in desk.recall(sent["request_id"])} == {"withdrawn"}
-    desk.settle()
-    message = desk.message(sent)
+    assert {m["result"] for m in platform.recall(sent["request_id"])} == {"withdrawn"}
+    platform.settle()
+    message = platform.message(sent)
     assert [event["stage"] for event in message["timeline"]] == ["accepted", "sent", "withdrawn"]
     assert (message["status"], message["final"]) == ("withdrawn", True)
-    asked = wecom(desk).calls["message/recall"]
-    assert {m["result"] for m in desk.recall(sent["request_id"])} == {"withdrawn"}
-    assert wecom(desk).calls["message/recall"] == asked
+    asked = wecom(platform).calls["message/recall"]
+    assert {m["result"] for m in platform.recall(sent["request_id"])} == {"withdrawn"}
+    assert wecom(platform).calls["message/recall"] == asked
 
 
-def test_wecom_takes_nothing_back_after_a_day(desk: Desk) -> None:
-    sent = desk.send("wecom", "wangwu", name="yesterday")
-    desk.settle()
-    desk.stack.clock.advance(DAY_S + 60)
-    [found] = desk.recall(sent["request_id"], code=1)
+def test_wecom_takes_nothing_back_after_a_day(platform: Platform) -> None:
+    sent = platform.send("wecom", "wangwu", name="yesterday")
+    platform.settle()
+    platform.stack.clock.advance(DAY_S + 60)
+    [found] = platform.recall(sent["request_id"], code=1)
     assert (found["result"], found["status"]) == ("too_late", "sent") and "40058" in found["detail"]
-    assert desk.stages(sent) == ["accepted", "sent"]
+    assert platform.stages(sent) == ["accepted", "sent"]
 
 
-def test_a_provider_that_does_not_answer_is_asked_again_by_who_wants_to_know(desk: Desk) -> None:
-    sent = desk.send("wecom", "zhaoliu", name="lost")
-    desk.settle()
-    desk.stack.faults.add(FaultInput(provider="app", kind="reset_before", at="message/recall"))
-    [found] = desk.recall(sent["request_id"], code=1)
+def test_a_provider_that_does_not_answer_is_asked_again_by_who_wants_to_know(platform: Platform) -> None:
+    sent = platform.send("wecom", "zhaoliu", name="lost")
+    platform.settle()
+    platform.stack.faults.add(FaultInput(provider="app", kind="reset_before", at="message/recall"))
+    [found] = platform.recall(sent["request_id"], code=1)
     assert found["result"] == "in_progress" and "Ask again" in found["detail"]
-    [found] = desk.recall(sent["request_id"])
+    [found] = platform.recall(sent["request_id"])
     assert found["result"] == "withdrawn"
 
 
-def test_messages_of_test_keys_are_recalled_by_them_and_no_others(desk: Desk) -> None:
-    key = desk.api.post("/v1/keys", {"name": "CI", "kind": "test", "scopes": ["send", "read"]})["key"]
-    live = desk.send("email", "live@example.com", send_at=desk.later(3600))
-    with Client(desk.stack.url, key) as api:
-        played = api.send({"template": "email", "to": "delivered@example.com", "send_at": desk.later(3600)})
-        desk.trace()
+def test_messages_of_test_keys_are_recalled_by_them_and_no_others(platform: Platform) -> None:
+    key = platform.api.post("/v1/keys", {"name": "CI", "kind": "test", "scopes": ["send", "read"]})["key"]
+    live = platform.send("email", "live@example.com", send_at=platform.later(3600))
+    with Client(platform.stack.url, key) as api:
+        played = api.send({"template": "email", "to": "delivered@example.com", "send_at": platform.later(3600)})
+        platform.trace()
         [found] = api.post(f"/v1/requests/{played['request_id']}/recall")["messages"]
         assert found["result"] == "recalled"
         with pytest.raises(ApiError) as caught:
             api.post(f"/v1/requests/{live['request_id']}/recall")
         assert caught.value.status == 403
-    desk.settle()
-    assert desk.stages(played)[-1] == "recalled" and desk.stages(live)[-1] == "sent"
+    platform.settle()
+    assert platform.stages(played)[-1] == "recalled" and platform.stages(live)[-1] == "sent"

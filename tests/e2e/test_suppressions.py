@@ -24,7 +24,7 @@ MANY = 5_000
 
 
 @dataclass
-class Desk:
+class Platform:
     """A stack that does nothing by itself, with one account and a template of each class."""
 
     stack: LocalStack
@@ -45,7 +45,7 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def desk() -> Iterator[Desk]:
+def platform() -> Iterator[Platform]:
     with LocalStack(threads=False, memory=True) as stack:
         key = first_key(stack)
         with Client(stack.url, key) as api:
@@ -57,7 +57,7 @@ def desk() -> Iterator[Desk]:
                     "/v1/templates", {"id": name, "name": name, "class": name, "accounts": [MAIL], "content": content}
                 )
                 api.post(f"/v1/templates/{name}/versions/1/publish", {})
-            found = Desk(stack, api, key)
+            found = Platform(stack, api, key)
             # The first entry of a channel counts ten seconds later; that is looked at elsewhere.
             found.suppress("add", "first@example.com", "-c", "email")
             found.suppress("remove", "first@example.com", "-c", "email")
@@ -65,61 +65,61 @@ def desk() -> Iterator[Desk]:
             yield found
 
 
-def test_who_is_on_the_list_is_not_written_to(desk: Desk) -> None:
-    before = desk.stack.outbox.count("ses")
-    desk.suppress("add", " Blocked@Example.com ", "--channel", "email", "--note", "asked us")
-    desk.suppress("add", "gone@example.com", "-c", "email", "--scope", "marketing", "--reason", "unsubscribe")
-    found = desk.send("marketing", "blocked@example.com", "gone@example.com", "fine@example.com")
+def test_who_is_on_the_list_is_not_written_to(platform: Platform) -> None:
+    before = platform.stack.outbox.count("ses")
+    platform.suppress("add", " Blocked@Example.com ", "--channel", "email", "--note", "asked us")
+    platform.suppress("add", "gone@example.com", "-c", "email", "--scope", "marketing", "--reason", "unsubscribe")
+    found = platform.send("marketing", "blocked@example.com", "gone@example.com", "fine@example.com")
     assert [m["status"] for m in found.values()] == ["suppressed", "suppressed", "sent"]
-    assert desk.stack.outbox.count("ses") == before + 1
+    assert platform.stack.outbox.count("ses") == before + 1
     [stopped] = [e for e in found["gone@example.com"]["timeline"] if e["stage"] == "suppressed"]
     assert stopped["reason"] == "suppressed_unsubscribe"
     assert "unsubscribed" in stopped["text"]
-    balance = desk.api.get("/v1/balance")
+    balance = platform.api.get("/v1/balance")
     assert (balance["in_flight"], balance["outcomes"]["suppressed"]) == (0, 2)
     # An unsubscribe is ignored by verification, even one from everything; a block by hand is not.
-    desk.suppress("add", "gone@example.com", "-c", "email", "--reason", "unsubscribe")
-    found = desk.send("verification", "blocked@example.com", "gone@example.com")
+    platform.suppress("add", "gone@example.com", "-c", "email", "--reason", "unsubscribe")
+    found = platform.send("verification", "blocked@example.com", "gone@example.com")
     assert [m["status"] for m in found.values()] == ["suppressed", "sent"]
-    assert desk.send("notification", "gone@example.com")["gone@example.com"]["status"] == "suppressed"
-    desk.suppress("remove", "gone@example.com", "-c", "email")
-    assert desk.suppress("remove", "blocked@example.com", "-c", "email", "--reason", "manual")["changed"] == 1
-    found = desk.send("marketing", "blocked@example.com", "gone@example.com")
+    assert platform.send("notification", "gone@example.com")["gone@example.com"]["status"] == "suppressed"
+    platform.suppress("remove", "gone@example.com", "-c", "email")
+    assert platform.suppress("remove", "blocked@example.com", "-c", "email", "--reason", "manual")["changed"] == 1
+    found = platform.send("marketing", "blocked@example.com", "gone@example.com")
     assert [m["status"] for m in found.values()] == ["sent", "sent"]
 
 
-def test_who_comes_onto_the_list_between_two_tries_is_not_written_to_again(desk: Desk) -> None:
-    desk.stack.faults.add(FaultInput(provider="ses", kind="throttle", times=-1))
-    sent = desk.api.send({"template": "notification", "to": "later@example.com"})
-    desk.stack.drain()
-    desk.suppress("add", "later@example.com", "-c", "email", "--reason", "bounce")
-    desk.stack.sandboxes["ses"].faults.clear()
-    before = desk.stack.outbox.count("ses")
-    desk.stack.drain(until_due=True, horizon_s=3600)
-    message = desk.api.get(f"/v1/messages/{sent['messages'][0]['message_id']}")
+def test_who_comes_onto_the_list_between_two_tries_is_not_written_to_again(platform: Platform) -> None:
+    platform.stack.faults.add(FaultInput(provider="ses", kind="throttle", times=-1))
+    sent = platform.api.send({"template": "notification", "to": "later@example.com"})
+    platform.stack.drain()
+    platform.suppress("add", "later@example.com", "-c", "email", "--reason", "bounce")
+    platform.stack.sandboxes["ses"].faults.clear()
+    before = platform.stack.outbox.count("ses")
+    platform.stack.drain(until_due=True, horizon_s=3600)
+    message = platform.api.get(f"/v1/messages/{sent['messages'][0]['message_id']}")
     assert [e["stage"] for e in message["timeline"]] == ["accepted", "retrying", "suppressed"]
-    assert desk.stack.outbox.count("ses") == before
-    desk.suppress("remove", "later@example.com", "-c", "email")
+    assert platform.stack.outbox.count("ses") == before
+    platform.suppress("remove", "later@example.com", "-c", "email")
 
 
-def test_a_file_of_many_goes_in_and_comes_out_again(desk: Desk, tmp_path: Path) -> None:
+def test_a_file_of_many_goes_in_and_comes_out_again(platform: Platform, tmp_path: Path) -> None:
     file, out = tmp_path / "in.csv", tmp_path / "out.csv"
     rows = [f"u{n}@many.example.com,{'bounce' if n % 2 else ''},row {n}" for n in range(MANY)]
     rows[10], rows[4_999] = "not an address,,", "u3@many.example.com,nonsense,"
     file.write_text("\n".join(["address,reason,note", *rows]), encoding="utf-8")
-    report = desk.suppress("import", str(file), "-c", "email", "--scope", "marketing", code=1)
+    report = platform.suppress("import", str(file), "-c", "email", "--scope", "marketing", code=1)
     assert (report["added"], report["already_there"]) == (MANY - 2, 0)
     assert [(r["number"], r["column"]) for r in report["invalid"]] == [(12, "address"), (5_001, "reason")]
-    report = desk.suppress("import", str(file), "-c", "email", "--scope", "marketing", code=1)
+    report = platform.suppress("import", str(file), "-c", "email", "--scope", "marketing", code=1)
     assert (report["added"], report["already_there"]) == (0, MANY - 2)
-    found = desk.send("marketing", *(f"u{n}@many.example.com" for n in range(1, 8)), "u10@many.example.com")
+    found = platform.send("marketing", *(f"u{n}@many.example.com" for n in range(1, 8)), "u10@many.example.com")
     assert [m["status"] for m in found.values()] == ["suppressed"] * 7 + ["sent"]
-    assert desk.suppress("export", str(out), "--reason", "bounce")["entries"] == MANY // 2 - 1
-    assert desk.suppress("export", str(out))["entries"] == MANY - 2
+    assert platform.suppress("export", str(out), "--reason", "bounce")["entries"] == MANY // 2 - 1
+    assert platform.suppress("export", str(out))["entries"] == MANY - 2
     with out.open(encoding="utf-8-sig", newline="") as stream:
         exported = {each["address"]: each for each in csv.DictReader(stream)}
     assert len(exported) == MANY - 2
     one = exported["u7@many.example.com"]
     assert (one["channel"], one["scope"], one["reason"], one["note"]) == ("email", "marketing", "bounce", "row 7")
-    again = desk.suppress("import", str(out))
+    again = platform.suppress("import", str(out))
     assert (again["added"], again["already_there"], again["invalid"]) == (0, MANY - 2, [])

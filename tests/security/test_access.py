@@ -44,7 +44,7 @@ class Things:
 
 
 @dataclass(frozen=True)
-class World:
+class Platform:
     """A stack with the things of each kind."""
 
     stack: LocalStack
@@ -59,7 +59,7 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world() -> Iterator[World]:
+def platform() -> Iterator[Platform]:
     with LocalStack(threads=False, memory=True) as stack:
         first = first_key(stack)
         with Client(stack.url, first) as api:
@@ -70,7 +70,7 @@ def world() -> Iterator[World]:
                 api.post("/v1/templates", body)
             api.post("/v1/templates/hello/versions/1/publish", {})
             api.post("/v1/templates/hello/versions/1/submit", {})
-        yield World(stack, {kind: _things(stack, first, kind) for kind in KeyKind})
+        yield Platform(stack, {kind: _things(stack, first, kind) for kind in KeyKind})
 
 
 def _things(stack: LocalStack, first: str, kind: KeyKind) -> Things:
@@ -222,60 +222,60 @@ def test_every_operation_is_tried() -> None:
     assert sorted(tried) == sorted(operation.id for operation in OPERATIONS)
 
 
-def test_the_matrix_holds_by_every_operation_for_every_key_and_object(world: World, attempts: Attempts) -> None:
-    written = world.stack.outbox.count()
+def test_the_matrix_holds_by_every_operation_for_every_key_and_object(platform: Platform, attempts: Attempts) -> None:
+    written = platform.stack.outbox.count()
     # What is refused comes first: nothing of it was done, and the objects are as they were. What is allowed changes
     # them, and live keys come last, since a campaign that they change is theirs.
     for allowed in (False, True):
         for by in (KeyKind.TEAM, KeyKind.TEST, KeyKind.LIVE):
-            for of, things in world.things.items():
+            for of, things in platform.things.items():
                 for id, (path, body) in on(things, of).items():
                     if reaches(id, by, of) is allowed:
-                        status = world.call(id, by, path, body).status_code
+                        status = platform.call(id, by, path, body).status_code
                         held = status < 500 and (status != 403) is allowed
                         attempts.check(f"{id} by a {by} key on a {of} key's: {status}", held=held)
             for id, (path, body) in SHARED.items():
                 if reaches(id, by, by if id in OWN else KeyKind.LIVE) is allowed:
-                    status = world.call(id, by, path, body).status_code
+                    status = platform.call(id, by, path, body).status_code
                     attempts.check(f"{id} by a {by} key: {status}", held=status < 500 and (status != 403) is allowed)
         if not allowed:
-            _nothing_happened(world, attempts, written)
-            _lists_show_no_more(world, attempts)
+            _nothing_happened(platform, attempts, written)
+            _lists_show_no_more(platform, attempts)
 
 
-def _nothing_happened(world: World, attempts: Attempts, written: int) -> None:
-    world.stack.drain(until_due=True, horizon_s=10)
-    live = world.things[KeyKind.LIVE]
+def _nothing_happened(platform: Platform, attempts: Attempts, written: int) -> None:
+    platform.stack.drain(until_due=True, horizon_s=10)
+    live = platform.things[KeyKind.LIVE]
     for id, path in (("list_dead_letters", {}), ("get_campaign", {"id": live.campaign}), ("list_keys", {})):
-        found = world.call(id, KeyKind.LIVE, path, None)
+        found = platform.call(id, KeyKind.LIVE, path, None)
         attempts.check(f"{id}: something of a live key's was changed", held=NEXT not in found.text)
-    kept = world.call("list_dead_letters", KeyKind.LIVE, {}, None).json()["dead_letters"]
+    kept = platform.call("list_dead_letters", KeyKind.LIVE, {}, None).json()["dead_letters"]
     attempts.check("dead letters are kept", held=[each["state"] for each in kept] == ["kept"] * 3)
-    attempts.check("nobody was written to", held=world.stack.outbox.count() == written)
+    attempts.check("nobody was written to", held=platform.stack.outbox.count() == written)
 
 
-def _lists_show_no_more(world: World, attempts: Attempts) -> None:
+def _lists_show_no_more(platform: Platform, attempts: Attempts) -> None:
     for by in KeyKind:
         for id, (body, shown) in LISTS.items():
-            found = world.call(id, by, {}, body)
-            for of, things in world.things.items():
+            found = platform.call(id, by, {}, body)
+            for of, things in platform.things.items():
                 held = (getattr(things, shown) in found.text) is reaches(id, by, of)
                 attempts.check(f"{id} by a {by} key shows a {of} key's", held=held and found.status_code == 200)
 
 
-def test_no_file_is_read_for_keys_that_do_not_reach_it(world: World, attempts: Attempts) -> None:
+def test_no_file_is_read_for_keys_that_do_not_reach_it(platform: Platform, attempts: Attempts) -> None:
     for by in (KeyKind.TEAM, KeyKind.TEST):
-        for of, things in world.things.items():
+        for of, things in platform.things.items():
             audience = {"audience": {"file": things.file, "columns": {"to": "to"}}}
             id = {"id": f"mine-{by}-{of}"}
             body = {"name": "x", "variants": [{"name": "a", "template": "hello"}]}
-            world.call("create_campaign", by, {}, {**id, **body, **audience})
+            platform.call("create_campaign", by, {}, {**id, **body, **audience})
             for operation, given in (("check_campaign", None), ("start_run", {})):
-                status = world.call(operation, by, id, given).status_code
+                status = platform.call(operation, by, id, given).status_code
                 held = (status == 403) is not reaches(operation, by, of)
                 attempts.check(f"{operation} by a {by} key on a {of} key's file: {status}", held=held)
 
 
-def test_a_live_keys_attachment_has_an_id_of_its_own(world: World, attempts: Attempts) -> None:
-    ids = {things.attachment for things in world.things.values()}
+def test_a_live_keys_attachment_has_an_id_of_its_own(platform: Platform, attempts: Attempts) -> None:
+    ids = {things.attachment for things in platform.things.values()}
     attempts.check("the same file has one id for keys of all kinds", held=len(ids) == len(KeyKind))

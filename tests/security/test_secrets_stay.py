@@ -17,7 +17,7 @@ from shared.providers.table import PROVIDERS
 from tests.certificates import authority
 from tests.conftest import Aws
 from tests.fakes import FakeClock
-from tests.integration.functions.manage.managing import Answer, Desk
+from tests.integration.functions.manage.manage_calls import Answer, ManageApi
 from tests.security.attempts import Attempts
 
 CREATE, PATCH, GET = "POST /v1/accounts", "PATCH /v1/accounts/{id}", "GET /v1/accounts/{id}"
@@ -73,24 +73,24 @@ KINDS = ("live", "test", "team")
 
 
 @pytest.fixture
-def desk(aws: Aws, clock: FakeClock) -> Desk:
-    return Desk(aws, clock)
+def manage_api(aws: Aws, clock: FakeClock) -> ManageApi:
+    return ManageApi(aws, clock)
 
 
-def create(desk: Desk, provider: str) -> Account:
+def create(manage_api: ManageApi, provider: str) -> Account:
     body = {"id": provider, "name": provider, "settings": SETTINGS[provider], "secret": SECRETS[provider]}
-    assert desk.call(CREATE, body).status == 201
-    return stored(desk, provider)
+    assert manage_api.call(CREATE, body).status == 201
+    return stored(manage_api, provider)
 
 
-def stored(desk: Desk, provider: str) -> Account:
-    found = desk.catalog.load_account("default", provider)
+def stored(manage_api: ManageApi, provider: str) -> Account:
+    found = manage_api.catalog.load_account("default", provider)
     assert found is not None
     return found.value
 
 
-def change(desk: Desk, provider: str, settings: dict[str, Any], kind: str = "live", **more: Any) -> Answer:
-    return desk.call(PATCH, {"settings": {**SETTINGS[provider], **settings}, **more}, id=provider, kind=kind)
+def change(manage_api: ManageApi, provider: str, settings: dict[str, Any], kind: str = "live", **more: Any) -> Answer:
+    return manage_api.call(PATCH, {"settings": {**SETTINGS[provider], **settings}, **more}, id=provider, kind=kind)
 
 
 def refused(answer: Answer, name: str) -> bool:
@@ -120,45 +120,45 @@ def test_the_page_for_operators_names_the_same_settings() -> None:
 
 @pytest.mark.parametrize("provider", SETTINGS)
 def test_no_change_of_where_it_goes_or_whose_it_is_keeps_the_secret(
-    desk: Desk, provider: str, attempts: Attempts
+    manage_api: ManageApi, provider: str, attempts: Attempts
 ) -> None:
-    before = create(desk, provider)
+    before = create(manage_api, provider)
     for kind in KINDS:
         for name, value in BINDING[provider].items():
-            alone = change(desk, provider, {name: value}, kind)
+            alone = change(manage_api, provider, {name: value}, kind)
             attempts.check(f"{kind} {provider}.{name}", held=refused(alone, name))
-            hidden = change(desk, provider, {**FREE[provider], name: value}, kind, weight=7, name="Other")
+            hidden = change(manage_api, provider, {**FREE[provider], name: value}, kind, weight=7, name="Other")
             attempts.check(f"{kind} {provider}.{name} among others", held=refused(hidden, name))
-            masked = change(desk, provider, {name: value}, kind, secret=dict.fromkeys(SECRETS[provider], MASK))
+            masked = change(manage_api, provider, {name: value}, kind, secret=dict.fromkeys(SECRETS[provider], MASK))
             attempts.check(f"{kind} {provider}.{name} with the mask", held=masked.status in {403, 422})
-            attempts.check(f"{kind} {provider}.{name} stays", held=stored(desk, provider) == before)
+            attempts.check(f"{kind} {provider}.{name} stays", held=stored(manage_api, provider) == before)
 
 
 @pytest.mark.parametrize("provider", SETTINGS)
 def test_with_the_secret_given_again_all_may_change_and_the_audit_log_tells(
-    desk: Desk, provider: str, monkeypatch: pytest.MonkeyPatch
+    manage_api: ManageApi, provider: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Versions of one millisecond are told apart by chance alone.
     monkeypatch.setattr(secrets, "randbits", lambda _: next(NUMBERS))
-    before = create(desk, provider)
+    before = create(manage_api, provider)
     for name, value in BINDING[provider].items():
-        assert change(desk, provider, {name: value}, secret=SECRETS[provider]).status == 200
-        assert stored(desk, provider).secret_version != before.secret_version
-        assert change(desk, provider, {}, secret=SECRETS[provider]).status == 200
-    records = desk.call("GET /v1/audit", query={"action": "update_account"}).json["records"]
+        assert change(manage_api, provider, {name: value}, secret=SECRETS[provider]).status == 200
+        assert stored(manage_api, provider).secret_version != before.secret_version
+        assert change(manage_api, provider, {}, secret=SECRETS[provider]).status == 200
+    records = manage_api.call("GET /v1/audit", query={"action": "update_account"}).json["records"]
     assert len(records) == 2 * len(BINDING[provider])
     assert all("secret" in record["changed"] for record in records)
 
 
 @pytest.mark.parametrize("provider", SETTINGS)
-def test_what_has_nothing_to_do_with_the_secret_keeps_it(desk: Desk, provider: str) -> None:
-    before = create(desk, provider)
+def test_what_has_nothing_to_do_with_the_secret_keeps_it(manage_api: ManageApi, provider: str) -> None:
+    before = create(manage_api, provider)
     for name, value in FREE[provider].items():
-        assert change(desk, provider, {name: value}).status == 200
-    assert stored(desk, provider).secret_version == before.secret_version
+        assert change(manage_api, provider, {name: value}).status == 200
+    assert stored(manage_api, provider).secret_version == before.secret_version
     # The same in other words is no change either.
     defaults = {k: v for k, v in before.settings.items() if k != "provider"}
-    assert change(desk, provider, defaults).status == 200
+    assert change(manage_api, provider, defaults).status == 200
 
 
 def test_a_setting_that_nobody_thought_about_binds() -> None:
@@ -181,24 +181,24 @@ def test_a_declaration_of_no_setting_is_a_mistake() -> None:
             colour: str = "red"
 
 
-def test_other_ways_to_a_stored_secret(desk: Desk, attempts: Attempts) -> None:
-    before = create(desk, "smtp")
+def test_other_ways_to_a_stored_secret(manage_api: ManageApi, attempts: Attempts) -> None:
+    before = create(manage_api, "smtp")
     elsewhere = {**SETTINGS["smtp"], "host": "evil.example.org"}
-    tried = desk.call(VERIFY, {"settings": elsewhere}, id="smtp")
+    tried = manage_api.call(VERIFY, {"settings": elsewhere}, id="smtp")
     attempts.check("verify elsewhere", held="evil" not in tried.text)
     body = {"id": "smtp", "name": "Taken", "settings": elsewhere}
-    attempts.check("create over it", held=desk.call(CREATE, body).status in {409, 422})
-    attempts.check("an empty secret keeps none", held=change(desk, "smtp", elsewhere, secret={}).status == 422)
-    attempts.check("without one", held=change(desk, "smtp", elsewhere, secret=None).status == 422)
+    attempts.check("create over it", held=manage_api.call(CREATE, body).status in {409, 422})
+    attempts.check("an empty secret keeps none", held=change(manage_api, "smtp", elsewhere, secret={}).status == 422)
+    attempts.check("without one", held=change(manage_api, "smtp", elsewhere, secret=None).status == 422)
     other = {"settings": SETTINGS["robot"]}
-    attempts.check("another provider", held=desk.call(PATCH, other, id="smtp").status == 422)
-    assert stored(desk, "smtp") == before
-    assert desk.call("DELETE /v1/accounts/{id}", id="smtp").status == 204
-    attempts.check("restore without it", held=desk.call(CREATE, body).status == 422)
+    attempts.check("another provider", held=manage_api.call(PATCH, other, id="smtp").status == 422)
+    assert stored(manage_api, "smtp") == before
+    assert manage_api.call("DELETE /v1/accounts/{id}", id="smtp").status == 204
+    attempts.check("restore without it", held=manage_api.call(CREATE, body).status == 422)
     no_login = {name: value for name, value in elsewhere.items() if name != "username"}
-    assert desk.call(CREATE, {**body, "settings": no_login}).status == 201
-    attempts.check("restore without a login", held=desk.call(GET, id="smtp").json["secret"] == {})
-    attempts.check("and then with one", held=desk.call(PATCH, {"settings": elsewhere}, id="smtp").status == 422)
+    assert manage_api.call(CREATE, {**body, "settings": no_login}).status == 201
+    attempts.check("restore without a login", held=manage_api.call(GET, id="smtp").json["secret"] == {})
+    attempts.check("and then with one", held=manage_api.call(PATCH, {"settings": elsewhere}, id="smtp").status == 422)
 
 
 @pytest.mark.parametrize(
@@ -210,10 +210,14 @@ def test_other_ways_to_a_stored_secret(desk: Desk, attempts: Attempts) -> None:
     ],
 )
 def test_of_two_who_change_at_once_no_secret_reaches_the_others_server(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, theirs: dict[str, Any], ours: dict[str, Any], attempts: Attempts
+    manage_api: ManageApi,
+    monkeypatch: pytest.MonkeyPatch,
+    theirs: dict[str, Any],
+    ours: dict[str, Any],
+    attempts: Attempts,
 ) -> None:
-    create(desk, "smtp")
-    other, update = Desk(desk.aws, desk.clock), desk.catalog.update_account
+    create(manage_api, "smtp")
+    other, update = ManageApi(manage_api.aws, manage_api.clock), manage_api.catalog.update_account
     late = [theirs]
 
     def slow(account: Account, rev: int, record: AuditRecord) -> None:
@@ -221,9 +225,9 @@ def test_of_two_who_change_at_once_no_secret_reaches_the_others_server(
             assert change(other, "smtp", late.pop(), secret={"password": "theirs"}).status == 200
         update(account, rev, record)
 
-    monkeypatch.setattr(desk.catalog, "update_account", slow)
-    answer = desk.call(PATCH, ours, id="smtp")
-    now = stored(desk, "smtp")
-    secret = desk.secrets.get("default", "smtp", now.secret_version)
+    monkeypatch.setattr(manage_api.catalog, "update_account", slow)
+    answer = manage_api.call(PATCH, ours, id="smtp")
+    now = stored(manage_api, "smtp")
+    secret = manage_api.secrets.get("default", "smtp", now.secret_version)
     refused = answer.status in {409, 422}
     attempts.check(str(ours), held=refused and (now.settings["host"], secret["password"]) == (theirs["host"], "theirs"))

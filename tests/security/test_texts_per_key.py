@@ -22,7 +22,7 @@ from shared.store.texts import Of, Texts
 from tests import samples
 from tests.conftest import Aws
 from tests.fakes import FakeClock, logged, out_of_reach
-from tests.integration.functions.ingest.test_service import Desk, add_code
+from tests.integration.functions.ingest.test_service import IngestHarness, add_code
 from tests.memory import tables
 from tests.security.attempts import Attempts
 
@@ -36,8 +36,8 @@ def guard(clock: FakeClock) -> Iterator[Any]:
 
 
 @pytest.fixture
-def desk(aws: Aws, clock: FakeClock) -> Desk:
-    made = Desk(aws, clock)
+def ingest_harness(aws: Aws, clock: FakeClock) -> IngestHarness:
+    made = IngestHarness(aws, clock)
     add_code(made)
     settings = TenantSettings(
         version=1, countries=["CN", "HK", "GB"], texts_per_key_per_day=6, texts_abroad_per_key_per_day=2
@@ -46,13 +46,15 @@ def desk(aws: Aws, clock: FakeClock) -> Desk:
     return made
 
 
-def process(desk: Desk) -> None:
+def process(ingest_harness: IngestHarness) -> None:
     """Another process takes over: what the one before had by itself is gone."""
-    aws, clock = desk.aws, desk.clock
+    aws, clock = ingest_harness.aws, ingest_harness.clock
     texts = Texts(aws.dynamodb, aws.guard, clock)
     metrics = EphemeralMetrics(namespace="mePush", service="ingest")
-    desk.ingest = replace(desk.ingest, limits=TextLimits(desk.catalog, texts, metrics, clock, "mepush"))
-    desk.api = Api({"send_messages": desk.ingest.send_messages})
+    ingest_harness.ingest = replace(
+        ingest_harness.ingest, limits=TextLimits(ingest_harness.catalog, texts, metrics, clock, "mepush")
+    )
+    ingest_harness.api = Api({"send_messages": ingest_harness.ingest.send_messages})
 
 
 def texts_to(*numbers: str) -> dict[str, Any]:
@@ -91,8 +93,10 @@ def test_a_busy_process_asks_once_per_block_and_begins_anew_at_midnight(
     attempts.check("at midnight", held=texts.take(OF, 1, 10_000).places == 1)
 
 
-def test_numbers_and_countries_beyond_the_limit_are_rejected_one_by_one(desk: Desk, attempts: Attempts) -> None:
-    status, body = desk.send(texts_to(*(abroad(n) for n in range(4)), *(home(n) for n in range(6))))
+def test_numbers_and_countries_beyond_the_limit_are_rejected_one_by_one(
+    ingest_harness: IngestHarness, attempts: Attempts
+) -> None:
+    status, body = ingest_harness.send(texts_to(*(abroad(n) for n in range(4)), *(home(n) for n in range(6))))
     assert status == 202
     for message in body["messages"]:
         kept = message["index"] in (0, 1, 4, 5, 6, 7)
@@ -100,35 +104,35 @@ def test_numbers_and_countries_beyond_the_limit_are_rejected_one_by_one(desk: De
         attempts.check("with its reason", held=kept or message["reason"] == "key_limit")
     assert "2025-01-16T00:00:00" in body["messages"][2]["detail"]
     for n in range(20):
-        process(desk)
+        process(ingest_harness)
         number = abroad(n) if n % 2 else home(50 + n)
-        attempts.check(f"{number} in another process", held=desk.send(texts_to(number))[0] == 422)
+        attempts.check(f"{number} in another process", held=ingest_harness.send(texts_to(number))[0] == 422)
 
 
-def test_a_repeat_takes_no_places_and_gets_the_same_answer(desk: Desk, attempts: Attempts) -> None:
+def test_a_repeat_takes_no_places_and_gets_the_same_answer(ingest_harness: IngestHarness, attempts: Attempts) -> None:
     wanted = texts_to(*(home(n) for n in range(4)))
-    first = desk.send(wanted, idempotency_key="a")
+    first = ingest_harness.send(wanted, idempotency_key="a")
     for _ in range(5):
-        process(desk)
-        attempts.check("a repeat", held=desk.send(wanted, idempotency_key="a") == first)
+        process(ingest_harness)
+        attempts.check("a repeat", held=ingest_harness.send(wanted, idempotency_key="a") == first)
     more = texts_to(*(home(n) for n in range(10, 14)))
-    status, body = desk.send(more, idempotency_key="b")
+    status, body = ingest_harness.send(more, idempotency_key="b")
     attempts.check("two are left", held=(status, body["accepted"], body["rejected"]) == (202, 2, 2))
-    attempts.check("the same in part", held=desk.send(more, idempotency_key="b") == (status, body))
+    attempts.check("the same in part", held=ingest_harness.send(more, idempotency_key="b") == (status, body))
 
 
-def test_a_keys_own_limit_counts_and_test_keys_take_none(desk: Desk, attempts: Attempts) -> None:
+def test_a_keys_own_limit_counts_and_test_keys_take_none(ingest_harness: IngestHarness, attempts: Attempts) -> None:
     key, _ = new_key(samples.NOW, "default", "shop", KeyKind.LIVE, [Scope.SEND], texts_per_day=1)
-    desk.catalog.create_key(key, samples.change())
-    desk.caller |= {"key_id": key.id}
-    attempts.check("one", held=desk.send(texts_to(home(1)))[0] == 202)
-    attempts.check("no second", held=desk.send(texts_to(home(2)))[0] == 422)
-    desk.caller |= {"kind": "test"}
-    attempts.check("a test key's is played", held=desk.send(texts_to(home(3)))[0] == 202)
+    ingest_harness.catalog.create_key(key, samples.change())
+    ingest_harness.caller |= {"key_id": key.id}
+    attempts.check("one", held=ingest_harness.send(texts_to(home(1)))[0] == 202)
+    attempts.check("no second", held=ingest_harness.send(texts_to(home(2)))[0] == 422)
+    ingest_harness.caller |= {"kind": "test"}
+    attempts.check("a test key's is played", held=ingest_harness.send(texts_to(home(3)))[0] == 202)
 
 
 def test_what_cannot_be_counted_is_not_accepted(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, attempts: Attempts
+    ingest_harness: IngestHarness, monkeypatch: pytest.MonkeyPatch, attempts: Attempts
 ) -> None:
     def down(*_: Any) -> None:
         raise out_of_reach("dynamodb")
@@ -137,88 +141,95 @@ def test_what_cannot_be_counted_is_not_accepted(
     with monkeypatch.context() as patched:
         patched.setattr(Texts, "_add", down)
         for headers in ({}, {"idempotency_key": "a"}):
-            status, body = desk.send(wanted, **headers)
+            status, body = ingest_harness.send(wanted, **headers)
             attempts.check(json.dumps(body), held=status == 503)
-    attempts.check("nothing is queued", held=not desk.envelopes("sms.verification"))
-    attempts.check("the key is free", held=desk.send(wanted, idempotency_key="a")[0] == 202)
+    attempts.check("nothing is queued", held=not ingest_harness.envelopes("sms.verification"))
+    attempts.check("the key is free", held=ingest_harness.send(wanted, idempotency_key="a")[0] == 202)
 
 
-def places(desk: Desk, which: str = "all", key: str = "k", date: str = "2025-01-15") -> int:
+def places(ingest_harness: IngestHarness, which: str = "all", key: str = "k", date: str = "2025-01-15") -> int:
     item = {"pk": {"S": f"texts#default#{key}#{date}"}, "sk": {"S": which}}
-    found = desk.aws.dynamodb.get_item(TableName=desk.aws.guard, Key=item, ConsistentRead=True)
+    found = ingest_harness.aws.dynamodb.get_item(TableName=ingest_harness.aws.guard, Key=item, ConsistentRead=True)
     return int(found["Item"]["taken"]["N"]) if "Item" in found else 0
 
 
-def test_what_may_fall_back_to_a_text_counts_whether_it_does_or_not(desk: Desk, attempts: Attempts) -> None:
-    desk.add_template(samples.SMS, id="text")
-    desk.add_template(id="mail", fallback=Fallback(template="text"))
+def test_what_may_fall_back_to_a_text_counts_whether_it_does_or_not(
+    ingest_harness: IngestHarness, attempts: Attempts
+) -> None:
+    ingest_harness.add_template(samples.SMS, id="text")
+    ingest_harness.add_template(id="mail", fallback=Fallback(template="text"))
 
     def mails(*numbers: str, **own: Any) -> dict[str, Any]:
         people = [{"to": f"u{n}@example.com", "fallback": {"sms": number}} for n, number in enumerate(numbers)]
         return {"template": "mail", "recipients": people, "variables": {"name": "n", "code": "1"}, **own}
 
-    status, body = desk.send(mails(*(home(n) for n in range(8))))
+    status, body = ingest_harness.send(mails(*(home(n) for n in range(8))))
     attempts.check("six may", held=(status, body["accepted"], body["rejected"]) == (202, 6, 2))
     refused = body["messages"][7]
     attempts.check("by its field", held=refused["field"] == "recipients.7.fallback.sms")
     attempts.check("with its reason", held=refused["reason"] == "key_limit")
     attempts.check("and what to do", held="or now without `fallback.sms`" in refused["detail"])
-    attempts.check("no text in its stead", held=desk.send(texts_to(home(9)))[0] == 422)
+    attempts.check("no text in its stead", held=ingest_harness.send(texts_to(home(9)))[0] == 422)
     alone = {"template": "mail", "to": "u@example.com", "variables": {"name": "n", "code": "1"}}
-    attempts.check("an email alone", held=desk.send(alone)[0] == 202)
-    attempts.check("is not counted", held=places(desk) == 6)
+    attempts.check("an email alone", held=ingest_harness.send(alone)[0] == 202)
+    attempts.check("is not counted", held=places(ingest_harness) == 6)
 
 
-def test_a_number_abroad_to_fall_back_to_counts_abroad(desk: Desk, attempts: Attempts) -> None:
-    desk.add_template(samples.SMS, id="text")
-    desk.add_template(id="mail", fallback=Fallback(template="text"))
+def test_a_number_abroad_to_fall_back_to_counts_abroad(ingest_harness: IngestHarness, attempts: Attempts) -> None:
+    ingest_harness.add_template(samples.SMS, id="text")
+    ingest_harness.add_template(id="mail", fallback=Fallback(template="text"))
     for n in range(5):
-        process(desk)
+        process(ingest_harness)
         person = {"to": f"u{n}@example.com", "fallback": {"sms": abroad(n)}}
-        sent = desk.send({"template": "mail", "recipients": [person], "variables": {"name": "n", "code": "1"}})
+        sent = ingest_harness.send(
+            {"template": "mail", "recipients": [person], "variables": {"name": "n", "code": "1"}}
+        )
         attempts.check(abroad(n), held=sent[0] == (202 if n < 2 else 422))
 
 
-def settle(desk: Desk, **changes: int) -> None:
+def settle(ingest_harness: IngestHarness, **changes: int) -> None:
     """Change the settings by another process."""
-    elsewhere = Catalog(desk.aws.dynamodb, desk.aws.catalog, desk.clock)
+    elsewhere = Catalog(ingest_harness.aws.dynamodb, ingest_harness.aws.catalog, ingest_harness.clock)
     stored = elsewhere.load_settings("default")
     assert stored is not None
     changed = stored.value.model_copy(update={"version": stored.value.version + 1, **changes})
     elsewhere.save_settings("default", changed, stored.rev, samples.change())
 
 
-def test_a_limit_that_is_raised_counts_at_once(desk: Desk, attempts: Attempts) -> None:
-    attempts.check("all", held=desk.send(texts_to(*(home(n) for n in range(7))))[1]["rejected"] == 1)
-    settle(desk, texts_per_key_per_day=8)
-    attempts.check("two more", held=desk.send(texts_to(home(10), home(11)))[1]["accepted"] == 2)
-    attempts.check("no third", held=desk.send(texts_to(home(12)))[0] == 422)
-    settle(desk, texts_per_key_per_day=20)
-    body = desk.send(texts_to(*(abroad(n) for n in range(3))))[1]
+def test_a_limit_that_is_raised_counts_at_once(ingest_harness: IngestHarness, attempts: Attempts) -> None:
+    attempts.check("all", held=ingest_harness.send(texts_to(*(home(n) for n in range(7))))[1]["rejected"] == 1)
+    settle(ingest_harness, texts_per_key_per_day=8)
+    attempts.check("two more", held=ingest_harness.send(texts_to(home(10), home(11)))[1]["accepted"] == 2)
+    attempts.check("no third", held=ingest_harness.send(texts_to(home(12)))[0] == 422)
+    settle(ingest_harness, texts_per_key_per_day=20)
+    body = ingest_harness.send(texts_to(*(abroad(n) for n in range(3))))[1]
     attempts.check("abroad stays", held=(body["accepted"], body["rejected"]) == (2, 1))
-    settle(desk, texts_abroad_per_key_per_day=3)
-    attempts.check("abroad, too", held=desk.send(texts_to(abroad(5)))[0] == 202)
-    attempts.check("not beyond", held=desk.send(texts_to(abroad(6)))[0] == 422)
-    attempts.check("each counts once", held=(places(desk), places(desk, "abroad")) == (11, 3))
+    settle(ingest_harness, texts_abroad_per_key_per_day=3)
+    attempts.check("abroad, too", held=ingest_harness.send(texts_to(abroad(5)))[0] == 202)
+    attempts.check("not beyond", held=ingest_harness.send(texts_to(abroad(6)))[0] == 422)
+    attempts.check("each counts once", held=(places(ingest_harness), places(ingest_harness, "abroad")) == (11, 3))
 
 
-def test_a_limit_that_is_lowered_counts_within_ten_seconds(desk: Desk, attempts: Attempts) -> None:
-    attempts.check("one", held=desk.send(texts_to(home(1)))[0] == 202)
-    settle(desk, texts_per_key_per_day=1)
-    desk.clock.advance(10)
-    attempts.check("no second", held=desk.send(texts_to(home(2)))[0] == 422)
+def test_a_limit_that_is_lowered_counts_within_ten_seconds(ingest_harness: IngestHarness, attempts: Attempts) -> None:
+    attempts.check("one", held=ingest_harness.send(texts_to(home(1)))[0] == 202)
+    settle(ingest_harness, texts_per_key_per_day=1)
+    ingest_harness.clock.advance(10)
+    attempts.check("no second", held=ingest_harness.send(texts_to(home(2)))[0] == 422)
     # So a stolen key is stopped.
-    settle(desk, texts_per_key_per_day=0)
-    desk.clock.advance(10 + 86_400)
-    attempts.check("nor tomorrow", held=desk.send(texts_to(home(3)))[0] == 422)
+    settle(ingest_harness, texts_per_key_per_day=0)
+    ingest_harness.clock.advance(10 + 86_400)
+    attempts.check("nor tomorrow", held=ingest_harness.send(texts_to(home(3)))[0] == 422)
 
 
 def test_alarms_are_told_once_near_and_at_each_refusal_and_name_no_number(
-    desk: Desk, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, attempts: Attempts
+    ingest_harness: IngestHarness,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    attempts: Attempts,
 ) -> None:
     def told(sent: dict[str, Any]) -> list[dict[str, Any]]:
         capsys.readouterr()
-        desk.send(sent)
+        ingest_harness.send(sent)
         return [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
 
     attempts.check("nothing at half", held=told(texts_to(home(1), home(2), home(3))) == [])
@@ -255,7 +266,7 @@ LOST_ONCE = {"before places are kept"}
 
 @pytest.mark.parametrize("where", CRASHES)
 def test_a_crash_loses_no_message_and_a_repeat_takes_places_once(
-    desk: Desk, where: str, monkeypatch: pytest.MonkeyPatch, attempts: Attempts
+    ingest_harness: IngestHarness, where: str, monkeypatch: pytest.MonkeyPatch, attempts: Attempts
 ) -> None:
     of, name, after = CRASHES[where]
     real = getattr(of, name)
@@ -269,23 +280,26 @@ def test_a_crash_loses_no_message_and_a_repeat_takes_places_once(
     with monkeypatch.context() as patched:
         patched.setattr(of, name, killed)
         with pytest.raises(Killed):
-            desk.send(wanted, idempotency_key="a")
-    had = {e.id for e in desk.envelopes("sms.verification")}
-    process(desk)
-    attempts.check("while somebody may be at it", held=desk.send(wanted, idempotency_key="a")[0] == 409)
-    desk.clock.advance(30)
-    status, body = desk.send(wanted, idempotency_key="a")
+            ingest_harness.send(wanted, idempotency_key="a")
+    had = {e.id for e in ingest_harness.envelopes("sms.verification")}
+    process(ingest_harness)
+    attempts.check("while somebody may be at it", held=ingest_harness.send(wanted, idempotency_key="a")[0] == 409)
+    ingest_harness.clock.advance(30)
+    status, body = ingest_harness.send(wanted, idempotency_key="a")
     attempts.check("all are accepted", held=(status, body["accepted"], body["rejected"]) == (202, 2, 0))
-    found = {e.id for e in desk.envelopes("sms.verification")}
+    found = {e.id for e in ingest_harness.envelopes("sms.verification")}
     attempts.check("under the same ids", held=len(found) == 1 and had in (set(), found))
     spent = 4 if where in LOST_ONCE else 2
-    attempts.check(f"{places(desk)} places", held=(places(desk), places(desk, "abroad")) == (spent, spent // 2))
-    attempts.check("the same answer", held=desk.send(wanted, idempotency_key="a") == (status, body))
-    attempts.check("and no more places", held=places(desk) == spent)
+    attempts.check(
+        f"{places(ingest_harness)} places",
+        held=(places(ingest_harness), places(ingest_harness, "abroad")) == (spent, spent // 2),
+    )
+    attempts.check("the same answer", held=ingest_harness.send(wanted, idempotency_key="a") == (status, body))
+    attempts.check("and no more places", held=places(ingest_harness) == spent)
 
 
 def test_places_that_a_crash_has_lost_are_there_again_on_the_next_day(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, attempts: Attempts
+    ingest_harness: IngestHarness, monkeypatch: pytest.MonkeyPatch, attempts: Attempts
 ) -> None:
     def killed(*_: Any) -> None:
         raise Killed
@@ -294,28 +308,32 @@ def test_places_that_a_crash_has_lost_are_there_again_on_the_next_day(
         patched.setattr(Queues, "send", killed)
         for _ in range(2):
             with pytest.raises(Killed):
-                desk.send(texts_to(*(home(n) for n in range(3))))
-    attempts.check("none today", held=desk.send(texts_to(home(1)))[0] == 422)
-    desk.clock.set((desk.clock.now_ms() // 86_400_000 + 1) * 86_400_000)
-    attempts.check("tomorrow", held=desk.send(texts_to(*(home(n) for n in range(6))))[1]["accepted"] == 6)
+                ingest_harness.send(texts_to(*(home(n) for n in range(3))))
+    attempts.check("none today", held=ingest_harness.send(texts_to(home(1)))[0] == 422)
+    ingest_harness.clock.set((ingest_harness.clock.now_ms() // 86_400_000 + 1) * 86_400_000)
+    attempts.check("tomorrow", held=ingest_harness.send(texts_to(*(home(n) for n in range(6))))[1]["accepted"] == 6)
 
 
-def test_a_repeat_on_the_next_day_gets_the_same_answer_and_takes_nothing_of_it(desk: Desk, attempts: Attempts) -> None:
-    desk.clock.set((desk.clock.now_ms() // 86_400_000 + 1) * 86_400_000 - 1000)
+def test_a_repeat_on_the_next_day_gets_the_same_answer_and_takes_nothing_of_it(
+    ingest_harness: IngestHarness, attempts: Attempts
+) -> None:
+    ingest_harness.clock.set((ingest_harness.clock.now_ms() // 86_400_000 + 1) * 86_400_000 - 1000)
     wanted = texts_to(*(home(n) for n in range(8)))
-    first = desk.send(wanted, idempotency_key="a")
+    first = ingest_harness.send(wanted, idempotency_key="a")
     attempts.check("in part", held=(first[1]["accepted"], first[1]["rejected"]) == (6, 2))
-    desk.clock.advance(2)
-    attempts.check("the same", held=desk.send(wanted, idempotency_key="a") == first)
-    attempts.check("nothing of the new day", held=places(desk, date="2025-01-16") == 0)
+    ingest_harness.clock.advance(2)
+    attempts.check("the same", held=ingest_harness.send(wanted, idempotency_key="a") == first)
+    attempts.check("nothing of the new day", held=places(ingest_harness, date="2025-01-16") == 0)
 
 
-def test_who_was_refused_whole_is_accepted_with_the_same_key_on_the_next_day(desk: Desk, attempts: Attempts) -> None:
-    desk.send(texts_to(*(home(n) for n in range(6))))
-    desk.clock.set((desk.clock.now_ms() // 86_400_000 + 1) * 86_400_000 - 1000)
+def test_who_was_refused_whole_is_accepted_with_the_same_key_on_the_next_day(
+    ingest_harness: IngestHarness, attempts: Attempts
+) -> None:
+    ingest_harness.send(texts_to(*(home(n) for n in range(6))))
+    ingest_harness.clock.set((ingest_harness.clock.now_ms() // 86_400_000 + 1) * 86_400_000 - 1000)
     wanted = texts_to(home(10))
-    attempts.check("refused", held=desk.send(wanted, idempotency_key="a")[0] == 422)
-    attempts.check("again", held=desk.send(wanted, idempotency_key="a")[0] == 422)
-    desk.clock.advance(2)
-    attempts.check("accepted", held=desk.send(wanted, idempotency_key="a")[0] == 202)
-    attempts.check("and queued", held=len(desk.envelopes("sms.verification")) == 2)
+    attempts.check("refused", held=ingest_harness.send(wanted, idempotency_key="a")[0] == 422)
+    attempts.check("again", held=ingest_harness.send(wanted, idempotency_key="a")[0] == 422)
+    ingest_harness.clock.advance(2)
+    attempts.check("accepted", held=ingest_harness.send(wanted, idempotency_key="a")[0] == 202)
+    attempts.check("and queued", held=len(ingest_harness.envelopes("sms.verification")) == 2)

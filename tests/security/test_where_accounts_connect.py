@@ -28,7 +28,7 @@ from tests.conftest import Aws
 from tests.contract.faulty import TO
 from tests.contract.wecom.kit import Scripted
 from tests.fakes import FakeClock
-from tests.integration.functions.manage.managing import Desk
+from tests.integration.functions.manage.manage_calls import ManageApi
 from tests.security.attempts import Attempts
 from tests.security.spellings import INSIDE, NAMES, NEIGHBOURS, OTHER_PARSERS
 from tests.security.test_logs import content
@@ -80,8 +80,8 @@ def connected() -> Iterator[list[tuple[Any, ...]]]:
 
 
 @pytest.fixture
-def desk(aws: Aws, clock: FakeClock) -> Desk:
-    return Desk(aws, clock)
+def manage_api(aws: Aws, clock: FakeClock) -> ManageApi:
+    return ManageApi(aws, clock)
 
 
 def make(provider: str, network: Network = PUBLIC, **settings: Any) -> Provider:
@@ -117,20 +117,20 @@ def test_every_provider_has_its_samples() -> None:
 
 
 def test_no_spelling_of_a_place_inside_can_be_saved_or_reached(
-    desk: Desk, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, connected: list[Any], attempts: Attempts
+    manage_api: ManageApi, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, connected: list[Any], attempts: Attempts
 ) -> None:
     Resolver(monkeypatch, NAMES)
-    assert desk.call(CREATE, {"id": "good", "name": "x", "settings": SETTINGS["smtp"]}).status == 201
+    assert manage_api.call(CREATE, {"id": "good", "name": "x", "settings": SETTINGS["smtp"]}).status == 201
     for host in INSIDE:
         settings = {**SETTINGS["smtp"], "host": host}
-        saved = desk.call(CREATE, {"id": "x", "name": "x", "settings": settings})
+        saved = manage_api.call(CREATE, {"id": "x", "name": "x", "settings": settings})
         attempts.check(f"save {host!r}", held=(saved.status, saved.fields) == (422, ["settings.host"]))
-        changed = desk.call(PATCH, {"settings": settings}, id="good")
+        changed = manage_api.call(PATCH, {"settings": settings}, id="good")
         attempts.check(f"change to {host!r}", held=(changed.status, changed.fields) == (422, ["settings.host"]))
     # What was saved before, or by another way, is stopped all the same.
     for host in INSIDE:
         kept = account("smtp", {"host": host})
-        attempts.check(f"try {host!r}", held=tried(desk, kept, monkeypatch)["ok"] is False)
+        attempts.check(f"try {host!r}", held=tried(manage_api, kept, monkeypatch)["ok"] is False)
         attempts.check(f"send by {host!r}", held=sent(kept, clock) in (None, REFUSED))
     attempts.check(f"connected to {connected}", held=connected == [])
 
@@ -138,7 +138,7 @@ def test_no_spelling_of_a_place_inside_can_be_saved_or_reached(
 @pytest.mark.parametrize("provider", NEIGHBOURS)
 def test_no_endpoint_that_only_looks_like_the_vendors_can_be_saved_or_reached(
     provider: str,
-    desk: Desk,
+    manage_api: ManageApi,
     clock: FakeClock,
     whole: bool,
     monkeypatch: pytest.MonkeyPatch,
@@ -150,12 +150,14 @@ def test_no_endpoint_that_only_looks_like_the_vendors_can_be_saved_or_reached(
     looks += [f"https://{_bracketed(host)}" for host in INSIDE] + [f"http://{_bracketed(host)}:9" for host in INSIDE]
     for endpoint in looks:
         settings = {**SETTINGS[provider], "endpoint": endpoint}
-        saved = desk.call(CREATE, {"id": "x", "name": "x", "settings": settings, "secret": SECRETS.get(provider, {})})
+        saved = manage_api.call(
+            CREATE, {"id": "x", "name": "x", "settings": settings, "secret": SECRETS.get(provider, {})}
+        )
         named = saved.status == 422 and saved.fields == ["settings.endpoint"]
         attempts.check(f"save {endpoint!r}", held=named)
     for endpoint in looks if whole else looks[::7]:
         kept = account(provider, {"endpoint": endpoint})
-        attempts.check(f"try {endpoint!r}", held=tried(desk, kept, monkeypatch)["ok"] is False)
+        attempts.check(f"try {endpoint!r}", held=tried(manage_api, kept, monkeypatch)["ok"] is False)
         attempts.check(f"send by {endpoint!r}", held=sent(kept, clock, SECRETS.get(provider)) in (None, REFUSED))
     attempts.check(f"connected to {connected}", held=connected == [])
 
@@ -193,13 +195,13 @@ def test_the_address_that_was_judged_is_the_one_that_is_reached(
 
 
 def test_trying_an_account_tells_nothing_of_the_ports_inside(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, connected: list[Any], attempts: Attempts
+    manage_api: ManageApi, monkeypatch: pytest.MonkeyPatch, connected: list[Any], attempts: Attempts
 ) -> None:
     Resolver(monkeypatch, NAMES)
     with listening() as server:
         for host in ("127.0.0.1", "vm", "relay.inside.test", "metadata.inside.test", "::1"):
             answers = [
-                tried(desk, account("smtp", {"host": host, "port": port}), monkeypatch)
+                tried(manage_api, account("smtp", {"host": host, "port": port}), monkeypatch)
                 for port in (port_of(server), 1, 25, 443)
             ]
             attempts.check(host, held=all(answer == answers[0] for answer in answers))
@@ -222,7 +224,7 @@ def test_no_redirect_is_followed(provider: str, status: int, connected: list[Any
     attempts.check(f"connected to {connected}", held={to[0] for to in connected} == {"127.0.0.1"})
 
 
-def test_the_vendors_own_names_are_taken(desk: Desk) -> None:
+def test_the_vendors_own_names_are_taken(manage_api: ManageApi) -> None:
     good = {
         "ses": [
             "https://email.eu-west-1.amazonaws.com",
@@ -246,7 +248,7 @@ def test_the_vendors_own_names_are_taken(desk: Desk) -> None:
         for number, endpoint in enumerate(endpoints):
             settings = {**SETTINGS[provider], "endpoint": endpoint}
             body = {"id": f"{provider}-{number}", "name": "x", "settings": settings}
-            answer = desk.call(CREATE, {**body, "secret": SECRETS.get(provider, {})})
+            answer = manage_api.call(CREATE, {**body, "secret": SECRETS.get(provider, {})})
             assert answer.status == 201, answer.text
             # Kept in one form, whatever the spelling.
             assert answer.json["settings"]["endpoint"] == endpoint.strip().lower().rstrip("/").removesuffix(":443")
@@ -266,12 +268,12 @@ def test_every_endpoint_that_aws_itself_would_choose_is_taken() -> None:
                     assert check_endpoint(found.url, vendor) == found.url
 
 
-def tried(desk: Desk, kept: Account, monkeypatch: pytest.MonkeyPatch) -> Any:
+def tried(manage_api: ManageApi, kept: Account, monkeypatch: pytest.MonkeyPatch) -> Any:
     """What trying an account answers that is stored as it is."""
     with monkeypatch.context() as patch:
-        patch.setattr(desk.catalog, "load_account", lambda *_: Stored(kept, 1))
-        patch.setattr(desk.secrets, "get", lambda *_: SECRETS.get(kept.provider, {}))
-        answer = desk.call(VERIFY, id=kept.id)
+        patch.setattr(manage_api.catalog, "load_account", lambda *_: Stored(kept, 1))
+        patch.setattr(manage_api.secrets, "get", lambda *_: SECRETS.get(kept.provider, {}))
+        answer = manage_api.call(VERIFY, id=kept.id)
     assert answer.status == 200
     return answer.json
 

@@ -35,7 +35,7 @@ ASKED = "It is not known whether the provider took the message; it is asked befo
 AGAIN = "It is not known whether the provider took the message; one of this class is sent again all the same."
 
 
-class World:
+class Platform:
     """A local stack that does nothing by itself, with a template per provider and class."""
 
     def __init__(self, stack: LocalStack, api: Client) -> None:
@@ -94,14 +94,14 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     log_file = tmp_path_factory.mktemp("unknown") / "functions.log"
     with LocalStack(threads=False, log_file=log_file) as stack, Client(stack.url, first_key(stack)) as api:
-        yield World(stack, api)
+        yield Platform(stack, api)
 
 
 @pytest.fixture
-def world(running: World) -> Iterator[World]:
+def platform(running: Platform) -> Iterator[Platform]:
     yield running
     for sandbox in running.stack.sandboxes.values():
         sandbox.faults.clear()
@@ -120,8 +120,8 @@ def texts(message: Any) -> list[str]:
 @pytest.mark.parametrize(
     ("message_class", "after_s"), [(M.VERIFICATION, 5), (M.NOTIFICATION, 30), (M.MARKETING, 60)], ids=str
 )
-def test_tencent_is_asked_and_knows(message_class: MessageClass, after_s: int, world: World) -> None:
-    found, accepted, seconds = world.run("tencent", message_class, "reset_after")
+def test_tencent_is_asked_and_knows(message_class: MessageClass, after_s: int, platform: Platform) -> None:
+    found, accepted, seconds = platform.run("tencent", message_class, "reset_after")
     assert (found["status"], found["final"], accepted) == ("sent", True, 1)
     assert steps(found) == ["accepted", "retrying", "sent"]
     assert texts(found)[0].startswith(ASKED)
@@ -129,17 +129,17 @@ def test_tencent_is_asked_and_knows(message_class: MessageClass, after_s: int, w
     assert after_s - 1 <= seconds < after_s + 10
 
 
-def test_until_tencent_is_asked_the_message_says_so(world: World) -> None:
-    world.lose("tencent", "reset_after")
-    found = world.message(world.send("tencent", M.MARKETING, world.address("tencent")))
+def test_until_tencent_is_asked_the_message_says_so(platform: Platform) -> None:
+    platform.lose("tencent", "reset_after")
+    found = platform.message(platform.send("tencent", M.MARKETING, platform.address("tencent")))
     assert (found["status"], found["final"]) == ("retrying", False)
     assert found["explanation"].startswith(ASKED) and found["action"] == "Nothing: the platform asks by itself."
-    world.stack.drain(until_due=True)
+    platform.stack.drain(until_due=True)
 
 
 @pytest.mark.parametrize(("message_class", "checks"), [(M.VERIFICATION, 1), (M.NOTIFICATION, 1), (M.MARKETING, 3)])
-def test_what_tencent_never_took_is_sent_again(message_class: MessageClass, checks: int, world: World) -> None:
-    found, accepted, _ = world.run("tencent", message_class, "reset_before")
+def test_what_tencent_never_took_is_sent_again(message_class: MessageClass, checks: int, platform: Platform) -> None:
+    found, accepted, _ = platform.run("tencent", message_class, "reset_before")
     assert (found["status"], accepted) == ("sent", 1)
     assert steps(found) == ["accepted", *["retrying"] * (checks + 1), "sent"]
     assert all(text.startswith(ASKED) for text in texts(found)[:-1])
@@ -149,28 +149,28 @@ def test_what_tencent_never_took_is_sent_again(message_class: MessageClass, chec
         assert texts(found)[-1].startswith(AGAIN)
 
 
-def test_tencent_that_cannot_tell_leaves_marketing_unknown(world: World) -> None:
-    to = world.address("tencent")
-    world.lose("tencent", "reset_after")
-    message_id = world.send("tencent", M.MARKETING, to)
-    records = cast(TencentSandbox, world.stack.sandboxes["tencent"]).records
+def test_tencent_that_cannot_tell_leaves_marketing_unknown(platform: Platform) -> None:
+    to = platform.address("tencent")
+    platform.lose("tencent", "reset_after")
+    message_id = platform.send("tencent", M.MARKETING, to)
+    records = cast(TencentSandbox, platform.stack.sandboxes["tencent"]).records
     # Somebody else's message to the same number in the same second.
     [ours] = records.of(to)
     records.add(to, replace(ours, serial="5000:another", context=""))
-    world.stack.drain(until_due=True)
-    found = world.message(message_id)
+    platform.stack.drain(until_due=True)
+    found = platform.message(message_id)
     assert (found["status"], found["final"]) == ("unknown", True)
     assert (found["timeline"][-1]["reason"], found["timeline"][-1]["code"]) == ("unresolved", "ambiguous")
     assert steps(found) == ["accepted", *["retrying"] * 4, "unknown"]
     assert "could not tell for certain" in found["explanation"]
     assert found["action"] == "Ask the recipient or the provider before sending again."
-    assert world.stack.outbox.accepted(to, message_id) == 1
+    assert platform.stack.outbox.accepted(to, message_id) == 1
 
 
 @pytest.mark.parametrize("kind", ["reset_after", "reset_before"])
 @pytest.mark.parametrize("provider", ["smtp", "ses", "aws", "app", "robot"])
-def test_marketing_is_not_sent_again_where_nobody_can_be_asked(provider: str, kind: str, world: World) -> None:
-    found, accepted, seconds = world.run(provider, M.MARKETING, kind)
+def test_marketing_is_not_sent_again_where_nobody_can_be_asked(provider: str, kind: str, platform: Platform) -> None:
+    found, accepted, seconds = platform.run(provider, M.MARKETING, kind)
     assert (found["status"], found["final"]) == ("unknown", True)
     assert steps(found) == ["accepted", "unknown"] and seconds < 1
     assert accepted == (1 if kind == "reset_after" else 0)
@@ -181,8 +181,10 @@ def test_marketing_is_not_sent_again_where_nobody_can_be_asked(provider: str, ki
 @pytest.mark.parametrize("kind", ["reset_after", "reset_before"])
 @pytest.mark.parametrize("message_class", [M.VERIFICATION, M.NOTIFICATION], ids=str)
 @pytest.mark.parametrize("provider", ["smtp", "ses", "aws", "app", "robot"])
-def test_other_classes_are_sent_again(provider: str, message_class: MessageClass, kind: str, world: World) -> None:
-    found, accepted, _ = world.run(provider, message_class, kind)
+def test_other_classes_are_sent_again(
+    provider: str, message_class: MessageClass, kind: str, platform: Platform
+) -> None:
+    found, accepted, _ = platform.run(provider, message_class, kind)
     assert (found["status"], steps(found)) == ("sent", ["accepted", "retrying", "sent"])
     [text] = texts(found)
     assert text.startswith(f"{AGAIN} The connection broke after the message had left")
@@ -190,8 +192,8 @@ def test_other_classes_are_sent_again(provider: str, message_class: MessageClass
     assert accepted == (2 if kind == "reset_after" and provider != "app" else 1)
 
 
-def test_a_group_of_members_is_sent_again_as_it_was_and_shows_once(world: World) -> None:
-    members = [world.address("app") for _ in range(5)]
-    world.lose("app", "reset_after")
-    world.send_to(f"app-{M.NOTIFICATION}", members)
-    assert [world.stack.outbox.accepted(to) for to in members] == [1] * 5
+def test_a_group_of_members_is_sent_again_as_it_was_and_shows_once(platform: Platform) -> None:
+    members = [platform.address("app") for _ in range(5)]
+    platform.lose("app", "reset_after")
+    platform.send_to(f"app-{M.NOTIFICATION}", members)
+    assert [platform.stack.outbox.accepted(to) for to in members] == [1] * 5

@@ -36,7 +36,7 @@ from shared.store.counters import Counters
 from shared.store.shards import Shards
 from tests import samples
 from tests.fakes import FakeClock, out_of_reach
-from tests.integration.functions.manage.managing import Answer
+from tests.integration.functions.manage.manage_calls import Answer
 from tests.memory import tables
 
 CSV = b"to,name\nann@example.com,Ann\nbob@example.com,Bob\n"

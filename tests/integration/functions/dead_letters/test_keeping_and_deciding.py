@@ -136,7 +136,7 @@ def received(message_id: str, body: str, times: int = 7) -> dict[str, Any]:
     return {"messageId": message_id, "body": body, "attributes": attributes, "eventSourceARN": arn}
 
 
-class Desk:
+class DeadLetterHarness:
     """The functions' parts over moto's tables."""
 
     def __init__(self, aws: Aws, clock: FakeClock) -> None:
@@ -200,8 +200,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(aws: Aws) -> Desk:
-    return Desk(aws, FakeClock(NOW + 60_000))
+def harness(aws: Aws) -> DeadLetterHarness:
+    return DeadLetterHarness(aws, FakeClock(NOW + 60_000))
 
 
 CAUSES = [("throttled", "4", "b"), ("throttled", "4", "a"), ("given_up", "", "")]
@@ -214,24 +214,26 @@ def dead(count: int = 5, start: int = 0, causes: Sequence[tuple[str, str, str]] 
     return changed(one, id=f"{one.id}/r1/d0", attempt=7, avoid=["x"], reasons=reasons)
 
 
-def at_every_call(desk: Desk, prepare: Callable[[], None], act: Callable[[], None], check: Callable[[], None]) -> int:
+def at_every_call(
+    harness: DeadLetterHarness, prepare: Callable[[], None], act: Callable[[], None], check: Callable[[], None]
+) -> int:
     """Die at every call of `act`, before and after it, repeat it, and check; returns how many calls there are."""
     prepare()
-    desk.fate.arm(0)
+    harness.fate.arm(0)
     act()
-    calls = desk.fate.calls
+    calls = harness.fate.calls
     check()
     for at in range(1, calls + 1):
         for after in (False, True):
-            desk.wipe()
-            desk.fate.arm(0)
+            harness.wipe()
+            harness.fate.arm(0)
             prepare()
-            desk.fate.arm(at, after)
+            harness.fate.arm(at, after)
             with pytest.raises(Killed):
                 act()
-            desk.fate.arm(0)
+            harness.fate.arm(0)
             # A repeat comes later, and must be the same for all that.
-            desk.clock.advance(1)
+            harness.clock.advance(1)
             act()
             check()
     return calls
@@ -240,80 +242,80 @@ def at_every_call(desk: Desk, prepare: Callable[[], None], act: Callable[[], Non
 # Keeping
 
 
-def test_an_envelope_is_split_by_reason_and_account(desk: Desk) -> None:
+def test_an_envelope_is_split_by_reason_and_account(harness: DeadLetterHarness) -> None:
     one = dead()
-    assert desk.take(one.to_json()) == Taken(3, [])
-    found = {letter.id: letter for letter in desk.letters()}
+    assert harness.take(one.to_json()) == Taken(3, [])
+    found = {letter.id: letter for letter in harness.letters()}
     assert [(found[id].reason, found[id].account, found[id].code, found[id].recipients) for id in sorted(found)] == [
         ("given_up", "", "", 1),
         ("throttled", "a", "4", 2),
         ("throttled", "b", "4", 2),
     ]
     assert sorted(found) == [one.id, f"{one.id}.1", f"{one.id}.2"]
-    texts = [desk.store.text(letter) for letter in found.values()]
+    texts = [harness.store.text(letter) for letter in found.values()]
     numbers = [r.index for text in texts if text for r in read_envelope(text).recipients]
     assert sorted(numbers) == [0, 1, 2, 3, 4]
     head = found[one.id]
-    assert (head.state, head.dead_at, head.accepted_at) == ("kept", desk.clock.now_ms(), NOW)
+    assert (head.state, head.dead_at, head.accepted_at) == ("kept", harness.clock.now_ms(), NOW)
     # Neither addresses nor variables are readable in the table.
-    assert "example.com" not in str(desk.aws.dynamodb.scan(TableName="catalog"))
+    assert "example.com" not in str(harness.aws.dynamodb.scan(TableName="catalog"))
 
 
-def test_a_letter_is_kept_once(desk: Desk) -> None:
+def test_a_letter_is_kept_once(harness: DeadLetterHarness) -> None:
     one = dead()
-    assert desk.take(one.to_json(), one.to_json()) == Taken(3, [])
-    first = desk.letters()
-    desk.clock.advance(60)
-    assert desk.take(one.to_json()) == Taken(0, [])
-    assert desk.letters() == first
-    assert desk.wire.records == []
+    assert harness.take(one.to_json(), one.to_json()) == Taken(3, [])
+    first = harness.letters()
+    harness.clock.advance(60)
+    assert harness.take(one.to_json()) == Taken(0, [])
+    assert harness.letters() == first
+    assert harness.wire.records == []
 
 
 MALFORMED = '{"id": "x", "template": "welcome", "recipients": [{"to": "ann@example.com"}, {}]}'
 
 
 def test_what_is_malformed_is_kept_as_it_is_and_is_not_logged(
-    desk: Desk, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+    harness: DeadLetterHarness, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for _ in range(2):
-        desk.take(
+        harness.take(
             dead(1).to_json(), MALFORMED, "{", '["\\ud800', "[]", '{"tenant": 5, "template": "../x", "recipients": 7}'
         )
-    status, page = desk.call(LIST, reason="unreadable")
+    status, page = harness.call(LIST, reason="unreadable")
     found = {(each["template"], each["recipients"], each["class"]) for each in page["dead_letters"]}
     assert status == 200 and found == {("welcome", 2, "notification"), ("", 0, "notification")}
     assert len(page["dead_letters"]) == 5
     assert "could not be read" in page["dead_letters"][0]["explanation"]
     assert "ann@example.com" not in caplog.text + "".join(capsys.readouterr()) + json.dumps(page)
-    assert "example.com" not in str(desk.aws.dynamodb.scan(TableName="catalog"))
+    assert "example.com" not in str(harness.aws.dynamodb.scan(TableName="catalog"))
 
 
 @pytest.mark.parametrize("what", [REDRIVE, DISCARD])
-def test_what_nobody_could_read_is_decided_on_like_any_letter(desk: Desk, what: str) -> None:
-    desk.take(dead(1).to_json(), MALFORMED)
+def test_what_nobody_could_read_is_decided_on_like_any_letter(harness: DeadLetterHarness, what: str) -> None:
+    harness.take(dead(1).to_json(), MALFORMED)
     body = {"reason": "unreadable"} | ({"note": "not ours"} if what is DISCARD else {})
-    status, tally = desk.call(what, body)
+    status, tally = harness.call(what, body)
     assert (status, tally["letters"], tally["left"]) == (200, 1, False)
-    assert desk.wire.put_back == ([(URLS["email.notification"], MALFORMED)] if what is REDRIVE else [])
-    assert desk.call(what, body)[1]["letters"] == 0
-    assert desk.left() == Counter(dead=2, letter=1)
+    assert harness.wire.put_back == ([(URLS["email.notification"], MALFORMED)] if what is REDRIVE else [])
+    assert harness.call(what, body)[1]["letters"] == 0
+    assert harness.left() == Counter(dead=2, letter=1)
     # Once it is kept, it does not come back when its queue delivers it again.
-    desk.take(dead(1).to_json(), MALFORMED)
-    assert len(desk.letters(states=OPEN)) == 1
+    harness.take(dead(1).to_json(), MALFORMED)
+    assert len(harness.letters(states=OPEN)) == 1
 
 
-def test_putting_back_may_die_anywhere(desk: Desk) -> None:
+def test_putting_back_may_die_anywhere(harness: DeadLetterHarness) -> None:
     def act() -> None:
-        desk.call(REDRIVE, {"all": True})
-        desk.clock.advance(ABANDONED_MS / 1000 + 1)
-        desk.redriver.resume(desk.clock.now_ms() + 60_000)
+        harness.call(REDRIVE, {"all": True})
+        harness.clock.advance(ABANDONED_MS / 1000 + 1)
+        harness.redriver.resume(harness.clock.now_ms() + 60_000)
 
     def check() -> None:
-        assert {body for _, body in desk.wire.put_back} == {MALFORMED}
-        assert desk.left() == Counter(dead=1)
-        desk.wire.put_back.clear()
+        assert {body for _, body in harness.wire.put_back} == {MALFORMED}
+        assert harness.left() == Counter(dead=1)
+        harness.wire.put_back.clear()
 
-    at_every_call(desk, lambda: assert_kept(desk.take(MALFORMED)), act, check)
+    at_every_call(harness, lambda: assert_kept(harness.take(MALFORMED)), act, check)
 
 
 def assert_kept(taken: Taken) -> None:
@@ -326,154 +328,154 @@ def assert_kept(taken: Taken) -> None:
     (ClientError({"Error": {"Code": "ValidationException"}}, "UpdateItem"), 5, True),
 ])  # fmt: skip
 def test_a_letter_that_cannot_be_worked_on_is_kept_as_it_is_unless_that_may_pass(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, error: Exception, times: int, kept: bool
+    harness: DeadLetterHarness, monkeypatch: pytest.MonkeyPatch, error: Exception, times: int, kept: bool
 ) -> None:
     def fails(*_: Any) -> None:
         raise error
 
     body = envelope(2).to_json()
-    monkeypatch.setattr(desk.ledger, "acquire", fails)
-    taken = desk.keeper.run({"Records": [received("m0", body, times)]})
+    monkeypatch.setattr(harness.ledger, "acquire", fails)
+    taken = harness.keeper.run({"Records": [received("m0", body, times)]})
     assert taken == (Taken(1, []) if kept else Taken(0, ["m0"]))
     monkeypatch.undo()
     if kept:
-        [letter] = desk.letters()
+        [letter] = harness.letters()
         assert (letter.reason, letter.recipients) == ("unreadable", 2)
-        desk.call(REDRIVE, {"all": True})
-        assert [text for _, text in desk.wire.put_back] == [body]
+        harness.call(REDRIVE, {"all": True})
+        assert [text for _, text in harness.wire.put_back] == [body]
 
 
 @pytest.mark.parametrize("size", [1, 340_000, 1_000_000])
-def test_a_letter_of_any_size_that_a_queue_holds_is_kept_and_redriven(desk: Desk, size: int) -> None:
+def test_a_letter_of_any_size_that_a_queue_holds_is_kept_and_redriven(harness: DeadLetterHarness, size: int) -> None:
     noise = base64.b64encode(random.Random(1).randbytes(size * 3 // 4)).decode()
     one = dead(1, recipients=recipients(1, name=noise))
-    assert desk.take(one.to_json()) == Taken(1, [])
-    [letter] = desk.letters()
+    assert harness.take(one.to_json()) == Taken(1, [])
+    [letter] = harness.letters()
     assert letter.parts == (1 if size < 400_000 else 3)
-    assert desk.left() == Counter(dead=1, letter=letter.parts)
-    assert desk.call(REDRIVE, {"all": True})[1]["letters"] == 1
-    [(_, child)] = desk.wire.children().values()
+    assert harness.left() == Counter(dead=1, letter=letter.parts)
+    assert harness.call(REDRIVE, {"all": True})[1]["letters"] == 1
+    [(_, child)] = harness.wire.children().values()
     assert child.recipients == one.recipients
-    assert desk.left() == Counter(dead=1)
+    assert harness.left() == Counter(dead=1)
 
 
-def test_a_wait_that_no_schedule_takes_becomes_a_letter(desk: Desk) -> None:
+def test_a_wait_that_no_schedule_takes_becomes_a_letter(harness: DeadLetterHarness) -> None:
     one = envelope(1, recipients=recipients(1, name="汉" * 90_000))
-    until = desk.clock.now_ms() + 3_600_000
+    until = harness.clock.now_ms() + 3_600_000
     waits: EventRow = EventRow(index=0, tag=one.recipients[0].tag, stage="deferred", nth=1, at=NOW, due_at=until)
     waits.reason = "quiet_hours"
-    desk.ledger.acquire(one.id, Entry("someone", NOW, [waits], closed=True))
-    assert desk.take(one.to_json()) == Taken(1, [])
-    [letter] = desk.letters()
+    harness.ledger.acquire(one.id, Entry("someone", NOW, [waits], closed=True))
+    assert harness.take(one.to_json()) == Taken(1, [])
+    [letter] = harness.letters()
     assert (letter.id, letter.reason, letter.recipients) == (f"{one.id}/w1/d0", "too_large", 1)
-    assert Counter(stage for _, stage, _ in desk.wire.events()) == {"accepted": 1, "deferred": 1, "dead_lettered": 1}
-    assert desk.wire.children() == {}
+    assert Counter(stage for _, stage, _ in harness.wire.events()) == {"accepted": 1, "deferred": 1, "dead_lettered": 1}
+    assert harness.wire.children() == {}
     # Sent anew it need not wait.
-    assert desk.call(REDRIVE, {"all": True})[1]["letters"] == 1
-    assert list(desk.wire.children()) == [f"{one.id}/w1/d0/g1"]
+    assert harness.call(REDRIVE, {"all": True})[1]["letters"] == 1
+    assert list(harness.wire.children()) == [f"{one.id}/w1/d0/g1"]
 
 
-def test_an_envelope_that_its_queue_gave_up_is_settled(desk: Desk) -> None:
+def test_an_envelope_that_its_queue_gave_up_is_settled(harness: DeadLetterHarness) -> None:
     """Of four: one was sent, one was in flight, two were not reached."""
     one = envelope(4)
     sent: EventRow = EventRow(
         index=0, tag=one.recipients[0].tag, stage="sent", nth=0, at=NOW, account="a", provider="p"
     )
-    desk.ledger.acquire(one.id, Entry("someone", NOW, [sent], {"a": [1]}))
-    assert desk.take(one.to_json()) == Taken(1, [])
-    [letter] = desk.letters()
+    harness.ledger.acquire(one.id, Entry("someone", NOW, [sent], {"a": [1]}))
+    assert harness.take(one.to_json()) == Taken(1, [])
+    [letter] = harness.letters()
     assert (letter.id, letter.reason, letter.account, letter.recipients) == (f"{one.id}/d0", "given_up", "", 2)
-    stages = Counter(stage for _, stage, _ in desk.wire.events())
+    stages = Counter(stage for _, stage, _ in harness.wire.events())
     assert stages == {"accepted": 4, "sent": 1, "retrying": 1, "dead_lettered": 2}
-    [(id, (url, child))] = desk.wire.children().items()
+    [(id, (url, child))] = harness.wire.children().items()
     assert (id, url, [r.index for r in child.recipients]) == (f"{one.id}/r1", URLS["email.notification"], [1])
 
 
-def test_what_its_queue_gave_up_is_no_reason_to_hold_back_the_next_one(desk: Desk) -> None:
+def test_what_its_queue_gave_up_is_no_reason_to_hold_back_the_next_one(harness: DeadLetterHarness) -> None:
     """Of two, one was in flight and may have been sent."""
     policies = Policies(duplicate_seconds=3600, cap=Cap(count=1, minutes=60))
-    Catalog(desk.aws.dynamodb, "catalog", desk.clock).create_template(*template(policies=policies), change())
-    guard = desk.aws.dynamodb, "guard", desk.clock
+    Catalog(harness.aws.dynamodb, "catalog", harness.clock).create_template(*template(policies=policies), change())
+    guard = harness.aws.dynamodb, "guard", harness.clock
     duplicates, caps, of = Duplicates(*guard), Caps(*guard), ("default", Channel.EMAIL, MessageClass.NOTIFICATION)
     one, later = (
         [Claimant(Numbering(base)(r.index), r.tag, 0) for r in envelope(2).recipients]
         for base in (envelope(2).id, new_base(NOW))
     )
-    desk.ledger.acquire(envelope(2).id, Entry("someone", NOW, [], {"a": [1]}))
+    harness.ledger.acquire(envelope(2).id, Entry("someone", NOW, [], {"a": [1]}))
     for messages in (one, later):
         duplicates.take("default", "welcome", dict.fromkeys(messages, "c"), 3600)
         caps.take(of, messages, 1, NOW - 1)
-    desk.keep(envelope(2))
+    harness.keep(envelope(2))
     assert duplicates.take("default", "welcome", dict.fromkeys(later, "c"), 3600) == [Answer.TAKEN, Answer.REFUSED]
     assert caps.take(of, later, 1, NOW - 1) == [Answer.TAKEN, Answer.REFUSED]
 
 
-def test_an_envelope_that_somebody_works_on_comes_back(desk: Desk) -> None:
+def test_an_envelope_that_somebody_works_on_comes_back(harness: DeadLetterHarness) -> None:
     one = envelope(2)
-    desk.ledger.acquire(one.id, Entry("someone", desk.clock.now_ms() + 1))
-    assert desk.take(one.to_json(), dead(1, start=9).to_json()) == Taken(1, ["m0"])
-    desk.clock.advance(1)
-    assert desk.take(one.to_json()) == Taken(1, [])
+    harness.ledger.acquire(one.id, Entry("someone", harness.clock.now_ms() + 1))
+    assert harness.take(one.to_json(), dead(1, start=9).to_json()) == Taken(1, ["m0"])
+    harness.clock.advance(1)
+    assert harness.take(one.to_json()) == Taken(1, [])
 
 
-def test_nothing_is_acknowledged_before_all_that_follows_is_done(desk: Desk) -> None:
+def test_nothing_is_acknowledged_before_all_that_follows_is_done(harness: DeadLetterHarness) -> None:
     one = envelope(2)
-    desk.ledger.acquire(one.id, Entry("someone", NOW, [], {"a": [0]}))
-    desk.wire.refused = True
-    assert desk.take(one.to_json()).failed == ["m0"]
-    desk.wire.refused, desk.wire.deaf = False, True
-    assert desk.take(one.to_json()).failed == ["m0"]
-    desk.wire.deaf = False
-    assert desk.take(one.to_json()).failed == []
-    assert len(desk.wire.children()) == len(desk.letters()) == 1
+    harness.ledger.acquire(one.id, Entry("someone", NOW, [], {"a": [0]}))
+    harness.wire.refused = True
+    assert harness.take(one.to_json()).failed == ["m0"]
+    harness.wire.refused, harness.wire.deaf = False, True
+    assert harness.take(one.to_json()).failed == ["m0"]
+    harness.wire.deaf = False
+    assert harness.take(one.to_json()).failed == []
+    assert len(harness.wire.children()) == len(harness.letters()) == 1
 
 
-def test_keeping_may_die_at_every_call(desk: Desk) -> None:
+def test_keeping_may_die_at_every_call(harness: DeadLetterHarness) -> None:
     one, given_up = dead(), envelope(3, start=500)
 
     def prepare() -> None:
-        desk.ledger.acquire(given_up.id, Entry("someone", NOW, [], {"a": [0]}))
+        harness.ledger.acquire(given_up.id, Entry("someone", NOW, [], {"a": [0]}))
 
     def act() -> None:
-        desk.keep(one, given_up)
+        harness.keep(one, given_up)
 
     def check() -> None:
-        assert sorted(letter.recipients for letter in desk.letters()) == [1, 2, 2, 2]
-        assert desk.left() == {"dead": 4, "letter": 4}
-        assert list(desk.wire.children()) == [f"{given_up.id}/r1"]
-        assert Counter(s for _, s, _ in desk.wire.events()) == {"accepted": 3, "retrying": 1, "dead_lettered": 2}
+        assert sorted(letter.recipients for letter in harness.letters()) == [1, 2, 2, 2]
+        assert harness.left() == {"dead": 4, "letter": 4}
+        assert list(harness.wire.children()) == [f"{given_up.id}/r1"]
+        assert Counter(s for _, s, _ in harness.wire.events()) == {"accepted": 3, "retrying": 1, "dead_lettered": 2}
 
-    assert at_every_call(desk, prepare, act, check) >= 8
+    assert at_every_call(harness, prepare, act, check) >= 8
 
 
 # Redriving and discarding
 
 
-def redrive(desk: Desk) -> None:
-    while desk.call(REDRIVE, HERE)[1]["left"]:
+def redrive(harness: DeadLetterHarness) -> None:
+    while harness.call(REDRIVE, HERE)[1]["left"]:
         pass
 
 
-def test_a_redrive_sends_anew_with_fresh_tries_and_time(desk: Desk) -> None:
+def test_a_redrive_sends_anew_with_fresh_tries_and_time(harness: DeadLetterHarness) -> None:
     one = dead(2, causes=[("throttled", "4", "a")])
-    desk.keep(one)
-    desk.clock.advance(86_400)
-    now = desk.clock.now_ms()
+    harness.keep(one)
+    harness.clock.advance(86_400)
+    now = harness.clock.now_ms()
     tally = {"letters": 1, "recipients": 2, "carried_on": 0, "failed": 0, "left": False}
-    assert desk.call(REDRIVE, {"account": "a"}) == (200, tally)
-    [(id, (url, child))] = desk.wire.children().items()
+    assert harness.call(REDRIVE, {"account": "a"}) == (200, tally)
+    [(id, (url, child))] = harness.wire.children().items()
     assert (id, url) == (f"{one.id}/g1", URLS["email.notification"])
     assert (child.attempt, child.generation, child.avoid, child.reasons) == (0, 1, [], {})
     assert child.expires_at == now + 3 * 86_400_000
     assert child.recipients == one.recipients and child.version == one.version
-    assert {(s, n, row.at) for (_, s, n), row in desk.wire.events().items()} == {("redriven", 1, now)}
-    [letter] = desk.letters()
+    assert {(s, n, row.at) for (_, s, n), row in harness.wire.events().items()} == {("redriven", 1, now)}
+    [letter] = harness.letters()
     assert (letter.state, letter.by, letter.changed_at) == ("redriven", "k1", now)
-    [item] = [i for i in desk.aws.dynamodb.scan(TableName="catalog")["Items"] if i["pk"]["S"].startswith("dead#")]
+    [item] = [i for i in harness.aws.dynamodb.scan(TableName="catalog")["Items"] if i["pk"]["S"].startswith("dead#")]
     assert int(item["ttl"]["N"]) == now // 1000 + HISTORY_S
 
 
-def test_the_time_to_live_stays_what_it_was_over_redrives(desk: Desk) -> None:
+def test_the_time_to_live_stays_what_it_was_over_redrives(harness: DeadLetterHarness) -> None:
     [(letter, body)] = letters_of(dead(1, expires_at=NOW + 300_000), NOW)
     for generation in (1, 2, 3):
         at = NOW + generation * 86_400_000
@@ -497,90 +499,90 @@ def test_ids_stay_short_enough_for_a_key_over_any_number_of_redrives() -> None:
     assert len(seen) == 100
 
 
-def test_a_letter_does_not_come_back_when_its_queue_delivers_it_again(desk: Desk) -> None:
+def test_a_letter_does_not_come_back_when_its_queue_delivers_it_again(harness: DeadLetterHarness) -> None:
     one, other = dead(2, causes=CAUSES[:1]), dead(2, start=50, causes=CAUSES[:1])
-    desk.keep(one, other)
-    desk.call(REDRIVE, {"ids": [one.id]})
-    desk.call(DISCARD, {"ids": [other.id], "note": "over"})
-    assert desk.take(one.to_json(), other.to_json()) == Taken(0, [])
-    assert desk.letters(states=OPEN) == [] and desk.left() == {"dead": 2}
+    harness.keep(one, other)
+    harness.call(REDRIVE, {"ids": [one.id]})
+    harness.call(DISCARD, {"ids": [other.id], "note": "over"})
+    assert harness.take(one.to_json(), other.to_json()) == Taken(0, [])
+    assert harness.letters(states=OPEN) == [] and harness.left() == {"dead": 2}
 
 
-def test_redriving_may_die_at_every_call(desk: Desk) -> None:
+def test_redriving_may_die_at_every_call(harness: DeadLetterHarness) -> None:
     one = dead()
 
     def check() -> None:
-        assert {letter.state for letter in desk.letters()} == {"redriven"}
-        assert desk.left() == {"dead": 3}
-        children = desk.wire.children()
-        assert sorted(children) == sorted(f"{letter.id}/g1" for letter in desk.letters())
+        assert {letter.state for letter in harness.letters()} == {"redriven"}
+        assert harness.left() == {"dead": 3}
+        children = harness.wire.children()
+        assert sorted(children) == sorted(f"{letter.id}/g1" for letter in harness.letters())
         assert sorted(r.index for _, e in children.values() for r in e.recipients) == [0, 1, 2, 3, 4]
-        assert Counter((s, n) for _, s, n in desk.wire.events()) == {("redriven", 1): 5}
+        assert Counter((s, n) for _, s, n in harness.wire.events()) == {("redriven", 1): 5}
 
-    assert at_every_call(desk, lambda: desk.keep(one), lambda: redrive(desk), check) >= 10
+    assert at_every_call(harness, lambda: harness.keep(one), lambda: redrive(harness), check) >= 10
 
 
-def test_discarding_may_die_at_every_call(desk: Desk) -> None:
+def test_discarding_may_die_at_every_call(harness: DeadLetterHarness) -> None:
     one = dead()
 
     def act() -> None:
-        while desk.call(DISCARD, HERE | {"note": "The sale is over"})[1]["left"]:
+        while harness.call(DISCARD, HERE | {"note": "The sale is over"})[1]["left"]:
             pass
 
     def check() -> None:
-        assert {(letter.state, letter.note) for letter in desk.letters()} == {("discarded", "The sale is over")}
-        assert desk.left() == {"dead": 3}
-        assert desk.wire.bodies == []
-        events = desk.wire.events()
+        assert {(letter.state, letter.note) for letter in harness.letters()} == {("discarded", "The sale is over")}
+        assert harness.left() == {"dead": 3}
+        assert harness.wire.bodies == []
+        events = harness.wire.events()
         assert Counter((s, n) for _, s, n in events) == {("discarded", 0): 5}
         assert all("The sale is over" in describe(row) for row in events.values())
 
-    assert at_every_call(desk, lambda: desk.keep(one), act, check) >= 9
+    assert at_every_call(harness, lambda: harness.keep(one), act, check) >= 9
 
 
-def test_what_was_begun_is_carried_on_by_whoever_comes_next(desk: Desk) -> None:
+def test_what_was_begun_is_carried_on_by_whoever_comes_next(harness: DeadLetterHarness) -> None:
     """Neither a discard nor the watch turns a redrive that was begun into something else."""
     for resume in (False, True):
-        desk.wipe()
-        desk.keep(dead(2, causes=CAUSES[:1]))
-        desk.fate.arm(4)
+        harness.wipe()
+        harness.keep(dead(2, causes=CAUSES[:1]))
+        harness.fate.arm(4)
         with pytest.raises(Killed):
-            redrive(desk)
-        desk.fate.arm(0)
-        assert [letter.state for letter in desk.letters()] == ["redriving"]
+            redrive(harness)
+        harness.fate.arm(0)
+        assert [letter.state for letter in harness.letters()] == ["redriving"]
         if resume:
-            until = desk.clock.now_ms() + 10**9
-            assert desk.redriver.resume(until).carried_on == 0
-            desk.clock.advance(ms=ABANDONED_MS + 1)
-            assert desk.redriver.resume(until).carried_on == 1
-            assert desk.redriver.resume(until).carried_on == 0
+            until = harness.clock.now_ms() + 10**9
+            assert harness.redriver.resume(until).carried_on == 0
+            harness.clock.advance(ms=ABANDONED_MS + 1)
+            assert harness.redriver.resume(until).carried_on == 1
+            assert harness.redriver.resume(until).carried_on == 0
         else:
-            status, tally = desk.call(DISCARD, {"all": True, "note": "no"})
+            status, tally = harness.call(DISCARD, {"all": True, "note": "no"})
             assert (status, tally["letters"], tally["carried_on"], tally["left"]) == (200, 0, 1, False)
-        assert [letter.state for letter in desk.letters()] == ["redriven"]
-        assert len(desk.wire.children()) == 1 and {s for _, s, _ in desk.wire.events()} == {"redriven"}
+        assert [letter.state for letter in harness.letters()] == ["redriven"]
+        assert len(harness.wire.children()) == 1 and {s for _, s, _ in harness.wire.events()} == {"redriven"}
 
 
-def test_two_redrives_of_the_same_letters_send_one_child_and_count_once(desk: Desk) -> None:
-    desk.keep(*(dead(2, start=10 * k, causes=CAUSES[:1]) for k in range(6)))
+def test_two_redrives_of_the_same_letters_send_one_child_and_count_once(harness: DeadLetterHarness) -> None:
+    harness.keep(*(dead(2, start=10 * k, causes=CAUSES[:1]) for k in range(6)))
     order = Order(LetterState.REDRIVING, "k1")
-    one, two = desk.letters(), iter(desk.letters())
-    until = desk.clock.now_ms() + 1000
-    first = desk.redriver.carry_out(islice(two, 3), order, until)
+    one, two = harness.letters(), iter(harness.letters())
+    until = harness.clock.now_ms() + 1000
+    first = harness.redriver.carry_out(islice(two, 3), order, until)
     # The other one has read all six as kept, and finds three of them gone.
-    second = desk.redriver.carry_out(iter(one), order, until)
+    second = harness.redriver.carry_out(iter(one), order, until)
     assert (first.letters, second.letters, second.carried_on, second.failed) == (3, 3, 0, 0)
-    assert len(desk.wire.children()) == 6
-    assert {letter.state for letter in desk.letters()} == {"redriven"}
+    assert len(harness.wire.children()) == 6
+    assert {letter.state for letter in harness.letters()} == {"redriven"}
 
 
-def test_redrives_at_the_same_time_send_one_child_and_count_once(desk: Desk) -> None:
-    desk.keep(*(dead(1, start=k, causes=CAUSES[:1]) for k in range(8)))
+def test_redrives_at_the_same_time_send_one_child_and_count_once(harness: DeadLetterHarness) -> None:
+    harness.keep(*(dead(1, start=k, causes=CAUSES[:1]) for k in range(8)))
 
     def work(_: int) -> int:
         done = 0
         while True:
-            _, tally = desk.call(REDRIVE, {"all": True})
+            _, tally = harness.call(REDRIVE, {"all": True})
             done += int(tally["letters"])
             if not tally["left"]:
                 return done
@@ -588,68 +590,68 @@ def test_redrives_at_the_same_time_send_one_child_and_count_once(desk: Desk) -> 
     with ThreadPoolExecutor(4) as pool:
         counted = list(pool.map(work, range(4)))
     assert sum(counted) == 8
-    assert len(desk.wire.children()) == 8
-    assert {letter.state for letter in desk.letters()} == {"redriven"}
-    assert desk.left() == {"dead": 8}
+    assert len(harness.wire.children()) == 8
+    assert {letter.state for letter in harness.letters()} == {"redriven"}
+    assert harness.left() == {"dead": 8}
 
 
-def test_what_fails_is_said_and_left_for_another_try(desk: Desk) -> None:
-    desk.keep(dead(2, causes=CAUSES[:1]))
-    desk.wire.refused = True
-    assert desk.call(REDRIVE, {"all": True})[1] == {
+def test_what_fails_is_said_and_left_for_another_try(harness: DeadLetterHarness) -> None:
+    harness.keep(dead(2, causes=CAUSES[:1]))
+    harness.wire.refused = True
+    assert harness.call(REDRIVE, {"all": True})[1] == {
         "letters": 0,
         "recipients": 0,
         "carried_on": 0,
         "failed": 1,
         "left": True,
     }
-    desk.wire.refused, desk.wire.deaf = False, True
-    assert desk.call(REDRIVE, {"all": True})[1]["failed"] == 1
-    desk.wire.deaf = False
-    assert desk.call(REDRIVE, {"all": True})[1]["letters"] == 1
-    assert len(desk.wire.children()) == 1
+    harness.wire.refused, harness.wire.deaf = False, True
+    assert harness.call(REDRIVE, {"all": True})[1]["failed"] == 1
+    harness.wire.deaf = False
+    assert harness.call(REDRIVE, {"all": True})[1]["letters"] == 1
+    assert len(harness.wire.children()) == 1
 
 
-def test_a_call_ends_when_its_time_is_up(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    desk.keep(*(dead(1, start=k, causes=CAUSES[:1]) for k in range(45)))
+def test_a_call_ends_when_its_time_is_up(harness: DeadLetterHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    harness.keep(*(dead(1, start=k, causes=CAUSES[:1]) for k in range(45)))
     order = Order(LetterState.REDRIVING, "k1")
-    now = desk.clock.now_ms()
-    put = desk.wire.put_records
+    now = harness.clock.now_ms()
+    put = harness.wire.put_records
 
     def slow(**arguments: Any) -> Any:
-        desk.clock.advance(10)
+        harness.clock.advance(10)
         return put(**arguments)
 
-    monkeypatch.setattr(desk.wire, "put_records", slow)
-    tally = desk.redriver.carry_out(iter(desk.letters()), order, now + 15_000)
+    monkeypatch.setattr(harness.wire, "put_records", slow)
+    tally = harness.redriver.carry_out(iter(harness.letters()), order, now + 15_000)
     assert (tally.letters, tally.left) == (40, True)
-    rest = desk.redriver.carry_out(iter(desk.letters(states=OPEN)), order, desk.clock.now_ms() + 15_000)
+    rest = harness.redriver.carry_out(iter(harness.letters(states=OPEN)), order, harness.clock.now_ms() + 15_000)
     assert (rest.letters, rest.left) == (5, False)
 
 
-def test_a_pool_works_as_one_thread_does(desk: Desk) -> None:
-    desk.keep(dead())
+def test_a_pool_works_as_one_thread_does(harness: DeadLetterHarness) -> None:
+    harness.keep(dead())
     with ThreadPoolExecutor(4) as pool:
-        desk.redriver._pool = pool
-        assert desk.call(REDRIVE, {"all": True})[1]["recipients"] == 5
+        harness.redriver._pool = pool
+        assert harness.call(REDRIVE, {"all": True})[1]["recipients"] == 5
 
 
 # The API
 
 
 @pytest.fixture
-def filled(desk: Desk) -> Desk:
-    desk.keep(
+def filled(harness: DeadLetterHarness) -> DeadLetterHarness:
+    harness.keep(
         dead(3, start=0),
         dead(1, start=20, causes=CAUSES[:1], template="sale", message_class="marketing"),
         dead(1, start=40, causes=[("no_account", "", "")], channel=Channel.SMS, message_class="verification"),
         dead(1, start=60, causes=CAUSES[1:2]),
     )
-    desk.keep(dead(1, start=80, tenant="other"))
-    return desk
+    harness.keep(dead(1, start=80, tenant="other"))
+    return harness
 
 
-def test_the_list_shows_newest_first_what_it_is_and_what_to_do(filled: Desk) -> None:
+def test_the_list_shows_newest_first_what_it_is_and_what_to_do(filled: DeadLetterHarness) -> None:
     filled.clock.advance(90)
     status, page = filled.call(LIST)
     assert (status, page["cursor"]) == (200, None)
@@ -680,7 +682,9 @@ def test_the_list_shows_newest_first_what_it_is_and_what_to_do(filled: Desk) -> 
         ({"state": "redriven"}, 0),
     ],
 )
-def test_filters_are_exact_for_the_list_and_for_a_redrive(filled: Desk, filters: dict[str, str], count: int) -> None:
+def test_filters_are_exact_for_the_list_and_for_a_redrive(
+    filled: DeadLetterHarness, filters: dict[str, str], count: int
+) -> None:
     found = filled.call(LIST, **filters)[1]["dead_letters"]
     assert len(found) == count
     if filters and "state" not in filters:
@@ -692,7 +696,7 @@ def test_filters_are_exact_for_the_list_and_for_a_redrive(filled: Desk, filters:
         assert len(filled.call(LIST)[1]["dead_letters"]) == 6 - count
 
 
-def test_the_list_comes_in_pages(filled: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_list_comes_in_pages(filled: DeadLetterHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shared.store.dead_letters.PAGE", 2)
     ids: list[str] = []
     cursor: dict[str, str] = {}
@@ -706,14 +710,14 @@ def test_the_list_comes_in_pages(filled: Desk, monkeypatch: pytest.MonkeyPatch) 
     assert len(filled.call(LIST, reason="throttled", limit="3")[1]["dead_letters"]) == 3
 
 
-def test_letters_are_chosen_by_id(filled: Desk) -> None:
+def test_letters_are_chosen_by_id(filled: DeadLetterHarness) -> None:
     ids = [letter.id for letter in filled.letters()][:2]
     tally = filled.call(REDRIVE, {"ids": [*ids, *ids, "nope"], "channel": "email"})[1]
     assert tally["letters"] == 2
     assert filled.call(REDRIVE, {"ids": ids})[1]["letters"] == 0
 
 
-def test_a_tenant_sees_and_moves_its_own_letters_only(filled: Desk) -> None:
+def test_a_tenant_sees_and_moves_its_own_letters_only(filled: DeadLetterHarness) -> None:
     assert len(filled.call(LIST, tenant="other")[1]["dead_letters"]) == 1
     assert filled.call(DISCARD, {"all": True, "note": "x"}, tenant="other")[1]["letters"] == 1
     assert len(filled.letters(states=OPEN)) == 6
@@ -739,7 +743,7 @@ def test_a_tenant_sees_and_moves_its_own_letters_only(filled: Desk) -> None:
         (DISCARD, {"note": "x"}, ""),
     ],
 )
-def test_a_wrong_request_is_refused_by_field(filled: Desk, route: str, body: Any, field: str) -> None:
+def test_a_wrong_request_is_refused_by_field(filled: DeadLetterHarness, route: str, body: Any, field: str) -> None:
     status, problem = filled.call(route, body)
     assert (status, field in [error["field"] for error in problem["errors"]]) == (422, True)
     assert len(filled.letters(states=OPEN)) == 6
@@ -748,7 +752,7 @@ def test_a_wrong_request_is_refused_by_field(filled: Desk, route: str, body: Any
 @pytest.mark.parametrize(
     "query", [{"channel": "fax"}, {"state": "lost"}, {"limit": "0"}, {"cursor": "%%"}, {"cursor": ""}, {"to": "x"}]
 )
-def test_a_wrong_query_is_refused_by_field(filled: Desk, query: dict[str, str]) -> None:
+def test_a_wrong_query_is_refused_by_field(filled: DeadLetterHarness, query: dict[str, str]) -> None:
     status, problem = filled.call(LIST, **query)
     assert (status, [error["field"] for error in problem["errors"]]) == (422, [f"query.{next(iter(query))}"])
 
@@ -760,7 +764,7 @@ def test_entries_compare_by_choice() -> None:
     assert not replace(Choice(), states=frozenset({LetterState.DISCARDED})).takes(letter)
 
 
-def test_who_decided_is_in_the_audit_log_even_if_nothing_more_was_done(filled: Desk) -> None:
+def test_who_decided_is_in_the_audit_log_even_if_nothing_more_was_done(filled: DeadLetterHarness) -> None:
     redriver = filled.redriver
 
     def records() -> list[tuple[str, str, Any]]:
@@ -782,11 +786,11 @@ def test_who_decided_is_in_the_audit_log_even_if_nothing_more_was_done(filled: D
     assert len(records()) == 2
 
 
-def test_a_team_key_does_not_reach_what_nobody_could_read(desk: Desk) -> None:
+def test_a_team_key_does_not_reach_what_nobody_could_read(harness: DeadLetterHarness) -> None:
     letter = unreadable(MALFORMED, "email.notification", "m1", NOW, NOW)
-    desk.store.keep(letter, MALFORMED)
+    harness.store.keep(letter, MALFORMED)
     keys = {kind: Caller("default", "k1", kind, frozenset(Scope)) for kind in KeyKind}
     calls = {kind: Call("list_dead_letters", caller, {}, {}, b"", None, None) for kind, caller in keys.items()}
-    assert desk.deciding._reaches(calls[KeyKind.LIVE], letter, None)
-    assert not desk.deciding._reaches(calls[KeyKind.TEST], letter, None)
-    assert not desk.deciding._reaches(calls[KeyKind.TEAM], letter, frozenset({"email:ann@example.com"}))
+    assert harness.deciding._reaches(calls[KeyKind.LIVE], letter, None)
+    assert not harness.deciding._reaches(calls[KeyKind.TEST], letter, None)
+    assert not harness.deciding._reaches(calls[KeyKind.TEAM], letter, frozenset({"email:ann@example.com"}))

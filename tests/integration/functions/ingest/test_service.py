@@ -35,7 +35,7 @@ QUEUE = "email.notification"
 DLQ = "arn:aws:sqs:us-east-1:123456789012:schedules-dlq"
 
 
-class Desk:
+class IngestHarness:
     """The ingest function over moto, and a look at what it wrote."""
 
     def __init__(self, aws: Aws, clock: FakeClock) -> None:
@@ -98,20 +98,20 @@ class Desk:
 
 
 @pytest.fixture
-def desk(aws: Aws, clock: FakeClock) -> Desk:
-    made = Desk(aws, clock)
+def ingest_harness(aws: Aws, clock: FakeClock) -> IngestHarness:
+    made = IngestHarness(aws, clock)
     made.add_template()
     return made
 
 
-def test_a_thousand_recipients_become_ten_envelopes(desk: Desk) -> None:
+def test_a_thousand_recipients_become_ten_envelopes(ingest_harness: IngestHarness) -> None:
     body = {
         "template": "welcome",
         "recipients": [{"to": f"u{i}@example.com", "variables": {"name": f"n{i}"}} for i in range(1000)],
     }
-    status, answer = desk.send(body)
+    status, answer = ingest_harness.send(body)
     assert status == 202 and answer["accepted"] == 1000 and answer["rejected"] == answer["not_queued"] == 0
-    envelopes = desk.envelopes()
+    envelopes = ingest_harness.envelopes()
     assert [len(e.recipients) for e in envelopes] == [100] * 10
     # Ids follow from the request's base: recipient 734 is the 34th of the eighth envelope.
     assert (
@@ -121,13 +121,15 @@ def test_a_thousand_recipients_become_ten_envelopes(desk: Desk) -> None:
     assert envelopes[7].recipients[34].address == "u734@example.com"
     assert envelopes[7].id == answer["messages"][700]["message_id"][:26]
     assert len({m["message_id"] for m in answer["messages"]}) == 1000
-    assert desk.events().count(("accepted", "u***@example.com")) == 1000
+    assert ingest_harness.events().count(("accepted", "u***@example.com")) == 1000
 
 
-def test_one_recipient_in_the_short_form(desk: Desk) -> None:
-    status, answer = desk.send({"template": "welcome", "to": " Ann@Example.com ", "variables": {"name": "Ann"}})
+def test_one_recipient_in_the_short_form(ingest_harness: IngestHarness) -> None:
+    status, answer = ingest_harness.send(
+        {"template": "welcome", "to": " Ann@Example.com ", "variables": {"name": "Ann"}}
+    )
     assert status == 202
-    [envelope] = desk.envelopes()
+    [envelope] = ingest_harness.envelopes()
     assert envelope.recipients[0].address == "ann@example.com"
     assert envelope.variables == {"name": "Ann"}
     assert answer["messages"] == [
@@ -135,15 +137,15 @@ def test_one_recipient_in_the_short_form(desk: Desk) -> None:
     ]
 
 
-def test_broken_addresses_are_rejected_one_by_one_and_traced(desk: Desk) -> None:
+def test_broken_addresses_are_rejected_one_by_one_and_traced(ingest_harness: IngestHarness) -> None:
     recipients = [{"to": t, "variables": {"name": "n"}} for t in ("a@example.com", "no-at-sign", "b@example.com")]
-    status, answer = desk.send({"template": "welcome", "recipients": recipients})
+    status, answer = ingest_harness.send({"template": "welcome", "recipients": recipients})
     assert status == 202 and (answer["accepted"], answer["rejected"]) == (2, 1)
     broken = answer["messages"][1]
     assert (broken["field"], broken["reason"]) == ("recipients.1.to", "address_invalid")
     assert "no-at-sign" not in json.dumps(answer) and "@" in broken["detail"]
-    assert [r.index for r in desk.envelopes()[0].recipients] == [0, 2]
-    assert sorted(s for s, _ in desk.events()) == ["accepted", "accepted", "rejected"]
+    assert [r.index for r in ingest_harness.envelopes()[0].recipients] == [0, 2]
+    assert sorted(s for s, _ in ingest_harness.events()) == ["accepted", "accepted", "rejected"]
 
 
 @pytest.mark.parametrize(
@@ -186,30 +188,32 @@ def test_broken_addresses_are_rejected_one_by_one_and_traced(desk: Desk) -> None
         ({"template": "welcome", "to": "a@example.com", "ttl": 1}, "ttl"),
     ],
 )
-def test_bad_input_names_its_field_and_queues_nothing(desk: Desk, body: Any, field: str) -> None:
-    status, answer = desk.send(body)
+def test_bad_input_names_its_field_and_queues_nothing(ingest_harness: IngestHarness, body: Any, field: str) -> None:
+    status, answer = ingest_harness.send(body)
     assert status == 422, answer
     assert field in [e["field"] for e in answer["errors"]]
-    assert desk.envelopes() == [] and desk.events() == []
+    assert ingest_harness.envelopes() == [] and ingest_harness.events() == []
 
 
-def test_a_template_that_is_not_published_or_archived_is_not_sent(desk: Desk) -> None:
-    desk.add_template(id="draft", published=None)
-    desk.add_template(id="old", archived=True)
+def test_a_template_that_is_not_published_or_archived_is_not_sent(ingest_harness: IngestHarness) -> None:
+    ingest_harness.add_template(id="draft", published=None)
+    ingest_harness.add_template(id="old", archived=True)
     for name in ("draft", "old"):
-        status, answer = desk.send({"template": name, "to": "a@example.com", "variables": {"name": "n"}})
+        status, answer = ingest_harness.send({"template": name, "to": "a@example.com", "variables": {"name": "n"}})
         assert (status, answer["errors"][0]["field"]) == (422, "template")
 
 
-def test_what_was_just_changed_elsewhere_refuses_nothing_any_more(desk: Desk, clock: FakeClock) -> None:
-    elsewhere = Catalog(desk.aws.dynamodb, desk.aws.catalog, clock)
+def test_what_was_just_changed_elsewhere_refuses_nothing_any_more(
+    ingest_harness: IngestHarness, clock: FakeClock
+) -> None:
+    elsewhere = Catalog(ingest_harness.aws.dynamodb, ingest_harness.aws.catalog, clock)
     body = {"template": "draft", "to": "a@example.com", "variables": {"name": "n"}}
-    assert desk.send(body)[1]["errors"][0]["message"] == "there is no template `draft`"
+    assert ingest_harness.send(body)[1]["errors"][0]["message"] == "there is no template `draft`"
     head, version = samples.template(samples.EMAIL, id="draft", published=None)
     version = version.model_copy(update={"template": "draft", "published_at": None})
     elsewhere.create_template(head, version, samples.change())
-    assert "no published version" in desk.send(body)[1]["errors"][0]["message"]
-    assert "never published" in desk.send(body | {"version": 1})[1]["errors"][0]["message"]
+    assert "no published version" in ingest_harness.send(body)[1]["errors"][0]["message"]
+    assert "never published" in ingest_harness.send(body | {"version": 1})[1]["errors"][0]["message"]
 
     def change(**changes: Any) -> None:
         found = elsewhere.load_template("default", "draft")
@@ -220,18 +224,20 @@ def test_what_was_just_changed_elsewhere_refuses_nothing_any_more(desk: Desk, cl
     assert found is not None and stored is not None
     published = found.value.model_copy(update={"published": 1, "updated_at": 5})
     elsewhere.publish_version(replace(found, value=published), stored, None, samples.change())
-    assert desk.send(body)[0] == 202
-    assert desk.send(body | {"version": 1})[0] == 202
+    assert ingest_harness.send(body)[0] == 202
+    assert ingest_harness.send(body | {"version": 1})[0] == 202
     change(archived=True)
     clock.advance(11)
-    assert "archived" in desk.send(body)[1]["errors"][0]["message"]
+    assert "archived" in ingest_harness.send(body)[1]["errors"][0]["message"]
     change(archived=False)
-    assert desk.send(body)[0] == 202
+    assert ingest_harness.send(body)[0] == 202
 
 
-def test_variables_are_refused_by_the_version_that_is_published_now(desk: Desk, clock: FakeClock) -> None:
-    assert desk.send(BODY)[0] == 202
-    elsewhere = Catalog(desk.aws.dynamodb, desk.aws.catalog, clock)
+def test_variables_are_refused_by_the_version_that_is_published_now(
+    ingest_harness: IngestHarness, clock: FakeClock
+) -> None:
+    assert ingest_harness.send(BODY)[0] == 202
+    elsewhere = Catalog(ingest_harness.aws.dynamodb, ingest_harness.aws.catalog, clock)
     head = elsewhere.load_template("default", "welcome")
     first = elsewhere.load_version("default", "welcome", 1)
     assert head is not None and first is not None
@@ -241,135 +247,143 @@ def test_variables_are_refused_by_the_version_that_is_published_now(desk: Desk, 
     assert head is not None and second is not None
     published = head.value.model_copy(update={"published": 2, "updated_at": 5})
     elsewhere.publish_version(replace(head, value=published), second, None, samples.change())
-    status, answer = desk.send(BODY | {"variables": {"name": "n", "city": "Paris"}})
+    status, answer = ingest_harness.send(BODY | {"variables": {"name": "n", "city": "Paris"}})
     assert status == 202, answer
-    assert sorted(e.version for e in desk.envelopes()) == [1, 2]
+    assert sorted(e.version for e in ingest_harness.envelopes()) == [1, 2]
 
 
-def test_only_a_refusal_reads_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_refusal_reads_again(ingest_harness: IngestHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     reads: list[bool] = []
-    get_item = desk.aws.dynamodb.get_item
+    get_item = ingest_harness.aws.dynamodb.get_item
 
     def counted(**arguments: Any) -> Any:
         reads.append(arguments["ConsistentRead"])
         return get_item(**arguments)
 
-    desk.send(BODY)
-    monkeypatch.setattr(desk.aws.dynamodb, "get_item", counted)
-    assert desk.send(BODY)[0] == 202
+    ingest_harness.send(BODY)
+    monkeypatch.setattr(ingest_harness.aws.dynamodb, "get_item", counted)
+    assert ingest_harness.send(BODY)[0] == 202
     assert reads == []
-    assert desk.send(BODY | {"variables": {}})[0] == 422
+    assert ingest_harness.send(BODY | {"variables": {}})[0] == 422
     assert reads == [True]
 
 
 BODY = {"template": "welcome", "to": "a@example.com", "variables": {"name": "n"}}
 
 
-def test_a_repeat_under_its_key_gets_the_same_answer_and_is_queued_once(desk: Desk) -> None:
-    first = desk.send(BODY, idempotency_key="k1")
-    desk.clock.advance(5)
-    assert desk.send(BODY, idempotency_key="k1") == first
-    assert len(desk.envelopes()) == 1
-    assert desk.send(BODY, idempotency_key="k2")[1]["request_id"] != first[1]["request_id"]
+def test_a_repeat_under_its_key_gets_the_same_answer_and_is_queued_once(ingest_harness: IngestHarness) -> None:
+    first = ingest_harness.send(BODY, idempotency_key="k1")
+    ingest_harness.clock.advance(5)
+    assert ingest_harness.send(BODY, idempotency_key="k1") == first
+    assert len(ingest_harness.envelopes()) == 1
+    assert ingest_harness.send(BODY, idempotency_key="k2")[1]["request_id"] != first[1]["request_id"]
 
 
-def test_a_repeat_after_the_template_was_archived_gets_the_same_answer(desk: Desk) -> None:
-    first = desk.send(BODY, idempotency_key="k1")
-    head = desk.catalog.load_template("default", "welcome")
+def test_a_repeat_after_the_template_was_archived_gets_the_same_answer(ingest_harness: IngestHarness) -> None:
+    first = ingest_harness.send(BODY, idempotency_key="k1")
+    head = ingest_harness.catalog.load_template("default", "welcome")
     assert head is not None
-    desk.catalog.update_template(head.value.model_copy(update={"archived": True}), head.rev, samples.change())
-    assert desk.send(BODY, idempotency_key="k1") == first
-    assert desk.send(BODY, idempotency_key="k2")[0] == 422
+    ingest_harness.catalog.update_template(head.value.model_copy(update={"archived": True}), head.rev, samples.change())
+    assert ingest_harness.send(BODY, idempotency_key="k1") == first
+    assert ingest_harness.send(BODY, idempotency_key="k2")[0] == 422
 
 
-def test_another_body_under_the_same_key_is_refused(desk: Desk) -> None:
-    desk.send(BODY, idempotency_key="k1")
-    status, answer = desk.send(BODY | {"reference": "x"}, idempotency_key="k1")
+def test_another_body_under_the_same_key_is_refused(ingest_harness: IngestHarness) -> None:
+    ingest_harness.send(BODY, idempotency_key="k1")
+    status, answer = ingest_harness.send(BODY | {"reference": "x"}, idempotency_key="k1")
     assert (status, answer["errors"][0]["field"]) == (422, "Idempotency-Key")
-    assert len(desk.envelopes()) == 1
+    assert len(ingest_harness.envelopes()) == 1
 
 
-def test_a_repeat_may_be_written_otherwise(desk: Desk) -> None:
+def test_a_repeat_may_be_written_otherwise(ingest_harness: IngestHarness) -> None:
     body: dict[str, Any] = {
         **BODY,
         "variables": {"name": "é", "city": {"a": 1, "b": [1, 2]}},
         "send_at": "2025-01-15T12:00:00Z",
     }
-    desk.add_template(EmailContent(subject="{{ name }}", text="{{ city.a }}"), id="city")
+    ingest_harness.add_template(EmailContent(subject="{{ name }}", text="{{ city.a }}"), id="city")
     body["template"] = "city"
-    first = desk.send(json.dumps(body), idempotency_key="k1")
+    first = ingest_harness.send(json.dumps(body), idempotency_key="k1")
     assert first[0] == 202, first
     turned = {name: body[name] for name in reversed(body)}
     turned["variables"] = {"city": {"b": [1, 2], "a": 1}, "name": "é"}
     others = {"version": None, "once_per_reference": False, "send_at": "2025-01-15T20:00:00+08:00"}
     for same in (json.dumps(turned, indent=2), json.dumps(turned, ensure_ascii=False), json.dumps(turned | others)):
-        assert desk.send(same, idempotency_key="k1") == first
+        assert ingest_harness.send(same, idempotency_key="k1") == first
     for different in ({"b": [2, 1], "a": 1}, {"b": [1, 2], "a": 1.0}, {"b": [1, 2], "a": True}):
-        assert desk.send(turned | {"variables": {"city": different, "name": "é"}}, idempotency_key="k1")[0] == 422
+        assert (
+            ingest_harness.send(turned | {"variables": {"city": different, "name": "é"}}, idempotency_key="k1")[0]
+            == 422
+        )
 
 
 @pytest.mark.parametrize("claim", [{"idempotency_key": "k1"}, {}])
-def test_keys_of_each_kind_have_claims_of_their_own(desk: Desk, claim: dict[str, str]) -> None:
+def test_keys_of_each_kind_have_claims_of_their_own(ingest_harness: IngestHarness, claim: dict[str, str]) -> None:
     body = BODY | {"reference": "order-1", "once_per_reference": True}
     team = ApiKey(
         id="k", tenant="default", name="t", kind=KeyKind.TEAM, scopes=[Scope.SEND], hash="x", created_at=0,
         recipients=["email:a@example.com"],
     )  # fmt: skip
-    desk.catalog.create_key(team, samples.change())
+    ingest_harness.catalog.create_key(team, samples.change())
     ids = set()
     for kind in ("test", "team", "live"):
-        desk.caller["kind"] = kind
-        status, answer = desk.send(body, **claim)
+        ingest_harness.caller["kind"] = kind
+        status, answer = ingest_harness.send(body, **claim)
         assert status == 202, answer
-        assert desk.send(body, **claim)[1] == answer
+        assert ingest_harness.send(body, **claim)[1] == answer
         ids.add(answer["request_id"])
-    assert sorted(e.kind for e in desk.envelopes()) == ["live", "team", "test"]
+    assert sorted(e.kind for e in ingest_harness.envelopes()) == ["live", "team", "test"]
     assert len(ids) == 3
 
 
-def test_a_claim_of_before_is_known_by_its_bytes(desk: Desk) -> None:
+def test_a_claim_of_before_is_known_by_its_bytes(ingest_harness: IngestHarness) -> None:
     text = json.dumps(BODY)
-    base = new_base(desk.clock.now_ms())
+    base = new_base(ingest_harness.clock.now_ms())
     slot = Slot("default", KeyKind.LIVE, "k1")
     body_hash = blake2b(text.encode(), digest_size=16).hexdigest()
-    desk.ingest.idempotency.claim(slot, Fingerprint(body_hash, ""), base, 1)
-    desk.ingest.idempotency.finish(slot, done=True)
-    assert desk.send(text, idempotency_key="k1")[1]["request_id"] == base
-    assert desk.envelopes() == []
+    ingest_harness.ingest.idempotency.claim(slot, Fingerprint(body_hash, ""), base, 1)
+    ingest_harness.ingest.idempotency.finish(slot, done=True)
+    assert ingest_harness.send(text, idempotency_key="k1")[1]["request_id"] == base
+    assert ingest_harness.envelopes() == []
 
 
-def test_a_bad_request_does_not_use_its_key_up(desk: Desk) -> None:
-    assert desk.send(BODY | {"variables": {}}, idempotency_key="k1")[0] == 422
-    assert desk.send(BODY, idempotency_key="k1")[0] == 202
+def test_a_bad_request_does_not_use_its_key_up(ingest_harness: IngestHarness) -> None:
+    assert ingest_harness.send(BODY | {"variables": {}}, idempotency_key="k1")[0] == 422
+    assert ingest_harness.send(BODY, idempotency_key="k1")[0] == 202
 
 
-def test_a_twin_waits_and_an_abandoned_claim_is_taken_over_with_its_ids(desk: Desk) -> None:
-    base = new_base(desk.clock.now_ms())
+def test_a_twin_waits_and_an_abandoned_claim_is_taken_over_with_its_ids(ingest_harness: IngestHarness) -> None:
+    base = new_base(ingest_harness.clock.now_ms())
     body_hash = blake2b(json.dumps(BODY).encode(), digest_size=16).hexdigest()
-    desk.ingest.idempotency.claim(Slot("default", KeyKind.LIVE, "k1"), Fingerprint(body_hash, ""), base, 1)
-    assert desk.send(BODY, idempotency_key="k1")[0] == 409
-    desk.clock.advance(31)
-    status, answer = desk.send(BODY, idempotency_key="k1")
+    ingest_harness.ingest.idempotency.claim(Slot("default", KeyKind.LIVE, "k1"), Fingerprint(body_hash, ""), base, 1)
+    assert ingest_harness.send(BODY, idempotency_key="k1")[0] == 409
+    ingest_harness.clock.advance(31)
+    status, answer = ingest_harness.send(BODY, idempotency_key="k1")
     assert (status, answer["request_id"]) == (202, base)
 
 
-def test_a_reference_may_serve_as_the_key(desk: Desk) -> None:
+def test_a_reference_may_serve_as_the_key(ingest_harness: IngestHarness) -> None:
     body = BODY | {"reference": "order-1", "once_per_reference": True}
-    first = desk.send(body)
-    assert desk.send(body) == first
-    assert len(desk.envelopes()) == 1
-    status, answer = desk.send(body | {"to": "b@example.com"})
+    first = ingest_harness.send(body)
+    assert ingest_harness.send(body) == first
+    assert len(ingest_harness.envelopes()) == 1
+    status, answer = ingest_harness.send(body | {"to": "b@example.com"})
     assert (status, answer["errors"][0]["field"]) == (422, "reference")
     # Another reference, no wish to be told apart by it, and a key in the header are other requests.
-    others = [desk.send(body | {"reference": "order-2"}), desk.send(BODY | {"reference": "order-1"})]
-    others.append(desk.send(body, idempotency_key="order-1"))
+    others = [
+        ingest_harness.send(body | {"reference": "order-2"}),
+        ingest_harness.send(BODY | {"reference": "order-1"}),
+    ]
+    others.append(ingest_harness.send(body, idempotency_key="order-1"))
     assert len({answer["request_id"] for _, answer in [first, *others]}) == 4
-    status, answer = desk.send(BODY | {"once_per_reference": True})
+    status, answer = ingest_harness.send(BODY | {"once_per_reference": True})
     assert status == 422 and "give one" in answer["errors"][0]["message"]
 
 
-def test_twins_at_the_same_time_are_accepted_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    client, lock = desk.aws.dynamodb, Lock()
+def test_twins_at_the_same_time_are_accepted_once(
+    ingest_harness: IngestHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, lock = ingest_harness.aws.dynamodb, Lock()
 
     def put_item(**arguments: Any) -> Any:
         # moto looks and writes in two steps, DynamoDB in one.
@@ -377,64 +391,68 @@ def test_twins_at_the_same_time_are_accepted_once(desk: Desk, monkeypatch: pytes
             return client.put_item(**arguments)
 
     double = SimpleNamespace(put_item=put_item, update_item=client.update_item, exceptions=client.exceptions)
-    monkeypatch.setattr(desk.ingest.idempotency, "_client", double)
+    monkeypatch.setattr(ingest_harness.ingest.idempotency, "_client", double)
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda _: desk.send(BODY, idempotency_key="k1"), range(24)))
+        answers = list(pool.map(lambda _: ingest_harness.send(BODY, idempotency_key="k1"), range(24)))
     assert {status for status, _ in answers} <= {202, 409}
     assert len({answer["request_id"] for status, answer in answers if status == 202}) == 1
-    assert len({e.id for e in desk.envelopes()}) == 1
+    assert len({e.id for e in ingest_harness.envelopes()}) == 1
 
 
-def test_a_claim_knows_itself_when_its_answer_was_lost(desk: Desk) -> None:
-    claims = desk.ingest.idempotency
+def test_a_claim_knows_itself_when_its_answer_was_lost(ingest_harness: IngestHarness) -> None:
+    claims = ingest_harness.ingest.idempotency
     slot, body = Slot("default", KeyKind.LIVE, "k1"), Fingerprint("hash", "")
     assert claims.claim(slot, body, "base", 1).mine
     assert claims.claim(slot, body, "base", 1).mine
     assert claims.claim(slot, body, "another", 1).busy
 
 
-def test_a_table_that_is_down_refuses_before_anything_is_accepted(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_that_is_down_refuses_before_anything_is_accepted(
+    ingest_harness: IngestHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def down(*_: Any, **__: Any) -> None:
         raise EndpointConnectionError(endpoint_url="http://127.0.0.1")
 
     monkeypatch.setattr(
-        desk.ingest.idempotency, "_client", SimpleNamespace(put_item=down, exceptions=desk.aws.dynamodb.exceptions)
+        ingest_harness.ingest.idempotency,
+        "_client",
+        SimpleNamespace(put_item=down, exceptions=ingest_harness.aws.dynamodb.exceptions),
     )
-    status, answer = desk.send(BODY, idempotency_key="k1")
+    status, answer = ingest_harness.send(BODY, idempotency_key="k1")
     assert (status, answer["type"]) == (503, "urn:mepush:problem:unavailable")
-    assert desk.envelopes() == []
+    assert ingest_harness.envelopes() == []
 
 
 def test_what_is_queued_stays_accepted_though_the_claim_cannot_be_marked(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    ingest_harness: IngestHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def down(*_: Any, **__: Any) -> None:
         raise EndpointConnectionError(endpoint_url="http://127.0.0.1")
 
     with monkeypatch.context() as broken:
         broken.setattr(Idempotency, "finish", down)
-        first = desk.send(BODY, idempotency_key="k1")
+        first = ingest_harness.send(BODY, idempotency_key="k1")
     assert first[0] == 202
-    assert desk.send(BODY, idempotency_key="k1")[0] == 409
-    desk.clock.advance(31)
-    assert desk.send(BODY, idempotency_key="k1") == first
-    assert len({e.id for e in desk.envelopes()}) == 1
+    assert ingest_harness.send(BODY, idempotency_key="k1")[0] == 409
+    ingest_harness.clock.advance(31)
+    assert ingest_harness.send(BODY, idempotency_key="k1") == first
+    assert len({e.id for e in ingest_harness.envelopes()}) == 1
 
 
-def test_messages_for_later_are_delayed_or_scheduled(desk: Desk) -> None:
-    now = datetime.fromtimestamp(desk.clock.now_ms() / 1000, UTC)
-    status, answer = desk.send(BODY | {"send_at": (now + timedelta(days=2)).isoformat()})
+def test_messages_for_later_are_delayed_or_scheduled(ingest_harness: IngestHarness) -> None:
+    now = datetime.fromtimestamp(ingest_harness.clock.now_ms() / 1000, UTC)
+    status, answer = ingest_harness.send(BODY | {"send_at": (now + timedelta(days=2)).isoformat()})
     assert status == 202
-    [found] = desk.scheduler.list_schedules(GroupName="mepush")["Schedules"]
-    schedule = desk.scheduler.get_schedule(GroupName="mepush", Name=found["Name"])
+    [found] = ingest_harness.scheduler.list_schedules(GroupName="mepush")["Schedules"]
+    schedule = ingest_harness.scheduler.get_schedule(GroupName="mepush", Name=found["Name"])
     assert schedule["ScheduleExpression"] == "at(2025-01-17T10:00:00)"
     assert schedule["Target"]["DeadLetterConfig"] == {"Arn": DLQ}
     target = json.loads(schedule["Target"]["Input"])
     envelope = read_envelope(target["MessageBody"])
-    assert target["QueueUrl"] == desk.urls[QUEUE] and envelope.request == answer["request_id"]
-    assert envelope.expires_at == desk.clock.now_ms() + 5 * 86_400_000
-    assert sorted(s for s, _ in desk.events()) == ["accepted", "deferred"]
-    assert desk.envelopes() == []
+    assert target["QueueUrl"] == ingest_harness.urls[QUEUE] and envelope.request == answer["request_id"]
+    assert envelope.expires_at == ingest_harness.clock.now_ms() + 5 * 86_400_000
+    assert sorted(s for s, _ in ingest_harness.events()) == ["accepted", "deferred"]
+    assert ingest_harness.envelopes() == []
 
 
 class Flaky:
@@ -458,70 +476,78 @@ MANY = {
 }
 
 
-def test_a_partial_failure_of_the_queue_is_tried_again(desk: Desk) -> None:
-    desk.queues._client = Flaky(desk.sqs, lambda call, entry: call == 1 and "u150@" in entry["MessageBody"])
-    assert desk.send(MANY)[1]["accepted"] == 250
-    assert len(desk.envelopes()) == 3
+def test_a_partial_failure_of_the_queue_is_tried_again(ingest_harness: IngestHarness) -> None:
+    ingest_harness.queues._client = Flaky(
+        ingest_harness.sqs, lambda call, entry: call == 1 and "u150@" in entry["MessageBody"]
+    )
+    assert ingest_harness.send(MANY)[1]["accepted"] == 250
+    assert len(ingest_harness.envelopes()) == 3
 
 
-def test_what_cannot_be_queued_is_said_per_recipient_and_a_repeat_makes_up_for_it(desk: Desk) -> None:
-    desk.queues._client = Flaky(desk.sqs, lambda call, entry: "u150@" in entry["MessageBody"])
-    status, answer = desk.send(MANY, idempotency_key="k")
+def test_what_cannot_be_queued_is_said_per_recipient_and_a_repeat_makes_up_for_it(
+    ingest_harness: IngestHarness,
+) -> None:
+    ingest_harness.queues._client = Flaky(ingest_harness.sqs, lambda call, entry: "u150@" in entry["MessageBody"])
+    status, answer = ingest_harness.send(MANY, idempotency_key="k")
     assert status == 202 and (answer["accepted"], answer["not_queued"]) == (150, 100)
     assert {m["index"] for m in answer["messages"] if m["status"] == "not_queued"} == set(range(100, 200))
-    assert len([s for s, _ in desk.events()]) == 150
-    desk.queues._client = desk.sqs
-    status, again = desk.send(MANY, idempotency_key="k")
+    assert len([s for s, _ in ingest_harness.events()]) == 150
+    ingest_harness.queues._client = ingest_harness.sqs
+    status, again = ingest_harness.send(MANY, idempotency_key="k")
     assert again["accepted"] == 250 and again["request_id"] == answer["request_id"]
-    assert len({e.id for e in desk.envelopes()}) == 3
+    assert len({e.id for e in ingest_harness.envelopes()}) == 3
 
 
-def test_when_nothing_can_be_queued_nothing_is_accepted_and_the_key_is_free_at_once(desk: Desk) -> None:
-    desk.queues._client = Flaky(desk.sqs, lambda call, entry: True)
-    assert desk.send(MANY, idempotency_key="k")[0] == 503
-    assert desk.envelopes() == [] and desk.events() == []
-    desk.queues._client = desk.sqs
-    assert desk.send(MANY, idempotency_key="k")[0] == 202
+def test_when_nothing_can_be_queued_nothing_is_accepted_and_the_key_is_free_at_once(
+    ingest_harness: IngestHarness,
+) -> None:
+    ingest_harness.queues._client = Flaky(ingest_harness.sqs, lambda call, entry: True)
+    assert ingest_harness.send(MANY, idempotency_key="k")[0] == 503
+    assert ingest_harness.envelopes() == [] and ingest_harness.events() == []
+    ingest_harness.queues._client = ingest_harness.sqs
+    assert ingest_harness.send(MANY, idempotency_key="k")[0] == 202
 
 
-def test_a_stream_that_is_down_does_not_stop_acceptance(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_that_is_down_does_not_stop_acceptance(
+    ingest_harness: IngestHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Down:
         def put_records(self, **_: Any) -> Any:
             raise out_of_reach("kinesis")
 
-    monkeypatch.setattr(desk.ingest.stream, "_client", Down())
-    assert desk.send(BODY)[0] == 202
-    assert len(desk.envelopes()) == 1
+    monkeypatch.setattr(ingest_harness.ingest.stream, "_client", Down())
+    assert ingest_harness.send(BODY)[0] == 202
+    assert len(ingest_harness.envelopes()) == 1
 
 
-def test_a_team_key_reaches_its_list_only(desk: Desk) -> None:
+def test_a_team_key_reaches_its_list_only(ingest_harness: IngestHarness) -> None:
     key = ApiKey(
         id="k", tenant="default", name="team", kind=KeyKind.TEAM, scopes=[Scope.SEND],
         recipients=["email:ann@example.com"], hash="x", created_at=0,
     )  # fmt: skip
-    desk.catalog.create_key(key, samples.change())
-    desk.caller["kind"] = "team"
+    ingest_harness.catalog.create_key(key, samples.change())
+    ingest_harness.caller["kind"] = "team"
     recipients = [{"to": t, "variables": {"name": "n"}} for t in ("Ann@example.com", "bob@example.com")]
-    _, answer = desk.send({"template": "welcome", "recipients": recipients})
+    _, answer = ingest_harness.send({"template": "welcome", "recipients": recipients})
     assert [(m["status"], m.get("reason")) for m in answer["messages"]] == [
         ("accepted", None),
         ("rejected", "not_in_team_list"),
     ]
-    elsewhere = Catalog(desk.aws.dynamodb, desk.aws.catalog, desk.clock)
+    elsewhere = Catalog(ingest_harness.aws.dynamodb, ingest_harness.aws.catalog, ingest_harness.clock)
     for address in ("bob@example.com", "cy@example.com"):
         stored = elsewhere.load_key("default", "k")
         assert stored is not None
         listed = [*stored.value.recipients, f"email:{address}"]
         elsewhere.update_key(stored.value.model_copy(update={"recipients": listed}), stored.rev, samples.change())
         one = {"template": "welcome", "recipients": [recipients[0], {"to": address, "variables": {"name": "n"}}]}
-        assert desk.send(one)[1]["rejected"] == 0
+        assert ingest_harness.send(one)[1]["rejected"] == 0
     alone = {"template": "welcome", "to": "dan@example.com", "variables": {"name": "n"}}
-    assert desk.send(alone)[0] == 422
+    assert ingest_harness.send(alone)[0] == 422
     stored = elsewhere.load_key("default", "k")
     assert stored is not None
     listed = [*stored.value.recipients, "email:dan@example.com"]
     elsewhere.update_key(stored.value.model_copy(update={"recipients": listed}), stored.rev, samples.change())
-    assert desk.send(alone)[0] == 202
+    assert ingest_harness.send(alone)[0] == 202
 
 
 NUMBERS = {
@@ -538,17 +564,17 @@ NUMBERS = {
 """A number of each region; some share a country code, and one belongs to none."""
 
 
-def allow(desk: Desk, *countries: str) -> None:
+def allow(ingest_harness: IngestHarness, *countries: str) -> None:
     """Set the countries that texts may go to, elsewhere than where the requests are taken."""
-    elsewhere = Catalog(desk.aws.dynamodb, desk.aws.catalog, desk.clock)
+    elsewhere = Catalog(ingest_harness.aws.dynamodb, ingest_harness.aws.catalog, ingest_harness.clock)
     stored = elsewhere.load_settings("default")
     before, over = (stored.value, stored.rev) if stored else (TenantSettings(), None)
     changed = before.model_copy(update={"version": before.version + 1, "countries": list(countries)})
     elsewhere.save_settings("default", changed, over, samples.change())
 
 
-def add_code(desk: Desk) -> None:
-    desk.add_template(samples.SMS, id="code", message_class=MessageClass.VERIFICATION)
+def add_code(ingest_harness: IngestHarness) -> None:
+    ingest_harness.add_template(samples.SMS, id="code", message_class=MessageClass.VERIFICATION)
 
 
 def code_to(*regions: str) -> dict[str, Any]:
@@ -556,11 +582,11 @@ def code_to(*regions: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("allowed", [*NUMBERS, "CN HK", "US GB RU"])
-def test_texts_go_to_the_countries_that_are_allowed(desk: Desk, allowed: str) -> None:
-    add_code(desk)
+def test_texts_go_to_the_countries_that_are_allowed(ingest_harness: IngestHarness, allowed: str) -> None:
+    add_code(ingest_harness)
     countries = ["FR"] if allowed == "none" else allowed.split()
-    allow(desk, "FR", *countries)
-    _, answer = desk.send(code_to(*NUMBERS))
+    allow(ingest_harness, "FR", *countries)
+    _, answer = ingest_harness.send(code_to(*NUMBERS))
     if allowed == "none":
         assert [(e["field"], "`countries`" in e["message"]) for e in answer["errors"]] == [
             (f"recipients.{i}.to", region != "none") for i, region in enumerate(NUMBERS)
@@ -573,14 +599,14 @@ def test_texts_go_to_the_countries_that_are_allowed(desk: Desk, allowed: str) ->
     rejected = [m for m in answer["messages"] if m["status"] == "rejected"]
     assert {m["field"] for m in rejected} <= {f"recipients.{i}.to" for i in range(len(NUMBERS))}
     assert all("`countries` in the settings" in m["detail"] for m in rejected if m["reason"] == refused[1])
-    assert sum(stage == "rejected" for stage, _ in desk.events()) == len(rejected)
+    assert sum(stage == "rejected" for stage, _ in ingest_harness.events()) == len(rejected)
 
 
 def test_without_a_list_texts_go_to_the_own_country_and_emails_are_not_asked_about(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    ingest_harness: IngestHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add_code(desk)
-    _, answer = desk.send(code_to(*NUMBERS))
+    add_code(ingest_harness)
+    _, answer = ingest_harness.send(code_to(*NUMBERS))
     assert [r for r, m in zip(NUMBERS, answer["messages"], strict=True) if m["status"] == "accepted"] == ["CN"]
 
     def asked(number: str) -> str:
@@ -588,55 +614,55 @@ def test_without_a_list_texts_go_to_the_own_country_and_emails_are_not_asked_abo
 
     monkeypatch.setattr("shared.policy.admission.takes_texts", asked)
     body = {"template": "welcome", "to": "ann@example.com", "variables": {"name": "n"}}
-    assert desk.send(body)[0] == 202
+    assert ingest_harness.send(body)[0] == 202
 
 
-def test_a_fallback_to_texts_obeys_the_list_too(desk: Desk) -> None:
-    desk.add_template(samples.SMS, id="code")
-    desk.add_template(id="first", fallback=Fallback(template="code"))
-    allow(desk, "CN")
+def test_a_fallback_to_texts_obeys_the_list_too(ingest_harness: IngestHarness) -> None:
+    ingest_harness.add_template(samples.SMS, id="code")
+    ingest_harness.add_template(id="first", fallback=Fallback(template="code"))
+    allow(ingest_harness, "CN")
     variables = {"name": "n", "code": "1"}
     recipients = [
         {"to": f"{region}@example.com".lower(), "fallback": {"sms": NUMBERS[region]}, "variables": variables}
         for region in ("CN", "GB")
     ]
-    _, answer = desk.send({"template": "first", "recipients": recipients})
+    _, answer = ingest_harness.send({"template": "first", "recipients": recipients})
     assert [(m["status"], m.get("field"), m.get("reason")) for m in answer["messages"]] == [
         ("accepted", None, None),
         ("rejected", "recipients.1.fallback.sms", "country_not_allowed"),
     ]
 
 
-def test_a_country_that_has_just_been_allowed_refuses_nothing_any_more(desk: Desk) -> None:
-    add_code(desk)
-    allow(desk, "CN")
-    assert desk.send(code_to("CN", "GB"))[1]["rejected"] == 1
-    allow(desk, "CN", "GB")
-    assert desk.send(code_to("CN", "GB"))[1]["rejected"] == 0
-    assert desk.send(code_to("HK"))[0] == 422
-    allow(desk, "HK")
-    assert desk.send(code_to("HK"))[0] == 202
+def test_a_country_that_has_just_been_allowed_refuses_nothing_any_more(ingest_harness: IngestHarness) -> None:
+    add_code(ingest_harness)
+    allow(ingest_harness, "CN")
+    assert ingest_harness.send(code_to("CN", "GB"))[1]["rejected"] == 1
+    allow(ingest_harness, "CN", "GB")
+    assert ingest_harness.send(code_to("CN", "GB"))[1]["rejected"] == 0
+    assert ingest_harness.send(code_to("HK"))[0] == 422
+    allow(ingest_harness, "HK")
+    assert ingest_harness.send(code_to("HK"))[0] == 202
 
 
-def test_codes_expire_after_five_minutes_by_default(desk: Desk) -> None:
-    desk.add_template(SmsContent(text="{{ code }}"), id="otp", message_class=MessageClass.VERIFICATION)
-    desk.send({"template": "otp", "to": "13800138000", "variables": {"code": "1"}})
-    [envelope] = desk.envelopes("sms.verification")
-    assert envelope.expires_at == desk.clock.now_ms() + 300_000
+def test_codes_expire_after_five_minutes_by_default(ingest_harness: IngestHarness) -> None:
+    ingest_harness.add_template(SmsContent(text="{{ code }}"), id="otp", message_class=MessageClass.VERIFICATION)
+    ingest_harness.send({"template": "otp", "to": "13800138000", "variables": {"code": "1"}})
+    [envelope] = ingest_harness.envelopes("sms.verification")
+    assert envelope.expires_at == ingest_harness.clock.now_ms() + 300_000
     assert envelope.recipients[0].address == "+8613800138000"
 
 
 @pytest.mark.parametrize("character", ["a", "汉", "😀", '"', "\x01", "\uffff"])
-def test_variables_are_counted_in_the_bytes_that_a_queue_holds(desk: Desk, character: str) -> None:
+def test_variables_are_counted_in_the_bytes_that_a_queue_holds(ingest_harness: IngestHarness, character: str) -> None:
     bytes_each = json_size(character) - 2
     later = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
-    desk.clock.set(int(later.timestamp() * 1000) - 7_200_000)
+    ingest_harness.clock.set(int(later.timestamp() * 1000) - 7_200_000)
     body = {"template": "welcome", "to": "u@example.com", "send_at": later.isoformat(), "variables": {"name": ""}}
-    _, answer = desk.send(body)
-    empty = len(_scheduled(desk)[0])
+    _, answer = ingest_harness.send(body)
+    empty = len(_scheduled(ingest_harness)[0])
     for count, status in ((room := (90_000 - empty) // bytes_each), 202), (room + 1, 422):
         body["variables"] = {"name": character * count}
-        found, answer = desk.send(body)
+        found, answer = ingest_harness.send(body)
         assert found == status, (count, answer)
     error = answer["errors"][0]
     assert error["field"] == "variables"
@@ -644,10 +670,10 @@ def test_variables_are_counted_in_the_bytes_that_a_queue_holds(desk: Desk, chara
         f"recipient 0: shared and own variables make a message of {empty + (room + 1) * bytes_each:,} bytes"
         in (error["message"])
     )
-    assert len(_scheduled(desk)) == 2
+    assert len(_scheduled(ingest_harness)) == 2
 
 
-def _scheduled(desk: Desk) -> list[bytes]:
-    names = [found["Name"] for found in desk.scheduler.list_schedules(GroupName="mepush")["Schedules"]]
-    targets = [desk.scheduler.get_schedule(GroupName="mepush", Name=name)["Target"] for name in names]
+def _scheduled(ingest_harness: IngestHarness) -> list[bytes]:
+    names = [found["Name"] for found in ingest_harness.scheduler.list_schedules(GroupName="mepush")["Schedules"]]
+    targets = [ingest_harness.scheduler.get_schedule(GroupName="mepush", Name=name)["Target"] for name in names]
     return [json.loads(target["Input"])["MessageBody"].encode() for target in targets]

@@ -27,7 +27,7 @@ from shared.providers.base import Provider, Verification
 from shared.store.catalog_items import CatalogConflictError
 from tests.conftest import Aws
 from tests.fakes import FakeClock, logged
-from tests.integration.functions.manage.managing import Desk
+from tests.integration.functions.manage.manage_calls import ManageApi
 from tests.samples import change
 
 CREATE, LIST = "POST /v1/accounts", "GET /v1/accounts"
@@ -47,18 +47,18 @@ BODY = {"id": "mail", "name": "Mail", "settings": SMTP, "secret": {"password": P
 
 
 @pytest.fixture
-def desk(aws: Aws, clock: FakeClock) -> Desk:
-    return Desk(aws, clock)
+def manage_api(aws: Aws, clock: FakeClock) -> ManageApi:
+    return ManageApi(aws, clock)
 
 
-def stored(desk: Desk, account_id: str = "mail") -> Account:
-    found = desk.catalog.load_account("default", account_id)
+def stored(manage_api: ManageApi, account_id: str = "mail") -> Account:
+    found = manage_api.catalog.load_account("default", account_id)
     assert found is not None
     return found.value
 
 
-def secret(desk: Desk, account_id: str = "mail") -> dict[str, Any]:
-    return desk.secrets.get("default", account_id, stored(desk, account_id).secret_version)
+def secret(manage_api: ManageApi, account_id: str = "mail") -> dict[str, Any]:
+    return manage_api.secrets.get("default", account_id, stored(manage_api, account_id).secret_version)
 
 
 def caller(**path: str) -> Call:
@@ -68,36 +68,36 @@ def caller(**path: str) -> Call:
 # Create and read
 
 
-def test_an_account_is_created_and_its_secret_masked(desk: Desk) -> None:
-    answer = desk.call(CREATE, BODY)
+def test_an_account_is_created_and_its_secret_masked(manage_api: ManageApi) -> None:
+    answer = manage_api.call(CREATE, BODY)
     assert answer.status == 201
     assert answer.json["secret"] == {"password": MASK}
     assert (answer.json["channel"], answer.json["provider"], answer.json["state"]) == ("email", "smtp", "active")
     assert answer.json["settings"]["host"] == "smtp.example.com"
     assert answer.json["created_at"] == answer.json["updated_at"] == "2025-01-15T10:00:00Z"
-    assert desk.call(GET, id="mail").json == answer.json
-    assert desk.call(LIST).json["accounts"] == [answer.json]
-    assert secret(desk) == {"password": PASSWORD}
+    assert manage_api.call(GET, id="mail").json == answer.json
+    assert manage_api.call(LIST).json["accounts"] == [answer.json]
+    assert secret(manage_api) == {"password": PASSWORD}
 
 
 def test_the_secret_is_in_no_answer_no_log_and_not_in_the_catalog(
-    desk: Desk, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+    manage_api: ManageApi, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     caplog.set_level(logging.INFO)
     answers = [
-        desk.call(CREATE, BODY),
-        desk.call(CREATE, BODY),
-        desk.call(CREATE, {**BODY, "id": "other", "settings": {**SMTP, "port": "x"}}),
-        desk.call(CREATE, {**BODY, "id": "other", "secret": {"passwort": PASSWORD}}),
-        desk.call(CREATE, {**BODY, "id": "other", "secret": {"password": [PASSWORD]}}),
-        desk.call(CREATE, {**BODY, "id": "other", "secret": PASSWORD}),
-        desk.call(PATCH, {"secret": {"password": PASSWORD + "2"}}, id="mail"),
-        desk.call(GET, id="mail"),
-        desk.call(LIST),
-        desk.call(VERIFY, id="nope"),
+        manage_api.call(CREATE, BODY),
+        manage_api.call(CREATE, BODY),
+        manage_api.call(CREATE, {**BODY, "id": "other", "settings": {**SMTP, "port": "x"}}),
+        manage_api.call(CREATE, {**BODY, "id": "other", "secret": {"passwort": PASSWORD}}),
+        manage_api.call(CREATE, {**BODY, "id": "other", "secret": {"password": [PASSWORD]}}),
+        manage_api.call(CREATE, {**BODY, "id": "other", "secret": PASSWORD}),
+        manage_api.call(PATCH, {"secret": {"password": PASSWORD + "2"}}, id="mail"),
+        manage_api.call(GET, id="mail"),
+        manage_api.call(LIST),
+        manage_api.call(VERIFY, id="nope"),
     ]
     assert [a.status for a in answers] == [201, 409, 422, 422, 422, 422, 200, 200, 200, 404]
-    items = str(desk.aws.dynamodb.scan(TableName=desk.aws.catalog))
+    items = str(manage_api.aws.dynamodb.scan(TableName=manage_api.aws.catalog))
     out, err = capsys.readouterr()
     told = "".join(a.text for a in answers) + items + logged(caplog.records) + out + err
     assert "hunter2" not in told
@@ -119,10 +119,10 @@ def test_the_secret_is_in_no_answer_no_log_and_not_in_the_catalog(
         ({"settings": {"provider": "robot"}, "secret": {"key": "0123456789abcdef"}}, {"key": MASK}),
     ],
 )
-def test_every_provider_has_a_secret_of_its_own_or_none(desk: Desk, changes: Any, expected: Any) -> None:
-    answer = desk.call(CREATE, {**BODY, **changes})
+def test_every_provider_has_a_secret_of_its_own_or_none(manage_api: ManageApi, changes: Any, expected: Any) -> None:
+    answer = manage_api.call(CREATE, {**BODY, **changes})
     assert (answer.status, answer.json["secret"]) == (201, expected)
-    secrets = desk.aws.client("secretsmanager").list_secrets()["SecretList"]
+    secrets = manage_api.aws.client("secretsmanager").list_secrets()["SecretList"]
     assert len(secrets) == (1 if expected else 0)
 
 
@@ -160,57 +160,57 @@ def test_every_provider_has_a_secret_of_its_own_or_none(desk: Desk, changes: Any
         ),
     ],
 )
-def test_a_wrong_field_is_named_and_nothing_is_saved(desk: Desk, changes: Any, field: str) -> None:
-    answer = desk.call(CREATE, {**BODY, **changes})
+def test_a_wrong_field_is_named_and_nothing_is_saved(manage_api: ManageApi, changes: Any, field: str) -> None:
+    answer = manage_api.call(CREATE, {**BODY, **changes})
     assert answer.status == 422
     assert answer.fields == [field]
-    assert desk.call(LIST).json["accounts"] == []
-    assert desk.aws.client("secretsmanager").list_secrets()["SecretList"] == []
+    assert manage_api.call(LIST).json["accounts"] == []
+    assert manage_api.aws.client("secretsmanager").list_secrets()["SecretList"] == []
 
 
 @pytest.mark.parametrize(("body", "status"), [("{", 400), ("[]", 422), ("null", 422), ("", 400)])
-def test_what_is_no_object_is_refused(desk: Desk, body: str, status: int) -> None:
-    assert desk.call(CREATE, body).status == status
-    assert desk.call(PATCH, body, id="mail").status == status
+def test_what_is_no_object_is_refused(manage_api: ManageApi, body: str, status: int) -> None:
+    assert manage_api.call(CREATE, body).status == status
+    assert manage_api.call(PATCH, body, id="mail").status == status
 
 
 @pytest.mark.parametrize(
     ("route", "scopes"),
     [(CREATE, "send read"), (PATCH, "read"), (DELETE, "read"), (VERIFY, "read"), (LIST, "manage"), (GET, "send")],
 )
-def test_each_operation_wants_its_scope(desk: Desk, route: str, scopes: str) -> None:
-    assert desk.call(route, BODY, id="mail", scopes=scopes).status == 403
-    answer = desk.call(route, BODY, id="mail", problem="This API key has been revoked; ask for another.")
+def test_each_operation_wants_its_scope(manage_api: ManageApi, route: str, scopes: str) -> None:
+    assert manage_api.call(route, BODY, id="mail", scopes=scopes).status == 403
+    answer = manage_api.call(route, BODY, id="mail", problem="This API key has been revoked; ask for another.")
     assert (answer.status, answer.json["detail"]) == (401, "This API key has been revoked; ask for another.")
 
 
-def test_accounts_are_the_tenants_own(desk: Desk) -> None:
-    desk.call(CREATE, BODY)
-    assert desk.call(GET, id="mail", tenant="other").status == 404
-    assert desk.call(PATCH, {"name": "x"}, id="mail", tenant="other").status == 404
-    assert desk.call(DELETE, id="mail", tenant="other").status == 404
-    assert desk.call(VERIFY, id="mail", tenant="other").status == 404
-    assert desk.call(LIST, tenant="other").json["accounts"] == []
-    assert desk.call(CREATE, BODY, tenant="other").status == 201
+def test_accounts_are_the_tenants_own(manage_api: ManageApi) -> None:
+    manage_api.call(CREATE, BODY)
+    assert manage_api.call(GET, id="mail", tenant="other").status == 404
+    assert manage_api.call(PATCH, {"name": "x"}, id="mail", tenant="other").status == 404
+    assert manage_api.call(DELETE, id="mail", tenant="other").status == 404
+    assert manage_api.call(VERIFY, id="mail", tenant="other").status == 404
+    assert manage_api.call(LIST, tenant="other").json["accounts"] == []
+    assert manage_api.call(CREATE, BODY, tenant="other").status == 201
 
 
 @pytest.mark.parametrize("account_id", ["nope", "x" * 3000, "汉", "a#b", "../x"])
-def test_what_is_not_there_is_not_found(desk: Desk, account_id: str) -> None:
+def test_what_is_not_there_is_not_found(manage_api: ManageApi, account_id: str) -> None:
     for route in (GET, PATCH, DELETE, VERIFY):
-        assert desk.call(route, {"name": "x"}, id=account_id).status == 404
+        assert manage_api.call(route, {"name": "x"}, id=account_id).status == 404
 
 
-def test_an_id_that_is_taken_leaves_the_first_account_and_its_secret_alone(desk: Desk) -> None:
-    desk.call(CREATE, BODY)
-    assert desk.call(CREATE, {**BODY, "secret": {"password": "another"}}).status == 409
-    assert secret(desk) == {"password": PASSWORD}
+def test_an_id_that_is_taken_leaves_the_first_account_and_its_secret_alone(manage_api: ManageApi) -> None:
+    manage_api.call(CREATE, BODY)
+    assert manage_api.call(CREATE, {**BODY, "secret": {"password": "another"}}).status == 409
+    assert secret(manage_api) == {"password": PASSWORD}
 
 
 def test_of_two_who_create_at_once_each_secret_goes_with_its_own_account(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    manage_api: ManageApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = Desk(desk.aws, desk.clock)
-    put = desk.secrets.put
+    other = ManageApi(manage_api.aws, manage_api.clock)
+    put = manage_api.secrets.put
 
     def slow(*args: Any) -> int:
         # The other is done in the time that we take to look for the account and to save the secret.
@@ -219,10 +219,10 @@ def test_of_two_who_create_at_once_each_secret_goes_with_its_own_account(
         put("default", "mail", {"password": "a straggler"}, Channel.EMAIL)
         return version
 
-    monkeypatch.setattr(desk.secrets, "put", slow)
-    assert desk.call(CREATE, BODY).status == 409
-    assert stored(desk).name == "Theirs"
-    assert secret(desk) == {"password": "theirs"}
+    monkeypatch.setattr(manage_api.secrets, "put", slow)
+    assert manage_api.call(CREATE, BODY).status == 409
+    assert stored(manage_api).name == "Theirs"
+    assert secret(manage_api) == {"password": "theirs"}
 
 
 # This machine
@@ -248,69 +248,69 @@ def test_an_account_may_not_point_at_the_machine_it_runs_on(
 ) -> None:
     secrets: dict[str, Any] = {"tencent": {"secret_id": "a", "secret_key": "b"}, "smtp": {"password": "x"}}
     body = {"id": "x", "name": "x", "settings": settings, "secret": secrets.get(settings["provider"], {})}
-    refused = Desk(aws, clock).call(CREATE, body)
+    refused = ManageApi(aws, clock).call(CREATE, body)
     assert (refused.status, refused.fields) == (422, [field])
-    assert Desk(aws, clock, loopback=True).call(CREATE, body).status == 201
-    changed = Desk(aws, clock).call(PATCH, {"settings": settings}, id="x")
+    assert ManageApi(aws, clock, loopback=True).call(CREATE, body).status == 201
+    changed = ManageApi(aws, clock).call(PATCH, {"settings": settings}, id="x")
     assert (changed.status, changed.fields) == (422, [field])
 
 
 # Change
 
 
-def test_only_what_is_given_changes(desk: Desk, clock: FakeClock) -> None:
-    created = desk.call(CREATE, BODY).json
+def test_only_what_is_given_changes(manage_api: ManageApi, clock: FakeClock) -> None:
+    created = manage_api.call(CREATE, BODY).json
     clock.advance(5)
-    answer = desk.call(PATCH, {"weight": 0, "state": "disabled", "name": None}, id="mail")
+    answer = manage_api.call(PATCH, {"weight": 0, "state": "disabled", "name": None}, id="mail")
     assert answer.status == 200
     assert answer.json == {**created, "weight": 0, "state": "disabled", "updated_at": "2025-01-15T10:00:05Z"}
-    assert secret(desk) == {"password": PASSWORD}
+    assert secret(manage_api) == {"password": PASSWORD}
 
 
-def test_every_change_shows_in_the_time_even_within_a_millisecond(desk: Desk) -> None:
-    desk.call(CREATE, BODY)
-    times = [stored(desk).updated_at]
+def test_every_change_shows_in_the_time_even_within_a_millisecond(manage_api: ManageApi) -> None:
+    manage_api.call(CREATE, BODY)
+    times = [stored(manage_api).updated_at]
     for weight in (1, 2, 3):
-        desk.call(PATCH, {"weight": weight}, id="mail")
-        times.append(stored(desk).updated_at)
+        manage_api.call(PATCH, {"weight": weight}, id="mail")
+        times.append(stored(manage_api).updated_at)
     assert times == sorted(set(times))
 
 
-def test_a_new_secret_makes_a_new_version(desk: Desk, clock: FakeClock) -> None:
-    desk.call(CREATE, BODY)
-    before = stored(desk).secret_version
+def test_a_new_secret_makes_a_new_version(manage_api: ManageApi, clock: FakeClock) -> None:
+    manage_api.call(CREATE, BODY)
+    before = stored(manage_api).secret_version
     clock.advance(1)
-    assert desk.call(PATCH, {"secret": {"password": "new"}}, id="mail").json["secret"] == {"password": MASK}
-    assert stored(desk).secret_version > before
-    assert secret(desk) == {"password": "new"}
+    assert manage_api.call(PATCH, {"secret": {"password": "new"}}, id="mail").json["secret"] == {"password": MASK}
+    assert stored(manage_api).secret_version > before
+    assert secret(manage_api) == {"password": "new"}
 
 
-def test_a_login_never_loses_its_password(desk: Desk) -> None:
-    desk.call(CREATE, BODY)
-    answer = desk.call(PATCH, {"secret": {}}, id="mail")
+def test_a_login_never_loses_its_password(manage_api: ManageApi) -> None:
+    manage_api.call(CREATE, BODY)
+    answer = manage_api.call(PATCH, {"secret": {}}, id="mail")
     assert (answer.status, answer.fields) == (422, ["secret.password"])
     assert "to log in with a username" in answer.text
-    assert secret(desk) == {"password": PASSWORD}
+    assert secret(manage_api) == {"password": PASSWORD}
     # The password that is stored counts; once it is gone, a username needs one.
-    assert desk.call(PATCH, {"settings": {**SMTP, "from_name": "You"}}, id="mail").status == 200
-    assert desk.call(PATCH, {"settings": NO_LOGIN, "secret": {}}, id="mail").status == 200
-    assert desk.call(PATCH, {"settings": SMTP}, id="mail").fields == ["secret.password"]
-    assert desk.call(PATCH, {"name": "Other"}, id="mail").status == 200
-    assert desk.call(PATCH, {"settings": SMTP, "secret": {"password": "x"}}, id="mail").status == 200
+    assert manage_api.call(PATCH, {"settings": {**SMTP, "from_name": "You"}}, id="mail").status == 200
+    assert manage_api.call(PATCH, {"settings": NO_LOGIN, "secret": {}}, id="mail").status == 200
+    assert manage_api.call(PATCH, {"settings": SMTP}, id="mail").fields == ["secret.password"]
+    assert manage_api.call(PATCH, {"name": "Other"}, id="mail").status == 200
+    assert manage_api.call(PATCH, {"settings": SMTP, "secret": {"password": "x"}}, id="mail").status == 200
 
 
-def test_an_empty_secret_takes_it_away(desk: Desk) -> None:
-    desk.call(CREATE, BODY)
-    assert desk.call(PATCH, {"secret": {}, "settings": NO_LOGIN}, id="mail").json["secret"] == {}
-    assert secret(desk) == {}
-    listed = desk.aws.client("secretsmanager").list_secrets(IncludePlannedDeletion=False)["SecretList"]
+def test_an_empty_secret_takes_it_away(manage_api: ManageApi) -> None:
+    manage_api.call(CREATE, BODY)
+    assert manage_api.call(PATCH, {"secret": {}, "settings": NO_LOGIN}, id="mail").json["secret"] == {}
+    assert secret(manage_api) == {}
+    listed = manage_api.aws.client("secretsmanager").list_secrets(IncludePlannedDeletion=False)["SecretList"]
     assert listed == []
 
 
-def test_settings_are_replaced_whole(desk: Desk) -> None:
-    desk.call(CREATE, BODY)
+def test_settings_are_replaced_whole(manage_api: ManageApi) -> None:
+    manage_api.call(CREATE, BODY)
     settings = {k: v for k, v in SMTP.items() if k != "username"} | {"port": 465, "security": "tls"}
-    changed = desk.call(PATCH, {"settings": settings, "secret": {}}, id="mail").json["settings"]
+    changed = manage_api.call(PATCH, {"settings": settings, "secret": {}}, id="mail").json["settings"]
     assert (changed["port"], changed["security"], changed["username"]) == (465, "tls", None)
 
 
@@ -325,19 +325,19 @@ def test_settings_are_replaced_whole(desk: Desk) -> None:
         ({"id": "other"}, "id"),
     ],
 )
-def test_a_wrong_change_is_refused_whole(desk: Desk, body: Any, field: str) -> None:
-    desk.call(CREATE, BODY)
-    before = stored(desk)
-    answer = desk.call(PATCH, {"name": "New", **body}, id="mail")
+def test_a_wrong_change_is_refused_whole(manage_api: ManageApi, body: Any, field: str) -> None:
+    manage_api.call(CREATE, BODY)
+    before = stored(manage_api)
+    answer = manage_api.call(PATCH, {"name": "New", **body}, id="mail")
     assert (answer.status, answer.fields) == (422, [field])
-    assert stored(desk) == before
-    assert secret(desk) == {"password": PASSWORD}
+    assert stored(manage_api) == before
+    assert secret(manage_api) == {"password": PASSWORD}
 
 
-def test_two_who_change_at_once_both_get_their_change(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    desk.call(CREATE, BODY)
-    other = Desk(desk.aws, desk.clock)
-    update = desk.catalog.update_account
+def test_two_who_change_at_once_both_get_their_change(manage_api: ManageApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    manage_api.call(CREATE, BODY)
+    other = ManageApi(manage_api.aws, manage_api.clock)
+    update = manage_api.catalog.update_account
     theirs = [{"weight": 7, "secret": {"password": "theirs"}}]
 
     def late(account: Account, rev: int, record: AuditRecord) -> None:
@@ -345,85 +345,91 @@ def test_two_who_change_at_once_both_get_their_change(desk: Desk, monkeypatch: p
             assert other.call(PATCH, theirs.pop(), id="mail").status == 200
         update(account, rev, record)
 
-    monkeypatch.setattr(desk.catalog, "update_account", late)
-    assert desk.call(PATCH, {"name": "Ours"}, id="mail").status == 200
-    assert (stored(desk).name, stored(desk).weight) == ("Ours", 7)
-    assert secret(desk) == {"password": "theirs"}
+    monkeypatch.setattr(manage_api.catalog, "update_account", late)
+    assert manage_api.call(PATCH, {"name": "Ours"}, id="mail").status == 200
+    assert (stored(manage_api).name, stored(manage_api).weight) == ("Ours", 7)
+    assert secret(manage_api) == {"password": "theirs"}
 
 
-def test_an_account_that_never_stands_still_is_a_conflict(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    desk.call(CREATE, BODY)
+def test_an_account_that_never_stands_still_is_a_conflict(
+    manage_api: ManageApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manage_api.call(CREATE, BODY)
 
     def never(account: Account, rev: int, record: AuditRecord) -> None:
         raise CatalogConflictError
 
-    monkeypatch.setattr(desk.catalog, "update_account", never)
-    assert desk.call(PATCH, {"name": "Ours"}, id="mail").status == 409
+    monkeypatch.setattr(manage_api.catalog, "update_account", never)
+    assert manage_api.call(PATCH, {"name": "Ours"}, id="mail").status == 409
 
 
 def test_a_change_that_dies_after_its_secret_leaves_the_account_as_it_was(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    manage_api: ManageApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk.call(CREATE, BODY)
+    manage_api.call(CREATE, BODY)
 
     def die(account: Account, rev: int, record: AuditRecord) -> None:
         raise ConnectionError
 
     with monkeypatch.context() as patch:
-        patch.setattr(desk.catalog, "update_account", die)
+        patch.setattr(manage_api.catalog, "update_account", die)
         body = {"settings": {**SMTP, "host": "new.example.com"}, "secret": {"password": "new"}}
-        assert desk.call(PATCH, body, id="mail").status == 500
-    assert stored(desk).settings["host"] == "smtp.example.com"
-    fresh = Desk(desk.aws, desk.clock)
+        assert manage_api.call(PATCH, body, id="mail").status == 500
+    assert stored(manage_api).settings["host"] == "smtp.example.com"
+    fresh = ManageApi(manage_api.aws, manage_api.clock)
     assert secret(fresh) == {"password": PASSWORD}
-    assert desk.call(PATCH, body, id="mail").status == 200
+    assert manage_api.call(PATCH, body, id="mail").status == 200
     assert secret(fresh) == {"password": "new"}
 
 
 # Delete
 
 
-def test_an_account_goes_with_its_secret_and_its_id_can_be_used_again(desk: Desk, clock: FakeClock) -> None:
-    desk.call(CREATE, BODY)
-    answer = desk.call(DELETE, id="mail")
+def test_an_account_goes_with_its_secret_and_its_id_can_be_used_again(manage_api: ManageApi, clock: FakeClock) -> None:
+    manage_api.call(CREATE, BODY)
+    answer = manage_api.call(DELETE, id="mail")
     assert (answer.status, answer.text) == (204, "")
-    assert desk.call(GET, id="mail").status == 404
-    assert desk.call(DELETE, id="mail").status == 404
+    assert manage_api.call(GET, id="mail").status == 404
+    assert manage_api.call(DELETE, id="mail").status == 404
     clock.advance(1)
-    assert desk.call(CREATE, {**BODY, "secret": {"password": "again"}}).status == 201
-    assert secret(desk) == {"password": "again"}
+    assert manage_api.call(CREATE, {**BODY, "secret": {"password": "again"}}).status == 201
+    assert secret(manage_api) == {"password": "again"}
 
 
-def test_an_account_that_changes_while_it_is_deleted_goes_as_it_is(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    desk.catalog.ensure_tenant("default")
-    desk.call(CREATE, BODY)
-    delete, others = desk.catalog.delete_account, [Desk(desk.aws, desk.clock)]
+def test_an_account_that_changes_while_it_is_deleted_goes_as_it_is(
+    manage_api: ManageApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manage_api.catalog.ensure_tenant("default")
+    manage_api.call(CREATE, BODY)
+    delete, others = manage_api.catalog.delete_account, [ManageApi(manage_api.aws, manage_api.clock)]
 
     def late(account: Account, rev: int, record: AuditRecord) -> None:
         while others:
             assert others.pop().call(PATCH, {"name": "Theirs"}, id="mail").status == 200
         delete(account, rev, record)
 
-    monkeypatch.setattr(desk.catalog, "delete_account", late)
-    assert desk.call(DELETE, id="mail").status == 204
+    monkeypatch.setattr(manage_api.catalog, "delete_account", late)
+    assert manage_api.call(DELETE, id="mail").status == 204
     assert not others
-    [gone] = desk.call("GET /v1/audit", query={"action": "delete_account"}).json["records"]
+    [gone] = manage_api.call("GET /v1/audit", query={"action": "delete_account"}).json["records"]
     assert gone["before"]["name"] == "Theirs"
 
 
-def test_an_account_that_never_stands_still_cannot_be_deleted(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    desk.call(CREATE, BODY)
+def test_an_account_that_never_stands_still_cannot_be_deleted(
+    manage_api: ManageApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manage_api.call(CREATE, BODY)
 
     def never(account: Account, rev: int, record: AuditRecord) -> None:
         raise CatalogConflictError
 
-    monkeypatch.setattr(desk.catalog, "delete_account", never)
-    assert desk.call(DELETE, id="mail").status == 409
-    assert secret(desk) == {"password": PASSWORD}
+    monkeypatch.setattr(manage_api.catalog, "delete_account", never)
+    assert manage_api.call(DELETE, id="mail").status == 409
+    assert secret(manage_api) == {"password": PASSWORD}
 
 
-def test_an_account_in_use_stays_with_its_secret(desk: Desk) -> None:
-    desk.call(CREATE, BODY)
+def test_an_account_in_use_stays_with_its_secret(manage_api: ManageApi) -> None:
+    manage_api.call(CREATE, BODY)
     template = Template(
         id="code",
         tenant="default",
@@ -437,23 +443,23 @@ def test_an_account_in_use_stays_with_its_secret(desk: Desk) -> None:
     )
     content = EmailContent(subject="s", text="t")
     first = TemplateVersion(template="code", version=1, content=content, created_at=1)
-    desk.catalog.create_template(template, first, change())
-    answer = desk.call(DELETE, id="mail")
+    manage_api.catalog.create_template(template, first, change())
+    answer = manage_api.call(DELETE, id="mail")
     assert answer.status == 409
     assert "code" in answer.json["detail"]
-    assert secret(desk) == {"password": PASSWORD}
+    assert secret(manage_api) == {"password": PASSWORD}
 
 
 def test_a_secret_that_cannot_be_deleted_is_left_to_the_operator(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    manage_api: ManageApi, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    desk.call(CREATE, BODY)
+    manage_api.call(CREATE, BODY)
 
     def fail(tenant: str, account_id: str) -> None:
         raise SecretError("hunter2")
 
-    monkeypatch.setattr(desk.secrets, "delete", fail)
-    assert desk.call(DELETE, id="mail").status == 204
+    monkeypatch.setattr(manage_api.secrets, "delete", fail)
+    assert manage_api.call(DELETE, id="mail").status == 204
     told = logged(caplog.records)
     assert "left behind" in told
     assert "hunter2" not in told
@@ -468,13 +474,13 @@ def app(sandbox: WecomSandbox, corp_secret: str = CORP_SECRET) -> dict[str, Any]
 
 
 def test_a_good_account_is_found_good_and_a_bad_secret_bad(aws: Aws, clock: FakeClock) -> None:
-    desk = Desk(aws, clock, loopback=True)
+    manage_api = ManageApi(aws, clock, loopback=True)
     with WecomSandbox() as sandbox:
-        desk.call(CREATE, app(sandbox))
-        good = desk.call(VERIFY, id="app")
+        manage_api.call(CREATE, app(sandbox))
+        good = manage_api.call(VERIFY, id="app")
         assert (good.status, good.json["ok"]) == (200, True)
-        desk.call(PATCH, {"secret": {"corp_secret": "wrong"}}, id="app")
-        bad = desk.call(VERIFY, id="app")
+        manage_api.call(PATCH, {"secret": {"corp_secret": "wrong"}}, id="app")
+        bad = manage_api.call(VERIFY, id="app")
     assert (bad.status, bad.json["ok"]) == (200, False)
     assert bad.json["summary"]
     assert bad.json["action"]
@@ -482,41 +488,41 @@ def test_a_good_account_is_found_good_and_a_bad_secret_bad(aws: Aws, clock: Fake
 
 
 def test_a_provider_that_is_away_is_told_in_words(aws: Aws, clock: FakeClock) -> None:
-    desk = Desk(aws, clock, loopback=True)
+    manage_api = ManageApi(aws, clock, loopback=True)
     with WecomSandbox() as sandbox:
-        desk.call(CREATE, app(sandbox))
-    answer = desk.call(VERIFY, id="app")
+        manage_api.call(CREATE, app(sandbox))
+    answer = manage_api.call(VERIFY, id="app")
     assert (answer.status, answer.json["ok"]) == (200, False)
     assert answer.json["summary"]
 
 
-def test_a_missing_secret_is_told_in_words(desk: Desk) -> None:
-    desk.call(CREATE, BODY)
-    Desk(desk.aws, desk.clock).secrets.delete("default", "mail")
-    answer = desk.call(VERIFY, id="mail")
+def test_a_missing_secret_is_told_in_words(manage_api: ManageApi) -> None:
+    manage_api.call(CREATE, BODY)
+    ManageApi(manage_api.aws, manage_api.clock).secrets.delete("default", "mail")
+    answer = manage_api.call(VERIFY, id="mail")
     assert (answer.status, answer.json["ok"]) == (200, False)
     assert "secret is missing" in answer.json["summary"]
 
 
-def test_secrets_that_cannot_be_read_are_told_in_words(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    desk.call(CREATE, BODY)
+def test_secrets_that_cannot_be_read_are_told_in_words(manage_api: ManageApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    manage_api.call(CREATE, BODY)
 
     def fail(tenant: str, account_id: str, version: int) -> None:
         raise SecretError("AccessDenied")
 
-    monkeypatch.setattr(desk.secrets, "get", fail)
-    answer = desk.call(VERIFY, id="mail")
+    monkeypatch.setattr(manage_api.secrets, "get", fail)
+    answer = manage_api.call(VERIFY, id="mail")
     assert (answer.status, answer.json["ok"]) == (200, False)
     assert "cannot be read" in answer.json["summary"]
 
 
-def test_settings_that_no_longer_fit_are_told_in_words(desk: Desk) -> None:
-    desk.call(CREATE, BODY)
-    found = desk.catalog.load_account("default", "mail")
+def test_settings_that_no_longer_fit_are_told_in_words(manage_api: ManageApi) -> None:
+    manage_api.call(CREATE, BODY)
+    found = manage_api.catalog.load_account("default", "mail")
     assert found is not None
     broken = found.value.model_copy(update={"settings": {"provider": "smtp", "old_name": 1}})
-    desk.catalog.update_account(broken, found.rev, change())
-    answer = desk.call(VERIFY, id="mail")
+    manage_api.catalog.update_account(broken, found.rev, change())
+    answer = manage_api.call(VERIFY, id="mail")
     assert (answer.status, answer.json["ok"]) == (200, False)
     assert "do not fit" in answer.json["summary"]
 
@@ -546,15 +552,15 @@ def odd(monkeypatch: pytest.MonkeyPatch, attempt: Any) -> Odd:
 
 
 def test_a_try_that_fails_is_told_in_words_and_keeps_what_it_says_back(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    manage_api: ManageApi, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    desk.call(CREATE, BODY)
+    manage_api.call(CREATE, BODY)
 
     def fail() -> None:
         raise RuntimeError(f"login {PASSWORD}")
 
     provider = odd(monkeypatch, fail)
-    answer = desk.call(VERIFY, id="mail")
+    answer = manage_api.call(VERIFY, id="mail")
     assert (answer.status, answer.json["ok"]) == (200, False)
     told = answer.text + logged(caplog.records)
     assert "RuntimeError" in told
@@ -562,8 +568,8 @@ def test_a_try_that_fails_is_told_in_words_and_keeps_what_it_says_back(
     assert provider.closed.wait(5)
 
 
-def test_a_try_that_hangs_is_given_up(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    desk.call(CREATE, BODY)
+def test_a_try_that_hangs_is_given_up(manage_api: ManageApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    manage_api.call(CREATE, BODY)
     release = threading.Event()
 
     def hang() -> Verification:
@@ -571,76 +577,76 @@ def test_a_try_that_hangs_is_given_up(desk: Desk, monkeypatch: pytest.MonkeyPatc
         return Verification(True, "late")
 
     provider = odd(monkeypatch, hang)
-    found = Accounts(desk.deps, verify_seconds=0.05).verify(caller(id="mail"))
+    found = Accounts(manage_api.deps, verify_seconds=0.05).verify(caller(id="mail"))
     assert not found.ok
     assert "0.05 seconds" in found.summary
     release.set()
     assert provider.closed.wait(5)
 
 
-def test_a_rate_is_set_changed_and_taken_away(desk: Desk) -> None:
-    answer = desk.call(CREATE, {**BODY, "rate": {"per_second": 5, "burst": 10}})
+def test_a_rate_is_set_changed_and_taken_away(manage_api: ManageApi) -> None:
+    answer = manage_api.call(CREATE, {**BODY, "rate": {"per_second": 5, "burst": 10}})
     rate = {"per_second": 5, "burst": 10, "per_day": None, "code_share": 0.1}
     assert (answer.json["rate"], answer.json["rate_from"]) == (rate, "account")
-    assert desk.call(PATCH, {"weight": 7}, id="mail").json["rate"] == rate
+    assert manage_api.call(PATCH, {"weight": 7}, id="mail").json["rate"] == rate
     other = {"per_second": 2.5, "burst": 1, "per_day": 100, "code_share": 0}
-    assert desk.call(PATCH, {"rate": other}, id="mail").json["rate"] == other
-    answer = desk.call(PATCH, {"rate": None}, id="mail")
+    assert manage_api.call(PATCH, {"rate": other}, id="mail").json["rate"] == other
+    answer = manage_api.call(PATCH, {"rate": None}, id="mail")
     assert (answer.json["rate"], answer.json["rate_from"]) == (None, None)
 
 
 @pytest.mark.parametrize("rate", [
     {"per_second": 0, "burst": 1}, {"per_second": 1}, {"per_second": "1", "burst": 1}, {"per_second": 1, "burst": True}
 ])  # fmt: skip
-def test_a_rate_that_makes_no_sense_is_refused(desk: Desk, rate: dict[str, Any]) -> None:
-    answer = desk.call(CREATE, {**BODY, "rate": rate})
+def test_a_rate_that_makes_no_sense_is_refused(manage_api: ManageApi, rate: dict[str, Any]) -> None:
+    answer = manage_api.call(CREATE, {**BODY, "rate": rate})
     assert answer.status == 422
     assert answer.json["errors"][0]["field"].startswith("rate.")
 
 
 def test_the_rate_that_the_provider_names_counts_where_people_set_none(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    manage_api: ManageApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk.call(CREATE, BODY)
+    manage_api.call(CREATE, BODY)
     said = Rate(per_second=14, burst=14, per_day=50_000)
     odd(monkeypatch, lambda: Verification(True, "fine", rate=said))
-    before = desk.call(GET, id="mail").json
-    assert desk.call(VERIFY, id="mail").json["rate"] == said.model_dump()
-    after = desk.call(GET, id="mail").json
+    before = manage_api.call(GET, id="mail").json
+    assert manage_api.call(VERIFY, id="mail").json["rate"] == said.model_dump()
+    after = manage_api.call(GET, id="mail").json
     assert (after["rate"], after["rate_from"]) == (said.model_dump(), "verified")
     assert after["updated_at"] != before["updated_at"]
     # Nothing changes when it says the same again.
-    assert desk.call(VERIFY, id="mail").status == 200
-    assert desk.call(GET, id="mail").json == after
+    assert manage_api.call(VERIFY, id="mail").status == 200
+    assert manage_api.call(GET, id="mail").json == after
     own = {"per_second": 1, "burst": 1, "per_day": None, "code_share": 0.1}
-    answer = desk.call(PATCH, {"rate": own}, id="mail").json
+    answer = manage_api.call(PATCH, {"rate": own}, id="mail").json
     assert (answer["rate"], answer["rate_from"]) == (own, "account")
 
 
-def test_a_group_robot_has_the_rate_of_its_provider(desk: Desk) -> None:
+def test_a_group_robot_has_the_rate_of_its_provider(manage_api: ManageApi) -> None:
     body = {"id": "bot", "name": "Bot", "settings": {"provider": "robot"}, "secret": {"key": "0123456789-abcdef"}}
-    answer = desk.call(CREATE, body)
+    answer = manage_api.call(CREATE, body)
     assert (answer.json["rate"]["per_second"], answer.json["rate"]["burst"]) == (0.25, 5)
     assert answer.json["rate_from"] == "provider"
 
 
-def test_a_fee_is_set_changed_and_taken_away(desk: Desk) -> None:
+def test_a_fee_is_set_changed_and_taken_away(manage_api: ManageApi) -> None:
     fee = {"amount": 0.02, "currency": "CNY"}
-    answer = desk.call(CREATE, {**BODY, "fee": fee})
+    answer = manage_api.call(CREATE, {**BODY, "fee": fee})
     assert (answer.json["fee"], answer.json["fee_from"]) == (fee, "account")
-    assert desk.call(PATCH, {"weight": 7}, id="mail").json["fee"] == fee
+    assert manage_api.call(PATCH, {"weight": 7}, id="mail").json["fee"] == fee
     other = {"amount": 0, "currency": "USD"}
-    assert desk.call(PATCH, {"fee": other}, id="mail").json["fee"] == other
-    assert stored(desk).fee == UnitFee(amount=0, currency="USD")
-    answer = desk.call(PATCH, {"fee": None}, id="mail")
+    assert manage_api.call(PATCH, {"fee": other}, id="mail").json["fee"] == other
+    assert stored(manage_api).fee == UnitFee(amount=0, currency="USD")
+    answer = manage_api.call(PATCH, {"fee": None}, id="mail")
     # A mail server of one's own charges nothing.
     assert (answer.json["fee"], answer.json["fee_from"]) == ({"amount": 0, "currency": "USD"}, "provider")
 
 
-def test_what_text_messages_cost_is_not_known_until_it_is_said(desk: Desk) -> None:
+def test_what_text_messages_cost_is_not_known_until_it_is_said(manage_api: ManageApi) -> None:
     settings = {"provider": "tencent", "sdk_app_id": "14", "sign_name": "示例"}
     secret = {"secret_id": "AKID", "secret_key": "key"}
-    answer = desk.call(CREATE, {"id": "texts", "name": "Texts", "settings": settings, "secret": secret})
+    answer = manage_api.call(CREATE, {"id": "texts", "name": "Texts", "settings": settings, "secret": secret})
     assert (answer.json["fee"], answer.json["fee_from"]) == (None, None)
 
 
@@ -653,20 +659,22 @@ def test_what_text_messages_cost_is_not_known_until_it_is_said(desk: Desk) -> No
         ({"amount": 1}, "fee.currency", "is missing"),
     ],
 )
-def test_a_fee_that_makes_no_sense_is_refused(desk: Desk, fee: dict[str, Any], field: str, words: str) -> None:
-    answer = desk.call(CREATE, {**BODY, "fee": fee})
+def test_a_fee_that_makes_no_sense_is_refused(
+    manage_api: ManageApi, fee: dict[str, Any], field: str, words: str
+) -> None:
+    answer = manage_api.call(CREATE, {**BODY, "fee": fee})
     assert answer.status == 422
     assert answer.fields == [field]
     assert words in answer.json["errors"][0]["message"]
 
 
-def test_an_answer_that_is_not_described_would_be_noticed(desk: Desk) -> None:
+def test_an_answer_that_is_not_described_would_be_noticed(manage_api: ManageApi) -> None:
     def refuse(call: Call) -> None:
         raise ConflictError("no")
 
-    desk.api = Api({"list_accounts": refuse})
+    manage_api.api = Api({"list_accounts": refuse})
     with pytest.raises(AssertionError, match="lacks"):
-        desk.call(LIST)
+        manage_api.call(LIST)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from shared.store.catalog import Catalog
 from shared.store.catalog_items import to_cursor
 from tests.conftest import Aws
 from tests.fakes import FakeClock
-from tests.integration.functions.manage.managing import Answer, Desk
+from tests.integration.functions.manage.manage_calls import Answer, ManageApi
 from tests.samples import change
 
 AUDIT = "GET /v1/audit"
@@ -42,39 +42,39 @@ KEY = {"name": "Shop", "scopes": ["send"], "kind": "live"}
 BOB = {"channel": "email", "address": "bob@example.com"}
 VERSION = "/v1/templates/{id}/versions/{version}"
 
-Step = Callable[[Desk], Answer]
+Step = Callable[[ManageApi], Answer]
 STEPS: dict[str, Step] = {
-    "create_account": lambda desk: desk.call("POST /v1/accounts", MAIL),
-    "update_account": lambda desk: desk.call(
+    "create_account": lambda manage_api: manage_api.call("POST /v1/accounts", MAIL),
+    "update_account": lambda manage_api: manage_api.call(
         "PATCH /v1/accounts/{id}", {"weight": 7, "secret": {"password": OTHER_PASSWORD}}, id="mail"
     ),
-    "create_template": lambda desk: desk.call("POST /v1/templates", TEMPLATE),
-    "update_template": lambda desk: desk.call("PATCH /v1/templates/{id}", {"name": "New"}, id="hello"),
-    "create_version": lambda desk: desk.call(
+    "create_template": lambda manage_api: manage_api.call("POST /v1/templates", TEMPLATE),
+    "update_template": lambda manage_api: manage_api.call("PATCH /v1/templates/{id}", {"name": "New"}, id="hello"),
+    "create_version": lambda manage_api: manage_api.call(
         "POST /v1/templates/{id}/versions", {**CONTENT, "note": "second"}, id="hello"
     ),
-    "submit_version": lambda desk: desk.call(f"POST {VERSION}/submit", id="hello", version=2),
-    "approve_version": lambda desk: desk.call(
+    "submit_version": lambda manage_api: manage_api.call(f"POST {VERSION}/submit", id="hello", version=2),
+    "approve_version": lambda manage_api: manage_api.call(
         f"POST {VERSION}/approve", {"comment": "Good."}, id="hello", version=2, who="k2"
     ),
-    "reject_version": lambda desk: desk.call(
+    "reject_version": lambda manage_api: manage_api.call(
         f"POST {VERSION}/reject", {"comment": "No."}, id="hello", version=2, who="k2"
     ),
-    "publish_version": lambda desk: desk.call(f"POST {VERSION}/publish", id="hello", version=1),
-    "copy_template": lambda desk: desk.call("POST /v1/templates/{id}/copy", {"id": "copy"}, id="hello"),
-    "archive_template": lambda desk: desk.call("POST /v1/templates/{id}/archive", id="hello"),
-    "create_key": lambda desk: desk.call("POST /v1/keys", KEY),
-    "revoke_key": lambda desk: desk.call("DELETE /v1/keys/{id}", id="spare"),
-    "delete_key": lambda desk: desk.call("POST /v1/keys/{id}/delete", id="spare"),
-    "update_settings": lambda desk: desk.call("PATCH /v1/settings", {"review_required": True}, who="k2"),
-    "restore_settings": lambda desk: desk.call("POST /v1/settings/restore", {"version": 1}, who="k1"),
-    "update_deployment": lambda desk: desk.call(
+    "publish_version": lambda manage_api: manage_api.call(f"POST {VERSION}/publish", id="hello", version=1),
+    "copy_template": lambda manage_api: manage_api.call("POST /v1/templates/{id}/copy", {"id": "copy"}, id="hello"),
+    "archive_template": lambda manage_api: manage_api.call("POST /v1/templates/{id}/archive", id="hello"),
+    "create_key": lambda manage_api: manage_api.call("POST /v1/keys", KEY),
+    "revoke_key": lambda manage_api: manage_api.call("DELETE /v1/keys/{id}", id="spare"),
+    "delete_key": lambda manage_api: manage_api.call("POST /v1/keys/{id}/delete", id="spare"),
+    "update_settings": lambda manage_api: manage_api.call("PATCH /v1/settings", {"review_required": True}, who="k2"),
+    "restore_settings": lambda manage_api: manage_api.call("POST /v1/settings/restore", {"version": 1}, who="k1"),
+    "update_deployment": lambda manage_api: manage_api.call(
         "PATCH /v1/deployment", {"concurrency": {"email.marketing": 40}}, scopes="operate"
     ),
-    "delete_account": lambda desk: desk.call("DELETE /v1/accounts/{id}", id="idle"),
-    "add_suppression": lambda desk: desk.call("POST /v1/suppressions", BOB),
-    "remove_suppression": lambda desk: desk.call("POST /v1/suppressions/remove", BOB),
-    "import_suppressions": lambda desk: desk.call(
+    "delete_account": lambda manage_api: manage_api.call("DELETE /v1/accounts/{id}", id="idle"),
+    "add_suppression": lambda manage_api: manage_api.call("POST /v1/suppressions", BOB),
+    "remove_suppression": lambda manage_api: manage_api.call("POST /v1/suppressions/remove", BOB),
+    "import_suppressions": lambda manage_api: manage_api.call(
         "POST /v1/suppressions/import", {"channel": "email", "rows": [{"address": "ann@example.com"}, {"address": "x"}]}
     ),
 }
@@ -145,17 +145,17 @@ def key(key_id: str, name: str) -> ApiKey:
 
 
 @pytest.fixture
-def desk(aws: Aws, clock: FakeClock) -> Desk:
+def manage_api(aws: Aws, clock: FakeClock) -> ManageApi:
     """A tenant with the callers' keys, a key to be revoked, an account to be deleted and settings to go back to."""
-    desk = Desk(aws, clock)
-    desk.catalog.ensure_tenant("default")
+    manage_api = ManageApi(aws, clock)
+    manage_api.catalog.ensure_tenant("default")
     for key_id, name in (("k1", "Ann's key"), ("k2", "Bob's key"), ("spare", "Spare")):
-        desk.catalog.create_key(key(key_id, name), change())
-    assert desk.call("POST /v1/accounts", {**MAIL, "id": "idle"}).status == 201
+        manage_api.catalog.create_key(key(key_id, name), change())
+    assert manage_api.call("POST /v1/accounts", {**MAIL, "id": "idle"}).status == 201
     for blocked in (["x"], []):
-        assert desk.call("PATCH /v1/settings", {"blocked_words": blocked}).status == 200
+        assert manage_api.call("PATCH /v1/settings", {"blocked_words": blocked}).status == 200
     clock.advance(60)
-    return desk
+    return manage_api
 
 
 def contents(aws: Aws) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -177,11 +177,11 @@ def put_back(aws: Aws, items: dict[str, Any], log: dict[str, Any]) -> None:
         dynamodb.put_item(TableName=aws.catalog, Item=item)
 
 
-def ask(desk: Desk, **query: str) -> list[dict[str, Any]]:
+def ask(manage_api: ManageApi, **query: str) -> list[dict[str, Any]]:
     """All that the log answers, over all its pages."""
     found: list[dict[str, Any]] = []
     while True:
-        answer = desk.call(AUDIT, query=query)
+        answer = manage_api.call(AUDIT, query=query)
         assert answer.status == 200, answer.text
         found += answer.json["records"]
         if answer.json["cursor"] is None:
@@ -195,17 +195,19 @@ def test_every_operation_that_changes_something_is_tried() -> None:
     assert set(STEPS) == set(EXPECTED) == changing - reads
 
 
-def test_each_change_leaves_one_record_that_says_who_what_before_and_after(desk: Desk, clock: FakeClock) -> None:
-    _, before = contents(desk.aws)
+def test_each_change_leaves_one_record_that_says_who_what_before_and_after(
+    manage_api: ManageApi, clock: FakeClock
+) -> None:
+    _, before = contents(manage_api.aws)
     made = ""
     for name, step in STEPS.items():
         clock.advance(1)
-        answer = step(desk)
+        answer = step(manage_api)
         assert answer.status < 300, (name, answer.text)
-        _, log = contents(desk.aws)
+        _, log = contents(manage_api.aws)
         assert len(log) == len(before) + 1, name
         before = log
-        found = ask(desk, limit="1")[0]
+        found = ask(manage_api, limit="1")[0]
         made = answer.json["key"] if name == "create_key" else made
         target, changed, old, new = EXPECTED[name]
         assert found["action"] == name
@@ -216,8 +218,10 @@ def test_each_change_leaves_one_record_that_says_who_what_before_and_after(desk:
         for wanted, given in ((old, found["before"]), (new, found["after"])):
             assert (given is None) == (wanted is None)
             assert (wanted or {}).items() <= (given or {}).items(), name
-    everything = json.dumps(Aws.client(desk.aws, "dynamodb").scan(TableName="catalog")["Items"], ensure_ascii=False)
-    log_text = json.dumps(list(contents(desk.aws)[1].values()), ensure_ascii=False)
+    everything = json.dumps(
+        Aws.client(manage_api.aws, "dynamodb").scan(TableName="catalog")["Items"], ensure_ascii=False
+    )
+    log_text = json.dumps(list(contents(manage_api.aws)[1].values()), ensure_ascii=False)
     assert made.startswith("mp_live_")
     for secret in (PASSWORD, OTHER_PASSWORD, made, made.rpartition("_")[2]):
         assert secret not in everything
@@ -226,11 +230,11 @@ def test_each_change_leaves_one_record_that_says_who_what_before_and_after(desk:
     assert "f" * 64 not in log_text
 
 
-def test_a_record_shows_what_the_api_shows_and_large_content_by_its_digest(desk: Desk) -> None:
-    account = STEPS["create_account"](desk).json
-    assert ask(desk, action="create_account", target="account/mail")[0]["after"] == account
-    template = STEPS["create_template"](desk).json
-    found = ask(desk, action="create_template")[0]["after"]
+def test_a_record_shows_what_the_api_shows_and_large_content_by_its_digest(manage_api: ManageApi) -> None:
+    account = STEPS["create_account"](manage_api).json
+    assert ask(manage_api, action="create_account", target="account/mail")[0]["after"] == account
+    template = STEPS["create_template"](manage_api).json
+    found = ask(manage_api, action="create_template")[0]["after"]
     html = found["current"]["content"].pop("html")
     assert html == {"sha256": sha256(LARGE.encode()).hexdigest(), "bytes": len(LARGE)}
     assert template["current"]["content"].pop("html") == LARGE
@@ -238,44 +242,50 @@ def test_a_record_shows_what_the_api_shows_and_large_content_by_its_digest(desk:
 
 
 REFUSED: dict[str, Step] = {
-    "an id that is taken": lambda desk: desk.call("POST /v1/accounts", {**MAIL, "id": "idle"}),
-    "a wrong field": lambda desk: desk.call("POST /v1/accounts", {**MAIL, "x": 1}),
-    "wrong settings": lambda desk: desk.call("PATCH /v1/accounts/{id}", {"settings": {"provider": "smtp"}}, id="idle"),
-    "no such account": lambda desk: desk.call("DELETE /v1/accounts/{id}", id="nope"),
-    "an account in use": lambda desk: desk.call("DELETE /v1/accounts/{id}", id="mail"),
-    "a template that is taken": lambda desk: desk.call("POST /v1/templates", TEMPLATE),
-    "an unknown account": lambda desk: desk.call("PATCH /v1/templates/{id}", {"accounts": ["nope"]}, id="hello"),
-    "no such version": lambda desk: desk.call(f"POST {VERSION}/publish", id="hello", version=9),
-    "not submitted": lambda desk: desk.call(f"POST {VERSION}/approve", {}, id="hello", who="k2"),
-    "a key beyond the caller": lambda desk: desk.call("POST /v1/keys", {**KEY, "scopes": ["read"]}, scopes="manage"),
-    "no such key": lambda desk: desk.call("DELETE /v1/keys/{id}", id="nope"),
-    "no such settings": lambda desk: desk.call("POST /v1/settings/restore", {"version": 9}),
-    "no right": lambda desk: desk.call("PATCH /v1/settings", {"review_required": True}, scopes="send read"),
+    "an id that is taken": lambda manage_api: manage_api.call("POST /v1/accounts", {**MAIL, "id": "idle"}),
+    "a wrong field": lambda manage_api: manage_api.call("POST /v1/accounts", {**MAIL, "x": 1}),
+    "wrong settings": lambda manage_api: manage_api.call(
+        "PATCH /v1/accounts/{id}", {"settings": {"provider": "smtp"}}, id="idle"
+    ),
+    "no such account": lambda manage_api: manage_api.call("DELETE /v1/accounts/{id}", id="nope"),
+    "an account in use": lambda manage_api: manage_api.call("DELETE /v1/accounts/{id}", id="mail"),
+    "a template that is taken": lambda manage_api: manage_api.call("POST /v1/templates", TEMPLATE),
+    "an unknown account": lambda manage_api: manage_api.call(
+        "PATCH /v1/templates/{id}", {"accounts": ["nope"]}, id="hello"
+    ),
+    "no such version": lambda manage_api: manage_api.call(f"POST {VERSION}/publish", id="hello", version=9),
+    "not submitted": lambda manage_api: manage_api.call(f"POST {VERSION}/approve", {}, id="hello", who="k2"),
+    "a key beyond the caller": lambda manage_api: manage_api.call(
+        "POST /v1/keys", {**KEY, "scopes": ["read"]}, scopes="manage"
+    ),
+    "no such key": lambda manage_api: manage_api.call("DELETE /v1/keys/{id}", id="nope"),
+    "no such settings": lambda manage_api: manage_api.call("POST /v1/settings/restore", {"version": 9}),
+    "no right": lambda manage_api: manage_api.call("PATCH /v1/settings", {"review_required": True}, scopes="send read"),
 }
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_refused_leaves_no_record(desk: Desk, name: str) -> None:
-    STEPS["create_account"](desk)
-    STEPS["create_template"](desk)
-    before = contents(desk.aws)
-    assert 400 <= REFUSED[name](desk).status < 500
-    assert contents(desk.aws) == before
+def test_what_is_refused_leaves_no_record(manage_api: ManageApi, name: str) -> None:
+    STEPS["create_account"](manage_api)
+    STEPS["create_template"](manage_api)
+    before = contents(manage_api.aws)
+    assert 400 <= REFUSED[name](manage_api).status < 500
+    assert contents(manage_api.aws) == before
 
 
 @pytest.mark.parametrize("name", ["archive_template", "revoke_key", "update_settings"])
-def test_what_changes_nothing_leaves_no_record(desk: Desk, name: str) -> None:
-    STEPS["create_account"](desk)
-    STEPS["create_template"](desk)
-    assert STEPS[name](desk).status < 300
-    before = contents(desk.aws)
-    assert STEPS[name](desk).status < 300
-    assert contents(desk.aws) == before
+def test_what_changes_nothing_leaves_no_record(manage_api: ManageApi, name: str) -> None:
+    STEPS["create_account"](manage_api)
+    STEPS["create_template"](manage_api)
+    assert STEPS[name](manage_api).status < 300
+    before = contents(manage_api.aws)
+    assert STEPS[name](manage_api).status < 300
+    assert contents(manage_api.aws) == before
 
 
 def test_the_first_key_is_recorded_as_well(aws: Aws, clock: FakeClock) -> None:
     text = bootstrap(Catalog(aws.dynamodb, aws.catalog, clock), clock)
-    [found] = ask(Desk(aws, clock))
+    [found] = ask(ManageApi(aws, clock))
     key_id = text.split("_")[2]
     assert (found["who"], found["action"], found["target"]) == ("bootstrap", "create_key", f"key/{key_id}")
     assert found["before"] is None
@@ -330,20 +340,22 @@ class FrailAws(Aws):
 
 # An import spans more items than a transaction holds; its record is written before them.
 @pytest.mark.parametrize("name", [name for name in STEPS if name != "import_suppressions"])
-def test_dying_at_any_call_leaves_change_and_record_or_neither(desk: Desk, clock: FakeClock, name: str) -> None:
+def test_dying_at_any_call_leaves_change_and_record_or_neither(
+    manage_api: ManageApi, clock: FakeClock, name: str
+) -> None:
     for earlier, step in STEPS.items():
         if earlier == name:
             break
-        assert step(desk).status < 300
-    items, log = contents(desk.aws)
+        assert step(manage_api).status < 300
+    items, log = contents(manage_api.aws)
     deaths = 0
     for late in (False, True):
         for at in range(1, 100):
             script = Script(at, late)
-            status = STEPS[name](Desk(FrailAws(script=script), clock)).status
-            after, records = contents(desk.aws)
+            status = STEPS[name](ManageApi(FrailAws(script=script), clock)).status
+            after, records = contents(manage_api.aws)
             assert len(records) - len(log) == (0 if after == items else 1), (at, late)
-            put_back(desk.aws, items, log)
+            put_back(manage_api.aws, items, log)
             if script.calls < at:
                 assert status < 300
                 break
@@ -355,38 +367,40 @@ def test_dying_at_any_call_leaves_change_and_record_or_neither(desk: Desk, clock
 # Reading
 
 
-def add(desk: Desk, at: str, who: str = "k1", action: str = "update_account", target: str = "account/mail") -> str:
+def add(
+    manage_api: ManageApi, at: str, who: str = "k1", action: str = "update_account", target: str = "account/mail"
+) -> str:
     ms = int(datetime.fromisoformat(at).timestamp() * 1000)
     record = record_change(ms, "default", who, action, target, None, {"at": at})
-    desk.audit.add(record)
+    manage_api.audit.add(record)
     return record.id
 
 
 @pytest.fixture
-def log(aws: Aws, clock: FakeClock) -> Desk:
+def log(aws: Aws, clock: FakeClock) -> ManageApi:
     """A tenant of July 2024, with changes in three months that lie apart."""
-    desk = Desk(aws, clock)
+    manage_api = ManageApi(aws, clock)
     now = clock.now_ms()
     clock.set(int(datetime(2024, 7, 1, 12, tzinfo=UTC).timestamp() * 1000))
-    desk.catalog.ensure_tenant("default")
+    manage_api.catalog.ensure_tenant("default")
     clock.set(now)
     for month in ("2024-07", "2024-10", "2025-01"):
         for day in (1, 2):
-            add(desk, f"{month}-0{day}T12:00:00Z")
-            add(desk, f"{month}-0{day}T13:00:00Z", "k2", "publish_version", "template/hello")
-            add(desk, f"{month}-0{day}T13:00:00.001Z", "k2", "submit_version", "template/hello/2")
-    return desk
+            add(manage_api, f"{month}-0{day}T12:00:00Z")
+            add(manage_api, f"{month}-0{day}T13:00:00Z", "k2", "publish_version", "template/hello")
+            add(manage_api, f"{month}-0{day}T13:00:00.001Z", "k2", "submit_version", "template/hello/2")
+    return manage_api
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 6, 17, 18, 100])
-def test_the_newest_come_first_over_all_months(log: Desk, limit: int) -> None:
+def test_the_newest_come_first_over_all_months(log: ManageApi, limit: int) -> None:
     found = ask(log, limit=str(limit))
     assert len(found) == 18
     assert [r["id"][:10] for r in found] == sorted((r["id"][:10] for r in found), reverse=True)
     assert len({r["id"] for r in found}) == 18
 
 
-def test_a_page_ends_before_it_is_too_large_to_be_answered(log: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_ends_before_it_is_too_large_to_be_answered(log: ManageApi, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = log.call(AUDIT, query={"limit": "100"}).json["records"]
     monkeypatch.setattr("shared.store.audit.PAGE_BYTES", 1500)
     found, query = [], {"limit": "100"}
@@ -400,14 +414,14 @@ def test_a_page_ends_before_it_is_too_large_to_be_answered(log: Desk, monkeypatc
     assert found == whole
 
 
-def test_recipients_of_keys_are_masked_in_records_of_before_too(log: Desk) -> None:
+def test_recipients_of_keys_are_masked_in_records_of_before_too(log: ManageApi) -> None:
     view = {"id": "t", "recipients": ["email:someone@example.com", "wecom:zhangsan"]}
     log.audit.add(record_change(log.clock.now_ms(), "default", "k1", "create_key", "key/t", None, view))
     [record] = log.call(AUDIT, query={"target": "key/t"}).json["records"]
     assert record["after"]["recipients"] == ["email:s***@example.com", "wecom:zh***"]
 
 
-def test_a_full_last_page_has_no_cursor(log: Desk) -> None:
+def test_a_full_last_page_has_no_cursor(log: ManageApi) -> None:
     assert log.call(AUDIT, query={"limit": "18"}).json["cursor"] is None
     assert log.call(AUDIT, query={"limit": "17"}).json["cursor"] is not None
 
@@ -436,11 +450,11 @@ def test_a_full_last_page_has_no_cursor(log: Desk) -> None:
     ],
 )
 @pytest.mark.parametrize("limit", ["1", "100"])
-def test_what_is_searched_for_is_found(log: Desk, query: dict[str, str], count: int, limit: str) -> None:
+def test_what_is_searched_for_is_found(log: ManageApi, query: dict[str, str], count: int, limit: str) -> None:
     assert len(ask(log, **query, limit=limit)) == count
 
 
-def test_a_search_answers_in_bounded_time_and_goes_on(log: Desk, clock: FakeClock) -> None:
+def test_a_search_answers_in_bounded_time_and_goes_on(log: ManageApi, clock: FakeClock) -> None:
     clock.advance(86_400 * 365 * 4)
     first = log.call(AUDIT, query={"who": "k1"}).json
     assert first["records"] == []
@@ -459,7 +473,7 @@ def test_a_search_answers_in_bounded_time_and_goes_on(log: Desk, clock: FakeCloc
     assert len(ask(log, who="k1")) == 6
 
 
-def test_a_busy_month_is_read_in_parts(log: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_busy_month_is_read_in_parts(log: ManageApi, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shared.store.audit.BATCH", 2)
     assert len(ask(log, limit="4")) == 18
     assert len(ask(log, who="k1", limit="100")) == 6
@@ -479,12 +493,12 @@ def test_a_busy_month_is_read_in_parts(log: Desk, monkeypatch: pytest.MonkeyPatc
         ({"cursor": to_cursor("7" + "Z" * 25)}, ["query.cursor"]),
     ],
 )
-def test_a_wrong_search_is_refused(log: Desk, query: dict[str, str], fields: list[str]) -> None:
+def test_a_wrong_search_is_refused(log: ManageApi, query: dict[str, str], fields: list[str]) -> None:
     answer = log.call(AUDIT, query=query)
     assert (answer.status, answer.fields) == (422, fields)
 
 
-def test_the_log_is_a_tenants_own_and_wants_the_scope_manage(log: Desk) -> None:
+def test_the_log_is_a_tenants_own_and_wants_the_scope_manage(log: ManageApi) -> None:
     assert log.call(AUDIT, scopes="send read").status == 403
     assert log.call(AUDIT, tenant="other").json == {"records": [], "cursor": None}
     log.catalog.ensure_tenant("other")

@@ -17,7 +17,7 @@ from shared.store.catalog import Catalog
 from shared.store.catalog_items import key_of
 from tests.conftest import Aws
 from tests.fakes import FakeClock, logged
-from tests.integration.functions.manage.managing import Desk
+from tests.integration.functions.manage.manage_calls import ManageApi
 from tests.samples import change
 
 CREATE, LIST, REVOKE = "POST /v1/keys", "GET /v1/keys", "DELETE /v1/keys/{id}"
@@ -27,23 +27,23 @@ TEAM = {"name": "Staging", "kind": "team", "scopes": ["send"]}
 
 
 @pytest.fixture
-def desk(aws: Aws, clock: FakeClock) -> Desk:
-    desk = Desk(aws, clock)
+def manage_api(aws: Aws, clock: FakeClock) -> ManageApi:
+    manage_api = ManageApi(aws, clock)
     # The caller's own key, which is not in the list.
     key = ApiKey(id="k1", tenant="-", name="k", kind=KeyKind.LIVE, scopes=list(Scope), hash="0" * 64, created_at=0)
-    desk.catalog.create_key(key, change())
-    return desk
+    manage_api.catalog.create_key(key, change())
+    return manage_api
 
 
-def who(desk: Desk, text: str) -> dict[str, str]:
+def who(manage_api: ManageApi, text: str) -> dict[str, str]:
     """What a fresh authorizer says of a key."""
-    parts = AuthorizeDeps(Catalog(desk.aws.dynamodb, desk.aws.catalog, desk.clock), desk.clock)
+    parts = AuthorizeDeps(Catalog(manage_api.aws.dynamodb, manage_api.aws.catalog, manage_api.clock), manage_api.clock)
     return authorize({"headers": {"authorization": f"Bearer {text}"}}, parts)
 
 
 @pytest.mark.parametrize("kind", ["live", "test"])
-def test_a_key_is_made_shown_once_and_works(desk: Desk, kind: str) -> None:
-    answer = desk.call(CREATE, {**BODY, "kind": kind, "scopes": ["send", "read", "send"]})
+def test_a_key_is_made_shown_once_and_works(manage_api: ManageApi, kind: str) -> None:
+    answer = manage_api.call(CREATE, {**BODY, "kind": kind, "scopes": ["send", "read", "send"]})
     assert answer.status == 201
     text = answer.json.pop("key")
     assert text.startswith(f"mp_{kind}_{answer.json['id']}_")
@@ -52,8 +52,8 @@ def test_a_key_is_made_shown_once_and_works(desk: Desk, kind: str) -> None:
         None,
         None,
     )
-    assert desk.call(LIST).json["keys"] == [answer.json]
-    assert who(desk, text) == {
+    assert manage_api.call(LIST).json["keys"] == [answer.json]
+    assert who(manage_api, text) == {
         "tenant": "default",
         "key_id": answer.json["id"],
         "kind": kind,
@@ -62,20 +62,20 @@ def test_a_key_is_made_shown_once_and_works(desk: Desk, kind: str) -> None:
     }
 
 
-def test_only_the_hash_is_kept_and_nothing_is_logged(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+def test_only_the_hash_is_kept_and_nothing_is_logged(manage_api: ManageApi, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    answer = desk.call(CREATE, {**TEAM, "recipients": ["email:qa@example.com"]})
+    answer = manage_api.call(CREATE, {**TEAM, "recipients": ["email:qa@example.com"]})
     parsed = parse_key(answer.json["key"])
     assert parsed is not None
-    items = str(desk.aws.dynamodb.scan(TableName=desk.aws.catalog))
+    items = str(manage_api.aws.dynamodb.scan(TableName=manage_api.aws.catalog))
     assert hash_secret(parsed.secret) in items
     told = logged(caplog.records)
-    assert parsed.secret not in items + told + desk.call(LIST).text
-    assert hash_secret(parsed.secret) not in answer.text + told + desk.call(LIST).text
+    assert parsed.secret not in items + told + manage_api.call(LIST).text
+    assert hash_secret(parsed.secret) not in answer.text + told + manage_api.call(LIST).text
     assert "qa@example.com" not in told
 
 
-def test_a_team_keys_recipients_are_normalised(desk: Desk) -> None:
+def test_a_team_keys_recipients_are_normalised(manage_api: ManageApi) -> None:
     recipients = [
         "email:QA@Example.com",
         "sms:138 0013 8000",
@@ -83,7 +83,7 @@ def test_a_team_keys_recipients_are_normalised(desk: Desk) -> None:
         "wecom:ZhangSan",
         "WeCom:party:02",
     ]
-    answer = desk.call(CREATE, {**TEAM, "recipients": recipients})
+    answer = manage_api.call(CREATE, {**TEAM, "recipients": recipients})
     assert answer.status == 201
     assert answer.json["recipients"] == [
         "email:qa@example.com",
@@ -120,21 +120,21 @@ def test_a_team_keys_recipients_are_normalised(desk: Desk) -> None:
         ({"texts_per_day": 10**12}, ["texts_per_day"]),
     ],
 )
-def test_a_wrong_field_is_named_and_no_key_made(desk: Desk, changes: Any, fields: list[str]) -> None:
-    answer = desk.call(CREATE, {**BODY, **changes})
+def test_a_wrong_field_is_named_and_no_key_made(manage_api: ManageApi, changes: Any, fields: list[str]) -> None:
+    answer = manage_api.call(CREATE, {**BODY, **changes})
     assert answer.status == 422
     assert answer.fields == fields
     assert "a@example.com" not in answer.text
-    assert desk.call(LIST).json["keys"] == []
+    assert manage_api.call(LIST).json["keys"] == []
 
 
-def test_a_key_with_an_end_works_until_then(desk: Desk, clock: FakeClock) -> None:
+def test_a_key_with_an_end_works_until_then(manage_api: ManageApi, clock: FakeClock) -> None:
     end = datetime.fromtimestamp(clock.now_ms() / 1000, UTC) + timedelta(hours=1)
-    answer = desk.call(CREATE, {**BODY, "expires_at": end.astimezone().isoformat()})
+    answer = manage_api.call(CREATE, {**BODY, "expires_at": end.astimezone().isoformat()})
     assert answer.json["expires_at"] == "2025-01-15T11:00:00Z"
-    assert who(desk, answer.json["key"])["problem"] == ""
+    assert who(manage_api, answer.json["key"])["problem"] == ""
     clock.advance(3600)
-    assert "expired" in who(desk, answer.json["key"])["problem"]
+    assert "expired" in who(manage_api, answer.json["key"])["problem"]
 
 
 @pytest.mark.parametrize(
@@ -146,10 +146,10 @@ def test_a_key_with_an_end_works_until_then(desk: Desk, clock: FakeClock) -> Non
         ("send read", ["read"], 403),
     ],
 )
-def test_nobody_gives_a_scope_they_lack(desk: Desk, scopes: str, wanted: list[str], status: int) -> None:
-    answer = desk.call(CREATE, {**BODY, "scopes": wanted}, scopes=scopes)
+def test_nobody_gives_a_scope_they_lack(manage_api: ManageApi, scopes: str, wanted: list[str], status: int) -> None:
+    answer = manage_api.call(CREATE, {**BODY, "scopes": wanted}, scopes=scopes)
     assert answer.status == status
-    assert len(desk.call(LIST).json["keys"]) == (1 if status == 201 else 0)
+    assert len(manage_api.call(LIST).json["keys"]) == (1 if status == 201 else 0)
 
 
 @pytest.mark.parametrize(
@@ -164,85 +164,87 @@ def test_nobody_gives_a_scope_they_lack(desk: Desk, scopes: str, wanted: list[st
         ("live", "team", 201),
     ],
 )
-def test_nobody_reaches_further_by_a_new_key(desk: Desk, kind: str, wanted: str, status: int) -> None:
+def test_nobody_reaches_further_by_a_new_key(manage_api: ManageApi, kind: str, wanted: str, status: int) -> None:
     recipients = ["email:a@example.com"] if wanted == "team" else []
-    answer = desk.call(CREATE, {**BODY, "kind": wanted, "recipients": recipients}, kind=kind)
+    answer = manage_api.call(CREATE, {**BODY, "kind": wanted, "recipients": recipients}, kind=kind)
     assert answer.status == status
     if status == 403:
         assert answer.fields == ["kind"]
 
 
-def test_keys_are_listed_in_pages(desk: Desk) -> None:
-    made = sorted(desk.call(CREATE, BODY).json["id"] for _ in range(5))
-    first = desk.call(LIST, query={"limit": "3"}).json
-    rest = desk.call(LIST, query={"cursor": first["cursor"]}).json
+def test_keys_are_listed_in_pages(manage_api: ManageApi) -> None:
+    made = sorted(manage_api.call(CREATE, BODY).json["id"] for _ in range(5))
+    first = manage_api.call(LIST, query={"limit": "3"}).json
+    rest = manage_api.call(LIST, query={"cursor": first["cursor"]}).json
     assert ([key["id"] for key in first["keys"] + rest["keys"]], rest["cursor"]) == (made, None)
-    assert desk.call(LIST, query={"cursor": "eA"}).fields == ["query.cursor"]
-    assert desk.call(LIST, tenant="other").json["keys"] == []
+    assert manage_api.call(LIST, query={"cursor": "eA"}).fields == ["query.cursor"]
+    assert manage_api.call(LIST, tenant="other").json["keys"] == []
 
 
-def test_a_revoked_key_stays_in_the_list_and_works_no_more(desk: Desk, clock: FakeClock) -> None:
-    made = desk.call(CREATE, BODY).json
+def test_a_revoked_key_stays_in_the_list_and_works_no_more(manage_api: ManageApi, clock: FakeClock) -> None:
+    made = manage_api.call(CREATE, BODY).json
     clock.advance(60)
-    answer = desk.call(REVOKE, id=made["id"])
+    answer = manage_api.call(REVOKE, id=made["id"])
     assert (answer.status, answer.text) == (204, "")
     clock.advance(60)
-    assert desk.call(REVOKE, id=made["id"]).status == 204
-    assert [key["revoked_at"] for key in desk.call(LIST).json["keys"]] == ["2025-01-15T10:01:00Z"]
-    assert "revoked" in who(desk, made["key"])["problem"]
+    assert manage_api.call(REVOKE, id=made["id"]).status == 204
+    assert [key["revoked_at"] for key in manage_api.call(LIST).json["keys"]] == ["2025-01-15T10:01:00Z"]
+    assert "revoked" in who(manage_api, made["key"])["problem"]
 
 
 @pytest.mark.parametrize("key_id", ["000000000000", "x" * 3000, "汉"])
-def test_what_is_not_there_cannot_be_revoked(desk: Desk, key_id: str) -> None:
-    assert desk.call(REVOKE, id=key_id).status == 404
+def test_what_is_not_there_cannot_be_revoked(manage_api: ManageApi, key_id: str) -> None:
+    assert manage_api.call(REVOKE, id=key_id).status == 404
 
 
-def test_a_key_of_another_tenant_cannot_be_revoked(desk: Desk) -> None:
-    made = desk.call(CREATE, BODY).json
-    assert desk.call(REVOKE, id=made["id"], tenant="other").status == 404
-    assert who(desk, made["key"])["problem"] == ""
+def test_a_key_of_another_tenant_cannot_be_revoked(manage_api: ManageApi) -> None:
+    made = manage_api.call(CREATE, BODY).json
+    assert manage_api.call(REVOKE, id=made["id"], tenant="other").status == 404
+    assert who(manage_api, made["key"])["problem"] == ""
 
 
-def test_two_who_revoke_at_once_both_succeed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = desk.call(CREATE, BODY).json
-    update = desk.catalog.update_key
-    others = [Desk(desk.aws, desk.clock)]
+def test_two_who_revoke_at_once_both_succeed(manage_api: ManageApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = manage_api.call(CREATE, BODY).json
+    update = manage_api.catalog.update_key
+    others = [ManageApi(manage_api.aws, manage_api.clock)]
 
     def late(key: ApiKey, rev: int, record: AuditRecord) -> None:
         assert others.pop().call(REVOKE, id=made["id"]).status == 204
         update(key, rev, record)
 
-    monkeypatch.setattr(desk.catalog, "update_key", late)
-    assert desk.call(REVOKE, id=made["id"]).status == 204
+    monkeypatch.setattr(manage_api.catalog, "update_key", late)
+    assert manage_api.call(REVOKE, id=made["id"]).status == 204
     assert not others
 
 
-def child(desk: Desk, of: str, **changes: Any) -> Any:
-    return desk.call(CREATE, {**BODY, "scopes": ["manage"], **changes}, who=of).json
+def child(manage_api: ManageApi, of: str, **changes: Any) -> Any:
+    return manage_api.call(CREATE, {**BODY, "scopes": ["manage"], **changes}, who=of).json
 
 
-def test_a_key_knows_all_that_it_descends_from_and_ends_with_them(desk: Desk) -> None:
-    one = child(desk, "k1")
-    two = child(desk, one["id"])
-    three = child(desk, two["id"], kind="test")
+def test_a_key_knows_all_that_it_descends_from_and_ends_with_them(manage_api: ManageApi) -> None:
+    one = child(manage_api, "k1")
+    two = child(manage_api, one["id"])
+    three = child(manage_api, two["id"], kind="test")
     assert (three["created_by"], three["lineage"]) == (two["id"], ["k1", one["id"], two["id"]])
-    beside = child(desk, "k1")
-    assert desk.call(REVOKE, id=one["id"]).status == 204
+    beside = child(manage_api, "k1")
+    assert manage_api.call(REVOKE, id=one["id"]).status == 204
     for key, works in ((one, False), (two, False), (three, False), (beside, True)):
-        assert (who(desk, key["key"])["problem"] == "") is works
-    ended = {key["id"]: key["ended_by"] for key in desk.call(LIST).json["keys"]}
+        assert (who(manage_api, key["key"])["problem"] == "") is works
+    ended = {key["id"]: key["ended_by"] for key in manage_api.call(LIST).json["keys"]}
     assert ended == {one["id"]: None, two["id"]: one["id"], three["id"]: one["id"], beside["id"]: None}
 
 
-def test_a_key_makes_none_that_outlives_it(desk: Desk, clock: FakeClock) -> None:
+def test_a_key_makes_none_that_outlives_it(manage_api: ManageApi, clock: FakeClock) -> None:
     end = "2025-01-15T10:01:00Z"
-    maker = child(desk, "k1", expires_at=end)
-    answer = desk.call(CREATE, {**BODY, "scopes": ["send"], "expires_at": "2025-01-15T10:01:01Z"}, who=maker["id"])
+    maker = child(manage_api, "k1", expires_at=end)
+    answer = manage_api.call(
+        CREATE, {**BODY, "scopes": ["send"], "expires_at": "2025-01-15T10:01:01Z"}, who=maker["id"]
+    )
     assert (answer.status, answer.fields) == (403, ["expires_at"])
-    made = child(desk, maker["id"])
+    made = child(manage_api, maker["id"])
     assert made["expires_at"] == end
     clock.advance(60)
-    assert "expired" in who(desk, made["key"])["problem"]
+    assert "expired" in who(manage_api, made["key"])["problem"]
 
 
 @pytest.mark.parametrize(
@@ -260,77 +262,81 @@ def test_a_key_makes_none_that_outlives_it(desk: Desk, clock: FakeClock) -> None
     ],
 )
 def test_a_key_makes_none_that_sends_more_texts_than_it(
-    desk: Desk, makers: int | None, wanted: int | None, got: int | None
+    manage_api: ManageApi, makers: int | None, wanted: int | None, got: int | None
 ) -> None:
     own = {} if makers is None else {"texts_per_day": makers}
-    maker = child(desk, "k1", **own)["id"]
-    answer = desk.call(CREATE, {**BODY, **({} if wanted is None else {"texts_per_day": wanted})}, who=maker)
+    maker = child(manage_api, "k1", **own)["id"]
+    answer = manage_api.call(CREATE, {**BODY, **({} if wanted is None else {"texts_per_day": wanted})}, who=maker)
     if got == 403:
         assert (answer.status, answer.fields) == (403, ["texts_per_day"])
         assert f"may send {makers} texts a day" in answer.text
-        assert len(desk.call(LIST).json["keys"]) == 1
+        assert len(manage_api.call(LIST).json["keys"]) == 1
         return
     assert (answer.status, answer.json["texts_per_day"]) == (201, got)
-    listed = {key["id"]: key["texts_per_day"] for key in desk.call(LIST).json["keys"]}
+    listed = {key["id"]: key["texts_per_day"] for key in manage_api.call(LIST).json["keys"]}
     assert listed == {maker: makers, answer.json["id"]: got}
     # Nor does a key get around it by one in between.
     if got is not None:
-        more = desk.call(CREATE, {**BODY, "texts_per_day": got + 1}, who=answer.json["id"])
+        more = manage_api.call(CREATE, {**BODY, "texts_per_day": got + 1}, who=answer.json["id"])
         assert (more.status, more.fields) == (403, ["texts_per_day"])
 
 
-def test_a_lineage_is_bounded(desk: Desk) -> None:
+def test_a_lineage_is_bounded(manage_api: ManageApi) -> None:
     made = "k1"
     for _ in range(MAX_LINEAGE):
-        made = child(desk, made)["id"]
-    assert desk.call(CREATE, BODY, who=made).status == 409
+        made = child(manage_api, made)["id"]
+    assert manage_api.call(CREATE, BODY, who=made).status == 409
 
 
-def test_a_key_that_has_ended_can_be_deleted_and_stays_refused(desk: Desk, clock: FakeClock) -> None:
-    made = child(desk, "k1", kind="team", recipients=["email:qa@example.com"])
-    below = child(desk, made["id"], kind="test")
-    assert desk.call(DELETE, id=made["id"]).status == 409
-    desk.call(REVOKE, id=made["id"])
-    assert desk.call(DELETE, id=made["id"]).status == 204
-    assert desk.call(DELETE, id=made["id"]).status == 404
-    assert [key["id"] for key in desk.call(LIST).json["keys"]] == [below["id"]]
+def test_a_key_that_has_ended_can_be_deleted_and_stays_refused(manage_api: ManageApi, clock: FakeClock) -> None:
+    made = child(manage_api, "k1", kind="team", recipients=["email:qa@example.com"])
+    below = child(manage_api, made["id"], kind="test")
+    assert manage_api.call(DELETE, id=made["id"]).status == 409
+    manage_api.call(REVOKE, id=made["id"])
+    assert manage_api.call(DELETE, id=made["id"]).status == 204
+    assert manage_api.call(DELETE, id=made["id"]).status == 404
+    assert [key["id"] for key in manage_api.call(LIST).json["keys"]] == [below["id"]]
     for key in (made, below):
-        assert "revoked" in who(desk, key["key"])["problem"]
-    assert desk.catalog.person(below["id"]) == "k1"
-    kept = str(desk.aws.dynamodb.get_item(TableName=desk.aws.catalog, Key=key_of(f"key#{made['id']}", "key")))
+        assert "revoked" in who(manage_api, key["key"])["problem"]
+    assert manage_api.catalog.person(below["id"]) == "k1"
+    kept = str(
+        manage_api.aws.dynamodb.get_item(TableName=manage_api.aws.catalog, Key=key_of(f"key#{made['id']}", "key"))
+    )
     assert "qa@example.com" not in kept
-    expiring = child(desk, "k1", expires_at="2025-01-15T10:01:00Z")
+    expiring = child(manage_api, "k1", expires_at="2025-01-15T10:01:00Z")
     clock.advance(60)
-    assert desk.call(DELETE, id=expiring["id"]).status == 204
+    assert manage_api.call(DELETE, id=expiring["id"]).status == 204
 
 
-def test_keys_of_before_go_on_working_and_belong_to_themselves(desk: Desk) -> None:
-    text = bootstrap(desk.catalog, desk.clock)
+def test_keys_of_before_go_on_working_and_belong_to_themselves(manage_api: ManageApi) -> None:
+    text = bootstrap(manage_api.catalog, manage_api.clock)
     id = text.split("_")[2]
     for pk, sk in ((f"key#{id}", "key"), ("tenant#default", f"key#{id}")):
-        item = desk.aws.dynamodb.get_item(TableName=desk.aws.catalog, Key=key_of(pk, sk))["Item"]
+        item = manage_api.aws.dynamodb.get_item(TableName=manage_api.aws.catalog, Key=key_of(pk, sk))["Item"]
         document = json.loads(item["doc"]["S"])
         del document["lineage"]
-        desk.aws.dynamodb.put_item(TableName=desk.aws.catalog, Item={**item, "doc": {"S": json.dumps(document)}})
-    assert who(desk, text)["problem"] == ""
-    assert Desk(desk.aws, desk.clock).catalog.person(id) == id
-    [listed] = desk.call(LIST).json["keys"]
+        manage_api.aws.dynamodb.put_item(
+            TableName=manage_api.aws.catalog, Item={**item, "doc": {"S": json.dumps(document)}}
+        )
+    assert who(manage_api, text)["problem"] == ""
+    assert ManageApi(manage_api.aws, manage_api.clock).catalog.person(id) == id
+    [listed] = manage_api.call(LIST).json["keys"]
     assert (listed["created_by"], listed["lineage"], listed["ended_by"]) == (None, [], None)
 
 
-def test_the_audit_log_masks_the_recipients_of_team_keys(desk: Desk) -> None:
-    made = child(desk, "k1", kind="team", recipients=["email:someone@example.com", "sms:+8613800138000"])
-    desk.call(REVOKE, id=made["id"])
-    log = desk.call("GET /v1/audit").text
+def test_the_audit_log_masks_the_recipients_of_team_keys(manage_api: ManageApi) -> None:
+    made = child(manage_api, "k1", kind="team", recipients=["email:someone@example.com", "sms:+8613800138000"])
+    manage_api.call(REVOKE, id=made["id"])
+    log = manage_api.call("GET /v1/audit").text
     assert "s***@example.com" in log
     assert "someone@example.com" not in log and "+8613800138000" not in log
     assert made["recipients"] == ["email:someone@example.com", "sms:+8613800138000"]
 
 
 @pytest.mark.parametrize("route", [CREATE, LIST, REVOKE, DELETE])
-def test_keys_want_the_scope_manage(desk: Desk, route: str) -> None:
-    assert desk.call(route, BODY, id="x", scopes="send read").status == 403
-    assert desk.call(route, BODY, id="x", problem="Give an API key.").status == 401
+def test_keys_want_the_scope_manage(manage_api: ManageApi, route: str) -> None:
+    assert manage_api.call(route, BODY, id="x", scopes="send read").status == 403
+    assert manage_api.call(route, BODY, id="x", problem="Give an API key.").status == 401
 
 
 def test_the_first_key_may_do_everything(aws: Aws, clock: FakeClock) -> None:

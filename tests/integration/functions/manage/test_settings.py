@@ -6,7 +6,7 @@ import pytest
 
 from tests.conftest import Aws
 from tests.fakes import FakeClock
-from tests.integration.functions.manage.managing import Desk
+from tests.integration.functions.manage.manage_calls import ManageApi
 
 GET, SET, RESTORE = "GET /v1/settings", "PATCH /v1/settings", "POST /v1/settings/restore"
 NIGHT = {"windows": [{"start": "22:00", "end": "08:00"}]}
@@ -18,17 +18,17 @@ TEMPLATE = {"id": "sale", "name": "Sale", "class": "marketing", "accounts": ["ma
 
 
 @pytest.fixture
-def desk(aws: Aws, clock: FakeClock) -> Desk:
-    desk = Desk(aws, clock)
-    assert desk.call("POST /v1/accounts", MAIL).status == 201
-    return desk
+def manage_api(aws: Aws, clock: FakeClock) -> ManageApi:
+    manage_api = ManageApi(aws, clock)
+    assert manage_api.call("POST /v1/accounts", MAIL).status == 201
+    return manage_api
 
 
-def test_policies_are_kept_per_class_and_a_class_is_replaced_as_a_whole(desk: Desk) -> None:
+def test_policies_are_kept_per_class_and_a_class_is_replaced_as_a_whole(manage_api: ManageApi) -> None:
     marketing = {"quiet_hours": NIGHT, "cap": {"count": 2}}
-    assert desk.call(SET, {"policies": {"marketing": marketing}}).status == 200
-    desk.call(SET, {"policies": {"notification": {"duplicate_seconds": 60}}})
-    found = desk.call(GET).json["policies"]
+    assert manage_api.call(SET, {"policies": {"marketing": marketing}}).status == 200
+    manage_api.call(SET, {"policies": {"notification": {"duplicate_seconds": 60}}})
+    found = manage_api.call(GET).json["policies"]
     assert found["marketing"]["quiet_hours"] == {
         "windows": [{"days": WEEKDAYS, "start": "22:00", "end": "08:00"}],
         "action": "defer",
@@ -36,11 +36,14 @@ def test_policies_are_kept_per_class_and_a_class_is_replaced_as_a_whole(desk: De
     }
     assert found["marketing"]["cap"] == {"count": 2, "minutes": None}
     assert found["notification"]["duplicate_seconds"] == 60
-    desk.call(SET, {"policies": {"marketing": {"duplicate_seconds": 300}}})
-    found = desk.call(GET).json["policies"]
+    manage_api.call(SET, {"policies": {"marketing": {"duplicate_seconds": 300}}})
+    found = manage_api.call(GET).json["policies"]
     assert (found["marketing"]["cap"], found["marketing"]["duplicate_seconds"]) == (None, 300)
     assert found["notification"]["duplicate_seconds"] == 60
-    assert desk.call(RESTORE, {"version": 1}).json["policies"]["marketing"]["cap"] == {"count": 2, "minutes": None}
+    assert manage_api.call(RESTORE, {"version": 1}).json["policies"]["marketing"]["cap"] == {
+        "count": 2,
+        "minutes": None,
+    }
 
 
 @pytest.mark.parametrize(
@@ -60,45 +63,45 @@ def test_policies_are_kept_per_class_and_a_class_is_replaced_as_a_whole(desk: De
         ({"policies": {"anything": {}}}, "policies.anything"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_named_and_nothing_changes(desk: Desk, body: Any, field: str) -> None:
-    answer = desk.call(SET, body)
+def test_what_is_wrong_is_named_and_nothing_changes(manage_api: ManageApi, body: Any, field: str) -> None:
+    answer = manage_api.call(SET, body)
     assert answer.status == 422
     assert any(found.startswith(field) for found in answer.fields), answer.fields
-    assert desk.call(GET).json["version"] == 0
+    assert manage_api.call(GET).json["version"] == 0
 
 
-def test_countries_are_kept_as_they_are_given_and_taken_back_by_none(desk: Desk) -> None:
-    assert desk.call(GET).json["countries"] == []
-    assert desk.call(SET, {"countries": ["HK", "CN"]}).json["countries"] == ["HK", "CN"]
-    assert desk.call(SET, {"review_required": True}).json["countries"] == ["HK", "CN"]
-    assert desk.call(SET, {"countries": []}).json["countries"] == []
+def test_countries_are_kept_as_they_are_given_and_taken_back_by_none(manage_api: ManageApi) -> None:
+    assert manage_api.call(GET).json["countries"] == []
+    assert manage_api.call(SET, {"countries": ["HK", "CN"]}).json["countries"] == ["HK", "CN"]
+    assert manage_api.call(SET, {"review_required": True}).json["countries"] == ["HK", "CN"]
+    assert manage_api.call(SET, {"countries": []}).json["countries"] == []
 
 
-def test_a_template_has_policies_of_its_own(desk: Desk) -> None:
+def test_a_template_has_policies_of_its_own(manage_api: ManageApi) -> None:
     own = {"cap": {"count": 1}, "weights": {"mail": 10}}
-    made = desk.call("POST /v1/templates", TEMPLATE | {"policies": own})
+    made = manage_api.call("POST /v1/templates", TEMPLATE | {"policies": own})
     assert made.status == 201
     found = made.json["policies"]
     assert (found["quiet_hours"], found["cap"]) == (None, {"count": 1, "minutes": None})
     assert found["weights"] == {"mail": 10}
-    changed = desk.call("PATCH /v1/templates/{id}", {"policies": {"duplicate_seconds": 0}}, id="sale")
+    changed = manage_api.call("PATCH /v1/templates/{id}", {"policies": {"duplicate_seconds": 0}}, id="sale")
     assert changed.json["policies"]["cap"] is None and changed.json["policies"]["duplicate_seconds"] == 0
-    assert desk.call("PATCH /v1/templates/{id}", {"policies": None}, id="sale").json["policies"] is None
+    assert manage_api.call("PATCH /v1/templates/{id}", {"policies": None}, id="sale").json["policies"] is None
 
 
-def test_policies_that_do_not_fit_a_template_are_refused(desk: Desk) -> None:
-    answer = desk.call("POST /v1/templates", TEMPLATE | {"policies": {"weights": {"other": 1}}})
+def test_policies_that_do_not_fit_a_template_are_refused(manage_api: ManageApi) -> None:
+    answer = manage_api.call("POST /v1/templates", TEMPLATE | {"policies": {"weights": {"other": 1}}})
     assert (answer.status, answer.fields) == (422, ["policies.weights.other"])
     codes = TEMPLATE | {"class": "verification", "policies": {"quiet_hours": NIGHT}}
-    assert desk.call("POST /v1/templates", codes).fields == ["policies.quiet_hours"]
-    assert desk.call("POST /v1/templates", TEMPLATE).status == 201
-    answer = desk.call("PATCH /v1/templates/{id}", {"policies": {"weights": {"other": 1}}}, id="sale")
+    assert manage_api.call("POST /v1/templates", codes).fields == ["policies.quiet_hours"]
+    assert manage_api.call("POST /v1/templates", TEMPLATE).status == 201
+    answer = manage_api.call("PATCH /v1/templates/{id}", {"policies": {"weights": {"other": 1}}}, id="sale")
     assert (answer.status, answer.fields) == (422, ["policies.weights.other"])
 
 
-def test_a_blocked_word_is_refused_at_save(desk: Desk, clock: FakeClock) -> None:
-    desk.call(SET, {"blocked_words": ["sale"]})
+def test_a_blocked_word_is_refused_at_save(manage_api: ManageApi, clock: FakeClock) -> None:
+    manage_api.call(SET, {"blocked_words": ["sale"]})
     clock.advance(11)
-    answer = desk.call("POST /v1/templates", TEMPLATE)
+    answer = manage_api.call("POST /v1/templates", TEMPLATE)
     assert (answer.status, answer.fields) == (422, ["content"])
     assert "`sale`" in answer.json["errors"][0]["message"]

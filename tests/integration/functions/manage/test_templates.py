@@ -33,7 +33,7 @@ PUBLISH = "POST /v1/templates/{id}/versions/{version}/publish"
 PREVIEW = "POST /v1/templates/{id}/versions/{version}/preview"
 
 
-class Desk:
+class TemplatesApi:
     """The template operations over moto."""
 
     def __init__(self, aws: Aws, clock: FakeClock) -> None:
@@ -94,8 +94,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(aws: Aws, clock: FakeClock) -> Desk:
-    return Desk(aws, clock)
+def templates_api(aws: Aws, clock: FakeClock) -> TemplatesApi:
+    return TemplatesApi(aws, clock)
 
 
 def fields(answer: tuple[int, Any]) -> list[str]:
@@ -103,41 +103,41 @@ def fields(answer: tuple[int, Any]) -> list[str]:
     return [e["field"] for e in answer[1]["errors"]]
 
 
-def test_a_template_is_created_versioned_published_copied_and_archived(desk: Desk) -> None:
-    status, made = desk.create()
+def test_a_template_is_created_versioned_published_copied_and_archived(templates_api: TemplatesApi) -> None:
+    status, made = templates_api.create()
     assert status == 201
     assert (made["channel"], made["class"], made["latest"], made["published"]) == ("wecom", "notification", 1, None)
     assert made["current"]["required"] == ["name"] and made["current"]["sample"] == {"name": "Ann"}
     content = {"type": "markdown", "content": "**{{ title }}** {{ more | default('') }}"}
     version = {"content": content, "sample": {"title": "T"}, "note": "second"}
-    status, second = desk.call(VERSIONS, version, id="hello")
+    status, second = templates_api.call(VERSIONS, version, id="hello")
     assert status == 201 and (second["version"], second["required"], second["optional"]) == (2, ["title"], ["more"])
-    assert desk.call(PUBLISH, id="hello", version="2")[1]["published"] == 2
-    assert desk.call(PUBLISH, id="hello", version="3")[0] == 404
-    assert desk.call(ONE, id="hello")[1]["current"]["note"] == "second"
+    assert templates_api.call(PUBLISH, id="hello", version="2")[1]["published"] == 2
+    assert templates_api.call(PUBLISH, id="hello", version="3")[0] == 404
+    assert templates_api.call(ONE, id="hello")[1]["current"]["note"] == "second"
     # The first version is as it was.
-    first = desk.call(VERSION, id="hello", version="1")[1]
+    first = templates_api.call(VERSION, id="hello", version="1")[1]
     assert first["content"]["content"] == TEXT["content"] and first["published"] is False
-    status, copied = desk.call(COPY, {"id": "hello-2"}, id="hello")
+    status, copied = templates_api.call(COPY, {"id": "hello-2"}, id="hello")
     assert status == 201 and (copied["latest"], copied["published"]) == (1, None)
     assert copied["current"]["content"] == second["content"]
-    assert desk.call(COPY, {"id": "hello-2"}, id="hello")[0] == 409
-    assert desk.call(ARCHIVE, id="hello")[1]["archived"] is True
-    assert desk.call(PUBLISH, id="hello", version="1")[0] == 409
-    listed = desk.call(LIST, query={"limit": "1"})[1]
-    rest = desk.call(LIST, query={"limit": "1", "cursor": listed["cursor"]})[1]
+    assert templates_api.call(COPY, {"id": "hello-2"}, id="hello")[0] == 409
+    assert templates_api.call(ARCHIVE, id="hello")[1]["archived"] is True
+    assert templates_api.call(PUBLISH, id="hello", version="1")[0] == 409
+    listed = templates_api.call(LIST, query={"limit": "1"})[1]
+    rest = templates_api.call(LIST, query={"limit": "1", "cursor": listed["cursor"]})[1]
     assert [t["id"] for t in listed["templates"] + rest["templates"]] == ["hello", "hello-2"]
     assert rest["cursor"] is None
-    assert desk.call(LIST, query={"cursor": "%"})[0] == 422
+    assert templates_api.call(LIST, query={"cursor": "%"})[0] == 422
 
 
-def test_what_is_not_there_or_another_tenants_is_not_found(desk: Desk) -> None:
-    desk.create()
-    assert desk.call(ONE, id="nope")[0] == 404
-    assert desk.call(ONE, id="hello", tenant="other")[0] == 404
-    assert desk.create()[0] == 409
+def test_what_is_not_there_or_another_tenants_is_not_found(templates_api: TemplatesApi) -> None:
+    templates_api.create()
+    assert templates_api.call(ONE, id="nope")[0] == 404
+    assert templates_api.call(ONE, id="hello", tenant="other")[0] == 404
+    assert templates_api.create()[0] == 409
     for version in ("9", "0", "x", "²", "-1", "9" * 30):
-        status, _ = desk.call(VERSION, id="hello", version=version)
+        status, _ = templates_api.call(VERSION, id="hello", version=version)
         assert status == (404 if version == "9" else 422)
 
 
@@ -185,193 +185,208 @@ def test_what_is_not_there_or_another_tenants_is_not_found(desk: Desk) -> None:
         ({"content": {"type": "email", "subject": "{{ name }}", "html": "x"}, "accounts": ["app"]}, "accounts.0"),
     ],
 )  # fmt: skip
-def test_bad_input_names_its_field(desk: Desk, changes: Any, field: str) -> None:
-    assert field in fields(desk.create(**changes))
-    assert desk.call(LIST, query={})[1]["templates"] == []
+def test_bad_input_names_its_field(templates_api: TemplatesApi, changes: Any, field: str) -> None:
+    assert field in fields(templates_api.create(**changes))
+    assert templates_api.call(LIST, query={})[1]["templates"] == []
 
 
-def test_an_sms_template_can_go_either_way(desk: Desk) -> None:
+def test_an_sms_template_can_go_either_way(templates_api: TemplatesApi) -> None:
     content = {"type": "sms", "text": "Code {{ code }}", "tencent": {"template_id": "1001", "params": ["{{ code }}"]}}
-    status, made = desk.create(content, accounts=["tencent", "aws"], sample={"code": "123456"})
+    status, made = templates_api.create(content, accounts=["tencent", "aws"], sample={"code": "123456"})
     assert status == 201 and made["channel"] == "sms"
-    preview = desk.call(PREVIEW, {}, id="hello", version="1")[1]
+    preview = templates_api.call(PREVIEW, {}, id="hello", version="1")[1]
     assert preview["rendered"] == {"text": "Code 123456", "tencent": {"template_id": "1001", "params": ["123456"]}}
     assert preview["problems"] == {"tencent": [], "aws": []}
 
 
-def test_a_code_for_tencent_must_be_a_number(desk: Desk) -> None:
+def test_a_code_for_tencent_must_be_a_number(templates_api: TemplatesApi) -> None:
     content = {"type": "sms", "tencent": {"template_id": "1001", "params": ["{{ code }}", "{{ code }}"]}}
     body: Any = {"accounts": ["tencent"], "class": "verification"}
-    answer = desk.create(content, **body, sample={"code": "A1B2"})
+    answer = templates_api.create(content, **body, sample={"code": "A1B2"})
     assert fields(answer) == ["content.tencent.params.0", "content.tencent.params.1"]
     assert "1 to 6 digits" in answer[1]["errors"][0]["message"]
-    assert desk.create(content, **body, sample={"code": "123456"})[0] == 201
+    assert templates_api.create(content, **body, sample={"code": "123456"})[0] == 201
     version: Any = {"content": content, "sample": {"code": "1234567"}}
-    assert fields(desk.call(VERSIONS, version, id="hello"))[0] == "content.tencent.params.0"
-    preview = desk.call(PREVIEW, {"variables": {"code": "A1"}}, id="hello", version="1")[1]
+    assert fields(templates_api.call(VERSIONS, version, id="hello"))[0] == "content.tencent.params.0"
+    preview = templates_api.call(PREVIEW, {"variables": {"code": "A1"}}, id="hello", version="1")[1]
     assert "1 to 6 digits" in preview["problems"]["tencent"][0]
 
 
-def test_a_preview_escapes_html_and_names_variables(desk: Desk) -> None:
+def test_a_preview_escapes_html_and_names_variables(templates_api: TemplatesApi) -> None:
     content = {"type": "email", "subject": "Hi {{ name }}", "html": "<b>{{ name }}</b>", "text": "{{ name }}"}
-    desk.create(content, accounts=["mail"])
+    templates_api.create(content, accounts=["mail"])
     evil = "<script>&"
-    status, preview = desk.call(PREVIEW, {"variables": {"name": evil}}, id="hello", version="1")
+    status, preview = templates_api.call(PREVIEW, {"variables": {"name": evil}}, id="hello", version="1")
     assert status == 200
     assert preview["rendered"]["html"] == "<b>&lt;script&gt;&amp;</b>"
     assert preview["rendered"]["text"] == evil and preview["rendered"]["subject"] == "Hi " + evil
-    assert fields(desk.call(PREVIEW, {"variables": {}}, id="hello", version="1")) == ["variables.name"]
-    assert fields(desk.call(PREVIEW, {"variables": {"name": "a", "b": 1}}, id="hello", version="1")) == ["variables.b"]
+    assert fields(templates_api.call(PREVIEW, {"variables": {}}, id="hello", version="1")) == ["variables.name"]
+    assert fields(templates_api.call(PREVIEW, {"variables": {"name": "a", "b": 1}}, id="hello", version="1")) == [
+        "variables.b"
+    ]
 
 
-def test_a_new_version_stays_in_its_channel_and_within_the_accounts(desk: Desk) -> None:
-    desk.create(accounts=["robot", "app"])
+def test_a_new_version_stays_in_its_channel_and_within_the_accounts(templates_api: TemplatesApi) -> None:
+    templates_api.create(accounts=["robot", "app"])
     body: Any = {"content": {"type": "sms", "text": "x"}, "sample": {}}
-    assert fields(desk.call(VERSIONS, body, id="hello")) == ["content.type"]
+    assert fields(templates_api.call(VERSIONS, body, id="hello")) == ["content.type"]
     # The request names no account, so the content is to blame.
-    answer = desk.call(VERSIONS, {"content": CARD, "sample": {"name": "Ann"}}, id="hello")
+    answer = templates_api.call(VERSIONS, {"content": CARD, "sample": {"name": "Ann"}}, id="hello")
     assert fields(answer) == ["content"] and "`robot`" in answer[1]["errors"][0]["message"]
-    assert fields(desk.call(VERSIONS, {"content": TEXT, "sample": {"x": 1}}, id="hello")) == ["sample.name", "sample.x"]
+    assert fields(templates_api.call(VERSIONS, {"content": TEXT, "sample": {"x": 1}}, id="hello")) == [
+        "sample.name",
+        "sample.x",
+    ]
     long = {"type": "markdown", "content": "x" * 3000}
-    answer = desk.call(VERSIONS, {"content": long}, id="hello")
+    answer = templates_api.call(VERSIONS, {"content": long}, id="hello")
     assert fields(answer) == ["content.content"] and "provider app" in answer[1]["errors"][0]["message"]
-    assert desk.call(ONE, id="hello")[1]["latest"] == 1
-    assert desk.call(VERSIONS, {"content": TEXT, "sample": {"name": "A"}}, id="nope")[0] == 404
+    assert templates_api.call(ONE, id="hello")[1]["latest"] == 1
+    assert templates_api.call(VERSIONS, {"content": TEXT, "sample": {"name": "A"}}, id="nope")[0] == 404
 
 
-def test_new_accounts_must_carry_the_content_that_is_sent(desk: Desk) -> None:
-    desk.create({"type": "markdown", "content": "{{ name }}" + "x" * 3000}, accounts=["robot"])
-    assert fields(desk.call(PATCH, {"accounts": ["robot", "app"]}, id="hello")) == ["accounts.1"]
-    assert fields(desk.call(PATCH, {"accounts": ["mail"]}, id="hello")) == ["accounts.0"]
-    desk.create(CARD, id="card")
-    answer = desk.call(PATCH, {"accounts": ["app", "robot"], "name": "Not taken"}, id="card")
+def test_new_accounts_must_carry_the_content_that_is_sent(templates_api: TemplatesApi) -> None:
+    templates_api.create({"type": "markdown", "content": "{{ name }}" + "x" * 3000}, accounts=["robot"])
+    assert fields(templates_api.call(PATCH, {"accounts": ["robot", "app"]}, id="hello")) == ["accounts.1"]
+    assert fields(templates_api.call(PATCH, {"accounts": ["mail"]}, id="hello")) == ["accounts.0"]
+    templates_api.create(CARD, id="card")
+    answer = templates_api.call(PATCH, {"accounts": ["app", "robot"], "name": "Not taken"}, id="card")
     assert fields(answer) == ["accounts.1"]
-    assert desk.call(ONE, id="card")[1]["name"] == "Hello"
+    assert templates_api.call(ONE, id="card")[1]["name"] == "Hello"
     # A version that the new accounts cannot carry cannot be published any more.
     short = {"content": {"type": "markdown", "content": "{{ name }}"}, "sample": {"name": "A"}}
-    assert desk.call(VERSIONS, short, id="hello")[0] == 201
-    assert desk.call(PUBLISH, id="hello", version="2")[0] == 200
-    assert desk.call(PATCH, {"accounts": ["app"]}, id="hello")[1]["accounts"] == ["app"]
-    assert fields(desk.call(PUBLISH, id="hello", version="1")) == ["accounts.0"]
-    assert desk.call(ONE, id="hello")[1]["published"] == 2
+    assert templates_api.call(VERSIONS, short, id="hello")[0] == 201
+    assert templates_api.call(PUBLISH, id="hello", version="2")[0] == 200
+    assert templates_api.call(PATCH, {"accounts": ["app"]}, id="hello")[1]["accounts"] == ["app"]
+    assert fields(templates_api.call(PUBLISH, id="hello", version="1")) == ["accounts.0"]
+    assert templates_api.call(ONE, id="hello")[1]["published"] == 2
 
 
-def test_what_an_update_does_not_name_stays(desk: Desk) -> None:
-    desk.create(ttl_seconds=600)
-    assert desk.call(PATCH, {"name": "New"}, id="hello")[1]["ttl_seconds"] == 600
-    changed = desk.call(PATCH, {"ttl_seconds": 60}, id="hello")[1]
+def test_what_an_update_does_not_name_stays(templates_api: TemplatesApi) -> None:
+    templates_api.create(ttl_seconds=600)
+    assert templates_api.call(PATCH, {"name": "New"}, id="hello")[1]["ttl_seconds"] == 600
+    changed = templates_api.call(PATCH, {"ttl_seconds": 60}, id="hello")[1]
     assert (changed["name"], changed["ttl_seconds"], changed["accounts"]) == ("New", 60, ["app"])
-    assert desk.call(PATCH, {"ttl_seconds": None, "name": None}, id="hello")[1]["ttl_seconds"] is None
-    assert desk.call(ONE, id="hello")[1]["name"] == "New"
-    assert fields(desk.call(PATCH, {"class": "marketing"}, id="hello")) == ["class"]
-    assert desk.call(PATCH, {"name": "x"}, id="nope")[0] == 404
+    assert templates_api.call(PATCH, {"ttl_seconds": None, "name": None}, id="hello")[1]["ttl_seconds"] is None
+    assert templates_api.call(ONE, id="hello")[1]["name"] == "New"
+    assert fields(templates_api.call(PATCH, {"class": "marketing"}, id="hello")) == ["class"]
+    assert templates_api.call(PATCH, {"name": "x"}, id="nope")[0] == 404
 
 
-def test_a_version_that_was_published_stays_so(desk: Desk, clock: FakeClock) -> None:
-    desk.create()
-    assert desk.call(VERSIONS, {"content": TEXT, "sample": {"name": "B"}}, id="hello")[0] == 201
-    assert desk.call(PUBLISH, id="hello", version="1")[1]["current"]["sample"] == {"name": "Ann"}
-    first = desk.catalog.load_version("default", "hello", 1)
+def test_a_version_that_was_published_stays_so(templates_api: TemplatesApi, clock: FakeClock) -> None:
+    templates_api.create()
+    assert templates_api.call(VERSIONS, {"content": TEXT, "sample": {"name": "B"}}, id="hello")[0] == 201
+    assert templates_api.call(PUBLISH, id="hello", version="1")[1]["current"]["sample"] == {"name": "Ann"}
+    first = templates_api.catalog.load_version("default", "hello", 1)
     assert first is not None and first.value.published_at == clock.now_ms()
     clock.advance(60)
-    assert desk.call(PUBLISH, id="hello", version="2")[1]["published"] == 2
-    assert desk.call(PUBLISH, id="hello", version="1")[1]["published"] == 1
-    again = desk.catalog.load_version("default", "hello", 1)
+    assert templates_api.call(PUBLISH, id="hello", version="2")[1]["published"] == 2
+    assert templates_api.call(PUBLISH, id="hello", version="1")[1]["published"] == 1
+    again = templates_api.catalog.load_version("default", "hello", 1)
     assert again is not None and again.value == first.value
-    assert desk.call(VERSION, id="hello", version="2")[1]["published"] is True
-    assert fields(desk.call(PUBLISH, id="hello", version="x")) == ["path.version"]
-    assert desk.call(PUBLISH, id="nope", version="1")[0] == 404
+    assert templates_api.call(VERSION, id="hello", version="2")[1]["published"] is True
+    assert fields(templates_api.call(PUBLISH, id="hello", version="x")) == ["path.version"]
+    assert templates_api.call(PUBLISH, id="nope", version="1")[0] == 404
 
 
-def test_an_archived_template_is_kept_but_not_changed(desk: Desk) -> None:
-    desk.create()
-    desk.call(PUBLISH, id="hello", version="1")
-    assert desk.call(ARCHIVE, id="hello")[1]["archived"] is True
-    rev = desk.catalog.load_template("default", "hello")
-    assert desk.call(ARCHIVE, id="hello")[1]["archived"] is True
-    assert desk.catalog.load_template("default", "hello") == rev
-    assert desk.call(ONE, id="hello")[1]["archived"] is True
-    assert desk.call(LIST)[1]["templates"][0]["archived"] is True
-    assert desk.call(VERSIONS, {"content": TEXT, "sample": {"name": "B"}}, id="hello")[0] == 409
-    assert desk.call(PREVIEW, {}, id="hello", version="1")[1]["rendered"]["body"]["content"] == "Hello Ann"
-    status, copied = desk.call(COPY, {"id": "again", "name": "Again"}, id="hello")
+def test_an_archived_template_is_kept_but_not_changed(templates_api: TemplatesApi) -> None:
+    templates_api.create()
+    templates_api.call(PUBLISH, id="hello", version="1")
+    assert templates_api.call(ARCHIVE, id="hello")[1]["archived"] is True
+    rev = templates_api.catalog.load_template("default", "hello")
+    assert templates_api.call(ARCHIVE, id="hello")[1]["archived"] is True
+    assert templates_api.catalog.load_template("default", "hello") == rev
+    assert templates_api.call(ONE, id="hello")[1]["archived"] is True
+    assert templates_api.call(LIST)[1]["templates"][0]["archived"] is True
+    assert templates_api.call(VERSIONS, {"content": TEXT, "sample": {"name": "B"}}, id="hello")[0] == 409
+    assert templates_api.call(PREVIEW, {}, id="hello", version="1")[1]["rendered"]["body"]["content"] == "Hello Ann"
+    status, copied = templates_api.call(COPY, {"id": "again", "name": "Again"}, id="hello")
     assert status == 201 and (copied["archived"], copied["published"], copied["name"]) == (False, None, "Again")
-    assert desk.call(ARCHIVE, id="nope")[0] == 404
-    assert desk.call(COPY, {"id": "x"}, id="nope")[0] == 404
+    assert templates_api.call(ARCHIVE, id="nope")[0] == 404
+    assert templates_api.call(COPY, {"id": "x"}, id="nope")[0] == 404
 
 
-def test_a_copy_is_of_what_is_sent(desk: Desk) -> None:
-    desk.create(ttl_seconds=60)
-    desk.call(PUBLISH, id="hello", version="1")
+def test_a_copy_is_of_what_is_sent(templates_api: TemplatesApi) -> None:
+    templates_api.create(ttl_seconds=60)
+    templates_api.call(PUBLISH, id="hello", version="1")
     other = {"content": {"type": "markdown", "content": "second"}}
-    assert desk.call(VERSIONS, other, id="hello")[0] == 201
-    copied = desk.call(COPY, {"id": "copy"}, id="hello")[1]
+    assert templates_api.call(VERSIONS, other, id="hello")[0] == 201
+    copied = templates_api.call(COPY, {"id": "copy"}, id="hello")[1]
     assert copied["current"]["content"]["content"] == "Hello {{ name }}" and copied["ttl_seconds"] == 60
     assert (copied["current"]["version"], copied["current"]["required"]) == (1, ["name"])
-    assert desk.call(PUBLISH, id="copy", version="1")[1]["published"] == 1
-    assert fields(desk.call(COPY, {"id": "Bad Id"}, id="hello")) == ["id"]
+    assert templates_api.call(PUBLISH, id="copy", version="1")[1]["published"] == 1
+    assert fields(templates_api.call(COPY, {"id": "Bad Id"}, id="hello")) == ["id"]
 
 
-def test_an_account_that_is_gone_is_named(desk: Desk) -> None:
-    desk.create(accounts=["app", "robot"])
-    desk.call(ARCHIVE, id="hello")
-    robot = desk.catalog.load_account("default", "robot")
+def test_an_account_that_is_gone_is_named(templates_api: TemplatesApi) -> None:
+    templates_api.create(accounts=["app", "robot"])
+    templates_api.call(ARCHIVE, id="hello")
+    robot = templates_api.catalog.load_account("default", "robot")
     assert robot is not None
-    desk.catalog.delete_account(robot.value, robot.rev, change())
-    assert fields(desk.call(COPY, {"id": "copy"}, id="hello")) == ["accounts.1"]
-    problems = desk.call(PREVIEW, {}, id="hello", version="1")[1]["problems"]
+    templates_api.catalog.delete_account(robot.value, robot.rev, change())
+    assert fields(templates_api.call(COPY, {"id": "copy"}, id="hello")) == ["accounts.1"]
+    problems = templates_api.call(PREVIEW, {}, id="hello", version="1")[1]["problems"]
     assert problems == {"app": [], "robot": ["the account does not exist any more"]}
 
 
-def test_a_preview_says_what_each_provider_would_refuse(desk: Desk) -> None:
-    desk.create({"type": "markdown", "content": "{{ name }}"}, accounts=["robot", "app"])
-    status, preview = desk.call(PREVIEW, {"variables": {"name": "n" * 3000}}, id="hello", version="1")
+def test_a_preview_says_what_each_provider_would_refuse(templates_api: TemplatesApi) -> None:
+    templates_api.create({"type": "markdown", "content": "{{ name }}"}, accounts=["robot", "app"])
+    status, preview = templates_api.call(PREVIEW, {"variables": {"name": "n" * 3000}}, id="hello", version="1")
     assert status == 200 and preview["rendered"] == {"type": "markdown", "body": {"content": "n" * 3000}}
     assert preview["problems"]["robot"] == []
     assert [problem.partition(":")[0] for problem in preview["problems"]["app"]] == ["content"]
-    assert fields(desk.call(PREVIEW, {"variables": {"name": ["a"]}}, id="hello", version="1")) == ["content.content"]
-    assert fields(desk.call(PREVIEW, {"variables": {"name": None}}, id="hello", version="1")) == ["variables.name"]
-    assert fields(desk.call(PREVIEW, {"variables": {"name": "n" * 20_001}}, id="hello", version="1")) == ["variables"]
-    assert fields(desk.call(PREVIEW, {"variables": []}, id="hello", version="1")) == ["variables"]
-    assert desk.call(PREVIEW, {}, id="hello", version="2")[0] == 404
+    assert fields(templates_api.call(PREVIEW, {"variables": {"name": ["a"]}}, id="hello", version="1")) == [
+        "content.content"
+    ]
+    assert fields(templates_api.call(PREVIEW, {"variables": {"name": None}}, id="hello", version="1")) == [
+        "variables.name"
+    ]
+    assert fields(templates_api.call(PREVIEW, {"variables": {"name": "n" * 20_001}}, id="hello", version="1")) == [
+        "variables"
+    ]
+    assert fields(templates_api.call(PREVIEW, {"variables": []}, id="hello", version="1")) == ["variables"]
+    assert templates_api.call(PREVIEW, {}, id="hello", version="2")[0] == 404
 
 
-def test_a_picture_comes_back_as_it_was_given(desk: Desk) -> None:
+def test_a_picture_comes_back_as_it_was_given(templates_api: TemplatesApi) -> None:
     data = b64encode(b"\x89PNG\r\n\x1a\n" + bytes(range(256))).decode()
-    status, made = desk.create({"type": "image", "data": data}, accounts=["robot", "app"], sample={})
+    status, made = templates_api.create({"type": "image", "data": data}, accounts=["robot", "app"], sample={})
     assert status == 201 and made["current"]["content"]["data"] == data
-    preview = desk.call(PREVIEW, {}, id="hello", version="1")[1]
+    preview = templates_api.call(PREVIEW, {}, id="hello", version="1")[1]
     assert preview["rendered"]["body"]["data"] == data and preview["problems"] == {"robot": [], "app": []}
-    assert fields(desk.create({"type": "image", "data": b64encode(b"GIF89a....").decode()}, sample={})) == [
+    assert fields(templates_api.create({"type": "image", "data": b64encode(b"GIF89a....").decode()}, sample={})) == [
         "content.data"
     ]
 
 
-CHANGES: dict[str, Callable[[Desk], tuple[int, Any]]] = {
-    "add_version": lambda desk: desk.call(VERSIONS, {"content": TEXT, "sample": {"name": "B"}}, id="hello"),
-    "publish_version": lambda desk: desk.call(PUBLISH, id="hello", version="1"),
-    "update_template": lambda desk: desk.call(PATCH, {"name": "New"}, id="hello"),
+CHANGES: dict[str, Callable[[TemplatesApi], tuple[int, Any]]] = {
+    "add_version": lambda templates_api: templates_api.call(
+        VERSIONS, {"content": TEXT, "sample": {"name": "B"}}, id="hello"
+    ),
+    "publish_version": lambda templates_api: templates_api.call(PUBLISH, id="hello", version="1"),
+    "update_template": lambda templates_api: templates_api.call(PATCH, {"name": "New"}, id="hello"),
 }
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_changes_at_the_same_time_all_count(desk: Desk, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    desk.create()
-    original, others = getattr(desk.catalog, name), [1, 2]
+def test_changes_at_the_same_time_all_count(
+    templates_api: TemplatesApi, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    templates_api.create()
+    original, others = getattr(templates_api.catalog, name), [1, 2]
 
     def after_another(*args: Any) -> Any:
         if others:
-            head = desk.catalog.load_template("default", "hello")
+            head = templates_api.catalog.load_template("default", "hello")
             assert head is not None
             ttl = 100 * others.pop()
-            type(desk.catalog).update_template(
-                desk.catalog, head.value.model_copy(update={"ttl_seconds": ttl}), head.rev, change()
+            type(templates_api.catalog).update_template(
+                templates_api.catalog, head.value.model_copy(update={"ttl_seconds": ttl}), head.rev, change()
             )
         return original(*args)
 
-    monkeypatch.setattr(desk.catalog, name, after_another)
-    assert CHANGES[name](desk)[0] < 300 and not others
-    after = desk.call(ONE, id="hello")[1]
+    monkeypatch.setattr(templates_api.catalog, name, after_another)
+    assert CHANGES[name](templates_api)[0] < 300 and not others
+    after = templates_api.call(ONE, id="hello")[1]
     assert after["ttl_seconds"] == 100
     done = {"add_version": ("latest", 2), "publish_version": ("published", 1), "update_template": ("name", "New")}
     field, value = done[name]
@@ -380,17 +395,17 @@ def test_changes_at_the_same_time_all_count(desk: Desk, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_change_that_others_never_let_through_is_given_up(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, name: str
+    templates_api: TemplatesApi, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    desk.create()
+    templates_api.create()
     tries = []
 
     def refuse(*_: Any) -> None:
         tries.append(1)
         raise CatalogConflictError
 
-    monkeypatch.setattr(desk.catalog, name, refuse)
-    assert CHANGES[name](desk)[0] == 409 and 1 < len(tries) < 10
+    monkeypatch.setattr(templates_api.catalog, name, refuse)
+    assert CHANGES[name](templates_api)[0] == 409 and 1 < len(tries) < 10
 
 
 LOGO = {"name": "logo.png", "data": b64encode(b"\x89PNG").decode(), "cid": "logo"}
@@ -400,13 +415,13 @@ def mail(**changes: Any) -> dict[str, Any]:
     return {"type": "email", "subject": "Hello", "html": '<img src="cid:logo">', "attachments": [LOGO], **changes}
 
 
-def test_a_template_carries_files_and_its_html_shows_them(desk: Desk) -> None:
-    status, view = desk.create(mail(), accounts=["mail"], sample={})
+def test_a_template_carries_files_and_its_html_shows_them(templates_api: TemplatesApi) -> None:
+    status, view = templates_api.create(mail(), accounts=["mail"], sample={})
     assert (status, view["current"]["content"]["attachments"]) == (201, [LOGO])
-    status, preview = desk.call(PREVIEW, id="hello", version="1")
+    status, preview = templates_api.call(PREVIEW, id="hello", version="1")
     shown = {"name": "logo.png", "content_type": "image/png", "size": 4, "cid": "logo"}
     assert (status, preview["rendered"]["attachments"]) == (200, [shown])
-    status, copy = desk.call(COPY, {"id": "copy"}, id="hello")
+    status, copy = templates_api.call(COPY, {"id": "copy"}, id="hello")
     assert (status, copy["current"]["content"]["attachments"]) == (201, [LOGO])
 
 
@@ -421,8 +436,10 @@ def test_a_template_carries_files_and_its_html_shows_them(desk: Desk) -> None:
         (mail(attachments=[LOGO, LOGO]), "content.attachments.1.cid", "same cid"),
     ],
 )
-def test_files_that_do_not_fit_are_named(desk: Desk, content: dict[str, Any], field: str, text: str) -> None:
-    status, problem = desk.create(content, accounts=["mail"], sample={})
+def test_files_that_do_not_fit_are_named(
+    templates_api: TemplatesApi, content: dict[str, Any], field: str, text: str
+) -> None:
+    status, problem = templates_api.create(content, accounts=["mail"], sample={})
     found = {error["field"]: error["message"] for error in problem["errors"]}
     assert status == 422
     assert text in found[field]

@@ -32,7 +32,7 @@ from tests.samples import NOW, REQUEST, envelope
 from tests.unit.shared.dispatch.harness import harness as dispatching
 
 
-class Desk:
+class RecallHarness:
     """A provider account that takes messages back, as a script says, and the function's parts."""
 
     recalls = True
@@ -84,9 +84,9 @@ def harness(aws: Aws, clock: FakeClock) -> WatchHarness:
 
 
 @pytest.fixture
-def desk(harness: WatchHarness) -> Any:
+def recalling(harness: WatchHarness) -> Any:
     with ThreadPoolExecutor(4) as pool:
-        yield Desk(harness, pool)
+        yield RecallHarness(harness, pool)
 
 
 def results(answers: Sequence[Any]) -> list[str]:
@@ -105,28 +105,28 @@ def run(harness: WatchHarness, one: Envelope) -> dict[str, int]:
         return w.stages()
 
 
-def test_a_recall_is_told_at_once_and_once(harness: WatchHarness, desk: Desk) -> None:
+def test_a_recall_is_told_at_once_and_once(harness: WatchHarness, recalling: RecallHarness) -> None:
     one = envelope(5)
     harness.accept(one)
-    answers = desk()
+    answers = recalling()
     assert results(answers) == ["recalled"] * 5 and answers[0].before == "queued"
     harness.trace()
     assert harness.counts() == {"accepted": 5, "recalled": 5} and harness.in_flight() == 0
     harness.clock.advance(60)
     assert run(harness, one)["recalled"] == 5
     assert harness.counts() == harness.stages() == {"accepted": 5, "recalled": 5}
-    assert [a.at for a in desk()] == [a.at for a in answers]
+    assert [a.at for a in recalling()] == [a.at for a in answers]
 
 
-def test_all_envelopes_of_a_request_are_found(harness: WatchHarness, desk: Desk) -> None:
+def test_all_envelopes_of_a_request_are_found(harness: WatchHarness, recalling: RecallHarness) -> None:
     several = [envelope(2), envelope(3, start=100)]
     harness.accept(*several)
-    assert results(desk()) == ["recalled"] * 5
+    assert results(recalling()) == ["recalled"] * 5
     for one in several:
         assert set(run(harness, one)) == {"accepted", "recalled"}
 
 
-def test_of_a_ledger_in_use_what_is_in_flight_is_in_progress(harness: WatchHarness, desk: Desk) -> None:
+def test_of_a_ledger_in_use_what_is_in_flight_is_in_progress(harness: WatchHarness, recalling: RecallHarness) -> None:
     one = envelope(5)
     harness.accept(one)
     rows = [
@@ -134,19 +134,19 @@ def test_of_a_ledger_in_use_what_is_in_flight_is_in_progress(harness: WatchHarne
         *rows_of(one, "retrying", due_at=NOW)[1:2],
     ]
     harness.ledger.acquire(one.id, Entry("dispatcher", NOW + 60_000, rows, {"main": [2, 3]}))
-    answers = desk()
+    answers = recalling()
     assert results(answers) == ["too_late", "recalled", "in_progress", "in_progress", "recalled"]
     assert answers[0].status == "sent"
     entry = harness.ledger.read(one.id)
     assert entry is not None and set(entry.recalled) == {1, 2, 3, 4}
     # Asked again nothing is written, and nobody is marked anew.
     harness.clock.advance(1)
-    assert results(desk()) == results(answers)
+    assert results(recalling()) == results(answers)
     again = harness.ledger.read(one.id)
     assert again is not None and again.recalled == entry.recalled
 
 
-def test_every_way_on_is_followed(harness: WatchHarness, desk: Desk) -> None:
+def test_every_way_on_is_followed(harness: WatchHarness, recalling: RecallHarness) -> None:
     one = envelope(4)
     harness.accept(one)
     later = NOW + 60_000
@@ -157,7 +157,7 @@ def test_every_way_on_is_followed(harness: WatchHarness, desk: Desk) -> None:
     rows += rows_of(one, "deferred", n=1, due_at=later, reason="quiet_hours")[2:3]
     children = harness.close(one, rows)
     assert sorted(child.id.rpartition("/")[2] for child in children) == ["c1", "r1", "w1"]
-    answers = desk()
+    answers = recalling()
     assert results(answers) == ["recalled", "unknown", "recalled", "recalled"]
     assert [a.before for a in answers] == ["retrying", None, "deferred", "queued"]
     for child in children:
@@ -166,34 +166,36 @@ def test_every_way_on_is_followed(harness: WatchHarness, desk: Desk) -> None:
     assert harness.counts() == harness.stages()
 
 
-def test_one_message_leaves_the_others_alone(harness: WatchHarness, desk: Desk) -> None:
+def test_one_message_leaves_the_others_alone(harness: WatchHarness, recalling: RecallHarness) -> None:
     one = envelope(3)
     harness.accept(one)
     message_id = Numbering(REQUEST)(1) + one.recipients[1].tag
-    [answer] = desk(message_id)
+    [answer] = recalling(message_id)
     assert (answer.message_id, answer.result) == (message_id, "recalled")
     assert run(harness, one) == {"accepted": 3, "recalled": 1, "sent": 2}
 
 
-def test_what_only_the_index_knows_is_asked_for_again(harness: WatchHarness, desk: Desk) -> None:
+def test_what_only_the_index_knows_is_asked_for_again(harness: WatchHarness, recalling: RecallHarness) -> None:
     one = envelope(2)
     harness.accept(one)
     for item in harness.aws.dynamodb.scan(TableName="timeline")["Items"]:
         if "#request#" not in item["pk"]["S"]:
             harness.aws.dynamodb.delete_item(TableName="timeline", Key={"pk": item["pk"], "sk": item["sk"]})
-    assert results(desk()) == ["in_progress"] * 2
+    assert results(recalling()) == ["in_progress"] * 2
 
 
-def test_of_what_was_forgotten_nothing_is_claimed(harness: WatchHarness, desk: Desk) -> None:
+def test_of_what_was_forgotten_nothing_is_claimed(harness: WatchHarness, recalling: RecallHarness) -> None:
     one = envelope(2)
     harness.accept(one)
     harness.clock.advance(TTL_S - 24 * HOUR_S + 1)
-    answers = desk()
+    answers = recalling()
     assert results(answers) == ["unknown"] * 2 and "not known any more" in answers[0].detail
     assert harness.ledger.read(one.id) is None
 
 
-def test_an_envelope_that_cannot_be_marked_does_not_keep_the_others_back(harness: WatchHarness, desk: Desk) -> None:
+def test_an_envelope_that_cannot_be_marked_does_not_keep_the_others_back(
+    harness: WatchHarness, recalling: RecallHarness
+) -> None:
     first, second = envelope(1), envelope(1, start=100)
     harness.accept(first, second)
     mark = harness.ledger.mark
@@ -204,24 +206,24 @@ def test_an_envelope_that_cannot_be_marked_does_not_keep_the_others_back(harness
         return mark(envelope_id, *arguments)
 
     with patch.object(harness.ledger, "mark", marking):
-        assert results(desk()) == ["in_progress", "recalled"]
-    assert results(desk()) == ["recalled"] * 2
+        assert results(recalling()) == ["in_progress", "recalled"]
+    assert results(recalling()) == ["recalled"] * 2
 
 
-def test_a_recall_holds_although_the_stream_is_out_of_reach(harness: WatchHarness, desk: Desk) -> None:
+def test_a_recall_holds_although_the_stream_is_out_of_reach(harness: WatchHarness, recalling: RecallHarness) -> None:
     one = envelope(2)
     harness.accept(one)
     with patch.object(EventStream, "put", side_effect=StreamError):
-        assert results(desk()) == ["recalled"] * 2
+        assert results(recalling()) == ["recalled"] * 2
     harness.trace()
     assert harness.stages() == {"accepted": 2}
     # The dispatcher tells it, or whoever asks again.
-    assert results(desk()) == ["recalled"] * 2
+    assert results(recalling()) == ["recalled"] * 2
     harness.trace()
     assert harness.stages() == {"accepted": 2, "recalled": 2}
 
 
-def test_the_watch_tells_what_a_recall_could_not(harness: WatchHarness, desk: Desk) -> None:
+def test_the_watch_tells_what_a_recall_could_not(harness: WatchHarness, recalling: RecallHarness) -> None:
     one = envelope(3)
     harness.accept(one, due_at=NOW + 30 * 24 * HOUR_S * 1000)
     harness.ledger.mark(one.id, {0: Mark(NOW, "key"), 1: Mark(NOW, "key")}, NOW, None)
@@ -233,7 +235,7 @@ def test_the_watch_tells_what_a_recall_could_not(harness: WatchHarness, desk: De
     assert harness.mend().mended == {}
 
 
-def test_what_the_watch_ends_it_ends_as_recalled(harness: WatchHarness, desk: Desk) -> None:
+def test_what_the_watch_ends_it_ends_as_recalled(harness: WatchHarness, recalling: RecallHarness) -> None:
     one = envelope(4)
     harness.accept(one)
     harness.ledger.acquire(one.id, Entry("dead", NOW + 1000, [], {"main": [0, 1]}))
@@ -247,14 +249,14 @@ def test_what_the_watch_ends_it_ends_as_recalled(harness: WatchHarness, desk: De
     assert {row.index: row.stage for row in entry.rows} == {0: "unknown", 1: "unknown", 2: "recalled", 3: "expired"}
 
 
-def test_a_thousand_messages_are_recalled_by_few_requests(harness: WatchHarness, desk: Desk) -> None:
+def test_a_thousand_messages_are_recalled_by_few_requests(harness: WatchHarness, recalling: RecallHarness) -> None:
     several = [envelope(100, start=100 * k) for k in range(10)]
     harness.accept(*several)
     requests: list[str] = []
     count = lambda model, **_: requests.append(model.name)  # noqa: E731 - a name for what the hook asks
     harness.aws.dynamodb.meta.events.register("before-call.dynamodb", count)
     try:
-        assert results(desk()) == ["recalled"] * 1000
+        assert results(recalling()) == ["recalled"] * 1000
     finally:
         harness.aws.dynamodb.meta.events.unregister("before-call.dynamodb", count)
     found = {name: requests.count(name) for name in set(requests)}
@@ -275,21 +277,21 @@ def wecom(
     return one
 
 
-def test_what_went_out_in_one_piece_is_taken_back_by_one_call(harness: WatchHarness, desk: Desk) -> None:
+def test_what_went_out_in_one_piece_is_taken_back_by_one_call(harness: WatchHarness, recalling: RecallHarness) -> None:
     wecom(harness, 3)
     wecom(harness, 1, start=100, provider_id="m2")
-    assert results(desk()) == ["withdrawn"] * 4
-    assert sorted(desk.asked) == ["m1", "m2"]
+    assert results(recalling()) == ["withdrawn"] * 4
+    assert sorted(recalling.asked) == ["m1", "m2"]
     harness.trace()
     assert harness.counts() == harness.stages() == {"accepted": 4, "sent": 4, "withdrawn": 4}
     assert harness.in_flight() == 0
-    assert results(desk()) == ["withdrawn"] * 4 and len(desk.asked) == 2
+    assert results(recalling()) == ["withdrawn"] * 4 and len(recalling.asked) == 2
 
 
-def test_one_of_a_piece_is_not_taken_back(harness: WatchHarness, desk: Desk) -> None:
+def test_one_of_a_piece_is_not_taken_back(harness: WatchHarness, recalling: RecallHarness) -> None:
     one = wecom(harness, 3)
-    [answer] = desk(Numbering(REQUEST)(1) + one.recipients[1].tag)
-    assert answer.result == "too_late" and "2 more" in answer.detail and desk.asked == []
+    [answer] = recalling(Numbering(REQUEST)(1) + one.recipients[1].tag)
+    assert answer.result == "too_late" and "2 more" in answer.detail and recalling.asked == []
 
 
 @pytest.mark.parametrize(
@@ -302,25 +304,27 @@ def test_one_of_a_piece_is_not_taken_back(harness: WatchHarness, desk: Desk) -> 
     ],
 )
 def test_what_is_not_taken_back_has_a_reason(
-    harness: WatchHarness, desk: Desk, account: str, outcome: Withdrawal, result: str, said: str
+    harness: WatchHarness, recalling: RecallHarness, account: str, outcome: Withdrawal, result: str, said: str
 ) -> None:
     wecom(harness, account=account)
-    desk.script = lambda id: outcome
-    answers = desk()
+    recalling.script = lambda id: outcome
+    answers = recalling()
     assert results(answers) == [result] * 2 and said in answers[0].detail
     harness.trace()
     assert harness.stages() == {"accepted": 2, "sent": 2}
 
 
-def test_a_withdrawal_that_cannot_be_told_is_asked_for_again(harness: WatchHarness, desk: Desk) -> None:
+def test_a_withdrawal_that_cannot_be_told_is_asked_for_again(harness: WatchHarness, recalling: RecallHarness) -> None:
     wecom(harness)
     with patch.object(EventStream, "put", side_effect=StreamError), pytest.raises(NotRecordedError) as caught:
-        desk()
+        recalling()
     assert problem_of(caught.value).status == 503
-    assert results(desk()) == ["withdrawn"] * 2
+    assert results(recalling()) == ["withdrawn"] * 2
 
 
-def test_when_the_time_is_over_the_rest_is_left_for_the_next_call(harness: WatchHarness, desk: Desk) -> None:
+def test_when_the_time_is_over_the_rest_is_left_for_the_next_call(
+    harness: WatchHarness, recalling: RecallHarness
+) -> None:
     wecom(harness, 1)
     wecom(harness, 1, start=100, provider_id="m2")
 
@@ -328,28 +332,28 @@ def test_when_the_time_is_over_the_rest_is_left_for_the_next_call(harness: Watch
         harness.clock.advance(WORK_MS / 1000)
         return Withdrawn()
 
-    desk.script = slow
+    recalling.script = slow
     with ThreadPoolExecutor(1) as pool:
-        desk.operations = replace(desk.operations, withdrawer=Withdrawer(desk, harness.clock, pool))  # type: ignore[arg-type]  # the desk plays it
-        assert sorted(results(desk())) == ["in_progress", "withdrawn"]
+        recalling.operations = replace(recalling.operations, withdrawer=Withdrawer(recalling, harness.clock, pool))  # type: ignore[arg-type]  # the desk plays it
+        assert sorted(results(recalling())) == ["in_progress", "withdrawn"]
         harness.trace()
-        assert results(desk()) == ["withdrawn"] * 2
+        assert results(recalling()) == ["withdrawn"] * 2
 
 
-def test_providers_that_take_nothing_back_are_not_asked(harness: WatchHarness, desk: Desk) -> None:
-    desk.recalls = False
+def test_providers_that_take_nothing_back_are_not_asked(harness: WatchHarness, recalling: RecallHarness) -> None:
+    recalling.recalls = False
     wecom(harness, provider="robot")
-    assert results(desk()) == ["too_late"] * 2 and desk.asked == []
+    assert results(recalling()) == ["too_late"] * 2 and recalling.asked == []
 
 
-def test_played_messages_are_not_taken_back(harness: WatchHarness, desk: Desk) -> None:
+def test_played_messages_are_not_taken_back(harness: WatchHarness, recalling: RecallHarness) -> None:
     wecom(harness, kind=KeyKind.TEST, provider="test", account="test")
-    assert results(desk(kind=KeyKind.TEST)) == ["too_late"] * 2 and desk.asked == []
+    assert results(recalling(kind=KeyKind.TEST)) == ["too_late"] * 2 and recalling.asked == []
     assert not withdrawing.can_be_withdrawn("email", Facts(stage="sent", nth=0, at=0, provider="smtp"))
 
 
-def test_marketing_is_no_different(harness: WatchHarness, desk: Desk) -> None:
+def test_marketing_is_no_different(harness: WatchHarness, recalling: RecallHarness) -> None:
     one = envelope(1, message_class=MessageClass.MARKETING)
     harness.accept(one)
-    assert results(desk()) == ["recalled"]
+    assert results(recalling()) == ["recalled"]
     assert "sent" not in run(harness, one)

@@ -99,7 +99,7 @@ class Kinesis:
         return {"Records": found, "NextShardIterator": following, "MillisBehindLatest": len(numbers[2:])}
 
 
-class Desk:
+class TraceHarness:
     """The aggregator over moto's tables, and what they hold."""
 
     def __init__(self, aws: Aws, clock: FakeClock) -> None:
@@ -174,118 +174,118 @@ def history(count: int = 4, size: int = 30) -> list[tuple[int, StreamRecord]]:
 
 
 @pytest.fixture
-def desk(aws: Aws, clock: FakeClock) -> Desk:
-    return Desk(aws, clock)
+def harness(aws: Aws, clock: FakeClock) -> TraceHarness:
+    return TraceHarness(aws, clock)
 
 
-def balanced(desk: Desk, messages: int, retries: int) -> None:
+def balanced(harness: TraceHarness, messages: int, retries: int) -> None:
     expected = Counter({"accepted": messages, "sent": messages, "retrying": retries})
-    assert desk.timeline() == expected
-    assert desk.counters() == expected
-    assert desk.counters("default#template#welcome") == expected
-    by_account = desk.counters("default#account#a0") + desk.counters("default#account#a1")
+    assert harness.timeline() == expected
+    assert harness.counters() == expected
+    assert harness.counters("default#template#welcome") == expected
+    by_account = harness.counters("default#account#a0") + harness.counters("default#account#a1")
     assert by_account == Counter({"sent": messages, "retrying": retries})
 
 
-def test_counters_equal_the_timeline(desk: Desk) -> None:
-    assert desk.aggregate(history()) == {"batchItemFailures": []}
-    balanced(desk, 120, 4)
+def test_counters_equal_the_timeline(harness: TraceHarness) -> None:
+    assert harness.aggregate(history()) == {"batchItemFailures": []}
+    balanced(harness, 120, 4)
 
 
-def test_batches_may_be_repeated_bisected_and_cut_anywhere(desk: Desk) -> None:
+def test_batches_may_be_repeated_bisected_and_cut_anywhere(harness: TraceHarness) -> None:
     records = history()
     chance = random.Random(7)
     for _ in range(5):
         start = chance.randrange(len(records))
-        desk.aggregate(records[: start + 1])
-        desk.aggregate(records[: (start + 1) // 2 + 1])
-    desk.aggregate(records)
-    balanced(desk, 120, 4)
+        harness.aggregate(records[: start + 1])
+        harness.aggregate(records[: (start + 1) // 2 + 1])
+    harness.aggregate(records)
+    balanced(harness, 120, 4)
 
 
-def test_a_copy_of_an_event_behind_the_checkpoint_never_counts(desk: Desk) -> None:
+def test_a_copy_of_an_event_behind_the_checkpoint_never_counts(harness: TraceHarness) -> None:
     one = envelope(3)
     record = record_of(one, accepted_rows(one))
     # The function dies between counting the first and keeping its events.
-    client = Fragile(desk.aws.dynamodb, at=4)
+    client = Fragile(harness.aws.dynamodb, at=4)
     with pytest.raises(Killed):
-        desk.aggregate([(5, record)], client)
-    assert desk.counters() == {"accepted": 3} and desk.timeline() == {}
-    desk.aggregate([(5, record), (12, record)])
-    assert desk.counters() == desk.timeline() == {"accepted": 3}
+        harness.aggregate([(5, record)], client)
+    assert harness.counters() == {"accepted": 3} and harness.timeline() == {}
+    harness.aggregate([(5, record), (12, record)])
+    assert harness.counters() == harness.timeline() == {"accepted": 3}
 
 
-def test_a_batch_that_died_may_come_back_longer(desk: Desk) -> None:
+def test_a_batch_that_died_may_come_back_longer(harness: TraceHarness) -> None:
     one, other = envelope(3), envelope(2, start=100)
     first, second = (record_of(each, accepted_rows(each)) for each in (one, other))
     # It dies between counting and keeping; what comes back is behind the checkpoint, and what is new comes with it.
     with pytest.raises(Killed):
-        desk.aggregate([(5, first)], Fragile(desk.aws.dynamodb, at=4))
-    desk.aggregate([(5, first), (6, second)])
-    assert desk.counters() == desk.timeline() == {"accepted": 5}
+        harness.aggregate([(5, first)], Fragile(harness.aws.dynamodb, at=4))
+    harness.aggregate([(5, first), (6, second)])
+    assert harness.counters() == harness.timeline() == {"accepted": 5}
 
 
-def test_it_may_die_at_every_call_and_still_balance(desk: Desk) -> None:
+def test_it_may_die_at_every_call_and_still_balance(harness: TraceHarness) -> None:
     records = history(2, 25)
-    counting = Fragile(desk.aws.dynamodb)
-    desk.aggregate(records, counting)
+    counting = Fragile(harness.aws.dynamodb)
+    harness.aggregate(records, counting)
     points = [(at, after) for at in range(1, counting.calls + 1) for after in (False, True)]
     assert len(points) >= 16
     for at, after in points:
         for table in ("timeline", "counters"):
-            for item in desk.aws.dynamodb.scan(TableName=table)["Items"]:
-                desk.aws.dynamodb.delete_item(TableName=table, Key={"pk": item["pk"], "sk": item["sk"]})
+            for item in harness.aws.dynamodb.scan(TableName=table)["Items"]:
+                harness.aws.dynamodb.delete_item(TableName=table, Key={"pk": item["pk"], "sk": item["sk"]})
         with pytest.raises(Killed):
-            desk.aggregate(records, Fragile(desk.aws.dynamodb, at, after))
-        desk.aggregate(records)
-        balanced(desk, 50, 2)
+            harness.aggregate(records, Fragile(harness.aws.dynamodb, at, after))
+        harness.aggregate(records)
+        balanced(harness, 50, 2)
 
 
-def test_counters_beyond_one_transaction_are_cut_into_parts(desk: Desk) -> None:
+def test_counters_beyond_one_transaction_are_cut_into_parts(harness: TraceHarness) -> None:
     records = []
     for k in range(150):
         one = envelope(1, start=k, template=f"t{k}")
         records.append((100 + k, record_of(one, accepted_rows(one))))
-    desk.aggregate(records)
-    assert desk.counters() == desk.timeline() == {"accepted": 150}
-    assert all(desk.counters(f"default#template#t{k}") == {"accepted": 1} for k in range(150))
+    harness.aggregate(records)
+    assert harness.counters() == harness.timeline() == {"accepted": 150}
+    assert all(harness.counters(f"default#template#t{k}") == {"accepted": 1} for k in range(150))
 
 
-def test_shards_do_not_share_checkpoints(desk: Desk) -> None:
+def test_shards_do_not_share_checkpoints(harness: TraceHarness) -> None:
     one, two = envelope(2), envelope(2, start=500)
-    desk.aggregate([(9, record_of(one, accepted_rows(one)))], shard="shardId-0")
-    desk.aggregate([(5, record_of(two, accepted_rows(two)))], shard="shardId-1")
-    assert desk.counters() == desk.timeline() == {"accepted": 4}
+    harness.aggregate([(9, record_of(one, accepted_rows(one)))], shard="shardId-0")
+    harness.aggregate([(5, record_of(two, accepted_rows(two)))], shard="shardId-1")
+    assert harness.counters() == harness.timeline() == {"accepted": 4}
 
 
-def test_a_record_that_cannot_be_read_is_reported_alone(desk: Desk) -> None:
+def test_a_record_that_cannot_be_read_is_reported_alone(harness: TraceHarness) -> None:
     one = envelope(2)
-    aggregator = aggregator_of(desk.parts())
+    aggregator = aggregator_of(harness.parts())
     good = record_of(one, accepted_rows(one)).to_json()
     answer = aggregator.run({"Records": [raw(1, good), raw(2, b"{"), raw(3, good)]})
     assert answer == {"batchItemFailures": [{"itemIdentifier": "2"}]}
-    assert desk.counters() == {"accepted": 2}
+    assert harness.counters() == {"accepted": 2}
 
 
-def real(desk: Desk, to: str, at: int) -> Envelope:
+def real(harness: TraceHarness, to: str, at: int) -> Envelope:
     """An envelope of one, tagged with the tenant's own salt."""
     return envelope(
         1,
         id=Numbering(new_base(at))(0),
         accepted_at=at,
-        recipients=[EnvelopeRecipient(0, to, Tagger(desk.salt, "email")(to))],
+        recipients=[EnvelopeRecipient(0, to, Tagger(harness.salt, "email")(to))],
         reference="order-7",
     )
 
 
-def test_a_message_says_what_happened_and_what_to_do(desk: Desk) -> None:
-    one = real(desk, "ann@example.com", desk.clock.now_ms())
+def test_a_message_says_what_happened_and_what_to_do(harness: TraceHarness) -> None:
+    one = real(harness, "ann@example.com", harness.clock.now_ms())
     failed = rows(
         one, "failed", account="main", provider="smtp", reason="address_unknown", code="550 5.1.1", took_ms=12
     )
-    desk.aggregate([(1, record_of(one, accepted_rows(one) + failed))])
+    harness.aggregate([(1, record_of(one, accepted_rows(one) + failed))])
     message_id = one.id + one.recipients[0].tag
-    status, found = desk.api("GET /v1/messages/{id}", path={"id": message_id.lower()})
+    status, found = harness.api("GET /v1/messages/{id}", path={"id": message_id.lower()})
     assert status == 200
     assert (found["status"], found["final"], found["to"]) == ("failed", True, "a***@example.com")
     assert (found["reference"], found["class"], found["template"]) == ("order-7", "notification", "welcome")
@@ -295,17 +295,17 @@ def test_a_message_says_what_happened_and_what_to_do(desk: Desk) -> None:
     assert (last["blame"], last["reason_zh"]) == ("recipient", "服务商说该收件人不存在。")
     assert found["timeline"][1]["code"] == "550 5.1.1" and "main" in found["timeline"][1]["text"]
     assert "ann@example.com" not in json.dumps(found)
-    assert desk.api("GET /v1/messages/{id}", path={"id": message_id}, tenant="other")[0] == 404
+    assert harness.api("GET /v1/messages/{id}", path={"id": message_id}, tenant="other")[0] == 404
     for wrong in ("x", message_id[:-1], "é" * 42):
-        assert desk.api("GET /v1/messages/{id}", path={"id": wrong})[0] == 404
+        assert harness.api("GET /v1/messages/{id}", path={"id": wrong})[0] == 404
 
 
-def test_a_message_says_which_accounts_it_was_passed_over_by(desk: Desk) -> None:
-    one = real(desk, "ann@example.com", desk.clock.now_ms())
+def test_a_message_says_which_accounts_it_was_passed_over_by(harness: TraceHarness) -> None:
+    one = real(harness, "ann@example.com", harness.clock.now_ms())
     over = (("main", "balance_exhausted", "arrears"), ("spare", "avoided", ""))
     sent = rows(one, "sent", account="third", provider="smtp", took_ms=12, passed_over=over)
-    desk.aggregate([(1, record_of(one, accepted_rows(one) + sent))])
-    _, found = desk.api("GET /v1/messages/{id}", path={"id": one.id + one.recipients[0].tag})
+    harness.aggregate([(1, record_of(one, accepted_rows(one) + sent))])
+    _, found = harness.api("GET /v1/messages/{id}", path={"id": one.id + one.recipients[0].tag})
     accepted, sent_event = found["timeline"]
     assert accepted["passed_over"] == []
     assert sent_event["passed_over"] == [
@@ -316,41 +316,43 @@ def test_a_message_says_which_accounts_it_was_passed_over_by(desk: Desk) -> None
     assert "Account main could not send it (balance_exhausted" in sent_event["text"]
 
 
-def test_a_recipients_messages_are_found_newest_first_in_pages(desk: Desk) -> None:
-    now = desk.clock.now_ms()
-    sent = [real(desk, "ann@example.com", now - 60_000 * k) for k in range(5)]
-    other = real(desk, "bob@example.com", now)
-    desk.aggregate([(k, record_of(e, accepted_rows(e) + rows(e, "sent"))) for k, e in enumerate([*sent, other])])
+def test_a_recipients_messages_are_found_newest_first_in_pages(harness: TraceHarness) -> None:
+    now = harness.clock.now_ms()
+    sent = [real(harness, "ann@example.com", now - 60_000 * k) for k in range(5)]
+    other = real(harness, "bob@example.com", now)
+    harness.aggregate([(k, record_of(e, accepted_rows(e) + rows(e, "sent"))) for k, e in enumerate([*sent, other])])
     route = "POST /v1/messages/query"
     ids = [e.id + e.recipients[0].tag for e in sent]
     found: list[str] = []
     cursor = None
     for size in (2, 2, 1):
-        _, page = desk.api(route, {"to": " Ann@Example.com", "limit": 2, "cursor": cursor})
+        _, page = harness.api(route, {"to": " Ann@Example.com", "limit": 2, "cursor": cursor})
         assert len(page["messages"]) == size and all(m["status"] == "sent" for m in page["messages"])
         found += [m["message_id"] for m in page["messages"]]
         cursor = page["cursor"]
     assert found == ids and cursor is None
     between = {"to": "ann@example.com", "channel": "email", "after": iso(now - 130_000), "before": iso(now - 50_000)}
-    assert [m["message_id"] for m in desk.api(route, between)[1]["messages"]] == ids[1:3]
-    assert desk.api(route, {"to": "ann@example.com", "channel": "sms"})[0] == 422
-    assert desk.api(route, {"to": "ann@example.com", "cursor": "%%"})[1]["errors"][0]["field"] == "cursor"
-    assert desk.api(route, {"to": "ann@example.com", "after": "yesterday"})[1]["errors"][0]["field"] == "after"
+    assert [m["message_id"] for m in harness.api(route, between)[1]["messages"]] == ids[1:3]
+    assert harness.api(route, {"to": "ann@example.com", "channel": "sms"})[0] == 422
+    assert harness.api(route, {"to": "ann@example.com", "cursor": "%%"})[1]["errors"][0]["field"] == "cursor"
+    assert harness.api(route, {"to": "ann@example.com", "after": "yesterday"})[1]["errors"][0]["field"] == "after"
 
 
-def test_a_range_that_ends_before_it_begins_is_not_asked_for(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_range_that_ends_before_it_begins_is_not_asked_for(
+    harness: TraceHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """DynamoDB refuses such a range, and moto does not."""
-    now = desk.clock.now_ms()
+    now = harness.clock.now_ms()
     ann = {"to": "ann@example.com", "channel": "email"}
-    message_id = (one := real(desk, "ann@example.com", now)).id + one.recipients[0].tag
+    message_id = (one := real(harness, "ann@example.com", now)).id + one.recipients[0].tag
     monkeypatch.delattr(Timeline, "newest")
     route = "POST /v1/messages/query"
-    status, problem = desk.api(route, ann | {"after": iso(now), "before": iso(now - 1000)})
+    status, problem = harness.api(route, ann | {"after": iso(now), "before": iso(now - 1000)})
     assert (status, [error["field"] for error in problem["errors"]]) == (422, ["after"])
     nothing: tuple[int, Any] = (200, {"messages": [], "cursor": None})
-    assert desk.api(route, ann | {"after": iso(now + 60_000)}) == nothing
+    assert harness.api(route, ann | {"after": iso(now + 60_000)}) == nothing
     cursor = base64.urlsafe_b64encode(message_id.encode()).decode()
-    assert desk.api(route, ann | {"after": iso(now + 1), "before": iso(now + 2), "cursor": cursor}) == nothing
+    assert harness.api(route, ann | {"after": iso(now + 1), "before": iso(now + 2), "cursor": cursor}) == nothing
 
 
 def iso(ms: int) -> str:
@@ -359,49 +361,51 @@ def iso(ms: int) -> str:
     return write(ms)
 
 
-def test_a_request_lists_its_messages_in_order_a_page_at_a_time(desk: Desk) -> None:
+def test_a_request_lists_its_messages_in_order_a_page_at_a_time(harness: TraceHarness) -> None:
     records = []
     for k in range(3):
         one = envelope(40, start=100 * k)
         records.append((k, record_of(one, accepted_rows(one) + rows(one, "sent"))))
-    desk.aggregate(records)
+    harness.aggregate(records)
     request = records[0][1].request
     seen: list[str] = []
     cursor: dict[str, str] = {}
     for _ in range(2):
-        status, page = desk.api("GET /v1/requests/{id}", path={"id": request}, limit="100", **cursor)
+        status, page = harness.api("GET /v1/requests/{id}", path={"id": request}, limit="100", **cursor)
         assert status == 200
         seen += [m["message_id"] for m in page["messages"]]
         cursor = {"cursor": page["cursor"]} if page["cursor"] else {}
     assert len(seen) == 120 and seen == sorted(seen) and not cursor
-    assert desk.api("GET /v1/requests/{id}", path={"id": request[:-1] + "Z"})[0] == 404
-    assert desk.api("GET /v1/requests/{id}", path={"id": request}, limit="0")[1]["errors"][0]["field"] == "query.limit"
-    bad = desk.api("GET /v1/requests/{id}", path={"id": request}, cursor="%%")
+    assert harness.api("GET /v1/requests/{id}", path={"id": request[:-1] + "Z"})[0] == 404
+    assert (
+        harness.api("GET /v1/requests/{id}", path={"id": request}, limit="0")[1]["errors"][0]["field"] == "query.limit"
+    )
+    bad = harness.api("GET /v1/requests/{id}", path={"id": request}, cursor="%%")
     assert bad[1]["errors"][0]["field"] == "query.cursor"
 
 
-def test_the_balance_holds_hour_by_hour(desk: Desk) -> None:
+def test_the_balance_holds_hour_by_hour(harness: TraceHarness) -> None:
     done, waiting = envelope(5), envelope(3, start=500)
-    desk.aggregate(
+    harness.aggregate(
         [
             (1, record_of(done, accepted_rows(done) + rows(done, "sent")[:3] + rows(done, "dead_lettered")[3:])),
             (2, record_of(waiting, accepted_rows(waiting) + rows(waiting, "retrying", 1, due_at=1))),
         ]
     )
-    status, balance = desk.api("GET /v1/balance")
+    status, balance = harness.api("GET /v1/balance")
     assert status == 200
     assert (balance["accepted"], balance["in_flight"]) == (8, 3)
     assert balance["outcomes"] == {"sent": 3, "dead_lettered": 2}
     [hour] = balance["hours"]
     assert hour["accepted"] == 8 and hour["hour"] == "2025-01-15T10:00:00Z"
-    assert desk.api("GET /v1/balance", after="2026-01-01T00:00:00Z", before="2025-01-01T00:00:00Z")[0] == 422
-    assert desk.api("GET /v1/balance", after="2020-01-01T00:00:00Z")[0] == 422
+    assert harness.api("GET /v1/balance", after="2026-01-01T00:00:00Z", before="2025-01-01T00:00:00Z")[0] == 422
+    assert harness.api("GET /v1/balance", after="2020-01-01T00:00:00Z")[0] == 422
 
 
-def test_template_statistics(desk: Desk) -> None:
-    desk.catalog.create_template(*template(), change())
+def test_template_statistics(harness: TraceHarness) -> None:
+    harness.catalog.create_template(*template(), change())
     one = envelope(4)
-    desk.aggregate([(1, record_of(one, accepted_rows(one) + rows(one, "sent")))])
-    status, stats = desk.api("GET /v1/stats/templates/{id}", path={"id": "welcome"})
+    harness.aggregate([(1, record_of(one, accepted_rows(one) + rows(one, "sent")))])
+    status, stats = harness.api("GET /v1/stats/templates/{id}", path={"id": "welcome"})
     assert (status, stats["stages"]) == (200, {"accepted": 4, "sent": 4})
-    assert desk.api("GET /v1/stats/templates/{id}", path={"id": "nope"})[0] == 404
+    assert harness.api("GET /v1/stats/templates/{id}", path={"id": "nope"})[0] == 404

@@ -26,7 +26,7 @@ from shared.model.words import OUTCOMES
 from shared.store.counters import MAX_ITEMS, Counters, in_flight, run_scope
 from shared.store.timeline import Timeline
 from tests.fakes import FakeClock
-from tests.integration.functions.trace.test_aggregate import FIRST_SEQUENCE, Desk, Fragile, Killed, rows
+from tests.integration.functions.trace.test_aggregate import FIRST_SEQUENCE, Fragile, Killed, TraceHarness, rows
 from tests.memory import tables
 from tests.samples import NOW, REQUEST, envelope, recipients
 
@@ -34,10 +34,10 @@ RUN = "spring.01KAV2M3X80000000000000000"
 
 
 @pytest.fixture
-def desk(clock: FakeClock) -> Iterator[Desk]:
+def harness(clock: FakeClock) -> Iterator[TraceHarness]:
     with tables(clock, "catalog", "timeline", "counters") as dynamodb:
         aws: Any = SimpleNamespace(dynamodb=dynamodb, catalog="catalog")
-        yield Desk(aws, clock)
+        yield TraceHarness(aws, clock)
 
 
 def of_run(size: int, start: int = 0, **changes: Any) -> Envelope:
@@ -69,18 +69,18 @@ def ids_of(one: Envelope) -> list[str]:
     return [number(r.index) + r.tag for r in one.recipients]
 
 
-def told(desk: Desk) -> Counter[str]:
+def told(harness: TraceHarness) -> Counter[str]:
     """What the timeline says of all messages, by stage, as whoever asks for each of them reads it."""
-    timeline = Timeline(desk.aws.dynamodb, "timeline")
+    timeline = Timeline(harness.aws.dynamodb, "timeline")
     found: Counter[str] = Counter()
-    for item in desk.aws.dynamodb.scan(TableName="timeline")["Items"]:
+    for item in harness.aws.dynamodb.scan(TableName="timeline")["Items"]:
         if "h" in item:
             for id in json.loads(item["d"]["S"]):
                 found.update(event.stage for event in timeline.events("default", id))
     return found
 
 
-def balanced(desk: Desk, envelopes: int, size: int) -> None:
+def balanced(harness: TraceHarness, envelopes: int, size: int) -> None:
     expected = Counter(
         {
             "accepted": envelopes * size,
@@ -89,95 +89,95 @@ def balanced(desk: Desk, envelopes: int, size: int) -> None:
             "retrying": envelopes,
         }
     )
-    assert told(desk) == expected
-    assert desk.counters() == expected
-    assert desk.counters(run_scope("default", RUN, "b")) == expected
-    assert desk.counters(run_scope("default", RUN)) == expected | {"failed:address_unknown": envelopes}
+    assert told(harness) == expected
+    assert harness.counters() == expected
+    assert harness.counters(run_scope("default", RUN, "b")) == expected
+    assert harness.counters(run_scope("default", RUN)) == expected | {"failed:address_unknown": envelopes}
 
 
-def test_counters_equal_the_timeline(desk: Desk) -> None:
-    desk.aggregate(history())
-    balanced(desk, 4, 30)
+def test_counters_equal_the_timeline(harness: TraceHarness) -> None:
+    harness.aggregate(history())
+    balanced(harness, 4, 30)
 
 
-def test_batches_may_be_repeated_bisected_and_cut_anywhere(desk: Desk) -> None:
+def test_batches_may_be_repeated_bisected_and_cut_anywhere(harness: TraceHarness) -> None:
     records = history()
     chance = random.Random(7)
     for _ in range(5):
         start = chance.randrange(len(records))
-        desk.aggregate(records[: start + 1])
-        desk.aggregate(records[: (start + 1) // 2 + 1])
-    desk.aggregate(records)
-    balanced(desk, 4, 30)
+        harness.aggregate(records[: start + 1])
+        harness.aggregate(records[: (start + 1) // 2 + 1])
+    harness.aggregate(records)
+    balanced(harness, 4, 30)
 
 
-def test_it_may_die_at_every_call_and_still_balance(desk: Desk) -> None:
+def test_it_may_die_at_every_call_and_still_balance(harness: TraceHarness) -> None:
     records = history(3, 12)
-    counting = Fragile(desk.aws.dynamodb)
-    desk.aggregate(records, counting)
+    counting = Fragile(harness.aws.dynamodb)
+    harness.aggregate(records, counting)
     points = [(at, after) for at in range(1, counting.calls + 1) for after in (False, True)]
     assert len(points) >= 10
     for at, after in points:
         for table in ("timeline", "counters"):
-            for item in desk.aws.dynamodb.scan(TableName=table)["Items"]:
-                desk.aws.dynamodb.delete_item(TableName=table, Key={"pk": item["pk"], "sk": item["sk"]})
+            for item in harness.aws.dynamodb.scan(TableName=table)["Items"]:
+                harness.aws.dynamodb.delete_item(TableName=table, Key={"pk": item["pk"], "sk": item["sk"]})
         with pytest.raises(Killed):
-            desk.aggregate(records, Fragile(desk.aws.dynamodb, at, after))
-        desk.aggregate(records)
-        balanced(desk, 3, 12)
+            harness.aggregate(records, Fragile(harness.aws.dynamodb, at, after))
+        harness.aggregate(records)
+        balanced(harness, 3, 12)
 
 
-def test_accepted_and_outcome_of_a_message_are_one_item_of_less_than_a_kilobyte(desk: Desk) -> None:
+def test_accepted_and_outcome_of_a_message_are_one_item_of_less_than_a_kilobyte(harness: TraceHarness) -> None:
     one = of_run(100)
     via: dict[str, Any] = {"account": "mail-ses-frankfurt", "provider": "ses", "took_ms": 123}
     sent = rows(one, "sent", provider_id="0107019ab7c21f6e-3f0c4b1e-5a0d-4c55-9d3e-8f5b0b2f9f51-000000", **via)
     for row in sent:
         row.reference = "customer-4711-0815"
-    desk.aggregate([(1, queued(one)), (2, record_of(one, accepted_rows(one) + sent))])
-    items = desk.aws.dynamodb.scan(TableName="timeline")["Items"]
+    harness.aggregate([(1, queued(one)), (2, record_of(one, accepted_rows(one) + sent))])
+    items = harness.aws.dynamodb.scan(TableName="timeline")["Items"]
     mine = [item for item in items if "#request#" not in item["pk"]["S"]]
     assert len(mine) == 100
     assert max(item_bytes(item) for item in mine) < 1024
     assert len(items) - len(mine) == 2
 
 
-def test_a_queued_message_is_found_by_its_id_its_request_and_its_page(desk: Desk) -> None:
+def test_a_queued_message_is_found_by_its_id_its_request_and_its_page(harness: TraceHarness) -> None:
     one, other = of_run(3, start=7), of_run(2, start=500)
-    desk.aggregate([(1, queued(one)), (2, queued(other, NOW + 3_600_000))])
+    harness.aggregate([(1, queued(one)), (2, queued(other, NOW + 3_600_000))])
     ids = ids_of(one)
     for id in ids:
-        status, found = desk.api("GET /v1/messages/{id}", path={"id": id})
+        status, found = harness.api("GET /v1/messages/{id}", path={"id": id})
         assert status == 200
         assert (found["status"], found["run"], found["variant"], found["to"]) == ("accepted", RUN, "b", None)
         assert found["request_id"] == REQUEST
     # The tag of another recipient makes an id that nobody has.
-    status, _ = desk.api("GET /v1/messages/{id}", path={"id": ids[0][:26] + ids[1][26:]})
+    status, _ = harness.api("GET /v1/messages/{id}", path={"id": ids[0][:26] + ids[1][26:]})
     assert status == 404
-    status, page = desk.api("GET /v1/requests/{id}", path={"id": REQUEST})
+    status, page = harness.api("GET /v1/requests/{id}", path={"id": REQUEST})
     assert status == 200
     assert [m["status"] for m in page["messages"]] == ["accepted"] * 5
     [event] = page["messages"][4]["timeline"]
     assert event["until"].startswith("2025-01-15T11:00:00") and "Due at 2025-01-15T11:00:00" in event["text"]
 
 
-def test_what_dispatch_tells_carries_the_acceptance_along(desk: Desk) -> None:
+def test_what_dispatch_tells_carries_the_acceptance_along(harness: TraceHarness) -> None:
     one = of_run(2)
-    one.recipients[1].tag = Tagger(desk.salt, "email")("u1@example.com")
-    desk.aggregate(
+    one.recipients[1].tag = Tagger(harness.salt, "email")("u1@example.com")
+    harness.aggregate(
         [(1, queued(one)), (2, record_of(one, accepted_rows(one) + rows(one, "sent", account="a", provider="smtp")))]
     )
     id = Numbering(one.id)(1) + one.recipients[1].tag
-    status, found = desk.api("GET /v1/messages/{id}", path={"id": id})
+    status, found = harness.api("GET /v1/messages/{id}", path={"id": id})
     assert status == 200
     assert [event["stage"] for event in found["timeline"]] == ["accepted", "sent"]
     assert found["to"] == "u***@example.com"
-    status, page = desk.api("POST /v1/messages/query", {"to": "u1@example.com"})
+    status, page = harness.api("POST /v1/messages/query", {"to": "u1@example.com"})
     assert [event["stage"] for event in page["messages"][0]["timeline"]] == ["accepted", "sent"]
 
 
-def test_a_request_of_queued_messages_is_read_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    desk.aggregate([(1, queued(of_run(40)))])
-    client = Fragile(desk.aws.dynamodb)
+def test_a_request_of_queued_messages_is_read_once(harness: TraceHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    harness.aggregate([(1, queued(of_run(40)))])
+    client = Fragile(harness.aws.dynamodb)
     timeline = Timeline(client, "timeline")
     ids = timeline.request_messages("default", REQUEST)
     client.calls = 0
@@ -185,10 +185,10 @@ def test_a_request_of_queued_messages_is_read_once(desk: Desk, monkeypatch: pyte
     assert client.calls == 41
 
 
-def test_who_follows_messages_knows_a_queued_one_from_its_envelope(desk: Desk) -> None:
+def test_who_follows_messages_knows_a_queued_one_from_its_envelope(harness: TraceHarness) -> None:
     one, later = of_run(3), of_run(2, start=500)
-    desk.aggregate([(1, queued(one)), (2, queued(later, NOW + 7_200_000))])
-    legs, untraced = first_legs(Timeline(desk.aws.dynamodb, "timeline"), "default", [REQUEST])
+    harness.aggregate([(1, queued(one)), (2, queued(later, NOW + 7_200_000))])
+    legs, untraced = first_legs(Timeline(harness.aws.dynamodb, "timeline"), "default", [REQUEST])
     assert untraced == []
     by_id = {leg.id: leg for leg in legs}
     assert by_id[one.id].due_at == NOW
@@ -198,7 +198,7 @@ def test_who_follows_messages_knows_a_queued_one_from_its_envelope(desk: Desk) -
     assert (record.run, record.variant, record.request) == (RUN, "b", REQUEST)
 
 
-def test_messages_that_fell_back_are_accepted_by_an_item_of_their_own(desk: Desk) -> None:
+def test_messages_that_fell_back_are_accepted_by_an_item_of_their_own(harness: TraceHarness) -> None:
     one = of_run(2)
     fallen = FallenTo("sms", "text", 1, "0" * 16)
     other = one.child("f1", [replace(one.recipients[0], stands_in_for=one.recipients[0].tag, tag="0" * 16)])
@@ -208,24 +208,24 @@ def test_messages_that_fell_back_are_accepted_by_an_item_of_their_own(desk: Desk
     sent = record_of(other, accepted_rows(other) + rows(other, "sent", account="a", provider="smtp"))
     [id] = ids_of(other)
     for sequence, record, stages in ((1, opened, ["accepted"]), (2, sent, ["accepted", "sent"])):
-        desk.aggregate([(2 * sequence, record_of(one, first)), (2 * sequence + 1, record)])
-        _, found = desk.api("GET /v1/messages/{id}", path={"id": id})
+        harness.aggregate([(2 * sequence, record_of(one, first)), (2 * sequence + 1, record)])
+        _, found = harness.api("GET /v1/messages/{id}", path={"id": id})
         assert [event["stage"] for event in found["timeline"]] == stages
         assert (found["fallback_of"], found["to"]) == (ids_of(one)[0], "u***@example.com")
-    assert desk.counters() == {"accepted": 3, "failed": 2, "sent": 1}
-    legs, _ = first_legs(Timeline(desk.aws.dynamodb, "timeline"), "default", [REQUEST])
+    assert harness.counters() == {"accepted": 3, "failed": 2, "sent": 1}
+    legs, _ = first_legs(Timeline(harness.aws.dynamodb, "timeline"), "default", [REQUEST])
     assert [leg.id for leg in legs] == [one.id, other.id]
 
 
-def test_a_queued_message_is_found_among_many_envelopes_of_its_block(desk: Desk) -> None:
+def test_a_queued_message_is_found_among_many_envelopes_of_its_block(harness: TraceHarness) -> None:
     """Variants and local times cut a block into envelopes whose messages lie in between each other."""
     every = recipients(240)
     several = []
     for k in range(48):
         mine = [replace(r, index=r.index - k) for r in every[k::48]]
         several.append(of_run(1, start=k, recipients=mine))
-    desk.aggregate([(k, queued(one)) for k, one in enumerate(several)])
-    client = Fragile(desk.aws.dynamodb)
+    harness.aggregate([(k, queued(one)) for k, one in enumerate(several)])
+    client = Fragile(harness.aws.dynamodb)
     timeline = Timeline(client, "timeline")
     ids = [id for one in several for id in ids_of(one)]
     assert len(set(ids)) == 240
@@ -241,54 +241,56 @@ def test_no_block_is_larger_than_what_is_looked_through_for_a_message() -> None:
     assert max(sizes(throttle, n, local=local)[1] for throttle, n, local in shapes) <= MAX_BLOCK
 
 
-def test_a_message_of_which_others_tell_first_is_accepted_all_the_same(desk: Desk) -> None:
+def test_a_message_of_which_others_tell_first_is_accepted_all_the_same(harness: TraceHarness) -> None:
     """A recall, the watch and receipts tell nothing of the acceptance; their records may come before dispatch's."""
     one = of_run(3)
-    tag = one.recipients[0].tag = Tagger(desk.salt, "email")("u0@example.com")
+    tag = one.recipients[0].tag = Tagger(harness.salt, "email")("u0@example.com")
     recalled = rows(one, "recalled", reason="recalled", note="key")[:1]
-    desk.aggregate([(1, queued(one)), (2, record_of(one, recalled)), (3, record_of(one, rows(one, "delivered")[1:2]))])
+    harness.aggregate(
+        [(1, queued(one)), (2, record_of(one, recalled)), (3, record_of(one, rows(one, "delivered")[1:2]))]
+    )
     for id, stages in zip(
         ids_of(one), (["accepted", "recalled"], ["accepted", "delivered"], ["accepted"]), strict=True
     ):
-        _, found = desk.api("GET /v1/messages/{id}", path={"id": id})
+        _, found = harness.api("GET /v1/messages/{id}", path={"id": id})
         assert [event["stage"] for event in found["timeline"]] == stages
-    _, page = desk.api("POST /v1/messages/query", {"to": "u0@example.com"})
+    _, page = harness.api("POST /v1/messages/query", {"to": "u0@example.com"})
     assert [len(m["timeline"]) for m in page["messages"]] == [2]
     assert page["messages"][0]["message_id"].endswith(tag)
     # Dispatch says the same of the first; nothing is counted anew.
     own = [*recalled, *rows(one, "sent", account="a", provider="smtp")[1:]]
-    desk.aggregate([(4, record_of(one, accepted_rows(one) + own))])
-    assert desk.counters() == told(desk) == {"accepted": 3, "recalled": 1, "delivered": 1, "sent": 2}
+    harness.aggregate([(4, record_of(one, accepted_rows(one) + own))])
+    assert harness.counters() == told(harness) == {"accepted": 3, "recalled": 1, "delivered": 1, "sent": 2}
 
 
-def test_the_events_of_a_campaigns_message_are_those_of_any_other(desk: Desk) -> None:
+def test_the_events_of_a_campaigns_message_are_those_of_any_other(harness: TraceHarness) -> None:
     """Whatever reads them need not know of what they were put together."""
     plain, campaign = envelope(2, start=10, reference="r"), of_run(2, start=20, reference="r")
     found = []
     for k, one in enumerate((plain, campaign)):
         one.recipients[0].reference = "customer-7"
         sent = rows(one, "sent", account="a", provider="smtp", reference="customer-7")
-        desk.aggregate(
+        harness.aggregate(
             [(2 * k, record_of(one, accepted_rows(one))), (2 * k + 1, record_of(one, accepted_rows(one) + sent))]
         )
-        events = Timeline(desk.aws.dynamodb, "timeline").events("default", ids_of(one)[0])
+        events = Timeline(harness.aws.dynamodb, "timeline").events("default", ids_of(one)[0])
         found.append(sorted(events, key=lambda event: str(event.stage)))
     (accepted, sent_event), (same, with_it) = found
     assert same == replace(accepted, run=RUN, variant="b")
     assert replace(with_it, accepted=None) == replace(sent_event, run=RUN, variant="b")
 
 
-def test_who_goes_on_in_a_continuation_keeps_the_address(desk: Desk) -> None:
+def test_who_goes_on_in_a_continuation_keeps_the_address(harness: TraceHarness) -> None:
     one = of_run(3)
     sent = rows(one, "sent", account="a", provider="smtp")
     rest = one.child("c1", one.recipients[2:])
-    desk.aggregate([(1, queued(one)), (2, record_of(one, accepted_rows(one) + sent[:2]))])
-    _, found = desk.api("GET /v1/messages/{id}", path={"id": ids_of(one)[2]})
+    harness.aggregate([(1, queued(one)), (2, record_of(one, accepted_rows(one) + sent[:2]))])
+    _, found = harness.api("GET /v1/messages/{id}", path={"id": ids_of(one)[2]})
     assert (found["status"], found["to"]) == ("accepted", "u***@example.com")
-    desk.aggregate([(3, record_of(rest, sent[2:]))])
-    _, found = desk.api("GET /v1/messages/{id}", path={"id": ids_of(one)[2]})
+    harness.aggregate([(3, record_of(rest, sent[2:]))])
+    _, found = harness.api("GET /v1/messages/{id}", path={"id": ids_of(one)[2]})
     assert ([e["stage"] for e in found["timeline"]], found["to"]) == (["accepted", "sent"], "u***@example.com")
-    assert desk.counters() == told(desk) == {"accepted": 3, "sent": 3}
+    assert harness.counters() == told(harness) == {"accepted": 3, "sent": 3}
 
 
 class Tally:
@@ -304,21 +306,21 @@ class Tally:
         return getattr(self._client, name)
 
 
-def test_a_thousand_messages_take_forty_batches_of_writes_and_ten_of_reads(desk: Desk) -> None:
+def test_a_thousand_messages_take_forty_batches_of_writes_and_ten_of_reads(harness: TraceHarness) -> None:
     several = [of_run(100, start=100 * k) for k in range(10)]
-    first, second = Tally(desk.aws.dynamodb), Tally(desk.aws.dynamodb)
-    desk.aggregate([(k, queued(one)) for k, one in enumerate(several)], first)
+    first, second = Tally(harness.aws.dynamodb), Tally(harness.aws.dynamodb)
+    harness.aggregate([(k, queued(one)) for k, one in enumerate(several)], first)
     books = {"get_item": 1, "transact_write_items": 1, "update_item": 1}
     assert first.calls == {**books, "batch_get_item": 1, "batch_write_item": 1}
     sent = [record_of(one, accepted_rows(one) + rows(one, "sent", account="a", provider="smtp")) for one in several]
-    desk.aggregate([(10 + k, record) for k, record in enumerate(sent)], second)
+    harness.aggregate([(10 + k, record) for k, record in enumerate(sent)], second)
     assert second.calls == {**books, "batch_get_item": 11, "batch_write_item": 41}
-    items = desk.aws.dynamodb.scan(TableName="timeline", Select="COUNT")
-    assert desk.counters() == told(desk) == {"accepted": 1000, "sent": 1000}
+    items = harness.aws.dynamodb.scan(TableName="timeline", Select="COUNT")
+    assert harness.counters() == told(harness) == {"accepted": 1000, "sent": 1000}
     assert items["Count"] == 1000 + 10 + 1
 
 
-def test_runs_with_many_scopes_are_cut_into_parts(desk: Desk) -> None:
+def test_runs_with_many_scopes_are_cut_into_parts(harness: TraceHarness) -> None:
     records = []
     for k in range(60):
         one = envelope(1, start=k, run=f"r{k}.01KAV2M3X80000000000000000", variant="b", template=f"t{k}")
@@ -332,11 +334,11 @@ def test_runs_with_many_scopes_are_cut_into_parts(desk: Desk) -> None:
 
     with pytest.MonkeyPatch.context() as patching:
         patching.setattr(Counters, "add", noting)
-        desk.aggregate(records)
+        harness.aggregate(records)
     assert max(sizes_of) <= MAX_ITEMS < sum(sizes_of)
-    assert desk.counters() == told(desk) == {"accepted": 60, "sent": 60}
+    assert harness.counters() == told(harness) == {"accepted": 60, "sent": 60}
     for k in range(60):
-        assert desk.counters(run_scope("default", f"r{k}.01KAV2M3X80000000000000000", "b")) == {
+        assert harness.counters(run_scope("default", f"r{k}.01KAV2M3X80000000000000000", "b")) == {
             "accepted": 1,
             "sent": 1,
         }
@@ -422,7 +424,7 @@ def test_whatever_is_repeated_reordered_or_cut_short_counters_equal_the_timeline
     clock = FakeClock()
     with tables(clock, "catalog", "timeline", "counters") as dynamodb:
         aws: Any = SimpleNamespace(dynamodb=dynamodb, catalog="catalog")
-        desk = Desk(aws, clock)
+        harness = TraceHarness(aws, clock)
         begin = 0
         while begin < len(log):
             # A batch begins where the last one ended, or before; it may die, and then it comes again, whole or halved.
@@ -430,13 +432,13 @@ def test_whatever_is_repeated_reordered_or_cut_short_counters_equal_the_timeline
             end = data.draw(st.integers(begin + 1, len(log)))
             at, after = data.draw(st.integers(1, 9)), data.draw(st.booleans())
             try:
-                desk.aggregate(log[start:end], Fragile(dynamodb, at, after))
+                harness.aggregate(log[start:end], Fragile(dynamodb, at, after))
             except Killed:
                 end = data.draw(st.sampled_from([end, (begin + end + 1) // 2]))
-                desk.aggregate(log[start:end])
+                harness.aggregate(log[start:end])
             begin = end
         should = expected(told_of)
-        assert {scope: desk.counters(scope) for scope in should} == should
+        assert {scope: harness.counters(scope) for scope in should} == should
         timeline = Timeline(dynamodb, "timeline")
         ids = timeline.request_messages("default", REQUEST)
         assert len(ids) == sum(size for size, _, _ in envelopes)

@@ -13,7 +13,7 @@ from shared.store.counters import Counters
 from shared.store.dynamo import StoreError
 from tests.conftest import Aws
 from tests.fakes import FakeClock
-from tests.integration.functions.trace.test_aggregate import Desk, Fragile, Killed, rows
+from tests.integration.functions.trace.test_aggregate import Fragile, Killed, TraceHarness, rows
 from tests.memory import tables
 from tests.samples import envelope
 
@@ -44,8 +44,8 @@ def everything(sk: str) -> bool:
 
 
 @pytest.fixture
-def desk(aws: Aws, clock: FakeClock) -> Iterator[Desk]:
-    made = Desk(aws, clock)
+def harness(aws: Aws, clock: FakeClock) -> Iterator[TraceHarness]:
+    made = TraceHarness(aws, clock)
     # Faster, and no client can tell.
     with tables(clock, "timeline", "counters"):
         yield made
@@ -61,132 +61,136 @@ def told(start: int = 0, size: int = 3) -> StreamRecord:
     return record_of(one, accepted_rows(one) + rows(one, "sent"))
 
 
-def given_up(desk: Desk, records: list[tuple[int, StreamRecord]], shard: str = "shardId-0") -> None:
+def given_up(harness: TraceHarness, records: list[tuple[int, StreamRecord]], shard: str = "shardId-0") -> None:
     """A batch is counted, and not kept however often it comes again."""
     for _ in range(3):
         with pytest.raises(StoreError):
-            desk.aggregate(records, Refusing(desk.aws.dynamodb, everything), shard)
-    assert desk.counters() and not desk.timeline()
+            harness.aggregate(records, Refusing(harness.aws.dynamodb, everything), shard)
+    assert harness.counters() and not harness.timeline()
 
 
-def progress(desk: Desk, shard: str = "shardId-0") -> Any:
-    return Counters(desk.aws.dynamodb, "counters").progress(f"events/{shard}")
+def progress(harness: TraceHarness, shard: str = "shardId-0") -> Any:
+    return Counters(harness.aws.dynamodb, "counters").progress(f"events/{shard}")
 
 
-def test_what_a_given_up_batch_counted_is_kept_before_anything_else_is_counted(desk: Desk, nothing_aside: None) -> None:
-    given_up(desk, [(5, told()), (7, told(100)), (8, told(200))])
+def test_what_a_given_up_batch_counted_is_kept_before_anything_else_is_counted(
+    harness: TraceHarness, nothing_aside: None
+) -> None:
+    given_up(harness, [(5, told()), (7, told(100)), (8, told(200))])
     # The watch, or a dispatcher, tells one of them again, and others come with it.
-    desk.aggregate([(20, told(100)), (21, told(300))])
-    assert desk.counters() == desk.timeline() == {"accepted": 12, "sent": 12}
-    assert progress(desk).unkept_from is None and desk.kinesis.reads == 1
+    harness.aggregate([(20, told(100)), (21, told(300))])
+    assert harness.counters() == harness.timeline() == {"accepted": 12, "sent": 12}
+    assert progress(harness).unkept_from is None and harness.kinesis.reads == 1
     # Nothing is read again.
-    desk.aggregate([(22, told(400))])
-    assert desk.kinesis.reads == 1
+    harness.aggregate([(22, told(400))])
+    assert harness.kinesis.reads == 1
 
 
-def test_nothing_is_counted_beyond_what_cannot_be_kept(desk: Desk, nothing_aside: None) -> None:
-    given_up(desk, [(5, told())])
-    before = desk.counters()
+def test_nothing_is_counted_beyond_what_cannot_be_kept(harness: TraceHarness, nothing_aside: None) -> None:
+    given_up(harness, [(5, told())])
+    before = harness.counters()
     for sequence in (6, 7):
         with pytest.raises(StoreError):
-            desk.aggregate([(sequence, told(100))], Refusing(desk.aws.dynamodb, everything))
-    assert desk.counters() == before
+            harness.aggregate([(sequence, told(100))], Refusing(harness.aws.dynamodb, everything))
+    assert harness.counters() == before
     # Of those that were given up without being counted, the watch puts the records on the stream again.
-    desk.aggregate([(8, told(100))])
-    assert desk.counters() == desk.timeline() == {"accepted": 6, "sent": 6}
+    harness.aggregate([(8, told(100))])
+    assert harness.counters() == harness.timeline() == {"accepted": 6, "sent": 6}
 
 
-def test_a_shard_that_takes_anothers_place_keeps_first_what_that_one_counted(desk: Desk, nothing_aside: None) -> None:
-    given_up(desk, [(5, told()), (6, told(100))], "shardId-0")
+def test_a_shard_that_takes_anothers_place_keeps_first_what_that_one_counted(
+    harness: TraceHarness, nothing_aside: None
+) -> None:
+    given_up(harness, [(5, told()), (6, told(100))], "shardId-0")
     # The one between them got no records.
-    desk.kinesis.parents = {"shardId-1": "shardId-0", "shardId-2": "shardId-1"}
-    desk.aggregate([(90, told()), (91, told(200))], shard="shardId-2")
-    assert desk.counters() == desk.timeline() == {"accepted": 9, "sent": 9}
+    harness.kinesis.parents = {"shardId-1": "shardId-0", "shardId-2": "shardId-1"}
+    harness.aggregate([(90, told()), (91, told(200))], shard="shardId-2")
+    assert harness.counters() == harness.timeline() == {"accepted": 9, "sent": 9}
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
-def test_a_given_up_batch_may_come_in_parts(desk: Desk, nothing_aside: None, size: int) -> None:
+def test_a_given_up_batch_may_come_in_parts(harness: TraceHarness, nothing_aside: None, size: int) -> None:
     records = [(5 + 2 * k, told(100 * k, 1)) for k in range(6)]
-    given_up(desk, records)
+    given_up(harness, records)
     # The mapping splits it; parts of it are given up all the same.
     for start in range(0, len(records), size):
         if (start // size) % 2:
             with pytest.raises(StoreError):
-                desk.aggregate(records[start : start + size], Refusing(desk.aws.dynamodb, everything))
+                harness.aggregate(records[start : start + size], Refusing(harness.aws.dynamodb, everything))
         else:
-            desk.aggregate(records[start : start + size])
-    desk.aggregate([(100, told(900, 1))])
-    assert desk.counters() == desk.timeline() == {"accepted": 7, "sent": 7}
+            harness.aggregate(records[start : start + size])
+    harness.aggregate([(100, told(900, 1))])
+    assert harness.counters() == harness.timeline() == {"accepted": 7, "sent": 7}
 
 
-def test_an_item_that_is_refused_for_ever_holds_up_nothing(desk: Desk) -> None:
+def test_an_item_that_is_refused_for_ever_holds_up_nothing(harness: TraceHarness) -> None:
     # An envelope has the id of its first recipient.
     poison = told(100).envelope
-    client = Refusing(desk.aws.dynamodb, lambda sk: sk.startswith(poison) and sk.endswith("#sent#0"))
-    desk.aggregate([(5, told()), (6, told(100)), (7, told(200))], client)
-    assert desk.counters() == {"accepted": 9, "sent": 9}
-    assert desk.timeline() == {"accepted": 9, "sent": 8}
+    client = Refusing(harness.aws.dynamodb, lambda sk: sk.startswith(poison) and sk.endswith("#sent#0"))
+    harness.aggregate([(5, told()), (6, told(100)), (7, told(200))], client)
+    assert harness.counters() == {"accepted": 9, "sent": 9}
+    assert harness.timeline() == {"accepted": 9, "sent": 8}
     # A copy of it is known.
-    desk.aggregate([(8, told(100)), (9, told(300))], client)
-    assert desk.counters() == {"accepted": 12, "sent": 12}
+    harness.aggregate([(8, told(100)), (9, told(300))], client)
+    assert harness.counters() == {"accepted": 12, "sent": 12}
     # As soon as it is taken, it is kept, and nothing is left.
-    desk.aggregate([(10, told(400))])
-    assert desk.counters() == desk.timeline() == {"accepted": 15, "sent": 15}
-    assert progress(desk).aside is False
-    assert not Counters(desk.aws.dynamodb, "counters").aside("events")
+    harness.aggregate([(10, told(400))])
+    assert harness.counters() == harness.timeline() == {"accepted": 15, "sent": 15}
+    assert progress(harness).aside is False
+    assert not Counters(harness.aws.dynamodb, "counters").aside("events")
 
 
-def test_what_is_set_aside_is_known_to_the_shard_that_takes_anothers_place(desk: Desk) -> None:
-    client = Refusing(desk.aws.dynamodb, everything)
-    desk.aggregate([(5, told())], client, "shardId-0")
-    assert desk.counters() == {"accepted": 3, "sent": 3} and not desk.timeline()
-    desk.kinesis.parents = {"shardId-1": "shardId-0"}
-    desk.aggregate([(90, told())], client, "shardId-1")
-    assert desk.counters() == {"accepted": 3, "sent": 3} and not desk.timeline()
-    desk.aggregate([(91, told())], shard="shardId-1")
-    assert desk.counters() == desk.timeline() == {"accepted": 3, "sent": 3}
+def test_what_is_set_aside_is_known_to_the_shard_that_takes_anothers_place(harness: TraceHarness) -> None:
+    client = Refusing(harness.aws.dynamodb, everything)
+    harness.aggregate([(5, told())], client, "shardId-0")
+    assert harness.counters() == {"accepted": 3, "sent": 3} and not harness.timeline()
+    harness.kinesis.parents = {"shardId-1": "shardId-0"}
+    harness.aggregate([(90, told())], client, "shardId-1")
+    assert harness.counters() == {"accepted": 3, "sent": 3} and not harness.timeline()
+    harness.aggregate([(91, told())], shard="shardId-1")
+    assert harness.counters() == harness.timeline() == {"accepted": 3, "sent": 3}
 
 
-def test_while_the_timeline_takes_nothing_little_is_asked_of_it(desk: Desk) -> None:
-    client = Refusing(desk.aws.dynamodb, everything)
+def test_while_the_timeline_takes_nothing_little_is_asked_of_it(harness: TraceHarness) -> None:
+    client = Refusing(harness.aws.dynamodb, everything)
     with pytest.raises(StoreError):
-        desk.aggregate([(k, told(100 * k, 90)) for k in range(20)], client)
+        harness.aggregate([(k, told(100 * k, 90)) for k in range(20)], client)
     assert client.writes < 60
 
 
-def test_what_the_stream_has_forgotten_holds_up_nothing(desk: Desk, nothing_aside: None) -> None:
-    given_up(desk, [(5, told())])
-    desk.kinesis.shards.clear()
-    desk.aggregate([(20, told(100))])
-    assert desk.counters() == {"accepted": 6, "sent": 6} and desk.timeline() == {"accepted": 3, "sent": 3}
-    assert progress(desk).unkept_from is None
+def test_what_the_stream_has_forgotten_holds_up_nothing(harness: TraceHarness, nothing_aside: None) -> None:
+    given_up(harness, [(5, told())])
+    harness.kinesis.shards.clear()
+    harness.aggregate([(20, told(100))])
+    assert harness.counters() == {"accepted": 6, "sent": 6} and harness.timeline() == {"accepted": 3, "sent": 3}
+    assert progress(harness).unkept_from is None
 
 
 @pytest.mark.parametrize("most", [0, 100])
 def test_it_may_die_at_every_call_while_it_keeps_what_was_left(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, most: int
+    harness: TraceHarness, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
     def until_left() -> None:
         for table in ("timeline", "counters"):
-            for item in desk.aws.dynamodb.scan(TableName=table)["Items"]:
-                desk.aws.dynamodb.delete_item(TableName=table, Key={"pk": item["pk"], "sk": item["sk"]})
-        desk.kinesis.shards.clear()
+            for item in harness.aws.dynamodb.scan(TableName=table)["Items"]:
+                harness.aws.dynamodb.delete_item(TableName=table, Key={"pk": item["pk"], "sk": item["sk"]})
+        harness.kinesis.shards.clear()
         monkeypatch.setattr(keeping, "MAX_ASIDE", most)
         try:
-            desk.aggregate([(5, told()), (6, told(100))], Refusing(desk.aws.dynamodb, everything))
+            harness.aggregate([(5, told()), (6, told(100))], Refusing(harness.aws.dynamodb, everything))
         except StoreError:
             assert most == 0
 
     batch = [(20, told(100)), (21, told(200))]
     until_left()
-    counting = Fragile(desk.aws.dynamodb)
-    desk.aggregate(batch, counting)
+    counting = Fragile(harness.aws.dynamodb)
+    harness.aggregate(batch, counting)
     assert counting.calls >= 6
     for at in range(1, counting.calls + 1):
         for after in (False, True):
             until_left()
             with pytest.raises(Killed):
-                desk.aggregate(batch, Fragile(desk.aws.dynamodb, at, after))
-            desk.aggregate(batch)
-            desk.aggregate([(30, told())])
-            assert desk.counters() == desk.timeline() == Counter({"accepted": 9, "sent": 9}), (at, after)
+                harness.aggregate(batch, Fragile(harness.aws.dynamodb, at, after))
+            harness.aggregate(batch)
+            harness.aggregate([(30, told())])
+            assert harness.counters() == harness.timeline() == Counter({"accepted": 9, "sent": 9}), (at, after)

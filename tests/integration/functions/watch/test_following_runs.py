@@ -21,7 +21,7 @@ from shared.store.ledger import Entry
 from shared.store.timeline import Timeline
 from tests.conftest import Aws
 from tests.fakes import FakeClock
-from tests.integration.functions.recall.test_stopping import Desk, results
+from tests.integration.functions.recall.test_stopping import RecallHarness, results
 from tests.integration.functions.watch.harness import HOUR_S, WatchHarness, rows_of
 from tests.samples import NOW, REQUEST, envelope
 from tests.unit.shared.dispatch.harness import harness as dispatching
@@ -37,9 +37,9 @@ def harness(aws: Aws, clock: FakeClock) -> WatchHarness:
 
 
 @pytest.fixture
-def desk(harness: WatchHarness) -> Any:
+def recalling(harness: WatchHarness) -> Any:
     with ThreadPoolExecutor(4) as pool:
-        yield Desk(harness, pool)
+        yield RecallHarness(harness, pool)
 
 
 def queued(harness: WatchHarness, count: int, start: int = 0, due_at: int | None = None) -> Envelope:
@@ -131,10 +131,12 @@ def test_so_many_envelopes_are_followed_together_as_memory_holds(harness: WatchH
     assert counts(harness) == {"accepted": 10, "sent": 10}
 
 
-def test_a_queued_message_is_recalled_by_its_id_and_the_others_go_out(harness: WatchHarness, desk: Desk) -> None:
+def test_a_queued_message_is_recalled_by_its_id_and_the_others_go_out(
+    harness: WatchHarness, recalling: RecallHarness
+) -> None:
     one = queued(harness, 3)
     wanted = ids_of(one)[1]
-    [answer] = desk(wanted)
+    [answer] = recalling(wanted)
     assert (answer.message_id, answer.result, answer.before) == (wanted, "recalled", "queued")
     harness.trace()
     assert timelines(harness, one) == [["accepted"], ["accepted", "recalled"], ["accepted"]]
@@ -143,10 +145,10 @@ def test_a_queued_message_is_recalled_by_its_id_and_the_others_go_out(harness: W
     assert counts(harness) == {"accepted": 3, "sent": 2, "recalled": 1, "recalled:recalled": 1}
 
 
-def test_a_recalled_request_takes_all_its_envelopes_along(harness: WatchHarness, desk: Desk) -> None:
+def test_a_recalled_request_takes_all_its_envelopes_along(harness: WatchHarness, recalling: RecallHarness) -> None:
     done, waiting, later = queued(harness, 2), queued(harness, 3, start=100), queued(harness, 2, 200, NOW + 7_200_000)
     dispatch(harness, done)
-    answers = desk(REQUEST)
+    answers = recalling(REQUEST)
     assert results(answers) == ["too_late"] * 2 + ["recalled"] * 5
     assert [answer.before for answer in answers] == [None, None, "queued", "queued", "queued", "deferred", "deferred"]
     harness.trace()
@@ -154,12 +156,12 @@ def test_a_recalled_request_takes_all_its_envelopes_along(harness: WatchHarness,
         dispatch(harness, one)
     assert timelines(harness, done, waiting, later) == [["accepted", "sent"]] * 2 + [["accepted", "recalled"]] * 5
     assert counts(harness) == {"accepted": 7, "sent": 2, "recalled": 5, "recalled:recalled": 5}
-    again = desk(REQUEST)
+    again = recalling(REQUEST)
     assert results(again) == results(answers)
     assert [answer.before for answer in again] == [answer.before for answer in answers]
 
 
-def test_what_somebody_works_on_is_in_progress(harness: WatchHarness, desk: Desk) -> None:
+def test_what_somebody_works_on_is_in_progress(harness: WatchHarness, recalling: RecallHarness) -> None:
     one = queued(harness, 2)
     harness.ledger.acquire(one.id, Entry("dispatcher", NOW + 60_000, [], {"main": [0]}))
-    assert results(desk(REQUEST)) == ["in_progress", "recalled"]
+    assert results(recalling(REQUEST)) == ["in_progress", "recalled"]

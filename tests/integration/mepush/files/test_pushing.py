@@ -17,7 +17,7 @@ from shared.model.accounts import Account
 from shared.model.words import Channel
 from tests.conftest import Aws
 from tests.fakes import FakeClock
-from tests.integration.functions.manage.managing import Desk
+from tests.integration.functions.manage.manage_calls import ManageApi
 from tests.samples import change
 
 EXAMPLES = Path(__file__).parents[4] / "examples"
@@ -29,9 +29,9 @@ EMAIL = '[content]\ntype = "email"\nsubject = "Hi"\ntext = "Hello"\n'
 
 
 @pytest.fixture
-def desk(aws: Aws, clock: FakeClock) -> Desk:
+def manage_api(aws: Aws, clock: FakeClock) -> ManageApi:
     """The manage function, with the accounts of the examples."""
-    made = Desk(aws, clock)
+    made = ManageApi(aws, clock)
     for entry in read_accounts(EXAMPLES / "accounts.toml"):
         provider = entry["settings"]["provider"]
         facts = {"id": entry["id"], "name": entry["name"], "provider": provider, "settings": entry["settings"]}
@@ -42,7 +42,7 @@ def desk(aws: Aws, clock: FakeClock) -> Desk:
 
 
 @pytest.fixture
-def api(desk: Desk) -> Client:
+def api(manage_api: ManageApi) -> Client:
     """The API's client; each request goes to the function itself."""
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -56,7 +56,7 @@ def api(desk: Desk) -> Client:
         )
         route = f"{request.method} /v1/templates{''.join(filter(None, names))}"
         body = json.loads(request.content) if request.content else None
-        made = desk.call(route, body, id=found["id"] or "", version=found["version"] or 1)
+        made = manage_api.call(route, body, id=found["id"] or "", version=found["version"] or 1)
         return httpx.Response(made.status, text=made.text, headers={"content-type": "application/json"})
 
     return Client("http://127.0.0.1", "key", transport=httpx.MockTransport(answer))

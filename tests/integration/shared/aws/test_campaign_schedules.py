@@ -26,7 +26,7 @@ MONDAY = datetime(2099, 6, 1, 12, tzinfo=UTC)
 DAY_MS = 86_400_000
 
 
-class World:
+class Scheduling:
     """A group, a queue, and time that passes."""
 
     def __init__(self, clock: LocalClock) -> None:
@@ -71,48 +71,48 @@ class World:
 
 
 @pytest.fixture(params=["moto", "memory"])
-def world(request: pytest.FixtureRequest, _moto: Any) -> Iterator[World]:
+def scheduling(request: pytest.FixtureRequest, _moto: Any) -> Iterator[Scheduling]:
     clock = LocalClock()
     with _moto(), patched(clock):
-        made = World(clock)
+        made = Scheduling(clock)
         memory = Memory(clock)
         memory.adopt(clients.client)
         with made.scheduler.patched(), memory.attached() if request.param == "memory" else nullcontext():
             yield made
 
 
-def test_a_cron_starts_runs_at_its_times(world: World) -> None:
-    world.put("cron(0 9 * * ? *)", time_zone="Asia/Shanghai")
-    world.go(MONDAY + timedelta(days=2))
-    assert world.fired() == ["2099-06-02T01:00:00Z", "2099-06-03T01:00:00Z"]
+def test_a_cron_starts_runs_at_its_times(scheduling: Scheduling) -> None:
+    scheduling.put("cron(0 9 * * ? *)", time_zone="Asia/Shanghai")
+    scheduling.go(MONDAY + timedelta(days=2))
+    assert scheduling.fired() == ["2099-06-02T01:00:00Z", "2099-06-03T01:00:00Z"]
 
 
-def test_recipients_own_clocks_begin_where_it_is_that_time_first(world: World) -> None:
-    world.put("at(2099-06-03T09:00:00)", time_zone="Asia/Shanghai", local=True)
-    world.go(MONDAY + timedelta(days=3))
-    assert world.fired() == ["2099-06-02T19:00:00Z"]
-    assert world.found() is None  # it has fired, and is gone by itself
+def test_recipients_own_clocks_begin_where_it_is_that_time_first(scheduling: Scheduling) -> None:
+    scheduling.put("at(2099-06-03T09:00:00)", time_zone="Asia/Shanghai", local=True)
+    scheduling.go(MONDAY + timedelta(days=3))
+    assert scheduling.fired() == ["2099-06-02T19:00:00Z"]
+    assert scheduling.found() is None  # it has fired, and is gone by itself
 
 
-def test_a_rate_counts_from_its_beginning_whenever_it_is_written(world: World) -> None:
+def test_a_rate_counts_from_its_beginning_whenever_it_is_written(scheduling: Scheduling) -> None:
     begins = int(MONDAY.timestamp() * 1000) + 3_600_000
-    world.put("rate(1 day)", starts_at=begins)
-    world.go(MONDAY + timedelta(days=1, hours=2))
+    scheduling.put("rate(1 day)", starts_at=begins)
+    scheduling.go(MONDAY + timedelta(days=1, hours=2))
     # Changed otherwise: the distance stays.
-    world.put("rate(1 day)", starts_at=begins, window_minutes=15)
-    world.go(MONDAY + timedelta(days=2, hours=2))
-    assert world.fired() == ["2099-06-01T13:00:00Z", "2099-06-02T13:00:00Z", "2099-06-03T13:00:00Z"]
+    scheduling.put("rate(1 day)", starts_at=begins, window_minutes=15)
+    scheduling.go(MONDAY + timedelta(days=2, hours=2))
+    assert scheduling.fired() == ["2099-06-01T13:00:00Z", "2099-06-02T13:00:00Z", "2099-06-03T13:00:00Z"]
 
 
-def test_nothing_starts_before_its_beginning_or_after_its_end(world: World) -> None:
+def test_nothing_starts_before_its_beginning_or_after_its_end(scheduling: Scheduling) -> None:
     now = int(MONDAY.timestamp() * 1000)
     bounds: dict[str, Any] = {"starts_at": now + DAY_MS, "ends_at": now + 3 * DAY_MS}
-    world.put("cron(0 0 * * ? *)", **bounds)
-    world.go(MONDAY + timedelta(hours=37))
+    scheduling.put("cron(0 0 * * ? *)", **bounds)
+    scheduling.go(MONDAY + timedelta(hours=37))
     # A beginning that is past is none that could be told again.
-    world.put("cron(0 0 * * ? *)", **bounds, window_minutes=5)
-    world.go(MONDAY + timedelta(days=4))
-    assert world.fired() == ["2099-06-03T00:00:00Z", "2099-06-04T00:00:00Z"]
+    scheduling.put("cron(0 0 * * ? *)", **bounds, window_minutes=5)
+    scheduling.go(MONDAY + timedelta(days=4))
+    assert scheduling.fired() == ["2099-06-03T00:00:00Z", "2099-06-04T00:00:00Z"]
 
 
 @pytest.mark.parametrize(
@@ -124,74 +124,74 @@ def test_nothing_starts_before_its_beginning_or_after_its_end(world: World) -> N
     ],
 )
 def test_what_is_there_already_is_not_written_again(
-    world: World, schedule: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    scheduling: Scheduling, schedule: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world.put(**schedule)
+    scheduling.put(**schedule)
     for name in ("create_schedule", "update_schedule", "delete_schedule"):
-        monkeypatch.setattr(world.client, name, lambda **_: pytest.fail("written again"))
+        monkeypatch.setattr(scheduling.client, name, lambda **_: pytest.fail("written again"))
     for hours in (0, 5, 48):
-        world.go(MONDAY + timedelta(hours=hours))
-        world.put(**schedule)
+        scheduling.go(MONDAY + timedelta(hours=hours))
+        scheduling.put(**schedule)
 
 
-def test_a_change_in_the_minute_of_a_firing_does_not_take_it_away(world: World) -> None:
+def test_a_change_in_the_minute_of_a_firing_does_not_take_it_away(scheduling: Scheduling) -> None:
     """EventBridge fires within the minute: what is written again unchanged meanwhile stays due."""
-    world.put("at(2099-06-01T13:00:00)")
-    world.clock.advance(3610)
-    world.put("at(2099-06-01T13:00:00)")
-    assert world.found() is not None
-    world.go(MONDAY + timedelta(hours=2))
-    assert world.fired() == ["2099-06-01T13:00:00Z"]
+    scheduling.put("at(2099-06-01T13:00:00)")
+    scheduling.clock.advance(3610)
+    scheduling.put("at(2099-06-01T13:00:00)")
+    assert scheduling.found() is not None
+    scheduling.go(MONDAY + timedelta(hours=2))
+    assert scheduling.fired() == ["2099-06-01T13:00:00Z"]
 
 
-def test_a_changed_schedule_fires_as_it_says_now(world: World) -> None:
-    world.put("cron(0 13 * * ? *)")
-    world.put("at(2099-06-01T15:00:00)", window_minutes=30)
-    found = world.found()
+def test_a_changed_schedule_fires_as_it_says_now(scheduling: Scheduling) -> None:
+    scheduling.put("cron(0 13 * * ? *)")
+    scheduling.put("at(2099-06-01T15:00:00)", window_minutes=30)
+    found = scheduling.found()
     assert found is not None
     assert found["FlexibleTimeWindow"] == {"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 30}
     assert (found["ActionAfterCompletion"], found["State"]) == ("DELETE", "ENABLED")
     assert found["Target"]["RoleArn"] == ROLE
     assert found["Target"]["DeadLetterConfig"] == {"Arn": DLQ}
-    world.go(MONDAY + timedelta(days=3))
-    assert world.fired() == ["2099-06-01T15:00:00Z"]
+    scheduling.go(MONDAY + timedelta(days=3))
+    assert scheduling.fired() == ["2099-06-01T15:00:00Z"]
 
 
-def test_one_that_is_past_leaves_nothing_of_an_earlier_one(world: World) -> None:
-    world.put("cron(0 13 * * ? *)")
+def test_one_that_is_past_leaves_nothing_of_an_earlier_one(scheduling: Scheduling) -> None:
+    scheduling.put("cron(0 13 * * ? *)")
     # It was saved before that time, and could not be written until now.
-    world.put("at(2099-06-01T11:00:00)")
-    assert world.found() is None
-    world.put("at(2099-06-01T11:00:00)")
+    scheduling.put("at(2099-06-01T11:00:00)")
+    assert scheduling.found() is None
+    scheduling.put("at(2099-06-01T11:00:00)")
 
 
-def test_a_deleted_one_does_not_fire_and_can_be_deleted_again(world: World) -> None:
-    world.put("cron(0 13 * * ? *)")
-    world.schedules.delete("default", "news")
-    world.schedules.delete("default", "news")
-    world.go(MONDAY + timedelta(days=2))
-    assert (world.fired(), world.found()) == ([], None)
+def test_a_deleted_one_does_not_fire_and_can_be_deleted_again(scheduling: Scheduling) -> None:
+    scheduling.put("cron(0 13 * * ? *)")
+    scheduling.schedules.delete("default", "news")
+    scheduling.schedules.delete("default", "news")
+    scheduling.go(MONDAY + timedelta(days=2))
+    assert (scheduling.fired(), scheduling.found()) == ([], None)
 
 
 def test_what_another_call_made_or_took_away_meanwhile_is_replaced(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    scheduling: Scheduling, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world.put("cron(0 13 * * ? *)")
-    not_found = world.client.exceptions.ResourceNotFoundException({"Error": {}}, "GetSchedule")
+    scheduling.put("cron(0 13 * * ? *)")
+    not_found = scheduling.client.exceptions.ResourceNotFoundException({"Error": {}}, "GetSchedule")
 
     def missing(**_: Any) -> Any:
         raise not_found
 
     with monkeypatch.context() as patch:
-        patch.setattr(world.client, "get_schedule", missing)
-        world.put("cron(0 14 * * ? *)")
-    there = world.found()
+        patch.setattr(scheduling.client, "get_schedule", missing)
+        scheduling.put("cron(0 14 * * ? *)")
+    there = scheduling.found()
     assert there is not None and there["ScheduleExpression"] == "cron(0 14 * * ? *)"
-    world.schedules.delete("default", "news")
+    scheduling.schedules.delete("default", "news")
     with monkeypatch.context() as patch:
-        patch.setattr(world.client, "get_schedule", lambda **_: there)
-        world.put("cron(0 15 * * ? *)")
-    there = world.found()
+        patch.setattr(scheduling.client, "get_schedule", lambda **_: there)
+        scheduling.put("cron(0 15 * * ? *)")
+    there = scheduling.found()
     assert there is not None and there["ScheduleExpression"] == "cron(0 15 * * ? *)"
 
 
@@ -203,10 +203,10 @@ def test_names_fit_and_differ() -> None:
     assert names[3] == "default.news"
 
 
-def test_the_message_is_one_that_the_watch_can_send_again(world: World) -> None:
-    world.put("cron(0 13 * * ? *)")
-    found = world.found()
+def test_the_message_is_one_that_the_watch_can_send_again(scheduling: Scheduling) -> None:
+    scheduling.put("cron(0 13 * * ? *)")
+    found = scheduling.found()
     assert found is not None
     message = message_of(found["Target"]["Input"])
-    assert message is not None and message["QueueUrl"] == world.url
+    assert message is not None and message["QueueUrl"] == scheduling.url
     assert json.loads(message["MessageBody"])["task"] == "start"

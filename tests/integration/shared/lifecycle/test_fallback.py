@@ -25,7 +25,7 @@ from tests import samples
 from tests.conftest import Aws
 from tests.fakes import FakeClock
 from tests.integration.functions.ingest import test_service
-from tests.integration.functions.manage import managing
+from tests.integration.functions.manage import manage_calls
 from tests.integration.functions.recall import test_stopping
 from tests.integration.functions.watch.harness import HOUR_S, WatchHarness, rows_of
 from tests.samples import NOW
@@ -47,15 +47,15 @@ PROVIDERS = {"wecom": "app", "sms": "aws", "email": "smtp"}
 
 
 @pytest.fixture
-def manage(aws: Aws, clock: FakeClock) -> managing.Desk:
-    desk = managing.Desk(aws, clock)
+def manage(aws: Aws, clock: FakeClock) -> manage_calls.ManageApi:
+    api = manage_calls.ManageApi(aws, clock)
     for channel, provider in PROVIDERS.items():
         account = Account(
             id=channel, tenant="default", name=channel, channel=Channel(channel), provider=provider,
             settings={}, created_at=0, updated_at=0,
         )  # fmt: skip
-        desk.catalog.create_account(account, samples.change())
-    return desk
+        api.catalog.create_account(account, samples.change())
+    return api
 
 
 def body(channel: str, id: str = "", **changes: Any) -> dict[str, Any]:
@@ -63,13 +63,13 @@ def body(channel: str, id: str = "", **changes: Any) -> dict[str, Any]:
     return {**found, "content": CONTENTS[channel], "sample": {"name": "Ann"}, **changes}
 
 
-def add(manage: managing.Desk, channel: str, id: str = "", **changes: Any) -> None:
+def add(manage: manage_calls.ManageApi, channel: str, id: str = "", **changes: Any) -> None:
     made = manage.call(CREATE, body(channel, id, **changes))
     assert made.status == 201, made.text
     assert manage.call(PUBLISH, id=id or channel).status == 200
 
 
-def test_a_template_names_the_one_that_stands_in(manage: managing.Desk) -> None:
+def test_a_template_names_the_one_that_stands_in(manage: manage_calls.ManageApi) -> None:
     add(manage, "email")
     add(manage, "sms", fallback={"template": "email"})
     wanted = {"template": "sms", "after_minutes": 5}
@@ -98,7 +98,7 @@ def test_a_template_names_the_one_that_stands_in(manage: managing.Desk) -> None:
         ("ring", "`other-wecom` is for wecom, and so is `wecom`"),
     ],
 )
-def test_what_cannot_stand_in_is_refused(manage: managing.Desk, fallback: str, says: str) -> None:
+def test_what_cannot_stand_in_is_refused(manage: manage_calls.ManageApi, fallback: str, says: str) -> None:
     add(manage, "wecom", "other-wecom")
     add(manage, "sms", "codes", **{"class": "verification"})
     manage.call(CREATE, body("sms", "draft"))
@@ -118,7 +118,7 @@ def test_what_cannot_stand_in_is_refused(manage: managing.Desk, fallback: str, s
         )
 
 
-def test_what_stands_in_keeps_fitting(manage: managing.Desk) -> None:
+def test_what_stands_in_keeps_fitting(manage: manage_calls.ManageApi) -> None:
     add(manage, "email")
     add(manage, "sms", fallback={"template": "email"})
     add(manage, "wecom", fallback={"template": "sms"})
@@ -144,7 +144,7 @@ def test_what_stands_in_keeps_fitting(manage: managing.Desk) -> None:
 # Acceptance
 
 
-class Desk(test_service.Desk):
+class FallbackHarness(test_service.IngestHarness):
     """Accepts by a template that falls back from email to SMS after five minutes, and from there to WeCom."""
 
     def __init__(self, aws: Aws, clock: FakeClock) -> None:
@@ -165,16 +165,16 @@ class Desk(test_service.Desk):
 
 
 @pytest.fixture
-def desk(aws: Aws, clock: FakeClock) -> Desk:
-    return Desk(aws, clock)
+def accepting(aws: Aws, clock: FakeClock) -> FallbackHarness:
+    return FallbackHarness(aws, clock)
 
 
-def test_a_request_carries_the_legs_and_the_addresses(desk: Desk, clock: FakeClock) -> None:
-    status, answer = desk.accept({"sms": NUMBER, "wecom": "ann"}, ttl=3600)
+def test_a_request_carries_the_legs_and_the_addresses(accepting: FallbackHarness, clock: FakeClock) -> None:
+    status, answer = accepting.accept({"sms": NUMBER, "wecom": "ann"}, ttl=3600)
     assert status == 202 and answer["accepted"] == 1
-    [sent] = desk.envelopes()
+    [sent] = accepting.envelopes()
     end = clock.now_ms() + 3_600_000
-    tenant = desk.catalog.tenant("default")
+    tenant = accepting.catalog.tenant("default")
     assert tenant is not None
     number = "+8613800138000"
     assert sent.recipients[0].other_addresses == {
@@ -188,12 +188,12 @@ def test_a_request_carries_the_legs_and_the_addresses(desk: Desk, clock: FakeClo
 
 
 def test_who_falls_back_alike_shares_an_envelope_and_who_cannot_has_the_whole_time(
-    desk: Desk, clock: FakeClock
+    accepting: FallbackHarness, clock: FakeClock
 ) -> None:
     both, end = {"sms": NUMBER, "wecom": "ann"}, clock.now_ms() + 3_600_000
-    status, answer = desk.accept(None, both, {"wecom": "bob"}, {}, both, {"email": "x@example.com"}, ttl=3600)
+    status, answer = accepting.accept(None, both, {"wecom": "bob"}, {}, both, {"email": "x@example.com"}, ttl=3600)
     assert status == 202 and answer["accepted"] == 6
-    found = {tuple(each.channel.value for each in e.fallback): e for e in desk.envelopes()}
+    found = {tuple(each.channel.value for each in e.fallback): e for e in accepting.envelopes()}
     numbers = {legs: [int(answer["messages"].index(m)) for m in answer["messages"] for r in e.recipients
                       if m["message_id"].endswith(r.tag)] for legs, e in found.items()}  # fmt: skip
     assert numbers == {(): [0, 3, 5], ("sms", "wecom"): [1, 4], ("wecom",): [2]}
@@ -205,75 +205,77 @@ def test_who_falls_back_alike_shares_an_envelope_and_who_cannot_has_the_whole_ti
 
 
 def test_the_time_before_it_falls_back_is_within_the_time_to_live_and_begins_when_it_is_due(
-    desk: Desk, clock: FakeClock
+    accepting: FallbackHarness, clock: FakeClock
 ) -> None:
-    desk.accept({"sms": NUMBER}, ttl=60)
-    [short] = desk.envelopes()
+    accepting.accept({"sms": NUMBER}, ttl=60)
+    [short] = accepting.envelopes()
     assert short.expires_at == short.ends_at == clock.now_ms() + 60_000
     later = clock.now_ms() // 1000 * 1000 + 3_600_000
-    desk.accept({"sms": NUMBER}, ttl=3600, send_at=datetime.fromtimestamp(later / 1000, UTC).isoformat())
-    [schedule] = desk.scheduler.list_schedules(GroupName="mepush")["Schedules"]
-    target = desk.scheduler.get_schedule(GroupName="mepush", Name=schedule["Name"])["Target"]
+    accepting.accept({"sms": NUMBER}, ttl=3600, send_at=datetime.fromtimestamp(later / 1000, UTC).isoformat())
+    [schedule] = accepting.scheduler.list_schedules(GroupName="mepush")["Schedules"]
+    target = accepting.scheduler.get_schedule(GroupName="mepush", Name=schedule["Name"])["Target"]
     due = read_envelope(json.loads(target["Input"])["MessageBody"])
     assert (due.expires_at, due.ends_at) == (later + 300_000, later + 3_600_000)
 
 
-def test_a_wrong_address_rejects_the_recipient_and_names_it(desk: Desk) -> None:
-    status, answer = desk.accept({"sms": NUMBER}, {"sms": "12"}, {"email": "no address"})
+def test_a_wrong_address_rejects_the_recipient_and_names_it(accepting: FallbackHarness) -> None:
+    status, answer = accepting.accept({"sms": NUMBER}, {"sms": "12"}, {"email": "no address"})
     assert status == 202 and (answer["accepted"], answer["rejected"]) == (2, 1)
     refused = answer["messages"][1]
     assert (refused["field"], refused["reason"]) == ("recipients.1.fallback.sms", "address_invalid")
-    assert desk.events().count(("rejected", "")) == 1
-    assert desk.accept({"fax": "1"})[0] == 422
-    status, answer = desk.accept({"sms": "12"})
+    assert accepting.events().count(("rejected", "")) == 1
+    assert accepting.accept({"fax": "1"})[0] == 422
+    status, answer = accepting.accept({"sms": "12"})
     assert status == 422 and [e["field"] for e in answer["errors"]] == ["recipients.0.fallback.sms"]
 
 
-def test_every_address_must_be_on_a_team_keys_list(desk: Desk) -> None:
+def test_every_address_must_be_on_a_team_keys_list(accepting: FallbackHarness) -> None:
     key = ApiKey(
         id="k", tenant="default", name="team", kind=KeyKind.TEAM, scopes=[Scope.SEND], hash="x", created_at=0,
         recipients=["email:u0@example.com", "email:u1@example.com", "sms:+8613800138000"],
     )  # fmt: skip
-    desk.catalog.create_key(key, samples.change())
-    desk.caller["kind"] = "team"
-    _, answer = desk.accept({"sms": NUMBER}, {"sms": "13900139000"})
+    accepting.catalog.create_key(key, samples.change())
+    accepting.caller["kind"] = "team"
+    _, answer = accepting.accept({"sms": NUMBER}, {"sms": "13900139000"})
     assert [m["status"] for m in answer["messages"]] == ["accepted", "rejected"]
     refused = answer["messages"][1]
     assert (refused["field"], refused["reason"]) == ("recipients.1.fallback.sms", "not_in_team_list")
 
 
-def test_what_cannot_be_sent_any_more_is_left_out(desk: Desk, clock: FakeClock) -> None:
-    stored = desk.catalog.load_template("default", "text")
+def test_what_cannot_be_sent_any_more_is_left_out(accepting: FallbackHarness, clock: FakeClock) -> None:
+    stored = accepting.catalog.load_template("default", "text")
     assert stored is not None
     archived = stored.value.model_copy(update={"archived": True})
-    desk.catalog.update_template(archived, stored.rev, samples.change())
-    desk.accept({"sms": NUMBER, "wecom": "ann"})
-    [sent] = desk.envelopes()
+    accepting.catalog.update_template(archived, stored.rev, samples.change())
+    accepting.accept({"sms": NUMBER, "wecom": "ann"})
+    [sent] = accepting.envelopes()
     assert [each.channel for each in sent.fallback] == ["sms"]
 
 
-def test_the_variables_of_all_are_asked_for(desk: Desk, clock: FakeClock) -> None:
-    desk.put("city", SmsContent(text="{{ name }} in {{ city }}"))
-    desk.put("first", samples.EMAIL, Fallback(template="city"))
+def test_the_variables_of_all_are_asked_for(accepting: FallbackHarness, clock: FakeClock) -> None:
+    accepting.put("city", SmsContent(text="{{ name }} in {{ city }}"))
+    accepting.put("first", samples.EMAIL, Fallback(template="city"))
     person = {"to": "a@example.com", "variables": {"name": "n"}, "fallback": {"sms": NUMBER}}
-    status, answer = desk.send({"template": "first", "recipients": [person]})
+    status, answer = accepting.send({"template": "first", "recipients": [person]})
     assert status == 422 and [e["field"] for e in answer["errors"]] == ["recipients.0.variables.city"]
-    status, _ = desk.send({"template": "first", "recipients": [person], "variables": {"city": "X"}})
+    status, _ = accepting.send({"template": "first", "recipients": [person], "variables": {"city": "X"}})
     assert status == 202
 
 
-def test_a_repeat_stays_accepted_though_the_fallback_needs_more_by_now(desk: Desk, clock: FakeClock) -> None:
+def test_a_repeat_stays_accepted_though_the_fallback_needs_more_by_now(
+    accepting: FallbackHarness, clock: FakeClock
+) -> None:
     person = {"to": "a@example.com", "variables": {"name": "n"}, "fallback": {"sms": NUMBER}}
     request = {"template": "welcome", "recipients": [person]}
-    first = desk.send(request, idempotency_key="one")
-    desk.put("city", SmsContent(text="{{ city }}"))
-    stored = desk.catalog.load_template("default", "welcome")
+    first = accepting.send(request, idempotency_key="one")
+    accepting.put("city", SmsContent(text="{{ city }}"))
+    stored = accepting.catalog.load_template("default", "welcome")
     assert stored is not None
     other = stored.value.model_copy(update={"fallback": Fallback(template="city")})
-    desk.catalog.update_template(other, stored.rev, samples.change())
+    accepting.catalog.update_template(other, stored.rev, samples.change())
     clock.advance(11)
-    assert desk.send(request)[0] == 422
-    assert desk.send(request, idempotency_key="one") == first
+    assert accepting.send(request)[0] == 422
+    assert accepting.send(request, idempotency_key="one") == first
 
 
 # The books
@@ -345,14 +347,14 @@ def test_a_long_time_to_live_is_not_cut_short_by_the_first_message(harness: Watc
 
 
 @pytest.fixture
-def recalls(harness: WatchHarness) -> Iterator[test_stopping.Desk]:
+def recalls(harness: WatchHarness) -> Iterator[test_stopping.RecallHarness]:
     with ThreadPoolExecutor(4) as pool:
-        yield test_stopping.Desk(harness, pool)
+        yield test_stopping.RecallHarness(harness, pool)
 
 
 @pytest.mark.parametrize("told", [True, False])
 def test_a_recall_stops_the_message_that_took_the_place(
-    harness: WatchHarness, recalls: test_stopping.Desk, told: bool
+    harness: WatchHarness, recalls: test_stopping.RecallHarness, told: bool
 ) -> None:
     parent = one(1, leg(Channel.SMS), leg(Channel.WECOM))
     harness.accept(parent)
@@ -382,7 +384,9 @@ def test_a_recall_stops_the_message_that_took_the_place(
     assert {e.template for e in harness.events("recalled")} == {"code-sms"}
 
 
-def test_others_of_the_request_are_not_recalled_with_one(harness: WatchHarness, recalls: test_stopping.Desk) -> None:
+def test_others_of_the_request_are_not_recalled_with_one(
+    harness: WatchHarness, recalls: test_stopping.RecallHarness
+) -> None:
     parent = one(2)
     harness.accept(parent)
     child, _ = fall(harness, parent)

@@ -20,8 +20,8 @@ NOW = 1_790_000_000_000
 
 
 @dataclass
-class Desk:
-    """A desk with both stores on tables in memory."""
+class Stores:
+    """Both stores on tables in memory."""
 
     campaigns: Campaigns
     shards: Shards
@@ -30,10 +30,10 @@ class Desk:
 
 
 @pytest.fixture
-def desk() -> Iterator[Desk]:
+def stores() -> Iterator[Stores]:
     clock = FakeClock(NOW)
     with tables(clock, "catalog", "guard") as client:
-        yield Desk(Campaigns(client, "catalog", clock), Shards(client, "guard", clock), clock, client)
+        yield Stores(Campaigns(client, "catalog", clock), Shards(client, "guard", clock), clock, client)
 
 
 def campaign(id: str = "spring") -> Campaign:
@@ -66,56 +66,56 @@ def record(action: str = "create_campaign") -> Any:
     return record_change(NOW, "default", "key", action, "campaign/spring", None, {"name": "Spring"})
 
 
-def test_a_campaign_is_saved_once_and_changed_from_what_it_is(desk: Desk) -> None:
-    desk.campaigns.save(campaign(), None, record())
+def test_a_campaign_is_saved_once_and_changed_from_what_it_is(stores: Stores) -> None:
+    stores.campaigns.save(campaign(), None, record())
     with pytest.raises(CatalogConflictError):
-        desk.campaigns.save(campaign(), None, record())
-    found = desk.campaigns.load("default", "spring")
+        stores.campaigns.save(campaign(), None, record())
+    found = stores.campaigns.load("default", "spring")
     assert found is not None
     assert found.value == campaign()
-    desk.campaigns.save(found.value.changed(name="Other"), found.rev, record("update_campaign"))
+    stores.campaigns.save(found.value.changed(name="Other"), found.rev, record("update_campaign"))
     with pytest.raises(CatalogConflictError):
-        desk.campaigns.save(found.value, found.rev, record("update_campaign"))
+        stores.campaigns.save(found.value, found.rev, record("update_campaign"))
 
 
-def test_campaigns_come_in_pages(desk: Desk) -> None:
+def test_campaigns_come_in_pages(stores: Stores) -> None:
     for id in ("c", "a", "b"):
-        desk.campaigns.save(campaign(id), None, record())
-    first = desk.campaigns.page("default", 2)
+        stores.campaigns.save(campaign(id), None, record())
+    first = stores.campaigns.page("default", 2)
     assert ([c.id for c in first.items], first.cursor is None) == (["a", "b"], False)
-    second = desk.campaigns.page("default", 2, first.cursor)
+    second = stores.campaigns.page("default", 2, first.cursor)
     assert ([c.id for c in second.items], second.cursor) == (["c"], None)
 
 
-def test_one_firing_is_one_run_however_often_it_comes(desk: Desk) -> None:
-    assert desk.campaigns.create_run(run())
-    assert not desk.campaigns.create_run(run())
+def test_one_firing_is_one_run_however_often_it_comes(stores: Stores) -> None:
+    assert stores.campaigns.create_run(run())
+    assert not stores.campaigns.create_run(run())
     assert run_id("default", "spring", NOW) != run_id("default", "spring", NOW + 60_000)
     assert run_id("default", "spring", NOW) != run_id("default", "summer", NOW)
 
 
-def test_runs_come_newest_first_and_open_ones_in_order(desk: Desk) -> None:
+def test_runs_come_newest_first_and_open_ones_in_order(stores: Stores) -> None:
     fired = [NOW + i * 60_000 for i in range(3)]
     for at in fired:
-        desk.campaigns.create_run(run(at))
-    desk.campaigns.create_run(run(of="other"))
-    page = desk.campaigns.runs("default", "spring", 2)
+        stores.campaigns.create_run(run(at))
+    stores.campaigns.create_run(run(of="other"))
+    page = stores.campaigns.runs("default", "spring", 2)
     assert [r.fired_at for r in page.items] == [fired[2], fired[1]]
-    rest = desk.campaigns.runs("default", "spring", 2, page.cursor)
+    rest = stores.campaigns.runs("default", "spring", 2, page.cursor)
     assert ([r.fired_at for r in rest.items], rest.cursor) == ([fired[0]], None)
-    desk.campaigns.change_run("default", run(fired[1]).id, lambda r: r.to(RunState.FINISHED, NOW, "platform"))
-    assert desk.campaigns.open_runs("default", "spring") == [run(fired[0]).id, run(fired[2]).id]
-    assert len(desk.campaigns.open_runs("default")) == 3
+    stores.campaigns.change_run("default", run(fired[1]).id, lambda r: r.to(RunState.FINISHED, NOW, "platform"))
+    assert stores.campaigns.open_runs("default", "spring") == [run(fired[0]).id, run(fired[2]).id]
+    assert len(stores.campaigns.open_runs("default")) == 3
 
 
-def test_a_run_that_is_skipped_was_never_open(desk: Desk) -> None:
-    desk.campaigns.create_run(run(state=RunState.SKIPPED))
-    assert desk.campaigns.open_runs("default") == []
+def test_a_run_that_is_skipped_was_never_open(stores: Stores) -> None:
+    stores.campaigns.create_run(run(state=RunState.SKIPPED))
+    assert stores.campaigns.open_runs("default") == []
 
 
-def test_a_change_is_made_from_what_is_there(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    desk.campaigns.create_run(run())
-    other = Campaigns(desk.client, "catalog", desk.clock)
+def test_a_change_is_made_from_what_is_there(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    stores.campaigns.create_run(run())
+    other = Campaigns(stores.client, "catalog", stores.clock)
     seen: list[int] = []
 
     def change(found: Run) -> Run:
@@ -124,26 +124,26 @@ def test_a_change_is_made_from_what_is_there(desk: Desk, monkeypatch: pytest.Mon
             other.change_run("default", found.id, lambda r: r.moved(rows=7))
         return found.moved(chains=3)
 
-    after = desk.campaigns.change_run("default", run().id, change)
+    after = stores.campaigns.change_run("default", run().id, change)
     assert after is not None
     assert (seen, after.rows, after.chains) == ([0, 7], 7, 3)
-    assert desk.campaigns.change_run("default", "spring.nothing", lambda r: r) is None
+    assert stores.campaigns.change_run("default", "spring.nothing", lambda r: r) is None
 
 
-def test_dispatch_learns_of_another_state_within_two_seconds(desk: Desk) -> None:
-    desk.campaigns.create_run(run(state=RunState.SENDING))
-    reader = Campaigns(desk.client, "catalog", desk.clock)
+def test_dispatch_learns_of_another_state_within_two_seconds(stores: Stores) -> None:
+    stores.campaigns.create_run(run(state=RunState.SENDING))
+    reader = Campaigns(stores.client, "catalog", stores.clock)
     first = reader.control("default", run().id)
     assert first is not None
     assert (first.state, first.by) == (RunState.SENDING, "schedule")
-    desk.campaigns.change_run("default", run().id, lambda r: r.to(RunState.PAUSED, desk.clock.now_ms(), "key7"))
+    stores.campaigns.change_run("default", run().id, lambda r: r.to(RunState.PAUSED, stores.clock.now_ms(), "key7"))
     fresh = reader.control("default", run().id, fresh=True)
     assert fresh is not None
     assert fresh.state is RunState.PAUSED
-    third = Campaigns(desk.client, "catalog", desk.clock)
+    third = Campaigns(stores.client, "catalog", stores.clock)
     assert third.control("default", run().id) == fresh
-    desk.campaigns.change_run("default", run().id, lambda r: r.to(RunState.SENDING, desk.clock.now_ms(), "key7"))
-    desk.clock.advance(CONTROL_SECONDS)
+    stores.campaigns.change_run("default", run().id, lambda r: r.to(RunState.SENDING, stores.clock.now_ms(), "key7"))
+    stores.clock.advance(CONTROL_SECONDS)
     again = third.control("default", run().id)
     assert again is not None
     assert again.state is RunState.SENDING
@@ -154,29 +154,29 @@ def shard(number: int = 0, **more: Any) -> Shard:
     return Shard(number=number, key="k", version="v", start=0, end=10, first_row=1, rows=3, **more)
 
 
-def test_of_two_who_work_on_a_shard_one_gets_on(desk: Desk) -> None:
-    desk.shards.create("default", "r", [shard(1), shard(0)])
-    assert [s.number for s in desk.shards.all("default", "r")] == [0, 1]
-    one, two = (desk.shards.load("default", "r", 1) for _ in range(2))
+def test_of_two_who_work_on_a_shard_one_gets_on(stores: Stores) -> None:
+    stores.shards.create("default", "r", [shard(1), shard(0)])
+    assert [s.number for s in stores.shards.all("default", "r")] == [0, 1]
+    one, two = (stores.shards.load("default", "r", 1) for _ in range(2))
     assert one is not None
     assert two is not None
     moved = one.value.model_copy(update={"next_row": 2, "sent": Tally(rows=2)})
-    saved = desk.shards.save("default", "r", moved, one.rev)
+    saved = stores.shards.save("default", "r", moved, one.rev)
     assert saved is not None
-    assert desk.shards.save("default", "r", two.value.model_copy(update={"next_row": 1}), two.rev) is None
+    assert stores.shards.save("default", "r", two.value.model_copy(update={"next_row": 1}), two.rev) is None
     # The same write again, as the client repeats one whose answer was lost.
-    assert desk.shards.save("default", "r", moved, one.rev) == saved
-    assert desk.shards.load("default", "r", 2) is None
+    assert stores.shards.save("default", "r", moved, one.rev) == saved
+    assert stores.shards.load("default", "r", 2) is None
 
 
-def test_a_second_planner_leaves_shards_alone_on_which_somebody_works(desk: Desk) -> None:
-    desk.shards.create("default", "r", [shard(0), shard(1)])
-    found = desk.shards.load("default", "r", 1)
+def test_a_second_planner_leaves_shards_alone_on_which_somebody_works(stores: Stores) -> None:
+    stores.shards.create("default", "r", [shard(0), shard(1)])
+    found = stores.shards.load("default", "r", 1)
     assert found is not None
     moved = found.value.model_copy(update={"next_row": 2})
-    assert desk.shards.save("default", "r", moved, found.rev) is not None
-    desk.shards.create("default", "r", [shard(n) for n in range(150)])
-    assert [s.next_row for s in desk.shards.all("default", "r")] == [0, 2] + [0] * 148
+    assert stores.shards.save("default", "r", moved, found.rev) is not None
+    stores.shards.create("default", "r", [shard(n) for n in range(150)])
+    assert [s.next_row for s in stores.shards.all("default", "r")] == [0, 2] + [0] * 148
 
 
 def test_tallies_add_up() -> None:

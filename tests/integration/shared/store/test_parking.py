@@ -71,7 +71,7 @@ class Place(Parking):
 
 
 @dataclass
-class Desk:
+class ParkingHarness:
     """A dispatcher whose runs and parking place are in tables, and what people do to the run."""
 
     w: DispatchHarness
@@ -124,7 +124,9 @@ class Desk:
 
 
 @contextmanager
-def desk(script: Callable[[Outgoing], Outcome] = lambda m: SENT, state: RunState = RunState.SENDING) -> Iterator[Desk]:
+def parking_harness(
+    script: Callable[[Outgoing], Outcome] = lambda m: SENT, state: RunState = RunState.SENDING
+) -> Iterator[ParkingHarness]:
     clock = FakeClock(NOW)
     with tables(clock, "catalog", "guard") as client:
         asked: Any = Asked(client)
@@ -136,7 +138,7 @@ def desk(script: Callable[[Outgoing], Outcome] = lambda m: SENT, state: RunState
 
         with harness(script, asked, runs) as w:
             made[0][0].create_run(run(state))
-            yield Desk(w, *made[0], asked)
+            yield ParkingHarness(w, *made[0], asked)
 
 
 @pytest.fixture
@@ -215,7 +217,7 @@ def test_it_is_kept_less_long_than_ledgers_are_whatever_the_table_does(
 
 
 def test_a_run_is_paused_and_resumed() -> None:
-    with desk() as d:
+    with parking_harness() as d:
         one = of_run(3)
         d.let(RunState.PAUSED)
         assert d.w.run(one) == []
@@ -228,7 +230,7 @@ def test_a_run_is_paused_and_resumed() -> None:
 
 
 def test_a_run_is_paused_and_cancelled() -> None:
-    with desk() as d:
+    with parking_harness() as d:
         d.let(RunState.PAUSED)
         d.w.run(of_run(3))
         d.let(RunState.CANCELLED)
@@ -240,7 +242,7 @@ def test_a_run_is_paused_and_cancelled() -> None:
 
 def test_who_knows_of_a_resume_too_late_holds_nothing_back() -> None:
     """Within two seconds a process may take a run for paused that goes on: what it holds comes to the queue as well."""
-    with desk(state=RunState.PAUSED) as d:
+    with parking_harness(state=RunState.PAUSED) as d:
         assert d.w.run(of_run(1)) == []
         d.resume()
         d.work_off(pause_s=0)
@@ -254,7 +256,7 @@ def test_who_knows_of_a_resume_too_late_holds_nothing_back() -> None:
 @pytest.mark.parametrize("state", [RunState.SENDING, RunState.CANCELLED])
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_change_may_meet_the_holding_in_either_order(state: RunState, moment: str) -> None:
-    with desk() as d:
+    with parking_harness() as d:
         d.let(RunState.PAUSED)
         seen: list[list[str]] = []
 
@@ -280,7 +282,7 @@ def test_a_change_may_meet_the_holding_in_either_order(state: RunState, moment: 
 
 def test_a_change_between_parking_and_the_last_look_is_seen() -> None:
     """The release came by before, for another reason; only the last look shows that the run goes on."""
-    with desk() as d:
+    with parking_harness() as d:
         d.let(RunState.PAUSED)
         d.parking.after = lambda: d.let(RunState.SENDING)
         d.w.run(of_run(2))
@@ -290,7 +292,7 @@ def test_a_change_between_parking_and_the_last_look_is_seen() -> None:
 
 @pytest.mark.parametrize("first", ["parent", "child"])
 def test_a_redelivery_of_the_parent_after_the_release_sends_nothing_twice(first: str) -> None:
-    with desk() as d:
+    with parking_harness() as d:
         one = of_run(4)
         d.let(RunState.PAUSED)
         d.w.run(one)
@@ -309,7 +311,7 @@ def test_whoever_dies_between_the_ledger_and_the_place_loses_nothing() -> None:
 
     for moment in ("before", "after"):
         for state in (RunState.PAUSED, RunState.SENDING):
-            with desk() as d:
+            with parking_harness() as d:
                 d.let(RunState.PAUSED)
                 setattr(d.parking, moment, die)
                 one = of_run(2)
@@ -334,7 +336,7 @@ def test_a_run_is_cancelled_between_two_waves() -> None:
             d.w.clock.advance(CONTROL_SECONDS)
         return SENT
 
-    with desk(script) as d:
+    with parking_harness(script) as d:
         d.w.run(of_run(100))
         d.work_off()
         assert d.sent() == 34
@@ -351,7 +353,7 @@ def test_pause_and_resume_again_and_again() -> None:
             d.w.clock.advance(CONTROL_SECONDS)
         return SENT
 
-    with desk(script) as d:
+    with parking_harness(script) as d:
         d.w.providers["main"].threads = 1  # type: ignore[misc]  # of this instance
         d.queued.append(of_run(100))
         for _ in range(20):
@@ -364,7 +366,7 @@ def test_pause_and_resume_again_and_again() -> None:
 
 
 def test_a_run_is_read_once_in_two_seconds_however_much_is_sent() -> None:
-    with desk() as d:
+    with parking_harness() as d:
 
         def reads() -> int:
             return int(d.asked.names.count("get_item"))
@@ -380,7 +382,7 @@ def test_a_run_is_read_once_in_two_seconds_however_much_is_sent() -> None:
 
 def test_the_last_look_is_at_what_is_stored_now() -> None:
     """What is answered from a replica may be from before the resume, whose release has been by already."""
-    with desk() as d:
+    with parking_harness() as d:
         d.let(RunState.PAUSED)
         plain, looks = d.asked.get_item, list[bool]()
 
@@ -394,7 +396,7 @@ def test_the_last_look_is_at_what_is_stored_now() -> None:
 
 
 def test_without_a_run_no_request_more_is_made() -> None:
-    with desk() as d:
+    with parking_harness() as d:
         d.asked.names.clear()
         for count in (1, 100):
             d.w.run(envelope(count, id=of_run().id[:-3] + f"{count:03d}"))

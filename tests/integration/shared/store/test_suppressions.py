@@ -17,7 +17,7 @@ from shared.store.catalog_items import CatalogConflictError, CursorError
 from shared.store.suppressions import Suppressions
 from tests.conftest import Aws
 from tests.fakes import FakeClock
-from tests.integration.functions.manage.managing import Answer, Desk
+from tests.integration.functions.manage.manage_calls import Answer, ManageApi
 
 TAGGER = Tagger(b"salt", "email")
 ADD, REMOVE = "POST /v1/suppressions", "POST /v1/suppressions/remove"
@@ -234,8 +234,8 @@ def test_a_strange_cursor_is_refused(cursor: str, suppressions: Suppressions) ->
 
 
 @pytest.fixture
-def desk(aws: Aws, clock: FakeClock) -> Desk:
-    return Desk(aws, clock)
+def manage_api(aws: Aws, clock: FakeClock) -> ManageApi:
+    return ManageApi(aws, clock)
 
 
 def entries(answer: Answer) -> list[tuple[str, str, str]]:
@@ -243,24 +243,24 @@ def entries(answer: Answer) -> list[tuple[str, str, str]]:
     return [(e["scope"], e["reason"], e["by"]) for e in answer.json["suppression"]["entries"]]
 
 
-def test_a_recipient_is_added_found_and_removed(desk: Desk) -> None:
+def test_a_recipient_is_added_found_and_removed(manage_api: ManageApi) -> None:
     body = {"channel": "sms", "address": "138 0013 8000", "note": "by phone"}
-    answer = desk.call(ADD, body, who="k7")
+    answer = manage_api.call(ADD, body, who="k7")
     assert entries(answer) == [("all", "manual", "k7")]
     assert (answer.json["changed"], answer.json["suppression"]["address"]) == (1, "+8613800138000")
-    assert desk.call(ADD, body).json["changed"] == 0
-    more = desk.call(ADD, {**body, "scope": "marketing", "reason": "unsubscribe"}, who="k8")
+    assert manage_api.call(ADD, body).json["changed"] == 0
+    more = manage_api.call(ADD, {**body, "scope": "marketing", "reason": "unsubscribe"}, who="k8")
     assert entries(more) == [("all", "manual", "k7"), ("marketing", "unsubscribe", "k8")]
     for query in ({"channel": "sms", "address": "+86 138-0013-8000"}, {}, {"reason": "unsubscribe"}):
-        assert desk.call(QUERY, query).json == {"suppressions": [more.json["suppression"]], "cursor": None}
+        assert manage_api.call(QUERY, query).json == {"suppressions": [more.json["suppression"]], "cursor": None}
     for query in ({"channel": "email"}, {"reason": "bounce"}, {"channel": "sms", "address": "13800138001"}):
-        assert desk.call(QUERY, query).json["suppressions"] == []
-    assert desk.call(QUERY, {}, tenant="other").json["suppressions"] == []
-    gone = desk.call(REMOVE, {"channel": "sms", "address": "13800138000", "reason": "manual"})
+        assert manage_api.call(QUERY, query).json["suppressions"] == []
+    assert manage_api.call(QUERY, {}, tenant="other").json["suppressions"] == []
+    gone = manage_api.call(REMOVE, {"channel": "sms", "address": "13800138000", "reason": "manual"})
     assert (gone.json["changed"], entries(gone)) == (1, [("marketing", "unsubscribe", "k8")])
-    gone = desk.call(REMOVE, {"channel": "sms", "address": "13800138000"})
+    gone = manage_api.call(REMOVE, {"channel": "sms", "address": "13800138000"})
     assert (gone.json["changed"], entries(gone)) == (1, [])
-    assert desk.call(REMOVE, {"channel": "sms", "address": "13800138000"}).json["changed"] == 0
+    assert manage_api.call(REMOVE, {"channel": "sms", "address": "13800138000"}).json["changed"] == 0
 
 
 @pytest.mark.parametrize(
@@ -290,19 +290,19 @@ def test_a_recipient_is_added_found_and_removed(desk: Desk) -> None:
         (IMPORT, {"channel": "email", "rows": [{"address": "a@example.com"}] * 1001}, "rows"),
     ],
 )
-def test_what_is_not_right_is_named(route: str, body: dict[str, Any], field: str, desk: Desk) -> None:
-    answer = desk.call(route, body)
+def test_what_is_not_right_is_named(route: str, body: dict[str, Any], field: str, manage_api: ManageApi) -> None:
+    answer = manage_api.call(route, body)
     assert (answer.status, answer.fields) == (422, [field])
-    assert desk.call(QUERY, {}).json["suppressions"] == []
+    assert manage_api.call(QUERY, {}).json["suppressions"] == []
 
 
 @pytest.mark.parametrize("route", [ADD, REMOVE, QUERY, IMPORT])
-def test_it_needs_a_key_that_manages(route: str, desk: Desk) -> None:
-    assert desk.call(route, {}, scopes="send read").status == 403
+def test_it_needs_a_key_that_manages(route: str, manage_api: ManageApi) -> None:
+    assert manage_api.call(route, {}, scopes="send read").status == 403
 
 
-def test_each_row_of_an_import_is_reported(desk: Desk) -> None:
-    desk.call(ADD, {"channel": "email", "address": "old@example.com", "reason": "bounce"})
+def test_each_row_of_an_import_is_reported(manage_api: ManageApi) -> None:
+    manage_api.call(ADD, {"channel": "email", "address": "old@example.com", "reason": "bounce"})
     rows = [
         {"address": "old@example.com"},
         {"address": "New@example.com", "note": "one"},
@@ -316,7 +316,7 @@ def test_each_row_of_an_import_is_reported(desk: Desk) -> None:
         {"address": "a@example.com", "scope": "verification", "reason": "unsubscribe"},
     ]
     body = {"channel": "email", "reason": "bounce", "rows": rows}
-    answer = desk.call(IMPORT, body)
+    answer = manage_api.call(IMPORT, body)
     assert answer.status == 200
     assert [answer.json[name] for name in ("added", "already_there", "invalid")] == [2, 2, 6]
     found = [(r["index"], r["status"], r["field"]) for r in answer.json["rows"]]
@@ -329,11 +329,13 @@ def test_each_row_of_an_import_is_reported(desk: Desk) -> None:
         *((n, "invalid", name) for n, name in enumerate(wrong, start=4)),
     ]
     assert all(r["detail"] for r in answer.json["rows"][4:])
-    [new] = desk.call(QUERY, {"channel": "email", "address": "new@example.com"}).json["suppressions"]
+    [new] = manage_api.call(QUERY, {"channel": "email", "address": "new@example.com"}).json["suppressions"]
     assert [(e["reason"], e["note"]) for e in new["entries"]] == [("bounce", "one"), ("unsubscribe", "")]
-    again = desk.call(IMPORT, body)
+    again = manage_api.call(IMPORT, body)
     assert [again.json[name] for name in ("added", "already_there", "invalid")] == [0, 4, 6]
-    targets = [r["target"] for r in desk.call("GET /v1/audit", query={"target": "suppression/email"}).json["records"]]
+    targets = [
+        r["target"] for r in manage_api.call("GET /v1/audit", query={"target": "suppression/email"}).json["records"]
+    ]
     # What added nothing has no record.
     assert sorted(t.rpartition("/")[0] for t in targets) == ["suppression", "suppression/email"]
 
@@ -351,34 +353,34 @@ class DyingAws(Aws):
 
 @pytest.mark.parametrize("after", [False, True])
 def test_an_import_may_die_at_every_call_and_be_done_again(aws: Aws, clock: FakeClock, after: bool) -> None:
-    desk = Desk(aws, clock)
-    desk.catalog.ensure_tenant("default")
+    manage_api = ManageApi(aws, clock)
+    manage_api.catalog.ensure_tenant("default")
     died = 0
     for at in range(1, 20):
         body = {"channel": "email", "rows": [{"address": f"u{at}.{n}@example.com"} for n in range(3)]}
         dying = Dying(aws.dynamodb, at, after)
         before = items(aws, "suppressed#"), items(aws, "audit#")
         try:
-            assert Desk(DyingAws(tables=dying), clock).call(IMPORT, body).status == 200
+            assert ManageApi(DyingAws(tables=dying), clock).call(IMPORT, body).status == 200
         except DiedError:
             died += 1
             # Nothing is added that is not on record.
             if items(aws, "suppressed#") > before[0]:
                 assert items(aws, "audit#") == before[1] + 1
-            again = desk.call(IMPORT, body).json
+            again = manage_api.call(IMPORT, body).json
             assert again["added"] + again["already_there"] == 3
         assert items(aws, "suppressed#") == before[0] + 3
     # The tenant, the list, the key, the record, the mark, and three recipients.
     assert died == 8
 
 
-def test_the_audit_log_tells_who_and_what_but_not_the_address(desk: Desk, clock: FakeClock) -> None:
-    desk.call(ADD, {"channel": "email", "address": "secret.name@example.com"}, who="k7")
+def test_the_audit_log_tells_who_and_what_but_not_the_address(manage_api: ManageApi, clock: FakeClock) -> None:
+    manage_api.call(ADD, {"channel": "email", "address": "secret.name@example.com"}, who="k7")
     clock.advance(1)
-    desk.call(REMOVE, {"channel": "email", "address": "secret.name@example.com"}, who="k8")
+    manage_api.call(REMOVE, {"channel": "email", "address": "secret.name@example.com"}, who="k8")
     clock.advance(1)
-    desk.call(IMPORT, {"channel": "email", "rows": [{"address": "secret.name@example.com"}, {"address": "x"}]})
-    answer = desk.call("GET /v1/audit")
+    manage_api.call(IMPORT, {"channel": "email", "rows": [{"address": "secret.name@example.com"}, {"address": "x"}]})
+    answer = manage_api.call("GET /v1/audit")
     imported, removed, added = answer.json["records"]
     assert (added["who"], added["before"]) == ("k7", None)
     assert added["after"]["recipient"] == "s***@example.com"

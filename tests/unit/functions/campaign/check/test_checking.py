@@ -41,7 +41,7 @@ class Listed:
         return {tag: self.entries[tag] for tag in tags if tag in self.entries}
 
 
-class Desk:
+class CutFile:
     """A file in a bucket in memory, cut into shards of so many rows."""
 
     def __init__(self, data: bytes, rows: int = 10_000, listed: Listed | None = None, **changes: Any) -> None:
@@ -94,8 +94,8 @@ MIXED = (
 
 
 def test_each_row_comes_to_something() -> None:
-    desk = Desk(MIXED)
-    found = desk.check()
+    cut_file = CutFile(MIXED)
+    found = cut_file.check()
     assert (found.rows, found.good, found.duplicates, found.held_out) == (8, 3, 1, 0)
     assert found.rejected == {"address_invalid": 2, "variable_missing.name": 1, "columns_wrong": 1}
     assert found.samples["variable_missing.name"] == ((5, "the variable `name` is missing"),)
@@ -106,9 +106,9 @@ def test_each_row_comes_to_something() -> None:
 
 
 def test_rejected_rows_are_written_as_they_are_with_why() -> None:
-    desk = Desk(MIXED)
-    desk.check()
-    head, *rows = desk.rejects()
+    cut_file = CutFile(MIXED)
+    cut_file.check()
+    head, *rows = cut_file.rejects()
     assert head == ["row", "reason", "detail", "to", "name", "city"]
     assert [row[:2] for row in rows][:3] == [
         ["3", "address_invalid"],
@@ -120,25 +120,25 @@ def test_rejected_rows_are_written_as_they_are_with_why() -> None:
 
 
 def test_sending_learns_which_rows_the_check_rejected() -> None:
-    desk = Desk(MIXED)
-    found = desk.check()
-    first = FileFormat.CSV.shown(desk.shards[0].first_row)
-    rows = [int(row) - first for row, *_ in desk.rejects()[1:]]
-    assert desk.refused() == rows and len(rows) == sum(found.rejected.values()) > 1
-    clean = Desk(b"to,name\na@example.com,A\n")
+    cut_file = CutFile(MIXED)
+    found = cut_file.check()
+    first = FileFormat.CSV.shown(cut_file.shards[0].first_row)
+    rows = [int(row) - first for row, *_ in cut_file.rejects()[1:]]
+    assert cut_file.refused() == rows and len(rows) == sum(found.rejected.values()) > 1
+    clean = CutFile(b"to,name\na@example.com,A\n")
     clean.check()
     assert clean.refused() == [] and clean.object("refused") is None
     # A run that was checked before this was kept goes on.
-    del desk.s3.objects[f"runs/default/{desk.run.id}/refused/000000"]
-    assert desk.refused() == []
+    del cut_file.s3.objects[f"runs/default/{cut_file.run.id}/refused/000000"]
+    assert cut_file.refused() == []
 
 
 def test_the_rejects_file_can_be_mended_and_used_again() -> None:
-    desk = Desk(b"to;name\nann@example.com;\nbob@example.com;Bob\n")
-    desk.check()
-    body = desk.object("rejects")
+    cut_file = CutFile(b"to;name\nann@example.com;\nbob@example.com;Bob\n")
+    cut_file.check()
+    body = cut_file.object("rejects")
     assert body is not None
-    mended = Desk(body.replace(b"ann@example.com;", b"ann@example.com;=A1+B1"))
+    mended = CutFile(body.replace(b"ann@example.com;", b"ann@example.com;=A1+B1"))
     found = mended.check()
     assert (found.rows, found.good) == (1, 1)
     assert mended.checker.sample(mended.run, mended.shards)[0].vars == {"name": "=A1+B1"}
@@ -147,53 +147,53 @@ def test_the_rejects_file_can_be_mended_and_used_again() -> None:
 def test_rejected_lines_of_json_are_one_cell() -> None:
     lines = [{"to": "a@example.com", "name": "A"}, {"to": "b@example.com", "variables": {"nam": "B"}}]
     data = "\n".join(map(json.dumps, lines)).encode() + b'\n{"to": \n\n'
-    desk = Desk(data, audience={"format": NDJSON})
-    found = desk.check()
+    cut_file = CutFile(data, audience={"format": NDJSON})
+    found = cut_file.check()
     assert found.good == 1
     assert found.rejected == {"variable_missing.name": 1, "not_json": 1}
-    head, second, third = desk.rejects()
+    head, second, third = cut_file.rejects()
     assert head == ["row", "reason", "detail", "line"]
     assert (second[0], json.loads(second[3])) == ("2", lines[1])
     assert (third[0], third[1], third[3]) == ("3", "not_json", '{"to":')
 
 
 def test_bytes_that_are_no_text_are_rejected_and_shown_as_far_as_they_are() -> None:
-    desk = Desk(b"to,name\na@example.com,A\nb@example.com,\xff\xfe\nc@example.com,C\n")
-    found = desk.check()
+    cut_file = CutFile(b"to,name\na@example.com,A\nb@example.com,\xff\xfe\nc@example.com,C\n")
+    found = cut_file.check()
     assert (found.good, found.rejected) == (2, {"not_utf8": 1})
-    assert desk.rejects()[1][0] == "3"
-    assert "b@example.com" in desk.rejects()[1][3]
+    assert cut_file.rejects()[1][0] == "3"
+    assert "b@example.com" in cut_file.rejects()[1][3]
 
 
 def test_no_file_is_written_where_nothing_is_rejected() -> None:
-    desk = Desk(b"to,name\na@example.com,A\n")
-    desk.check()
-    assert [key for key in desk.s3.objects if key != (KEY, "v1")] == []
+    cut_file = CutFile(b"to,name\na@example.com,A\n")
+    cut_file.check()
+    assert [key for key in cut_file.s3.objects if key != (KEY, "v1")] == []
 
 
 def test_numbers_of_rows_are_those_that_a_spreadsheet_shows() -> None:
     data = b"to,name\n" + b"".join(b"u%d@example.com,%s\n" % (i, b"x" if i % 3 else b"") for i in range(1, 21))
-    desk = Desk(data, rows=6)
+    cut_file = CutFile(data, rows=6)
     numbers = []
-    for number in range(len(desk.shards)):
-        if desk.check(number).rejected:
-            numbers += [int(row[0]) for row in desk.rejects(number)[1:]]
+    for number in range(len(cut_file.shards)):
+        if cut_file.check(number).rejected:
+            numbers += [int(row[0]) for row in cut_file.rejects(number)[1:]]
     assert numbers == [4, 7, 10, 13, 16, 19]
 
 
 def test_rows_of_json_have_the_numbers_of_their_lines() -> None:
     lines = [json.dumps({"to": f"u{i}@example.com"} | ({"name": "x"} if i % 3 else {})) for i in range(1, 21)]
-    desk = Desk("\n".join(lines).encode(), rows=6, audience={"format": NDJSON})
+    cut_file = CutFile("\n".join(lines).encode(), rows=6, audience={"format": NDJSON})
     numbers = []
-    for number in range(len(desk.shards)):
-        if desk.check(number).rejected:
-            numbers += [int(row[0]) for row in desk.rejects(number)[1:]]
+    for number in range(len(cut_file.shards)):
+        if cut_file.check(number).rejected:
+            numbers += [int(row[0]) for row in cut_file.rejects(number)[1:]]
     assert numbers == [3, 6, 9, 12, 15, 18]
 
 
 def test_five_samples_of_each_reason_are_kept() -> None:
-    desk = Desk(b"to,name\n" + b"nobody,x\n" * 8 + b"a@example.com,\n" * 8)
-    found = desk.check()
+    cut_file = CutFile(b"to,name\n" + b"nobody,x\n" * 8 + b"a@example.com,\n" * 8)
+    found = cut_file.check()
     assert {name: [row for row, _ in rows] for name, rows in found.samples.items()} == {
         "address_invalid": [1, 2, 3, 4, 5],
         "variable_missing.name": [9, 10, 11, 12, 13],
@@ -211,44 +211,44 @@ def test_who_is_on_the_suppression_list_is_counted_by_the_class_of_the_run() -> 
         c=(SuppressionReason.MANUAL, SuppressionScope.NOTIFICATION),
     )
     people = [f"{name}@example.com,x\n" for name in "abcda"]
-    desk = Desk(("to,name\n" + "".join(people)).encode(), listed=listed)
-    found = desk.check()
+    cut_file = CutFile(("to,name\n" + "".join(people)).encode(), listed=listed)
+    found = cut_file.check()
     # They are messages all the same, which end as suppressed.
     assert (found.messages, found.suppressed, found.duplicates) == (4, 2, 1)
 
 
 def test_the_list_is_asked_about_each_recipient_once_a_hundred_at_a_time() -> None:
     people = [f"u{i % 230}@example.com,x\n" for i in range(500)]
-    desk = Desk(("to,name\n" + "".join(people) + "nobody,x\n").encode())
-    desk.check()
-    assert desk.listed.asked == [BATCH, BATCH, 30]
+    cut_file = CutFile(("to,name\n" + "".join(people) + "nobody,x\n").encode())
+    cut_file.check()
+    assert cut_file.listed.asked == [BATCH, BATCH, 30]
 
 
 def test_where_each_row_counts_each_that_is_stopped_does_and_the_list_is_asked_once() -> None:
     listed = entries(a=(SuppressionReason.BOUNCE, SuppressionScope.ALL))
     data = b"to,name\na@example.com,x\na@example.com,y\nb@example.com,z\n"
-    desk = Desk(data, listed=listed, duplicates=Duplicates.EACH)
-    found = desk.check()
+    cut_file = CutFile(data, listed=listed, duplicates=Duplicates.EACH)
+    found = cut_file.check()
     assert (found.messages, found.suppressed, found.duplicates) == (3, 2, 0)
     assert listed.asked == [2]
 
 
 def test_of_the_holdout_group_nobody_is_a_message() -> None:
     people = [f"u{i % 300}@example.com,x\n" for i in range(400)]
-    desk = Desk(("to,name\n" + "".join(people)).encode(), holdout_percent=25)
-    found = desk.check()
+    cut_file = CutFile(("to,name\n" + "".join(people)).encode(), holdout_percent=25)
+    found = cut_file.check()
     assert 40 < found.held_out < 110
     assert (found.distinct, found.good + found.held_out, found.duplicates) == (300, 300, 100)
-    assert sum(desk.listed.asked) == found.good
+    assert sum(cut_file.listed.asked) == found.good
 
 
 def test_suppressed_rows_that_repeat_others_are_not_counted_twice() -> None:
     listed = entries(a=(SuppressionReason.BOUNCE, SuppressionScope.ALL))
-    desk = Desk(b"to,name\na@example.com,x\nb@example.com,x\na@example.com,y\n", rows=1, listed=listed)
-    assert [desk.check(number).suppressed for number in range(3)] == [1, 0, 1]
-    saved = Saved(desk.run, desk.shards)
+    cut_file = CutFile(b"to,name\na@example.com,x\nb@example.com,x\na@example.com,y\n", rows=1, listed=listed)
+    assert [cut_file.check(number).suppressed for number in range(3)] == [1, 0, 1]
+    saved = Saved(cut_file.run, cut_file.shards)
     with ThreadPoolExecutor(2) as pool:
-        assert Comparer(desk.files, saved, pool).compare(desk.run, desk.shards, lambda: 900)  # type: ignore[arg-type]  # plays the store
+        assert Comparer(cut_file.files, saved, pool).compare(cut_file.run, cut_file.shards, lambda: 900)  # type: ignore[arg-type]  # plays the store
     checked = [shard.checked for shard in saved.found.values() if shard.checked]
     assert [(each.good, each.duplicates, each.suppressed) for each in checked] == [(1, 0, 1), (1, 0, 0), (0, 1, 0)]
 
@@ -271,37 +271,37 @@ class Saved:
 
 
 def test_checked_again_it_writes_the_same() -> None:
-    desk = Desk(MIXED * 2, rows=4)
-    first = [desk.check(number) for number in range(len(desk.shards))]
-    before = dict(desk.s3.objects)
-    assert [desk.check(number) for number in range(len(desk.shards))] == first
-    assert desk.s3.objects == before
+    cut_file = CutFile(MIXED * 2, rows=4)
+    first = [cut_file.check(number) for number in range(len(cut_file.shards))]
+    before = dict(cut_file.s3.objects)
+    assert [cut_file.check(number) for number in range(len(cut_file.shards))] == first
+    assert cut_file.s3.objects == before
 
 
 def test_a_sample_has_the_first_rows_of_each_variant() -> None:
     people = [f"u{i}@example.com,n{i}\n" for i in range(300)]
-    desk = Desk(("to,name\nnobody,x\n" + "".join(people)).encode(), weights={"a": 3, "b": 1})
-    assert desk.checker.sample(desk.run, desk.shards) == []
-    desk.check()
-    sample = desk.checker.sample(desk.run, desk.shards, 20)
+    cut_file = CutFile(("to,name\nnobody,x\n" + "".join(people)).encode(), weights={"a": 3, "b": 1})
+    assert cut_file.checker.sample(cut_file.run, cut_file.shards) == []
+    cut_file.check()
+    sample = cut_file.checker.sample(cut_file.run, cut_file.shards, 20)
     variants = [good.variant for good in sample]
     assert (variants.count("a"), variants.count("b")) == (20, 20)
     assert [good.index for good in sample] == sorted(good.index for good in sample)
 
 
 def test_a_file_that_is_gone_is_named() -> None:
-    desk = Desk(MIXED)
-    del desk.s3.objects[KEY, "v1"]
+    cut_file = CutFile(MIXED)
+    del cut_file.s3.objects[KEY, "v1"]
     with pytest.raises(FileGoneError) as caught:
-        desk.check()
+        cut_file.check()
     assert caught.value.key == KEY
 
 
 def test_repeated_rows_within_the_only_shard_are_marked() -> None:
-    desk = Desk(b"to,name\na@example.com,x\n\nA@example.com,y\nb@example.com,z\n")
-    desk.check()
+    cut_file = CutFile(b"to,name\na@example.com,x\n\nA@example.com,y\nb@example.com,z\n")
+    cut_file.check()
     with ThreadPoolExecutor(1) as pool:
-        comparer = Comparer(desk.files, Saved(desk.run, desk.shards), pool)  # type: ignore[arg-type]  # plays the store
-        bits = comparer.repeated_rows(desk.run, desk.shards[0])
+        comparer = Comparer(cut_file.files, Saved(cut_file.run, cut_file.shards), pool)  # type: ignore[arg-type]  # plays the store
+        bits = comparer.repeated_rows(cut_file.run, cut_file.shards[0])
     assert bits is not None
     assert [row for row in range(4) if hashes.has_bit(bits, row)] == [2]

@@ -43,7 +43,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
         yield executor
 
 
-class World:
+class CheckedFile:
     """A run's file in a bucket in memory, checked shard by shard."""
 
     def __init__(
@@ -54,8 +54,8 @@ class World:
         self.files = RunFiles("assets", lambda: self.s3)  # type: ignore[arg-type, return-value]  # plays S3
         self.shards = Shards(client, "guard", FakeClock())
         self.run, planned = cut_into(run_of(data, **changes), data, rows)
-        World.count += 1
-        self.run = self.run.moved(id=f"sale.{World.count}")
+        CheckedFile.count += 1
+        self.run = self.run.moved(id=f"sale.{CheckedFile.count}")
         self.checker = Checker(self.files, Nobody(), judge_of, per_bucket)
         self.comparer = Comparer(self.files, self.shards, pool, per_bucket)
         self.shards.create("default", self.run.id, [self.checker.check(self.run, shard) for shard in planned])
@@ -121,70 +121,70 @@ def test_repeated_rows_are_those_of_a_dictionary_over_the_whole_file(
     table: Any, pool: ThreadPoolExecutor, people: list[str], rows: int, per_bucket: int, holdout: int,
     patience: list[bool],
 ) -> None:  # fmt: skip
-    world = World(table, pool, file_of(people), rows, per_bucket, holdout_percent=holdout)
+    checked_file = CheckedFile(table, pool, file_of(people), rows, per_bucket, holdout_percent=holdout)
     left = iter(patience)
     for _ in range(len(patience) + 2):
-        if world.compare(lambda: PLENTY if next(left, True) else RESERVE_S / 3):
+        if checked_file.compare(lambda: PLENTY if next(left, True) else RESERVE_S / 3):
             break
     else:
         pytest.fail("it never ends")
-    expected, tally = naive(world.run, people)
-    assert world.repeated() == expected
-    assert total(world.all()) == tally
+    expected, tally = naive(checked_file.run, people)
+    assert checked_file.repeated() == expected
+    assert total(checked_file.all()) == tally
     # Done again, also from the beginning, it changes nothing.
-    before = world.all()
-    assert world.compare()
-    world.s3.objects.pop(f"runs/default/{world.run.id}/compare/000000", None)
-    assert world.compare()
-    assert world.all() == before
+    before = checked_file.all()
+    assert checked_file.compare()
+    checked_file.s3.objects.pop(f"runs/default/{checked_file.run.id}/compare/000000", None)
+    assert checked_file.compare()
+    assert checked_file.all() == before
 
 
 def test_the_first_row_in_the_file_counts_whatever_is_wrong_with_others(table: Any, pool: ThreadPoolExecutor) -> None:
     data = b"to,name\na@example.com,\nA@EXAMPLE.com,x\nb@example.com,x\n\na@example.com,x\nb@example.com,\n"
-    world = World(table, pool, data, 2)
-    assert world.compare()
-    assert world.repeated() == [5]
-    tally = total(world.all())
+    checked_file = CheckedFile(table, pool, data, 2)
+    assert checked_file.compare()
+    assert checked_file.repeated() == [5]
+    tally = total(checked_file.all())
     assert (tally.rows, tally.good, tally.duplicates) == (5, 2, 1)
     assert tally.rejected == {"variable_missing.name": 2}
-    assert [shard.repeats for shard in world.all()] == [0, 0, 1]
+    assert [shard.repeats for shard in checked_file.all()] == [0, 0, 1]
 
 
 def test_each_row_is_sent_where_that_is_wished(table: Any, pool: ThreadPoolExecutor) -> None:
-    world = World(table, pool, file_of(["a@example.com"] * 5), 2, duplicates=Duplicates.EACH)
-    assert world.compare()
-    assert world.repeated() == []
-    assert total(world.all()).messages == 5
-    assert [key for key in world.s3.objects if "hashes" in str(key)] == []
+    checked_file = CheckedFile(table, pool, file_of(["a@example.com"] * 5), 2, duplicates=Duplicates.EACH)
+    assert checked_file.compare()
+    assert checked_file.repeated() == []
+    assert total(checked_file.all()).messages == 5
+    assert [key for key in checked_file.s3.objects if "hashes" in str(key)] == []
 
 
 def test_one_shard_needs_no_comparing(table: Any, pool: ThreadPoolExecutor) -> None:
-    world = World(table, pool, file_of(["a@example.com", "b@example.com"]), 10)
-    reads = world.s3.reads
-    assert world.compare()
-    assert world.s3.reads == reads
-    assert [key for key in world.s3.objects if "runs/" in str(key)] == []
-    world = World(table, pool, file_of(["a@example.com", "a@example.com", "b@example.com"]), 10)
-    assert world.compare()
-    assert world.repeated() == [2]
+    checked_file = CheckedFile(table, pool, file_of(["a@example.com", "b@example.com"]), 10)
+    reads = checked_file.s3.reads
+    assert checked_file.compare()
+    assert checked_file.s3.reads == reads
+    assert [key for key in checked_file.s3.objects if "runs/" in str(key)] == []
+    checked_file = CheckedFile(table, pool, file_of(["a@example.com", "a@example.com", "b@example.com"]), 10)
+    assert checked_file.compare()
+    assert checked_file.repeated() == [2]
 
 
 def test_of_two_who_compare_at_once_each_counts_once(table: Any, pool: ThreadPoolExecutor) -> None:
-    world = World(table, pool, file_of(["a@example.com"] * 6), 1)
-    stale = world.all()
-    assert world.comparer.compare(world.run, stale, lambda: PLENTY)
+    checked_file = CheckedFile(table, pool, file_of(["a@example.com"] * 6), 1)
+    stale = checked_file.all()
+    assert checked_file.comparer.compare(checked_file.run, stale, lambda: PLENTY)
     # The other one has read the shards before.
-    assert world.comparer.compare(world.run, stale, lambda: PLENTY)
-    assert total(world.all()).model_dump(include={"good", "duplicates"}) == {"good": 1, "duplicates": 5}
-    assert [shard.repeats for shard in world.all()] == [0, 1, 1, 1, 1, 1]
+    assert checked_file.comparer.compare(checked_file.run, stale, lambda: PLENTY)
+    assert total(checked_file.all()).model_dump(include={"good", "duplicates"}) == {"good": 1, "duplicates": 5}
+    assert [shard.repeats for shard in checked_file.all()] == [0, 1, 1, 1, 1, 1]
 
 
 def test_one_request_for_each_shard_and_bucket(table: Any, pool: ThreadPoolExecutor) -> None:
-    world = World(table, pool, file_of([f"u{i}@example.com" for i in range(60)]), 10, per_bucket=30)
-    before = world.s3.reads
-    assert world.compare()
+    checked_file = CheckedFile(table, pool, file_of([f"u{i}@example.com" for i in range(60)]), 10, per_bucket=30)
+    before = checked_file.s3.reads
+    assert checked_file.compare()
     # The head of each of six shards, two buckets of each, and what was found earlier.
-    assert world.s3.reads - before == 6 + 12 + 1
+    assert checked_file.s3.reads - before == 6 + 12 + 1
 
 
 @given(

@@ -58,7 +58,7 @@ class Lambdas:
         self.limits.append((UUID, ScalingConfig["MaximumConcurrency"]))
 
 
-class Desk:
+class ManageApi:
     """All operations of the function."""
 
     def __init__(self, aws: Aws, clock: FakeClock, loopback: bool = False) -> None:
