@@ -61,7 +61,7 @@ class FaultInput(BaseModel):
             return published(self.published, self.to, 1 if self.times is None else self.times)
         by_chance = self.rate < 1 or self.kind == "mixed"
         times = self.times if self.times is not None else -1 if by_chance else 1
-        road = ROADS[self.provider]
+        road = PROVIDER_FAULTS[self.provider]
         left_out = self.kind == "code" and self.code in LEFT_OUT
         at = self.at if self.at is not None or self.kind in OUTAGES or left_out else road.default
         return Fault(
@@ -79,7 +79,7 @@ class FaultInput(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class _Road:
+class _ProviderFaults:
     """What a provider's sandbox can be told.
 
     sandbox: its name in a local stack. steps: for `at`. sends: the step at which a message is taken. default: the step
@@ -96,8 +96,8 @@ class _Road:
     example: str
 
 
-ROADS: dict[str, _Road] = {
-    "smtp": _Road(
+PROVIDER_FAULTS: dict[str, _ProviderFaults] = {
+    "smtp": _ProviderFaults(
         "smtp",
         SmtpSandbox.steps,
         "dot",
@@ -106,8 +106,10 @@ ROADS: dict[str, _Road] = {
         re.compile(r"[ -~]+"),
         "5.1.1 No such user",
     ),
-    "ses": _Road("ses", SesSandbox.steps, "SendEmail", None, {}, re.compile(r"[A-Za-z]+( [ -~]+)?"), "MessageRejected"),
-    "tencent": _Road(
+    "ses": _ProviderFaults(
+        "ses", SesSandbox.steps, "SendEmail", None, {}, re.compile(r"[A-Za-z]+( [ -~]+)?"), "MessageRejected"
+    ),
+    "tencent": _ProviderFaults(
         "tencent",
         TencentSandbox.steps,
         "SendSms",
@@ -116,7 +118,7 @@ ROADS: dict[str, _Road] = {
         re.compile(r"[A-Za-z]+(\.[A-Za-z0-9]+)*"),
         "FailedOperation.PhoneNumberInBlacklist",
     ),
-    "aws": _Road(
+    "aws": _ProviderFaults(
         "aws",
         AwsSmsSandbox.steps,
         "SendTextMessage",
@@ -125,7 +127,7 @@ ROADS: dict[str, _Road] = {
         re.compile(r"[A-Za-z]+(/[A-Z0-9_]+)?"),
         "ConflictException/DESTINATION_PHONE_NUMBER_OPTED_OUT",
     ),
-    "app": _Road(
+    "app": _ProviderFaults(
         "wecom",
         APP_STEPS,
         "message/send",
@@ -134,7 +136,7 @@ ROADS: dict[str, _Road] = {
         re.compile(r"-?[0-9]{1,7}|invaliduser|unlicenseduser"),
         "45009",
     ),
-    "robot": _Road(
+    "robot": _ProviderFaults(
         "wecom",
         ROBOT_STEPS,
         "webhook/send",
@@ -155,7 +157,7 @@ _MAY_BE_ACCEPTED = frozenset({"status", "code", "throttle", "bad_json"})
 
 def problems(given: FaultInput) -> list[FieldError]:
     """What is wrong with a fault whose fields are each well formed."""
-    road = ROADS[given.provider]
+    road = PROVIDER_FAULTS[given.provider]
     checks: Iterable[tuple[str, str | None]] = (
         ("at", _about_step(given, road)),
         ("code", _about_code(given, road)),
@@ -168,7 +170,7 @@ def problems(given: FaultInput) -> list[FieldError]:
     return [FieldError(field=field, message=message) for field, message in checks if message]
 
 
-def _about_step(given: FaultInput, road: _Road) -> str | None:
+def _about_step(given: FaultInput, road: _ProviderFaults) -> str | None:
     left_out = given.kind == "code" and given.code in LEFT_OUT
     if given.published is not None and given.at is not None:
         return "Leave it out: a published reply plays at its own step."
@@ -184,7 +186,7 @@ def _about_step(given: FaultInput, road: _Road) -> str | None:
     return None if kinds is None or given.kind in kinds else f"At this step only: {', '.join(kinds)}."
 
 
-def _about_code(given: FaultInput, road: _Road) -> str | None:
+def _about_code(given: FaultInput, road: _ProviderFaults) -> str | None:
     if given.published is not None:
         known = given.published in PUBLISHED
         return None if known else "There is no published reply of this name; docs/replies.md lists them."
@@ -213,7 +215,7 @@ def _about_seconds(given: FaultInput) -> str | None:
     return None if may_wait or not given.seconds else f"Leave it out: it means nothing with {given.kind} here."
 
 
-def _about_recipient(given: FaultInput, road: _Road) -> str | None:
+def _about_recipient(given: FaultInput, road: _ProviderFaults) -> str | None:
     if given.to is None:
         return None
     if given.provider == "robot":
@@ -230,7 +232,7 @@ def _about_times(given: FaultInput) -> str | None:
     return "Give a number from 1, or -1 for always." if given.times == 0 else None
 
 
-def _about_acceptance(given: FaultInput, road: _Road) -> str | None:
+def _about_acceptance(given: FaultInput, road: _ProviderFaults) -> str | None:
     if not given.accepted:
         return None
     if given.kind not in _MAY_BE_ACCEPTED:
@@ -293,7 +295,7 @@ class _Entry:
         return {"id": self.id, **given, **more, "played": self.planned.played, "active": self.active}
 
 
-class FaultDesk:
+class FaultControl:
     """Takes faults for the sandboxes of a local stack, and answers `/_local/faults`; thread-safe."""
 
     def __init__(self, sandboxes: Mapping[str, Sandbox]) -> None:
@@ -317,7 +319,7 @@ class FaultDesk:
             if len(active) >= MOST:
                 raise ConflictError(f"Remove some of the {MOST} that wait.", title="Too many faults")
             used = [entry for entry in self._entries if not entry.active][-MOST:]
-            sandbox = self._sandboxes[ROADS[given.provider].sandbox]
+            sandbox = self._sandboxes[PROVIDER_FAULTS[given.provider].sandbox]
             entry = _Entry(next(self._ids), given, sandbox.faults.add(given.fault()), sandbox)
             self._entries = sorted([*active, *used, entry], key=lambda e: e.id)
         return entry.shown()
@@ -350,8 +352,8 @@ class FaultDesk:
             raise invalid_field(f"query.{unknown[0]}", "Give id or provider, or nothing to remove all.")
         if "id" in query and not re.fullmatch(r"[0-9]{1,18}", query["id"]):
             raise invalid_field("query.id", "Give the id of a fault, a number.")
-        if "provider" in query and query["provider"] not in ROADS:
-            raise invalid_field("query.provider", f"Give one of {', '.join(ROADS)}.")
+        if "provider" in query and query["provider"] not in PROVIDER_FAULTS:
+            raise invalid_field("query.provider", f"Give one of {', '.join(PROVIDER_FAULTS)}.")
         with self._lock:
             gone = [
                 entry

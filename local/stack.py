@@ -19,7 +19,7 @@ from local.clock import LocalClock, RealClock
 from local.counting import RequestCounter
 from local.deploy import deploy
 from local.deployment import Deployment
-from local.faults import FaultDesk, FaultInput
+from local.faults import FaultControl, FaultInput
 from local.gateway import Gateway
 from local.logs import FunctionLogs
 from local.memory.engine import Memory
@@ -103,7 +103,7 @@ class LocalStack:
         self.counting = RequestCounter()
         self.memory = Memory(self.clock) if memory else None
         self.sandboxes = {}
-        self.faults = FaultDesk(self.sandboxes)
+        self.faults = FaultControl(self.sandboxes)
         self._first_faults = list(faults)
         self._port = port
         self._kept = kept

@@ -5,19 +5,19 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.contract.faulty import World
+from tests.contract.faulty import FaultySandboxes
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[World]:
+def running() -> Iterator[FaultySandboxes]:
     with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             patch.setenv(name, "testing")
-        yield World(stack)
+        yield FaultySandboxes(stack)
 
 
 @pytest.fixture
-def world(running: World) -> Iterator[World]:
+def faulty(running: FaultySandboxes) -> Iterator[FaultySandboxes]:
     """The world, without faults, and with what was accepted forgotten."""
     running.outbox.clear()
     yield running

@@ -6,7 +6,7 @@ from contextlib import ExitStack, closing
 from typing import Any
 
 from local.clock import RealClock
-from local.faults import ROADS, FaultDesk
+from local.faults import PROVIDER_FAULTS, FaultControl
 from local.gateway import Incoming
 from local.sandbox.aws_sms import AwsSmsSandbox
 from local.sandbox.base import Outbox, Sandbox
@@ -35,8 +35,8 @@ TO = {
 }
 
 
-class World:
-    """The six providers' sandboxes with one outbox, and the desk that takes faults for them."""
+class FaultySandboxes:
+    """The six providers' sandboxes with one outbox, and what takes faults for them."""
 
     def __init__(self, stack: ExitStack) -> None:
         self.clock = FakeClock()
@@ -51,7 +51,7 @@ class World:
         }
         for sandbox in self.sandboxes.values():
             stack.enter_context(sandbox)
-        self.desk = FaultDesk(self.sandboxes)
+        self.control = FaultControl(self.sandboxes)
         self._stack = stack
         self._serial = itertools.count(1)
         self._tokens = MemoryTokenCache(self.clock)
@@ -67,7 +67,7 @@ class World:
     def _make(self, name: str, hasty: bool) -> Provider:
         seconds = 0.3 if hasty else 10.0
         port = self.sandboxes["smtp"].port
-        url = "" if name == "smtp" else self.sandboxes[ROADS[name].sandbox].url
+        url = "" if name == "smtp" else self.sandboxes[PROVIDER_FAULTS[name].sandbox].url
         sender = {"from_address": "notice@example.com"}
         if name in {"app", "robot"}:
             timeouts = Timeouts(read=seconds, total=20)
@@ -98,13 +98,13 @@ class World:
 
     def sandbox(self, name: str) -> Sandbox:
         """The sandbox of a provider."""
-        found: Sandbox = self.sandboxes[ROADS[name].sandbox]
+        found: Sandbox = self.sandboxes[PROVIDER_FAULTS[name].sandbox]
         return found
 
     def ask(self, method: str, body: Any = None, query: str = "") -> tuple[int, Any]:
-        """Ask the desk as the API does; the status and the answer."""
+        """Ask the fault control as the API does; the status and the answer."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        status, _, answer = self.desk(Incoming(method, "/_local/faults", query, [], data, "127.0.0.1"))
+        status, _, answer = self.control(Incoming(method, "/_local/faults", query, [], data, "127.0.0.1"))
         return status, json.loads(answer) if answer else None
 
 

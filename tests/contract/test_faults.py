@@ -7,7 +7,7 @@ import pytest
 from shared.model.content import RenderedEmail
 from shared.model.outcome import Rejected, Sent, Unknown
 from shared.providers.base import Outgoing
-from tests.contract.faulty import TO, World, said
+from tests.contract.faulty import TO, FaultySandboxes, said
 
 # provider, fault, what our client makes of it, how many messages the provider accepted.
 # A `Retry` is sent again, so it must not follow where something was accepted. An `Unknown` is sent again or given up,
@@ -261,14 +261,14 @@ def _name(row: Row) -> str:
 
 
 @pytest.mark.parametrize("row", TABLE, ids=_name)
-def test_what_a_fault_means(row: Row, world: World) -> None:
+def test_what_a_fault_means(row: Row, faulty: FaultySandboxes) -> None:
     name, fault, expected, accepted = row
-    assert world.ask("POST", {"provider": name, **fault})[0] == 201
-    [outcome] = world.provider(name).send([world.message(name)])
+    assert faulty.ask("POST", {"provider": name, **fault})[0] == 201
+    [outcome] = faulty.provider(name).send([faulty.message(name)])
     words = said(outcome).split()[: len(expected.split())]
-    assert (" ".join(words), world.outbox.count()) == (expected, accepted)
-    world.ask("DELETE")
-    assert isinstance(world.provider(name).send([world.message(name)])[0], Sent), "the next message is not harmed"
+    assert (" ".join(words), faulty.outbox.count()) == (expected, accepted)
+    faulty.ask("DELETE")
+    assert isinstance(faulty.provider(name).send([faulty.message(name)])[0], Sent), "the next message is not harmed"
 
 
 # Answers that come late: the client gives up after 0.3 s.
@@ -291,19 +291,19 @@ SLOW: list[Row] = [
 
 
 @pytest.mark.parametrize("row", SLOW, ids=_name)
-def test_what_a_late_answer_means(row: Row, world: World) -> None:
+def test_what_a_late_answer_means(row: Row, faulty: FaultySandboxes) -> None:
     name, fault, expected, accepted = row
-    assert world.ask("POST", {"provider": name, **fault})[0] == 201
-    [outcome] = world.provider(name, hasty=True).send([world.message(name)])
+    assert faulty.ask("POST", {"provider": name, **fault})[0] == 201
+    [outcome] = faulty.provider(name, hasty=True).send([faulty.message(name)])
     words = said(outcome).split()[: len(expected.split())]
-    assert (" ".join(words), world.outbox.count()) == (expected, accepted)
+    assert (" ".join(words), faulty.outbox.count()) == (expected, accepted)
 
 
-def test_a_big_mail_cut_on_its_way_is_certainly_not_sent(world: World) -> None:
-    world.ask("POST", {"provider": "smtp", "kind": "reset_before", "at": "body"})
+def test_a_big_mail_cut_on_its_way_is_certainly_not_sent(faulty: FaultySandboxes) -> None:
+    faulty.ask("POST", {"provider": "smtp", "kind": "reset_before", "at": "body"})
     big = Outgoing("m", TO["smtp"], RenderedEmail("Big", None, "x" * 70 + "\n" + ("y" * 70 + "\n") * 250_000))
-    [outcome] = world.provider("smtp").send([big])
-    assert (said(outcome), world.outbox.count()) == ("Retry connection_failed connection_lost", 0)
+    [outcome] = faulty.provider("smtp").send([big])
+    assert (said(outcome), faulty.outbox.count()) == ("Retry connection_failed connection_lost", 0)
 
 
 @pytest.mark.parametrize(
@@ -317,47 +317,47 @@ def test_a_big_mail_cut_on_its_way_is_certainly_not_sent(world: World) -> None:
     ],
 )
 def test_a_connection_lost_without_pipelining(
-    at: str, expected: str, accepted: int, world: World, monkeypatch: pytest.MonkeyPatch
+    at: str, expected: str, accepted: int, faulty: FaultySandboxes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(world.sandboxes["smtp"], "pipelining", False)
+    monkeypatch.setattr(faulty.sandboxes["smtp"], "pipelining", False)
     where = {"kind": "reset_after"} if at == "after" else {"kind": "reset_before", "at": at}
-    world.ask("POST", {"provider": "smtp", **where})
-    [outcome] = world.provider("smtp").send([world.message("smtp")])
-    assert (said(outcome), world.outbox.count()) == (expected, accepted)
+    faulty.ask("POST", {"provider": "smtp", **where})
+    [outcome] = faulty.provider("smtp").send([faulty.message("smtp")])
+    assert (said(outcome), faulty.outbox.count()) == (expected, accepted)
 
 
-def test_a_kept_connection_that_ends_after_the_final_dot_is_no_reason_to_send_again(world: World) -> None:
-    provider = world.provider("smtp")
-    provider.send([world.message("smtp")])
-    world.ask("POST", {"provider": "smtp", "kind": "reset_after"})
-    assert said(provider.send([world.message("smtp")])[0]) == "Unknown connection_lost connection_lost"
-    assert world.outbox.count() == 2
+def test_a_kept_connection_that_ends_after_the_final_dot_is_no_reason_to_send_again(faulty: FaultySandboxes) -> None:
+    provider = faulty.provider("smtp")
+    provider.send([faulty.message("smtp")])
+    faulty.ask("POST", {"provider": "smtp", "kind": "reset_after"})
+    assert said(provider.send([faulty.message("smtp")])[0]) == "Unknown connection_lost connection_lost"
+    assert faulty.outbox.count() == 2
 
 
-def test_a_kept_connection_that_ends_before_the_message_is_replaced_at_once(world: World) -> None:
-    provider = world.provider("smtp")
-    provider.send([world.message("smtp")])
-    world.ask("POST", {"provider": "smtp", "kind": "reset_before", "at": "data"})
-    assert isinstance(provider.send([world.message("smtp")])[0], Sent)
-    assert world.outbox.count() == 2
+def test_a_kept_connection_that_ends_before_the_message_is_replaced_at_once(faulty: FaultySandboxes) -> None:
+    provider = faulty.provider("smtp")
+    provider.send([faulty.message("smtp")])
+    faulty.ask("POST", {"provider": "smtp", "kind": "reset_before", "at": "data"})
+    assert isinstance(provider.send([faulty.message("smtp")])[0], Sent)
+    assert faulty.outbox.count() == 2
 
 
-def test_numbers_of_one_call_fail_each_for_itself(world: World) -> None:
-    content = world.message("tencent").content
+def test_numbers_of_one_call_fail_each_for_itself(faulty: FaultySandboxes) -> None:
+    content = faulty.message("tencent").content
     group = [Outgoing(f"m{n}", f"+8613800000{n:03d}", content) for n in range(4)]
     for to, code in ((group[1].to, "FailedOperation.PhoneNumberInBlacklist"), (group[3].to, "InternalError.Timeout")):
-        world.ask("POST", {"provider": "tencent", "kind": "code", "code": code, "to": to})
-    outcomes = world.provider("tencent").send(group)
+        faulty.ask("POST", {"provider": "tencent", "kind": "code", "code": code, "to": to})
+    outcomes = faulty.provider("tencent").send(group)
     assert [type(outcome) for outcome in outcomes] == [Sent, Rejected, Sent, Unknown]
-    assert [delivery.to for delivery in world.outbox.all()] == [group[0].to, group[2].to]
+    assert [delivery.to for delivery in faulty.outbox.all()] == [group[0].to, group[2].to]
 
 
-def test_members_of_one_message_are_left_out_each_for_itself(world: World) -> None:
-    content = world.message("app").content
+def test_members_of_one_message_are_left_out_each_for_itself(faulty: FaultySandboxes) -> None:
+    content = faulty.message("app").content
     group = [Outgoing(f"m{n}", f"user{n}", content) for n in range(3)]
     for to, code in (("user0", "invaliduser"), ("user2", "unlicenseduser")):
-        world.ask("POST", {"provider": "app", "kind": "code", "code": code, "to": to})
-    outcomes = world.provider("app").send(group)
+        faulty.ask("POST", {"provider": "app", "kind": "code", "code": code, "to": to})
+    outcomes = faulty.provider("app").send(group)
     assert [said(outcome) for outcome in outcomes] == [
         "Rejected address_unknown invaliduser",
         "Sent",

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Callable
 
 from tests.conftest import GUARANTEES
+from tests.guarantees.fault_points import Position
 from tests.guarantees.platform import Platform
-from tests.guarantees.points import Position
 
 MAX_CALLS = 150
 

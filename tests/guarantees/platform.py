@@ -32,9 +32,9 @@ from shared.providers.registry import build_provider
 from shared.store.idempotency import TTL_S
 from shared.store.timeline import KeptEvent, read_event
 from shared.wiring import dispatch
-from tests.guarantees.points import CrashError, FunctionDiedError, Points, watched
+from tests.guarantees.fault_points import CrashError, FaultPoints, FunctionDiedError, watched
 
-ROADS: Mapping[str, tuple[str, str]] = {
+PROVIDER_FAULTS: Mapping[str, tuple[str, str]] = {
     "smtp": ("mail-smtp", "email"),
     "ses": ("mail-ses", "email"),
     "tencent": ("sms-tencent", "sms"),
@@ -96,7 +96,7 @@ class NotCarriedOutError(ViolationError):
 class Platform:
     """A local stack that does nothing by itself, with a template per provider and class."""
 
-    def __init__(self, stack: LocalStack, points: Points, book: Book, haste: Haste) -> None:
+    def __init__(self, stack: LocalStack, points: FaultPoints, book: Book, haste: Haste) -> None:
         assert stack.memory is not None
         self.stack = stack
         self._tables = stack.memory.dynamodb
@@ -113,7 +113,7 @@ class Platform:
             api.patch("/v1/settings", {"countries": ["CN", "GB"], **texts})
             for entry in read_accounts(EXAMPLES / "accounts.toml"):
                 api.post("/v1/accounts", account_body(entry, stack.sandboxes))
-            for provider, (account, channel) in ROADS.items():
+            for provider, (account, channel) in PROVIDER_FAULTS.items():
                 for message_class in MessageClass:
                     self._add_template(api, f"{provider}-{message_class}", message_class, account, CONTENTS[channel])
             once = {"duplicate_seconds": 7 * 86_400, "cap": {"count": 1, "minutes": 1440}}
@@ -146,7 +146,7 @@ class Platform:
             "sms": lambda n: f"+86138{n:08d}" if provider == "tencent" else f"+44740{n:07d}",
             "wecom": lambda n: f"member{n}",
         }
-        return [written[ROADS[provider][1]](n) for n in numbers]
+        return [written[PROVIDER_FAULTS[provider][1]](n) for n in numbers]
 
     def reset(self) -> None:
         """Forget all messages; accounts and templates stay."""
@@ -438,7 +438,7 @@ def _story(events: Sequence[KeptEvent]) -> str:
 @contextmanager
 def platform() -> Iterator[Platform]:
     """A platform whose functions' calls, and whose providers, can be struck; two tries in each class."""
-    points, book, haste = Points(), Book(), Haste()
+    points, book, haste = FaultPoints(), Book(), Haste()
     made: list[Platform] = []
 
     def build(*arguments: Any) -> Provider:
@@ -461,7 +461,7 @@ def platform() -> Iterator[Platform]:
 
 
 @contextmanager
-def mortal(stack: LocalStack, points: Points, haste: Haste) -> Iterator[None]:
+def mortal(stack: LocalStack, points: FaultPoints, haste: Haste) -> Iterator[None]:
     """A function that dies is an error to its invoker, and its successor knows nothing of what it had in memory."""
     invoke = stack.runner.invoke
     remaining = Context.get_remaining_time_in_millis
@@ -490,7 +490,7 @@ def mortal(stack: LocalStack, points: Points, haste: Haste) -> Iterator[None]:
         yield
 
 
-def _struck(provider: Provider, points: Points, book: Book, haste: Haste, script: Script) -> Provider:
+def _struck(provider: Provider, points: FaultPoints, book: Book, haste: Haste, script: Script) -> Provider:
     """The provider, with its calls counted, scripted and struck at."""
     send, look_up, name = provider.send, provider.look_up, type(provider).__name__
 

@@ -19,8 +19,8 @@ from shared.model.events import fold
 from shared.model.words import OUTCOMES, MessageClass, Stage
 from shared.store.timeline import KeptEvent
 from tests.conftest import ENVIRONMENT
-from tests.guarantees.platform import ROADS, Platform, ViolationError, platform
-from tests.guarantees.points import Position
+from tests.guarantees.fault_points import Position
+from tests.guarantees.platform import PROVIDER_FAULTS, Platform, ViolationError, platform
 from tests.guarantees.test_stateful import live
 
 RATE = 0.05
@@ -36,9 +36,9 @@ def soak(one: Platform, messages: int, seed: int) -> None:
     chance = random.Random(seed)
     one.reset()
     one.allow_tries(4)
-    for provider in ROADS:
+    for provider in PROVIDER_FAULTS:
         one.stack.faults.add(FaultInput(provider=provider, kind="mixed", rate=RATE, seed=seed))
-    roads = [(p, c) for p in ROADS if p != "robot" for c in MessageClass]
+    roads = [(p, c) for p in PROVIDER_FAULTS if p != "robot" for c in MessageClass]
     addresses: dict[str, str] = {}
     strikes = 0
     while len(addresses) < messages:

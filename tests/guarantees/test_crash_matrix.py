@@ -20,7 +20,17 @@ from shared.model.reasons import Reason
 from shared.model.words import MessageClass, Stage
 from shared.providers.base import Outgoing
 from tests.guarantees.matrix import Ends, Scenario, cover
-from tests.guarantees.platform import FALLING, LOST, ONCE, PAIR, ROADS, Platform, Script, ViolationError, platform
+from tests.guarantees.platform import (
+    FALLING,
+    LOST,
+    ONCE,
+    PAIR,
+    PROVIDER_FAULTS,
+    Platform,
+    Script,
+    ViolationError,
+    platform,
+)
 
 pytestmark = pytest.mark.rotates
 RECIPIENTS = 4
@@ -93,7 +103,9 @@ def sending(
 
 
 @pytest.mark.parametrize("message_class", list(MessageClass))
-@pytest.mark.parametrize("provider", [pytest.param(p, marks=pytest.mark.xdist_group(f"crash-{p}")) for p in ROADS])
+@pytest.mark.parametrize(
+    "provider", [pytest.param(p, marks=pytest.mark.xdist_group(f"crash-{p}")) for p in PROVIDER_FAULTS]
+)
 def test_it_may_die_anywhere(one: Platform, provider: str, message_class: str) -> None:
     # Two are sent at once, one at the second try, one never.
     scenario = sending(provider, message_class, taken, taken, refused(1), refused(99))

@@ -8,8 +8,8 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from shared.model.words import MessageClass
+from tests.guarantees.fault_points import Call
 from tests.guarantees.platform import Platform, platform
-from tests.guarantees.points import Call
 
 pytestmark = pytest.mark.xdist_group("outages")
 

@@ -19,8 +19,8 @@ from shared.model.outcome import AccountDown, Outcome, Rejected, Retry
 from shared.model.reasons import Reason
 from shared.model.words import MessageClass
 from shared.providers.base import Outgoing
-from tests.guarantees.platform import LOST, ROADS, NotCarriedOutError, Platform, platform
-from tests.guarantees.points import Position
+from tests.guarantees.fault_points import Position
+from tests.guarantees.platform import LOST, PROVIDER_FAULTS, NotCarriedOutError, Platform, platform
 from tests.guarantees.test_crash_matrix import BUSY, UNSEEN
 
 ANSWERS: dict[str, Outcome | None] = {
@@ -63,7 +63,7 @@ class Life(RuleBasedStateMachine):
 
     @precondition(_callers_can_be_served)
     @rule(
-        provider=st.sampled_from(sorted(ROADS)),
+        provider=st.sampled_from(sorted(PROVIDER_FAULTS)),
         message_class=st.sampled_from(list(MessageClass)),
         count=st.integers(1, 3),
         later_s=st.sampled_from([0, 0, 0, 60, 1200]),

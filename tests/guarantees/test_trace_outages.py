@@ -8,8 +8,8 @@ from botocore.exceptions import ClientError
 
 from functions.trace import keeping
 from functions.trace.function import RETRIES
+from tests.guarantees.fault_points import Call
 from tests.guarantees.platform import Platform, platform
-from tests.guarantees.points import Call
 
 pytestmark = pytest.mark.xdist_group("outages")
 

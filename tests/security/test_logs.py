@@ -16,7 +16,7 @@ from shared.model.words import Channel
 from shared.providers.base import Outgoing
 from shared.providers.table import PROVIDERS
 from tests.conftest import Aws
-from tests.contract.faulty import KEYS, TO, World
+from tests.contract.faulty import KEYS, TO, FaultySandboxes
 from tests.contract.wecom.kit import wecom
 from tests.fakes import logged
 from tests.security.attempts import Attempts
@@ -27,11 +27,11 @@ HIDDEN = {TEXT, "271828", SECRET_ID, SECRET_KEY, CORP_SECRET, ROBOT_KEY, "access
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def faulty(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultySandboxes]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     with ExitStack() as stack:
-        yield World(stack)
+        yield FaultySandboxes(stack)
 
 
 @pytest.fixture
@@ -51,14 +51,14 @@ def content(provider: str) -> Any:
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_no_provider_and_no_library_below_it_writes_requests(
-    provider: str, world: World, heard: pytest.LogCaptureFixture, attempts: Attempts
+    provider: str, faulty: FaultySandboxes, heard: pytest.LogCaptureFixture, attempts: Attempts
 ) -> None:
-    made = world.provider(provider)
+    made = faulty.provider(provider)
     message = Outgoing("01K00000000000000000000001abcdefghijklmnop", TO[provider], content(provider))
     made.verify()
     [outcome] = made.send([message])
     assert isinstance(outcome, Sent)
-    world.sandbox(provider).stop()
+    faulty.sandbox(provider).stop()
     made.close()
     made.send([message])
     told = logged(heard.records)

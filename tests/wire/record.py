@@ -26,7 +26,7 @@ from shared.store.timeline import Timeline
 from tests.fakes import FakeClock
 from tests.guarantees import test_crash_matrix as matrix
 from tests.guarantees.matrix import Scenario
-from tests.guarantees.platform import LOST, ROADS, Platform, platform
+from tests.guarantees.platform import LOST, PROVIDER_FAULTS, Platform, platform
 from tests.integration.functions.campaign.campaign_platform import campaign_platform
 from tests.memory import tables
 from tests.samples import NOW
@@ -42,7 +42,7 @@ Kinds = dict[str, dict[str, list[Any]]]
 def scenarios() -> Iterator[Scenario]:
     """Runs in which everything happens: tries, doubt, fallbacks, recalls, continuations, schedules, dead letters."""
     taken, refused, in_doubt = matrix.taken, matrix.refused, matrix.in_doubt
-    for provider in ROADS:
+    for provider in PROVIDER_FAULTS:
         yield matrix.sending(provider, "notification", taken, refused(1), refused(99))
     for provider in ("smtp", "tencent"):
         yield matrix.sending(provider, "marketing", taken, in_doubt(LOST), in_doubt(matrix.UNSEEN), tries=6)

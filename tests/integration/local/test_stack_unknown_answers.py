@@ -18,7 +18,7 @@ from shared.model.words import MessageClass
 pytestmark = pytest.mark.xdist_group("local-stack")
 
 M = MessageClass
-ROADS = {
+PROVIDER_FAULTS = {
     "smtp": ("mail-smtp", "email"),
     "ses": ("mail-ses", "email"),
     "tencent": ("sms-tencent", "sms"),
@@ -44,7 +44,7 @@ class Platform:
         api.patch("/v1/settings", {"countries": ["CN", "GB"]})
         for entry in read_accounts(EXAMPLES / "accounts.toml"):
             api.post("/v1/accounts", account_body(entry, stack.sandboxes))
-        for provider, (account, channel) in ROADS.items():
+        for provider, (account, channel) in PROVIDER_FAULTS.items():
             for each in MessageClass:
                 name = f"{provider}-{each}"
                 body = {"id": name, "name": name, "class": each, "accounts": [account], "content": CONTENTS[channel]}
@@ -58,7 +58,7 @@ class Platform:
             "email": f"u{n}@example.com",
             "sms": f"+86138{n:08d}" if provider == "tencent" else f"+44740{n:07d}",
             "wecom": "@group" if provider == "robot" else f"member{n}",
-        }[ROADS[provider][1]]
+        }[PROVIDER_FAULTS[provider][1]]
 
     def lose(self, provider: str, kind: str, **more: Any) -> None:
         """Lose the answer to the next call that sends."""

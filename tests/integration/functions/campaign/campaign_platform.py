@@ -21,8 +21,8 @@ from shared.model.words import OUTCOMES
 from shared.store.campaigns import Campaigns
 from shared.store.counters import HOUR_MS, Counters
 from shared.store.shards import Shards
+from tests.guarantees.fault_points import FaultPoints, watched
 from tests.guarantees.platform import Haste, mortal
-from tests.guarantees.points import Points, watched
 
 TENANT = "default"
 WORKING_S = 3600.0
@@ -31,7 +31,7 @@ WORKING_S = 3600.0
 class CampaignPlatform:
     """A stack that does nothing by itself. points: where its functions can be struck."""
 
-    def __init__(self, stack: LocalStack, points: Points, api: Client) -> None:
+    def __init__(self, stack: LocalStack, points: FaultPoints, api: Client) -> None:
         self.stack = stack
         self.points = points
         self.api = api
@@ -132,7 +132,7 @@ class CampaignPlatform:
 @contextmanager
 def campaign_platform(shard_rows: int = 1000, slice_rows: int = 400) -> Iterator[CampaignPlatform]:
     """A platform whose shards and slices are small."""
-    points = Points()
+    points = FaultPoints()
     with ExitStack() as enter:
         enter.enter_context(watched(points))
         stack = enter.enter_context(LocalStack(threads=False, memory=True))

@@ -7,7 +7,7 @@ import pytest
 
 from shared.model.runs import RunState
 from shared.model.words import OUTCOMES
-from tests.guarantees.points import Position
+from tests.guarantees.fault_points import Position
 from tests.integration.functions.campaign.campaign_platform import CampaignPlatform, campaign_platform
 
 pytestmark = pytest.mark.rotates

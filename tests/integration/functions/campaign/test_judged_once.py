@@ -9,7 +9,7 @@ import pytest
 from shared.acceptance.sendable import Sendable, Unfit
 from shared.model.reasons import Reason
 from shared.model.runs import RunState
-from tests.guarantees.points import Position
+from tests.guarantees.fault_points import Position
 from tests.integration.functions.campaign.campaign_platform import CampaignPlatform, campaign_platform
 
 PEOPLE = 40

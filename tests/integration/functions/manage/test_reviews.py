@@ -98,7 +98,7 @@ def test_a_review_says_who_when_and_why(manage_api: ManageApi, clock: FakeClock)
     assert act(manage_api, VERSION, "anyone").json["content"]["content"] == "Hello {{ name }}"
 
 
-ROADS: dict[str, list[tuple[str, str]]] = {
+PROVIDER_FAULTS: dict[str, list[tuple[str, str]]] = {
     "draft": [],
     "submitted": [(SUBMIT, "author")],
     "approved": [(SUBMIT, "author"), (APPROVE, "reviewer")],
@@ -113,13 +113,13 @@ ALLOWED = {
 }
 
 
-@pytest.mark.parametrize("start", ROADS)
+@pytest.mark.parametrize("start", PROVIDER_FAULTS)
 @pytest.mark.parametrize("route", [SUBMIT, APPROVE, REJECT])
 @pytest.mark.parametrize("published", [False, True])
 def test_each_step_is_possible_from_some_states_only(
     manage_api: ManageApi, start: str, route: str, published: bool
 ) -> None:
-    for step, who in ROADS[start]:
+    for step, who in PROVIDER_FAULTS[start]:
         assert act(manage_api, step, who).status == 200
     if published:
         assert act(manage_api, PUBLISH, "anyone").status == 200
@@ -210,10 +210,10 @@ def test_a_review_that_never_stands_still_is_a_conflict(manage_api: ManageApi, m
 # Publishing
 
 
-@pytest.mark.parametrize("road", ROADS)
+@pytest.mark.parametrize("road", PROVIDER_FAULTS)
 def test_where_a_review_is_required_only_what_is_approved_is_published(manage_api: ManageApi, road: str) -> None:
     require(manage_api)
-    for step, who in ROADS[road]:
+    for step, who in PROVIDER_FAULTS[road]:
         act(manage_api, step, who)
     answer = act(manage_api, PUBLISH, "author")
     assert answer.status == (200 if road == "approved" else 409)

@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 
-from local.faults import MOST, ROADS, FaultFileError, read_faults
+from local.faults import MOST, PROVIDER_FAULTS, FaultFileError, read_faults
 from local.sandbox.base import Fault
 from local.sandbox.faults import Faults
 from shared.model.outcome import Outcome, Sent
-from tests.contract.faulty import TO, World, said
+from tests.contract.faulty import TO, FaultySandboxes, said
 from tests.fakes import FakeClock
 
-PROVIDERS = list(ROADS)
+PROVIDERS = list(PROVIDER_FAULTS)
 
 
-def test_a_fault_is_listed_until_it_is_removed(world: World) -> None:
-    status, added = world.ask("POST", {"provider": "aws", "kind": "status", "status": 503, "times": 2})
+def test_a_fault_is_listed_until_it_is_removed(faulty: FaultySandboxes) -> None:
+    status, added = faulty.ask("POST", {"provider": "aws", "kind": "status", "status": 503, "times": 2})
     assert status == 201
     assert added == {
         "id": added["id"],
@@ -31,22 +31,22 @@ def test_a_fault_is_listed_until_it_is_removed(world: World) -> None:
         "played": 0,
         "active": True,
     }
-    world.provider("aws").send([world.message("aws")])
-    assert world.ask("GET") == (200, {"faults": [{**added, "left": 1, "played": 1}]})
-    world.provider("aws").send([world.message("aws")])
-    assert world.ask("GET")[1]["faults"] == [{**added, "left": 0, "played": 2, "active": False}]
-    assert world.ask("DELETE", query=f"id={added['id']}") == (204, None)
-    assert world.ask("GET") == (200, {"faults": []})
-    assert world.ask("DELETE", query=f"id={added['id']}")[0] == 404
+    faulty.provider("aws").send([faulty.message("aws")])
+    assert faulty.ask("GET") == (200, {"faults": [{**added, "left": 1, "played": 1}]})
+    faulty.provider("aws").send([faulty.message("aws")])
+    assert faulty.ask("GET")[1]["faults"] == [{**added, "left": 0, "played": 2, "active": False}]
+    assert faulty.ask("DELETE", query=f"id={added['id']}") == (204, None)
+    assert faulty.ask("GET") == (200, {"faults": []})
+    assert faulty.ask("DELETE", query=f"id={added['id']}")[0] == 404
 
 
-def test_the_faults_of_one_provider_are_removed(world: World) -> None:
+def test_the_faults_of_one_provider_are_removed(faulty: FaultySandboxes) -> None:
     for name in ("app", "robot", "aws"):
-        world.ask("POST", {"provider": name, "kind": "throttle", "times": -1})
-    assert world.ask("DELETE", query="provider=robot") == (204, None)
-    assert [fault["provider"] for fault in world.ask("GET")[1]["faults"]] == ["app", "aws"]
-    assert isinstance(world.provider("robot").send([world.message("robot")])[0], Sent)
-    assert said(world.provider("app").send([world.message("app")])[0]) == "Retry throttled 45009 after 60"
+        faulty.ask("POST", {"provider": name, "kind": "throttle", "times": -1})
+    assert faulty.ask("DELETE", query="provider=robot") == (204, None)
+    assert [fault["provider"] for fault in faulty.ask("GET")[1]["faults"]] == ["app", "aws"]
+    assert isinstance(faulty.provider("robot").send([faulty.message("robot")])[0], Sent)
+    assert said(faulty.provider("app").send([faulty.message("app")])[0]) == "Retry throttled 45009 after 60"
 
 
 @pytest.mark.parametrize(
@@ -97,74 +97,74 @@ def test_the_faults_of_one_provider_are_removed(world: World) -> None:
     ],
     ids=lambda value: json.dumps(value) if isinstance(value, dict) else "",
 )
-def test_what_cannot_be_played_is_refused_by_field(body: dict[str, Any], field: str, world: World) -> None:
-    status, problem = world.ask("POST", body)
+def test_what_cannot_be_played_is_refused_by_field(body: dict[str, Any], field: str, faulty: FaultySandboxes) -> None:
+    status, problem = faulty.ask("POST", body)
     assert (status, problem["type"]) == (422, "urn:mepush:problem:invalid-request")
     assert field in [error["field"] for error in problem["errors"]]
     assert all(len(error["message"]) > 10 for error in problem["errors"])
-    assert world.ask("GET")[1] == {"faults": []}
+    assert faulty.ask("GET")[1] == {"faults": []}
 
 
-def test_what_is_no_fault_at_all(world: World) -> None:
-    assert world.ask("POST", b"{not json")[0] == 400
-    assert world.ask("POST", b"\xff\xfe")[0] == 400
-    assert world.ask("POST", [])[0] == 422
-    assert world.ask("PUT", {})[0] == 405
-    assert world.ask("DELETE", query="id=x")[1]["errors"][0]["field"] == "query.id"
-    assert world.ask("DELETE", query="provider=x")[1]["errors"][0]["field"] == "query.provider"
-    assert world.ask("DELETE", query="all=1")[1]["errors"][0]["field"] == "query.all"
+def test_what_is_no_fault_at_all(faulty: FaultySandboxes) -> None:
+    assert faulty.ask("POST", b"{not json")[0] == 400
+    assert faulty.ask("POST", b"\xff\xfe")[0] == 400
+    assert faulty.ask("POST", [])[0] == 422
+    assert faulty.ask("PUT", {})[0] == 405
+    assert faulty.ask("DELETE", query="id=x")[1]["errors"][0]["field"] == "query.id"
+    assert faulty.ask("DELETE", query="provider=x")[1]["errors"][0]["field"] == "query.provider"
+    assert faulty.ask("DELETE", query="all=1")[1]["errors"][0]["field"] == "query.all"
 
 
-def test_so_many_may_wait_and_no_more(world: World) -> None:
+def test_so_many_may_wait_and_no_more(faulty: FaultySandboxes) -> None:
     for _ in range(MOST):
-        assert world.ask("POST", {"provider": "aws", "kind": "throttle"})[0] == 201
-    assert world.ask("POST", {"provider": "aws", "kind": "throttle"})[0] == 409
+        assert faulty.ask("POST", {"provider": "aws", "kind": "throttle"})[0] == 201
+    assert faulty.ask("POST", {"provider": "aws", "kind": "throttle"})[0] == 409
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
 @pytest.mark.parametrize("kind", ["outage", "outage_refused", "outage_dropped"])
-def test_an_outage_passes_with_the_clock(name: str, kind: str, world: World) -> None:
-    provider = world.provider(name)
-    assert isinstance(provider.send([world.message(name)])[0], Sent)
-    world.ask("POST", {"provider": name, "kind": kind, "seconds": 60})
-    assert not isinstance(provider.send([world.message(name)])[0], Sent)
-    world.clock.advance(59)
-    assert not isinstance(provider.send([world.message(name)])[0], Sent)
-    assert world.ask("GET")[1]["faults"][0]["active"]
-    world.clock.advance(1)
-    world.sandbox(name).heed_outages()
-    assert isinstance(provider.send([world.message(name)])[0], Sent)
-    assert not world.ask("GET")[1]["faults"][0]["active"]
-    assert world.outbox.count() == 2
+def test_an_outage_passes_with_the_clock(name: str, kind: str, faulty: FaultySandboxes) -> None:
+    provider = faulty.provider(name)
+    assert isinstance(provider.send([faulty.message(name)])[0], Sent)
+    faulty.ask("POST", {"provider": name, "kind": kind, "seconds": 60})
+    assert not isinstance(provider.send([faulty.message(name)])[0], Sent)
+    faulty.clock.advance(59)
+    assert not isinstance(provider.send([faulty.message(name)])[0], Sent)
+    assert faulty.ask("GET")[1]["faults"][0]["active"]
+    faulty.clock.advance(1)
+    faulty.sandbox(name).heed_outages()
+    assert isinstance(provider.send([faulty.message(name)])[0], Sent)
+    assert not faulty.ask("GET")[1]["faults"][0]["active"]
+    assert faulty.outbox.count() == 2
 
 
-def test_a_refusing_sandbox_opens_its_door_by_itself(world: World) -> None:
-    port = world.sandbox("aws").port
-    world.ask("POST", {"provider": "aws", "kind": "outage_refused", "seconds": 60})
-    assert not world.sandbox("aws").is_open
-    world.clock.advance(60)
-    assert world.sandbox("aws").reachable.wait(10)
-    assert world.sandbox("aws").port == port
-    assert isinstance(world.provider("aws").send([world.message("aws")])[0], Sent)
+def test_a_refusing_sandbox_opens_its_door_by_itself(faulty: FaultySandboxes) -> None:
+    port = faulty.sandbox("aws").port
+    faulty.ask("POST", {"provider": "aws", "kind": "outage_refused", "seconds": 60})
+    assert not faulty.sandbox("aws").is_open
+    faulty.clock.advance(60)
+    assert faulty.sandbox("aws").reachable.wait(10)
+    assert faulty.sandbox("aws").port == port
+    assert isinstance(faulty.provider("aws").send([faulty.message("aws")])[0], Sent)
 
 
-def play(world: World, name: str, seed: int, threads: int) -> list[Outcome]:
+def play(faulty: FaultySandboxes, name: str, seed: int, threads: int) -> list[Outcome]:
     """Send to forty recipients three times each, with a fault by chance, and return the outcomes in order."""
-    world.ask("DELETE")
-    world.ask("POST", {"provider": name, "kind": "mixed", "rate": 0.3, "seed": seed})
-    provider = world.provider(name)
+    faulty.ask("DELETE")
+    faulty.ask("POST", {"provider": name, "kind": "mixed", "rate": 0.3, "seed": seed})
+    provider = faulty.provider(name)
     to = "u{}@example.com" if name in {"smtp", "ses"} else "+8613800000{:03d}" if name != "app" else "user{}"
 
     def send(n: int) -> list[Outcome]:
-        return [provider.send([world.message(name, to.format(n))])[0] for _ in range(3)]
+        return [provider.send([faulty.message(name, to.format(n))])[0] for _ in range(3)]
 
     with ThreadPoolExecutor(threads) as pool:
         return [outcome for outcomes in pool.map(send, range(40)) for outcome in outcomes]
 
 
-def test_the_same_seed_plays_the_same_whatever_the_threads_do(world: World) -> None:
+def test_the_same_seed_plays_the_same_whatever_the_threads_do(faulty: FaultySandboxes) -> None:
     # AWS: one call per message, and no outcome of one call shows in another.
-    one, again, other = (play(world, "aws", seed, threads) for seed, threads in ((7, 1), (7, 8), (8, 8)))
+    one, again, other = (play(faulty, "aws", seed, threads) for seed, threads in ((7, 1), (7, 8), (8, 8)))
     assert [said(outcome) for outcome in one] == [said(outcome) for outcome in again]
     assert [said(outcome) for outcome in one] != [said(outcome) for outcome in other]
     played = sum(not isinstance(outcome, Sent) for outcome in one)
@@ -174,13 +174,13 @@ def test_the_same_seed_plays_the_same_whatever_the_threads_do(world: World) -> N
 
 
 @pytest.mark.parametrize("name", ["smtp", "ses", "tencent", "aws", "app"])
-def test_in_a_mixture_nothing_accepted_is_called_unsent(name: str, world: World) -> None:
-    outcomes = play(world, name, 5, 4)
+def test_in_a_mixture_nothing_accepted_is_called_unsent(name: str, faulty: FaultySandboxes) -> None:
+    outcomes = play(faulty, name, 5, 4)
     # Every `Sent` was accepted, and nothing was but what is called `Sent` or `Unknown`.
     sent = sum(isinstance(outcome, Sent) for outcome in outcomes)
     unknown = sum(said(outcome).startswith("Unknown") for outcome in outcomes)
     assert 0 < unknown < 60
-    assert sent <= world.outbox.count() <= sent + unknown
+    assert sent <= faulty.outbox.count() <= sent + unknown
 
 
 def test_chance_is_as_likely_as_it_says() -> None:

@@ -88,7 +88,7 @@ class Call:
         return _throttled(self.client, self.operation, self.parameters)
 
 
-class Points:
+class FaultPoints:
     """Counts calls, and strikes at one of them. Thread-safe.
 
     names: of the calls so far, in order. again: delivers once more what the function that runs now was invoked with.
@@ -166,7 +166,7 @@ class Points:
 
 
 @contextmanager
-def watched(points: Points) -> Iterator[None]:
+def watched(points: FaultPoints) -> Iterator[None]:
     """Have all clients of functions, and what the queues' mappings delete, go through `points`."""
     plain_make, plain_delete = clients._make, QueuePoller._delete
 
