@@ -161,7 +161,7 @@ MUTATIONS = (
         "shared/store/caps.py",
         "AND NOT (contains(s{k}, :me) AND s{k} > :since)",
         "AND NOT (contains(s{k}, :me) AND s{k} < :since)",
-        "tests/unit/shared/dispatch/test_frequency.py::test_retries_pass_and_count_once",
+        "tests/unit/shared/dispatch/decide/test_steps_duplicates_and_caps.py::test_retries_pass_and_count_once",
     ),
     Mutation(
         "simultaneous messages do not exceed a cap",

@@ -13,6 +13,7 @@ CROSS_CUTTING = {
     "integration/functions/campaign/test_whole_runs.py",
     "integration/test_first_install.py",
     "integration/test_wire.py",
+    "unit/test_adding_a_policy.py",
     "unit/test_adding_a_provider.py",
     "unit/test_examples.py",
     "unit/test_field_docs.py",

@@ -23,8 +23,8 @@ from shared.store.parking import BUCKETS, PAGE, TTL_S, Parking
 from tests.fakes import FakeClock
 from tests.memory import tables
 from tests.samples import NOW, envelope
+from tests.unit.shared.dispatch.decide.test_steps_duplicates_and_caps import Asked
 from tests.unit.shared.dispatch.harness import DispatchHarness, harness
-from tests.unit.shared.dispatch.test_frequency import Asked
 from tests.unit.shared.dispatch.test_waves import CrashError
 
 RUN = run_id("default", "spring", NOW)

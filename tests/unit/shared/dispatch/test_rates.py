@@ -26,8 +26,8 @@ from tests.fakes import FakeClock
 from tests.memory import tables
 from tests.rates import most_within
 from tests.samples import NOW, envelope
+from tests.unit.shared.dispatch.decide.test_steps_duplicates_and_caps import Asked
 from tests.unit.shared.dispatch.harness import DispatchHarness, Script, ScriptedProvider, harness
-from tests.unit.shared.dispatch.test_frequency import Asked
 
 TEN = Rate(per_second=10, burst=10, code_share=0)
 

@@ -27,8 +27,8 @@ from shared.store.campaigns import Control
 from shared.store.ledger import Entry
 from tests.fakes import out_of_reach
 from tests.samples import NOW, envelope
+from tests.unit.shared.dispatch.decide.test_steps_duplicates_and_caps import platform
 from tests.unit.shared.dispatch.harness import DispatchHarness, harness
-from tests.unit.shared.dispatch.test_frequency import platform
 from tests.unit.shared.dispatch.test_waves import CrashError, crash_at, later
 from tests.unit.shared.lifecycle import test_fallback
 

@@ -13,8 +13,8 @@ from shared.model.tenants import TenantSettings
 from shared.model.words import KeyKind, MessageClass
 from shared.providers.base import Outgoing
 from tests.samples import NOW, envelope, recipients
+from tests.unit.shared.dispatch.decide.test_suppression import events
 from tests.unit.shared.dispatch.harness import DispatchHarness, harness
-from tests.unit.shared.dispatch.test_suppression import events
 
 NIGHT = QuietHours(windows=(QuietWindow(start="22:00", end="08:00"),), spread_minutes=0)
 HOUR = 3_600_000
