@@ -19,7 +19,7 @@ from shared.base.channels import queue_name
 from shared.model.envelope import Envelope, read_envelope
 from shared.model.letters import Letter, LetterState
 from shared.store.catalog_items import key_of
-from shared.store.dynamo import Item, StoreError, batch_get
+from shared.store.dynamo import Item, StoreError, batch_get, query_all
 
 HISTORY_S = 90 * 86_400
 """How long the head of a letter that was redriven or discarded is kept, from then on."""
@@ -167,22 +167,18 @@ class DeadLetterStore:
         if beyond is not None:
             key += f" AND sk {'<' if newest_first else '>'} :beyond"
             values[":beyond"] = {"S": beyond}
-        arguments: dict[str, Any] = {
-            "TableName": self._table,
-            "KeyConditionExpression": key,
-            "FilterExpression": " AND ".join(conditions),
-            "ExpressionAttributeNames": names,
-            "ExpressionAttributeValues": {**values, ":pk": {"S": pk}},
-            "ScanIndexForward": not newest_first,
-            "ConsistentRead": True,
-            "Limit": PAGE,
-        }
-        while True:
-            answer = self._client.query(**arguments)
-            yield from map(_letter, answer["Items"])
-            if "LastEvaluatedKey" not in answer:
-                return
-            arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+        found = query_all(
+            self._client,
+            TableName=self._table,
+            KeyConditionExpression=key,
+            FilterExpression=" AND ".join(conditions),
+            ExpressionAttributeNames=names,
+            ExpressionAttributeValues={**values, ":pk": {"S": pk}},
+            ScanIndexForward=not newest_first,
+            ConsistentRead=True,
+            Limit=PAGE,
+        )
+        yield from map(_letter, found)
 
     def _get(self, key: Item) -> Item | None:
         found: Item | None = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item")

@@ -8,6 +8,7 @@ from typing import Any
 
 from shared.model.clock import Clock
 from shared.store.claims import Answer, Claimant, Update, update_each
+from shared.store.dynamo import query_all
 
 _FREE = "attribute_not_exists(pk) OR ends <= :now"
 _MINE = "message = :me AND generation <= :generation"
@@ -74,24 +75,19 @@ class Duplicates:
 
     def _held(self, tenant: str, template: str, who: Claimant) -> list[str]:
         """The contents that a message holds: at most one, unless the template was changed in between."""
-        asked: dict[str, Any] = {
-            "TableName": self._table,
-            "KeyConditionExpression": "pk = :pk",
-            "FilterExpression": "message = :me AND ends > :free",
-            "ExpressionAttributeValues": {
+        found = query_all(
+            self._client,
+            TableName=self._table,
+            KeyConditionExpression="pk = :pk",
+            FilterExpression="message = :me AND ends > :free",
+            ExpressionAttributeValues={
                 ":pk": {"S": _partition(tenant, template, who.tag)},
                 ":me": {"S": who.ulid},
                 ":free": {"N": "0"},
             },
-            "ConsistentRead": True,
-        }
-        found: list[str] = []
-        while True:
-            page = self._client.query(**asked)
-            found += [item["sk"]["S"] for item in page["Items"]]
-            if "LastEvaluatedKey" not in page:
-                return found
-            asked["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+            ConsistentRead=True,
+        )
+        return [item["sk"]["S"] for item in found]
 
     def _update(self, key: dict[str, Any], condition: str) -> Update:
         return {

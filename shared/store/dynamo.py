@@ -1,8 +1,8 @@
-"""DynamoDB's batch calls, with what they leave unprocessed tried again."""
+"""DynamoDB's batch calls, with what they leave unprocessed tried again, and its queries to their end."""
 
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from typing import Any
 
@@ -50,6 +50,25 @@ def batch_get(
 
         _until_done(ask, left)
     return found
+
+
+def query_all(client: Any, **asked: Any) -> Iterator[Item]:
+    """All items of a query, in its order; a page is asked for when the one before is used up.
+
+    Raises: what the client raises.
+    """
+    for page in query_pages(client, **asked):
+        yield from page
+
+
+def query_pages(client: Any, **asked: Any) -> Iterator[list[Item]]:
+    """The items of a query, page by page; a filter may leave a page empty. Raises: what the client raises."""
+    while True:
+        answer = client.query(**asked)
+        yield answer["Items"]
+        if "LastEvaluatedKey" not in answer:
+            return
+        asked["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
 
 def batch_put(client: Any, table: str, items: Sequence[Item], pool: Executor | None = None) -> None:

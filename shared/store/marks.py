@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.store.dynamo import Item
+from shared.store.dynamo import Item, query_all
 
 _SWEEP: Item = {"pk": {"S": "watch#sweep"}, "sk": {"S": "mark"}}
 
@@ -99,20 +99,15 @@ class Marks:
 
     def hours(self, tenant: str) -> dict[int, HourMark]:
         """A tenant's hours that were looked into and have messages in flight."""
-        found: dict[int, HourMark] = {}
-        arguments: dict[str, Any] = {
-            "TableName": self._table,
-            "KeyConditionExpression": "pk = :pk",
-            "ExpressionAttributeValues": {":pk": {"S": f"watch#hours#{tenant}"}},
-            "ConsistentRead": True,
-        }
-        while True:
-            answer = self._client.query(**arguments)
-            marks = [HourMark.model_validate_json(item["doc"]["S"]) for item in answer["Items"]]
-            found.update({mark.hour: mark for mark in marks})
-            if "LastEvaluatedKey" not in answer:
-                return found
-            arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+        found = query_all(
+            self._client,
+            TableName=self._table,
+            KeyConditionExpression="pk = :pk",
+            ExpressionAttributeValues={":pk": {"S": f"watch#hours#{tenant}"}},
+            ConsistentRead=True,
+        )
+        marks = (HourMark.model_validate_json(item["doc"]["S"]) for item in found)
+        return {mark.hour: mark for mark in marks}
 
     def write_hour(self, tenant: str, mark: HourMark) -> None:
         """Replace what is known of an hour."""

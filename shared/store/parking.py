@@ -12,7 +12,7 @@ from zlib import crc32
 
 from shared.model.clock import Clock
 from shared.model.envelope import Envelope, read_envelope
-from shared.store.dynamo import batch_delete, batch_put
+from shared.store.dynamo import batch_delete, batch_put, query_pages
 
 BUCKETS = 8
 """Partitions of a run's parking place: one takes 1,000 write units a second, and an envelope some ten."""
@@ -49,17 +49,19 @@ class Parking:
 
         Raises: what the client raises.
         """
-        after: dict[str, Any] = {}
-        while True:
-            answer = self._query(tenant, run, bucket, Limit=PAGE, **after)
+        for items in query_pages(
+            self._client,
+            TableName=self._table,
+            KeyConditionExpression="pk = :pk",
+            ExpressionAttributeValues={":pk": _key(tenant, run, bucket, "")["pk"]},
+            ConsistentRead=True,
+            Limit=PAGE,
+        ):
             # The table deletes what is over its time days later.
-            kept = [item for item in answer["Items"] if int(item["ttl"]["N"]) > self._now_s()]
+            kept = [item for item in items if int(item["ttl"]["N"]) > self._now_s()]
             if kept:
                 bodies = [zlib.decompress(item["body"]["B"]).decode() for item in kept]
                 yield [(read_envelope(body), body) for body in bodies]
-            if "LastEvaluatedKey" not in answer:
-                return
-            after = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
 
     def delete(self, tenant: str, run: str, bucket: int, ids: Sequence[str]) -> None:
         """Forget envelopes that are on their queues; one that is gone is no error.
@@ -71,15 +73,6 @@ class Parking:
     def any(self, tenant: str, run: str) -> bool:
         """Whether anything of a run is kept."""
         return any(next(self.pages(tenant, run, bucket), None) for bucket in range(BUCKETS))
-
-    def _query(self, tenant: str, run: str, bucket: int, **more: Any) -> Any:
-        return self._client.query(
-            TableName=self._table,
-            KeyConditionExpression="pk = :pk",
-            ExpressionAttributeValues={":pk": _key(tenant, run, bucket, "")["pk"]},
-            ConsistentRead=True,
-            **more,
-        )
 
     def _now_s(self) -> int:
         return self._clock.now_ms() // 1000

@@ -11,6 +11,7 @@ from typing import Any
 from shared.model.clock import Clock
 from shared.model.runs import Shard
 from shared.store.catalog_items import Stored, item_of, key_of, put_of, read_item
+from shared.store.dynamo import query_all
 
 MAX_ACTIONS = 100
 """Of a transaction (DynamoDB API reference, TransactWriteItems)."""
@@ -61,19 +62,14 @@ class Shards:
 
     def all(self, tenant: str, run: str, consistent: bool = True) -> list[Shard]:
         """All shards of a run, in the file's order."""
-        found: list[Shard] = []
-        arguments: dict[str, Any] = {
-            "TableName": self._table,
-            "KeyConditionExpression": "pk = :pk",
-            "ExpressionAttributeValues": {":pk": {"S": _pk(tenant, run)}},
-            "ConsistentRead": consistent,
-        }
-        while True:
-            answer = self._client.query(**arguments)
-            found += [read_item(Shard, item).value for item in answer["Items"]]
-            if "LastEvaluatedKey" not in answer:
-                return found
-            arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+        found = query_all(
+            self._client,
+            TableName=self._table,
+            KeyConditionExpression="pk = :pk",
+            ExpressionAttributeValues={":pk": {"S": _pk(tenant, run)}},
+            ConsistentRead=consistent,
+        )
+        return [read_item(Shard, item).value for item in found]
 
     def _item(self, tenant: str, run: str, shard: Shard, rev: int) -> dict[str, Any]:
         ttl = {"N": str(max(self._clock.now_ms(), shard.due_at) // 1000 + TTL_S)}

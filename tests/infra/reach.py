@@ -54,6 +54,8 @@ CALLS: Mapping[str, tuple[str, ...]] = {
     "update_item": ("dynamodb:UpdateItem",),
     "delete_item": ("dynamodb:DeleteItem",),
     "query": ("dynamodb:Query",),
+    "query_all": ("dynamodb:Query",),
+    "query_pages": ("dynamodb:Query",),
     "batch_get": ("dynamodb:BatchGetItem",),
     "batch_put": ("dynamodb:BatchWriteItem",),
     "batch_delete": ("dynamodb:BatchWriteItem",),
