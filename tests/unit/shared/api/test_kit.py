@@ -10,8 +10,11 @@ from pydantic import BaseModel
 
 from shared.api.kit import Api, Call, OperationFunction
 from shared.api.messages import MAX_BODY_BYTES
-from shared.errors import ConflictError, FieldError, NotQueuedError, invalid
+from shared.base.settings import ConfigurationError
+from shared.errors import ConflictError, FieldError, NotQueuedError, PlatformError, invalid
 from shared.model.words import KeyKind, Scope
+from shared.store.catalog_items import CatalogConflictError
+from shared.store.dynamo import StoreError
 from tests.fakes import logged
 
 SEND = "POST /v1/messages"
@@ -235,6 +238,21 @@ class _Model(BaseModel):
 
 def test_models_are_written_whole() -> None:
     assert ask(api(send_messages=Spy(_Model()))(event(SEND, GOOD))) == (202, {"a": None})
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "word"),
+    [(StoreError, 503, "unavailable"), (CatalogConflictError, 409, "conflict"), (ConfigurationError, 500, "internal")],
+)
+def test_an_error_that_is_not_for_callers_is_logged_and_answered_by_its_kind(
+    kind: type[PlatformError], status: int, word: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = api(send_messages=Spy(error=kind("a@example.com 428113")))(event(SEND, GOOD))
+    answered, problem = ask(answer)
+    assert (answered, problem["type"]) == (status, f"urn:mepush:problem:{word}")
+    assert ("Retry-After" in answer["headers"]) == (status != 500)
+    assert kind.__name__ in logged(caplog.records)
+    assert "428113" not in answer["body"] + logged(caplog.records)
 
 
 def test_an_error_of_ours_is_500_and_says_nothing_of_the_message(caplog: pytest.LogCaptureFixture) -> None:
