@@ -334,7 +334,7 @@ def test_when_the_time_is_over_the_rest_is_left_for_the_next_call(
 
     recalling.script = slow
     with ThreadPoolExecutor(1) as pool:
-        recalling.operations = replace(recalling.operations, withdrawer=Withdrawer(recalling, harness.clock, pool))  # type: ignore[arg-type]  # the desk plays it
+        recalling.operations = replace(recalling.operations, withdrawer=Withdrawer(recalling, harness.clock, pool))  # type: ignore[arg-type]  # the harness plays it
         assert sorted(results(recalling())) == ["in_progress", "withdrawn"]
         harness.trace()
         assert results(recalling()) == ["withdrawn"] * 2
