@@ -21,11 +21,12 @@ from bench.sample import TENANT
 from functions.campaign.check.rows import Facts, Judge
 from functions.campaign.file.reading import read_rows
 from functions.campaign.send.expanding import ShardRest
-from functions.campaign.send.packing import Packer, accepted_record
+from functions.campaign.send.packing import Packer
 from mepush.sheets.cutting import Cutter
 from mepush.sheets.formats import FileFormat
 from mepush.sheets.header import read_header
 from shared.acceptance.sendable import Sendable
+from shared.acceptance.telling import accepted_by_run
 from shared.model.campaigns import Audience, Campaign, Variant
 from shared.model.content import EmailContent
 from shared.model.runs import SHARD_BYTES, SHARD_ROWS, AudienceFile, PinnedVariant, Run, RunState, Shard
@@ -149,7 +150,7 @@ class Expansion:
             raise RuntimeError("an empty shard")
         for dispatch in found.dispatches:
             self.messages += len(dispatch.envelope.recipients)
-            accepted_record(dispatch).to_json()
+            accepted_by_run(dispatch).to_json()
 
 
 def measure(rows: int) -> dict[str, float]:

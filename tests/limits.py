@@ -100,7 +100,7 @@ def _plan(text: str) -> Any:
 
 
 def _frame_of_request() -> int:
-    return size(_plan("").envelopes[0][1])
+    return size(_plan("").dispatches[0].body)
 
 
 def _campaign(text: str) -> str | None:

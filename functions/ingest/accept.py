@@ -12,13 +12,15 @@ from msgspec.structs import replace
 from functions.ingest.attachments import Files, attach
 from functions.ingest.fallback import Addresses, Step, by_legs
 from functions.ingest.texts import Grant, Seats
+from shared.acceptance.packing import TooLargeError, check_sizes, pack
+from shared.acceptance.telling import accepted_record
 from shared.api.messages import MessageOut, RecipientIn, SendRequest
+from shared.aws.queue import Dispatch
 from shared.errors import FieldError, invalid
 from shared.model.envelope import MAX_BYTES, MAX_RECIPIENTS, Envelope, EnvelopeRecipient
-from shared.model.events import EventRow, StreamRecord, accepted_rows, record_of
+from shared.model.events import EventRow, StreamRecord
 from shared.model.ids import Numbering, Tagger, ulid_time
 from shared.model.reasons import Reason
-from shared.model.sizes import size
 from shared.model.templates import Template, TemplateVersion
 from shared.model.tenants import Tenant
 from shared.model.variables import check_variables
@@ -63,7 +65,7 @@ class Plan:
     """When they are due, if not now."""
     seats: Seats
     """How many texts it may come to."""
-    envelopes: list[tuple[Envelope, str]] = field(default_factory=list)
+    dispatches: list[Dispatch] = field(default_factory=list)
     """With their bodies, in order."""
     messages: list[MessageOut] = field(default_factory=list)
     """The result per recipient, as if everything can be queued."""
@@ -71,7 +73,7 @@ class Plan:
 
     def records(self, failed: set[str]) -> list[StreamRecord]:
         """The stream records of this plan, less the envelopes that could not be queued."""
-        kept = [_accepted(e, self.due_at) for e, _ in self.envelopes if e.id not in failed]
+        kept = [accepted_record(each) for each in self.dispatches if each.envelope.id not in failed]
         return kept if self.rejected is None else [*kept, self.rejected]
 
 
@@ -109,7 +111,8 @@ def plan(request: SendRequest, context: Context) -> Plan:
     for legs, members in by_legs(accepted, context.steps, ends_at):
         alike = replace(header, fallback=legs, expires_at=expires_at(legs, begins_at, ends_at)) if legs else header
         for start in range(0, len(members), MAX_RECIPIENTS):
-            _pack(alike, members[start : start + MAX_RECIPIENTS], number, request, result)
+            recipients_of_one = [recipient for _, recipient in members[start : start + MAX_RECIPIENTS]]
+            _pack(alike, recipients_of_one, number, request, result)
     return result
 
 
@@ -250,44 +253,20 @@ def _nobody_left(request: SendRequest, result: Plan) -> Exception:
     return invalid(errors, "No recipient can be accepted.")
 
 
-def _pack(header: Envelope, accepted: list[Accepted], number: Numbering, request: SendRequest, result: Plan) -> None:
-    """Pack up to 100 recipients, in halves if they are too large for one envelope.
-
-    Raises: InvalidError naming a recipient whose variables are too large for any, or hold no finite number.
-    """
-    first = accepted[0][0]
-    recipients = [recipient for _, recipient in accepted]
-    for (index, _), recipient in zip(accepted, recipients, strict=True):
-        recipient.index = index - first
-    envelope = replace(header, id=number(first), recipients=recipients)
-    body = envelope.to_json()
-    # So a number like 1e999 is written, which is none to JSON; it may also be the caller's own null, or in a text.
-    if "null" in body and (errors := _oversize(request, request.recipients or ())):
-        raise invalid(errors[:MAX_ERRORS], "Variables do not fit the template.")
-    if (found := size(body)) <= MAX_BYTES:
-        result.envelopes.append((envelope, body))
-    elif len(accepted) > 1:
-        half = len(accepted) // 2
-        _pack(header, accepted[:half], number, request, result)
-        _pack(header, accepted[half:], number, request, result)
-    else:
-        raise invalid(
-            [
-                FieldError(
-                    field=_field(request, first, "variables"),
-                    message=f"recipient {first}: shared and own variables make a message of {found:,} bytes, more than "
-                    f"{MAX_BYTES:,} (JSON in UTF-8: a Chinese character takes 3, an emoji 4)",
-                )
-            ]
+def _pack(
+    header: Envelope, recipients: list[EnvelopeRecipient], number: Numbering, request: SendRequest, result: Plan
+) -> None:
+    """Pack up to 100 recipients. Raises: InvalidError for variables that are too large, or hold no finite number."""
+    found = list(pack(header, recipients, number, result.due_at))
+    try:
+        check_sizes(found, result.base)
+    except TooLargeError as error:
+        message = (
+            f"recipient {error.index}: shared and own variables make a message of {error.size:,} bytes, more than "
+            f"{MAX_BYTES:,} (JSON in UTF-8: a Chinese character takes 3, an emoji 4)"
         )
-
-
-def _accepted(envelope: Envelope, due_at: int | None) -> StreamRecord:
-    rows = accepted_rows(envelope)
-    if due_at is not None:
-        at, stage, reason = envelope.accepted_at, Stage.DEFERRED.value, Reason.SCHEDULED.value
-        rows += [
-            EventRow(index=r.index, tag=r.tag, stage=stage, nth=0, at=at, reason=reason, due_at=due_at)
-            for r in envelope.recipients
-        ]
-    return record_of(envelope, rows)
+        raise invalid([FieldError(field=_field(request, error.index, "variables"), message=message)]) from None
+    # So a number like 1e999 is written, which is none to JSON; it may also be the caller's own null, or in a text.
+    if any("null" in each.body for each in found) and (errors := _oversize(request, request.recipients or ())):
+        raise invalid(errors[:MAX_ERRORS], "Variables do not fit the template.")
+    result.dispatches += found

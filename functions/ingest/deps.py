@@ -41,8 +41,7 @@ def ingest_of(parts: Parts, metrics: EphemeralMetrics) -> Ingest:
     return Ingest(
         parts.catalog,
         parts.idempotency,
-        parts.queues,
-        parts.stream,
+        parts.acceptance,
         parts.clock,
         Attachments(parts.attachments, parts.clock),
         texts,

@@ -15,13 +15,12 @@ from functions.ingest.accept import Context, Plan, plan
 from functions.ingest.attachments import Attachments
 from functions.ingest.fallback import steps
 from functions.ingest.texts import Grant, TextLimits, uncounted
+from shared.acceptance.telling import Acceptance
 from shared.api.kit import Call, Caller
 from shared.api.messages import SendRequest, SendResponse
 from shared.aws.errors import AWS_ERRORS
-from shared.aws.queue import Dispatch, Queues
-from shared.aws.stream import EventStream, StreamError
 from shared.base.logs import log_error
-from shared.errors import BusyError, FieldError, NotQueuedError, PlatformError, RequestError, invalid, invalid_field
+from shared.errors import BusyError, FieldError, PlatformError, RequestError, invalid, invalid_field
 from shared.model.clock import Clock
 from shared.model.ids import new_base
 from shared.model.reasons import EXPLANATIONS, Reason
@@ -53,8 +52,7 @@ class Ingest:
 
     catalog: Catalog
     idempotency: Idempotency
-    queues: Queues
-    stream: EventStream
+    acceptance: Acceptance
     clock: Clock
     attachments: Attachments
     limits: TextLimits
@@ -178,16 +176,8 @@ class Ingest:
 
     def _carry_out(self, planned: Plan) -> SendResponse:
         """Queue a plan's envelopes, then tell the trace. Raises: NotQueuedError if nothing could be queued."""
-        failed = self.queues.send([Dispatch(e, body, planned.due_at) for e, body in planned.envelopes])
-        if len(failed) == len(planned.envelopes):
-            raise NotQueuedError(
-                "No message was accepted. Send the request again, with the same Idempotency-Key if it had one."
-            )
-        try:
-            self.stream.put(planned.records(failed))
-        except StreamError:
-            # The messages are accepted; the dispatcher states it again, and the trace catches up.
-            logger.warning("accepted events not written", request=planned.base)
+        again = "Send the request again, with the same Idempotency-Key if it had one."
+        failed = self.acceptance.carry_out(planned.dispatches, planned.records, again)
         return _response(planned, failed)
 
 
@@ -250,7 +240,7 @@ def _check_send_at(request: SendRequest, now_ms: int) -> None:
 
 def _response(planned: Plan, failed: set[str]) -> SendResponse:
     messages = planned.messages
-    for envelope, _ in planned.envelopes:
+    for envelope in (each.envelope for each in planned.dispatches):
         if envelope.id in failed:
             offset = _index_of(planned, envelope.id)
             for recipient in envelope.recipients:

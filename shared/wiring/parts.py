@@ -12,6 +12,7 @@ from shared.aws.clients import client as shared_client
 from shared.base.settings import Settings
 
 if TYPE_CHECKING:
+    from shared.acceptance.telling import Acceptance
     from shared.aws.attachments import AttachmentStore
     from shared.aws.audiences import AudienceFiles
     from shared.aws.campaign_schedules import CampaignSchedules
@@ -267,6 +268,12 @@ class Parts:
         from shared.aws.mappings import QueueMappings
 
         return QueueMappings(self.client("lambda"), self.settings.queue_mappings)
+
+    @cached_property
+    def acceptance(self) -> "Acceptance":
+        from shared.acceptance.telling import Acceptance
+
+        return Acceptance(self.queues, self.stream)
 
     # The stream
 

@@ -12,29 +12,27 @@ from aws_lambda_powertools import Logger
 from functions.campaign.operations.sampling import Sampler
 from functions.campaign.operations.views import load_campaign
 from functions.campaign.run.variants import Resolved, resolve
+from shared.acceptance.packing import TooLargeError, check_sizes, pack
+from shared.acceptance.telling import Acceptance, accepted_record
 from shared.api.campaigns import TestMessage, TestSend, TestSent
 from shared.api.kit import Call, Caller, OperationFunction
-from shared.aws.queue import Dispatch, Queues
-from shared.aws.stream import EventStream, StreamError
-from shared.base.logs import log_error
-from shared.errors import ConflictError, FieldError, NotQueuedError, invalid, invalid_field, not_found
+from shared.aws.queue import Dispatch
+from shared.errors import ConflictError, FieldError, invalid, invalid_field, not_found
 from shared.model.campaigns import Campaign
 from shared.model.clock import Clock
 from shared.model.envelope import MAX_BYTES, Envelope, EnvelopeRecipient
-from shared.model.events import accepted_rows, record_of
-from shared.model.ids import Numbering, Tagger, new_base
+from shared.model.events import StreamRecord
+from shared.model.ids import ULID_LENGTH, Numbering, Tagger, new_base
 from shared.model.reasons import EXPLANATIONS, Reason
-from shared.model.sizes import size
 from shared.model.tenants import Tenant
 from shared.model.variables import check_variables
-from shared.model.words import Channel
+from shared.model.words import Channel, KeyKind
 from shared.policy.admission import Gate, RefusedError
+from shared.policy.ttl import ttl_seconds
 from shared.store.campaigns import Campaigns
 from shared.store.catalog import Catalog
 
 logger = Logger(child=True)
-
-DEFAULT_TTL_S = 3 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +42,7 @@ class Testing:
     catalog: Catalog
     campaigns: Campaigns
     sampler: Sampler
-    queues: Queues
-    stream: EventStream
+    acceptance: Acceptance
     clock: Clock
 
     def operations(self) -> dict[str, OperationFunction]:
@@ -69,8 +66,8 @@ class Testing:
             raise not_found("campaign")
         variables = self._variables(campaign, variants, body.variables, tenant, call.caller)
         gate = self._gate(call.caller, tenant, variants[0].template.channel)
-        messages, envelopes = self._plan(body.to, campaign, variants, variables, tenant, gate, call.caller)
-        return TestSent(messages=self._carry_out(messages, envelopes))
+        messages, dispatches = self._plan(body.to, campaign, variants, variables, tenant, gate, call.caller)
+        return TestSent(messages=self._carry_out(messages, dispatches))
 
     def _variables(
         self,
@@ -121,13 +118,13 @@ class Testing:
         tenant: Tenant,
         gate: Gate,
         caller: Caller,
-    ) -> tuple[list[TestMessage], list[Envelope]]:
+    ) -> tuple[list[TestMessage], list[Dispatch]]:
         """What callers are told if all can be queued, and an envelope for each message. Raises: InvalidError."""
         base, now = new_base(self.clock.now_ms()), self.clock.now_ms()
         number, channel = Numbering(base), variants[0].template.channel
         tagger = Tagger(tenant.salt, channel)
         messages: list[TestMessage] = []
-        envelopes: list[Envelope] = []
+        dispatches: list[Dispatch] = []
         for raw in to:
             try:
                 address, problem = gate.admit("to", channel, raw), None
@@ -136,54 +133,59 @@ class Testing:
             for one, values in zip(variants, variables, strict=True):
                 id = None
                 if problem is None:
-                    ulid = number(len(envelopes))
-                    id = ulid + tagger(address)
-                    header = {"id": ulid, "request": base, "kind": caller.kind, "accepted_at": now}
-                    envelopes.append(_envelope(header, campaign, one, values, address, tagger(address)))
+                    recipient = EnvelopeRecipient(len(dispatches), address, tagger(address))
+                    header = _header(campaign, one, values, base, caller.kind, now)
+                    dispatches.append(_packed(header, recipient, number))
+                    id = dispatches[-1].envelope.id + recipient.tag
                 messages.append(TestMessage(to=raw, variant=one.variant.name, message_id=id, problem=problem))
-        return messages, envelopes
+        return messages, dispatches
 
-    def _carry_out(self, messages: list[TestMessage], envelopes: list[Envelope]) -> list[TestMessage]:
+    def _carry_out(self, messages: list[TestMessage], dispatches: Sequence[Dispatch]) -> list[TestMessage]:
         """Queue envelopes, then tell the trace. Raises: NotQueuedError if nothing could be queued."""
-        failed = self.queues.send([Dispatch(envelope, envelope.to_json()) for envelope in envelopes])
-        if failed and len(failed) == len(envelopes):
-            raise NotQueuedError("No message was accepted. Send the request again.")
-        queued = [envelope for envelope in envelopes if envelope.id not in failed]
-        try:
-            if queued:
-                self.stream.put([record_of(envelope, accepted_rows(envelope)) for envelope in queued])
-        except StreamError as error:  # the messages are accepted: the dispatcher states it again
-            log_error(logger, "accepted events not written", error)
+
+        def records(failed: set[str]) -> list[StreamRecord]:
+            return [accepted_record(each) for each in dispatches if each.envelope.id not in failed]
+
+        failed = self.acceptance.carry_out(dispatches, records, "Send the request again.") if dispatches else set()
         problem = " ".join(EXPLANATIONS[Reason.NOT_QUEUED])
         return [
             each.model_copy(update={"message_id": None, "problem": problem})
-            if each.message_id is not None and each.message_id[: len(envelopes[0].id)] in failed
+            if each.message_id is not None and each.message_id[:ULID_LENGTH] in failed
             else each
             for each in messages
         ]
 
 
-def _envelope(
-    header: Mapping[str, Any], campaign: Campaign, one: Resolved, values: dict[str, Any], to: str, tag: str
+def _header(
+    campaign: Campaign, one: Resolved, values: dict[str, Any], request: str, kind: KeyKind, now: int
 ) -> Envelope:
-    """The envelope of one message. Raises: InvalidError if its variables are too large for any."""
-    ttl = campaign.ttl or one.template.ttl_seconds or DEFAULT_TTL_S
-    envelope = Envelope(
-        **header,
+    """What the envelope of a message has besides its recipient."""
+    return Envelope(
+        id="",
         tenant=campaign.tenant,
         channel=one.template.channel,
         message_class=one.template.message_class,
         template=one.template.id,
         version=one.version.version,
+        request=request,
+        kind=kind,
         reference=f"test of {campaign.id}",
-        expires_at=header["accepted_at"] + ttl * 1000,
+        accepted_at=now,
+        expires_at=now + 1000 * ttl_seconds(campaign.ttl, one.template),
         variables=values,
-        recipients=[EnvelopeRecipient(index=0, address=to, tag=tag)],
+        recipients=[],
     )
-    if (found := size(envelope.to_json())) > MAX_BYTES:
-        message = f"with the campaign's own they make a message of {found:,} bytes, more than {MAX_BYTES:,}"
-        raise invalid_field("variables", message)
-    return envelope
+
+
+def _packed(header: Envelope, recipient: EnvelopeRecipient, number: Numbering) -> Dispatch:
+    """The envelope of one message. Raises: InvalidError if its variables are too large for any."""
+    [dispatch] = pack(header, [recipient], number)
+    try:
+        check_sizes([dispatch], header.request)
+    except TooLargeError as error:
+        message = f"with the campaign's own they make a message of {error.size:,} bytes, more than {MAX_BYTES:,}"
+        raise invalid_field("variables", message) from None
+    return dispatch
 
 
 def _present(variables: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,20 +5,16 @@ variant and one time. So the same rows yield the same envelopes with the same id
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from msgspec.structs import replace
-
 from functions.campaign.check.rows import Good
+from shared.acceptance.packing import pack
 from shared.aws.queue import Dispatch
-from shared.model.envelope import MAX_BYTES, Envelope, EnvelopeRecipient
-from shared.model.events import EventRow, StreamRecord, record_of
+from shared.model.envelope import Envelope, EnvelopeRecipient
 from shared.model.ids import Numbering, ulid_time
 from shared.model.runs import Run
-from shared.model.sizes import size
-from shared.model.words import Stage
 from shared.policy.starts import FIRST_ZONE
 
 SCHEDULE = "schedule"
@@ -69,7 +65,12 @@ class Packer:
         for kind, alike in self._sorted(rows).items():
             header = self._header(base, kind)
             for start in range(0, len(alike), most):
-                packed += self._envelopes(header, kind[1], number, alike[start : start + most])
+                recipients = [
+                    EnvelopeRecipient(row.index, row.to, row.tag, row.vars, row.ref or None, row.tz or None)
+                    for row in alike[start : start + most]
+                ]
+                # One alone is never too large: the judge sees to that.
+                packed += pack(header, recipients, number, kind[1])
 
     def _sorted(self, rows: Sequence[Good]) -> Mapping[_Kind, Sequence[Good]]:
         """Rows by what their envelopes have in common."""
@@ -115,40 +116,6 @@ class Packer:
             variables=run.campaign.variables,
             recipients=[],
         )
-
-    def _envelopes(
-        self, header: Envelope, due_at: int | None, number: Numbering, rows: Sequence[Good]
-    ) -> Iterator[Dispatch]:
-        """The envelopes of some rows: one, or in halves as they are too large for one."""
-        first = rows[0].index
-        recipients = [
-            EnvelopeRecipient(row.index - first, row.to, row.tag, row.vars, row.ref or None, row.tz or None)
-            for row in rows
-        ]
-        envelope = replace(header, id=number(first), recipients=recipients)
-        body = envelope.to_json()
-        # One alone is never too large: the judge sees to that.
-        if len(rows) == 1 or size(body) <= MAX_BYTES:
-            yield Dispatch(envelope, body, due_at)
-            return
-        half = len(rows) // 2
-        yield from self._envelopes(header, due_at, number, rows[:half])
-        yield from self._envelopes(header, due_at, number, rows[half:])
-
-
-def accepted_record(dispatch: Dispatch) -> StreamRecord:
-    """What the stream is told of an envelope that is queued: its messages are accepted, and when they are due.
-
-    Addresses are left out: dispatch tells them, masked, with what became of each message.
-    """
-    envelope = dispatch.envelope
-    at, due_at = envelope.accepted_at, dispatch.due_at
-    stage = Stage.ACCEPTED.value
-    rows = [
-        EventRow(index=r.index, tag=r.tag, stage=stage, nth=0, at=at, due_at=due_at, reference=r.reference)
-        for r in envelope.recipients
-    ]
-    return record_of(envelope, rows)
 
 
 def _began(run: Run) -> int:

@@ -15,7 +15,7 @@ from typing import Protocol
 from aws_lambda_powertools import Logger
 
 from functions.campaign.send.pacing import Pacer
-from functions.campaign.send.packing import accepted_record
+from shared.acceptance.telling import accepted_by_run
 from shared.aws.queue import MAX_ENTRIES, Dispatch
 from shared.aws.stream import EventStream
 from shared.errors import LostError, NotQueuedError
@@ -154,7 +154,7 @@ class Sending:
             return None
         if not self._queue(run, found.dispatches):
             return None
-        self.stream.put([accepted_record(d) for d in found.dispatches])
+        self.stream.put([accepted_by_run(d) for d in found.dispatches])
         changes = {
             "next_row": found.next_row,
             "next_byte": found.next_byte,

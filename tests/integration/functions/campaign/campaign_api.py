@@ -15,6 +15,7 @@ from functions.campaign.operations.trials import Testing
 from functions.campaign.operations.uploads import Uploading
 from functions.campaign.run.reporting import Reporter
 from functions.campaign.run.starting import Starter
+from shared.acceptance.telling import Acceptance
 from shared.api.kit import Api
 from shared.api.openapi import document
 from shared.aws import clients
@@ -145,11 +146,12 @@ class CampaignApi:
         stream: Any = self.stream
         reporter = Reporter(Counters(dynamodb, "counters"), self.shards)
         starter = Starter(self.campaigns, self.catalog, self.objects, tasks, clock)
+        sampler, acceptance = Sampler(self.objects, self.objects), Acceptance(queues, stream)
         parts = (
             Uploading(files, clock),
             CampaignOperations(self.catalog, self.campaigns, Follower(self.campaigns, schedules), clock),
             RunOperations(self.catalog, self.campaigns, self.shards, starter, reporter, tasks, links, clock),
-            Testing(self.catalog, self.campaigns, Sampler(self.objects, self.objects), queues, stream, clock),
+            Testing(self.catalog, self.campaigns, sampler, acceptance, clock),
         )
         self.api = Api({id: function for part in parts for id, function in part.operations().items()})
         self.audit = AuditLog(dynamodb, "catalog")

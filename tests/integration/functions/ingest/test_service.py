@@ -515,7 +515,7 @@ def test_a_stream_that_is_down_does_not_stop_acceptance(
         def put_records(self, **_: Any) -> Any:
             raise out_of_reach("kinesis")
 
-    monkeypatch.setattr(ingest_harness.ingest.stream, "_client", Down())
+    monkeypatch.setattr(ingest_harness.ingest.acceptance.stream, "_client", Down())
     assert ingest_harness.send(BODY)[0] == 202
     assert len(ingest_harness.envelopes()) == 1
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from bench.units import item_bytes
 from functions.campaign.run.starting import sizes
-from functions.campaign.send.packing import accepted_record
+from shared.acceptance.telling import accepted_by_run
 from shared.aws.queue import Dispatch
 from shared.lifecycle.walk import first_legs
 from shared.model.campaigns import MAX_VARIANTS
@@ -46,7 +46,7 @@ def of_run(size: int, start: int = 0, **changes: Any) -> Envelope:
 
 def queued(one: Envelope, due_at: int | None = None) -> StreamRecord:
     """What expansion tells of an envelope."""
-    return accepted_record(Dispatch(one, "", due_at))
+    return accepted_by_run(Dispatch(one, "", due_at))
 
 
 def history(count: int = 4, size: int = 30) -> list[tuple[int, StreamRecord]]:

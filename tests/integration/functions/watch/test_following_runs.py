@@ -7,9 +7,9 @@ from unittest.mock import patch
 
 import pytest
 
-from functions.campaign.send.packing import accepted_record
 from functions.watch import following
 from functions.watch.following import GRACE_MS, LOOK_AGAIN_MS
+from shared.acceptance.telling import accepted_by_run
 from shared.aws.queue import Dispatch
 from shared.model.envelope import Envelope
 from shared.model.ids import Numbering
@@ -45,7 +45,7 @@ def recalling(harness: WatchHarness) -> Any:
 def queued(harness: WatchHarness, count: int, start: int = 0, due_at: int | None = None) -> Envelope:
     """An envelope of a run, as expansion puts it on its queue and tells of it."""
     one = envelope(count, start=start, run=RUN, variant="b")
-    harness.tell(accepted_record(Dispatch(one, "", due_at)))
+    harness.tell(accepted_by_run(Dispatch(one, "", due_at)))
     harness.trace()
     return one
 

@@ -13,9 +13,12 @@ CONTEXT = Context("ingest_events", "arn:aws:lambda:us-east-1:123456789012:functi
 
 def test_an_event_is_run_with_what_its_failure_will_be_told_by(monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(
-        events, "events_deps", lambda: SimpleNamespace(run=lambda *given: ran.append(given) or {"a": 1})
-    )
+
+    def run(*given: Any) -> dict[str, int]:
+        ran.append(given)
+        return {"a": 1}
+
+    monkeypatch.setattr(events, "events_deps", lambda: SimpleNamespace(run=run))
     assert events.lambda_handler({"id": "e1"}, CONTEXT) == {"a": 1}
     assert ran == [({"id": "e1"}, "r1", CONTEXT.invoked_function_arn)]
 

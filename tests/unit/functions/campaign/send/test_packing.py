@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.campaign.check.rows import Good
-from functions.campaign.send.packing import SCHEDULE, Packer, accepted_record
+from functions.campaign.send.packing import SCHEDULE, Packer
+from shared.acceptance.telling import accepted_by_run
 from shared.aws.queue import Dispatch
 from shared.model.campaigns import Schedule
 from shared.model.envelope import MAX_BYTES, EnvelopeRecipient, read_envelope
@@ -127,7 +128,7 @@ def test_who_starts_a_run_by_hand_means_now() -> None:
 def test_the_stream_is_told_of_accepted_messages_without_addresses(due_at: int | None) -> None:
     (dispatch,) = pack(run(), [good(11, ref="R-1"), good(13)])
 
-    record = accepted_record(Dispatch(dispatch.envelope, dispatch.body, due_at))
+    record = accepted_by_run(Dispatch(dispatch.envelope, dispatch.body, due_at))
 
     assert [(row.index, row.tag, row.stage, row.at, row.reference) for row in record.events[:2]] == [
         (0, TAG("u11@example.com"), "accepted", NOW, "R-1"),
