@@ -10,6 +10,7 @@ from shared.dispatch.decide.rendering import rendered
 from shared.dispatch.decide.step import Batch, Candidate, Configured, Sources
 from shared.dispatch.decide.steps import STEPS
 from shared.dispatch.plan import Call, Plan, Rendered, calls_of
+from shared.errors import NotFoundError
 from shared.lifecycle.held import Releases
 from shared.lifecycle.verdict import Via, judge_look_up
 from shared.model.accounts import Account
@@ -21,7 +22,7 @@ from shared.rendering.render import Compiled, compile_content
 from shared.store.ledger import Entry
 
 
-class TemplateGoneError(Exception):
+class TemplateGoneError(NotFoundError):
     """The envelope names a template version that is not there."""
 
 
