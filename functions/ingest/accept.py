@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from functions.ingest.attachments import Files, attach
 from functions.ingest.fallback import Addresses, Step, by_legs
 from functions.ingest.texts import Grant, Seats
-from shared.acceptance.packing import TooLargeError, check_sizes, pack
+from shared.acceptance.packing import RecipientTooLargeError, check_sizes, pack
 from shared.acceptance.telling import accepted_record
 from shared.api.messages import MessageOut, RecipientIn, SendRequest
 from shared.aws.queue import Dispatch
@@ -260,7 +260,7 @@ def _pack(
     found = list(pack(header, recipients, number, result.due_at))
     try:
         check_sizes(found, result.base)
-    except TooLargeError as error:
+    except RecipientTooLargeError as error:
         message = (
             f"recipient {error.index}: shared and own variables make a message of {error.size:,} bytes, more than "
             f"{MAX_BYTES:,} (JSON in UTF-8: a Chinese character takes 3, an emoji 4)"

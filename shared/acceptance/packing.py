@@ -5,16 +5,17 @@ from collections.abc import Iterable, Iterator
 from msgspec.structs import replace
 
 from shared.aws.queue import Dispatch
+from shared.errors import InvalidError
 from shared.model.envelope import MAX_BYTES, Envelope, EnvelopeRecipient
 from shared.model.ids import Numbering, ulid_value
 from shared.model.sizes import size
 
 
-class TooLargeError(Exception):
+class RecipientTooLargeError(InvalidError):
     """A recipient whose variables are too large for any envelope."""
 
     def __init__(self, index: int, size: int) -> None:
-        super().__init__(index, size)
+        super().__init__(f"recipient {index} makes an envelope of {size:,} bytes")
         self.index = index
         """The recipient, counted from the base."""
         self.size = size
@@ -52,7 +53,7 @@ def pack(
 
 
 def check_sizes(dispatches: Iterable[Dispatch], base: str) -> None:
-    """Check that each envelope fits wherever it may have to wait. Raises: TooLargeError."""
+    """Check that each envelope fits wherever it may have to wait. Raises: RecipientTooLargeError."""
     for each in dispatches:
         if (found := size(each.body)) > MAX_BYTES:
-            raise TooLargeError(ulid_value(each.envelope.id) - ulid_value(base), found)
+            raise RecipientTooLargeError(ulid_value(each.envelope.id) - ulid_value(base), found)

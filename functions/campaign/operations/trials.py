@@ -12,7 +12,7 @@ from aws_lambda_powertools import Logger
 from functions.campaign.operations.sampling import Sampler
 from functions.campaign.operations.views import load_campaign
 from functions.campaign.run.variants import Resolved, resolve
-from shared.acceptance.packing import TooLargeError, check_sizes, pack
+from shared.acceptance.packing import RecipientTooLargeError, check_sizes, pack
 from shared.acceptance.telling import Acceptance, accepted_record
 from shared.api.campaigns import TestMessage, TestSend, TestSent
 from shared.api.kit import Call, Caller, OperationFunction
@@ -182,7 +182,7 @@ def _packed(header: Envelope, recipient: EnvelopeRecipient, number: Numbering) -
     [dispatch] = pack(header, [recipient], number)
     try:
         check_sizes([dispatch], header.request)
-    except TooLargeError as error:
+    except RecipientTooLargeError as error:
         message = f"with the campaign's own they make a message of {error.size:,} bytes, more than {MAX_BYTES:,}"
         raise invalid_field("variables", message) from None
     return dispatch
