@@ -1,7 +1,9 @@
 """Parts are made once, when asked for, from the settings that there are; what a test gives is taken instead."""
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -11,6 +13,7 @@ from shared.wiring.dispatch import DispatchParts
 from shared.wiring.parts import Parts
 from tests.fakes import FakeClock
 
+ROOT = Path(__file__).parents[4]
 GUARD = GuardSettings(guard_table="guard")
 
 
@@ -49,3 +52,30 @@ def test_parts_import_what_they_are_when_they_are_made() -> None:
     found = done.stdout.split()
     assert "shared.wiring.parts" in found
     assert not [name for name in found if name.startswith(("shared.store.", "shared.lifecycle", "shared.providers"))]
+
+
+def _taking_clients() -> set[tuple[str, str]]:
+    """The classes that are made with a client of AWS, by module and name."""
+    modules = [*(ROOT / "shared" / "store").glob("*.py"), *(ROOT / "shared" / "aws").glob("*.py")]
+    return {
+        (f"shared.{path.parent.name}.{path.stem}", made.name)
+        for path in modules
+        for made in ast.walk(ast.parse(path.read_text()))
+        if isinstance(made, ast.ClassDef)
+        for init in made.body
+        if isinstance(init, ast.FunctionDef) and init.name == "__init__" and "client" in ast.unparse(init.args)
+    }
+
+
+def test_nobody_else_makes_stores_and_adapters() -> None:
+    taking = _taking_clients()
+    assert {("shared.store.ledger", "Ledger"), ("shared.aws.queue", "Queues")} < taking
+    made = []
+    for path in [*(ROOT / "shared").rglob("*.py"), *(ROOT / "functions").rglob("*.py")]:
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        known = {
+            a.name for n in nodes if isinstance(n, ast.ImportFrom) for a in n.names if (n.module, a.name) in taking
+        }
+        called = {n.func.id for n in nodes if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+        made += [f"{path.relative_to(ROOT)}: {name}" for name in sorted(known & called) if path.parent.name != "wiring"]
+    assert made == []
