@@ -30,14 +30,17 @@ MAX_ASIDE = 100
 
 @dataclass(slots=True)
 class Books:
-    """How far a shard is. counted: up to which record. unkept_from: from which record on events are counted and not
-    known to be kept; None for none. aside: events may have been set aside. unkept: those that are."""
+    """How far a shard is."""
 
     shard: str
     counted: int
+    """Up to which record."""
     unkept_from: int | None
+    """From which record on events are counted and not known to be kept; None for none."""
     aside: bool
+    """Events may have been set aside."""
     unkept: dict[EventKey, Item] = field(default_factory=dict)
+    """Those that are."""
     at: int = -1
 
     @property

@@ -39,17 +39,16 @@ class Sequenced:
 
 @dataclass(slots=True)
 class Found:
-    """A distinct event of a part: its first place, what it counts in, and its item.
-
-    more: other names that it counts by. messages: of how many it is.
-    """
+    """A distinct event of a part: its first place, what it counts in, and its item."""
 
     sequence: int
     stage: str
     counter_keys: list[CounterKey]
     item: Item
     more: Names
+    """Other names that it counts by."""
     messages: int = 1
+    """Of how many it is."""
 
     def add_to(self, counts: dict[CounterKey, Counter[str]]) -> None:
         """Count the event."""
@@ -66,15 +65,13 @@ class Found:
 
 @dataclass(slots=True)
 class Part:
-    """As many records as one transaction can count: from the sequence number `first` to `last`.
-
-    others: items that are not events.
-    """
+    """As many records as one transaction can count: from the sequence number `first` to `last`."""
 
     first: int = -1
     last: int = -1
     events: dict[EventKey, Found] = field(default_factory=dict)
     others: dict[EventKey, Item] = field(default_factory=dict)
+    """Items that are not events."""
     counter_keys: set[CounterKey] = field(default_factory=set)
 
 

@@ -89,14 +89,12 @@ class Accounts:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The accounts that may send an envelope's messages, each with its weight after what health takes away.
-
-    down: those that were found down a moment ago, which are only asked if there is no other.
-    """
+    """The accounts that may send an envelope's messages, each with its weight after what health takes away."""
 
     accounts: Mapping[str, Account]
     weights: Mapping[str, float]
     down: frozenset[str] = frozenset()
+    """Those that were found down a moment ago, which are only asked if there is no other."""
 
     def first(self, seed: str) -> tuple[Account, str | None]:
         """The account for a message, and the one that would have sent it if that were not down."""

@@ -32,11 +32,12 @@ class Queues(Protocol):
 
 @dataclass(slots=True)
 class Left:
-    """What became of envelopes. failed: the ids of those that are to be sent again, or settled again. ended: by the ids
-    of those that came to their end, what follows; its dispatches are sent already."""
+    """What became of envelopes."""
 
     failed: set[str] = field(default_factory=set)
+    """The ids of those that are to be sent again, or settled again."""
     ended: list[tuple[str, Tail]] = field(default_factory=list)
+    """By the ids of those that came to their end, what follows; its dispatches are sent already."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,19 +45,18 @@ class Store(recipient_limits.Store, Protocol):
 
 @dataclass(slots=True)
 class _Share:
-    """The calls of one plan through one account.
-
-    starts: when they may go, as far as there are places. ready: when the rest may ask again. patience: how long to wait
-    for them here. All in milliseconds.
-    """
+    """The calls of one plan through one account."""
 
     plan: Plan
     account: Account
     lanes: Lanes
     calls: list[Call] = field(default_factory=list)
     starts: list[int] = field(default_factory=list)
+    """When they may go, as far as there are places, in milliseconds since the epoch."""
     ready: int = 0
+    """When the rest may ask again, in milliseconds since the epoch."""
     patience: int = PATIENCE_MS
+    """How long to wait for them here, in milliseconds."""
 
     @property
     def codes(self) -> bool:

@@ -26,16 +26,15 @@ _RELEASES = UNSENT | {Stage.DEAD_LETTERED}
 
 @dataclass(slots=True)
 class Held:
-    """What is known of what an envelope's messages hold.
-
-    marks: recipient -> the digest of its content. slots: recipients that count for their cap. new_marks, new_slots:
-    those of them that were taken when the envelope was decided, at `at` (milliseconds since the epoch); the others were
-    held before.
-    """
+    """What is known of what an envelope's messages hold."""
 
     marks: dict[int, str] = field(default_factory=dict)
+    """Recipient -> the digest of its content."""
     slots: set[int] = field(default_factory=set)
+    """Recipients that count for their cap."""
     new_marks: set[int] = field(default_factory=set)
+    """`new_marks` and `new_slots`: those of them that were taken when the envelope was decided, at `at` (milliseconds
+    since the epoch); the others were held before."""
     new_slots: set[int] = field(default_factory=set)
     at: int = 0
 

@@ -55,22 +55,27 @@ class Stream(Protocol):
 
 @dataclass(slots=True)
 class Tally:
-    """What was done. letters, recipients: done as asked. carried_on: letters of which the other thing had been begun
-    before, and was ended. failed: letters to be tried again. left: there is more to do."""
+    """What was done."""
 
     letters: int = 0
+    """`letters` and `recipients`: done as asked."""
     recipients: int = 0
     carried_on: int = 0
+    """Letters of which the other thing had been begun before, and was ended."""
     failed: int = 0
+    """Letters to be tried again."""
     left: bool = False
+    """There is more to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is to become of kept letters. state: REDRIVING or DISCARDING. by: the id of the key that asks."""
+    """What is to become of kept letters."""
 
     state: LetterState
+    """REDRIVING or DISCARDING."""
     by: str
+    """The id of the key that asks."""
     note: str = ""
 
 

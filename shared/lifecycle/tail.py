@@ -20,15 +20,18 @@ from shared.policy.simulation import receipts
 
 @dataclass(slots=True)
 class Tail:
-    """What is to be sent and told. record: of the envelope itself. dispatches: envelopes that carry on, or take its
-    place on another channel. parked: those that carry on once their run is not paused any more. opened: records of
-    messages on another channel. dead: the envelope for the dead-letter queue."""
+    """What is to be sent and told."""
 
     record: StreamRecord
+    """Of the envelope itself."""
     dispatches: list[Dispatch] = field(default_factory=list)
+    """Envelopes that carry on, or take its place on another channel."""
     parked: list[Envelope] = field(default_factory=list)
+    """Those that carry on once their run is not paused any more."""
     opened: list[StreamRecord] = field(default_factory=list)
+    """Records of messages on another channel."""
     dead: Envelope | None = None
+    """The envelope for the dead-letter queue."""
 
     @property
     def records(self) -> list[StreamRecord]:

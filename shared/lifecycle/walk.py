@@ -25,15 +25,14 @@ UNBOUNDED_MS = 14 * 86_400_000
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """The messages of a root envelope, or of one by which others fell back: it is the first of its messages too.
-
-    tags: by recipient. header: what their accepted events say of all of them.
-    """
+    """The messages of a root envelope, or of one by which others fell back: it is the first of its messages too."""
 
     tenant: str
     id: str
     tags: Mapping[int, str]
+    """By recipient."""
     header: KeptEvent | None
+    """What their accepted events say of all of them."""
 
     def message_id(self, i: int) -> str:
         """The id of a recipient's message."""
@@ -71,24 +70,24 @@ class Root:
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """An envelope on the way of some of a root's messages.
-
-    due_at, expires_at: milliseconds since the epoch. attempt, generation, ask_account, maybe_sent, times_put_off: as in
-    the envelope. retry: it came about by a retry. parked: it came about by a pause of its run, at due_at.
-    """
+    """An envelope on the way of some of a root's messages."""
 
     root: Root
     id: str
     recipients: Sequence[int]
     due_at: int
+    """`due_at` and `expires_at`: milliseconds since the epoch."""
     expires_at: int
     attempt: int = 0
+    """`attempt`, `generation`, `ask_account`, `maybe_sent` and `times_put_off`: as in the envelope."""
     generation: int = 0
     ask_account: Mapping[int, str] = field(default_factory=dict)
     maybe_sent: frozenset[int] = frozenset()
     retry: bool = False
+    """It came about by a retry."""
     times_put_off: int = 0
     parked: bool = False
+    """It came about by a pause of its run, at due_at."""
 
     def child(self, child: Child) -> "Leg":
         """The leg of an envelope that carries on."""

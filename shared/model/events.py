@@ -184,13 +184,12 @@ def record_of(envelope: Envelope, rows: list[EventRow]) -> StreamRecord:
 
 
 class Status(BaseModel):
-    """A message's status, folded from its events.
-
-    state: the latest stage that counts. final: whether the platform will do nothing more by itself.
-    """
+    """A message's status, folded from its events."""
 
     state: Stage
+    """The latest stage that counts."""
     final: bool
+    """Whether the platform will do nothing more by itself."""
     reason: str | None = None
     code: str | None = None
 

@@ -46,15 +46,14 @@ def in_flight(counts: Mapping[str, int]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a shard is, in sequence numbers.
-
-    counted: up to which record its events are counted; -1 for none. unkept_from: from which record on they are not
-    known to be kept; None if all are. aside: some were set aside.
-    """
+    """How far a shard is, in sequence numbers."""
 
     counted: int = -1
+    """Up to which record its events are counted; -1 for none."""
     unkept_from: int | None = None
+    """From which record on they are not known to be kept; None if all are."""
     aside: bool = False
+    """Some were set aside."""
 
 
 class CheckpointMovedError(LostError):

@@ -56,19 +56,20 @@ class HeldError(LostError):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What the ledger holds of an envelope.
-
-    owner: who had the lease last; empty if nobody ever had. lease: when it ends, in milliseconds since the epoch.
-    rows: recipients that are done with in this envelope. flight: those whose outcome was not recorded. closed: nothing
-    more will be sent from it. recalled: the marks that were found; in an entry to be written, those that were seen.
-    """
+    """What the ledger holds of an envelope."""
 
     owner: str
+    """Who had the lease last; empty if nobody ever had."""
     lease: int
+    """When it ends, in milliseconds since the epoch."""
     rows: list[EventRow] = field(default_factory=list)
+    """Recipients that are done with in this envelope."""
     flight: Flight = field(default_factory=dict)
+    """Those whose outcome was not recorded."""
     closed: bool = False
+    """Nothing more will be sent from it."""
     recalled: Marks = field(default_factory=dict)
+    """The marks that were found; in an entry to be written, those that were seen."""
 
     def in_flight(self) -> dict[int, str]:
         """Recipients whose outcome was not recorded -> the account."""

@@ -9,15 +9,6 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("functions", "shared")
-TO_DO = (
-    "functions/trace/",
-    "shared/dispatch/",
-    "shared/lifecycle/",
-    "shared/model/events.py",
-    "shared/store/counters.py",
-    "shared/store/ledger.py",
-)
-"""Where class docstrings still explain fields."""
 _EXPLAINS = re.compile(r"(?:^|(?<=[.;!?] ))([a-z_]\w*(?:, [a-z_]\w*)*): ")
 """How docstrings explain names: at the beginning of a sentence, `name: ...` or `one, another: ...`."""
 
@@ -53,10 +44,7 @@ def classes() -> Iterator[tuple[str, ast.ClassDef, str]]:
 
 def test_fields_are_explained_under_themselves() -> None:
     found = [(file, node.name, named) for file, node, doc in classes() if (named := explained(doc) & fields(node))]
-    assert [(file, *rest) for file, *rest in found if not file.startswith(TO_DO)] == []
-    assert [place for place in TO_DO if not any(file.startswith(place) for file, *_ in found)] == [], (
-        "done: take it out"
-    )
+    assert found == []
 
 
 def test_no_docstring_explains_a_name_that_is_not_there() -> None:
