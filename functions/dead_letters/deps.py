@@ -6,9 +6,9 @@ from functools import cache
 
 from aws_lambda_powertools.metrics import EphemeralMetrics
 
-from functions.dead_letters.deciding import Deciding
 from functions.dead_letters.function import DecidingSettings, KeeperSettings
 from functions.dead_letters.keeping import Keeper
+from functions.dead_letters.operations import Deciding
 from shared.api.audit import Auditor
 from shared.api.kit import Api
 from shared.dispatch.outlet import Outlet

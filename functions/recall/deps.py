@@ -3,8 +3,8 @@
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
-from functions.recall.api import Recalling
 from functions.recall.function import RecallSettings
+from functions.recall.operations import Recalling
 from functions.recall.stopping import Stopper
 from functions.recall.withdrawing import Withdrawer
 from shared.api.kit import Api

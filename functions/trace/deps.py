@@ -5,7 +5,7 @@ from functools import cache
 
 from functions.trace.aggregate import Aggregator
 from functions.trace.function import TraceApiSettings
-from functions.trace.reading import Reading
+from functions.trace.operations import Reading
 from shared.api.kit import Api
 from shared.aws.clock import service_clock
 from shared.base.settings import TraceSettings

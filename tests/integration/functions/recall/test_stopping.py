@@ -9,9 +9,9 @@ from unittest.mock import patch
 import pytest
 
 from functions.recall import withdrawing
-from functions.recall.api import WORK_MS
 from functions.recall.deps import recalling_of
 from functions.recall.function import RecallSettings
+from functions.recall.operations import WORK_MS
 from functions.recall.withdrawing import Withdrawer
 from shared.api.kit import Call, Caller
 from shared.api.problems import problem_of

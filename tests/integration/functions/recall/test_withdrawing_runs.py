@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from functions.recall import api as recalling
+from functions.recall import operations as recalling
 from mepush.client.errors import ApiError
 from shared.model.runs import RunState
 from tests.integration.functions.campaign.campaign_platform import CampaignPlatform, campaign_platform

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from functions.trace.reading import view
+from functions.trace.operations import view
 from shared.lifecycle.settle import settle
 from shared.lifecycle.tail import tail
 from shared.model.envelope import Envelope, EnvelopeRecipient, FallbackLeg
