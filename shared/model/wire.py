@@ -34,6 +34,7 @@ class Reader(Generic[T]):
             return self._decode(text)
         except msgspec.DecodeError as error:
             # Of the message only the path, which quotes no value.
-            raise UnreadableError(str(error).rpartition("`$")[2].strip("`.")) from None
+            _, found, path = str(error).rpartition("`$")
+            raise UnreadableError(path.strip("`.") if found else "") from None
         except (RecursionError, UnicodeError):
             raise UnreadableError("") from None

@@ -27,7 +27,7 @@ class Sampled(Protocol):
     def to(self) -> str: ...
 
     @property
-    def vars(self) -> Mapping[str, Any]: ...
+    def variables(self) -> Mapping[str, Any]: ...
 
     @property
     def variant(self) -> str: ...
@@ -126,7 +126,7 @@ class Estimator:
             return ones
         for row in rows:
             try:
-                content = compiled.render(run.campaign.variables, row.vars)
+                content = compiled.render(run.campaign.variables, row.variables)
             except RenderingError:
                 # It fails at dispatch too, and costs nothing.
                 continue

@@ -48,11 +48,12 @@ class Good:
     to: str
     """The address in its canonical form."""
     tag: str
-    vars: dict[str, Any]
+    variables: dict[str, Any]
     """Those that the template uses."""
-    ref: str
-    """`ref` and `tz`: empty for none."""
-    tz: str
+    reference: str
+    """The caller's own; empty for none."""
+    time_zone: str
+    """An IANA name; empty for none."""
     variant: str
     """Its name."""
 

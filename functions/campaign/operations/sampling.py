@@ -62,7 +62,7 @@ class Sample:
         """
         judge = Judge(self._run(campaign, one, shared), Facts(tenant, {one.variant.name: one.version}))
         found = (judge(index, content) for index, content in self.rows)
-        return next((dict(row.vars) for row in found if isinstance(row, Good)), None)
+        return next((dict(row.variables) for row in found if isinstance(row, Good)), None)
 
     def _run(self, campaign: Campaign, one: Resolved, shared: Mapping[str, Any]) -> Run:
         """A run of this variant alone, with nobody held out: it is only judged by."""

@@ -66,7 +66,9 @@ class Packer:
             header = self._header(base, kind)
             for start in range(0, len(alike), most):
                 recipients = [
-                    EnvelopeRecipient(row.index, row.to, row.tag, row.vars, row.ref or None, row.tz or None)
+                    EnvelopeRecipient(
+                        row.index, row.to, row.tag, row.variables, row.reference or None, row.time_zone or None
+                    )
                     for row in alike[start : start + most]
                 ]
                 # One alone is never too large: the judge sees to that.
@@ -79,7 +81,7 @@ class Packer:
         found: dict[_Kind, list[Good]] = defaultdict(list)
         local, due = self._local, self._due_at
         for row in rows:
-            found[row.variant, due(row.tz) if local else None].append(row)
+            found[row.variant, due(row.time_zone) if local else None].append(row)
         return found
 
     def _due_at(self, zone: str) -> int | None:

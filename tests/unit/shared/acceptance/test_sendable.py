@@ -202,7 +202,7 @@ def test_what_the_check_lets_through_can_be_sent_and_nothing_else_is_kept_back(
     found = judged(as_csv(channel, rows), made, channel, PROVIDERS[channel], variables=shared)
     for each in found:
         if isinstance(each, Good):
-            rendered = compiled.render(shared, each.vars)
+            rendered = compiled.render(shared, each.variables)
             assert not any(check(rendered, name, MessageClass.MARKETING) for name in PROVIDERS[channel])
         elif isinstance(each, Bad) and each.reason in {"rendering_failed", "content_invalid", "content_too_long"}:
             assert unsendable(compiled, channel, shared, *rows[each.index])

@@ -141,7 +141,7 @@ def test_the_rejects_file_can_be_mended_and_used_again() -> None:
     mended = CutFile(body.replace(b"ann@example.com;", b"ann@example.com;=A1+B1"))
     found = mended.check()
     assert (found.rows, found.good) == (1, 1)
-    assert mended.checker.sample(mended.run, mended.shards)[0].vars == {"name": "=A1+B1"}
+    assert mended.checker.sample(mended.run, mended.shards)[0].variables == {"name": "=A1+B1"}
 
 
 def test_rejected_lines_of_json_are_one_cell() -> None:

@@ -84,7 +84,7 @@ def test_columns_may_be_called_otherwise() -> None:
 
     found = only(["1", "a@example.com", "A"], run=run, versions={"a": version(["name", "to"], ["no", "city"])})
 
-    assert isinstance(found, Good) and found.vars == {"name": "A", "to": "a@example.com", "no": "1"}
+    assert isinstance(found, Good) and found.variables == {"name": "A", "to": "a@example.com", "no": "1"}
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_empty_cells_beyond_the_header_are_nothing() -> None:
 def test_what_all_have_in_common_need_not_be_in_the_row() -> None:
     run = run_of(b"to,city\n", variables={"name": "everybody"})
     found = only(["a@example.com", "x"], run=run)
-    assert isinstance(found, Good) and found.vars == {"city": "x"}
+    assert isinstance(found, Good) and found.variables == {"city": "x"}
     lacking = run_of(b"to,city\n", variables={"name": None})
     assert bad(["a@example.com", "x"], run=lacking) == ("variable_missing", "the variable `name` is missing", "name")
 
@@ -190,7 +190,7 @@ def test_lines_of_json_have_their_values_as_they_are() -> None:
     )
     nested = {"mail": "a@example.com", "variables": {"called": "B", "city": "", "n": 0, "z": 1}, "n": 5}
     found = only(nested, run=run, versions=versions)
-    assert isinstance(found, Good) and found.vars == {"name": "B", "city": "", "n": 5}
+    assert isinstance(found, Good) and found.variables == {"name": "B", "city": "", "n": 5}
 
 
 @pytest.mark.parametrize(

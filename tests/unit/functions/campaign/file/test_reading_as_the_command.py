@@ -73,7 +73,7 @@ def by_campaign(data: bytes) -> Found:
             row = judge(index, content)
             assert isinstance(row, Good | Bad)
             number = run.campaign.audience.format.shown(shards[0].first_row + index)
-            found.append((number, row.vars if isinstance(row, Good) else str(row.reason)))
+            found.append((number, row.variables if isinstance(row, Good) else str(row.reason)))
         return found
     except SheetError:
         return "unreadable"
