@@ -1,13 +1,14 @@
 """Each check of the platform can fail: one thing is broken, and the violation is seen."""
 
-import json
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from shared.model.events import Facts
 from shared.model.reasons import Reason
+from shared.model.wire import write
 from tests.guarantees.platform import Platform, ViolationError, platform
 from tests.guarantees.test_crash_matrix import refused, scripted, taken
 
@@ -34,8 +35,8 @@ def ids(one: Platform, request: pytest.FixtureRequest) -> Iterator[tuple[list[st
 def tell(one: Platform, message_id: str, stage: str, n: int = 0, **more: Any) -> None:
     """Put an event into the timeline that nobody made, and count it."""
     event = {"pk": f"default#{message_id[26:]}", "sk": f"{message_id}#{stage}#{n}"}
-    doc = {"at": one.stack.clock.now_ms(), **more}
-    item = {**{name: {"S": value} for name, value in event.items()}, "d": {"S": json.dumps(doc)}}
+    said = Facts(stage=stage, nth=n, at=one.stack.clock.now_ms(), **more)
+    item = {**{name: {"S": value} for name, value in event.items()}, "d": {"S": write(said).decode()}}
     one.stack.client("dynamodb").put_item(TableName=one.table("timeline"), Item=item)
     count(one, stage, 1)
 

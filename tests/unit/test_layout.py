@@ -13,6 +13,7 @@ CROSS_CUTTING = {
     "integration/functions/campaign/test_whole_runs.py",
     "integration/test_first_install.py",
     "integration/test_wire.py",
+    "unit/mepush/test_wheel.py",
     "unit/test_adding_a_policy.py",
     "unit/test_adding_a_provider.py",
     "unit/test_examples.py",
@@ -23,7 +24,6 @@ CROSS_CUTTING = {
     "unit/test_limits_page.py",
     "unit/test_map.py",
     "unit/test_rotation.py",
-    "unit/test_wheel.py",
 }
 """Tests of whole runs, of the repository and of its pages: they belong to no single module."""
 

@@ -50,7 +50,7 @@ def test_a_platform_that_is_well(harness: WatchHarness) -> None:
     account(harness, "main")
     one = envelope(5)
     harness.accept(one)
-    harness.close(one, rows_of(one, "sent", acc="main", prov="smtp")[:4])
+    harness.close(one, rows_of(one, "sent", account="main", provider="smtp")[:4])
     harness.sweep()
     harness.clock.advance(30)
     health = ask(harness)
@@ -126,7 +126,7 @@ def test_a_failing_account_is_named(harness: WatchHarness) -> None:
     account(harness, "bad")
     one = envelope(6)
     harness.accept(one)
-    rows = rows_of(one, "failed", acc="bad", prov="smtp")
+    rows = rows_of(one, "failed", account="bad", provider="smtp")
     rows[0].stage = "sent"
     harness.close(one, rows)
     harness.sweep()

@@ -346,9 +346,8 @@ class DyingAws(Aws):
 
     tables: Any = None
 
-    @property
-    def dynamodb(self) -> Any:
-        return self.tables
+    def client(self, service: str, **config: Any) -> Any:
+        return self.tables if service == "dynamodb" else super().client(service, **config)
 
 
 @pytest.mark.parametrize("after", [False, True])

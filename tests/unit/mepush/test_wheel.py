@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 from mepush import __all__ as exported
 from tests.unit.mepush.fake_api import KEY, FakeApi
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 _RUN = """
 import runpy, sys
 sys.path.insert(0, sys.argv.pop(1))
