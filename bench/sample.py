@@ -97,7 +97,6 @@ def dispatcher(channel: Channel, doubles: Any, dynamodb: Any, **parts: Any) -> D
         "health",
         "parking",
         "queues",
-        "releases",
         "stream",
         "suppressions",
     )
