@@ -26,7 +26,7 @@ from shared.dispatch.accounts import Accounts
 from shared.dispatch.sending import Sender
 from shared.model.accounts import Account, Rate
 from shared.model.content import SmsContent
-from shared.model.envelope import Envelope
+from shared.model.envelope import Envelope, EnvelopeRecipient
 from shared.model.events import StreamRecord
 from shared.model.ids import Numbering, Tagger, derived_base
 from shared.model.outcome import Outcome, Sent
@@ -240,10 +240,10 @@ def _template(name: str, message_class: MessageClass) -> tuple[Template, Templat
 def _envelopes(message_class: MessageClass, name: str, at: float, count: int) -> Envelope:
     base = derived_base(int(at), message_class.value, name)
     tagger, first = Tagger(TENANT.salt, "sms"), hash_free(name)
-    recipients: list[Any] = []
+    recipients = []
     for i in range(count):
         to = f"+86{13_000_000_000 + first + i}"
-        recipients.append({"i": i, "to": to, "tag": tagger(to), "vars": {"n": "123456"}})
+        recipients.append(EnvelopeRecipient(i, to, tagger(to), {"n": "123456"}))
     return Envelope(
         id=Numbering(base)(0), tenant="default", channel=Channel.SMS, message_class=message_class,
         template=TEMPLATES[message_class], version=1, request=base, accepted_at=int(at),

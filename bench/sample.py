@@ -12,7 +12,7 @@ from shared.dispatch.dispatcher import Dispatcher
 from shared.model.accounts import Account
 from shared.model.clock import SystemClock
 from shared.model.content import EmailContent
-from shared.model.envelope import Envelope
+from shared.model.envelope import Envelope, EnvelopeRecipient
 from shared.model.events import StreamRecord
 from shared.model.ids import Numbering, Tagger, new_base
 from shared.model.suppression import SuppressionEntry
@@ -68,10 +68,10 @@ def envelopes(count: int, each: int = 100) -> list[Envelope]:
     number, tagger = Numbering(base), Tagger(TENANT.salt, "email")
     made = []
     for start in range(0, count * each, each):
-        recipients: list[Any] = []
+        recipients = []
         for i in range(each):
             to = f"user{start + i}@example.com"
-            recipients.append({"i": i, "to": to, "tag": tagger(to), "vars": variables(start + i)})
+            recipients.append(EnvelopeRecipient(i, to, tagger(to), variables(start + i)))
         made.append(
             Envelope(
                 id=number(start),
