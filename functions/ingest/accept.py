@@ -3,7 +3,7 @@
 The same request with the same base and template version always yields the same plan.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +23,7 @@ from shared.model.ids import Numbering, Tagger, ulid_time
 from shared.model.reasons import Reason
 from shared.model.templates import Template, TemplateVersion
 from shared.model.tenants import Tenant
-from shared.model.variables import check_variables
+from shared.model.variables import check_variables, not_finite
 from shared.model.words import Channel, KeyKind, Stage
 from shared.policy.admission import Gate, RefusedError
 from shared.policy.fallback import expires_at
@@ -144,18 +144,20 @@ def _check_variables(request: SendRequest, recipients: Sequence[RecipientIn], co
             if len(errors) >= MAX_ERRORS:
                 break
     if version.loops or errors or any(step.version.loops for step in context.steps):
-        errors += _oversize(request, recipients)
+        errors += _wrong(request, recipients, check_variables)
     if errors:
         raise invalid(errors[:MAX_ERRORS], "Variables do not fit the template.")
 
 
-def _oversize(request: SendRequest, recipients: Sequence[RecipientIn]) -> list[FieldError]:
-    """Variables that would make a template with loops run long, or hold no finite number."""
+def _wrong(
+    request: SendRequest, recipients: Sequence[RecipientIn], problem_of: Callable[[Mapping[str, Any]], str | None]
+) -> list[FieldError]:
+    """The variables in which there is a problem: the request's own, and those of each recipient."""
     errors = []
-    if problem := check_variables(request.variables):
+    if problem := problem_of(request.variables):
         errors.append(FieldError(field="variables", message=problem))
     for index, recipient in enumerate(recipients):
-        if problem := check_variables(recipient.get("variables", {})):
+        if problem := problem_of(recipient.get("variables", {})):
             errors.append(FieldError(field=_field(request, index, "variables"), message=problem))
     return errors
 
@@ -267,6 +269,6 @@ def _pack(
         )
         raise invalid([FieldError(field=_field(request, error.index, "variables"), message=message)]) from None
     # So a number like 1e999 is written, which is none to JSON; it may also be the caller's own null, or in a text.
-    if any("null" in each.body for each in found) and (errors := _oversize(request, request.recipients or ())):
+    if any("null" in each.body for each in found) and (errors := _wrong(request, request.recipients or (), not_finite)):
         raise invalid(errors[:MAX_ERRORS], "Variables do not fit the template.")
     result.dispatches += found

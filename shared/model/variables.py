@@ -5,6 +5,8 @@ from itertools import chain
 from math import isfinite
 from typing import Any
 
+_NOT_FINITE = "holds a number that is not finite"
+
 
 def check_variables(
     variables: Mapping[str, Any], max_depth: int = 4, max_list: int = 200, max_string: int = 20_000
@@ -33,7 +35,7 @@ def _check_value(value: Any, depth: int, max_list: int, max_string: int) -> str 
             return f"has a text of {len(value):,} characters, more than {max_string:,}"
     elif isinstance(value, float):
         if not isfinite(value):
-            return "holds a number that is not finite"
+            return _NOT_FINITE
     elif isinstance(value, dict | list):
         return _check_nested(value, depth, max_list, max_string)
     elif not (value is None or isinstance(value, int)):
@@ -52,3 +54,19 @@ def _check_nested(value: dict[str, Any] | list[Any], depth: int, max_list: int, 
         if problem is not None:
             return problem
     return None
+
+
+def not_finite(variables: Mapping[str, Any]) -> str | None:
+    """Name a variable that holds a number such as 1e999, beyond what can be calculated with, or None."""
+    for name, value in variables.items():
+        if not _finite(value):
+            return f"`{name[:60]}` {_NOT_FINITE}"
+    return None
+
+
+def _finite(value: Any) -> bool:
+    if isinstance(value, float):
+        return isfinite(value)
+    if isinstance(value, dict):
+        return all(map(_finite, value.values()))
+    return all(map(_finite, value)) if isinstance(value, list) else True

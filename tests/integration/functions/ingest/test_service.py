@@ -677,3 +677,16 @@ def _scheduled(ingest_harness: IngestHarness) -> list[bytes]:
     names = [found["Name"] for found in ingest_harness.scheduler.list_schedules(GroupName="mepush")["Schedules"]]
     targets = [ingest_harness.scheduler.get_schedule(GroupName="mepush", Name=name)["Target"] for name in names]
     return [json.loads(target["Input"])["MessageBody"].encode() for target in targets]
+
+
+def test_a_null_beside_a_long_list_is_no_number_that_is_not_finite(ingest_harness: IngestHarness) -> None:
+    """Lists are bounded where a template has loops; this one has none."""
+    ingest_harness.add_template(EmailContent(subject="{{ name }}", text="{{ items }}"), id="lists")
+    variables: dict[str, Any] = {"name": "null", "items": [None, *range(300)]}
+    body = {"template": "lists", "to": "a@example.com", "variables": variables}
+    status, answer = ingest_harness.send(body)
+    assert status == 202, answer
+    for wrong in (float("inf"), [0, {"deep": float("-inf")}]):
+        text = json.dumps(body | {"variables": variables | {"name": wrong}}).replace("Infinity", "1e999")
+        status, answer = ingest_harness.send(text)
+        assert (status, [error["field"] for error in answer["errors"]]) == (422, ["variables"]), answer
