@@ -4,8 +4,7 @@ import json
 import threading
 from typing import Any
 
-listeners: dict[str, Any] = {}
-"""By botocore's name of an event, what listens to it at all clients of AWS itself, not of providers or sandboxes."""
+from shared.aws.heard import LISTENERS
 
 _lock = threading.Lock()
 _clients: dict[str, Any] = {}
@@ -59,6 +58,6 @@ def _make(service: str, endpoint_url: str | None, region_name: str | None, confi
     }
     made = _session.client(service, endpoint_url=endpoint_url, region_name=region_name, config=Config(**options))
     if endpoint_url is None and service not in _PROVIDER_SERVICES:
-        for event, listener in listeners.items():
+        for event, listener in LISTENERS.items():
             made.meta.events.register(event, listener)
     return made

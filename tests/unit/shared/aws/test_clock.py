@@ -1,13 +1,16 @@
 """A machine's clock that is wrong is put right by what AWS answers, and by nothing else."""
 
+import subprocess
+import sys
 import time
 from email.utils import formatdate
 from typing import Any
 
 import pytest
 
-from shared.aws import clock as module
-from shared.aws.clock import TOLERANCE_MS, Heard, ServiceClock
+from shared.aws import heard as module
+from shared.aws.clock import ServiceClock
+from shared.aws.heard import TOLERANCE_MS, Heard
 from shared.model.clock import SystemClock
 from tests.fakes import out_of_reach
 
@@ -106,3 +109,21 @@ def test_an_answer_without_a_time_says_nothing(monkeypatch: pytest.MonkeyPatch, 
     module._before(context=context)
     module._after(parsed={"ResponseMetadata": {"HTTPHeaders": headers}}, context=context)
     assert machine.clock.now_ms() == machine.true
+
+
+_FIRST = """
+import sys
+from shared.aws.clients import client
+made = client("dynamodb", region_name="eu-central-1")
+assert "shared.aws.clock" not in sys.modules
+said = {"ResponseMetadata": {"HTTPHeaders": {"date": "Mon, 01 Jan 2024 00:00:00 GMT"}}}
+made.meta.events.emit("after-call.dynamodb.GetItem", parsed=said, context={"mepush_asked_at": 1_800_000_000_000},
+    http_response=None, model=None)
+from shared.aws.clock import service_clock
+print(service_clock("catalog")._heard.ahead > 0)
+"""
+
+
+def test_a_client_that_is_made_before_the_clock_is_listened_to() -> None:
+    ran = subprocess.run([sys.executable, "-c", _FIRST], capture_output=True, text=True, check=False)
+    assert ran.stdout.splitlines()[-1:] == ["True"], ran.stderr
