@@ -129,8 +129,9 @@ class Audience:
     def write(self) -> None:
         """Write the file."""
         text = io.StringIO(newline="")
-        quoting = csv.QUOTE_ALL if self.quote_all else csv.QUOTE_MINIMAL
-        writer = csv.writer(text, lineterminator=self.newline, quoting=quoting)
+        writer = csv.writer(
+            text, lineterminator=self.newline, quoting=csv.QUOTE_ALL if self.quote_all else csv.QUOTE_MINIMAL
+        )
         writer.writerow(self.header)
         for row in self.rows:
             if row is None:
