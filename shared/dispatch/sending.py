@@ -20,7 +20,7 @@ from shared.model.reasons import Reason
 
 logger = Logger(child=True)
 
-_Done = tuple[Call, list[Outcome], int, int]
+_Done = tuple[Call, Sequence[Outcome | None], int, int]
 """A call that was made, what became of its messages, when it ended, and the milliseconds that it took."""
 
 
@@ -37,7 +37,8 @@ class Sender:
         """Make a wave's calls on as many threads as the providers take, none before its place; returns a row per
         recipient.
 
-        A call that might not end in time is not begun: its recipients get no row.
+        A call that might not end in time is not begun: its recipients get no row, nor do those of whom a provider says
+        that it had not the time.
         """
         chance = random.random()  # noqa: S311 - spreads retries, guards nothing
         by_account: dict[str, deque[Call]] = {}
@@ -61,6 +62,8 @@ class Sender:
             via = Via(each.account.id, each.account.provider, ms, each.provider.looks_up)
             verdict = judge if each.tried is None else judge_look_up
             for recipient, outcome in zip(each.recipients, outcomes, strict=True):
+                if outcome is None:
+                    continue
                 rows.append(verdict(envelope, recipient, outcome, ended, chance, via))
         return rows
 
@@ -90,8 +93,9 @@ class Sender:
         return True
 
 
-def _ask(call: Call) -> list[Outcome]:
+def _ask(call: Call) -> Sequence[Outcome | None]:
     try:
+        outcomes: Sequence[Outcome | None]
         if call.tried is None:
             outcomes = call.provider.send(call.messages)
         else:

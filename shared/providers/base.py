@@ -110,10 +110,11 @@ class Provider(ABC):
         return [[message] for message in messages]
 
     @abstractmethod
-    def send(self, group: Sequence[Outgoing]) -> list[Outcome]:
-        """Try each message of a group exactly once and return one outcome per message, in order.
+    def send(self, group: Sequence[Outgoing]) -> Sequence[Outcome | None]:
+        """Try each message of a group at most once and return one outcome per message, in order.
 
-        Never raises for what a provider or a network may do: that is an outcome. Never retries by itself.
+        None: it was not begun, for want of time, and is as if it had never been handed over. Never raises for what a
+        provider or a network may do: that is an outcome. Never retries by itself.
         """
 
     def look_up(self, messages: Sequence[Outgoing], began: int, ended: int) -> list[Outcome]:

@@ -108,8 +108,10 @@ class FaultySandboxes:
         return status, json.loads(answer) if answer else None
 
 
-def said(outcome: Outcome) -> str:
+def said(outcome: Outcome | None) -> str:
     """An outcome as the table writes it."""
+    if outcome is None:
+        return "None"
     if isinstance(outcome, Sent):
         return "Sent"
     words = f"{type(outcome).__name__} {outcome.reason} {outcome.raw_code}"

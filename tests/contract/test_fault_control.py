@@ -148,14 +148,14 @@ def test_a_refusing_sandbox_opens_its_door_by_itself(faulty: FaultySandboxes) ->
     assert isinstance(faulty.provider("aws").send([faulty.message("aws")])[0], Sent)
 
 
-def play(faulty: FaultySandboxes, name: str, seed: int, threads: int) -> list[Outcome]:
+def play(faulty: FaultySandboxes, name: str, seed: int, threads: int) -> list[Outcome | None]:
     """Send to forty recipients three times each, with a fault by chance, and return the outcomes in order."""
     faulty.ask("DELETE")
     faulty.ask("POST", {"provider": name, "kind": "mixed", "rate": 0.3, "seed": seed})
     provider = faulty.provider(name)
     to = "u{}@example.com" if name in {"smtp", "ses"} else "+8613800000{:03d}" if name != "app" else "user{}"
 
-    def send(n: int) -> list[Outcome]:
+    def send(n: int) -> list[Outcome | None]:
         return [provider.send([faulty.message(name, to.format(n))])[0] for _ in range(3)]
 
     with ThreadPoolExecutor(threads) as pool:

@@ -494,12 +494,12 @@ def _struck(provider: Provider, points: FaultPoints, book: Book, haste: Haste, s
     """The provider, with its calls counted, scripted and struck at."""
     send, look_up, name = provider.send, provider.look_up, type(provider).__name__
 
-    def ask(group: Sequence[Outgoing]) -> list[Outcome]:
+    def ask(group: Sequence[Outgoing]) -> Sequence[Outcome | None]:
         outcomes = send(group)
         book.taken.update(m.message_id for m, o in zip(group, outcomes, strict=True) if isinstance(o, Sent))
         return outcomes
 
-    def counted(group: Sequence[Outgoing]) -> list[Outcome]:
+    def counted(group: Sequence[Outgoing]) -> Sequence[Outcome | None]:
         book.asked.update(m.message_id for m in group)
         if book.down == name:
             return points.call(f"{name}.send", lambda: [AccountDown(Reason.ACCOUNT_SUSPENDED, "down") for _ in group])

@@ -92,6 +92,7 @@ def make(provider: str, network: Network = PUBLIC, **settings: Any) -> Provider:
 def send(provider: Provider, name: str) -> Outcome:
     [outcome] = provider.send([Outgoing("01K00000000000000000000001abcdefghijklmnop", TO[name], content(name))])
     provider.close()
+    assert outcome is not None
     return outcome
 
 

@@ -36,6 +36,7 @@ def email(number: int = 1, to: str = "zhang.san@example.com", **changes: Any) ->
 
 def send_one(provider: Provider, message: Outgoing) -> Outcome:
     (outcome,) = provider.send([message])
+    assert outcome is not None
     return outcome
 
 

@@ -6,6 +6,7 @@ import ssl
 import threading
 import time
 from collections.abc import Collection, Sequence
+from functools import partial
 from typing import ClassVar, Literal, TypeVar
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
@@ -15,16 +16,25 @@ from shared.model.content import RenderedEmail
 from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Sent, Unknown
 from shared.model.reasons import Reason
 from shared.net.hosts import is_loopback, read_host
+from shared.net.tasks import Loop, Task
 from shared.net.tls import check_ca_pem, client_context
 from shared.providers.base import Outgoing, Provider, Tools, Verification
 from shared.providers.email.mime import Assembler, Mailbox, SenderName, mailbox_problem
 from shared.providers.email.quoted import Own
-from shared.providers.email.smtp.client import Connection, MisfitError, Pool, RefusedError, Reply, Security, Step
+from shared.providers.email.smtp.client import Connection, MisfitError, Pool, RefusedError, Security, dial
+from shared.providers.email.smtp.courier import Courier
+from shared.providers.email.smtp.letters import Answered, Broken, Doubted, Failed, Fate, Unbegun, Unreached, letters_of
 from shared.providers.email.smtp.mailboxes import login_problem, sender_problem
 from shared.providers.email.smtp.replies import Entry, outcome_of, raw_code, read
+from shared.providers.email.smtp.stream import Reply, Step
 from shared.providers.reaching import explained, outcome_of_reaching
 
 _T = TypeVar("_T")
+
+GROUP = 34
+"""Messages handed over together: what is in flight at once (`WAVE_RECIPIENTS` of the dispatcher)."""
+_CARRY_S = 25.0
+"""How long a message may take, and wait for its turn before; it is begun only while there is `timeout_s` left."""
 
 
 class Settings(ProviderSettings):
@@ -39,6 +49,7 @@ class Settings(ProviderSettings):
             "connect_timeout_s",
             "timeout_s",
             "max_messages_per_connection",
+            "max_connections",
         }
     )
 
@@ -59,8 +70,10 @@ class Settings(ProviderSettings):
     connect_timeout_s: float = Field(default=7, gt=0, le=10)
     """For the connection, encryption and login together."""
     timeout_s: float = Field(default=12, gt=0, le=15)
-    """For one message."""
+    """For the server's reply to one message."""
     max_messages_per_connection: int = Field(default=100, ge=1, le=10_000)
+    max_connections: int = Field(default=8, ge=1, le=32)
+    """That one function keeps open to the server at the same time; as many functions as are at work do so."""
 
     @field_validator("host")
     @classmethod
@@ -128,6 +141,22 @@ _MISFITS: dict[str, Reason] = {
 }
 
 
+def _email(message: Outgoing) -> RenderedEmail:
+    if not isinstance(message.content, RenderedEmail):
+        raise TypeError("an email provider takes emails")
+    return message.content
+
+
+def _has_files(message: Outgoing) -> bool:
+    return bool(_email(message).attachments)
+
+
+def _never_leaves(message: Outgoing) -> Outcome | None:
+    """What is wrong with an address that cannot stand in an SMTP command."""
+    problem = mailbox_problem(message.to)
+    return None if problem is None else Rejected(Reason.ADDRESS_INVALID, problem)
+
+
 def outcome_of_failure(error: Exception, own: Own) -> Outcome:
     """What it means that no session could be opened: nothing was sent. own: what a server may quote."""
     if isinstance(error, RefusedError):
@@ -153,7 +182,8 @@ class SmtpProvider(Provider):
     """An SMTP account with its kept connections."""
 
     threads: ClassVar[int] = 8
-    # At most 10 s to connect and 15 s for a message, and 3 s for a slow name server, which has no time-out of ours.
+    # A message waits at most for its turn and then for its reply (`_CARRY_S`), and 3 s for a slow name server, which
+    # has no time-out of ours.
     worst_case_seconds: ClassVar[float] = 28.0
 
     def __init__(self, settings: Settings, secret: Secret, tools: Tools) -> None:
@@ -164,22 +194,38 @@ class SmtpProvider(Provider):
         self._network = tools.network
         self._assembler = Assembler(settings.from_address, settings.from_name, settings.reply_to)
         self._pool = Pool(tools.clock, settings.max_messages_per_connection)
+        self._courier = Courier(
+            self._dial,
+            self._pool,
+            settings.from_address,
+            settings.timeout_s,
+            settings.max_messages_per_connection,
+            settings.max_connections,
+        )
         self._tls: ssl.SSLContext | None = None
         self._tls_lock = threading.Lock()
 
-    def send(self, group: Sequence[Outgoing]) -> list[Outcome]:
-        return [self._send(message) for message in group]
+    def group(self, messages: Sequence[Outgoing]) -> list[list[Outgoing]]:
+        # Files are held once more for each message on its way, so those go one by one.
+        heavy = [message for message in messages if _has_files(message)]
+        light = [message for message in messages if not _has_files(message)]
+        return [*([message] for message in heavy), *(light[i : i + GROUP] for i in range(0, len(light), GROUP))]
+
+    def send(self, group: Sequence[Outgoing]) -> list[Outcome | None]:
+        now = time.monotonic()
+        outcomes: list[Outcome | None] = [_never_leaves(message) for message in group]
+        going = [(at, message) for at, message in enumerate(group) if outcomes[at] is None]
+        made = [(message.to, partial(self._wire, message)) for _, message in going]
+        letters = letters_of(made, now + _CARRY_S - self._settings.timeout_s, now + _CARRY_S)
+        for (at, message), fate in zip(going, self._courier.carry(letters) if letters else (), strict=True):
+            outcomes[at] = self._outcome(message, fate)
+        return outcomes
 
     def verify(self) -> Verification:
         settings = self._settings
         try:
-            connection = self._dial(time.monotonic() + settings.connect_timeout_s)
-            try:
-                connection.deadline = time.monotonic() + settings.timeout_s
-                reply = connection.probe(settings.from_address)
-                connection.leave()
-            finally:
-                connection.close()
+            with Loop() as loop:
+                reply = loop.run(self._try())
         except (RefusedError, MisfitError, OSError) as error:
             return self._explain(error)
         if reply.code != 250:
@@ -189,46 +235,35 @@ class SmtpProvider(Provider):
     def close(self) -> None:
         self._pool.clear()
 
-    def _send(self, message: Outgoing) -> Outcome:
-        content = message.content
-        if not isinstance(content, RenderedEmail):
-            raise TypeError("an email provider takes emails")
-        problem = mailbox_problem(message.to)
-        if problem is not None:
-            return Rejected(Reason.ADDRESS_INVALID, problem)
-        wire = self._assembler.assemble(message.message_id, message.to, content, self._clock.now_ms())
-        end = time.monotonic() + self._settings.connect_timeout_s + self._settings.timeout_s
-        kept = self._pool.take()
-        if kept is not None:
-            outcome = self._transact(kept, message, wire, end)
-            if outcome is not None:
-                return outcome
-        try:
-            fresh = self._dial(min(end, time.monotonic() + self._settings.connect_timeout_s))
-        except (RefusedError, MisfitError, OSError) as error:
-            return outcome_of_failure(error, self._own(message.to))
-        return self._transact(fresh, message, wire, end) or Retry(Reason.CONNECTION_FAILED, "connection_lost")
+    def _wire(self, message: Outgoing) -> bytes:
+        return self._assembler.assemble(message.message_id, message.to, _email(message), self._clock.now_ms())
 
-    def _transact(self, connection: Connection, message: Outgoing, wire: bytes, end: float) -> Outcome | None:
-        """Send over a connection; None when the server had closed it and the message certainly stayed here."""
-        connection.deadline = min(end, time.monotonic() + self._settings.timeout_s)
-        try:
-            reply = connection.transact(self._settings.from_address, message.to, wire)
-        except OSError as error:
-            connection.close()
-            late = isinstance(error, TimeoutError)
-            if connection.handed_over:
-                return Unknown(Reason.TIMED_OUT if late else Reason.CONNECTION_LOST, _failure_code(error))
-            return Retry(Reason.TIMED_OUT, "timed_out") if late else None
-        except BaseException:  # whatever ends it, nobody knows where the session stands
-            connection.close()
-            raise
-        self._pool.give_back(connection)
-        if reply.step is Step.DOT and 200 <= reply.code < 300:
+    def _outcome(self, message: Outgoing, fate: Fate) -> Outcome | None:
+        """What became of a message; None if it was not begun. Its words are those of `replies`."""
+        match fate:
+            case Answered(reply):
+                return self._outcome_of_reply(message, reply)
+            case Unreached(error):
+                return outcome_of_failure(error, self._own(message.to))
+            case Broken(error, left):
+                late = isinstance(error, TimeoutError)
+                if left:
+                    return Unknown(Reason.TIMED_OUT if late else Reason.CONNECTION_LOST, _failure_code(error))
+                return Retry(Reason.TIMED_OUT if late else Reason.CONNECTION_FAILED, _failure_code(error))
+            case Doubted():
+                return Unknown(Reason.UNRECOGNISED_ANSWER, "out_of_step")
+            case Failed(mistake):
+                return Unknown(Reason.PROVIDER_ERROR, type(mistake).__name__)
+            case Unbegun():
+                return None
+
+    def _outcome_of_reply(self, message: Outgoing, reply: Reply) -> Outcome:
+        whole = reply.step is Step.DOT
+        if whole and 200 <= reply.code < 300:
             queued = _QUEUED.search(reply.text)
             return Sent(queued[1] if queued else self._assembler.message_id(message.message_id))
-        content = message.content if reply.step is Step.DOT else None
-        return outcome_of(reply, self._own(message.to, content if isinstance(content, RenderedEmail) else None))
+        # The server has seen the content only if it was given that.
+        return outcome_of(reply, self._own(message.to, _email(message) if whole else None))
 
     def _own(self, recipient: str = "", content: RenderedEmail | None = None) -> Own:
         """What the server may quote of a message. content: if it has seen that."""
@@ -236,20 +271,33 @@ class SmtpProvider(Provider):
         words = () if content is None else (content.subject, settings.from_name or "")
         return Own(settings.from_address, recipient, (settings.host, self._helo), words)
 
-    def _dial(self, deadline: float) -> Connection:
+    def _dial(self) -> Task[Connection]:
         """Open a session and log in. Raises: RefusedError, MisfitError, OSError."""
         settings, password = self._settings, self._secret.password
-        connection = Connection(self._helo, deadline, self._clock.now_ms())
+        deadline = time.monotonic() + settings.connect_timeout_s
+        spots = self._network.resolve(settings.host, settings.port)
+        connection = yield from dial(spots, self._clock.now_ms(), deadline)
         try:
-            connection.open(self._network, settings.host, settings.port, settings.security, self._tls_context())
+            yield from connection.greet(self._helo, settings.host, settings.security, self._tls_context())
             if settings.username is not None:
                 if password is None:
                     raise MisfitError("password_missing")
-                connection.authenticate(settings.username, password.get_secret_value())
+                yield from connection.authenticate(settings.username, password.get_secret_value())
         except BaseException:  # whatever ends it, nobody else closes it
             connection.close()
             raise
         return connection
+
+    def _try(self) -> Task[Reply]:
+        """Log in and try the sender. Raises: as `_dial`."""
+        connection = yield from self._dial()
+        try:
+            connection.stream.deadline = time.monotonic() + self._settings.timeout_s
+            reply = yield from connection.probe(self._settings.from_address)
+            connection.leave()
+        finally:
+            connection.close()
+        return reply
 
     def _tls_context(self) -> ssl.SSLContext | None:
         if self._settings.security == "none":

@@ -213,7 +213,7 @@ def test_a_group_is_answered_in_order(plain: SmtpSandbox, smtp_provider: Make, o
     provider = smtp_provider(plain)
     messages = [outgoing("a@example.com"), outgoing("b@example.com"), outgoing("c@example.com")]
     plain.faults.add(Fault("status", status=550, to="b@example.com"))
-    assert provider.group(messages) == [[message] for message in messages]
+    assert provider.group(messages) == [messages]
     assert [type(outcome) for outcome in provider.send(messages)] == [Sent, Rejected, Sent]
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Unknown
 from shared.model.reasons import Blame, Reason, blame_of
-from shared.providers.email.smtp.client import Reply, Step
 from shared.providers.email.smtp.replies import REPLIES, Entry, Own, outcome_of, raw_code, read
+from shared.providers.email.smtp.stream import Reply, Step
 
 R = Reason
 SENDER = "shop@shop.example"

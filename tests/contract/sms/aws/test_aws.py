@@ -64,6 +64,7 @@ def provider_at(url: str, **settings: object) -> Provider:
 
 def send_one(provider: Provider, text: str | None = "Your code is 135790.") -> Outcome:
     (outcome,) = provider.send([message(TO, sms(None, text=text))])
+    assert outcome is not None
     return outcome
 
 

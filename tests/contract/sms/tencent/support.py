@@ -38,4 +38,5 @@ def provider_at(
 def send_one(provider: Provider, to: str = ONE) -> Outcome:
     """What became of one message."""
     (outcome,) = provider.send([message(to)])
+    assert outcome is not None
     return outcome

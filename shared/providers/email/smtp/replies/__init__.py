@@ -9,13 +9,13 @@ import logging
 from shared.model.outcome import Outcome
 from shared.model.reasons import Reason
 from shared.providers.email.quoted import Own, unquoted
-from shared.providers.email.smtp.client import Reply, Step
 from shared.providers.email.smtp.replies.china import NETEASE, QQ
 from shared.providers.email.smtp.replies.codes import DECISIVE, FALLBACK
 from shared.providers.email.smtp.replies.entry import Entry, raw_code
 from shared.providers.email.smtp.replies.google_yahoo import GMAIL, YAHOO
 from shared.providers.email.smtp.replies.microsoft_amazon import MICROSOFT, SES
 from shared.providers.email.smtp.replies.servers import BY_WORDS, LOGIN
+from shared.providers.email.smtp.stream import Reply, Step
 
 logger = logging.getLogger(__name__)
 

@@ -2,9 +2,9 @@
 
 from shared.model.outcome import AccountDown, Rejected, Retry
 from shared.model.reasons import Reason as R
-from shared.providers.email.smtp.client import Step
 from shared.providers.email.smtp.replies.advice import AS_LOGIN, AUTHENTICATE, SLOWER, UNLIST, WAIT, Two
 from shared.providers.email.smtp.replies.entry import AFTER_MAIL, MESSAGE, Entry, Kind, entry
+from shared.providers.email.smtp.stream import Step
 
 _QQ = "https://service.mail.qq.com/detail/122/"
 _QQ_LOGIN = "https://service.mail.qq.com/detail/108/1023"

@@ -2,8 +2,8 @@
 
 from shared.model.outcome import AccountDown, Rejected, Retry, Unknown
 from shared.model.reasons import Reason as R
-from shared.providers.email.smtp.client import Step
 from shared.providers.email.smtp.replies.entry import AFTER_MAIL, MESSAGE, SESSION, Entry, Kind, entry
+from shared.providers.email.smtp.stream import Step
 
 _RFC5321 = "https://www.rfc-editor.org/rfc/rfc5321#section-4.2.3"
 _RFC3463 = "https://www.rfc-editor.org/rfc/rfc3463#section-3"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from shared.model.outcome import AccountDown, Rejected, Retry, Unknown
 from shared.model.reasons import EXPLANATIONS, Reason
 from shared.model.reasons_zh import EXPLANATIONS_ZH
-from shared.providers.email.smtp.client import Reply, Step
 from shared.providers.email.smtp.replies.advice import Two
+from shared.providers.email.smtp.stream import Reply, Step
 
 Kind = type[Rejected] | type[Retry] | type[Unknown] | type[AccountDown]
 

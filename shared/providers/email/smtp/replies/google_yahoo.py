@@ -2,7 +2,6 @@
 
 from shared.model.outcome import AccountDown, Rejected, Retry
 from shared.model.reasons import Reason as R
-from shared.providers.email.smtp.client import Step
 from shared.providers.email.smtp.replies.advice import (
     AUTHENTICATE,
     ENCRYPT,
@@ -14,6 +13,7 @@ from shared.providers.email.smtp.replies.advice import (
     UNLIST,
 )
 from shared.providers.email.smtp.replies.entry import AFTER_MAIL, MESSAGE, Entry, entry
+from shared.providers.email.smtp.stream import Step
 
 _GMAIL = "https://support.google.com/a/answer/3726730"
 _YAHOO = "https://senders.yahooinc.com/smtp-error-codes/"

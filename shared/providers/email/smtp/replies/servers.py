@@ -5,9 +5,9 @@ Each alternative of a pattern holds a blank or another sign that no address has:
 
 from shared.model.outcome import AccountDown, Rejected, Retry
 from shared.model.reasons import Reason as R
-from shared.providers.email.smtp.client import Step
 from shared.providers.email.smtp.replies.advice import ENCRYPT, LOG_IN, NO_PTR, SET_PTR, SLOWER, UNLIST, Two
 from shared.providers.email.smtp.replies.entry import AFTER_MAIL, MESSAGE, Entry, entry
+from shared.providers.email.smtp.stream import Step
 
 _POSTFIX = "https://www.postfix.org/postconf.5.html"
 _EXIM = "https://www.exim.org/exim-html-current/doc/html/spec_html/ch-access_control_lists.html"
