@@ -26,6 +26,7 @@ from local.sandbox.tls import Identity, TlsDoor, make_identity, server_context
 from shared.model.clock import Clock
 
 _ANGLE_ADDRESS = re.compile(r"\s*<([^<>\s]+)>\s*(.*)\Z").match
+_ONE_CHUNK = re.compile(r"\s*([0-9]{1,8})\s+LAST\s*\Z", re.IGNORECASE).match
 _LONGEST_MESSAGE = 32 * 1024 * 1024
 
 
@@ -34,10 +35,11 @@ class SmtpSandbox(Sandbox):
 
     security: `none`, `starttls` or `tls`, with a certificate for localhost and 127.0.0.1 that `ca_pem` vouches for.
     username, password: ask for this login. flavour: whose texts to speak; `qq` also wants the sender to be the login.
-    parse: False keeps only what is cheap (see `read_mail`).
+    pipelining, chunking: whether to offer these extensions. parse: False keeps only what is cheap (see `read_mail`).
 
     Faults play at the step that they name: `connect` (in place of the greeting), `login` (codes only), `mail`, `rcpt`,
-    `data`, `body` (while the message is on its way: `reset_before` only) or `dot`, the final dot. Otherwise those for a
+    `data` (which BDAT has not), `body` (while the message is on its way: `reset_before` only) or `dot`, the end of the
+    message. Otherwise those for a
     recipient play at `rcpt`, `reset_before` and codes about the session or the sender (421, 501, 503, 530, 535) at
     `mail`, and the rest at `dot`. `status` and `code` both answer `status`, with `code` as text if given, in as many
     lines; `bad_json` answers a line that is no SMTP reply. A 421 closes the connection.
@@ -68,6 +70,7 @@ class SmtpSandbox(Sandbox):
         password: str | None = None,
         flavour: Flavour = "plain",
         pipelining: bool = True,
+        chunking: bool = True,
         parse: bool = True,
         clock: Clock | None = None,
     ) -> None:
@@ -77,6 +80,7 @@ class SmtpSandbox(Sandbox):
         self.password = password
         self.flavour: Flavour = flavour
         self.pipelining = pipelining
+        self.chunking = chunking
         self.parse = parse
         self.connections = 0
         self.serial = itertools.count(1)
@@ -284,7 +288,31 @@ class _Session(SMTP):
         while not (data.endswith(b"\r\n.\r\n") or data == b".\r\n"):
             data += await self._reader.readuntil(b".\r\n")
         del data[-3:]
-        self.envelope.content = (b"\r\n" + bytes(data)).replace(b"\r\n..", b"\r\n.")[2:]
+        await self._take((b"\r\n" + bytes(data)).replace(b"\r\n..", b"\r\n.")[2:])
+
+    async def smtp_BDAT(self, arg: str | None) -> None:
+        """Take a message that comes as one chunk (RFC 3030)."""
+        found = _ONE_CHUNK(arg or "")
+        if found is None:
+            await self.push("501 Syntax: BDAT <octets> LAST")
+            return
+        part = self.envelope is not None and self.sandbox.faults.take(*self.envelope.rcpt_tos, at="body", part=True)
+        if part:
+            await self._reader.readexactly(int(found[1]) // 2)
+            await self.play(part)
+        # It is read even when it is refused, for the next command stands behind it.
+        content = await self._reader.readexactly(int(found[1]))
+        if await self.check_auth_needed("BDAT"):
+            return
+        if self.envelope is None or not self.envelope.rcpt_tos:
+            await self.push("503 Error: need RCPT command")
+            return
+        await self._take(content)
+
+    async def _take(self, content: bytes) -> None:
+        """Take a whole message, and answer."""
+        if self.envelope is not None:
+            self.envelope.content = content
         status = await self._call_handler_hook("DATA")
         self.envelope = Envelope()
         seconds, self.slow = self.slow, 0.0
@@ -330,6 +358,8 @@ class _Hooks:
             responses = [line for line in responses if not line.startswith("250-AUTH")]
         if self._sandbox.pipelining:
             responses.insert(1, "250-PIPELINING")
+        if self._sandbox.chunking:
+            responses.insert(1, "250-CHUNKING")
         return responses
 
     async def handle_MAIL(

@@ -31,7 +31,7 @@ def talk(port: int, *writes: bytes, replies: int) -> list[bytes]:
         return [lines.readline().strip() for _ in range(replies)]
 
 
-EHLO_LINES = 6  # the greeting and the five lines of EHLO's answer
+EHLO_LINES = 7  # the greeting and the five lines of EHLO's answer
 ENVELOPE = b"MAIL FROM:<a@b.com>\r\nRCPT TO:<c@d.com>\r\nDATA\r\n"
 
 

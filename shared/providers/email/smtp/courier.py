@@ -149,6 +149,7 @@ class Courier:
         """Carry by a connection until nothing waits, or it is used up or fails."""
         self._connected += 1
         round = self._pool.round
+        connection.depth = 1
         last = turn = Turn(connection, self._timeout_s)
         try:
             while not connection.is_closed:
@@ -189,14 +190,15 @@ class Courier:
             connection.needs_reset = False
             turn.say(Step.RESET, b"RSET\r\n")
         if connection.pipelines:
-            self._add(turn, connection, alone=not turn)
+            self._add(turn, connection)
         elif not turn:
             self._say_by_data(turn, self._take(turn, connection))
 
-    def _add(self, turn: Turn, connection: Connection, alone: bool) -> None:
+    def _add(self, turn: Turn, connection: Connection) -> None:
         """Add messages: whole ones, if the server takes these, and the beginning of the last.
 
-        The last one's DATA shows that replies are in step; a message all alone does without the round trip for it.
+        The last one's DATA shows that replies are in step. A connection begins with it alone: one that was closed while
+        it was idle takes no message with it.
         """
         whole = self._takes_bdat and "CHUNKING" in connection.extensions
         size, letter = 0, self._take(turn, connection)
@@ -205,18 +207,15 @@ class Courier:
             if letter is None or after is None:
                 break
             size += self._say_whole(turn, letter)
-            # It may have been refused, and has to be forgotten then.
-            turn.say(Step.RESET, b"RSET\r\n")
-            letter, alone = after, False
-        if letter is not None and whole and alone:
-            self._say_whole(turn, letter)
-        else:
-            self._say_by_data(turn, letter)
+            letter = after
+        self._say_by_data(turn, letter)
 
     def _say_whole(self, turn: Turn, letter: Letter) -> int:
         turn.say(Step.MAIL, self._mail, letter)
         turn.say(Step.RCPT, _rcpt(letter), letter)
         turn.say(Step.DOT, b"BDAT %d LAST\r\n%b" % (len(letter.wire), letter.wire), letter, is_bdat=True)
+        # It may have been refused, and has to be forgotten then.
+        turn.say(Step.RESET, b"RSET\r\n")
         return len(letter.wire)
 
     def _say_by_data(self, turn: Turn, letter: Letter | None) -> None:
@@ -227,7 +226,7 @@ class Courier:
 
     def _take(self, turn: Turn, connection: Connection) -> Letter | None:
         """The next letter, ready to leave; None if nobody waits or the connection is used up."""
-        while connection.tried < self._most_messages:
+        while connection.tried < self._most_messages and not connection.is_spent:
             with self._lock:
                 if not self._waiting:
                     return None

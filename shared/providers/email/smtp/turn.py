@@ -97,10 +97,11 @@ class Turn:
         """Take a reply as the one to the next ask."""
         ask = self._todo.popleft()
         letter, step, code = ask.letter, ask.step, reply.code
-        if code == _CLOSING or not _fits(step, code) or (letter is None and code >= 400):
+        if code == _CLOSING or not _fits(step, code):
             self._end_session(ask, reply)
         elif letter is None:
-            pass
+            # A server that does not forget a message is given no more after this turn.
+            self._connection.is_spent |= code >= 400
         elif step is Step.DOT:
             self._hear_end(ask, letter, reply)
         elif letter.refusal is not None or code >= 400:
@@ -113,16 +114,14 @@ class Turn:
     def _hear_end(self, ask: Ask, letter: Letter, reply: Reply) -> None:
         """Take the reply to a whole message."""
         if letter.refusal is not None:
-            # BDAT followed a refused address, so there was nothing that it could have ended.
-            self._settle(letter, Answered(letter.refusal))
+            # BDAT followed a refused address, so there is nothing that it could have ended.
+            self._settle(letter, Answered(letter.refusal) if reply.code >= 400 else Doubted())
         elif ask.is_bdat and reply.code in _NO_BDAT and not self._connection.took_bdat:
             self.bdat_refused = True
             self._put_back(letter)
         else:
             self._connection.took_bdat |= ask.is_bdat
             self._settle(letter, Answered(reply))
-        if ask.is_bdat and reply.code >= 400 and not self._todo:
-            self._connection.needs_reset = True
         self._be_patient()
 
     def _after_refusal(self, letter: Letter, reply: Reply) -> None:
@@ -146,6 +145,9 @@ class Turn:
         if letter is not None:
             if closing and ask.step is Step.MAIL and self._may_go_again(letter):
                 self._put_back(letter)
+            elif not closing and ask.step is not Step.DOT and self._left(letter):
+                # It went along in the same write.
+                self._settle(letter, Doubted())
             else:
                 # What was refused before stays refused.
                 self._settle(letter, Answered(letter.refusal or reply))

@@ -25,9 +25,10 @@ Message = Callable[..., Outgoing]
 TO = "zhang.san@example.com"
 
 
-@pytest.fixture(params=[True, False], ids=["pipelining", "in steps"])
+@pytest.fixture(params=[(True, True), (True, False), (False, False)], ids=["chunking", "pipelining", "in steps"])
 def sandbox(request: pytest.FixtureRequest) -> Iterator[SmtpSandbox]:
-    with SmtpSandbox(pipelining=request.param) as found:
+    pipelining, chunking = request.param
+    with SmtpSandbox(pipelining=pipelining, chunking=chunking) as found:
         yield found
 
 
