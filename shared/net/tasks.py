@@ -5,9 +5,8 @@ import selectors
 import socket
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
 from types import TracebackType
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 T = TypeVar("T")
@@ -16,8 +15,7 @@ Ready = Sequence[socket.socket]
 """The sockets of a wait that may go on; none when its time is over."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(NamedTuple):
     """What a task waits for: any of these sockets, or a time."""
 
     watch: tuple[tuple[socket.socket, int], ...]

@@ -102,7 +102,9 @@ class Connection:
 
     def ask(self, step: Step, command: str) -> Task[Reply]:
         """Say a command and wait for its reply. Raises: OSError."""
-        yield from self.stream.write(f"{command}\r\n".encode("ascii"))
+        data = f"{command}\r\n".encode("ascii")
+        if not self.stream.wrote(data):
+            yield from self.stream.write_on(data)
         return (yield from self.stream.reply(step))
 
     def alive(self) -> bool:

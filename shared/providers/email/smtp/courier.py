@@ -31,6 +31,7 @@ MOST_BYTES = 262_144
 """Of a write with several messages; no further one is added beyond."""
 FAST_S = 0.5
 """A server that takes longer for a write gets its messages one by one again, so that none waits long for its turn."""
+_RESET = b"RSET\r\n"
 
 
 class Courier:
@@ -185,10 +186,10 @@ class Courier:
         if last.ahead is not None:
             letter, last.ahead = last.ahead, None
             turn.take_on(letter)
-            turn.say(Step.DOT, _stuffed(letter.wire), letter)
+            turn.say((Step.DOT, letter, _stuffed(letter.wire)))
         elif connection.needs_reset:
             connection.needs_reset = False
-            turn.say(Step.RESET, b"RSET\r\n")
+            turn.say((Step.RESET, None, _RESET))
         if connection.pipelines:
             self._add(turn, connection)
         elif not turn:
@@ -211,18 +212,20 @@ class Courier:
         self._say_by_data(turn, letter)
 
     def _say_whole(self, turn: Turn, letter: Letter) -> int:
-        turn.say(Step.MAIL, self._mail, letter)
-        turn.say(Step.RCPT, _rcpt(letter), letter)
-        turn.say(Step.DOT, b"BDAT %d LAST\r\n%b" % (len(letter.wire), letter.wire), letter, is_bdat=True)
-        # It may have been refused, and has to be forgotten then.
-        turn.say(Step.RESET, b"RSET\r\n")
+        turn.say(
+            (Step.MAIL, letter, self._mail),
+            (Step.RCPT, letter, _rcpt(letter)),
+            (Step.BDAT, letter, b"BDAT %d LAST\r\n%b" % (len(letter.wire), letter.wire)),
+            # It may have been refused, and has to be forgotten then.
+            (Step.RESET, None, _RESET),
+        )
         return len(letter.wire)
 
     def _say_by_data(self, turn: Turn, letter: Letter | None) -> None:
         if letter is not None:
-            turn.say(Step.MAIL, self._mail, letter)
-            turn.say(Step.RCPT, _rcpt(letter), letter)
-            turn.say(Step.DATA, b"DATA\r\n", letter)
+            turn.say(
+                (Step.MAIL, letter, self._mail), (Step.RCPT, letter, _rcpt(letter)), (Step.DATA, letter, b"DATA\r\n")
+            )
 
     def _take(self, turn: Turn, connection: Connection) -> Letter | None:
         """The next letter, ready to leave; None if nobody waits or the connection is used up."""

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from shared.providers.email.smtp.stream import Reply, Step
+from shared.providers.email.smtp.stream import Reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +88,3 @@ def letters_of(messages: Sequence[tuple[str, Callable[[], bytes]]], begin_by: fl
     """Letters of one order. messages: addresses (ASCII without blanks or angle brackets) and what writes each."""
     order = Order(len(messages))
     return [Letter(to, write, begin_by, end, order) for to, write in messages]
-
-
-@dataclass(slots=True)
-class Ask:
-    """Something said to the server that it answers."""
-
-    step: Step
-    data: bytes
-    letter: Letter | None = None
-    is_bdat: bool = False
-    """Whether it is a whole message with its length said before."""
-    end: int = 0
-    """Where it ends in what is written in one go."""

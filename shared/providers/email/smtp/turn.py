@@ -3,16 +3,23 @@
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
+from math import inf
 
 from shared.net.tasks import Task
 from shared.providers.email.smtp.client import Connection
-from shared.providers.email.smtp.letters import Answered, Ask, Broken, Doubted, Failed, Fate, Letter
-from shared.providers.email.smtp.stream import ClosedError, Reply, Step
+from shared.providers.email.smtp.letters import Answered, Broken, Doubted, Failed, Fate, Letter
+from shared.providers.email.smtp.stream import ClosedError, Reply, Step, reply_of
 
 _CLOSING = 421
 _GO_AHEAD = 354
+_OK = 250
+_BEFORE_DATA = frozenset({Step.MAIL, Step.RCPT, Step.RESET})
 _NO_BDAT = range(500, 505)
 """What a server answers to a command that it does not know, or not in this place (RFC 5321 section 4.2.3)."""
+
+
+Ask = tuple[Step, Letter | None, bytes]
+"""Something said that is answered: the step, whose message it is of, and the words."""
 
 
 class Turn:
@@ -26,6 +33,8 @@ class Turn:
         self._connection = connection
         self._stream = connection.stream
         self._timeout_s = timeout_s
+        self._end = inf
+        """When the first letter's time is over, on the monotonic clock."""
         self._todo: deque[Ask] = deque()
         self._written: Sequence[Ask] = ()
         """What the last write held."""
@@ -46,20 +55,31 @@ class Turn:
     def take_on(self, letter: Letter) -> None:
         """Answer for a letter from now on."""
         self._open[letter] = None
+        self._end = min(self._end, letter.end)
 
-    def say(self, step: Step, data: bytes, letter: Letter | None = None, *, is_bdat: bool = False) -> None:
-        """Add something to say. letter: whose it is, which was taken on. is_bdat: whether it is a whole message."""
-        self._todo.append(Ask(step, data, letter, is_bdat))
+    def say(self, *asks: Ask) -> None:
+        """Add things to say, of letters that were taken on."""
+        self._todo.extend(asks)
 
     def play(self) -> Task[None]:
         """Say everything, hear everything. Raises nothing that a server or a network may do."""
+        stream, todo, replies = self._stream, self._todo, self._stream.replies
         try:
-            while self._todo:
-                yield from self._write()
-                for ask in self._written:
+            while todo:
+                data = self._next_write()
+                self._be_patient()
+                if not stream.wrote(data):
+                    yield from stream.write_on(data)
+                for step, letter, _ in self._written:
+                    while not replies:
+                        yield from stream.listen()
+                    code, text = replies.popleft()
+                    todo.popleft()
+                    if code == _OK and step in _BEFORE_DATA and (letter is None or letter.refusal is None):
+                        continue
+                    self._hear(step, letter, code, text)
                     if self._connection.is_closed:
                         break
-                    self._hear((yield from self._stream.reply(ask.step)))
             self._look_for_more()
         except OSError as error:
             self._lose(error)
@@ -77,59 +97,52 @@ class Turn:
         settle(self._settled)
         self._settled = []
 
-    def _write(self) -> Task[None]:
-        """Write all that is left, or the next command where the server wants to be waited for."""
+    def _next_write(self) -> bytes:
+        """All that is left, or the next command where the server wants to be waited for."""
         self._written = list(self._todo) if self._connection.pipelines else [self._todo[0]]
-        end = 0
-        for ask in self._written:
-            end += len(ask.data)
-            ask.end = end
-        self._stream.left = 0
-        self._be_patient()
-        yield from self._stream.write(b"".join([ask.data for ask in self._written]))
+        return b"".join([data for _, _, data in self._written])
 
     def _be_patient(self) -> None:
         """Give the server its time once more: while it is at one message it may do nothing for the next."""
-        ends = [letter.end for letter in self._open]
-        self._stream.deadline = min([time.monotonic() + self._timeout_s, *ends])
+        self._stream.deadline = min(time.monotonic() + self._timeout_s, self._end)
 
-    def _hear(self, reply: Reply) -> None:
-        """Take a reply as the one to the next ask."""
-        ask = self._todo.popleft()
-        letter, step, code = ask.letter, ask.step, reply.code
+    def _hear(self, step: Step, letter: Letter | None, code: int, text: bytes) -> None:
+        """Take a reply as the one to a step."""
         if code == _CLOSING or not _fits(step, code):
-            self._end_session(ask, reply)
+            self._end_session(step, letter, reply_of(_plain(step), code, text))
         elif letter is None:
             # A server that does not forget a message is given no more after this turn.
             self._connection.is_spent |= code >= 400
-        elif step is Step.DOT:
-            self._hear_end(ask, letter, reply)
+        elif step is Step.DOT or step is Step.BDAT:
+            self._hear_end(step, letter, reply_of(Step.DOT, code, text))
         elif letter.refusal is not None or code >= 400:
+            reply = reply_of(step, code, text)
             letter.refusal = letter.refusal or reply
             self._after_refusal(letter, reply)
         elif step is Step.DATA:
-            self._open.pop(letter)
+            del self._open[letter]
             self.ahead = letter
 
-    def _hear_end(self, ask: Ask, letter: Letter, reply: Reply) -> None:
+    def _hear_end(self, step: Step, letter: Letter, reply: Reply) -> None:
         """Take the reply to a whole message."""
+        by_bdat = step is Step.BDAT
         if letter.refusal is not None:
             # BDAT followed a refused address, so there is nothing that it could have ended.
             self._settle(letter, Answered(letter.refusal) if reply.code >= 400 else Doubted())
-        elif ask.is_bdat and reply.code in _NO_BDAT and not self._connection.took_bdat:
+        elif by_bdat and reply.code in _NO_BDAT and not self._connection.took_bdat:
             self.bdat_refused = True
             self._put_back(letter)
         else:
-            self._connection.took_bdat |= ask.is_bdat
+            self._connection.took_bdat |= by_bdat
             self._settle(letter, Answered(reply))
         self._be_patient()
 
     def _after_refusal(self, letter: Letter, reply: Reply) -> None:
         """Hear the replies to what was said of a refused letter already; say no more of it."""
         if not self._connection.pipelines:
-            while self._todo and self._todo[0].letter is letter:
+            while self._todo and self._todo[0][1] is letter:
                 self._todo.popleft()
-        elif self._todo and self._todo[0].letter is letter:
+        elif self._todo and self._todo[0][1] is letter:
             return
         elif reply.code == _GO_AHEAD:
             # RFC 2920 section 3.1 lets a server take DATA without a recipient. Leave rather than end the message.
@@ -137,15 +150,15 @@ class Turn:
         self._settle(letter, Answered(letter.refusal or reply))
         self._connection.needs_reset = True
 
-    def _end_session(self, ask: Ask, reply: Reply) -> None:
+    def _end_session(self, step: Step, letter: Letter | None, reply: Reply) -> None:
         """The server closes, or its replies are in step with what was said no longer."""
-        letter, closing = ask.letter, reply.code == _CLOSING
+        closing = reply.code == _CLOSING
         if not closing:
             self._doubt()
         if letter is not None:
-            if closing and ask.step is Step.MAIL and self._may_go_again(letter):
+            if closing and step is Step.MAIL and self._may_go_again(letter):
                 self._put_back(letter)
-            elif not closing and ask.step is not Step.DOT and self._left(letter):
+            elif not closing and reply.step is not Step.DOT and self._left(letter):
                 # It went along in the same write.
                 self._settle(letter, Doubted())
             else:
@@ -164,12 +177,12 @@ class Turn:
         """A server that says more than it was asked for is out of step, and there is no telling since when."""
         if self._connection.is_closed or self._stream.is_clean:
             return
-        more = self._stream.heard(Step.DOT)
+        more = self._stream.replies[0][0] if self._stream.replies else 0
         self._connection.close()
         if self.ahead is not None:
             # Its DATA was answered in its place, so what went before is in order; this one has not left.
             self._charge(ClosedError("out of step"))
-        elif more is not None and more.code >= 400 and more.code != _CLOSING:
+        elif more >= 400 and more != _CLOSING:
             self._doubt()
 
     def _doubt(self) -> None:
@@ -182,13 +195,14 @@ class Turn:
     def _lose(self, error: OSError) -> None:
         """The connection failed: what was heard counts, then what had left."""
         self._stream.drain()
-        while self._todo and not self._connection.is_closed:
-            ask = self._todo[0]
-            reply = self._stream.heard(ask.step)
+        while self._todo and self._stream.replies and not self._connection.is_closed:
+            step, letter, _ = self._todo[0]
+            code, text = self._stream.replies.popleft()
             # What it has not got it cannot have taken, but it may refuse it.
-            if reply is None or (reply.code < 400 and ask.end > self._stream.left):
+            if code < 400 and self._heard_to() > self._stream.left:
                 break
-            self._hear(reply)
+            self._todo.popleft()
+            self._hear(step, letter, code, text)
         self._connection.close()
         self._charge(error)
 
@@ -216,9 +230,17 @@ class Turn:
 
     def _left(self, letter: Letter) -> bool:
         """Whether a letter's last byte had left."""
-        return any(
-            ask.letter is letter and ask.step is Step.DOT and ask.end <= self._stream.left for ask in self._written
-        )
+        end = 0
+        for step, whose, data in self._written:
+            end += len(data)
+            if whose is letter and step in (Step.DOT, Step.BDAT):
+                return end <= self._stream.left
+        return False
+
+    def _heard_to(self) -> int:
+        """Where the end of that is which is answered next, in the last write."""
+        said = len(self._written) - len(self._todo) + 1 if self._connection.pipelines else 1
+        return sum(len(data) for _, _, data in self._written[:said])
 
     def _settle(self, letter: Letter, fate: Fate) -> None:
         self._open.pop(letter, None)
@@ -239,10 +261,15 @@ def settle(fates: Iterable[tuple[Letter, Fate]]) -> None:
         letter.order.finish()
 
 
+def _plain(step: Step) -> Step:
+    """The step as replies name it."""
+    return Step.DOT if step is Step.BDAT else step
+
+
 def _fits(step: Step, code: int) -> bool:
     """Whether a reply may answer a step."""
     if code >= 400:
         return True
     if step is Step.DATA:
         return code == _GO_AHEAD
-    return 200 <= code < 300 if step is Step.DOT else 250 <= code <= 252
+    return 200 <= code < 300 if step in (Step.DOT, Step.BDAT) else 250 <= code <= 252
