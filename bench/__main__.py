@@ -2,11 +2,12 @@
 
 import sys
 
-from bench import campaign, drill, email, examples, expand, ingest, isolation, requests, scale, start
+from bench import campaign, drill, email, examples, expand, ingest, isolation, requests, rtt, scale, start
 from bench.figures import report
 
 ALL = {
     "email": email.run,
+    "rtt": rtt.run,
     "ingest": ingest.run,
     "requests": requests.run,
     "expand": expand.run,

@@ -3,12 +3,14 @@
 import asyncio
 import sys
 import threading
+from typing import ClassVar
 
 
 class Sink(asyncio.Protocol):
     """Takes everything and counts messages, with as little work as it can."""
 
     counted = 0
+    extensions: ClassVar[tuple[bytes, ...]] = (b"PIPELINING",)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if not isinstance(transport, asyncio.Transport):
@@ -35,6 +37,8 @@ class Sink(asyncio.Protocol):
         if end < 0:
             return None
         verb = bytes(self._buffer[:4]).upper()
+        if verb == b"BDAT" and not self._in_message:
+            return self._chunk(end + len(ending))
         del self._buffer[: end + len(ending)]
         if self._in_message:
             self._in_message = False
@@ -47,11 +51,24 @@ class Sink(asyncio.Protocol):
         if verb == b"QUIT":
             self._quit = True
             return b"221 bye\r\n"
-        return b"250-sink\r\n250-PIPELINING\r\n250 8BITMIME\r\n" if verb == b"EHLO" else b"250 2.0.0 Ok\r\n"
+        if verb == b"EHLO":
+            return b"".join([b"250-sink\r\n", *[b"250-%b\r\n" % word for word in self.extensions], b"250 8BITMIME\r\n"])
+        return b"250 2.0.0 Ok\r\n"
+
+    def _chunk(self, start: int) -> bytes | None:
+        """Take a message that is one chunk, if it is whole. start: where it begins in the buffer."""
+        end = start + int(self._buffer[:start].split()[1])
+        if len(self._buffer) < end:
+            return None
+        del self._buffer[:end]
+        Sink.counted += 1
+        return b"250 2.0.0 Ok\r\n"
 
 
-async def run_sink(port: int) -> None:
-    """Print the port, serve until standard input ends, print how many messages came."""
+async def run_sink(port: int, chunking: bool = False) -> None:
+    """Print the port, serve until standard input ends, print how many messages came. chunking: offer that as well."""
+    if chunking:
+        Sink.extensions = (*Sink.extensions, b"CHUNKING")
     loop = asyncio.get_running_loop()
     server = await loop.create_server(Sink, "127.0.0.1", port)
     ended = asyncio.Event()

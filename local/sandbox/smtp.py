@@ -422,7 +422,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="A bare SMTP sink on loopback for benchmarks.")
     parser.add_argument("--port", type=int, default=0, help="0 for a free one")
     parser.add_argument("--plain", action="store_true", required=True, help="no encryption, no login, no outbox")
-    asyncio.run(run_sink(parser.parse_args().port))
+    parser.add_argument("--chunking", action="store_true", help="take messages by BDAT as well")
+    given = parser.parse_args()
+    asyncio.run(run_sink(given.port, given.chunking))
 
 
 if __name__ == "__main__":
