@@ -2,7 +2,7 @@
 
 import sys
 
-from bench import campaign, drill, email, examples, expand, ingest, isolation, requests, rtt, scale, start
+from bench import campaign, cold, drill, email, examples, expand, ingest, isolation, requests, rtt, scale, start
 from bench.figures import report
 
 ALL = {
@@ -17,6 +17,7 @@ ALL = {
     "examples": examples.run,
     "drill": drill.run,
     "start": start.run,
+    "cold": cold.run,
 }
 
 
