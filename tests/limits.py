@@ -18,7 +18,8 @@ from mepush.sheets.failures import SheetError
 from mepush.sheets.formats import FileFormat
 from mepush.sheets.header import MAX_NAMES_BYTES, check_columns
 from shared.api.kit import _check_body, parse
-from shared.api.messages import MAX_BODY_BYTES, SendRequest
+from shared.api.messages import SendRequest
+from shared.api.operation import MAX_BODY_BYTES
 from shared.api.problems import row_of
 from shared.aws.queue import MAX_MESSAGE_BYTES, Dispatch, Queues
 from shared.aws.schedules import MAX_INPUT_BYTES, Schedules, schedule_input

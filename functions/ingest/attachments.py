@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from shared.api.attachments import AttachmentCreate, AttachmentUpload, AttachmentView
-from shared.api.governance import moment
+from shared.api.fields import moment
 from shared.api.kit import Call, Caller
 from shared.api.messages import AttachmentIn
 from shared.aws.attachments import UPLOAD_SECONDS, AttachmentStore, StoredFile, new_id

@@ -20,7 +20,7 @@ from functions.manage.account_input import (
 )
 from functions.manage.deps import ManageDeps
 from shared.api.audit import Auditor
-from shared.api.governance import moment
+from shared.api.fields import moment
 from shared.api.kit import Call, OperationFunction
 from shared.api.manage import AccountCreate, AccountList, AccountUpdate, AccountView, VerificationView
 from shared.api.messages import PageQuery

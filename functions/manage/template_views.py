@@ -2,8 +2,8 @@
 
 import re
 
-from shared.api.fields import MAX_VERSIONS
-from shared.api.governance import ReviewView, moment
+from shared.api.fields import MAX_VERSIONS, moment
+from shared.api.governance import ReviewView
 from shared.api.kit import Call
 from shared.api.manage import TemplateSummary, TemplateView, VersionView
 from shared.errors import ConflictError, InvalidError, invalid_field, not_found

@@ -1,9 +1,6 @@
 """The operations on audience files, campaigns and runs."""
 
-from shared.api import campaigns as c
-from shared.api.messages import PageQuery
 from shared.api.operation import BODY_ERRORS, Operation
-from shared.api.recall import RunRecall, RunRecallQuery
 from shared.model.words import Scope
 
 _BODY = BODY_ERRORS
@@ -16,8 +13,8 @@ CAMPAIGN_OPERATIONS: tuple[Operation, ...] = (
         "campaign_api",
         Scope.SEND,
         "Get a form to upload an audience file with",
-        c.AudienceUpload,
-        c.AudienceUploadCreate,
+        "campaigns.AudienceUpload",
+        "campaigns.AudienceUploadCreate",
         success=201,
         errors=_BODY,
     ),
@@ -28,8 +25,8 @@ CAMPAIGN_OPERATIONS: tuple[Operation, ...] = (
         "campaign_api",
         Scope.SEND,
         "Save a campaign",
-        c.CampaignView,
-        c.CampaignCreate,
+        "campaigns.CampaignView",
+        "campaigns.CampaignCreate",
         success=201,
         errors=(*_BODY, 409),
     ),
@@ -40,8 +37,8 @@ CAMPAIGN_OPERATIONS: tuple[Operation, ...] = (
         "campaign_api",
         Scope.READ,
         "List the campaigns",
-        c.CampaignPage,
-        query=PageQuery,
+        "campaigns.CampaignPage",
+        asks="messages.PageQuery",
         errors=(422,),
     ),
     Operation(
@@ -51,7 +48,7 @@ CAMPAIGN_OPERATIONS: tuple[Operation, ...] = (
         "campaign_api",
         Scope.READ,
         "A campaign, and when its next runs start",
-        c.CampaignView,
+        "campaigns.CampaignView",
         errors=(404,),
     ),
     Operation(
@@ -61,8 +58,8 @@ CAMPAIGN_OPERATIONS: tuple[Operation, ...] = (
         "campaign_api",
         Scope.SEND,
         "Change a campaign; runs that have started keep what they started with",
-        c.CampaignView,
-        c.CampaignUpdate,
+        "campaigns.CampaignView",
+        "campaigns.CampaignUpdate",
         errors=(*_BODY, 404, 409),
     ),
     Operation(
@@ -72,7 +69,7 @@ CAMPAIGN_OPERATIONS: tuple[Operation, ...] = (
         "campaign_api",
         Scope.SEND,
         "Have a campaign start no more runs",
-        c.CampaignView,
+        "campaigns.CampaignView",
         errors=(404, 409),
     ),
     Operation(
@@ -82,7 +79,7 @@ CAMPAIGN_OPERATIONS: tuple[Operation, ...] = (
         "campaign_api",
         Scope.SEND,
         "Read the whole audience file and report, without sending anything",
-        c.RunView,
+        "campaigns.RunView",
         success=202,
         errors=(404, 409, 422),
     ),
@@ -93,8 +90,8 @@ CAMPAIGN_OPERATIONS: tuple[Operation, ...] = (
         "campaign_api",
         Scope.SEND,
         "Send a campaign's message to some addresses first",
-        c.TestSent,
-        c.TestSend,
+        "campaigns.TestSent",
+        "campaigns.TestSend",
         errors=(*_BODY, 404, 409),
     ),
     Operation(
@@ -104,8 +101,8 @@ CAMPAIGN_OPERATIONS: tuple[Operation, ...] = (
         "campaign_api",
         Scope.SEND,
         "Start a run now",
-        c.RunView,
-        c.RunStart,
+        "campaigns.RunView",
+        "campaigns.RunStart",
         success=202,
         errors=(*_BODY, 404, 409),
     ),
@@ -116,8 +113,8 @@ CAMPAIGN_OPERATIONS: tuple[Operation, ...] = (
         "campaign_api",
         Scope.READ,
         "A campaign's runs, the newest first",
-        c.RunPage,
-        query=PageQuery,
+        "campaigns.RunPage",
+        asks="messages.PageQuery",
         errors=(404, 422),
     ),
     Operation(
@@ -127,7 +124,7 @@ CAMPAIGN_OPERATIONS: tuple[Operation, ...] = (
         "campaign_api",
         Scope.READ,
         "How far a run is, or its report",
-        c.RunView,
+        "campaigns.RunView",
         errors=(404,),
     ),
     Operation(
@@ -137,8 +134,8 @@ CAMPAIGN_OPERATIONS: tuple[Operation, ...] = (
         "campaign_api",
         Scope.SEND,
         "Change a run's throttle while it goes on",
-        c.RunView,
-        c.RunUpdate,
+        "campaigns.RunView",
+        "campaigns.RunUpdate",
         errors=(*_BODY, 404, 409),
     ),
     Operation(
@@ -148,7 +145,7 @@ CAMPAIGN_OPERATIONS: tuple[Operation, ...] = (
         "campaign_api",
         Scope.SEND,
         "Hold a run within 5 seconds, with what it has queued",
-        c.RunView,
+        "campaigns.RunView",
         errors=(404, 409),
     ),
     Operation(
@@ -158,7 +155,7 @@ CAMPAIGN_OPERATIONS: tuple[Operation, ...] = (
         "campaign_api",
         Scope.SEND,
         "Go on with a run that is paused",
-        c.RunView,
+        "campaigns.RunView",
         errors=(404, 409),
     ),
     Operation(
@@ -168,7 +165,7 @@ CAMPAIGN_OPERATIONS: tuple[Operation, ...] = (
         "campaign_api",
         Scope.MANAGE,
         "Let a large run start that another person started",
-        c.RunView,
+        "campaigns.RunView",
         errors=(404, 409),
     ),
     Operation(
@@ -178,7 +175,7 @@ CAMPAIGN_OPERATIONS: tuple[Operation, ...] = (
         "campaign_api",
         Scope.SEND,
         "End a run within 5 seconds, and recall what it has queued",
-        c.RunView,
+        "campaigns.RunView",
         errors=(404, 409),
     ),
     Operation(
@@ -188,8 +185,8 @@ CAMPAIGN_OPERATIONS: tuple[Operation, ...] = (
         "recall",
         Scope.SEND,
         "Have WeCom take back what a run that was cancelled had sent",
-        RunRecall,
-        query=RunRecallQuery,
+        "recall.RunRecall",
+        asks="recall.RunRecallQuery",
         errors=(404, 409, 422),
     ),
     Operation(
@@ -199,8 +196,8 @@ CAMPAIGN_OPERATIONS: tuple[Operation, ...] = (
         "campaign_api",
         Scope.SEND,
         "Where to download the rows that were rejected",
-        c.RejectsPage,
-        query=PageQuery,
+        "campaigns.RejectsPage",
+        asks="messages.PageQuery",
         errors=(404, 422),
     ),
 )

@@ -1,7 +1,8 @@
-"""Kinds of fields that requests share: what pydantic would take beyond the API's description is refused."""
+"""Kinds of fields that requests share: what pydantic would take beyond the API's description is refused. And times, as
+answers have them."""
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import AwareDatetime, BeforeValidator, Field
@@ -30,3 +31,13 @@ Limit = Annotated[int, Field(ge=1, le=100), BeforeValidator(whole_number)]
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_text)]
 """A time in RFC 3339, with its offset."""
+
+
+def moment(ms: int) -> datetime:
+    """Milliseconds since the epoch as callers read a time."""
+    return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+def moment_or_none(ms: int | None) -> datetime | None:
+    """The same for a time that may not have come."""
+    return None if ms is None else moment(ms)

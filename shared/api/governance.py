@@ -1,6 +1,6 @@
 """What callers send and read about reviews, a tenant's settings and the audit log."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -14,7 +14,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
-from shared.api.fields import Moment, VersionNumber
+from shared.api.fields import Moment, VersionNumber, moment, moment_or_none
 from shared.api.messages import PageQuery
 from shared.base.channels import CHANNELS
 from shared.model.address import mask_recipient, regions_with_phones
@@ -37,16 +37,6 @@ from shared.model.words import MessageClass
 QueueName = Annotated[str, Field(pattern=rf"^({'|'.join(CHANNELS)})\.({'|'.join(MessageClass)})$")]
 _STRICT = ConfigDict(extra="forbid")
 MAX_COMMENT = 1_000
-
-
-def moment(ms: int) -> datetime:
-    """Milliseconds since the epoch as callers read a time."""
-    return datetime.fromtimestamp(ms / 1000, UTC)
-
-
-def moment_or_none(ms: int | None) -> datetime | None:
-    """The same for a time that may not have come."""
-    return None if ms is None else moment(ms)
 
 
 class ReviewView(BaseModel):

@@ -12,8 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, from_json, to_json
 
 from shared.api.headers import with_security
-from shared.api.messages import MAX_BODY_BYTES
-from shared.api.operation import Operation
+from shared.api.operation import MAX_BODY_BYTES, Operation
 from shared.api.operations import BY_ID
 from shared.api.problems import (
     CONTENT_TYPE,
@@ -95,6 +94,8 @@ class Api:
         self._by_route: dict[str, tuple[Operation, OperationFunction]] = {
             BY_ID[name].route_key: (BY_ID[name], function) for name, function in functions.items()
         }
+        for operation, _ in self._by_route.values():
+            operation.load()
 
     def __call__(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """Answer one event; never raises."""

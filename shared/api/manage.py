@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
-from shared.api.fields import Moment, Ttl, Weight
-from shared.api.governance import ReviewView, moment, moment_or_none
+from shared.api.fields import Moment, Ttl, Weight, moment, moment_or_none
+from shared.api.governance import ReviewView
 from shared.model.accounts import AccountState, Rate, UnitFee
 from shared.model.address import mask_recipient
 from shared.model.content import Content

@@ -14,7 +14,6 @@ from shared.model.words import Channel, KeyKind, MessageClass, Stage
 from shared.policy.attachments import MAX_FILES
 
 MAX_RECIPIENTS = 1000
-MAX_BODY_BYTES = 5_000_000
 Variables = dict[str, JsonValue]
 _STRICT = ConfigDict(extra="forbid")
 

@@ -1,12 +1,15 @@
 """What an operation of the API is: its route, who serves it, who may call it, what it reads and answers."""
 
 from dataclasses import dataclass
-from typing import Literal
-
-from pydantic import BaseModel
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Literal
 
 from shared.model.words import Scope
 from shared.policy.access import ACCESS, Access
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 ApiFunction = Literal[
     "ingest", "manage", "trace_api", "recall", "dead_letters_api", "watch_api", "campaign_api", "describe"
@@ -15,7 +18,11 @@ ApiFunction = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation."""
+    """One operation.
+
+    Models are told by module and name, such as `messages.SendRequest`, and loaded by who uses them: a function starts
+    with those of its own operations alone.
+    """
 
     id: str
     """In snake case, unique; handlers are found by it, and its row in `shared.policy.access`."""
@@ -27,9 +34,12 @@ class Operation:
     scope: Scope | None
     """What the key must hold; None for an open page."""
     summary: str
-    response: type[BaseModel] | None
-    request: type[BaseModel] | None = None
-    query: type[BaseModel] | None = None
+    answers: str | None
+    """What a good answer is made of; None without a body of JSON."""
+    reads: str | None = None
+    """What the body is read as."""
+    asks: str | None = None
+    """What the query is read as."""
     success: int = 200
     """The status of a good answer."""
     errors: tuple[int, ...] = ()
@@ -39,6 +49,26 @@ class Operation:
         """Raises: KeyError for an operation of which nobody has said which keys may do what by it."""
         if self.id not in ACCESS:
             raise KeyError(f"give the operation {self.id} a row in shared/policy/access.py")
+
+    @property
+    def response(self) -> "type[BaseModel] | None":
+        """The model of a good answer."""
+        return _model(self.answers)
+
+    @property
+    def request(self) -> "type[BaseModel] | None":
+        """The model of the body."""
+        return _model(self.reads)
+
+    @property
+    def query(self) -> "type[BaseModel] | None":
+        """The model of the query."""
+        return _model(self.asks)
+
+    def load(self) -> None:
+        """Load its models now, and not with the first call."""
+        for name in (self.answers, self.reads, self.asks):
+            _model(name)
 
     @property
     def access(self) -> Access:
@@ -56,5 +86,16 @@ class Operation:
         return (self.route_key, f"HEAD {self.path}") if self.scope is None else (self.route_key,)
 
 
+@cache
+def _model(name: str | None) -> "type[BaseModel] | None":
+    """A model of this package by module and name. Raises: ImportError or AttributeError if there is none."""
+    if name is None:
+        return None
+    module, _, own = name.partition(".")
+    found: type[BaseModel] = getattr(import_module(f"shared.api.{module}"), own)
+    return found
+
+
+MAX_BODY_BYTES = 5_000_000
 BODY_ERRORS = (400, 413, 415, 422)
 """The error statuses that a body may cause."""

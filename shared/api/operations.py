@@ -1,41 +1,7 @@
 """Every operation of the API, in one table: functions, routes, scopes, the local gateway and OpenAPI follow from it."""
 
-from shared.api import governance as g
-from shared.api import manage as m
-from shared.api.attachments import AttachmentCreate, AttachmentUpload, AttachmentView
 from shared.api.campaign_operations import CAMPAIGN_OPERATIONS
-from shared.api.dead_letters import (
-    DeadLetterPage,
-    DeadLetterQuery,
-    DeadLetterTally,
-    DiscardRequest,
-    RedriveRequest,
-)
-from shared.api.deferred import DeferredPage, DeferredQuery
-from shared.api.health import Health
-from shared.api.messages import (
-    Balance,
-    MessagePage,
-    MessageQuery,
-    MessageView,
-    PageQuery,
-    RangeQuery,
-    RequestView,
-    SendRequest,
-    SendResponse,
-    TemplateStats,
-)
 from shared.api.operation import BODY_ERRORS, Operation
-from shared.api.recall import Recall
-from shared.api.suppressions import (
-    ImportReport,
-    SuppressionAdd,
-    SuppressionChange,
-    SuppressionImport,
-    SuppressionPage,
-    SuppressionQuery,
-    SuppressionRemove,
-)
 from shared.model.words import Scope
 
 _BODY = BODY_ERRORS
@@ -48,8 +14,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "ingest",
         Scope.SEND,
         "Send a template to one or up to 1,000 recipients",
-        SendResponse,
-        SendRequest,
+        "messages.SendResponse",
+        "messages.SendRequest",
         success=202,
         errors=(*_BODY, 409),
     ),
@@ -60,8 +26,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "ingest",
         Scope.SEND,
         "Get a form to upload a file with, for emails to carry",
-        AttachmentUpload,
-        AttachmentCreate,
+        "attachments.AttachmentUpload",
+        "attachments.AttachmentCreate",
         success=201,
         errors=_BODY,
     ),
@@ -72,7 +38,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "ingest",
         Scope.SEND,
         "A file that was uploaded, and when it ends",
-        AttachmentView,
+        "attachments.AttachmentView",
         errors=(404,),
     ),
     Operation(
@@ -82,7 +48,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "trace_api",
         Scope.READ,
         "What happened to a message, and why",
-        MessageView,
+        "messages.MessageView",
         errors=(404,),
     ),
     Operation(
@@ -92,8 +58,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "trace_api",
         Scope.READ,
         "What was sent to a recipient",
-        MessagePage,
-        MessageQuery,
+        "messages.MessagePage",
+        "messages.MessageQuery",
         errors=_BODY,
     ),
     Operation(
@@ -103,8 +69,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "trace_api",
         Scope.READ,
         "The messages of a request",
-        RequestView,
-        query=PageQuery,
+        "messages.RequestView",
+        asks="messages.PageQuery",
         errors=(404, 422),
     ),
     Operation(
@@ -114,7 +80,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "recall",
         Scope.SEND,
         "Recall a message that is not sent yet, or that its provider takes back",
-        Recall,
+        "recall.Recall",
         errors=(404,),
     ),
     Operation(
@@ -124,7 +90,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "recall",
         Scope.SEND,
         "Recall the messages of a request",
-        Recall,
+        "recall.Recall",
         errors=(404,),
     ),
     Operation(
@@ -134,8 +100,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "trace_api",
         Scope.READ,
         "Accepted, outcomes and in flight, hour by hour",
-        Balance,
-        query=RangeQuery,
+        "messages.Balance",
+        asks="messages.RangeQuery",
         errors=(422,),
     ),
     Operation(
@@ -145,8 +111,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "trace_api",
         Scope.READ,
         "Counts for a template",
-        TemplateStats,
-        query=RangeQuery,
+        "messages.TemplateStats",
+        asks="messages.RangeQuery",
         errors=(404, 422),
     ),
     Operation(
@@ -156,7 +122,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "watch_api",
         Scope.READ,
         "Whether the platform is well, and what to do if not",
-        Health,
+        "health.Health",
     ),
     Operation(
         "list_deferred",
@@ -165,8 +131,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "watch_api",
         Scope.READ,
         "List what waits for its time, if that is more than 15 minutes away",
-        DeferredPage,
-        query=DeferredQuery,
+        "deferred.DeferredPage",
+        asks="deferred.DeferredQuery",
         errors=(422,),
     ),
     Operation(
@@ -176,8 +142,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "dead_letters_api",
         Scope.READ,
         "List what was given up, with the reason",
-        DeadLetterPage,
-        query=DeadLetterQuery,
+        "dead_letters.DeadLetterPage",
+        asks="dead_letters.DeadLetterQuery",
         errors=(422,),
     ),
     Operation(
@@ -187,8 +153,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "dead_letters_api",
         Scope.MANAGE,
         "Send dead letters again",
-        DeadLetterTally,
-        RedriveRequest,
+        "dead_letters.DeadLetterTally",
+        "dead_letters.RedriveRequest",
         errors=_BODY,
     ),
     Operation(
@@ -198,8 +164,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "dead_letters_api",
         Scope.MANAGE,
         "Discard dead letters, with a reason",
-        DeadLetterTally,
-        DiscardRequest,
+        "dead_letters.DeadLetterTally",
+        "dead_letters.DiscardRequest",
         errors=_BODY,
     ),
     Operation(
@@ -209,8 +175,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "manage",
         Scope.MANAGE,
         "Configure a provider account",
-        m.AccountView,
-        m.AccountCreate,
+        "manage.AccountView",
+        "manage.AccountCreate",
         success=201,
         errors=(*_BODY, 409),
     ),
@@ -221,8 +187,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "manage",
         Scope.READ,
         "List the accounts",
-        m.AccountList,
-        query=PageQuery,
+        "manage.AccountList",
+        asks="messages.PageQuery",
         errors=(422,),
     ),
     Operation(
@@ -232,7 +198,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "manage",
         Scope.READ,
         "An account, its secret masked",
-        m.AccountView,
+        "manage.AccountView",
         errors=(404,),
     ),
     Operation(
@@ -242,8 +208,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "manage",
         Scope.MANAGE,
         "Change an account",
-        m.AccountView,
-        m.AccountUpdate,
+        "manage.AccountView",
+        "manage.AccountUpdate",
         errors=(*_BODY, 404, 409),
     ),
     Operation(
@@ -264,7 +230,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "manage",
         Scope.MANAGE,
         "Try an account",
-        m.VerificationView,
+        "manage.VerificationView",
         errors=(404,),
     ),
     Operation(
@@ -274,8 +240,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "manage",
         Scope.MANAGE,
         "Create a template and its first version",
-        m.TemplateView,
-        m.TemplateCreate,
+        "manage.TemplateView",
+        "manage.TemplateCreate",
         success=201,
         errors=(*_BODY, 409),
     ),
@@ -286,8 +252,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "manage",
         Scope.READ,
         "List the templates",
-        m.TemplateList,
-        query=PageQuery,
+        "manage.TemplateList",
+        asks="messages.PageQuery",
         errors=(422,),
     ),
     Operation(
@@ -297,7 +263,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "manage",
         Scope.READ,
         "A template and its versions",
-        m.TemplateView,
+        "manage.TemplateView",
         errors=(404,),
     ),
     Operation(
@@ -307,8 +273,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "manage",
         Scope.MANAGE,
         "Change a template's name or accounts",
-        m.TemplateView,
-        m.TemplateUpdate,
+        "manage.TemplateView",
+        "manage.TemplateUpdate",
         errors=(*_BODY, 404, 409),
     ),
     Operation(
@@ -318,8 +284,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "manage",
         Scope.MANAGE,
         "Save a new version",
-        m.VersionView,
-        m.VersionCreate,
+        "manage.VersionView",
+        "manage.VersionCreate",
         success=201,
         errors=(*_BODY, 404, 409),
     ),
@@ -330,7 +296,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "manage",
         Scope.READ,
         "A version of a template",
-        m.VersionView,
+        "manage.VersionView",
         errors=(404, 422),
     ),
     Operation(
@@ -340,8 +306,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "manage",
         Scope.READ,
         "Render a version with sample variables",
-        m.Preview,
-        m.PreviewRequest,
+        "manage.Preview",
+        "manage.PreviewRequest",
         errors=(*_BODY, 404),
     ),
     Operation(
@@ -351,7 +317,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "manage",
         Scope.MANAGE,
         "Ask for a review of a version",
-        m.VersionView,
+        "manage.VersionView",
         errors=(404, 409, 422),
     ),
     Operation(
@@ -361,8 +327,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "manage",
         Scope.MANAGE,
         "Approve a version that another person saved and submitted",
-        m.VersionView,
-        g.ApproveRequest,
+        "manage.VersionView",
+        "governance.ApproveRequest",
         errors=(*_BODY, 404, 409),
     ),
     Operation(
@@ -372,8 +338,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "manage",
         Scope.MANAGE,
         "Reject a version, with a comment",
-        m.VersionView,
-        g.RejectRequest,
+        "manage.VersionView",
+        "governance.RejectRequest",
         errors=(*_BODY, 404, 409),
     ),
     Operation(
@@ -383,7 +349,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "manage",
         Scope.MANAGE,
         "Make a version the one that is sent; where another was sent before, within 10 seconds",
-        m.TemplateView,
+        "manage.TemplateView",
         errors=(404, 409, 422),
     ),
     Operation(
@@ -393,8 +359,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "manage",
         Scope.MANAGE,
         "Copy a template under a new id",
-        m.TemplateView,
-        m.TemplateCopy,
+        "manage.TemplateView",
+        "manage.TemplateCopy",
         success=201,
         errors=(*_BODY, 404, 409),
     ),
@@ -405,7 +371,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "manage",
         Scope.MANAGE,
         "Stop a template being sent",
-        m.TemplateView,
+        "manage.TemplateView",
         errors=(404, 409),
     ),
     Operation(
@@ -415,8 +381,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "manage",
         Scope.MANAGE,
         "Make an API key; it is shown once",
-        m.KeyCreated,
-        m.KeyCreate,
+        "manage.KeyCreated",
+        "manage.KeyCreate",
         success=201,
         errors=(*_BODY, 409),
     ),
@@ -427,8 +393,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "manage",
         Scope.MANAGE,
         "List the keys, and which keys made them",
-        m.KeyList,
-        query=PageQuery,
+        "manage.KeyList",
+        asks="messages.PageQuery",
         errors=(422,),
     ),
     Operation(
@@ -453,7 +419,7 @@ OPERATIONS: tuple[Operation, ...] = (
         success=204,
         errors=(404, 409),
     ),
-    Operation("get_settings", "GET", "/v1/settings", "manage", Scope.READ, "The settings", g.SettingsView),
+    Operation("get_settings", "GET", "/v1/settings", "manage", Scope.READ, "The settings", "governance.SettingsView"),
     Operation(
         "update_settings",
         "PATCH",
@@ -461,8 +427,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "manage",
         Scope.MANAGE,
         "Change the settings",
-        g.SettingsView,
-        g.SettingsUpdate,
+        "governance.SettingsView",
+        "governance.SettingsUpdate",
         errors=(*_BODY, 409),
     ),
     Operation(
@@ -472,8 +438,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "manage",
         Scope.READ,
         "All versions of the settings",
-        g.SettingsPage,
-        query=PageQuery,
+        "governance.SettingsPage",
+        asks="messages.PageQuery",
         errors=(422,),
     ),
     Operation(
@@ -483,8 +449,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "manage",
         Scope.MANAGE,
         "Take up a version of the settings again",
-        g.SettingsView,
-        g.SettingsRestore,
+        "governance.SettingsView",
+        "governance.SettingsRestore",
         errors=(*_BODY, 404, 409),
     ),
     Operation(
@@ -494,7 +460,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "manage",
         Scope.READ,
         "What is set for the whole deployment, with all its tenants",
-        g.DeploymentView,
+        "governance.DeploymentView",
     ),
     Operation(
         "update_deployment",
@@ -503,8 +469,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "manage",
         Scope.OPERATE,
         "Set how many functions work on the queues that all tenants share",
-        g.DeploymentView,
-        g.DeploymentUpdate,
+        "governance.DeploymentView",
+        "governance.DeploymentUpdate",
         errors=(*_BODY, 409),
     ),
     Operation(
@@ -514,8 +480,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "manage",
         Scope.MANAGE,
         "Stop messages to a recipient",
-        SuppressionChange,
-        SuppressionAdd,
+        "suppressions.SuppressionChange",
+        "suppressions.SuppressionAdd",
         errors=(*_BODY, 409),
     ),
     Operation(
@@ -525,8 +491,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "manage",
         Scope.MANAGE,
         "Take a recipient off the suppression list",
-        SuppressionChange,
-        SuppressionRemove,
+        "suppressions.SuppressionChange",
+        "suppressions.SuppressionRemove",
         errors=(*_BODY, 409),
     ),
     Operation(
@@ -536,8 +502,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "manage",
         Scope.MANAGE,
         "Who is on the suppression list, and why",
-        SuppressionPage,
-        SuppressionQuery,
+        "suppressions.SuppressionPage",
+        "suppressions.SuppressionQuery",
         errors=_BODY,
     ),
     Operation(
@@ -547,8 +513,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "manage",
         Scope.MANAGE,
         "Stop messages to up to 1,000 recipients",
-        ImportReport,
-        SuppressionImport,
+        "suppressions.ImportReport",
+        "suppressions.SuppressionImport",
         errors=(*_BODY, 409),
     ),
     Operation(
@@ -558,8 +524,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "manage",
         Scope.MANAGE,
         "Who changed what, and how it was before",
-        g.AuditPage,
-        query=g.AuditQuery,
+        "governance.AuditPage",
+        asks="governance.AuditQuery",
         errors=(422,),
     ),
     *CAMPAIGN_OPERATIONS,

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from shared.api.governance import moment
+from shared.api.fields import moment
 from shared.model.address import mask
 from shared.model.numbers import whole_number
 from shared.model.suppression import (

@@ -10,7 +10,7 @@ from functions.campaign.run import control
 from functions.campaign.run.starting import SCHEDULE, Starter
 from shared.api.audit import Auditor
 from shared.api.campaigns import RejectsFile, RejectsPage, RunPage, RunStart, RunUpdate, RunView
-from shared.api.governance import moment
+from shared.api.fields import moment
 from shared.api.kit import Call, OperationFunction
 from shared.api.messages import PageQuery
 from shared.aws.runfiles import LINK_SECONDS, RunFiles

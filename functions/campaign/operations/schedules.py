@@ -6,7 +6,7 @@ from datetime import datetime
 from aws_lambda_powertools import Logger
 
 from shared.api.campaigns import ScheduleIn, ScheduleView
-from shared.api.governance import moment, moment_or_none
+from shared.api.fields import moment, moment_or_none
 from shared.aws.campaign_schedules import CampaignSchedules
 from shared.aws.errors import AWS_ERRORS
 from shared.base.logs import log_error

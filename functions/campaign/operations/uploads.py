@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from shared.api.campaigns import AudienceUpload, AudienceUploadCreate
-from shared.api.governance import moment
+from shared.api.fields import moment
 from shared.api.kit import Call, OperationFunction
 from shared.aws.audiences import UPLOAD_SECONDS, AudienceFiles
 from shared.model.clock import Clock

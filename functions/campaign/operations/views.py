@@ -4,7 +4,7 @@ from pydantic import BaseModel
 
 from functions.campaign.operations.schedules import schedule_view
 from shared.api.campaigns import CampaignView, LimitView, RunSummary
-from shared.api.governance import moment, moment_or_none
+from shared.api.fields import moment, moment_or_none
 from shared.api.kit import Call
 from shared.errors import not_found
 from shared.model.campaigns import Campaign

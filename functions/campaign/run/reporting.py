@@ -15,7 +15,7 @@ from shared.api.campaigns import (
     SampleView,
     VariantResult,
 )
-from shared.api.governance import moment, moment_or_none
+from shared.api.fields import moment, moment_or_none
 from shared.model.given_up import explain_given_up
 from shared.model.reasons import EXPLANATIONS, Reason
 from shared.model.runs import Run, RunState, Shard, Tally

@@ -18,7 +18,8 @@ from mepush.files.pushing import DEFAULTS, said
 from mepush.files.toml import ANY
 from shared.api.campaigns import CampaignCreate, CampaignUpdate
 from shared.api.manage import TemplateCreate
-from shared.api.messages import MAX_BODY_BYTES, MAX_RECIPIENTS
+from shared.api.messages import MAX_RECIPIENTS
+from shared.api.operation import MAX_BODY_BYTES
 from shared.model import campaigns as campaign_models
 from shared.model import letters, reasons, suppression
 from shared.model import words as platform

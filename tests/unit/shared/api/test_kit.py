@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from shared.api.kit import Api, Call, OperationFunction
-from shared.api.messages import MAX_BODY_BYTES
+from shared.api.operation import MAX_BODY_BYTES
 from shared.base.settings import ConfigurationError
 from shared.errors import ConflictError, FieldError, NotQueuedError, PlatformError, invalid
 from shared.model.words import KeyKind, Scope
