@@ -2,6 +2,7 @@
 
 import json
 import threading
+from functools import cache
 from typing import Any
 
 from shared.aws.heard import LISTENERS
@@ -40,14 +41,24 @@ def reset() -> None:
         _session = None
 
 
+@cache
+def _descriptions() -> Any:
+    """What services are like: read once, whatever sessions there are."""
+    from shared.aws.descriptions import Descriptions
+
+    return Descriptions()
+
+
 def _make(service: str, endpoint_url: str | None, region_name: str | None, config: dict[str, Any]) -> Any:
-    # boto3 takes a fifth of a second to import, and not every function that imports this module calls AWS.
-    import boto3
+    # It takes a fifth of a second to import, and not every function that imports this module calls AWS. boto3 would
+    # take half as long again, for resources and transfers of files that nothing here uses: its clients are these.
     from botocore.config import Config
+    from botocore.session import Session
 
     global _session
     if _session is None:
-        _session = boto3.session.Session()
+        _session = Session()
+        _session.register_component("data_loader", _descriptions())
     options: dict[str, Any] = {
         "connect_timeout": 1,
         "read_timeout": 5,
@@ -56,7 +67,7 @@ def _make(service: str, endpoint_url: str | None, region_name: str | None, confi
         "max_pool_connections": 32,
         **config,
     }
-    made = _session.client(service, endpoint_url=endpoint_url, region_name=region_name, config=Config(**options))
+    made = _session.create_client(service, endpoint_url=endpoint_url, region_name=region_name, config=Config(**options))
     if endpoint_url is None and service not in _PROVIDER_SERVICES:
         for event, listener in LISTENERS.items():
             made.meta.events.register(event, listener)
