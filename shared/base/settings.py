@@ -22,7 +22,8 @@ class ConfigurationError(BrokenError):
 class Settings(BaseModel):
     """Base: a field `catalog_table` is read from the variable `CATALOG_TABLE`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # What reads the environment is made when it does: of a dozen classes here a function reads one, once.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     @classmethod
     def load(cls, env: Mapping[str, str] | None = None) -> Self:

@@ -10,7 +10,7 @@ from collections import defaultdict, deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 from threading import Lock
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from aws_lambda_powertools import Logger
 
@@ -22,9 +22,11 @@ from shared.model.clock import Clock
 from shared.model.envelope import Envelope, EnvelopeRecipient
 from shared.model.events import EventRow
 from shared.model.reasons import Reason
-from shared.model.runs import RunState
+from shared.model.run_states import RunState
 from shared.model.words import Stage
-from shared.store.campaigns import Control
+
+if TYPE_CHECKING:
+    from shared.store.campaigns import Control
 
 logger = Logger(child=True)
 
@@ -35,7 +37,7 @@ _ENDED = frozenset({RunState.CANCELLED, RunState.FAILED, RunState.SKIPPED})
 class Controls(Protocol):
     """Where it is read whether messages of a run may go out; seconds old at most, unless it is to be fresh."""
 
-    def control(self, tenant: str, run: str, fresh: bool = False) -> Control | None: ...
+    def control(self, tenant: str, run: str, fresh: bool = False) -> "Control | None": ...
 
 
 class Parking(Protocol):
@@ -112,7 +114,7 @@ class Runs:
                 going_on |= ids
         return going_on, failed
 
-    def _control(self, tenant: str, run: str) -> Control | None:
+    def _control(self, tenant: str, run: str) -> "Control | None":
         """What is known of a run. However many envelopes of it are worked on at once, one of them asks for all."""
         key = tenant, run
         with self._lock:
@@ -131,11 +133,11 @@ class Runs:
         return asked.result()
 
 
-def _paused(control: Control | None) -> bool:
+def _paused(control: "Control | None") -> bool:
     return control is not None and control.state is RunState.PAUSED
 
 
-def _row(envelope: Envelope, recipient: EnvelopeRecipient, control: Control, now: int) -> EventRow:
+def _row(envelope: Envelope, recipient: EnvelopeRecipient, control: "Control", now: int) -> EventRow:
     """A recipient that is held, or at its end. A held one has no time at which it is due."""
     if _paused(control):
         result = row(envelope, recipient, Stage.DEFERRED, now, reason=Reason.RUN_PAUSED)

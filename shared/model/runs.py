@@ -8,6 +8,7 @@ from pydantic import Field
 
 from shared.model.campaigns import Campaign, Stored
 from shared.model.ids import derived_base, ulid_time
+from shared.model.run_states import RunState as RunState
 from shared.model.words import Channel, KeyKind, MessageClass
 
 SHARD_ROWS = 10_000
@@ -24,27 +25,6 @@ class Purpose(StrEnum):
 
     SEND = "send"
     CHECK = "check"
-
-
-class RunState(StrEnum):
-    """Where a run is.
-
-    waiting: for the run before it. planning: the file is cut into shards. checking: every row is read and judged, and
-    nothing is sent. awaiting_approval: it is larger than may start by itself. sending: shard by shard. paused: by a
-    person or the stop rule. checked, finished, cancelled, failed, skipped: it is over.
-    """
-
-    WAITING = "waiting"
-    PLANNING = "planning"
-    CHECKING = "checking"
-    AWAITING_APPROVAL = "awaiting_approval"
-    SENDING = "sending"
-    PAUSED = "paused"
-    CHECKED = "checked"
-    FINISHED = "finished"
-    CANCELLED = "cancelled"
-    FAILED = "failed"
-    SKIPPED = "skipped"
 
 
 OVER = frozenset({RunState.CHECKED, RunState.FINISHED, RunState.CANCELLED, RunState.FAILED, RunState.SKIPPED})
