@@ -11,6 +11,7 @@ from functions.authorize.deps import AuthorizeDeps, deps
 from shared.model.clock import iso
 from shared.model.keys import ApiKey, hash_secret, parse_key
 from shared.model.words import KeyKind, Scope
+from shared.wiring.starting import start
 
 MISSING = "Give an API key: Authorization: Bearer mp_..."
 MALFORMED = "This is not an API key; the header must read Authorization: Bearer mp_<kind>_<id>_<secret>."
@@ -64,3 +65,6 @@ def _problem(key: ApiKey, parts: AuthorizeDeps) -> str | None:
     if parts.keys.ended_maker(key, parts.clock.now_ms()) is not None:
         return MAKER_ENDED
     return None
+
+
+start(deps)

@@ -5,6 +5,9 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from functions.dispatch_email.deps import deps
+from shared.model.words import Channel
+from shared.providers.table import modules_of
+from shared.wiring.starting import start
 
 logger = Logger()
 
@@ -13,3 +16,7 @@ logger = Logger()
 def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Work on one SQS batch; returns the partial batch response."""
     return deps().run(event, context)
+
+
+# What its providers send with.
+start(deps, ahead=(*modules_of(Channel.EMAIL), "boto3"))

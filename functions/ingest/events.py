@@ -5,6 +5,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from functions.ingest.deps import events_deps
+from shared.wiring.starting import start
 
 logger = Logger()
 
@@ -13,3 +14,6 @@ logger = Logger()
 def lambda_handler(event: Any, context: Any) -> dict[str, Any]:
     """Carry out one event. Raises: consumer.EventNotAcceptedError, upon which Lambda tries again."""
     return events_deps().run(event, context.aws_request_id, context.invoked_function_arn)
+
+
+start(events_deps)

@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 from shared.aws.heard import LISTENERS
+from shared.base.snapshots import before_snapshot
 
 _lock = threading.Lock()
 _clients: dict[str, Any] = {}
@@ -39,6 +40,14 @@ def reset() -> None:
             each.close()
         _clients.clear()
         _session = None
+
+
+@before_snapshot
+def disconnect() -> None:
+    """Close the connections of all clients, which go on to work: each opens new ones."""
+    with _lock:
+        for each in _clients.values():
+            each.close()
 
 
 @cache

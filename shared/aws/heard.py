@@ -6,6 +6,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
+from shared.base.snapshots import after_restore
 from shared.model.clock import SystemClock
 
 logger = Logger(child=True)
@@ -79,3 +80,7 @@ LISTENERS: dict[str, Any] = {"before-parameter-build": _before, "after-call": _a
 def of_process() -> Heard:
     """What the clients of this process have heard."""
     return _heard
+
+
+# A snapshot is restored on another machine, at another time.
+after_restore(_heard.forget)

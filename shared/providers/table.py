@@ -27,3 +27,8 @@ PROVIDERS: dict[str, ProviderSpec] = {spec.name: spec for spec in map(spec_of, F
 def providers_of(*channels: Channel) -> tuple[ProviderSpec, ...]:
     """The providers of some channels."""
     return tuple(spec for spec in PROVIDERS.values() if spec.channel in channels)
+
+
+def modules_of(*channels: Channel) -> tuple[str, ...]:
+    """The modules of some channels' providers."""
+    return tuple(spec.module for spec in providers_of(*channels))
