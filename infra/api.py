@@ -44,8 +44,8 @@ class HttpApi(Construct):
         id: str,
         *,
         stage: Stage,
-        functions: Mapping[str, lambda_.Function],
-        authorizer: lambda_.Function,
+        functions: Mapping[str, lambda_.IFunction],
+        authorizer: lambda_.IFunction,
     ) -> None:
         super().__init__(scope, id)
         stack = Stack.of(self)
@@ -56,7 +56,7 @@ class HttpApi(Construct):
         routes = {key: self._route(operation, key) for operation in OPERATIONS for key in operation.route_keys}
         self._stage(stage, routes)
 
-    def _make_authorizer(self, function: lambda_.Function) -> apigatewayv2.CfnAuthorizer:
+    def _make_authorizer(self, function: lambda_.IFunction) -> apigatewayv2.CfnAuthorizer:
         # It lets everyone through and says who it is: functions answer 401 as a problem detail of ours. So a missing
         # key must reach it (no identity source), and nothing is cached in front of it.
         stack = Stack.of(self)
@@ -77,7 +77,7 @@ class HttpApi(Construct):
         self._permit("AuthorizerPermission", function, f"authorizers/{authorizer.ref}")
         return authorizer
 
-    def _integration(self, name: str, function: lambda_.Function) -> apigatewayv2.CfnIntegration:
+    def _integration(self, name: str, function: lambda_.IFunction) -> apigatewayv2.CfnIntegration:
         id = name.title().replace("_", "")
         self._permit(f"{id}Permission", function, "*/*/*")
         return apigatewayv2.CfnIntegration(
@@ -89,7 +89,7 @@ class HttpApi(Construct):
             payload_format_version=_PAYLOAD,
         )
 
-    def _permit(self, id: str, function: lambda_.Function, source: str) -> None:
+    def _permit(self, id: str, function: lambda_.IFunction, source: str) -> None:
         """Let this API, and no other, call a function."""
         stack = Stack.of(self)
         lambda_.CfnPermission(

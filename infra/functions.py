@@ -12,6 +12,9 @@ from infra.specs import PYTHON_VERSION
 from infra.stages import LOG_DAYS, Stage
 from shared.function import FunctionSpec
 
+LIVE = "live"
+"""The name of what is called of a function that starts from snapshots."""
+
 # The CDK has words for the periods that CloudWatch keeps logs for.
 _RETENTION: Mapping[int, logs.RetentionDays] = dict(
     zip(
@@ -47,6 +50,7 @@ class Service(Construct):
         super().__init__(scope, spec.construct_id)
         self.spec = spec
         name = f"{stage.prefix}-{spec.name}"
+        snapshot = spec.snapshot and stage.snapshots
         self.log_group = log_group(self, "Logs", f"/aws/lambda/{name}", stage)
         self.role = iam.Role(
             self,
@@ -59,7 +63,7 @@ class Service(Construct):
             "Function",
             function_name=name,
             description=spec.description,
-            runtime=lambda_.Runtime(f"python{PYTHON_VERSION}", lambda_.RuntimeFamily.PYTHON),
+            runtime=lambda_.Runtime(f"python{PYTHON_VERSION}", lambda_.RuntimeFamily.PYTHON, supports_snap_start=True),
             architecture=lambda_.Architecture.ARM_64,
             handler=spec.handler,
             code=code,
@@ -71,9 +75,18 @@ class Service(Construct):
             # rounds through a queue for a runaway loop and throws the message into the dead-letter queue; ours are
             # bounded by the tries and the time to live in the envelope.
             recursive_loop=lambda_.RecursiveLoop.ALLOW if spec.recursive else None,
+            snap_start=lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS if snapshot else None,
+            # A version's snapshot is paid for as long as there is the version.
+            current_version_options=lambda_.VersionOptions(removal_policy=RemovalPolicy.DESTROY),
         )
+        self.called: lambda_.IFunction = self._published() if snapshot else self.function
+        """What triggers call."""
         self.role.add_to_policy(
             iam.PolicyStatement(
                 actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[self.log_group.log_group_arn]
             )
         )
+
+    def _published(self) -> lambda_.Alias:
+        """The function as it was last deployed: only published versions have snapshots."""
+        return lambda_.Alias(self, "Live", alias_name=LIVE, version=self.function.current_version)

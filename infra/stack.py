@@ -65,9 +65,9 @@ class PlatformStack(Stack):
         (authorizer,) = authorizers.values()
         return HttpApi(self, "Api", stage=stage, functions=functions, authorizer=authorizer)
 
-    def _called_by(self, kind: type[ApiTrigger | AuthorizerTrigger]) -> dict[str, lambda_.Function]:
+    def _called_by(self, kind: type[ApiTrigger | AuthorizerTrigger]) -> dict[str, lambda_.IFunction]:
         return {
-            name: service.function
+            name: service.called
             for name, service in self._services.items()
             if any(isinstance(trigger, kind) for trigger in service.spec.triggers)
         }

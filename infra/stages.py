@@ -29,7 +29,8 @@ class Stage:
     rate_per_s, burst: the API's throttle; page_rate_per_s, page_burst: of each page that needs no key.
     allow_loopback: whether accounts may point at the machine itself.
     private_networks: of the company's own that accounts may point into, such as `10.20.0.0/16`; the functions must be
-    able to reach them.
+    able to reach them. snapshots: whether functions that ask for it start from snapshots, which are paid for by the
+    hour.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Stage:
     page_burst: int = 20
     allow_loopback: bool = False
     private_networks: tuple[str, ...] = ()
+    snapshots: bool = False
 
     def __post_init__(self) -> None:
         if not self.prefix.replace("-", "").isalnum() or len(self.prefix) > 20 or self.prefix != self.prefix.lower():
@@ -64,7 +66,7 @@ STAGES: dict[str, Stage] = {
     for stage in (
         Stage("local", "mepush", allow_loopback=True),
         Stage("dev", "mepush-dev", timeline_days=14, concurrency=dict.fromkeys(MessageClass, 5)),
-        Stage("prod", "mepush", keep_data=True, rate_per_s=2000, burst=1000),
+        Stage("prod", "mepush", keep_data=True, rate_per_s=2000, burst=1000, snapshots=True),
     )
 }
 

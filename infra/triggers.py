@@ -9,6 +9,7 @@ from aws_cdk import aws_scheduler as scheduler
 
 from infra.functions import Service
 from infra.parts import Parts
+from infra.specs import FunctionError
 from shared.function import (
     ApiTrigger,
     AuthorizerTrigger,
@@ -21,7 +22,10 @@ from shared.function import (
 
 
 def connect(service: Service, trigger: Trigger, parts: Parts) -> None:
-    """Have a function called. Raises: FunctionError for a queue that there is not."""
+    """Have a function called. Raises: FunctionError for a queue that there is not, and for a function that starts from
+    snapshots and is called otherwise than by queues and the API."""
+    if service.spec.snapshot and not isinstance(trigger, QueueTrigger | ApiTrigger | AuthorizerTrigger):
+        raise FunctionError(f"{service.spec.name}: nothing but queues and the API calls published versions")
     match trigger:
         case QueueTrigger():
             _by_queue(service, trigger, parts)
@@ -42,7 +46,7 @@ def _by_queue(service: Service, trigger: QueueTrigger, parts: Parts) -> None:
     made = lambda_.EventSourceMapping(
         service,
         f"{trigger.label}Source",
-        target=service.function,
+        target=service.called,
         event_source_arn=parts.queue(trigger.queue).queue_arn,
         batch_size=trigger.batch_size,
         max_batching_window=None if window is None else Duration.seconds(window),

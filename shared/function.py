@@ -116,6 +116,8 @@ class FunctionSpec:
     alarms: tuple[Alarm, ...] = ()
     recursive: bool = False
     """Whether envelopes or tasks come back to it by design."""
+    snapshot: bool = False
+    """Whether somebody waits for it to start: in stages that keep snapshots its processes go on from one (ADR 30)."""
     pages: bool = False
     """Whether the API's description goes into its package."""
 

@@ -14,5 +14,6 @@ FUNCTIONS = (
         timeout_s=9,  # one second less than the most that an HTTP API waits for an authorizer
         rights=(table("catalog", "GetItem"),),
         triggers=(AuthorizerTrigger(),),
+        snapshot=True,
     ),
 )

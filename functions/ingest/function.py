@@ -62,6 +62,7 @@ FUNCTIONS = (
         rights=(*_TABLES, allow(("s3:GetObject", "s3:PutObject"), "bucket.attachments"), LIST_FILES, *SENDING),
         triggers=(ApiTrigger(),),
         alarms=_limits("ingest"),
+        snapshot=True,
     ),
     FunctionSpec(
         "ingest_events",

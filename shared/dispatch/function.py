@@ -62,6 +62,7 @@ def dispatch_function(channel: Channel, *more: Right) -> FunctionSpec:
         ),
         triggers=tuple(_queue(channel, message_class) for message_class in MessageClass),
         recursive=True,  # retries, waits and continuations
+        snapshot=True,
     )
 
 

@@ -12,17 +12,23 @@ from typing import Any
 
 RECORDED = Path(__file__).with_name("fixtures") / "template.json"
 _ASSET = re.compile(r"[0-9a-f]{64}")
+_VERSION = re.compile(r"(?<=CurrentVersion)([0-9A-F]{8})[0-9a-f]{32}")
 _DEPTH = 4
 """So deep are values on lines of their own: a property of a resource is a line."""
 
 
 def normalised(template: Any) -> Any:
-    """A template without the hashes of packages, which change with every line of code; with its keys in order."""
+    """A template without the hashes of packages and of versions, which change with every line of code; with its keys in
+    order."""
     if isinstance(template, Mapping):
-        return {key: normalised(template[key]) for key in sorted(template)}
+        return {_without(key): normalised(template[key]) for key in sorted(template)}
     if isinstance(template, list):
         return [normalised(each) for each in template]
-    return _ASSET.sub("<hash>", template) if isinstance(template, str) else template
+    return _without(template) if isinstance(template, str) else template
+
+
+def _without(text: str) -> str:
+    return _VERSION.sub(r"\1<hash>", _ASSET.sub("<hash>", text))
 
 
 def differences(before: Any, after: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:

@@ -6,16 +6,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-_HASH = re.compile(r"[0-9A-F]{8}$")
+from shared.function import FunctionSpec
+
+_HASH = re.compile(r"[0-9A-F]{8}([0-9a-f]{32})?$")
 
 
 def short(logical_id: str) -> str:
-    """A logical id without the hash that the CDK appends."""
+    """A logical id without the hashes that the CDK appends; a version's has two."""
     return _HASH.sub("", logical_id)
 
 
 def readable(value: Any) -> Any:
-    """Write references as `${Name}` and attributes as `${Name.Arn}`, and join what is joined."""
+    """Write references as `${Name}`, attributes as `${Name.Arn}`, and the third part between colons as `${Name}[:3]`.
+
+    What is joined is joined.
+    """
     if isinstance(value, list):
         return [readable(each) for each in value]
     if not isinstance(value, dict):
@@ -25,6 +30,9 @@ def readable(value: Any) -> Any:
     if set(value) == {"Fn::GetAtt"}:
         logical_id, attribute = value["Fn::GetAtt"]
         return f"${{{short(logical_id)}.{attribute}}}"
+    if set(value) == {"Fn::Select"} and "Fn::Split" in (parted := value["Fn::Select"][1]):
+        separator, text = parted["Fn::Split"]
+        return f"{readable(text)}[{separator}{value['Fn::Select'][0]}]"
     if set(value) == {"Fn::Join"}:
         separator, parts = value["Fn::Join"]
         return separator.join(readable(parts))
@@ -75,3 +83,9 @@ def _listed(statement: dict[str, Any]) -> dict[str, Any]:
         return value if isinstance(value, list) else [value]
 
     return {**statement, "Action": as_list(statement["Action"]), "Resource": as_list(statement["Resource"])}
+
+
+def called(spec: FunctionSpec) -> str:
+    """The ARN that calls a function in the stage whose data is precious: of its published version if that has a
+    snapshot."""
+    return f"${{{spec.construct_id}Live}}" if spec.snapshot else f"${{{spec.construct_id}Function.Arn}}"

@@ -5,7 +5,7 @@ import json
 from infra.specs import FUNCTIONS
 from infra.stages import STAGES
 from shared.api.operations import OPERATIONS
-from tests.infra.template import Template, short
+from tests.infra.template import Template, called, short
 
 
 def test_every_operation_has_a_route_to_its_function_and_there_is_no_other(prod: Template) -> None:
@@ -16,9 +16,7 @@ def test_every_operation_has_a_route_to_its_function_and_there_is_no_other(prod:
         for route in prod.of("ApiGatewayV2::Route").values()
     }
     assert routes == {
-        key: f"${{{FUNCTIONS[operation.function].construct_id}Function.Arn}}"
-        for operation in OPERATIONS
-        for key in operation.route_keys
+        key: called(FUNCTIONS[operation.function]) for operation in OPERATIONS for key in operation.route_keys
     }
     assert {"HEAD /docs", "HEAD /openapi.json"} <= set(routes)
     assert len(prod.of("ApiGatewayV2::Route")) == len(routes)
@@ -47,7 +45,7 @@ def test_a_request_without_a_key_reaches_the_authorizer(prod: Template) -> None:
         "EnableSimpleResponses": True,
         "AuthorizerUri": (
             "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/"
-            "${AuthorizeFunction.Arn}/invocations"
+            "${AuthorizeLive}/invocations"
         ),
     }
 

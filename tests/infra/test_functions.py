@@ -105,3 +105,36 @@ def test_what_the_api_waits_for_ends_before_the_api_gives_up(prod: Template) -> 
     assert "campaign_api" in answering
     assert max(timeouts[name] for name in answering) < 30
     assert timeouts["authorize"] < 10
+
+
+SNAPSHOTS = {"authorize", "ingest", *(spec.function for spec in CHANNELS.values())}
+
+
+def test_what_a_person_waits_for_starts_from_a_snapshot_of_its_published_version(prod: Template) -> None:
+    starting = {name: each for name, each in prod.functions().items() if "SnapStart" in each.properties}
+    assert set(starting) == SNAPSHOTS == {name for name, spec in FUNCTIONS.items() if spec.snapshot}
+    aliases, versions = prod.of("Lambda::Alias"), prod.of("Lambda::Version")
+    for function in starting.values():
+        assert function.properties["SnapStart"] == {"ApplyOn": "PublishedVersions"}
+        version = f"{function.id}CurrentVersion"
+        assert aliases[function.id.replace("Function", "Live")].properties == {
+            "FunctionName": f"${{{function.id}}}",
+            "FunctionVersion": f"${{{version}.Version}}",
+            "Name": "live",
+        }
+        # Its snapshot is paid for until it is deleted.
+        assert versions[version].raw["DeletionPolicy"] == "Delete"
+    assert len(aliases) == len(versions) == len(SNAPSHOTS)
+
+
+def test_nothing_else_calls_what_is_not_published(prod: Template) -> None:
+    """By hand it can be done, and starts without a snapshot."""
+    texts = [json.dumps(each.properties) for each in prod.resources if each.type != "AWS::Lambda::Alias"]
+    for name in SNAPSHOTS:
+        assert not [text for text in texts if f"{FUNCTIONS[name].construct_id}Function.Arn" in text]
+
+
+def test_other_stages_pay_for_no_snapshots(dev: Template, local: Template) -> None:
+    for template in (dev, local):
+        assert not template.of("Lambda::Alias") | template.of("Lambda::Version")
+        assert not [name for name, each in template.functions().items() if "SnapStart" in each.properties]

@@ -85,7 +85,7 @@ def test_each_queue_feeds_its_channels_function_under_its_own_cap(
     source = template.of("Lambda::EventSourceMapping")[f"{function}{message_class.title()}Source"].properties
     assert source == {
         "EventSourceArn": f"${{{_id(channel, message_class)}.Arn}}",
-        "FunctionName": f"${{{function}Function}}",
+        "FunctionName": f"${{{function}Live}}[:6]:live" if stage == "prod" else f"${{{function}Function}}",
         "BatchSize": 10,
         "MaximumBatchingWindowInSeconds": WINDOWS[message_class],
         "FunctionResponseTypes": ["ReportBatchItemFailures"],

@@ -371,8 +371,8 @@ def test_only_this_api_and_the_rule_of_the_bus_call_functions(prod: Template) ->
     allowed = {each.properties["FunctionName"]: each.properties["SourceArn"] for each in permissions}
     api = f"{AWS}:execute-api:{HERE}:${{ApiHttp}}"
     assert allowed == {
-        "${AuthorizeFunction.Arn}": f"{api}/authorizers/${{ApiAuthorizer}}",
-        "${IngestFunction.Arn}": f"{api}/*/*/*",
+        "${AuthorizeLive}": f"{api}/authorizers/${{ApiAuthorizer}}",
+        "${IngestLive}": f"{api}/*/*/*",
         "${ManageFunction.Arn}": f"{api}/*/*/*",
         "${DeadLettersApiFunction.Arn}": f"{api}/*/*/*",
         "${TraceApiFunction.Arn}": f"{api}/*/*/*",

@@ -15,7 +15,7 @@ from infra.stages import STAGES
 from local.synth import SOURCES
 from shared.base.rights import SEND, allow
 from shared.base.settings import Settings
-from shared.function import ApiTrigger, AuthorizerTrigger, FunctionSpec, QueueTrigger
+from shared.function import ApiTrigger, AuthorizerTrigger, Every, FunctionSpec, QueueTrigger
 
 TOY = FunctionSpec("toy", "functions.toy.handler.lambda_handler", "Plays")
 
@@ -67,6 +67,7 @@ class OddSettings(Settings):
         (replace(TOY, triggers=(QueueTrigger("dead.sms.marketing", 1, 2),)), "one function takes its messages, not 2"),
         (replace(TOY, triggers=(ApiTrigger(),)), "toy: operations name it, or it has an ApiTrigger, but not both"),
         (replace(TOY, triggers=(AuthorizerTrigger(),)), "one function has an AuthorizerTrigger, not 2"),
+        (replace(TOY, snapshot=True, triggers=(Every(5),)), "toy: nothing but queues and the API calls published"),
     ],
 )
 def test_what_does_not_fit_is_named(toy: FunctionSpec, said: str, synthesise: Callable[[FunctionSpec], None]) -> None:
