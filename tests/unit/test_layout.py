@@ -20,6 +20,7 @@ CROSS_CUTTING = {
     "unit/test_field_docs.py",
     "unit/test_ignored_findings.py",
     "unit/test_layout.py",
+    "unit/test_imports.py",
     "unit/test_licences.py",
     "unit/test_limits_page.py",
     "unit/test_map.py",
