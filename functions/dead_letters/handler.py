@@ -6,6 +6,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import MetricUnit
 
 from functions.dead_letters.deps import deps
+from shared.wiring.starting import start
 
 logger = Logger()
 
@@ -22,3 +23,6 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         metrics.add_metric(name="DeadLetters", unit=MetricUnit.Count, value=taken.letters)
         metrics.flush_metrics()
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in taken.failed]}
+
+
+start(deps)

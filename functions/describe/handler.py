@@ -15,6 +15,7 @@ from typing import Any
 
 from shared.api.docs_page import POLICY
 from shared.api.headers import with_security
+from shared.base.garbage import resume
 
 FOLDER = Path(__file__).parents[2] / "build" / "pages"
 """Where the files are, in the function's package as in the repository; `infra/pages.py` renders them."""
@@ -74,3 +75,6 @@ def _takes_gzip(asked: Mapping[str, str]) -> bool:
         if coding.strip() in ("gzip", "x-gzip"):
             return weight.strip().replace(" ", "").rstrip("0").rstrip(".") != "q="
     return False
+
+
+resume()

@@ -15,6 +15,7 @@ from functions.manage.settings import settings_operations
 from functions.manage.suppressions import suppression_operations
 from functions.manage.templates import template_operations
 from shared.api.kit import Api
+from shared.wiring.starting import start
 
 logger = Logger()
 
@@ -41,3 +42,6 @@ def api() -> Api:
 def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer one API Gateway event (HTTP API, payload 2.0)."""
     return api()(event)
+
+
+start(api)

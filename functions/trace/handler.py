@@ -5,6 +5,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from functions.trace.deps import deps
+from shared.wiring.starting import start
 
 logger = Logger()
 
@@ -13,3 +14,6 @@ logger = Logger()
 def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Work on one Kinesis batch; returns the partial batch response."""
     return deps().run(event)
+
+
+start(deps)

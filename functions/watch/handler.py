@@ -7,6 +7,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from functions.watch.deps import deps
 from shared.errors import UnavailableError
+from shared.wiring.starting import start
 
 logger = Logger()
 
@@ -29,3 +30,6 @@ def lambda_handler(event: Any, context: Any) -> None:
     metrics.flush_metrics()
     if mark.failed:
         raise SweepError(", ".join(mark.failed))
+
+
+start(deps)

@@ -9,11 +9,8 @@ from collections.abc import Callable, Iterable
 from importlib import import_module
 
 from shared.aws.clock import look
-from shared.base import snapshots
+from shared.base import garbage, snapshots
 
-_HOW = "AWS_LAMBDA_INITIALIZATION_TYPE"
-"""How Lambda starts this process; nobody else sets it (Lambda developer guide, "Defined runtime environment
-variables")."""
 _SNAPSHOT = "snap-start"
 
 
@@ -24,7 +21,7 @@ def start(make: Callable[[], object], ahead: Iterable[str] = ()) -> None:
     event that needs them. Elsewhere than in Lambda nothing is done: tests and the local stack make parts when they need
     them. Raises: what making them raises, upon which Lambda starts anew.
     """
-    how = os.environ.get(_HOW)
+    how = os.environ.get(garbage.HOW)
     if how is None:
         return
     make()
@@ -33,6 +30,7 @@ def start(make: Callable[[], object], ahead: Iterable[str] = ()) -> None:
         for name in ahead:
             import_module(name)
         _tell_lambda()
+    garbage.resume()
 
 
 def _tell_lambda() -> None:

@@ -1,8 +1,10 @@
 """The functions: their environments, sizes and runtimes."""
 
+import ast
 import inspect
 import json
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -38,6 +40,15 @@ def test_every_handler_exists(name: str) -> None:
     handler = FUNCTIONS[name].handler
     module, _, function = handler.rpartition(".")
     assert list(inspect.signature(getattr(import_module(module), function)).parameters) == ["event", "context"]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_handler_ends_its_start(name: str) -> None:
+    """Parts are made then, and garbage is collected from then on."""
+    path = ROOT / Path(*FUNCTIONS[name].module.split(".")).with_suffix(".py")
+    last = ast.parse(path.read_text()).body[-1]
+    assert isinstance(last, ast.Expr) and isinstance(last.value, ast.Call)
+    assert ast.unparse(last.value.func) == ("resume" if name == "describe" else "start")
 
 
 @pytest.mark.parametrize("stage", ["dev", "prod"])

@@ -3,6 +3,7 @@
 The hooks are called here as Lambda calls them (`snapshot_restore_py`, which is part of its Python).
 """
 
+import gc
 import random
 import sys
 import time
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 
 from shared.aws import clients, clock, heard
-from shared.base import snapshots
+from shared.base import garbage, snapshots
 from shared.base.settings import CatalogSettings
 from shared.model.ids import new_base
 from shared.wiring.parts import Parts
@@ -140,6 +141,21 @@ def test_parts_are_made_and_the_time_is_known_before_the_first_event(
     assert abs(made.clock.now_ms() - time.time() * 1000 - HOUR_MS) < 60_000
     assert len(aws.peers) == 1, "it asked again"
     assert (hooks.before, hooks.after) == ([], [])
+
+
+def test_garbage_is_collected_from_the_end_of_a_start_on(
+    monkeypatch: pytest.MonkeyPatch, hooks: Hooks, aws: Aws
+) -> None:
+    monkeypatch.delenv(garbage.HOW, raising=False)
+    garbage.put_off()
+    assert gc.isenabled(), "elsewhere than in Lambda"
+    monkeypatch.setenv(garbage.HOW, "on-demand")
+    garbage.put_off()
+    assert not gc.isenabled()
+    started(monkeypatch, "on-demand")
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > 0
+    gc.unfreeze()
 
 
 def test_a_start_that_fails_is_told_to_lambda(monkeypatch: pytest.MonkeyPatch) -> None:
