@@ -66,6 +66,16 @@ if TYPE_CHECKING:
         """All settings that parts read, by their names and types. No function has them all."""
 
 
+class Later:
+    """A client that is made when something is first asked of it. make: makes it, the same one each time."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._make(), name)
+
+
 class Parts:
     """Makes each part once, from a function's settings.
 
@@ -248,7 +258,8 @@ class Parts:
         from shared.aws.schedules import Schedules
 
         fires = self.settings.schedule_role_arn, self.settings.schedule_dlq_arn
-        return Schedules(self.client("scheduler"), self.settings.schedule_group, *fires)
+        # Little is so late that it needs a schedule, and who starts waits for no client that it does not need.
+        return Schedules(cast(Any, Later(lambda: self.client("scheduler"))), self.settings.schedule_group, *fires)
 
     @cached_property
     def due_schedules(self) -> "DueSchedules":

@@ -10,7 +10,7 @@ import pytest
 
 from shared.base.settings import CountersSettings, GuardSettings
 from shared.wiring.dispatch import DispatchParts
-from shared.wiring.parts import Parts
+from shared.wiring.parts import Later, Parts
 from tests.fakes import FakeClock
 
 ROOT = Path(__file__).parents[4]
@@ -26,6 +26,18 @@ def test_a_part_is_made_once_and_shared_by_parts() -> None:
     parts = Parts(CountersSettings(counters_table="counters"), client=asked.append)
     assert parts.counters is parts.counters
     assert asked == ["dynamodb"]
+
+
+def test_a_client_for_later_is_made_when_something_is_asked_of_it() -> None:
+    made: list[str] = []
+
+    def make() -> str:
+        made.append("one")
+        return "text"
+
+    later = Later(make)
+    assert made == []
+    assert (later.upper(), made) == ("TEXT", ["one"])
 
 
 def test_what_is_given_is_taken_by_the_parts_made_from_it() -> None:
