@@ -1,4 +1,4 @@
-"""Reads botocore's descriptions of services in a third of the time: they are most of what making a client takes."""
+"""Reads botocore's descriptions of services in about half the time: they are most of what making a client takes."""
 
 import os
 from pathlib import Path
