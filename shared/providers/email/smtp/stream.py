@@ -45,10 +45,6 @@ def reply_of(step: Step, code: int, text: bytes) -> Reply:
     return Reply(step, code, text.decode("utf-8", "replace").strip())
 
 
-class ClosedError(ConnectionError):
-    """The server closed the connection, or says more than any server does."""
-
-
 class Stream:
     """A socket that does not block. Every wait ends at `deadline`, on the monotonic clock, with a TimeoutError."""
 
@@ -113,7 +109,7 @@ class Stream:
                 yield from self._wait(READ)
 
     def listen(self) -> Task[None]:
-        """Wait for more of what the server says. Raises: OSError (with ClosedError among them); TimeoutError."""
+        """Wait for more of what the server says. Raises: OSError (ConnectionError when the server closed); TimeoutError."""
         ready = yield Wait(((self.sock, READ),), self.deadline)
         # What has come counts, however late somebody looks.
         if not self._receive() and not ready:
@@ -135,7 +131,7 @@ class Stream:
             return
 
     def _receive(self) -> bool:
-        """Take in what has come; False if there is nothing yet. Raises: ClosedError at the end, other OSError."""
+        """Take in what has come; False if there is nothing yet. Raises: ConnectionError at the end, other OSError."""
         try:
             received = self.sock.recv(_RECV_BYTES)
             if self._is_encrypted:
@@ -143,7 +139,7 @@ class Stream:
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return False
         if not received:
-            raise ClosedError("the server closed the connection")
+            raise ConnectionError("the server closed the connection")
         *lines, self._rest = (self._rest + received).split(b"\n")
         for line in lines:
             if line[3:4] == b" " and line[:3].isdigit() and not self._lines:
@@ -151,7 +147,7 @@ class Stream:
             else:
                 self._read(line)
         if len(self._rest) > _LONGEST_REPLY_LINE or len(self._lines) > _MOST_REPLY_LINES:
-            raise ClosedError("a reply without end")
+            raise ConnectionError("a reply without end")
         return True
 
     def _decrypted(self) -> bytes:

@@ -8,7 +8,7 @@ from math import inf
 from shared.net.tasks import Task
 from shared.providers.email.smtp.client import Connection
 from shared.providers.email.smtp.letters import Answered, Broken, Doubted, Failed, Fate, Letter
-from shared.providers.email.smtp.stream import ClosedError, Reply, Step, reply_of
+from shared.providers.email.smtp.stream import Reply, Step, reply_of
 
 _CLOSING = 421
 _GO_AHEAD = 354
@@ -181,7 +181,7 @@ class Turn:
         self._connection.close()
         if self.ahead is not None:
             # Its DATA was answered in its place, so what went before is in order; this one has not left.
-            self._charge(ClosedError("out of step"))
+            self._charge(ConnectionError("out of step"))
         elif more >= 400 and more != _CLOSING:
             self._doubt()
 
