@@ -3,9 +3,10 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-import boto3
 from botocore.awsrequest import AWSResponse
+from botocore.session import Session
 
+from shared.aws.clients import made
 from shared.aws.queue import Dispatch
 from shared.base.settings import GuardSettings
 from shared.dispatch.dispatcher import Dispatcher
@@ -174,8 +175,10 @@ class _Nothing:
 
 
 def dynamodb_in_air() -> Any:
-    """A real client that makes, signs and reads each request, and sends none: DynamoDB says yes to everything."""
-    client = boto3.session.Session("testing", "testing").client("dynamodb", region_name="us-east-1")
+    """A client as functions have it that makes, signs and reads requests, and sends none: all are answered with yes."""
+    session = Session()
+    session.set_credentials("testing", "testing")
+    client = made(session, "dynamodb", region_name="us-east-1")
     events: Any = client.meta.events
     events.register("before-send.dynamodb", _say_yes)
     return client

@@ -20,7 +20,7 @@ def client(service: str, *, endpoint_url: str | None = None, region_name: str | 
     """Return the boto3 client of a service; the same one for the same arguments.
 
     config: options of `botocore.config.Config` that differ from ours (connect 1 s, read 5 s, 32 connections; four
-    attempts, but one for services that are providers).
+    attempts, but one for services that are providers; of DynamoDB parameters are not looked at, see `bodies`).
     """
     key = json.dumps([service, endpoint_url, region_name, config], sort_keys=True, default=repr)
     found = _clients.get(key)
@@ -58,26 +58,42 @@ def _descriptions() -> Any:
     return Descriptions()
 
 
-def _make(service: str, endpoint_url: str | None, region_name: str | None, config: dict[str, Any]) -> Any:
-    # It takes a fifth of a second to import, and not every function that imports this module calls AWS. boto3 would
-    # take half as long again, for resources and transfers of files that nothing here uses: its clients are these.
+def made(
+    session: Any, service: str, *, endpoint_url: str | None = None, region_name: str | None = None, **config: Any
+) -> Any:
+    """A client as `client` makes it, of a botocore session of one's own."""
+    from botocore import __version__
     from botocore.config import Config
-    from botocore.session import Session
 
-    global _session
-    if _session is None:
-        _session = Session()
-        _session.register_component("data_loader", _descriptions())
     options: dict[str, Any] = {
         "connect_timeout": 1,
         "read_timeout": 5,
         "retries": {"mode": "standard", "total_max_attempts": 1 if service in _PROVIDER_SERVICES else 4},
         "tcp_keepalive": True,
         "max_pool_connections": 32,
+        # What botocore says of itself it puts together anew, part by part, twice in each request.
+        "user_agent": f"Botocore/{__version__} mePush",
+        "parameter_validation": service != "dynamodb",
         **config,
     }
-    made = _session.create_client(service, endpoint_url=endpoint_url, region_name=region_name, config=Config(**options))
+    new = session.create_client(service, endpoint_url=endpoint_url, region_name=region_name, config=Config(**options))
+    if service == "dynamodb":
+        from shared.aws.bodies import write_plainly
+
+        write_plainly(new)
     if endpoint_url is None and service not in _PROVIDER_SERVICES:
         for event, listener in LISTENERS.items():
-            made.meta.events.register(event, listener)
-    return made
+            new.meta.events.register(event, listener)
+    return new
+
+
+def _make(service: str, endpoint_url: str | None, region_name: str | None, config: dict[str, Any]) -> Any:
+    # It takes a fifth of a second to import, and not every function that imports this module calls AWS. boto3 would
+    # take half as long again, for resources and transfers of files that nothing here uses: its clients are these.
+    from botocore.session import Session
+
+    global _session
+    if _session is None:
+        _session = Session()
+        _session.register_component("data_loader", _descriptions())
+    return made(_session, service, endpoint_url=endpoint_url, region_name=region_name, **config)

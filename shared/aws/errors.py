@@ -9,8 +9,9 @@ AWS_ERRORS = (BotoCoreError, ClientError, UnavailableError, LostError)
 
 botocore wraps what goes wrong with a connection in a BotoCoreError. Mistakes of ours are none of these.
 """
-_REFUSED = frozenset({"ValidationException", "InvalidParameterValue", "InvalidArgument"})
-"""Codes by which AWS says that a request is wrong in itself."""
+_REFUSED = frozenset({"ValidationException", "SerializationException", "InvalidParameterValue", "InvalidArgument"})
+"""Codes by which AWS says that a request is wrong in itself. The second one says so of a value's type, which only
+botocore would notice before (see `shared/aws/bodies.py`)."""
 
 
 def may_pass(error: Exception) -> bool:

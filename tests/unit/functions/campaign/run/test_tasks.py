@@ -79,6 +79,7 @@ BROKEN = (
     KeyError("to"),
     MemoryError(),
     ClientError({"Error": {"Code": "ValidationException"}}, "PutItem"),
+    ClientError({"Error": {"Code": "SerializationException"}}, "PutItem"),
 )
 PASSING = (
     ConnectionError(),
