@@ -27,6 +27,8 @@ MAX_HEALTH_KEYS = 60
 
 Names = list[tuple[CounterKey, tuple[str, ...]]]
 """What an event says besides its stage, of accounts or of a run: where it counts, and what."""
+Named = Sequence[tuple[str, EventRow]]
+"""A record's events, each with its message's id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +59,6 @@ class Found:
         for key, names in self.more:
             counts[key].update(names)
 
-    def counted_in(self) -> Iterator[CounterKey]:
-        """Where it counts."""
-        yield from self.counter_keys
-        yield from (key for key, _ in self.more)
-
 
 @dataclass(slots=True)
 class Part:
@@ -90,8 +87,12 @@ def parts_of(records: Iterable[Sequenced], ttl_of: Callable[[StreamRecord], int]
     part = Part()
     for sequenced in records:
         ttl = ttl_of(sequenced.record)
-        events = _events(sequenced, ttl)
-        keys = {key for found in events.values() for key in found.counted_in()}
+        named = list(sequenced.record.message_ids())
+        events = _events(sequenced, named, ttl)
+        # Most events of a record count in the same places.
+        places = {id(found.counter_keys): found.counter_keys for found in events.values()}
+        keys = {key for counter_keys in places.values() for key in counter_keys}
+        keys |= {key for found in events.values() for key, _ in found.more}
         if part.events and len(part.counter_keys | keys) > MAX_ITEMS:
             yield part
             part = Part()
@@ -100,30 +101,31 @@ def parts_of(records: Iterable[Sequenced], ttl_of: Callable[[StreamRecord], int]
         part.counter_keys |= keys
         for key, found in events.items():
             part.events.setdefault(key, found)
-        for item in _other_items(sequenced.record, ttl):
+        for item in _other_items(sequenced.record, named, ttl):
             part.others[item["pk"]["S"], item["sk"]["S"]] = item
     if part.last >= 0:
         yield part
 
 
-def _events(sequenced: Sequenced, ttl: int) -> dict[EventKey, Found]:
+def _events(sequenced: Sequenced, named: Named, ttl: int) -> dict[EventKey, Found]:
     record = sequenced.record
+    # The ids of a record's messages are counted from one base, which has their time.
+    hour = ulid_time(record.envelope) // HOUR_MS
     events: dict[EventKey, Found] = {}
-    by_account: dict[tuple[int, str | None], list[CounterKey]] = {}
+    by_account: dict[str | None, list[CounterKey]] = {}
     health_keys: set[CounterKey] = set()
     opened = _opened(record)
     if opened:
         events |= _accepted(sequenced, list(opened.values()), ttl)
-    for message_id, row in record.message_ids():
+    for message_id, row in named:
         key = event_key(record.tenant, message_id, row)
         if key in events or (row.stage == Stage.ACCEPTED and opened):
             continue
-        hour = ulid_time(message_id) // HOUR_MS
         account = row.account
-        counter_keys = by_account.get((hour, account))
+        counter_keys = by_account.get(account)
         if counter_keys is None:
             names = scopes(record.tenant, record.template, record.run, record.variant, account)
-            counter_keys = by_account[hour, account] = [(scope, hour) for scope in names]
+            counter_keys = by_account[account] = [(scope, hour) for scope in names]
         more = _health(record, row, health_keys)
         if record.run is not None and row.reason is not None and row.stage in OUTCOMES:
             more.append(((run_scope(record.tenant, record.run), hour), (reason_name(row.stage, row.reason),)))
@@ -161,26 +163,26 @@ def _health(record: StreamRecord, row: EventRow, keys: set[CounterKey]) -> Names
     return found
 
 
-def _other_items(record: StreamRecord, ttl: int) -> list[Item]:
+def _other_items(record: StreamRecord, named: Named, ttl: int) -> list[Item]:
     """Items that count nothing: by which a request and its hour are found, from the records that name all recipients of
     an envelope which is the first of its messages: a root, or one by which others fell back. And see `_left_items`."""
     items = []
     for stage in (Stage.ACCEPTED, Stage.REJECTED):
-        ids = [message_id for message_id, row in record.message_ids() if row.stage == stage]
+        ids = [message_id for message_id, row in named if row.stage == stage]
         if ids:
             if record.run is None:
                 items.append(request_item(record, ids, f"{record.envelope}#{stage}", ttl))
             if stage is Stage.ACCEPTED:
                 items.append(hour_item(record, ttl))
-    return items if record.run is None else items + _left_items(record, ttl)
+    return items if record.run is None else items + _left_items(record, named, ttl)
 
 
-def _left_items(record: StreamRecord, ttl: int) -> list[Item]:
+def _left_items(record: StreamRecord, named: Named, ttl: int) -> list[Item]:
     """The accepted events of messages of a campaign of which dispatch has nothing else to tell yet, such as those for
     which it had no time left: later records do not name their addresses."""
     told = {row.index for row in record.events if row.stage != Stage.ACCEPTED}
     return [
         event_item(event_key(record.tenant, message_id, row), record, row, ttl)
-        for message_id, row in record.message_ids()
+        for message_id, row in named
         if row.stage == Stage.ACCEPTED and row.masked_address is not None and row.index not in told
     ]

@@ -1,9 +1,10 @@
 """The timeline: append-only events, one item each, in the recipient's partition."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 from zlib import crc32
 
@@ -90,8 +91,11 @@ def kept_event(record: StreamRecord, row: EventRow) -> KeptEvent:
     )
 
 
+_values_of: Callable[[Facts], tuple[Any, ...]] = attrgetter(*FACTS)
+
+
 def _facts(row: Facts) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in FACTS}
+    return dict(zip(FACTS, _values_of(row), strict=True))
 
 
 def _text(value: Any) -> str:
