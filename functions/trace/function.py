@@ -22,7 +22,8 @@ FUNCTIONS = (
         TraceSettings,
         timeout_s=60,
         rights=(
-            table("timeline", "BatchGetItem", "BatchWriteItem"),
+            # Few events are put in one transaction with what they count.
+            table("timeline", "BatchGetItem", "BatchWriteItem", "PutItem"),
             table("counters", "GetItem", "UpdateItem"),
             # Events which the timeline did not take are set aside.
             table("counters", "BatchWriteItem", "Query", keys=("unkept#*",)),

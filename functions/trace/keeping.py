@@ -53,6 +53,11 @@ class Books:
         """The stream's name."""
         return self.shard.partition("/")[0]
 
+    @property
+    def clean(self) -> bool:
+        """All that is counted is kept in the timeline."""
+        return self.unkept_from is None and not self.any_aside
+
     def count(self, part: Part) -> None:
         """A part was counted, if it goes beyond what was."""
         if part.last > self.counted:

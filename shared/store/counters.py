@@ -33,6 +33,7 @@ MAX_ITEMS = 99
 """Counter items per transaction: 100 actions (DynamoDB API reference, TransactWriteItems) less the checkpoint."""
 
 _ASIDE = "unkept#"
+_CLEAN = " AND attribute_not_exists(unkept) AND attribute_not_exists(aside)"
 
 CounterKey = tuple[str, int]
 """(scope such as `default#template#welcome`, cohort hour since the epoch); of health, the number of ten seconds."""
@@ -107,13 +108,23 @@ class Counters:
         return Progress(int(item["seq"]["S"]), int(item["unkept"]["S"]) if "unkept" in item else None, "aside" in item)
 
     def add(
-        self, shard: str, old: int, new: int, counts: Mapping[CounterKey, Counter[str]], *, first: int, aside: bool
+        self,
+        shard: str,
+        old: int,
+        new: int,
+        counts: Mapping[CounterKey, Counter[str]],
+        *,
+        first: int | None = None,
+        aside: bool = False,
+        clean: bool = False,
+        puts: Sequence[Item] = (),
     ) -> None:
-        """Add counts and move the checkpoint from `old` to `new`, all or nothing; it notes that nothing from the record
-        `first` on is kept yet.
+        """Add counts and move the checkpoint from `old` to `new`, all or nothing.
 
-        counts: at most 99 keys, each with counts by name, which are stages but for health and for reasons. aside: see
-        `Progress`. Raises: CheckpointMovedError.
+        counts: at most 99 keys (less `puts`), each with counts by name, which are stages but for health and for
+        reasons. first: the record from which on nothing is kept yet; None if `puts` keeps it all, which are actions of
+        the same transaction. aside: see `Progress`. clean: the shard notes nothing as not kept, or as set aside.
+        Raises: CheckpointMovedError if the shard is not as is said here.
         """
         move: Item = {
             "Update": {
@@ -124,11 +135,13 @@ class Counters:
                 "ConditionExpression": "attribute_not_exists(pk)" if old < 0 else "seq = :old",
             }
         }
+        if clean:
+            move["Update"]["ConditionExpression"] += _CLEAN
         if old >= 0:
             move["Update"]["ExpressionAttributeValues"][":old"] = {"S": str(old)}
         adds = [_add(self._table, shard, key, stages) for key, stages in counts.items()]
         try:
-            self._client.transact_write_items(TransactItems=[move, *adds])
+            self._client.transact_write_items(TransactItems=[move, *adds, *puts])
         except self._client.exceptions.TransactionCanceledException as error:
             reasons = error.response.get("CancellationReasons") or [{}]
             if reasons[0].get("Code") == "ConditionalCheckFailed":

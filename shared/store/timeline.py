@@ -1,7 +1,7 @@
 """The timeline: append-only events, one item each, in the recipient's partition."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from operator import attrgetter
@@ -178,6 +178,14 @@ class Timeline:
         Raises: StoreError when these are more than `most`.
         """
         return put_what_goes(self._client, self._table, items, most, self._pool)
+
+    def puts(self, events: Iterable[Item], others: Iterable[Item]) -> list[Item]:
+        """Actions of a transaction that keep events, if none of them is there yet, and other items in any case."""
+        new = [
+            {"Put": {"TableName": self._table, "Item": item, "ConditionExpression": "attribute_not_exists(pk)"}}
+            for item in events
+        ]
+        return [*new, *({"Put": {"TableName": self._table, "Item": item}} for item in others)]
 
     def events(self, tenant: str, message_id: str) -> list[KeptEvent]:
         """All events of a message, in no particular order."""

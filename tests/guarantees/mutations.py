@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 MINUTES = 5
 _LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".*_cache", ".hypothesis", "__pycache__", "*.egg-info")
 _MATRIX = "tests/guarantees/test_crash_matrix.py::test_it_may_die_anywhere"
+_AT_ONCE = "tests/integration/functions/trace/test_aggregate_at_once.py"
 _KEEPING = "tests/integration/functions/trace/test_keeping.py"
 _ONCE = f"{_MATRIX}_while_each_recipient_gets_it_once"
 
@@ -190,6 +191,20 @@ MUTATIONS = (
         '"attribute_not_exists(pk)" if old < 0 else "seq = :old"',
         '"attribute_not_exists(pk)" if old < 0 else "seq = :old OR attribute_exists(pk)"',
         f"{_MATRIX}[smtp-notification]",
+    ),
+    Mutation(
+        "a process counts from what it knows only if the table says the same",
+        "shared/store/counters.py",
+        '_CLEAN = " AND attribute_not_exists(unkept) AND attribute_not_exists(aside)"',
+        '_CLEAN = ""',
+        f"{_AT_ONCE}::test_a_process_does_not_pass_over_what_another_has_set_aside",
+    ),
+    Mutation(
+        "an event that is there already is not counted with those that are put at once",
+        "shared/store/timeline.py",
+        '"Item": item, "ConditionExpression": "attribute_not_exists(pk)"}}',
+        '"Item": item}}',
+        f"{_AT_ONCE}::test_what_is_there_already_does_not_count_again",
     ),
     Mutation(
         "an event behind the checkpoint is not counted",

@@ -106,7 +106,7 @@ EXPECTED: dict[str, list[Statement]] = {
     "dispatch_sms": _dispatch(Channel.SMS, SEND_SMS),
     "dispatch_wecom": _dispatch(Channel.WECOM),
     "trace": [
-        (("dynamodb:BatchGetItem", "dynamodb:BatchWriteItem"), (TIMELINE,)),
+        (("dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:PutItem"), (TIMELINE,)),
         (("dynamodb:GetItem", "dynamodb:UpdateItem"), (COUNTERS,)),
         (("dynamodb:BatchWriteItem", "dynamodb:Query"), (COUNTERS,)),
         (

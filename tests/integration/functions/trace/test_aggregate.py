@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from functions.trace import aggregate
 from functions.trace.deps import aggregator_of, reading_of
 from functions.trace.function import TraceApiSettings
 from shared.api.kit import Api
@@ -203,7 +204,13 @@ def test_batches_may_be_repeated_bisected_and_cut_anywhere(harness: TraceHarness
     balanced(harness, 120, 4)
 
 
-def test_a_copy_of_an_event_behind_the_checkpoint_never_counts(harness: TraceHarness) -> None:
+@pytest.fixture
+def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few they are, events are put after they were counted."""
+    monkeypatch.setattr(aggregate, "MAX_AT_ONCE", -1)
+
+
+def test_a_copy_of_an_event_behind_the_checkpoint_never_counts(harness: TraceHarness, one_by_one: None) -> None:
     one = envelope(3)
     record = record_of(one, accepted_rows(one))
     # The function dies between counting the first and keeping its events.
@@ -215,7 +222,7 @@ def test_a_copy_of_an_event_behind_the_checkpoint_never_counts(harness: TraceHar
     assert harness.counters() == harness.timeline() == {"accepted": 3}
 
 
-def test_a_batch_that_died_may_come_back_longer(harness: TraceHarness) -> None:
+def test_a_batch_that_died_may_come_back_longer(harness: TraceHarness, one_by_one: None) -> None:
     one, other = envelope(3), envelope(2, start=100)
     first, second = (record_of(each, accepted_rows(each)) for each in (one, other))
     # It dies between counting and keeping; what comes back is behind the checkpoint, and what is new comes with it.

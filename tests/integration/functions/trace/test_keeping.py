@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from functions.trace import keeping
+from functions.trace import aggregate, keeping
 from shared.model.events import StreamRecord, accepted_rows, record_of
 from shared.store.counters import Counters
 from shared.store.dynamo import StoreError
@@ -49,6 +49,12 @@ def harness(aws: Aws, clock: FakeClock) -> Iterator[TraceHarness]:
     # Faster, and no client can tell.
     with tables(clock, "timeline", "counters"):
         yield made
+
+
+@pytest.fixture(autouse=True)
+def _one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few they are, events are put after they were counted."""
+    monkeypatch.setattr(aggregate, "MAX_AT_ONCE", -1)
 
 
 @pytest.fixture
