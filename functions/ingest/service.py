@@ -82,7 +82,7 @@ class Ingest:
         if key is None:
             return self._carry_out(self._limited(caller, request, planned, version, None))
         slot = Slot(caller.tenant, caller.kind, key.text)
-        claim = self.idempotency.claim(slot, fingerprint(request, raw), planned.base, version)
+        claim = self._claim(caller, slot, fingerprint(request, raw), planned, version)
         _check_claim(claim, key.field)
         if claim.base != planned.base:
             planned, _ = self._plan(caller, request, claim.base, claim.version, grant=_granted(claim))
@@ -97,6 +97,15 @@ class Ingest:
             raise
         self._finish(slot, done=response.not_queued == 0)
         return response
+
+    def _claim(self, caller: Caller, slot: Slot, body: Fingerprint, planned: Plan, version: int) -> Claim:
+        """Claim a request, with its places for texts if the process has them: else they are kept by another write."""
+        grant = self.limits.at_hand(caller, planned.seats)
+        kept = None if grant is None else grant.model_dump_json()
+        claim = self.idempotency.claim(slot, body, planned.base, version, kept)
+        if grant is not None and claim.base != planned.base:
+            self.limits.give_back(caller, grant)
+        return claim
 
     def _earlier(self, caller: Caller, request: SendRequest, raw: bytes, key: RepeatKey | None) -> Claim | None:
         """The claim of the same request, if it was carried out before."""

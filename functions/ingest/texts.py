@@ -102,6 +102,23 @@ class TextLimits:
             self._tell("KeyLimitReached", caller)
         return found
 
+    def at_hand(self, caller: Caller, seats: Seats) -> Grant | None:
+        """Places for a request whose claim is not made yet, if the process has them all without asking; `give_back`
+        takes them back. None also if it needs none."""
+        if not seats.all or seats.abroad or caller.kind is KeyKind.TEST:
+            return None
+        try:
+            limits = self._limits(caller, self.catalog)
+        except AWS_ERRORS as error:
+            log_error(logger, "texts not counted yet", error)
+            return None
+        granted = _grant(caller, limits, seats.all, 0, self.clock.now_ms())
+        return granted if self.texts.at_hand(_of(caller), seats.all) else None
+
+    def give_back(self, caller: Caller, grant: Grant) -> None:
+        """Take back what `at_hand` gave, for a request that had its places before."""
+        self.texts.give_back(_of(caller), grant.all, grant.anew)
+
     def _limits(self, caller: Caller, catalog: Catalog) -> Limits:
         settings = catalog.settings(caller.tenant)
         key = catalog.key(caller.key_id) if caller.key_id else None
@@ -112,24 +129,16 @@ class TextLimits:
     def _take(self, caller: Caller, seats: Seats, limits: Limits, had: Grant | None = None) -> Grant:
         """Places beyond those that were had already. Those of a request that is not queued then count as spent."""
         had_all, had_abroad = (had.all, had.abroad) if had is not None else (0, 0)
-        anew = (self.clock.now_ms() // DAY_MS + 1) * DAY_MS
+        now = self.clock.now_ms()
         abroad = had_abroad + self._some(caller, "abroad", seats.abroad - had_abroad, limits.abroad)
         wanted = seats.all - seats.abroad + abroad
         every = had_all + self._some(caller, "all", wanted - had_all, limits.all)
-        return Grant(
-            all=every,
-            abroad=abroad,
-            of_all=limits.all,
-            of_abroad=limits.abroad,
-            own=limits.own,
-            anew=anew,
-            events=not caller.key_id,
-        )
+        return _grant(caller, limits, every, abroad, now)
 
     def _some(self, caller: Caller, which: str, wanted: int, limit: int) -> int:
         if wanted <= 0:
             return 0
-        taken: Taken = self.texts.take(Of(caller.tenant, caller.key_id or EVENTS, which), wanted, limit)
+        taken: Taken = self.texts.take(_of(caller, which), wanted, limit)
         if taken.near:
             self._tell("KeyLimitNear", caller)
         return taken.places
@@ -147,6 +156,22 @@ class TextLimits:
 
 
 _LOGGED = {"KeyLimitReached": "key limit reached", "KeyLimitNear": "key limit near"}
+
+
+def _of(caller: Caller, which: str = "all") -> Of:
+    return Of(caller.tenant, caller.key_id or EVENTS, which)
+
+
+def _grant(caller: Caller, limits: Limits, every: int, abroad: int, now: int) -> Grant:
+    return Grant(
+        all=every,
+        abroad=abroad,
+        of_all=limits.all,
+        of_abroad=limits.abroad,
+        own=limits.own,
+        anew=(now // DAY_MS + 1) * DAY_MS,
+        events=not caller.key_id,
+    )
 
 
 def _limits_of(grant: Grant) -> Limits:

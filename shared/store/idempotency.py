@@ -68,9 +68,10 @@ class Idempotency:
         self._table = table
         self._clock = clock
 
-    def claim(self, slot: Slot, body: Fingerprint, base: str, version: int) -> Claim:
+    def claim(self, slot: Slot, body: Fingerprint, base: str, version: int, grant: str | None = None) -> Claim:
         """Claim `base` and `version`, or find what the slot was claimed for before.
 
+        grant: the places for texts that a new claim has got already.
         An earlier claim that was left unfinished is taken over, with its own base.
         """
         now = self._clock.now_ms()
@@ -82,6 +83,8 @@ class Idempotency:
             "at": {"N": str(now)},
             "ttl": {"N": str(now // 1000 + TTL_S)},
         }
+        if grant is not None:
+            item["grant"] = {"S": grant}
         try:
             self._client.put_item(
                 TableName=self._table,
@@ -97,7 +100,7 @@ class Idempotency:
             # The client repeats a write whose answer was lost, and then meets its own.
             if earlier["base"]["S"] != base:
                 return self._earlier(earlier, slot, body)
-        return Claim(base, version, mine=True)
+        return Claim(base, version, mine=True, grant=grant)
 
     def find(self, slot: Slot, body: Fingerprint) -> Claim | None:
         """What a slot was claimed for with this body, if it was carried out."""

@@ -65,6 +65,21 @@ class Texts:
             self._left[of] = max(0, left + got - wanted)
             return Taken(min(wanted, left + got), near)
 
+    def at_hand(self, of: Of, wanted: int) -> bool:
+        """Take so many places if the process has them, without a request; whether it does."""
+        with self._lock:
+            if self._clock.now_ms() // DAY_MS != self._day or self._left.get(of, 0) < wanted:
+                return False
+            self._left[of] -= wanted
+            return True
+
+    def give_back(self, of: Of, places: int, anew: int) -> None:
+        """Have the process spend places on something else. anew: when their day ends, in milliseconds since the epoch;
+        those of another day are gone."""
+        with self._lock:
+            if anew == (self._day + 1) * DAY_MS:
+                self._left[of] = self._left.get(of, 0) + places
+
     def _more(self, of: Of, day: int, missing: int, limit: int) -> tuple[int, bool]:
         """Take `missing` places or a block, whichever is more, as far as there are any."""
         amount = min(limit, max(missing, limit // BLOCKS))
