@@ -109,7 +109,7 @@ class Stream:
                 yield from self._wait(READ)
 
     def listen(self) -> Task[None]:
-        """Wait for more of what the server says. Raises: OSError (ConnectionError when the server closed); TimeoutError."""
+        """Wait for more of what the server says. Raises: OSError (with ConnectionError if it closed); TimeoutError."""
         ready = yield Wait(((self.sock, READ),), self.deadline)
         # What has come counts, however late somebody looks.
         if not self._receive() and not ready:
