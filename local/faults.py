@@ -107,7 +107,13 @@ PROVIDER_FAULTS: dict[str, _ProviderFaults] = {
         "5.1.1 No such user",
     ),
     "ses": _ProviderFaults(
-        "ses", SesSandbox.steps, "SendEmail", None, {}, re.compile(r"[A-Za-z]+( [ -~]+)?"), "MessageRejected"
+        "ses",
+        SesSandbox.steps,
+        "SendEmail",
+        None,
+        {"entry": ("code", "throttle")},
+        re.compile(r"[A-Za-z]+(_[A-Z]+)*( [ -~]+)?"),
+        "MessageRejected",
     ),
     "tencent": _ProviderFaults(
         "tencent",
@@ -150,7 +156,9 @@ PROVIDER_FAULTS: dict[str, _ProviderFaults] = {
 
 _LASTING = frozenset({"delay", "trickle"}) | OUTAGES
 # Beside the step that takes the message and the parts of a call.
-_KNOWN_BESIDES = frozenset({"rcpt", "data", "DescribeSendRecordList", "PullSmsSendStatusByPhoneNumber"})
+_KNOWN_BESIDES = frozenset(
+    {"rcpt", "data", "SendBulkEmail", "DescribeSendRecordList", "PullSmsSendStatusByPhoneNumber"}
+)
 _MAY_WAIT = frozenset({"status", "throttle"})
 _MAY_BE_ACCEPTED = frozenset({"status", "code", "throttle", "bad_json"})
 

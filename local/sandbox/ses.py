@@ -1,21 +1,43 @@
-"""A double of the Amazon SES API v2: SendEmail with raw content, GetAccount and GetEmailIdentity."""
+"""A double of the Amazon SES API v2: SendEmail of raw content, SendBulkEmail by templates, what tries accounts."""
 
 import base64
 import binascii
 import itertools
 import json
+import re
 import time
 from collections.abc import Mapping
+from email.utils import parseaddr
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
 from local.sandbox.base import Delivery, Fault, HttpSandbox, Outbox, Request, Response
 from local.sandbox.mail import read_mail
+from local.sandbox.ses_templates import Mangle, RenderingError, mime, read_data, render
 from shared.model.clock import Clock
 
 _IDENTITIES = "/v2/email/identities/"
+_TEMPLATES = "/v2/email/templates"
 _NOT_VERIFIED = "Email address is not verified. The following identities failed the check in region EU-WEST-1"
 _LARGEST_BYTES = 40 * 1024 * 1024
+
+MOST_ENTRIES = 50
+"""Recipients of a call (SES Developer Guide, "Using templates to send personalized email")."""
+_HEADER = re.compile(r"[!-9;-@A-~]{1,126}:[ -~]{1,995}")
+_TAG = re.compile(r"[A-Za-z0-9_-]{1,256}")
+_MOST_HEADERS = 15
+_ADDRESS = re.compile(r"[!-~]+@[!-~]+")
+
+# What SES says of one recipient of a call, where it says the other of a call for one (SES API v2 reference,
+# "BulkEmailEntryResult").
+_ENTRY_STATUS = {
+    "AccountSuspendedException": "ACCOUNT_SUSPENDED",
+    "BadRequestException": "INVALID_PARAMETER",
+    "MailFromDomainNotVerifiedException": "MAIL_FROM_DOMAIN_NOT_VERIFIED",
+    "MessageRejected": "MESSAGE_REJECTED",
+    "SendingPausedException": "ACCOUNT_SENDING_PAUSED",
+    "TooManyRequestsException": "ACCOUNT_THROTTLED",
+}
 
 # Which HTTP status SES gives an error (SES API v2 reference); others are 400.
 _STATUS = {"TooManyRequestsException": 429, "NotFoundException": 404, "InternalServiceErrorException": 500}
@@ -27,13 +49,21 @@ class SesSandbox(HttpSandbox):
     production: False is the SES sandbox of a new account. sending_enabled: False as after a pause.
     verified: if given, SendEmail takes only these senders (address or domain), and in the SES sandbox only these
     recipients. pending: identities that are not verified yet. configuration_sets: if given, the only ones that exist.
-    Faults play at `SendEmail` unless they say another step; `code` answers with this error (and, after a blank, this
-    text), `throttle` with TooManyRequestsException.
+    templates: by name, for looking at and for taking away. mangle: what it makes of each value that it puts into a
+    template, to be an SES that leaves nothing as it is. rendering_failures: the ids of messages that it took and never
+    delivered, since their data did not fit their template.
+
+    Faults play at the step that sends unless they say another one; `code` answers with this error (and, after a blank,
+    this text), `throttle` with TooManyRequestsException. In a call for many, `code` and `throttle` with a recipient are
+    about that one alone, as those at `entry` are about any one; `code` may then be a status such as `FAILED`.
     """
 
     provider = "ses"
-    steps = ("SendEmail", "GetAccount", "GetEmailIdentity")
-    sends = frozenset({"SendEmail"})
+    steps = (
+        *("SendEmail", "SendBulkEmail", "entry"),
+        *("CreateEmailTemplate", "TestRenderEmailTemplate", "GetAccount", "GetEmailIdentity"),
+    )
+    sends = frozenset({"SendEmail", "SendBulkEmail"})
     broken = b'{"MessageId": '
     mixture: ClassVar = (
         Fault("reset_before"),
@@ -63,7 +93,17 @@ class SesSandbox(HttpSandbox):
         self.verified = verified
         self.pending = pending
         self.configuration_sets = configuration_sets
+        self.templates: dict[str, dict[str, str]] = {}
+        self.mangle: Mangle | None = None
+        self.rendering_failures: list[str] = []
         self._serial = itertools.count(1)
+
+    def plays_at(self, fault: Fault, at: str) -> bool:
+        if fault.at is None and fault.kind == "mixed":
+            return at in self.sends or at == "entry"
+        if fault.at is None and fault.to is not None and fault.kind in {"code", "throttle"}:
+            return at in {"SendEmail", "entry"}
+        return super().plays_at(fault, at)
 
     def handle(self, request: Request) -> Response:
         route = (request.method, request.path)
@@ -74,7 +114,115 @@ class SesSandbox(HttpSandbox):
             return self.play(self.faults.take(at="GetEmailIdentity"), lambda: self._identity(identity))
         if route == ("POST", "/v2/email/outbound-emails"):
             return self._send(request)
+        if route == ("POST", "/v2/email/outbound-bulk-emails"):
+            return self._send_bulk(request)
+        if request.path.startswith(_TEMPLATES):
+            return self._template(request)
         return _error("NotFoundException", "no such operation")
+
+    def _template(self, request: Request) -> Response:
+        name, _, rest = unquote(request.path.removeprefix(_TEMPLATES)).strip("/").partition("/")
+        body = json.loads(request.body or b"{}")
+        if request.method == "POST" and not name:
+            return self.play(self.faults.take(at="CreateEmailTemplate"), lambda: self._create(body))
+        if request.method == "POST" and rest == "render":
+            return self.play(self.faults.take(at="TestRenderEmailTemplate"), lambda: self._render(name, body))
+        return _error("BadRequestException", "no such operation")
+
+    def _create(self, body: dict[str, Any]) -> Response:
+        name, content = str(body["TemplateName"]), body["TemplateContent"]
+        if name in self.templates:
+            return _error("AlreadyExistsException", f"Template {name} already exists.")
+        self.templates[name] = {part: str(source) for part, source in content.items()}
+        return Response.of({})
+
+    def _render(self, name: str, body: dict[str, Any]) -> Response:
+        content = self.templates.get(name)
+        if content is None:
+            return _error("NotFoundException", f"Template {name} does not exist.")
+        try:
+            parts = render(content, str(body["TemplateData"]), self.mangle)
+        except RenderingError as error:
+            return _error("BadRequestException", str(error))
+        return Response.of({"RenderedTemplate": mime(parts, {}).decode()})
+
+    def _send_bulk(self, request: Request) -> Response:
+        try:
+            body = json.loads(request.body)
+            to = [str(entry["Destination"]["ToAddresses"][0]) for entry in body["BulkEmailEntries"]]
+            content = body["DefaultContent"]["Template"]
+            content["TemplateName"], body["FromEmailAddress"]
+        except (ValueError, KeyError, TypeError, IndexError):
+            return _error("BadRequestException", "give FromEmailAddress, a stored template, and entries")
+        return self.play(self.faults.take(*to, at="SendBulkEmail"), lambda: self._accept_bulk(body, to))
+
+    def _accept_bulk(self, body: dict[str, Any], to: list[str]) -> Response:
+        if not 1 <= len(to) <= MOST_ENTRIES:
+            return _error("BadRequestException", f"Number of destinations must be 1 to {MOST_ENTRIES}.")
+        # One that is not well formed spoils the whole call (SES API reference, "SendBulkTemplatedEmail").
+        if not all(map(_ADDRESS.fullmatch, to)):
+            return _error("BadRequestException", "Illegal address")
+        refusal = self._refusal(body, [], b"", parseaddr(body["FromEmailAddress"])[1])
+        if refusal is not None:
+            return refusal
+        template = body["DefaultContent"]["Template"]
+        files = [
+            {**file, "RawContent": base64.b64decode(file["RawContent"])} for file in template.get("Attachments", ())
+        ]
+        results = [
+            self._entry(body, entry, address, files)
+            for entry, address in zip(body["BulkEmailEntries"], to, strict=True)
+        ]
+        return Response.of({"BulkEmailEntryResults": results})
+
+    def _entry(
+        self, body: dict[str, Any], entry: dict[str, Any], to: str, files: list[dict[str, Any]]
+    ) -> dict[str, str]:
+        """What becomes of one recipient of a call for many."""
+        fault = self.faults.take(to, at="entry", part=True)
+        if fault is None:
+            return self._deliver(body, entry, to, files)
+        if fault.accepted or fault.kind == "reset_after":
+            self._deliver(body, entry, to, files)
+            return {"Status": "FAILED", "Error": "asked for by a fault"}
+        if fault.kind == "throttle":
+            return {"Status": "ACCOUNT_THROTTLED", "Error": "Maximum sending rate exceeded."}
+        if fault.kind == "code":
+            code, _, text = fault.code.partition(" ")
+            status = _ENTRY_STATUS.get(code, code if code.isupper() else "FAILED")
+            return {"Status": status, "Error": text or "asked for by a fault"}
+        return {"Status": "TRANSIENT_FAILURE", "Error": "Unknown error occurred. Please try again later"}
+
+    def _deliver(
+        self, body: dict[str, Any], entry: dict[str, Any], to: str, files: list[dict[str, Any]]
+    ) -> dict[str, str]:
+        template = self.templates.get(body["DefaultContent"]["Template"]["TemplateName"])
+        if template is None:
+            name = body["DefaultContent"]["Template"]["TemplateName"]
+            return {"Status": "TEMPLATE_NOT_FOUND", "Error": f"Template {name} does not exist."}
+        if not self.production and not self._vouched(to):
+            return {"Status": "MESSAGE_REJECTED", "Error": f"{_NOT_VERIFIED}: {to}"}
+        headers, tags = _named(entry, "ReplacementHeaders"), _named(entry, "ReplacementTags")
+        if problem := _entry_problem(headers, tags):
+            return {"Status": "INVALID_PARAMETER", "Error": problem}
+        data = (
+            entry.get("ReplacementEmailContent", {}).get("ReplacementTemplate", {}).get("ReplacementTemplateData", "{}")
+        )
+        try:
+            read_data(data)
+        except RenderingError as error:
+            return {"Status": "INVALID_PARAMETER", "Error": str(error)}
+        ses_id = self._new_id()
+        replies = {"Reply-To": ", ".join(body["ReplyToAddresses"])} if body.get("ReplyToAddresses") else {}
+        try:
+            parts = render(template, data, self.mangle)
+            raw = mime(parts, {"From": body["FromEmailAddress"], "To": to, **replies, **headers}, files)
+        except (RenderingError, ValueError):
+            # It has said yes before it renders; who listens hears of a "Rendering Failure".
+            self.rendering_failures.append(ses_id)
+            return {"Status": "SUCCESS", "MessageId": ses_id}
+        self._put(to, ses_id, read_mail(raw), tags, body.get("ConfigurationSetName"), "SendBulkEmail")
+        return {"Status": "SUCCESS", "MessageId": ses_id}
 
     def _send(self, request: Request) -> Response:
         try:
@@ -97,13 +245,21 @@ class SesSandbox(HttpSandbox):
         refusal = self._refusal(body, to, raw, str(body.get("FromEmailAddress") or mail["from_address"]))
         if refusal is not None:
             return refusal
-        # The form of SES's own ids.
-        ses_id = f"0100019{int(time.time() * 1000):09x}-{next(self._serial):08x}-000000"
-        tags = {str(tag["Name"]): str(tag["Value"]) for tag in body.get("EmailTags", [])}
+        ses_id = self._new_id()
+        tags = _named(body, "EmailTags")
         for address in to:
-            data = {**mail, "tags": tags, "configuration_set": body.get("ConfigurationSetName")}
-            self.outbox.put(Delivery(self.provider, address, ses_id, data, message_id=_our_id(mail, tags)))
+            self._put(address, ses_id, mail, tags, body.get("ConfigurationSetName"), "SendEmail")
         return Response.of({"MessageId": ses_id})
+
+    def _new_id(self) -> str:
+        """An id of the form of SES's own."""
+        return f"0100019{int(time.time() * 1000):09x}-{next(self._serial):08x}-000000"
+
+    def _put(
+        self, to: str, ses_id: str, mail: dict[str, Any], tags: dict[str, str], configuration_set: str | None, by: str
+    ) -> None:
+        data = {**mail, "tags": tags, "configuration_set": configuration_set, "operation": by}
+        self.outbox.put(Delivery(self.provider, to, ses_id, data, message_id=_our_id(mail, tags)))
 
     def _refusal(self, body: dict[str, Any], to: list[str], raw: bytes, sender: str) -> Response | None:
         if not self.sending_enabled:
@@ -154,6 +310,18 @@ class SesSandbox(HttpSandbox):
                 },
             }
         )
+
+
+def _named(holder: Mapping[str, Any], what: str) -> dict[str, str]:
+    """Tags or headers by name."""
+    return {str(each["Name"]): str(each["Value"]) for each in holder.get(what, [])}
+
+
+def _entry_problem(headers: Mapping[str, str], tags: Mapping[str, str]) -> str | None:
+    """What is wrong with the headers or tags of a recipient."""
+    if len(headers) > _MOST_HEADERS or not all(_HEADER.fullmatch(f"{name}:{value}") for name, value in headers.items()):
+        return "Invalid header"
+    return None if all(map(_TAG.fullmatch, (*tags, *tags.values()))) else "Invalid tag"
 
 
 def _our_id(mail: Mapping[str, Any], tags: Mapping[str, str]) -> str:
