@@ -26,6 +26,8 @@ def _mapped() -> Iterator[tuple[str, type, Reason]]:
         yield f"smtp {entry.name}", entry.kind, entry.reason
     for code, (kind, reason) in ses_codes.ERRORS.items():
         yield f"ses {code}", kind, reason
+    for code, (kind, reason, _) in ses_codes.STATUSES.items():
+        yield f"ses entry {code}", kind, reason
     for code, words, kind, reason in ses_codes._TEXTS:
         yield f"ses {code} {words}", kind, reason
     for code, (kind, reason) in (aws_codes.CODES | tencent_codes.CODES | tencent_codes.FAMILIES).items():

@@ -2,7 +2,9 @@
 
 import logging
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from botocore.exceptions import (
     ClientError,
@@ -22,7 +24,7 @@ from botocore.exceptions import (
     SSLError,
 )
 
-from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Unknown
+from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Sent, Unknown
 from shared.model.reasons import Reason
 from shared.providers.base import retry_after
 from shared.providers.email.quoted import Own, unquoted
@@ -88,6 +90,42 @@ _TEXTS: tuple[tuple[str, str, _Kind, Reason], ...] = (
     ("BadRequestException", r"domain (starts|ends|contains|name is)", Rejected, _BAD),
 )
 
+SUCCESS = "SUCCESS"
+TEMPLATE_GONE = "TEMPLATE_NOT_FOUND"
+TEMPLATES_GONE = frozenset({TEMPLATE_GONE, "TEMPLATE_DOES_NOT_EXIST"})
+
+# By status of one message of a call for many (SES API v2 reference, "BulkEmailEntryResult"; where its text names a
+# status otherwise than its list, both names), and the codes above whose texts tell more of it.
+STATUSES: dict[str, tuple[_Kind, Reason, tuple[str, ...]]] = {
+    "MESSAGE_REJECTED": (Rejected, Reason.CONTENT_REFUSED, ("MessageRejected",)),
+    "INVALID_PARAMETER": (Rejected, Reason.CONTENT_INVALID, ("BadRequestException",)),
+    "INVALID_PARAMETER_VALUE": (Rejected, Reason.CONTENT_INVALID, ("BadRequestException",)),
+    "MAIL_FROM_DOMAIN_NOT_VERIFIED": (AccountDown, Reason.SENDER_REFUSED, ()),
+    "CONFIGURATION_SET_NOT_FOUND": (AccountDown, Reason.ACCOUNT_MISCONFIGURED, ()),
+    "CONFIGURATION_SET_DOES_NOT_EXIST": (AccountDown, Reason.ACCOUNT_MISCONFIGURED, ()),
+    "INVALID_SENDING_POOL_NAME": (AccountDown, Reason.ACCOUNT_MISCONFIGURED, ()),
+    "ACCOUNT_SUSPENDED": (AccountDown, Reason.ACCOUNT_SUSPENDED, ()),
+    "ACCOUNT_SENDING_PAUSED": (AccountDown, Reason.ACCOUNT_SUSPENDED, ()),
+    "CONFIGURATION_SET_SENDING_PAUSED": (AccountDown, Reason.ACCOUNT_SUSPENDED, ()),
+    # Somebody took it away. It is made anew before the next try.
+    TEMPLATE_GONE: (Retry, Reason.ACCOUNT_MISCONFIGURED, ()),
+    "TEMPLATE_DOES_NOT_EXIST": (Retry, Reason.ACCOUNT_MISCONFIGURED, ()),
+    "ACCOUNT_THROTTLED": (Retry, Reason.THROTTLED, ("TooManyRequestsException",)),
+    "ACCOUNT_DAILY_QUOTA_EXCEEDED": (Retry, Reason.QUOTA_EXHAUSTED, ()),
+    # "Unable to process your request because of a temporary issue": of FAILED it says nothing of the kind.
+    "TRANSIENT_FAILURE": (Retry, Reason.PROVIDER_BUSY, ()),
+    "FAILED": (
+        Unknown,
+        Reason.PROVIDER_ERROR,
+        ("MessageRejected", "BadRequestException", "TooManyRequestsException"),
+    ),
+}
+
+# Refusals of a whole call that may be about one of its messages, or about calls for many as such. Nothing was sent.
+_OF_SOME = frozenset(
+    {"AccessDenied", "AccessDeniedException", "BadRequestException", "MessageRejected", "ValidationException"}
+)
+
 # By kind of failure without an answer; the first that fits. Where the request may have left, nobody knows.
 _FAILURES: tuple[tuple[type[Exception], _Kind, Reason], ...] = (
     (ReadTimeoutError, Unknown, Reason.TIMED_OUT),
@@ -114,12 +152,62 @@ def outcome_of_error(error: ClientError, own: Own = _NOBODY) -> Outcome:
     return replace(outcome, after=retry_after(headers)) if isinstance(outcome, Retry) else outcome
 
 
+def outcomes_of_entries(results: object, own: Sequence[Own]) -> list[Outcome]:
+    """What became of the messages of a call for many. own: the addresses that SES may quote of each, in their order."""
+    if not isinstance(results, list) or len(results) != len(own):
+        # Which result is whose is told by their order alone, so where some are missing none can be trusted.
+        logger.warning("unrecognised SES answer", extra={"raw_code": "wrong_count"})
+        return [Unknown(Reason.UNRECOGNISED_ANSWER, "wrong_count")] * len(own)
+    return [_outcome_of_entry(result, whose) for result, whose in zip(results, own, strict=True)]
+
+
+def _outcome_of_entry(result: Mapping[str, Any], own: Own) -> Outcome:
+    status, ses_id = str(result.get("Status") or ""), result.get("MessageId")
+    if status == SUCCESS and ses_id:
+        return Sent(str(ses_id))
+    if status not in STATUSES:
+        # Also of a success without an id: it may well have been taken.
+        logger.warning("unrecognised SES answer", extra={"raw_code": status})
+        return Unknown(Reason.UNRECOGNISED_ANSWER, status or "no_status")
+    kind, reason, codes = STATUSES[status]
+    kind, reason = _by_text(codes, unquoted(str(result.get("Error") or ""), own)) or (kind, reason)
+    return kind(reason, status)
+
+
+def template_is_gone(error: ClientError) -> bool:
+    """Whether a whole call was refused since its template is not there; a configuration set may be missing, too."""
+    details = error.response.get("Error", {})
+    words = re.search(r"\btemplate\b(?! set)", str(details.get("Message", "")).partition("<")[0], re.IGNORECASE)
+    return details.get("Code") == "NotFoundException" and words is not None
+
+
+def may_be_of_some(error: ClientError) -> bool:
+    """Whether the refusal of a whole call for many says nothing of each: one alone may be sent for all that."""
+    code = str(error.response.get("Error", {}).get("Code", ""))
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return code in _OF_SOME or (code not in ERRORS and 400 <= status < 500 and status != 429)
+
+
+def is_no_right(error: ClientError) -> bool:
+    """Whether the role may not make such calls."""
+    return str(error.response.get("Error", {}).get("Code", "")) in {"AccessDenied", "AccessDeniedException"}
+
+
+def _by_text(codes: Sequence[str], text: str) -> tuple[_Kind, Reason] | None:
+    """What the words of an answer with one of these codes mean, if they tell more than the code."""
+    for code, words, kind, reason in _TEXTS:
+        if code in codes and re.search(words, text, re.IGNORECASE):
+            return kind, reason
+    return None
+
+
 def _outcome_of_answer(error: ClientError, own: Own) -> Outcome:
     details = error.response.get("Error", {})
     code, text = str(details.get("Code", "")), unquoted(str(details.get("Message", "")), own)
-    for its_code, words, kind, reason in _TEXTS:
-        if code == its_code and re.search(words, text, re.IGNORECASE):
-            return kind(reason, code)
+    more = _by_text((code,), text)
+    if more is not None:
+        kind, reason = more
+        return kind(reason, code)
     if code in ERRORS:
         kind, reason = ERRORS[code]
         return kind(reason, code)
