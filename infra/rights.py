@@ -36,5 +36,5 @@ def _resources(on: str | Outside, right: Right, parts: Parts) -> Iterator[str | 
 
 
 def _outside(stack: Stack, on: Outside) -> Wildcard:
-    arn = stack.format_arn(service=on.service, region="*", resource=on.kind, resource_name="*")
+    arn = stack.format_arn(service=on.service, region="*", resource=on.kind, resource_name=on.name)
     return wildcard(stack, arn, on.reason)

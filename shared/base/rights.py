@@ -16,6 +16,8 @@ class Outside:
     kind: str
     reason: str
     """Why none can be named in full."""
+    name: str = "*"
+    """Of those with such names alone, `*` standing for any characters."""
 
 
 @dataclass(frozen=True, slots=True)

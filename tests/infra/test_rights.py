@@ -72,6 +72,10 @@ RUNS: list[Statement] = [
 ]
 """What both functions of campaigns may do."""
 
+SES_SENDERS = (f"{AWS}:ses:*:${{AWS::AccountId}}:configuration-set/*", f"{AWS}:ses:*:${{AWS::AccountId}}:identity/*")
+SES_TEMPLATES = (f"{AWS}:ses:*:${{AWS::AccountId}}:template/mepush-raw-*",)
+TRY_TEMPLATES = (("ses:CreateEmailTemplate", "ses:TestRenderEmailTemplate"), SES_TEMPLATES)
+
 EXPECTED: dict[str, list[Statement]] = {
     "ingest": [
         (GET, (CATALOG,)),
@@ -98,10 +102,9 @@ EXPECTED: dict[str, list[Statement]] = {
         Channel.EMAIL,
         (("s3:GetObjectVersion",), FILES),
         (("s3:ListBucket", "s3:ListBucketVersions"), BUCKET),
-        (
-            ("ses:SendEmail", "ses:SendRawEmail"),
-            (f"{AWS}:ses:*:${{AWS::AccountId}}:configuration-set/*", f"{AWS}:ses:*:${{AWS::AccountId}}:identity/*"),
-        ),
+        (("ses:SendEmail", "ses:SendRawEmail"), SES_SENDERS),
+        (("ses:SendBulkEmail",), (*SES_SENDERS, *SES_TEMPLATES)),
+        TRY_TEMPLATES,
     ),
     "dispatch_sms": _dispatch(Channel.SMS, SEND_SMS),
     "dispatch_wecom": _dispatch(Channel.WECOM),
@@ -192,6 +195,7 @@ EXPECTED: dict[str, list[Statement]] = {
         (("lambda:UpdateEventSourceMapping",), _mappings()),
         (("ses:GetAccount",), ("*",)),
         (("ses:GetEmailIdentity",), (f"{AWS}:ses:*:${{AWS::AccountId}}:identity/*",)),
+        TRY_TEMPLATES,
         SEND_SMS,
     ],
     "campaign": [

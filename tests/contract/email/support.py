@@ -10,7 +10,7 @@ from shared.model.clock import Clock
 from shared.model.content import RenderedEmail
 from shared.model.outcome import Outcome
 from shared.net.network import Network
-from shared.providers.base import Outgoing, Provider, Token, Tools
+from shared.providers.base import Outgoing, Provider, Token, TokenCache, Tools
 
 SUBJECT = "【商城】您的订单 No. 1 已发货 🎉，感谢您一直以来的支持与信任，期待您的再次光临 é"
 TEXT = "你好，张三 👩‍👩‍👧‍👦\n.一行以点开头\n..两点\n.\n再见\n"
@@ -18,14 +18,14 @@ HTML = "<p>你好，<b>张三</b> 🎉</p>\n.\n<p>é</p>\n"
 
 
 class NoTokens:
-    """Email providers use no tokens."""
+    """By SMTP there are no tokens."""
 
     def get(self, key: str, fetch: Callable[[], Token], rejected: str | None = None) -> str:
         raise AssertionError("not for email")
 
 
-def tools(clock: Clock) -> Tools:
-    return Tools(clock, NoTokens(), "default/mail", Network(loopback=True))
+def tools(clock: Clock, tokens: TokenCache | None = None) -> Tools:
+    return Tools(clock, tokens or NoTokens(), "default/mail", Network(loopback=True))
 
 
 def email(number: int = 1, to: str = "zhang.san@example.com", **changes: Any) -> Outgoing:

@@ -2,24 +2,36 @@
 
 import logging
 import threading
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from botocore.exceptions import ClientError
 from pydantic import Field, field_validator
 
 from shared.model.accounts import FASTEST, SLOWEST, NoSecret, ProviderSettings, Rate
-from shared.model.clock import Clock
 from shared.model.content import RenderedEmail
 from shared.model.outcome import Outcome, Rejected, Retry, Sent, Unknown
 from shared.model.reasons import EXPLANATIONS, Reason
 from shared.net.hosts import aws_vendor, check_endpoint, endpoint_server
-from shared.net.network import Network
 from shared.net.pools import guard_botocore
 from shared.providers.base import MAX_CALLS, Outgoing, Provider, Tools, Verification
 from shared.providers.email.mime import Assembler, Mailbox, SenderName, mailbox_problem
 from shared.providers.email.quoted import Own
-from shared.providers.email.ses.codes import outcome_of_error, outcome_of_failure
+from shared.providers.email.ses.bulk import MESSAGE_ID_TAG, MOST, Form, Parts, Shape
+from shared.providers.email.ses.codes import (
+    TEMPLATE_GONE,
+    TEMPLATES_GONE,
+    is_no_right,
+    may_be_of_some,
+    outcome_of_error,
+    outcome_of_failure,
+    outcomes_of_entries,
+    template_is_gone,
+)
+from shared.providers.email.ses.prepared import BODY, take_bodies
+from shared.providers.email.ses.proof import Proof, trial
 from shared.providers.reaching import explained
 
 if TYPE_CHECKING:
@@ -27,10 +39,6 @@ if TYPE_CHECKING:
     from mypy_boto3_sesv2.type_defs import GetAccountResponseTypeDef, SendEmailRequestTypeDef
 
 logger = logging.getLogger(__name__)
-
-MESSAGE_ID_TAG = "mepush_message_id"
-"""The tag that comes back in every event of a message, under `mail.tags`."""
-
 
 HOSTS = aws_vendor("email", "https://email.eu-west-1.amazonaws.com")
 
@@ -48,6 +56,8 @@ class Settings(ProviderSettings):
     """Needed for receipts (bounces, complaints, opens)."""
     endpoint: str | None = None
     """Another address of SES, for example a private one."""
+    bulk: bool = True
+    """Whether up to 50 messages go by one call, where a trial shows that SES leaves their content as it is."""
     connect_timeout_s: float = Field(default=3, gt=0, le=5)
     read_timeout_s: float = Field(default=10, gt=0, le=15)
 
@@ -62,23 +72,50 @@ class Settings(ProviderSettings):
 
 Secret = NoSecret
 
+_TRIAL_ACTION = (
+    "Allow ses:SendBulkEmail, ses:CreateEmailTemplate and ses:TestRenderEmailTemplate for the templates mepush-raw-* "
+    "to the functions' roles, and delete templates of that name that somebody has changed; or set `bulk` to false."
+)
+
 
 class SesProvider(Provider):
-    """An SES account."""
+    """An SES account.
+
+    Messages of the same shape go up to fifty by a call (`bulk.py`), as long as a trial shows that SES leaves them as
+    they are (`proof.py`); a lone one, and what that form does not carry, goes by a call of its own.
+    """
 
     threads: ClassVar[int] = 8
-    worst_case_seconds: ClassVar[float] = 20.0
+    """For messages that go alone; of the calls for many an envelope has few."""
+    worst_case_seconds: ClassVar[float] = 25.0
 
-    def __init__(self, settings: Settings, clock: Clock, network: Network) -> None:
+    def __init__(self, settings: Settings, tools: Tools, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
-        self._clock = clock
-        self._network = network
+        self._clock = tools.clock
+        self._network = tools.network
         self._assembler = Assembler(settings.from_address, settings.from_name, settings.reply_to)
+        self._form = Form(settings.from_address, settings.from_name, settings.reply_to, settings.configuration_set)
+        where = f"{settings.region or ''}:{settings.endpoint or ''}"
+        self._proof = Proof(self._client, tools.tokens, tools.clock, f"ses-bulk:{tools.account_key}:{where}")
+        self._most = MOST
+        self._monotonic = monotonic
         self._lock = threading.Lock()
         self._made: SESV2Client | None = None
 
+    def group(self, messages: Sequence[Outgoing]) -> list[list[Outgoing]]:
+        """Together what one call carries; asks SES for a trial where there is more than one and nothing is known."""
+        if len(messages) < 2 or not self._settings.bulk:
+            return [[message] for message in messages]
+        return self._form.groups(messages, self._most, self._proof.holds)
+
     def send(self, group: Sequence[Outgoing]) -> list[Outcome]:
-        return [self._send(message) for message in group]
+        started = self._monotonic()
+        request = self._form.request(group) if len(group) > 1 and self._settings.bulk else None
+        if request is not None and self._proof.held(request[0].parts):
+            outcomes = self._send_together(group, *request)
+            if outcomes is not None:
+                return outcomes
+        return self._send_each(group, started)
 
     def verify(self) -> Verification:
         try:
@@ -86,7 +123,9 @@ class SesProvider(Provider):
             if "SendingEnabled" not in account:
                 return _explain(Retry(Reason.UNRECOGNISED_ANSWER, "200"))
             found = _describe(account)
-            return (self._unverified() or found) if found.ok else found
+            if found.ok:
+                found = self._unverified() or found
+            return self._with_trial(found) if found.ok else found
         except ClientError as error:
             return _explain(outcome_of_error(error))
         except Exception as error:  # botocore's parser stumbles in many ways over what it does not expect
@@ -126,6 +165,63 @@ class SesProvider(Provider):
             "Verify one of them in the SES console, in the account's region.",
             "NotFoundException",
         )
+
+    def _with_trial(self, found: Verification) -> Verification:
+        """Say in plain words whether up to fifty messages go by one call; the account is good either way."""
+        if not self._settings.bulk:
+            return found
+        problem, lasting = trial(self._client, Parts.BOTH)
+        if not problem:
+            return replace(found, summary=f"{found.summary} Up to {MOST} messages go by one call.")
+        words = f"{found.summary} Each message goes by a call of its own, since a trial of calls for {MOST} failed: "
+        if not lasting:
+            return replace(found, summary=f"{words}{problem}. The platform tries again by itself.")
+        return replace(found, summary=f"{words}{problem}.", action=found.action or _TRIAL_ACTION)
+
+    def _send_together(self, group: Sequence[Outgoing], shape: Shape, body: bytes) -> list[Outcome] | None:
+        """Send messages by one call; None if it was refused and each may go alone."""
+        needed: Any = {"DefaultContent": {}, "BulkEmailEntries": [], BODY: body}
+        try:
+            answer = self._client().send_bulk_email(**needed)
+        except ClientError as error:
+            return self._refused(error, group, shape)
+        except Exception as error:  # as below; they may have left
+            return [outcome_of_failure(error)] * len(group)
+        sender = self._settings.from_address
+        outcomes = outcomes_of_entries(answer.get("BulkEmailEntryResults"), [Own(sender, m.to) for m in group])
+        if any(isinstance(each, Retry) and each.raw_code in TEMPLATES_GONE for each in outcomes):
+            self._proof.forget(shape.parts)
+        elif self._most < MOST:
+            self._most = min(2 * self._most, MOST)
+        return outcomes
+
+    def _refused(self, error: ClientError, group: Sequence[Outgoing], shape: Shape) -> list[Outcome] | None:
+        """What it means for each message that SES refused the call for all of them; None if each may go alone."""
+        if template_is_gone(error):
+            self._proof.forget(shape.parts)
+            return [Retry(Reason.ACCOUNT_MISCONFIGURED, TEMPLATE_GONE)] * len(group)
+        if may_be_of_some(error):
+            code = str(error.response.get("Error", {}).get("Code", ""))
+            logger.warning("SES refused a call for many", extra={"raw_code": code})
+            if is_no_right(error):
+                self._proof.refuse()
+            return None
+        outcome = outcome_of_error(error, Own(self._settings.from_address))
+        if isinstance(outcome, Retry) and outcome.reason is Reason.THROTTLED:
+            # How many go by one call may be limited by the account's rate (SES API reference, SendBulkTemplatedEmail).
+            self._most = max(2, len(group) // 2)
+            if len(group) == 2:
+                self._proof.refuse()
+        return [outcome] * len(group)
+
+    def _send_each(self, group: Sequence[Outgoing], started: float) -> list[Outcome]:
+        """Send messages one after the other, as long as they end in time even at their slowest."""
+        slowest = self._settings.connect_timeout_s + self._settings.read_timeout_s
+        outcomes: list[Outcome] = []
+        for message in group:
+            in_time = self._monotonic() - started + slowest <= self.worst_case_seconds
+            outcomes.append(self._send(message) if in_time else Retry(Reason.TIMED_OUT, "not_begun"))
+        return outcomes
 
     def _send(self, message: Outgoing) -> Outcome:
         content = message.content
@@ -174,6 +270,7 @@ class SesProvider(Provider):
                     "sesv2", region_name=self._settings.region, endpoint_url=self._settings.endpoint, config=config
                 )
                 guard_botocore(self._made, self._network)
+                take_bodies(self._made)
             return self._made
 
 
@@ -239,4 +336,4 @@ def _explain(outcome: Outcome) -> Verification:
 
 def build(settings: Settings, secret: NoSecret, tools: Tools) -> SesProvider:
     """Make the provider; its client is made on first use."""
-    return SesProvider(settings, tools.clock, tools.network)
+    return SesProvider(settings, tools)
