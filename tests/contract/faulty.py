@@ -64,6 +64,10 @@ class FaultySandboxes:
         self._made[name, hasty].close()
         return self._made[name, hasty]
 
+    def new_provider(self, name: str) -> Provider:
+        """An account of the provider that remembers nothing of earlier answers."""
+        return self._stack.enter_context(closing(self._make(name, hasty=False)))
+
     def _make(self, name: str, hasty: bool) -> Provider:
         seconds = 0.3 if hasty else 10.0
         port = self.sandboxes["smtp"].port

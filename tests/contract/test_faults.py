@@ -352,6 +352,54 @@ def test_numbers_of_one_call_fail_each_for_itself(faulty: FaultySandboxes) -> No
     assert [delivery.to for delivery in faulty.outbox.all()] == [group[0].to, group[2].to]
 
 
+@pytest.mark.parametrize(
+    ("fault", "expected", "accepted"),
+    [
+        ({"kind": "delay", "seconds": 0.05}, ["Sent"] * 4, 4),
+        ({"kind": "trickle", "seconds": 0.1}, ["Sent"] * 4, 4),
+        ({"kind": "reset_before"}, ["Unknown connection_lost ConnectionClosedError"] * 4, 0),
+        ({"kind": "reset_after"}, ["Unknown connection_lost ConnectionClosedError"] * 4, 4),
+        ({"kind": "status", "status": 503, "accepted": True}, ["Unknown provider_error 503"] * 4, 4),
+        ({"kind": "bad_json", "accepted": True}, ["Unknown unrecognised_answer wrong_count"] * 4, 4),
+        ({"kind": "throttle"}, ["Retry throttled TooManyRequestsException"] * 4, 0),
+        ({"kind": "outage_refused", "seconds": 60}, ["Retry connection_failed EndpointConnectionError"] * 4, 0),
+        (
+            {"kind": "code", "code": "AccountSuspendedException"},
+            ["AccountDown account_suspended AccountSuspendedException"] * 4,
+            0,
+        ),
+        # A refusal that may be about one of them has each go alone.
+        ({"kind": "code", "code": "BadRequestException"}, ["Sent"] * 4, 4),
+    ],
+    ids=lambda value: "-".join(map(str, value.values())) if isinstance(value, dict) else "",
+)
+def test_what_a_fault_means_to_a_call_for_many(
+    fault: dict[str, Any], expected: list[str], accepted: int, faulty: FaultySandboxes
+) -> None:
+    provider = faulty.new_provider("ses")
+    [group] = provider.group([faulty.message("ses", f"u{n}@example.com") for n in range(4)])
+    assert faulty.ask("POST", {"provider": "ses", **fault})[0] == 201
+    assert ([said(outcome) for outcome in provider.send(group)], faulty.outbox.count()) == (expected, accepted)
+
+
+def test_messages_of_one_call_fail_each_for_itself(faulty: FaultySandboxes) -> None:
+    provider = faulty.new_provider("ses")
+    [group] = provider.group([faulty.message("ses", f"u{n}@example.com") for n in range(4)])
+    for to, what in (
+        (group[0].to, {"kind": "throttle"}),
+        (group[1].to, {"kind": "code", "code": "MESSAGE_REJECTED Virus found"}),
+        (group[3].to, {"kind": "code", "code": "FAILED", "accepted": True}),
+    ):
+        assert faulty.ask("POST", {"provider": "ses", "to": to, **what})[0] == 201
+    assert [said(outcome) for outcome in provider.send(group)] == [
+        "Retry throttled ACCOUNT_THROTTLED",
+        "Rejected content_refused MESSAGE_REJECTED",
+        "Sent",
+        "Unknown provider_error FAILED",
+    ]
+    assert [delivery.to for delivery in faulty.outbox.all()] == [group[2].to, group[3].to]
+
+
 def test_members_of_one_message_are_left_out_each_for_itself(faulty: FaultySandboxes) -> None:
     content = faulty.message("app").content
     group = [Outgoing(f"m{n}", f"user{n}", content) for n in range(3)]
