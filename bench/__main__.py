@@ -1,13 +1,14 @@
-"""Run all benchmarks, or those named: `python -m bench [email|ingest|requests|expand|campaign|scale|...]`."""
+"""Run all benchmarks, or those named: `python -m bench [email|ses|ingest|requests|expand|campaign|scale|...]`."""
 
 import sys
 
-from bench import campaign, cold, drill, email, examples, expand, ingest, isolation, requests, rtt, scale, start
+from bench import campaign, cold, drill, email, examples, expand, ingest, isolation, requests, rtt, scale, ses, start
 from bench.figures import report
 
 ALL = {
     "email": email.run,
     "rtt": rtt.run,
+    "ses": ses.run,
     "ingest": ingest.run,
     "requests": requests.run,
     "expand": expand.run,

@@ -108,13 +108,16 @@ def dispatcher(channel: Channel, doubles: Any, dynamodb: Any, **parts: Any) -> D
 
 
 class Memory:
-    """Catalog, secrets, queues, dead letters and stream in memory. sent: messages that were sent."""
+    """Catalog, secrets, queues, dead letters and stream in memory, with one account. sent: messages that were sent.
 
-    def __init__(self, port: int) -> None:
+    port: of an SMTP sink. settings: of an account of another provider.
+    """
+
+    def __init__(self, port: int = 0, provider: str = "smtp", settings: dict[str, Any] | None = None) -> None:
         self._template, self._version = template()
-        settings = {"host": "127.0.0.1", "port": port, "security": "none", "from_address": FROM}
+        settings = settings or {"host": "127.0.0.1", "port": port, "security": "none", "from_address": FROM}
         self._account = Account(
-            id="main", tenant="default", name="main", channel=Channel.EMAIL, provider="smtp", settings=settings,
+            id="main", tenant="default", name="main", channel=Channel.EMAIL, provider=provider, settings=settings,
             created_at=0, updated_at=0,
         )  # fmt: skip
         self.sent = 0

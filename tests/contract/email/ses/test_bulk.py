@@ -1,11 +1,15 @@
 """Many messages by one call of Amazon SES, by boto3, against its sandbox."""
 
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from html import escape
+from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -25,6 +29,7 @@ from tests.contract.email.support import HTML, SUBJECT, TEXT, email, tools
 from tests.fakes import FakeClock
 
 R = Reason
+ROOT = Path(__file__).parents[4]
 SEND, BULK, RENDER, CREATE = (
     "POST /v2/email/outbound-emails",
     "POST /v2/email/outbound-bulk-emails",
@@ -623,6 +628,22 @@ def test_eight_threads_share_one_client(sandbox: Recorded, provider: SesProvider
         parts = list(threads.map(provider.send, [sent[at : at + 10] for at in range(0, 80, 10)]))
     assert {type(outcome) for part in parts for outcome in part} == {Sent}
     assert {(each.to, each.message_id) for each in sandbox.outbox.all()} == {(m.to, m.message_id) for m in sent}
+
+
+def test_the_sink_answers_as_the_sandbox_does(clock: FakeClock) -> None:
+    command = [sys.executable, "-m", "local.sandbox.ses_sink", "--port", "0"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None
+        url = f"http://127.0.0.1:{int(process.stdout.readline())}"
+        provider = provider_at(url, clock)
+        outcomes = send_all(provider, messages(60)) + provider.send(messages(1))
+        with urlopen(f"{url}/count") as answer:
+            counts = json.loads(answer.read())
+        provider.close()
+        process.communicate(timeout=10)
+    # Two trials, between which the template was made, two calls for many and one for one.
+    assert (counts, process.returncode) == ({"requests": 6, "messages": 61}, 0)
+    assert len({each.provider_message_id for each in outcomes if isinstance(each, Sent)}) == 61
 
 
 def test_it_is_signed_as_it_is_sent(sandbox: Recorded, provider: SesProvider) -> None:
