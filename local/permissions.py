@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, field
+from email.utils import parseaddr
 from fnmatch import fnmatchcase
 from typing import Any
 from unittest.mock import patch
@@ -189,6 +190,15 @@ def _s3(operation: str, asked: Mapping[str, Any]) -> Iterator[Need]:
 
 def _ses(operation: str, asked: Mapping[str, Any]) -> Iterator[Need]:
     action = f"ses:{operation}"
+    if operation == "SendBulkEmail":
+        yield Need(action, _arn("ses", f"identity/{parseaddr(asked['FromEmailAddress'])[1]}"))
+        yield Need(action, _arn("ses", f"template/{asked['DefaultContent']['Template']['TemplateName']}"))
+        if "ConfigurationSetName" in asked:
+            yield Need(action, _arn("ses", f"configuration-set/{asked['ConfigurationSetName']}"))
+        return
+    if "TemplateName" in asked:
+        yield Need(action, _arn("ses", f"template/{asked['TemplateName']}"))
+        return
     named = asked.get("EmailIdentity") or asked.get("FromEmailAddress")
     yield Need(action, "*" if action in _WITHOUT_RESOURCE else _arn("ses", f"identity/{named}"))
 

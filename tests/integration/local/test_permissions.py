@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,32 @@ def test_the_same_holds_for_single_items_for_threads_and_for_other_services(stac
     with running("ingest"), ThreadPoolExecutor(1) as pool, denied:
         pool.submit(client("sqs").send_message, **queue).result()
     client("sqs").send_message(**queue)  # the stack's own, and a test's
+
+
+@pytest.mark.parametrize(
+    ("function", "operation", "template", "allowed"),
+    [
+        ("dispatch_email", "SendBulkEmail", "mepush-raw-v1-html", True),
+        ("dispatch_email", "SendBulkEmail", "theirs", False),
+        ("dispatch_email", "TestRenderEmailTemplate", "mepush-raw-v1-html", True),
+        ("dispatch_email", "CreateEmailTemplate", "theirs", False),
+        ("dispatch_email", "DeleteEmailTemplate", "mepush-raw-v1-html", False),
+        ("manage", "CreateEmailTemplate", "mepush-raw-v1-html", True),
+        ("manage", "SendBulkEmail", "mepush-raw-v1-html", False),
+        ("dispatch_sms", "SendBulkEmail", "mepush-raw-v1-html", False),
+    ],
+)
+def test_functions_use_the_platforms_own_ses_templates_alone(
+    stack: LocalStack, function: str, operation: str, template: str, allowed: bool
+) -> None:
+    sending = {
+        "FromEmailAddress": "=?utf-8?b?5b6u5o6o?= <n@example.com>",
+        "ConfigurationSetName": "mepush",
+        "DefaultContent": {"Template": {"TemplateName": template}},
+    }
+    asked = sending if operation == "SendBulkEmail" else {"TemplateName": template}
+    with running(function), nullcontext() if allowed else pytest.raises(ClientError, match=f"ses:{operation}"):
+        stack.permissions.check("sesv2", operation, asked)
 
 
 @pytest.mark.parametrize("function", ["dispatch_email", "dispatch_sms", "dispatch_wecom", "recall"])

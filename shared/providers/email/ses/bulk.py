@@ -179,6 +179,10 @@ class Form:
         body = b"".join((around[:-1], b',"BulkEmailEntries":[', b",".join(entry.json for entry in entries), b"]}"))
         return None if len(body) > CALL_BYTES and len(group) > 1 else (shape, body)
 
+    def parameters(self, shape: Shape) -> dict[str, Any]:
+        """What a request says besides its messages, as parameters for whoever looks at these."""
+        return {**self._common, "DefaultContent": {"Template": {"TemplateName": shape.parts.template}}}
+
     def _bytes_around(self, shape: Shape) -> int:
         """About how many bytes a request has beside its entries, rather more than less."""
         return 2000 + sum(len(file.encoded) + 1000 for file in shape.files)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sesv2 import SESV2Client
 
 BODY: Final = "PreparedBody"
-"""The parameter of `send_bulk_email` that holds the body; parameters that SES requires are given empty beside it."""
+"""The parameter of `send_bulk_email` that holds the body; the others are not sent, but may be looked at by handlers."""
 _OPERATION: Final = "sesv2.SendBulkEmail"
 
 

@@ -180,9 +180,9 @@ class SesProvider(Provider):
 
     def _send_together(self, group: Sequence[Outgoing], shape: Shape, body: bytes) -> list[Outcome] | None:
         """Send messages by one call; None if it was refused and each may go alone."""
-        needed: Any = {"DefaultContent": {}, "BulkEmailEntries": [], BODY: body}
+        parameters: Any = {**self._form.parameters(shape), "BulkEmailEntries": [], BODY: body}
         try:
-            answer = self._client().send_bulk_email(**needed)
+            answer = self._client().send_bulk_email(**parameters)
         except ClientError as error:
             return self._refused(error, group, shape)
         except Exception as error:  # as below; they may have left
