@@ -4,12 +4,14 @@ Every call that changes something is counted in a run without a strike: AWS call
 providers, and deletes of the queues' mappings. Then the run is repeated for each call and each position.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from local.faults import FaultInput
 from shared.aws import queue
 from shared.dispatch import plan
 from shared.dispatch.routing import DOWN_MS
@@ -121,11 +123,42 @@ def expected_of_doubt(provider: str, message_class: str) -> dict[str, int]:
 
 @pytest.mark.parametrize("message_class", list(MessageClass))
 @pytest.mark.parametrize(
-    "provider", [pytest.param(p, marks=pytest.mark.xdist_group(f"doubt-{p}")) for p in ("smtp", "tencent")]
+    "provider", [pytest.param(p, marks=pytest.mark.xdist_group(f"doubt-{p}")) for p in ("smtp", "ses", "tencent")]
 )
 def test_it_may_die_anywhere_while_outcomes_are_in_doubt(one: Platform, provider: str, message_class: str) -> None:
     scenario = sending(provider, message_class, taken, refused(1), in_doubt(LOST), in_doubt(UNSEEN), tries=6)
     cover(one, f"{provider} {message_class} in doubt", scenario, expected_of_doubt(provider, message_class))
+
+
+@pytest.mark.xdist_group("crash-many")
+@pytest.mark.parametrize("message_class", list(MessageClass))
+def test_a_call_for_many_may_go_wrong_in_part_or_as_a_whole(one: Platform, message_class: str) -> None:
+    def send(to: list[str], *faults: FaultInput) -> list[str]:
+        for fault in faults:
+            one.stack.faults.add(fault)
+        ids = one.send(f"ses-{message_class}", to)
+        one.work()
+        return ids
+
+    one.reset()
+    one.script = lambda message, n: None
+    to, at = one.addresses("ses", 12), {"provider": "ses", "at": "entry"}
+    in_part = send(
+        to[:6],
+        FaultInput(**at, kind="code", code="TRANSIENT_FAILURE", to=to[0]),
+        FaultInput(**at, kind="throttle", to=to[1]),
+        FaultInput(**at, kind="code", code="MESSAGE_REJECTED", to=to[2]),
+    )
+    # All are taken, and the answer is lost.
+    whole = send(to[6:], FaultInput(provider="ses", kind="reset_after", at="SendBulkEmail"))
+    again = message_class != MessageClass.MARKETING
+    assert one.check([*in_part, *whole]) == {"sent": 11 if again else 5, "failed": 1} | (
+        {} if again else {"unknown": 6}
+    )
+    assert {found.message_id for found in one.stack.outbox.repeated()} == (set(whole) if again else set())
+    # Who was tried again came in one call, too.
+    ways = Counter(delivery.data["operation"] for delivery in one.stack.outbox.all("ses"))
+    assert ways == {"SendBulkEmail": 17 if again else 11}
 
 
 @pytest.mark.xdist_group("crash-time")
