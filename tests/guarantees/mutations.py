@@ -16,6 +16,7 @@ _LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".*_cache", ".hypothesis", "
 _MATRIX = "tests/guarantees/test_crash_matrix.py::test_it_may_die_anywhere"
 _AT_ONCE = "tests/integration/functions/trace/test_aggregate_at_once.py"
 _KEEPING = "tests/integration/functions/trace/test_keeping.py"
+_BULK = "tests/contract/email/ses/test_bulk.py"
 _ONCE = f"{_MATRIX}_while_each_recipient_gets_it_once"
 
 
@@ -303,6 +304,27 @@ MUTATIONS = (
         "            self._sleep(wait)",
         "            pass",
         "tests/unit/shared/dispatch/test_rates.py::test_whatever_happens_the_rate_is_kept_and_each_message_goes_once[rate0-50-0]",
+    ),
+    Mutation(
+        "many messages go by one SES call only after a trial",
+        "shared/providers/email/ses/proof.py",
+        'return f"{min(changed)}_changed" if changed else ""',
+        'return ""',
+        f"{_BULK}::test_where_content_is_changed_each_goes_alone[escaped-html-text]",
+    ),
+    Mutation(
+        "results that are not one for each message say nothing",
+        "shared/providers/email/ses/codes.py",
+        "if not isinstance(results, list) or len(results) != len(own):",
+        "if not isinstance(results, list) or not results:",
+        f"{_BULK}::test_results_that_are_not_one_for_each_say_nothing",
+    ),
+    Mutation(
+        "a refusal of a call for many is not believed of each",
+        "shared/providers/email/ses/provider.py",
+        "if may_be_of_some(error):",
+        "if False:",
+        f"{_BULK}::test_a_call_that_is_refused_for_one_has_each_go_alone",
     ),
 )
 

@@ -177,8 +177,8 @@ def _outcome_of_entry(result: Mapping[str, Any], own: Own) -> Outcome:
 def template_is_gone(error: ClientError) -> bool:
     """Whether a whole call was refused since its template is not there; a configuration set may be missing, too."""
     details = error.response.get("Error", {})
-    words = re.search(r"\btemplate\b(?! set)", str(details.get("Message", "")).partition("<")[0], re.IGNORECASE)
-    return details.get("Code") == "NotFoundException" and words is not None
+    text = str(details.get("Message", "")).lower()
+    return details.get("Code") == "NotFoundException" and "template" in text and "configuration set" not in text
 
 
 def may_be_of_some(error: ClientError) -> bool:

@@ -368,6 +368,7 @@ def test_a_result_that_is_none_says_nothing_of_one(odd: Any, sandbox: Recorded, 
             AccountDown(R.ACCOUNT_MISCONFIGURED, "NotFoundException"),
             0,
         ),
+        (Fault("code", code="NotFoundException"), AccountDown(R.ACCOUNT_MISCONFIGURED, "NotFoundException"), 0),
         (
             Fault("code", code="NotFoundException Template mepush-raw-v1-html-text does not exist."),
             Retry(R.ACCOUNT_MISCONFIGURED, "TEMPLATE_NOT_FOUND"),
