@@ -12,9 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.bill import price
-from bench.campaign import Facts, measured
+from bench.campaign import WAIT_S, Facts, measured
 from bench.figures import Figure
-from shared.providers.base import MAX_CALLS
 
 MESSAGES = 10_000_000
 ACCOUNT_RATES = (14, 100, 500, 2000, 10_000)
@@ -22,8 +21,6 @@ ACCOUNT_RATES = (14, 100, 500, 2000, 10_000)
 CONCURRENCY = (2, 5, 20, 100)
 """Invocations of the dispatch function at once: the queue's own cap (`mepush settings`), out of the account's 1,000."""
 
-PROVIDER_S = 0.06
-"""How long a call of SES takes: an assumption, from within its Region."""
 MEMORY_SHARE = 1024 / 1769
 """Of a processor, at the dispatch and trace functions' memory (Lambda developer guide, "Configure memory")."""
 FIRST_CONCURRENCY, MORE_PER_MINUTE = 5, 300
@@ -63,7 +60,7 @@ class Result:
 def dispatch_rates(facts: Facts, limits: Limits, second: int) -> Iterator[tuple[str, float]]:
     """What each limit lets through dispatch in a second, in messages."""
     functions = min(limits.concurrency, FIRST_CONCURRENCY + MORE_PER_MINUTE * second / 60)
-    by_waiting = MAX_CALLS / PROVIDER_S
+    by_waiting = 1 / WAIT_S["mail-ses"]
     by_processor = MEMORY_SHARE * 1e6 / facts.dispatch_us
     yield "the account's rate", limits.account
     yield "functions at once", functions * min(by_waiting, by_processor)
@@ -97,7 +94,7 @@ def simulate(facts: Facts, limits: Limits, messages: int = MESSAGES) -> Result:
 
 def run() -> list[Figure]:
     """Minutes for ten million emails by account and concurrency; usd_per_ten_million_emails."""
-    facts = measured()
+    facts = measured("mail-ses")
     for title, warm in (("a new deployment", False), ("tables and stream made ready", True)):
         table = Table("emails a second", *(f"{n} functions" for n in CONCURRENCY), title=f"10,000,000 emails, {title}")
         for account in ACCOUNT_RATES:
