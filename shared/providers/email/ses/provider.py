@@ -108,7 +108,7 @@ class SesProvider(Provider):
             return [[message] for message in messages]
         return self._form.groups(messages, self._most, self._proof.holds)
 
-    def send(self, group: Sequence[Outgoing]) -> list[Outcome]:
+    def send(self, group: Sequence[Outgoing]) -> Sequence[Outcome | None]:
         started = self._monotonic()
         request = self._form.request(group) if len(group) > 1 and self._settings.bulk else None
         if request is not None and self._proof.held(request[0].parts):
@@ -214,13 +214,16 @@ class SesProvider(Provider):
                 self._proof.refuse()
         return [outcome] * len(group)
 
-    def _send_each(self, group: Sequence[Outgoing], started: float) -> list[Outcome]:
+    def _send_each(self, group: Sequence[Outgoing], started: float) -> Sequence[Outcome | None]:
         """Send messages one after the other, as long as they end in time even at their slowest."""
         slowest = self._settings.connect_timeout_s + self._settings.read_timeout_s
-        outcomes: list[Outcome] = []
+        outcomes: list[Outcome | None] = []
         for message in group:
             in_time = self._monotonic() - started + slowest <= self.worst_case_seconds
-            outcomes.append(self._send(message) if in_time else Retry(Reason.TIMED_OUT, "not_begun"))
+            outcomes.append(self._send(message) if in_time else None)
+        if not any(outcomes):
+            # Else it could go on like this for ever: of tries there is an end.
+            return [Retry(Reason.TIMED_OUT, "not_begun")] * len(group)
         return outcomes
 
     def _send(self, message: Outgoing) -> Outcome:
