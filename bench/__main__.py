@@ -2,12 +2,28 @@
 
 import sys
 
-from bench import campaign, cold, drill, email, examples, expand, ingest, isolation, requests, rtt, scale, ses, start
+from bench import (
+    campaign,
+    cold,
+    drill,
+    email,
+    examples,
+    expand,
+    ingest,
+    isolation,
+    providers,
+    requests,
+    rtt,
+    scale,
+    ses,
+    start,
+)
 from bench.figures import report
 
 ALL = {
     "email": email.run,
     "rtt": rtt.run,
+    "providers": providers.run,
     "ses": ses.run,
     "ingest": ingest.run,
     "requests": requests.run,

@@ -257,6 +257,7 @@ class SesProvider(Provider):
         """Make the client on first use. Raises: BotoCoreError."""
         # They take half a second to import, and not every function that knows this provider's settings sends.
         import boto3
+        from botocore import __version__
         from botocore.config import Config
 
         with self._lock:
@@ -267,6 +268,10 @@ class SesProvider(Provider):
                     connect_timeout=self._settings.connect_timeout_s,
                     read_timeout=self._settings.read_timeout_s,
                     max_pool_connections=MAX_CALLS,
+                    # AWS looks at the parameters itself, and what botocore says of itself it puts together anew each
+                    # time.
+                    parameter_validation=False,
+                    user_agent=f"Botocore/{__version__} mePush",
                 )
                 # A session of its own: the default one may not be used by several threads at once.
                 self._made = boto3.session.Session().client(

@@ -174,6 +174,7 @@ class AwsSms(Provider):
 
     def _make_client(self) -> "PinpointSMSVoiceV2Client":
         import boto3
+        from botocore import __version__
         from botocore.config import Config
 
         config = Config(
@@ -181,6 +182,9 @@ class AwsSms(Provider):
             read_timeout=self._settings.timeout,
             retries={"total_max_attempts": 1},
             max_pool_connections=MAX_CALLS,
+            # AWS looks at the parameters itself, and what botocore says of itself it puts together anew each time.
+            parameter_validation=False,
+            user_agent=f"Botocore/{__version__} mePush",
         )
         # A session of its own: the default one is not safe to use from several threads.
         client = boto3.session.Session().client(
