@@ -5,6 +5,7 @@ import selectors
 import socket
 import time
 from collections.abc import Generator, Sequence
+from math import inf
 from types import TracebackType
 from typing import NamedTuple, TypeVar
 
@@ -85,10 +86,13 @@ class Loop:
             with contextlib.suppress(BlockingIOError):
                 self._alarm[1].send(b"!")
 
-    def step(self) -> None:
-        """Wait until a task may go on, and resume all that may. Raises: what one of them raises."""
+    def step(self, until: float = inf) -> None:
+        """Wait until a task may go on, and resume all that may. Raises: what one of them raises.
+
+        until: on the monotonic clock; it waits no longer.
+        """
         found: dict[Task[object], list[socket.socket]] = {}
-        for key, _ in self._selector.select(self._patience()):
+        for key, _ in self._selector.select(self._patience(until)):
             if key.data is None:
                 self._hear()
             else:
@@ -100,10 +104,9 @@ class Loop:
             elif wait.until <= now:
                 self._resume(task, ())
 
-    def _patience(self) -> float | None:
-        if not self._waits:
-            return None
-        return max(min(wait.until for wait in self._waits.values()) - time.monotonic(), 0)
+    def _patience(self, until: float) -> float | None:
+        first = min([until, *(wait.until for wait in self._waits.values())])
+        return None if first == inf else max(first - time.monotonic(), 0)
 
     def _hear(self) -> None:
         if self._alarm is not None:

@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from math import inf
 
 from shared.net.tasks import Loop, Task
 from shared.providers.email.smtp.client import Connection, MisfitError, Pool, RefusedError
@@ -25,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 LETTERS_PER_CONNECTION = 4
 """Another connection is opened when more wait for each of those that there are."""
+PATIENCE_S = 0.3
+"""Another is opened as well when one has waited so long since the last: the others may be held up by a slow message."""
 MOST_DEPTH = 8
 """Messages in one write: as many may be in doubt when a connection fails."""
 MOST_BYTES = 262_144
@@ -65,6 +68,8 @@ class Courier:
         # Of that thread alone:
         self._connected = self._dialling = 0
         self._enough = most_connections
+        self._opened = 0.0
+        """When a connection was opened last, on the monotonic clock."""
 
     def carry(self, letters: Sequence[Letter]) -> list[Fate]:
         """Carry letters of one order; returns what became of each, in order. Raises: RuntimeError without a thread."""
@@ -85,7 +90,7 @@ class Courier:
         try:
             with loop:
                 while self._staff(loop):
-                    loop.step()
+                    loop.step(self._look_again())
         except BaseException as error:  # a mistake of ours must not keep anyone waiting
             logger.error("smtp thread ended by a mistake", extra={"error": type(error).__name__})
             with self._lock:
@@ -118,9 +123,19 @@ class Courier:
     def _wants_another(self) -> bool:
         """Whether to open a connection: the first alone, for it shows whether there is a way in."""
         there = self._connected + self._dialling
-        if not self._waiting or there >= self._enough or self._dialling > self._connected:
+        if not self._waiting or not self._may_open():
             return False
-        return there == 0 or len(self._waiting) > LETTERS_PER_CONNECTION * there
+        many = len(self._waiting) > LETTERS_PER_CONNECTION * there
+        return there == 0 or many or (not self._dialling and self._look_again() <= time.monotonic())
+
+    def _may_open(self) -> bool:
+        return self._connected + self._dialling < self._enough and self._dialling <= self._connected
+
+    def _look_again(self) -> float:
+        """When to look again whether a connection is to be opened."""
+        if not self._waiting or self._dialling or not self._may_open():
+            return inf
+        return max(self._waiting[0].came, self._opened) + PATIENCE_S
 
     def _open(self) -> Task[None]:
         """Open a connection and serve those who wait."""
@@ -135,6 +150,7 @@ class Courier:
             return
         finally:
             self._dialling -= 1
+            self._opened = time.monotonic()
         yield from self._serve(connection)
 
     def _unreached(self, fate: Fate) -> None:

@@ -1,6 +1,7 @@
 """A message on its way by SMTP, and what may become of it."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -71,6 +72,8 @@ class Letter:
     to: str
     write: Callable[[], bytes]
     """Puts the message together, in wire form, ending in CRLF; called when its turn has come."""
+    came: float
+    """When it was handed over, on the monotonic clock."""
     begin_by: float
     """On the monotonic clock: later it is not begun."""
     end: float
@@ -86,5 +89,5 @@ class Letter:
 
 def letters_of(messages: Sequence[tuple[str, Callable[[], bytes]]], begin_by: float, end: float) -> list[Letter]:
     """Letters of one order. messages: addresses (ASCII without blanks or angle brackets) and what writes each."""
-    order = Order(len(messages))
-    return [Letter(to, write, begin_by, end, order) for to, write in messages]
+    order, now = Order(len(messages)), time.monotonic()
+    return [Letter(to, write, now, begin_by, end, order) for to, write in messages]

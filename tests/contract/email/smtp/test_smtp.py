@@ -295,6 +295,16 @@ def test_eight_threads(smtp_provider: Make, outgoing: Message) -> None:
         assert 200 / 20 <= sandbox.connections <= 200 / 20 + 8
 
 
+def test_a_slow_message_does_not_hold_up_those_behind_it(
+    plain: SmtpSandbox, smtp_provider: Make, outgoing: Message
+) -> None:
+    plain.faults.add(Fault("delay", seconds=2, to="slow@example.com"))
+    messages = [outgoing("slow@example.com"), outgoing("a@example.com"), outgoing("b@example.com")]
+    assert [type(outcome) for outcome in smtp_provider(plain).send(messages)] == [Sent] * 3
+    assert [delivery.to for delivery in plain.outbox.all()][-1] == "slow@example.com"
+    assert plain.connections == 2
+
+
 def test_closed_and_used_again(plain: SmtpSandbox, smtp_provider: Make, outgoing: Message) -> None:
     provider = smtp_provider(plain)
     send_one(provider, outgoing())
