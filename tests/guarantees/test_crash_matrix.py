@@ -21,6 +21,7 @@ from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Unknown
 from shared.model.reasons import Reason
 from shared.model.words import MessageClass, Stage
 from shared.providers.base import Outgoing
+from shared.providers.email.smtp import provider as smtp
 from tests.guarantees.matrix import Ends, Scenario, cover
 from tests.guarantees.platform import (
     FALLING,
@@ -271,6 +272,7 @@ def recalling(message_class: str, *scripts: Callable[[int], Outcome | None], at:
 @pytest.fixture
 def small_waves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "WAVE_RECIPIENTS", 2)
+    monkeypatch.setattr(smtp, "GROUP", 2)
 
 
 @pytest.mark.xdist_group("crash-recall")

@@ -105,7 +105,7 @@ class Courier:
                 self._loop = None
                 return False
         while self._waiting and (kept := self._pool.take()) is not None:
-            loop.start(self._serve(kept))
+            loop.start(self._serve(kept, self._pool.round))
         while self._wants_another():
             loop.start(self._open())
         return True
@@ -140,6 +140,7 @@ class Courier:
     def _open(self) -> Task[None]:
         """Open a connection and serve those who wait."""
         self._dialling += 1
+        round = self._pool.round
         try:
             connection = yield from self._dial()
         except (RefusedError, MisfitError, OSError) as error:
@@ -151,7 +152,7 @@ class Courier:
         finally:
             self._dialling -= 1
             self._opened = time.monotonic()
-        yield from self._serve(connection)
+        yield from self._serve(connection, round)
 
     def _unreached(self, fate: Fate) -> None:
         """No connection could be opened: enough are open, or nobody can be served."""
@@ -162,10 +163,12 @@ class Courier:
             left, self._waiting = self._waiting, deque()
         settle((letter, fate) for letter in left)
 
-    def _serve(self, connection: Connection) -> Task[None]:
-        """Carry by a connection until nothing waits, or it is used up or fails."""
+    def _serve(self, connection: Connection, round: int) -> Task[None]:
+        """Carry by a connection until nothing waits, or it is used up or fails.
+
+        round: of the pool, when it was taken from there or began to be opened.
+        """
         self._connected += 1
-        round = self._pool.round
         connection.depth = 1
         last = turn = Turn(connection, self._timeout_s)
         try:
