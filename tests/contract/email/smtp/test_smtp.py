@@ -313,6 +313,22 @@ def test_closed_and_used_again(plain: SmtpSandbox, smtp_provider: Make, outgoing
     assert plain.connections == 2
 
 
+def test_a_connection_that_opens_after_the_close_is_not_kept(
+    plain: SmtpSandbox, smtp_provider: Make, outgoing: Message
+) -> None:
+    provider = smtp_provider(plain)
+    assert isinstance(send_one(provider, outgoing()), Sent)
+    # The next one is greeted late, when the first has carried everything.
+    plain.faults.add(Fault("delay", seconds=0.5, at="connect"))
+    assert [type(outcome) for outcome in provider.send([outgoing() for _ in range(20)])] == [Sent] * 20
+    provider.close()
+    for thread in threading.enumerate():
+        if thread.name == "smtp":
+            thread.join(10)
+    assert plain.connections > 1
+    assert provider._pool.take() is None
+
+
 # Settings and secrets
 
 
