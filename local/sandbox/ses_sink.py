@@ -7,11 +7,9 @@ requests of SES it has had, and how many messages were in them.
 import argparse
 import asyncio
 import json
-import sys
-import threading
 from typing import Any
 
-from local.sandbox.base import HOST
+from local.sandbox.programs import serve
 from local.sandbox.ses_templates import mime, render
 
 _END = b"\r\n\r\n"
@@ -81,27 +79,11 @@ def _template(asked: str, body: dict[str, Any]) -> tuple[str, bytes]:
     return "200 OK", json.dumps({"RenderedTemplate": rendered}).encode()
 
 
-async def run(port: int) -> None:
-    """Print the port, and serve until standard input ends."""
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(Sink, HOST, port)
-    ended = asyncio.Event()
-
-    def wait_for_end() -> None:
-        sys.stdin.read()
-        loop.call_soon_threadsafe(ended.set)
-
-    threading.Thread(target=wait_for_end, daemon=True).start()
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await ended.wait()
-    server.close()
-
-
 def main() -> None:
     """Run the sink."""
     parser = argparse.ArgumentParser(description="A bare Amazon SES on loopback for benchmarks.")
     parser.add_argument("--port", type=int, default=0, help="0 for a free one")
-    asyncio.run(run(parser.parse_args().port))
+    asyncio.run(serve(Sink, parser.parse_args().port))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """A bare SMTP sink for benchmarks."""
 
 import asyncio
-import sys
-import threading
 from typing import ClassVar
+
+from local.sandbox.programs import serve
 
 
 class Sink(asyncio.Protocol):
@@ -69,16 +69,5 @@ async def run_sink(port: int, chunking: bool = False) -> None:
     """Print the port, serve until standard input ends, print how many messages came. chunking: offer that as well."""
     if chunking:
         Sink.extensions = (*Sink.extensions, b"CHUNKING")
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(Sink, "127.0.0.1", port)
-    ended = asyncio.Event()
-
-    def wait_for_end() -> None:
-        sys.stdin.read()
-        loop.call_soon_threadsafe(ended.set)
-
-    threading.Thread(target=wait_for_end, daemon=True).start()
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await ended.wait()
-    server.close()
+    await serve(Sink, port)
     print(Sink.counted, flush=True)
