@@ -53,8 +53,6 @@ class Connection:
         """Whether the server has taken a message by BDAT."""
         self.needs_reset = False
         """Whether a message was refused half-way, so that the server has to be told to forget it."""
-        self.is_spent = False
-        """Whether no message is to follow on it."""
         self.is_closed = False
 
     @property
@@ -191,7 +189,7 @@ class Pool:
         if connection.is_closed:
             return
         with self._lock:
-            if connection.tried < self._most_messages and round == self.round and not connection.is_spent:
+            if connection.tried < self._most_messages and round == self.round:
                 self._idle.append(connection)
                 return
         connection.leave()

@@ -248,7 +248,7 @@ class Courier:
 
     def _take(self, turn: Turn, connection: Connection) -> Letter | None:
         """The next letter, ready to leave; None if nobody waits or the connection is used up."""
-        while connection.tried < self._most_messages and not connection.is_spent:
+        while connection.tried < self._most_messages:
             with self._lock:
                 if not self._waiting:
                     return None

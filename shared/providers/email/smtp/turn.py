@@ -108,11 +108,9 @@ class Turn:
 
     def _hear(self, step: Step, letter: Letter | None, code: int, text: bytes) -> None:
         """Take a reply as the one to a step."""
-        if code == _CLOSING or not _fits(step, code):
+        if code == _CLOSING or letter is None or not _fits(step, code):
+            # RSET is never refused (RFC 5321 section 4.3.2): some servers take a refused BDAT's message for commands.
             self._end_session(step, letter, reply_of(_plain(step), code, text))
-        elif letter is None:
-            # A server that does not forget a message is given no more after this turn.
-            self._connection.is_spent |= code >= 400
         elif step is Step.DOT or step is Step.BDAT:
             self._hear_end(step, letter, reply_of(Step.DOT, code, text))
         elif letter.refusal is not None or code >= 400:

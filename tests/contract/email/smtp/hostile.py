@@ -137,7 +137,7 @@ class _Session:
             self._say(*(f"250{'-' if at < len(lines) - 1 else ' '}{word}" for at, word in enumerate(lines)))
         elif verb == b"RSET":
             self._recipient, self._in_mail = "", False
-            self._answer("250 flushed", strike)
+            self._answer("250 flushed", "" if strike in ("refuse", "refuse_for_now") else strike)
         elif verb == b"MAIL":
             self._in_mail = self._answer("250 sender ok", strike)
         elif not self._in_mail:

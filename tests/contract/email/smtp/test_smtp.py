@@ -63,6 +63,14 @@ def test_plain_bodies_keep_their_dots(sandbox: SmtpSandbox, smtp_provider: Make,
     assert [d.data["text"] for d in sandbox.outbox.all()] == [text, text]
 
 
+def test_dots_are_kept_of_many_messages_too(sandbox: SmtpSandbox, smtp_provider: Make, outgoing: Message) -> None:
+    texts = [f"{at}\n.\n..\n.a\n\n.\n" for at in range(20)]
+    provider = smtp_provider(sandbox, max_connections=1)
+    outcomes = provider.send([outgoing(subject="dots", text=text, html=None) for text in texts])
+    assert [type(outcome) for outcome in outcomes] == [Sent] * 20
+    assert [delivery.data["text"] for delivery in sandbox.outbox.all()] == texts
+
+
 @pytest.mark.parametrize(
     ("flavour", "sent"),
     [("plain", "000000000001"), ("ses", "0102" + "0" * 27 + "1-000000"), ("qq", None)],

@@ -237,6 +237,22 @@ def test_a_server_without_bdat_is_told_from_one_that_refuses(pair: tuple[socket.
     assert (letter.fate, turn.put_back, turn.bdat_refused) == (None, [letter], True)
 
 
+def test_a_server_that_takes_a_refused_message_for_commands_is_out_of_step(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    """It offers CHUNKING and leaves the message of a refused BDAT where it is: each of its lines gets an answer."""
+    refused, behind = letters(2)
+    made = connection(pair[0])
+    turn = Turn(made, 5)
+    by_bdat(turn, refused)
+    by_bdat(turn, behind)
+    replies = OK + b"550 no\r\n503 what?\r\n" + b"500 what?\r\n" * 2 + OK * 5
+    play(turn, pair[1], saying(replies))
+    assert isinstance(refused.fate, Answered) and refused.fate.reply.code == 550
+    assert behind.fate == Doubted()
+    assert made.is_closed
+
+
 def test_a_mistake_of_ours_leaves_nobody_waiting(pair: tuple[socket.socket, socket.socket]) -> None:
     several = letters(2)
     turn = Turn(connection(pair[0]), 5)
