@@ -63,6 +63,7 @@ FREE: dict[str, dict[str, Any]] = {
         "timeout_s": 4,
         "max_messages_per_connection": 5,
         "max_connections": 3,
+        "chunking": False,
     },
     "tencent": {"sign_name": "示例", "sign_name_abroad": "Shop", "sender_id": "Shop", "timeout": 3},
     "app": {"safe": 1, "enable_id_trans": True, "duplicate_check_interval": 60},

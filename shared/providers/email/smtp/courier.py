@@ -43,6 +43,7 @@ class Courier:
     A thread of its own carries while there is something to carry. dial: opens a session, ready for messages; raises
     RefusedError, MisfitError, OSError. sender: an ASCII address without blanks or angle brackets. timeout_s: how long
     the server may take for a reply. most_messages: on one connection. most_connections: at the same time.
+    takes_bdat: whether to send by BDAT where that is offered.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Courier:
         timeout_s: float,
         most_messages: int,
         most_connections: int,
+        takes_bdat: bool = True,
     ) -> None:
         self._dial = dial
         self._pool = pool
@@ -60,7 +62,7 @@ class Courier:
         self._timeout_s = timeout_s
         self._most_messages = most_messages
         self._most_connections = most_connections
-        self._takes_bdat = True
+        self._takes_bdat = takes_bdat
         self._lock = threading.Lock()
         self._waiting: deque[Letter] = deque()
         self._loop: Loop | None = None

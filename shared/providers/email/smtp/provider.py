@@ -50,6 +50,7 @@ class Settings(ProviderSettings):
             "timeout_s",
             "max_messages_per_connection",
             "max_connections",
+            "chunking",
         }
     )
 
@@ -74,6 +75,8 @@ class Settings(ProviderSettings):
     max_messages_per_connection: int = Field(default=100, ge=1, le=10_000)
     max_connections: int = Field(default=8, ge=1, le=32)
     """That one function keeps open to the server at the same time; as many functions as are at work do so."""
+    chunking: bool = True
+    """Whether to send by BDAT where the server offers CHUNKING; False for one that offers it and cannot do it."""
 
     @field_validator("host")
     @classmethod
@@ -201,6 +204,7 @@ class SmtpProvider(Provider):
             settings.timeout_s,
             settings.max_messages_per_connection,
             settings.max_connections,
+            settings.chunking,
         )
         self._tls: ssl.SSLContext | None = None
         self._tls_lock = threading.Lock()

@@ -28,7 +28,7 @@ class HostileServer:
     """Serves on loopback, and strikes once in a connection, at a command of its choice.
 
     extensions: what it offers. strikes: those that it chooses from. struck: how often it did. taken: how often it took
-    a message, by recipient.
+    a message, by recipient. verbs: the commands that it has heard.
     """
 
     def __init__(self, seed: int, extensions: Sequence[str], strikes: Sequence[str] = STRIKES) -> None:
@@ -43,6 +43,7 @@ class HostileServer:
         self.taken: Counter[str] = Counter()
         self.connections = 0
         self.struck = 0
+        self.verbs: set[bytes] = set()
 
     @contextlib.contextmanager
     def serving(self) -> Iterator["HostileServer"]:
@@ -117,6 +118,7 @@ class _Session:
         strike = self._strike if self._heard == self._at else ""
         self._server.struck += bool(strike)
         verb = line[:4].upper()
+        self._server.verbs.add(verb)
         if strike == "close":
             raise EOFError
         if verb == b"QUIT":

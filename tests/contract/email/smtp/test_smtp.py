@@ -17,6 +17,7 @@ from shared.model.reasons import Reason
 from shared.providers.base import Outgoing
 from shared.providers.email.smtp import provider as smtp
 from shared.providers.email.smtp.provider import SmtpProvider
+from tests.contract.email.smtp.hostile import HostileServer
 from tests.contract.email.support import HTML, SUBJECT, TEXT, closed_port, scripted, send_one, silent
 from tests.fakes import FakeClock
 
@@ -69,6 +70,16 @@ def test_dots_are_kept_of_many_messages_too(sandbox: SmtpSandbox, smtp_provider:
     outcomes = provider.send([outgoing(subject="dots", text=text, html=None) for text in texts])
     assert [type(outcome) for outcome in outcomes] == [Sent] * 20
     assert [delivery.data["text"] for delivery in sandbox.outbox.all()] == texts
+
+
+def test_an_account_may_do_without_chunking(smtp_provider: Make, outgoing: Message) -> None:
+    with HostileServer(1, ("CHUNKING", "PIPELINING"), ("close",)).serving() as server:
+        for chunking in (True, False):
+            provider = smtp_provider(server.port, chunking=chunking, max_connections=1)
+            provider.send([outgoing(f"{chunking}{at}@example.com") for at in range(20)])
+            provider.close()
+            assert (b"BDAT" in server.verbs) is chunking
+            server.verbs.clear()
 
 
 @pytest.mark.parametrize(
