@@ -4,12 +4,15 @@ Where the server takes commands without being waited for (PIPELINING, RFC 2920),
 addresses and its DATA leave in one write: a round trip for a message instead of four. The answer to DATA, which no
 other command gets, shows with each message that replies and messages are in step. Where the server takes messages by
 BDAT (CHUNKING, RFC 3030) as well, whole messages go along in that write: few at first, more while the server is fast.
+Some servers offer BDAT and hang with it, or take the message of one that they refuse for commands. So the first goes
+alone, and if it is never answered no more follow; and what holds a command in a line of its own never goes by BDAT.
 
 A reply belongs to the message that asked for it. When a connection fails, those whose last byte had left are told so
 and nobody else: the rest goes by another connection.
 """
 
 import logging
+import re
 import threading
 import time
 from collections import deque
@@ -35,6 +38,8 @@ MOST_BYTES = 262_144
 FAST_S = 0.5
 """A server that takes longer for a write gets its messages one by one again, so that none waits long for its turn."""
 _RESET = b"RSET\r\n"
+_COMMAND = re.compile(rb"\n[Mm][Aa][Ii][Ll][ \t]")
+"""Without this one a server begins no other message."""
 
 
 class Courier:
@@ -72,6 +77,10 @@ class Courier:
         self._enough = most_connections
         self._opened = 0.0
         """When a connection was opened last, on the monotonic clock."""
+        self._took_bdat = False
+        """Whether the server has ever taken a message by BDAT."""
+        self._tries_bdat: Connection | None = None
+        """The connection by which it gets the first."""
 
     def carry(self, letters: Sequence[Letter]) -> list[Fate]:
         """Carry letters of one order; returns what became of each, in order. Raises: RuntimeError without a thread."""
@@ -185,7 +194,7 @@ class Courier:
                 began = time.monotonic()
                 yield from turn.play()
                 connection.depth = min(2 * connection.depth, MOST_DEPTH) if time.monotonic() - began < FAST_S else 1
-                self._takes_bdat &= not turn.bdat_refused
+                self._learn(turn, connection)
                 if turn.put_back:
                     with self._lock:
                         self._waiting.extendleft(reversed(turn.put_back))
@@ -216,21 +225,38 @@ class Courier:
         elif not turn:
             self._say_by_data(turn, self._take(turn, connection))
 
+    def _learn(self, turn: Turn, connection: Connection) -> None:
+        """Take note of how the server takes BDAT."""
+        self._takes_bdat &= not turn.bdat_fails
+        self._took_bdat |= connection.took_bdat
+        if self._tries_bdat is connection:
+            self._tries_bdat = None
+
     def _add(self, turn: Turn, connection: Connection) -> None:
         """Add messages: whole ones, if the server takes these, and the beginning of the last.
 
         The last one's DATA shows that replies are in step. A connection begins with it alone: one that was closed while
         it was idle takes no message with it.
         """
-        whole = self._takes_bdat and "CHUNKING" in connection.extensions
-        size, letter = 0, self._take(turn, connection)
-        for _ in range(connection.depth - 1 if whole else 0):
-            after = self._take(turn, connection) if size < MOST_BYTES else None
-            if letter is None or after is None:
+        size, whole, letter = 0, self._may_be_whole(connection), self._take(turn, connection)
+        while letter is not None and whole and size < MOST_BYTES and not _COMMAND.search(letter.wire):
+            after = self._take(turn, connection)
+            if after is None:
                 break
             size += self._say_whole(turn, letter)
+            whole -= 1
             letter = after
+            if not self._took_bdat:
+                self._tries_bdat = connection
         self._say_by_data(turn, letter)
+
+    def _may_be_whole(self, connection: Connection) -> int:
+        """How many messages may go by BDAT."""
+        if not self._takes_bdat or "CHUNKING" not in connection.extensions:
+            return 0
+        if self._took_bdat:
+            return connection.depth - 1
+        return min(connection.depth - 1, 1) if self._tries_bdat is None else 0
 
     def _say_whole(self, turn: Turn, letter: Letter) -> int:
         turn.say(

@@ -45,8 +45,8 @@ class Turn:
         """The letter that the server waits for."""
         self.put_back: list[Letter] = []
         """Letters that certainly were not sent, and are to go by another connection."""
-        self.bdat_refused = False
-        """Whether the server offers BDAT and does not know it."""
+        self.bdat_fails = False
+        """Whether the server offers BDAT and does not know it, or never answers the first on a connection."""
 
     def __bool__(self) -> bool:
         """Whether there is anything to say."""
@@ -128,7 +128,7 @@ class Turn:
             # BDAT followed a refused address, so there is nothing that it could have ended.
             self._settle(letter, Answered(letter.refusal) if reply.code >= 400 else Doubted())
         elif by_bdat and reply.code in _NO_BDAT and not self._connection.took_bdat:
-            self.bdat_refused = True
+            self.bdat_fails = True
             self._put_back(letter)
         else:
             self._connection.took_bdat |= by_bdat
@@ -208,6 +208,8 @@ class Turn:
         """Settle those who were under way when a connection failed; behind the first, who has not left is put back."""
         under_way = [*self._open, *([self.ahead] if self.ahead else [])]
         self.ahead = None
+        asked = self._todo[0][0] if self._todo else None
+        self.bdat_fails |= asked is Step.BDAT and isinstance(error, TimeoutError) and not self._connection.took_bdat
         for behind, letter in enumerate(under_way):
             if letter.refusal is not None:
                 self._settle(letter, Answered(letter.refusal))

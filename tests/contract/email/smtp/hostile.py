@@ -7,6 +7,7 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 STRIKES = (
     "close",  # before the command is read
@@ -20,6 +21,8 @@ STRIKES = (
     "silence",
     "in_the_message",  # closes while it comes
 )
+REFUSED = b"gone"
+"""Addresses that begin so are refused."""
 _BDAT = re.compile(rb"BDAT (\d+) LAST\Z").match
 _ADDRESS = re.compile(rb"RCPT TO:<([^>]*)>").match
 
@@ -27,14 +30,22 @@ _ADDRESS = re.compile(rb"RCPT TO:<([^>]*)>").match
 class HostileServer:
     """Serves on loopback, and strikes once in a connection, at a command of its choice.
 
-    extensions: what it offers. strikes: those that it chooses from. struck: how often it did. taken: how often it took
-    a message, by recipient. verbs: the commands that it has heard.
+    extensions: what it offers. strikes: those that it chooses from. bdat: whether it can do BDAT, hangs with it, or
+    leaves the message of one that it refuses where it is, so that its lines are commands. struck: how often it did.
+    taken: how often it took a message, by recipient. verbs: the commands that it has heard.
     """
 
-    def __init__(self, seed: int, extensions: Sequence[str], strikes: Sequence[str] = STRIKES) -> None:
+    def __init__(
+        self,
+        seed: int,
+        extensions: Sequence[str],
+        strikes: Sequence[str] = STRIKES,
+        bdat: Literal["good", "hangs", "leaves"] = "good",
+    ) -> None:
         self._random = random.Random(seed)
         self._extensions = extensions
         self._strikes = strikes
+        self.bdat = bdat
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -128,10 +139,19 @@ class _Session:
         elif verb == b"DATA":
             self._data(strike)
         elif (found := _BDAT(line)) is not None:
-            self._body(int(found[1]), strike)
-            self._end(strike)
+            self._bdat(int(found[1]), strike)
         else:
             self._say("500 what?")
+
+    def _bdat(self, size: int, strike: str) -> None:
+        if self._server.bdat == "leaves" and not self._recipient:
+            self._say("503 no recipient")
+            return
+        self._body(size, strike)
+        if self._server.bdat == "hangs":
+            self._server.wait_for_end(5)
+            raise EOFError
+        self._end(strike)
 
     def _before_the_message(self, verb: bytes, line: bytes, strike: str) -> None:
         if verb == b"EHLO":
@@ -146,7 +166,9 @@ class _Session:
             self._say("503 no sender")
         else:
             found = _ADDRESS(line)
-            if self._answer("250 recipient ok", strike) and found is not None:
+            if found is not None and found[1].startswith(REFUSED):
+                self._say("550 5.1.1 no")
+            elif self._answer("250 recipient ok", strike) and found is not None:
                 self._recipient = found[1].decode()
 
     def _data(self, strike: str) -> None:

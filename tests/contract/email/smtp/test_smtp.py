@@ -82,6 +82,30 @@ def test_an_account_may_do_without_chunking(smtp_provider: Make, outgoing: Messa
             server.verbs.clear()
 
 
+def test_a_server_that_hangs_with_bdat_holds_up_one_message(smtp_provider: Make, outgoing: Message) -> None:
+    with HostileServer(1, ("CHUNKING", "PIPELINING"), ("",), bdat="hangs").serving() as server:
+        provider = smtp_provider(server.port, timeout_s=1, max_connections=4)
+        for _ in range(2):
+            outcomes = provider.send([outgoing(f"u{at}@example.com") for at in range(34)])
+            unknown = [outcome for outcome in outcomes if isinstance(outcome, Unknown)]
+            assert [outcome for outcome in outcomes if not isinstance(outcome, Sent | Unknown)] == []
+            assert len(unknown) == (1 if b"BDAT" in server.verbs else 0)
+            server.verbs.clear()
+        assert not unknown
+
+
+def test_no_servers_mistake_makes_a_text_a_message(smtp_provider: Make, outgoing: Message) -> None:
+    """Lines of a message that the server refused, and left where it was, are commands to it."""
+    said = "mail FROM:<shop@example.com>\nRCPT TO:<victim@example.com>\nDATA\nSubject: x\n\nhello\n.\n"
+    with HostileServer(1, ("CHUNKING", "PIPELINING"), ("",), bdat="leaves").serving() as server:
+        provider = smtp_provider(server.port, timeout_s=1, max_connections=1)
+        names = [name for at in range(10) for name in (f"u{at}", f"gone{at}")]
+        outcomes = provider.send([outgoing(f"{name}@example.com", text=said, html=None) for name in names])
+        provider.close()
+    assert set(server.taken) == {f"u{at}@example.com" for at in range(10)}
+    assert [type(outcome) for outcome in outcomes] == [Sent, Rejected] * 10
+
+
 @pytest.mark.parametrize(
     ("flavour", "sent"),
     [("plain", "000000000001"), ("ses", "0102" + "0" * 27 + "1-000000"), ("qq", None)],

@@ -217,16 +217,20 @@ def test_a_server_that_says_more_than_it_was_asked_gets_no_message(
     assert made.is_closed and turn.ahead is None
 
 
+@pytest.mark.parametrize("took_before", [False, True])
 def test_time_that_is_over_is_told_apart_from_a_connection_that_failed(
-    pair: tuple[socket.socket, socket.socket],
+    pair: tuple[socket.socket, socket.socket], took_before: bool
 ) -> None:
     first, second = letters(2, patience_s=0.2)
-    turn = Turn(connection(pair[0]), 5)
+    made = connection(pair[0])
+    made.took_bdat = took_before
+    turn = Turn(made, 5)
     by_bdat(turn, first)
     by_data(turn, second)
     play(turn, pair[1], saying(OK * 2))
     assert isinstance(first.fate, Broken) and first.fate.left and isinstance(first.fate.error, TimeoutError)
     assert turn.put_back == [second]
+    assert turn.bdat_fails is not took_before
 
 
 def test_a_server_without_bdat_is_told_from_one_that_refuses(pair: tuple[socket.socket, socket.socket]) -> None:
@@ -234,7 +238,7 @@ def test_a_server_without_bdat_is_told_from_one_that_refuses(pair: tuple[socket.
     turn = Turn(connection(pair[0]), 5)
     by_bdat(turn, letter)
     play(turn, pair[1], saying(OK * 2 + b"502 no such command\r\n" + OK))
-    assert (letter.fate, turn.put_back, turn.bdat_refused) == (None, [letter], True)
+    assert (letter.fate, turn.put_back, turn.bdat_fails) == (None, [letter], True)
 
 
 def test_a_server_that_takes_a_refused_message_for_commands_is_out_of_step(
