@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from statistics import median
 
-from bench.email import dispatch, parts_for, prebuilt, program, sink
+from bench.email import dispatch, parts_for, prebuilt, program, queued, sink
 from bench.figures import Figure
 from bench.sample import CONTENT, FROM, Memory, NoLedger, dispatcher, dynamodb_in_air
 from shared.model.clock import SystemClock
@@ -82,8 +82,9 @@ def _function(port: int) -> float:
         memory = Memory(port)
         parts = parts_for(memory, calls, side)
         bare = dispatcher(Channel.EMAIL, memory, dynamodb_in_air(), **parts, ledger=NoLedger())
-        dispatch(bare, memory, 100)
-        return _seconds(lambda: dispatch(bare, memory, 100))
+        batches = queued(100)
+        dispatch(bare, memory, batches)
+        return _seconds(lambda: dispatch(bare, memory, batches))
 
 
 def run() -> list[Figure]:

@@ -13,7 +13,7 @@ from urllib.request import urlopen
 import boto3
 from botocore.config import Config
 
-from bench.email import MESSAGES, dispatch, parts_for, prebuilt, program
+from bench.email import MESSAGES, dispatch, parts_for, prebuilt, program, queued
 from bench.figures import Figure, cpu_medians
 from bench.sample import FROM, Memory, NoLedger, dispatcher, dynamodb_in_air
 from shared.model.words import Channel
@@ -45,8 +45,9 @@ def run() -> list[Figure]:
             memory = Memory(provider="ses", settings={**settings, **more})
             parts = parts_for(memory, calls, side)
             made = dispatcher(Channel.EMAIL, memory, dynamodb_in_air(), **parts, ledger=NoLedger())
-            return lambda: dispatch(made, memory, 100)
+            return lambda: dispatch(made, memory, batches)
 
+        batches = queued(100)
         together, alone, mails = sender(), sender(bulk=False), prebuilt()
         client = boto3.session.Session().client(
             "sesv2", region_name=REGION, endpoint_url=url, config=Config(retries={"total_max_attempts": 1})
