@@ -13,8 +13,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from local.sandbox.base import Fault, Request, Response
-from local.sandbox.ses import SesSandbox
+from local.sandbox.base import Fault, Response
 from shared.model.accounts import NoSecret
 from shared.model.attachments import encode
 from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Sent, Unknown
@@ -25,6 +24,7 @@ from shared.providers.email.ses.bulk import CALL_BYTES, MOST, Parts
 from shared.providers.email.ses.codes import STATUSES
 from shared.providers.email.ses.provider import SesProvider
 from shared.store.tokens import MemoryTokenCache
+from tests.contract.email.ses.recorded import Recorded
 from tests.contract.email.support import HTML, SUBJECT, TEXT, email, tools
 from tests.fakes import FakeClock
 
@@ -36,33 +36,6 @@ SEND, BULK, RENDER, CREATE = (
     "POST /v2/email/templates/mepush-raw-v1-html-text/render",
     "POST /v2/email/templates",
 )
-
-
-class Recorded(SesSandbox):
-    """The sandbox, with its requests kept. answer: to calls for many."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.requests: list[Request] = []
-        self.answer: Response | None = None
-
-    def handle(self, request: Request) -> Response:
-        self.requests.append(request)
-        if self.answer is not None and request.path.endswith("outbound-bulk-emails"):
-            return self.answer
-        return super().handle(request)
-
-    def asked(self) -> list[str]:
-        """The requests since the last time."""
-        found = [f"{request.method} {request.path}" for request in self.requests]
-        self.requests.clear()
-        return found
-
-
-@pytest.fixture(autouse=True)
-def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIACONTRACT")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "contract-secret-access-key")
 
 
 @pytest.fixture(scope="module")

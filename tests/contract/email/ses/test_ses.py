@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from local.sandbox.base import Fault, Request, Response
+from local.sandbox.base import Fault, Response
 from local.sandbox.ses import SesSandbox
 from shared.model.accounts import NoSecret, Rate
 from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Sent, Unknown
@@ -20,34 +20,13 @@ from shared.providers.base import Outgoing, Verification
 from shared.providers.email.ses import provider as ses
 from shared.providers.email.ses.provider import SesProvider
 from shared.store.tokens import MemoryTokenCache
+from tests.contract.email.ses.recorded import AWS_SECRET, Recorded
 from tests.contract.email.support import HTML, SUBJECT, TEXT, closed_port, email, send_one, silent, tools
 from tests.fakes import FakeClock
 
 TO = "zhang.san@example.com"
-AWS_SECRET = "contract-secret-access-key"
 R = Reason
 TOGETHER = " Up to 50 messages go by one call."
-
-
-class Recorded(SesSandbox):
-    """The sandbox, with its requests kept."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.requests: list[Request] = []
-        self.answer: Response | None = None
-
-    def handle(self, request: Request) -> Response:
-        self.requests.append(request)
-        if self.answer is not None and not request.path.startswith("/v2/email/templates"):
-            return self.answer
-        return super().handle(request)
-
-
-@pytest.fixture(autouse=True)
-def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIACONTRACT")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", AWS_SECRET)
 
 
 def provider_at(url: str, **settings: Any) -> SesProvider:
