@@ -17,13 +17,14 @@ from functions.recall.withdrawing import (
     withdrawn_row,
 )
 from shared.api.kit import Call, OperationFunction
+from shared.api.lookup import named_message, named_request
 from shared.api.recall import MessageRecall, Recall, RunRecall, RunRecallQuery
 from shared.aws.stream import EventStream, StreamError
 from shared.base.logs import log_error
 from shared.errors import ConflictError, NotRecordedError, forbidden, invalid_field, not_found
 from shared.model.clock import Clock
 from shared.model.events import StreamRecord, fold
-from shared.model.ids import ULID_LENGTH, Tagger, tag_of
+from shared.model.ids import Tagger, tag_of
 from shared.model.outcome import Withdrawn
 from shared.model.runs import Run
 from shared.model.words import KeyKind, Stage
@@ -64,23 +65,13 @@ class Recalling:
 
     def recall_message(self, call: Call) -> Recall:
         """Recall one message. Raises: ForbiddenError, NotFoundError."""
-        message_id = call.path["id"].upper()
-        try:
-            tag_of(message_id)
-        except ValueError:
-            raise not_found("message") from None
-        events = self.timeline.events(call.caller.tenant, message_id)
-        if not events:
-            raise not_found("message; one accepted in the last seconds appears shortly")
+        message_id, events = named_message(call, self.timeline)
         return self._recall(call, events[0].request, {message_id: events})
 
     def recall_request(self, call: Call) -> Recall:
         """Recall all messages of a request. Raises: ForbiddenError, NotFoundError."""
-        tenant, request_id = call.caller.tenant, call.path["id"].upper()
-        ids = self.timeline.request_messages(tenant, request_id) if len(request_id) == ULID_LENGTH else []
-        if not ids:
-            raise not_found("request; one accepted in the last seconds appears shortly")
-        events = self.timeline.events_of_many(tenant, ids)
+        request_id, ids = named_request(call, self.timeline)
+        events = self.timeline.events_of_many(call.caller.tenant, ids)
         return self._recall(call, request_id, dict(zip(ids, events, strict=True)))
 
     def recall_run(self, call: Call) -> RunRecall:

@@ -9,6 +9,7 @@ from typing import Any
 
 from functions.trace.words import describe, explain
 from shared.api.kit import Call, OperationFunction
+from shared.api.lookup import named_message, named_request
 from shared.api.messages import (
     Balance,
     BalanceHour,
@@ -28,7 +29,7 @@ from shared.errors import invalid_field, not_found
 from shared.model.address import AddressError, normalise
 from shared.model.clock import Clock
 from shared.model.events import FallenTo, fold, latest_at
-from shared.model.ids import MESSAGE_ID_LENGTH, ULID_LENGTH, Tagger, tag_of, ulid_time, ulid_value
+from shared.model.ids import MESSAGE_ID_LENGTH, ULID_LENGTH, Tagger, ulid_time, ulid_value
 from shared.model.reasons import blame_of
 from shared.model.reasons_zh import meaning_zh
 from shared.model.words import OUTCOMES, Channel, KeyKind, Stage
@@ -61,14 +62,7 @@ class Reading:
 
     def get_message(self, call: Call) -> MessageView:
         """A message by id. Raises: ForbiddenError, NotFoundError."""
-        message_id = call.path["id"].upper()
-        try:
-            tag_of(message_id)
-        except ValueError:
-            raise not_found("message") from None
-        events = self.timeline.events(call.caller.tenant, message_id)
-        if not events:
-            raise not_found("message; one accepted in the last seconds appears shortly")
+        message_id, events = named_message(call, self.timeline)
         call.require(_kind(events), "message")
         return view(message_id, events)
 
@@ -105,10 +99,7 @@ class Reading:
     def get_request(self, call: Call) -> RequestView:
         """A request's messages, a page at a time. Raises: ForbiddenError, NotFoundError, InvalidError."""
         query: PageQuery = call.query
-        request_id = call.path["id"].upper()
-        ids = self.timeline.request_messages(call.caller.tenant, request_id) if len(request_id) == ULID_LENGTH else []
-        if not ids:
-            raise not_found("request; one accepted in the last seconds appears shortly")
+        request_id, ids = named_request(call, self.timeline)
         after = _decode_cursor(query.cursor, "query.cursor")
         left = [i for i in ids if after is None or i > after]
         page = left[: query.limit]
