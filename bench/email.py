@@ -40,7 +40,7 @@ def program(module: str, *options: str) -> Iterator[int]:
 
 def sink(*options: str) -> AbstractContextManager[int]:
     """A bare SMTP sink in a process of its own; gives its port."""
-    return program("local.sandbox.smtp", "--port", "0", "--plain", *options)
+    return program("local.sandbox.smtp_sink", *options)
 
 
 class _Context:

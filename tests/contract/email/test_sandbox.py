@@ -99,7 +99,7 @@ def test_reading_ids_only() -> None:
 
 def test_the_sink_counts_and_ends_with_its_input() -> None:
     root = Path(__file__).parents[3]
-    command = [sys.executable, "-m", "local.sandbox.smtp", "--port", "0", "--plain"]
+    command = [sys.executable, "-m", "local.sandbox.smtp_sink"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root) as sink:
         assert sink.stdout is not None
         port = int(sink.stdout.readline())

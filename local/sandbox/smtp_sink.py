@@ -1,5 +1,10 @@
-"""A bare SMTP sink for benchmarks."""
+"""A bare SMTP sink for benchmarks: without encryption, login and outbox.
 
+`python -m local.sandbox.smtp_sink` prints its port, counts messages without reading them, prints the count and ends
+when its standard input does.
+"""
+
+import argparse
 import asyncio
 from typing import ClassVar
 
@@ -65,9 +70,21 @@ class Sink(asyncio.Protocol):
         return b"250 2.0.0 Ok\r\n"
 
 
-async def run_sink(port: int, chunking: bool = False) -> None:
-    """Print the port, serve until standard input ends, print how many messages came. chunking: offer that as well."""
-    if chunking:
-        Sink.extensions = (*Sink.extensions, b"CHUNKING")
+async def _run(port: int) -> None:
     await serve(Sink, port)
     print(Sink.counted, flush=True)
+
+
+def main() -> None:
+    """Run the sink."""
+    parser = argparse.ArgumentParser(description="A bare SMTP sink on loopback for benchmarks.")
+    parser.add_argument("--port", type=int, default=0, help="0 for a free one")
+    parser.add_argument("--chunking", action="store_true", help="take messages by BDAT as well")
+    given = parser.parse_args()
+    if given.chunking:
+        Sink.extensions = (*Sink.extensions, b"CHUNKING")
+    asyncio.run(_run(given.port))
+
+
+if __name__ == "__main__":
+    main()
