@@ -8,6 +8,8 @@ STAMP := $(VENV)/.installed
 
 # The machine's own certificate authorities count, a company's among them, and not only those that come with uv.
 export UV_SYSTEM_CERTS ?= 1
+# Where this is set, each of the many processes that tests start would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run demo test lint fmt types imports unit coverage bench guarantees soak mutants synth first-key wheel clean
 
@@ -47,7 +49,9 @@ bench: $(STAMP)
 
 # The long proofs, whole: the crash matrix, the outages and the attacks of which `make test` tries a sample.
 guarantees: $(STAMP)
-	$(BIN)/pytest -n 2 --dist loadgroup -rs --whole tests/guarantees tests/security tests/integration/functions/campaign
+	$(BIN)/pytest -n 2 --dist loadgroup -rs --whole tests/guarantees tests/security tests/integration/functions/campaign \
+		tests/integration/functions/watch/test_sweep.py tests/integration/functions/manage/test_audit.py \
+		tests/e2e/test_openapi_fuzz.py
 
 # The guarantees, tried for a quarter of an hour: random lives, then 100,000 messages among faults.
 soak: $(STAMP)

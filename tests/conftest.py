@@ -1,5 +1,6 @@
 """Fixtures that all tests share: an environment in which nothing real can be reached, and AWS by moto."""
 
+import gc
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -64,19 +65,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.getoption("--whole") or config.getoption("keyword") or any("::" in arg for arg in config.args):
         return
     marked = [item.nodeid for item in items if item.get_closest_marker("rotates")]
-    third, _ = rotation.chosen(ROOT)
-    left_out = set(marked) - rotation.in_turn(marked, third)
+    part, _ = rotation.chosen(ROOT)
+    left_out = set(marked) - rotation.in_turn(marked, part)
     if left_out:
         config.hook.pytest_deselected(items=[item for item in items if item.nodeid in left_out])
         items[:] = [item for item in items if item.nodeid not in left_out]
 
 
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what is there by now, which is much and stays until the end."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Show what was tried: how much belongs to the proof, and workers' output is not seen."""
     if not terminalreporter.config.getoption("--whole"):
-        third, why = rotation.chosen(ROOT)
+        part, why = rotation.chosen(ROOT)
         terminalreporter.section("long proofs")
-        terminalreporter.write_line(f"third {third + 1} of {rotation.THIRDS}, {why}; `make guarantees` runs them whole")
+        terminalreporter.write_line(f"part {part + 1} of {rotation.PARTS}, {why}; `make guarantees` runs them whole")
     for title, (report, shown) in REPORTS.items():
         if report.exists():
             terminalreporter.section(title)

@@ -1,8 +1,8 @@
-"""Long proofs take turns: a plain run tries a third of them, three runs on the way try all, `--whole` tries all.
+"""Long proofs take turns: a plain run tries a fifth of them, five runs on the way try all, `--whole` tries all.
 
-A proof is a test with the mark `rotates`. Its third follows from its place among all that are marked. Which third a run
-tries follows from the number of commits: each commit goes on to the next third, so whatever a change breaks is seen by
-the run of that commit or of the two after it, and a repeated run of one commit tries the same.
+A proof is a test with the mark `rotates`. Its part follows from its place among all that are marked. Which part a run
+tries follows from the number of commits: each commit goes on to the next part, so whatever a change breaks is seen by
+the run of that commit or of the four after it, and a repeated run of one commit tries the same.
 """
 
 import os
@@ -10,24 +10,24 @@ import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
-THIRDS = 3
-VARIABLE = "MEPUSH_THIRD"
-"""Names a third, 1 to 3, instead: to repeat the run of another commit."""
+PARTS = 5
+VARIABLE = "MEPUSH_PART"
+"""Names a part, 1 to 5, instead: to repeat the run of another commit."""
 
 
-def third_of_run(root: Path, env: dict[str, str]) -> tuple[int, str]:
-    """Which third a run tries, 0 to 2, and what that follows from. Raises: ValueError for another one."""
+def part_of_run(root: Path, env: dict[str, str]) -> tuple[int, str]:
+    """Which part a run tries, 0 to 4, and what that follows from. Raises: ValueError for another one."""
     named = env.get(VARIABLE)
     if named is not None:
-        if named not in {"1", "2", "3"}:
-            raise ValueError(f"{VARIABLE} is 1, 2 or 3")
+        if named not in {str(part + 1) for part in range(PARTS)}:
+            raise ValueError(f"{VARIABLE} is a number from 1 to {PARTS}")
         return int(named) - 1, f"by {VARIABLE}"
     commits = _commits(root)
     if commits is not None:
-        return commits % THIRDS, f"by the number of commits, {commits}"
+        return commits % PARTS, f"by the number of commits, {commits}"
     # An export or a shallow clone has no history to count.
     day = datetime.now(UTC).toordinal()
-    return day % THIRDS, "by the day, since there is no history"
+    return day % PARTS, "by the day, since there is no history"
 
 
 def _commits(root: Path) -> int | None:
@@ -43,11 +43,11 @@ def _commits(root: Path) -> int | None:
     return int(counted) if counted.isdecimal() else None
 
 
-def in_turn(names: list[str], third: int) -> set[str]:
+def in_turn(names: list[str], part: int) -> set[str]:
     """Those of all marked tests whose turn it is."""
-    return {name for place, name in enumerate(sorted(names)) if place % THIRDS == third}
+    return {name for place, name in enumerate(sorted(names)) if place % PARTS == part}
 
 
 def chosen(root: Path) -> tuple[int, str]:
-    """As `third_of_run`, for this process."""
-    return third_of_run(root, dict(os.environ))
+    """As `part_of_run`, for this process."""
+    return part_of_run(root, dict(os.environ))

@@ -390,6 +390,7 @@ def test_a_strange_id_is_404(operation: Operation, platform: Platform) -> None:
         assert problem["detail"].startswith("There is no such ")
 
 
+@pytest.mark.rotates
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.id)
 def test_every_answer_is_as_described(operation: Operation, described: OpenApiSchema, platform: Platform) -> None:
     answered: Counter[int] = Counter()

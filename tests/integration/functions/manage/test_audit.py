@@ -339,6 +339,7 @@ class FrailAws(Aws):
 
 
 # An import spans more items than a transaction holds; its record is written before them.
+@pytest.mark.rotates
 @pytest.mark.parametrize("name", [name for name in STEPS if name != "import_suppressions"])
 def test_dying_at_any_call_leaves_change_and_record_or_neither(
     manage_api: ManageApi, clock: FakeClock, name: str

@@ -472,6 +472,7 @@ def test_one_sweep_mends_everything(harness: WatchHarness) -> None:
     assert len(harness.fate.names) == CALLS
 
 
+@pytest.mark.rotates
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("at", range(1, CALLS + 1))
 def test_it_may_die_at_every_call(harness: WatchHarness, at: int, after: bool) -> None:
