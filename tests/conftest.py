@@ -3,9 +3,12 @@
 import gc
 import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import RLock
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import settings
@@ -150,10 +153,26 @@ def _moto() -> Any:
     return mock_aws
 
 
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Have moto answer one request at a time: a transaction that it refuses puts the tables back to what they were when
+    it began, and what other threads have written meanwhile would be gone."""
+    from moto.core.botocore_stubber import BotocoreStubber
+
+    answer, lock = BotocoreStubber.__call__, RLock()
+
+    def call(self: Any, *arguments: Any, **more: Any) -> Any:
+        with lock:
+            return answer(self, *arguments, **more)
+
+    with patch.object(BotocoreStubber, "__call__", call):
+        yield
+
+
 @pytest.fixture
 def aws(_moto: Any) -> Iterator[Aws]:
     """moto's AWS with the four tables; nothing leaves the process."""
-    with _moto():
+    with _moto(), one_at_a_time():
         found = Aws()
         for name in (found.catalog, found.guard, found.timeline, found.counters):
             found.dynamodb.create_table(
