@@ -1,16 +1,13 @@
 """The suppression list over moto: nothing added is lost, whatever comes at once or dies; and its operations."""
 
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from shared.model.audit import AuditRecord, record_change
-from shared.model.ids import Tagger
-from shared.model.suppression import Suppressed, SuppressionEntry, SuppressionReason, SuppressionScope
+from shared.model.suppression import Suppressed, SuppressionReason, SuppressionScope
 from shared.model.words import Channel
 from shared.store import suppressions as store
 from shared.store.catalog_items import CatalogConflictError, CursorError
@@ -18,57 +15,11 @@ from shared.store.suppressions import Suppressions
 from tests.conftest import Aws
 from tests.fakes import FakeClock
 from tests.integration.functions.manage.manage_calls import Answer, ManageApi
+from tests.integration.shared.store.suppressing import DiedError, Dying, add, entry, nobody, record, remove
 
-TAGGER = Tagger(b"salt", "email")
 ADD, REMOVE = "POST /v1/suppressions", "POST /v1/suppressions/remove"
 QUERY, IMPORT = "POST /v1/suppressions/query", "POST /v1/suppressions/import"
 REASONS = list(SuppressionReason)
-
-
-class DiedError(BaseException):
-    """The function dies here; nothing may catch it."""
-
-
-class Dying:
-    """A client that dies before or after its n-th call; counts them."""
-
-    def __init__(self, client: Any, at: int, after: bool) -> None:
-        self._client, self._at, self._after, self.calls = client, at, after, 0
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        def call(**arguments: Any) -> Any:
-            self.calls += 1
-            if self.calls == self._at and not self._after:
-                raise DiedError
-            answer = getattr(self._client, name)(**arguments)
-            if self.calls == self._at:
-                raise DiedError
-            return answer
-
-        return call
-
-
-def nobody(n: int, channel: Channel = Channel.EMAIL, tenant: str = "default") -> Suppressed:
-    address = f"u{n}@example.com"
-    return Suppressed(tenant=tenant, channel=channel, address=address, tag=TAGGER(address))
-
-
-def entry(
-    reason: SuppressionReason = SuppressionReason.MANUAL, scope: SuppressionScope = SuppressionScope.ALL
-) -> SuppressionEntry:
-    return SuppressionEntry(scope=scope, reason=reason, at=1, by="k1")
-
-
-def record(before: Suppressed, after: Suppressed) -> AuditRecord:
-    return record_change(1, "default", "k1", "add_suppression", "suppression/email/x", None, {})
-
-
-def add(found: Suppressions, recipient: Suppressed, *entries: SuppressionEntry) -> None:
-    found.change(recipient, lambda before: before.plus(entries), record)
-
-
-def remove(found: Suppressions, recipient: Suppressed, reason: SuppressionReason | None = None) -> None:
-    found.change(recipient, lambda before: before.minus(None, reason), record)
 
 
 def items(aws: Aws, prefix: str) -> int:
