@@ -20,6 +20,8 @@ def _value_bytes(value: Mapping[str, Any]) -> int:
         return len(content.encode())
     if kind == "B":
         return len(content)
+    if kind == "SS":
+        return sum(len(each.encode()) for each in content)
     if kind == "N":
         # About a byte for two digits, and one more.
         return len(content.strip("-0.")) // 2 + 2

@@ -13,7 +13,7 @@ from shared.function import (
 )
 from shared.providers.table import providers_of
 
-CONFIGURED = ("tenant#*", "tenants", "key#*", "suppressed#*", "suppressing#*", "audit#*")
+CONFIGURED = ("tenant#*", "tenants", "key#*", "suppressed#*", "audit#*")
 """The partitions of the catalog that it writes. That it only adds to the audit log, IAM cannot say: no condition knows
 whether an item is there already (Service Authorization Reference, DynamoDB)."""
 
@@ -34,6 +34,7 @@ FUNCTIONS = (
             allow(("lambda:UpdateEventSourceMapping",), "mapping.*"),
             table("catalog", *READ, "ConditionCheckItem"),
             table("catalog", "PutItem", keys=CONFIGURED),
+            table("catalog", "UpdateItem", keys=("suppressing#*",)),
             # What people configure, and whom they stop messages to: not the audit log.
             table("catalog", "DeleteItem", keys=("tenant#*", "suppressed#*")),
             allow(

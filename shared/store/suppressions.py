@@ -3,13 +3,24 @@
 An item holds the normalised address, which an export needs and which no log may show. Writes are guarded by the
 revision that they replace, so that no entry is lost by changes at the same time. A mark says that a channel has a list
 at all: where nobody is on one, dispatch asks for nothing.
+
+The mark also holds prints: the beginnings of the tags of all who are on the list, or ever were. So who is asked about
+is looked up only if the mark has their print; nobody is on the list whose print is missing. For that
+
+- prints are added before the entries are written, and stay when these are removed;
+- a mark has prints from the first one on or never: one from before there were prints never gets any;
+- beyond `MOST_PRINTS` they are removed for good. Who finds a mark without prints looks everybody up.
+
+ADR 32 has the reasons.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from shared.base.cache import TtlCache
+from shared.base.shared_reads import SharedReads
 from shared.model.audit import AuditRecord
 from shared.model.clock import Clock
 from shared.model.ids import ALPHABET, TAG_LENGTH
@@ -30,7 +41,7 @@ from shared.store.catalog_items import (
     to_cursor,
     unchanged,
 )
-from shared.store.dynamo import batch_get
+from shared.store.dynamo import Item, batch_get
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -39,12 +50,37 @@ ATTEMPTS = 5
 MAX_QUERIES = 150
 """Per page: all partitions of three channels and some more, within a second or two."""
 BATCH = 100
+PRINT_LENGTH = 6
+"""Characters of a tag, of five bits each: of a million who are not on a list of 2,000, two have a print there."""
+MOST_PRINTS = 2_500
+"""So many are 15,000 bytes, which the mark takes four read units to read, and 15 write units to add to."""
+DIRECTLY = 10
+"""So many are looked up without the mark, which may take as many read units to read as so many entries."""
 IN_USE_SECONDS = 600
 NOT_IN_USE_SECONDS = 10
 """How long it may take until the first entry of a channel counts."""
 
+_ROOM = "attribute_not_exists(pk) OR (attribute_exists(prints) AND size(prints) <= :room)"
+
 Recorder = Callable[[Suppressed, Suppressed], AuditRecord]
 """Makes the audit log's record of a change from a recipient before and after."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What the mark of a channel's list says."""
+
+    prints: frozenset[str] | None
+    """None if it does not tell who is on the list."""
+
+    @classmethod
+    def of(cls, item: Item) -> "Mark":
+        """The mark that an item is."""
+        return cls(frozenset(item["prints"]["SS"]) if "prints" in item else None)
+
+    def perhaps(self, tags: Sequence[str]) -> Sequence[str]:
+        """Those who may be on the list; the others are not."""
+        return tags if self.prints is None else [tag for tag in tags if _print(tag) in self.prints]
 
 
 class Suppressions:
@@ -57,20 +93,37 @@ class Suppressions:
         self._pool = pool
         self._in_use: TtlCache[bool] = TtlCache(clock, IN_USE_SECONDS, 500, NOT_IN_USE_SECONDS)
 
-    def find(self, tenant: str, channel: Channel, tags: Collection[str]) -> dict[str, Sequence[SuppressionEntry]]:
-        """The entries of those who are on the list, by tag; one call for up to 100 tags, eventually consistent.
+    def find(
+        self, tenant: str, channel: Channel, tags: Collection[str], reads: SharedReads | None = None
+    ) -> dict[str, Sequence[SuppressionEntry]]:
+        """The entries of those who are on the list, by tag: of all who were on it when `reads` was made, or when this
+        began if there is none.
 
-        No call where a channel has no list; its first entry counts ten seconds later.
-        Raises: StoreError, or what the client raises.
+        One call for up to `DIRECTLY` tags. For more, one for the mark, which all share who ask with the same `reads`,
+        and one for each hundred whose print it has. No call where a channel has no list; its first entry counts ten
+        seconds later. Raises: StoreError, or what the client raises.
         """
-        if not self._in_use.get(_mark(tenant, channel), lambda: self._has_list(tenant, channel)):
+        if not tags:
             return {}
-        found = self._read(tenant, channel, tags, consistent=False)
-        return {tag: stored.value.entries for tag, stored in found.items()}
+        key, shared = _mark(tenant, channel), reads or SharedReads()
+
+        def mark() -> Mark | None:
+            return shared.get(key, lambda: self._read_mark(key))
+
+        if not self._in_use.get(key, lambda: True if mark() else None):
+            return {}
+        asked: Sequence[str] = list(dict.fromkeys(tags))
+        if len(asked) > DIRECTLY:
+            known = mark()
+            asked = known.perhaps(asked) if known else []
+        return {tag: stored.value.entries for tag, stored in self.load_all(tenant, channel, asked).items()}
 
     def load_all(self, tenant: str, channel: Channel, tags: Collection[str]) -> dict[str, Stored[Suppressed]]:
         """Recipients as they are now, by tag. Raises: as `find`."""
-        return self._read(tenant, channel, tags, consistent=True)
+        # One address may stand twice in an envelope, and a batch must not name a key twice.
+        keys = [key_of(_pk(tenant, channel, tag), tag) for tag in dict.fromkeys(tags)]
+        items = batch_get(self._client, self._table, keys, consistent=True)
+        return {item["sk"]["S"]: read_item(Suppressed, item) for item in items}
 
     def change(
         self, recipient: Suppressed, change: Callable[[Suppressed], Suppressed], recorder: Recorder
@@ -81,15 +134,15 @@ class Suppressions:
         Raises: CatalogConflictError if others keep changing it.
         """
         for _ in range(ATTEMPTS):
-            found = self._read(recipient.tenant, recipient.channel, [recipient.tag], consistent=True)
+            found = self.load_all(recipient.tenant, recipient.channel, [recipient.tag])
             seen = found.get(recipient.tag)
             before = recipient if seen is None else seen.value
             after = change(before)
             if after.entries == before.entries:
                 return before, after
-            writes = [self._write(after, seen), audit_put(self._table, recorder(before, after))]
             if seen is None:
-                writes.append({"Put": self._mark(after.tenant, after.channel)})
+                self._add_prints(after.tenant, after.channel, [after.tag])
+            writes = [self._write(after, seen), audit_put(self._table, recorder(before, after))]
             try:
                 with conflicts():
                     self._client.transact_write_items(TransactItems=writes)
@@ -104,8 +157,9 @@ class Suppressions:
         seen: the recipients as `load_all` found them. Some may be added when it raises.
         Raises: CatalogConflictError if others keep changing one of them; what the client raises.
         """
-        if wanted:
-            self._client.put_item(**self._mark(wanted[0].tenant, wanted[0].channel))
+        # Who is on the list has a print already.
+        if new := [each.tag for each in wanted if each.tag not in seen]:
+            self._add_prints(wanted[0].tenant, wanted[0].channel, new)
         run: Callable[..., Any] = map if self._pool is None else self._pool.map
         for _ in run(lambda each: self._add(each, seen.get(each.tag)), wanted):
             pass
@@ -141,21 +195,39 @@ class Suppressions:
                     after = each.tag
         return Page(found, None)
 
-    def _has_list(self, tenant: str, channel: Channel) -> bool | None:
+    def _read_mark(self, key: str) -> Mark | None:
+        got = self._client.get_item(TableName=self._table, Key=key_of(key, "mark"), ConsistentRead=True)
+        return Mark.of(got["Item"]) if "Item" in got else None
+
+    def _add_prints(self, tenant: str, channel: Channel, tags: Collection[str]) -> None:
+        """Have a channel's mark tell of those who are about to be on its list, if it has prints.
+
+        Whatever others add or remove at the same time undoes none of it. Raises: what the client raises.
+        """
         key = key_of(_mark(tenant, channel), "mark")
-        return True if "Item" in self._client.get_item(TableName=self._table, Key=key) else None
+        if not self._took(key, sorted({_print(tag) for tag in tags})):
+            self._client.update_item(TableName=self._table, Key=key, UpdateExpression="REMOVE prints")
 
-    def _mark(self, tenant: str, channel: Channel) -> Any:
-        """What marks a channel as one that has a list; it is there no later than the first who is on it."""
-        return {"TableName": self._table, "Item": key_of(_mark(tenant, channel), "mark")}
-
-    def _read(
-        self, tenant: str, channel: Channel, tags: Collection[str], *, consistent: bool
-    ) -> dict[str, Stored[Suppressed]]:
-        # One address may stand twice in an envelope, and a batch must not name a key twice.
-        keys = [key_of(_pk(tenant, channel, tag), tag) for tag in dict.fromkeys(tags)]
-        items = batch_get(self._client, self._table, keys, consistent=consistent)
-        return {item["sk"]["S"]: read_item(Suppressed, item) for item in items}
+    def _took(self, key: Any, prints: Sequence[str]) -> bool:
+        """Add prints to a mark, unless it has none by now; False if they are too many."""
+        if len(prints) > MOST_PRINTS:
+            return False
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key=key,
+                UpdateExpression="ADD prints :new",
+                ConditionExpression=_ROOM,
+                ExpressionAttributeValues={
+                    ":new": {"SS": prints},
+                    ":room": {"N": str(MOST_PRINTS - len(prints))},
+                },
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except self._client.exceptions.ConditionalCheckFailedException as error:
+            refused: Any = error.response
+            return "prints" not in refused["Item"]
+        return True
 
     def _add(self, wanted: Suppressed, seen: Stored[Suppressed] | None) -> None:
         for _ in range(ATTEMPTS):
@@ -167,7 +239,7 @@ class Suppressions:
                 with conflicts():
                     self._client.put_item(**self._write(after, seen)["Put"])
             except CatalogConflictError:
-                found = self._read(wanted.tenant, wanted.channel, [wanted.tag], consistent=True)
+                found = self.load_all(wanted.tenant, wanted.channel, [wanted.tag])
                 seen = found.get(wanted.tag)
                 continue
             return
@@ -191,6 +263,10 @@ class Suppressions:
             Limit=limit,
         )
         return [read_item(Suppressed, item).value for item in got["Items"]], "LastEvaluatedKey" in got
+
+
+def _print(tag: str) -> str:
+    return tag[:PRINT_LENGTH]
 
 
 def _mark(tenant: str, channel: Channel) -> str:

@@ -180,6 +180,7 @@ EXPECTED: dict[str, list[Statement]] = {
     "manage": [
         ((*READ, "dynamodb:ConditionCheckItem"), (CATALOG,)),
         (("dynamodb:PutItem",), (CATALOG,)),
+        (("dynamodb:UpdateItem",), (CATALOG,)),
         (("dynamodb:DeleteItem",), (CATALOG,)),
         (
             (
@@ -345,7 +346,12 @@ def test_no_function_can_take_a_record_out_of_the_audit_log(prod: Template) -> N
                 statement["Action"]
             ):
                 keys = statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
-                assert set(keys) in ({"tenant#*", "suppressed#*"}, {"dead#*", "letter#*"}, {"tenant#*"})
+                assert set(keys) in (
+                    {"tenant#*", "suppressed#*"},
+                    {"suppressing#*"},
+                    {"dead#*", "letter#*"},
+                    {"tenant#*"},
+                )
 
 
 def test_schedules_reach_the_queues_and_their_own_dead_letters(prod: Template) -> None:

@@ -166,6 +166,11 @@ def contents(aws: Aws) -> tuple[dict[str, Any], dict[str, Any]]:
     return {name: item for name, item in found.items() if name not in log}, log
 
 
+def unmarked(items: dict[str, Any]) -> dict[str, Any]:
+    """Without the marks of suppression lists: a print may come without its entry, and stops nobody."""
+    return {name: item for name, item in items.items() if not name.startswith("suppressing#")}
+
+
 def put_back(aws: Aws, items: dict[str, Any], log: dict[str, Any]) -> None:
     """Make the catalog what it was, record by record."""
     dynamodb = Aws.client(aws, "dynamodb")
@@ -355,7 +360,7 @@ def test_dying_at_any_call_leaves_change_and_record_or_neither(
             script = Script(at, late)
             status = STEPS[name](ManageApi(FrailAws(script=script), clock)).status
             after, records = contents(manage_api.aws)
-            assert len(records) - len(log) == (0 if after == items else 1), (at, late)
+            assert len(records) - len(log) == (0 if unmarked(after) == unmarked(items) else 1), (at, late)
             put_back(manage_api.aws, items, log)
             if script.calls < at:
                 assert status < 300

@@ -11,7 +11,7 @@ from shared.model.suppression import Suppressed, SuppressionReason, SuppressionS
 from shared.model.words import Channel
 from shared.store import suppressions as store
 from shared.store.catalog_items import CatalogConflictError, CursorError
-from shared.store.suppressions import Suppressions
+from shared.store.suppressions import DIRECTLY, Suppressions
 from tests.conftest import Aws
 from tests.fakes import FakeClock
 from tests.integration.functions.manage.manage_calls import Answer, ManageApi
@@ -35,17 +35,17 @@ def suppressions(aws: Aws, clock: FakeClock) -> Suppressions:
 # The store
 
 
-def test_those_on_the_list_are_found_with_one_call(aws: Aws, clock: FakeClock) -> None:
+def test_a_few_are_looked_up_with_one_call(aws: Aws, clock: FakeClock) -> None:
     counting = Dying(aws.dynamodb, 0, False)
     found = Suppressions(counting, aws.catalog, clock)  # type: ignore[arg-type]  # it passes calls on
     for n in range(3):
         add(found, nobody(n), entry())
     add(found, nobody(4, Channel.SMS), entry())
     add(found, nobody(5, tenant="other"), entry())
-    tags = [nobody(n).tag for n in range(100)]
+    tags = [nobody(n).tag for n in range(DIRECTLY)]
     found.find("default", Channel.EMAIL, tags)  # that there is a list at all is asked once in a while
     before = counting.calls
-    got = found.find("default", Channel.EMAIL, [*tags[:99], tags[0]])
+    got = found.find("default", Channel.EMAIL, [*tags, tags[0]])
     assert counting.calls == before + 1
     assert got == {tags[n]: [entry()] for n in range(3)}
 
@@ -134,19 +134,19 @@ def test_it_gives_up_when_others_always_come_first(aws: Aws, clock: FakeClock) -
 def test_a_change_may_die_at_every_call(aws: Aws, clock: FakeClock, after: bool) -> None:
     plain = Suppressions(aws.dynamodb, aws.catalog, clock)
     add(plain, nobody(99), entry())
-    for at in range(1, 4):
+    for at in range(1, 5):
         dying = Dying(aws.dynamodb, at, after)
         one = Suppressions(dying, aws.catalog, clock)  # type: ignore[arg-type]  # it passes calls on
         try:
             add(one, nobody(at), entry())
         except DiedError:
             kept = bool(plain.find("default", Channel.EMAIL, [nobody(at).tag]))
-            assert kept == (after and at == 2)
+            assert kept == (after and at == 3)
         add(plain, nobody(at), entry())
         assert plain.find("default", Channel.EMAIL, [nobody(at).tag]) == {nobody(at).tag: [entry()]}
     # Each was added once, and each has its record.
-    assert dying.calls == 2
-    assert (items(aws, "suppressed#"), items(aws, "audit#")) == (4, 4)
+    assert dying.calls == 3
+    assert (items(aws, "suppressed#"), items(aws, "audit#")) == (5, 5)
 
 
 def test_every_page_together_is_the_list(suppressions: Suppressions, monkeypatch: pytest.MonkeyPatch) -> None:
