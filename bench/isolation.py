@@ -22,6 +22,7 @@ from bench.sample import TENANT, dispatcher
 from infra.stages import stage_named
 from local.memory.engine import Memory
 from shared.aws.queue import Dispatch
+from shared.base.shared_reads import SharedReads
 from shared.dispatch.accounts import Accounts
 from shared.dispatch.sending import Sender
 from shared.model.accounts import Account, Rate
@@ -136,7 +137,9 @@ class Stores:
     def get(self, tenant: str, account_id: str, version: int) -> dict[str, Any]:
         return {}
 
-    def find(self, tenant: str, channel: Channel, tags: Collection[str]) -> dict[str, list[SuppressionEntry]]:
+    def find(
+        self, tenant: str, channel: Channel, tags: Collection[str], reads: SharedReads
+    ) -> dict[str, list[SuppressionEntry]]:
         return {}
 
     def send(self, dispatches: Sequence[Dispatch]) -> set[str]:

@@ -9,6 +9,7 @@ from botocore.session import Session
 from shared.aws.clients import made
 from shared.aws.queue import Dispatch
 from shared.base.settings import GuardSettings
+from shared.base.shared_reads import SharedReads
 from shared.dispatch.dispatcher import Dispatcher
 from shared.model.accounts import Account
 from shared.model.clock import SystemClock
@@ -137,7 +138,9 @@ class Memory:
     def account(self, tenant: str, account_id: str) -> Account:
         return self._account
 
-    def find(self, tenant: str, channel: Channel, tags: Collection[str]) -> dict[str, list[SuppressionEntry]]:
+    def find(
+        self, tenant: str, channel: Channel, tags: Collection[str], reads: SharedReads
+    ) -> dict[str, list[SuppressionEntry]]:
         return {}
 
     def get(self, tenant: str, account_id: str, version: int) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from aws_lambda_powertools import Logger
 from shared.aws.queue import DeadLetters, Dispatch
 from shared.aws.stream import EventStream
 from shared.base.logs import log_error
+from shared.base.shared_reads import SharedReads
 from shared.dispatch.batch import Batch
 from shared.dispatch.outlet import Outlet
 from shared.dispatch.runs import Runs
@@ -106,9 +107,10 @@ class Dispatcher:
 
     def _send(self, envelopes: list[Envelope], remaining_s: Callable[[], float]) -> dict[str, list[EventRow]]:
         """Work envelopes off side by side; one that raises is left out and comes back."""
+        reads = SharedReads()
 
         def decide(envelope: Envelope) -> Work | None:
-            return self._guarded(envelope.id, lambda: self._waves.decide(envelope, remaining_s))
+            return self._guarded(envelope.id, lambda: self._waves.decide(envelope, reads, remaining_s))
 
         def go_on(decided: Mapping[str, Work]) -> dict[str, list[EventRow]]:
             works = self._waves.pace(decided, remaining_s)

@@ -20,6 +20,7 @@ from aws_lambda_powertools import Logger
 
 from shared.aws.errors import AWS_ERRORS
 from shared.base.logs import log_error
+from shared.base.shared_reads import SharedReads
 from shared.dispatch.decide.planning import Planner
 from shared.dispatch.plan import RESERVE_S, Call, Plan, flight
 from shared.dispatch.rates import Rates
@@ -105,9 +106,9 @@ class Waves:
         self._clock = clock
         self._sleep = sleep
 
-    def decide(self, envelope: Envelope, remaining_s: Callable[[], float]) -> Work:
+    def decide(self, envelope: Envelope, reads: SharedReads, remaining_s: Callable[[], float]) -> Work:
         """Plan an envelope; nothing is written or sent. Raises: what `Planner.plan` raises."""
-        plan = self._planner.plan(envelope)
+        plan = self._planner.plan(envelope, reads)
         lease = self._clock.now_ms() + int((remaining_s() + LEASE_MARGIN_S) * 1000)
         # Of a repeated write the ledger must know that it is the same one, so each lease has an owner of its own.
         return Work(plan, [], Entry(secrets.token_hex(8), lease))

@@ -16,6 +16,7 @@ _LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".*_cache", ".hypothesis", "
 _MATRIX = "tests/guarantees/test_crash_matrix.py::test_it_may_die_anywhere"
 _AT_ONCE = "tests/integration/functions/trace/test_aggregate_at_once.py"
 _KEEPING = "tests/integration/functions/trace/test_keeping.py"
+_PRINTS = "tests/integration/shared/store/test_suppressions_prints.py"
 _BULK = "tests/contract/email/ses/test_bulk.py"
 _ONCE = f"{_MATRIX}_while_each_recipient_gets_it_once"
 
@@ -150,6 +151,41 @@ MUTATIONS = (
         'yield f"{first}.{k}" if k else first, until, due[until]',
         "yield f\"{first}.{__import__('secrets').token_hex(4)}\", until, due[until]",
         f"{_MATRIX}[smtp-notification]",
+    ),
+    Mutation(
+        "who is put on the suppression list has a print on its mark",
+        "shared/store/suppressions.py",
+        "if seen is None:\n                self._add_prints(",
+        "if seen is not None:\n                self._add_prints(",
+        f"{_PRINTS}::test_only_those_are_looked_up_whose_print_is_there",
+    ),
+    Mutation(
+        "a print is there before the entry",
+        "shared/store/suppressions.py",
+        """            self._add_prints(wanted[0].tenant, wanted[0].channel, new)
+        run: Callable[..., Any] = map if self._pool is None else self._pool.map
+        for _ in run(lambda each: self._add(each, seen.get(each.tag)), wanted):
+            pass
+""",
+        """            [self._add(each, seen.get(each.tag)) for each in wanted]
+            self._add_prints(wanted[0].tenant, wanted[0].channel, new)
+""",
+        f"{_PRINTS}::test_whoever_adds_may_die_at_every_call",
+    ),
+    Mutation(
+        "a mark that has no prints never gets any",
+        "shared/store/suppressions.py",
+        "OR (attribute_exists(prints) AND size(prints) <= :room)",
+        "OR attribute_not_exists(prints) OR size(prints) <= :room",
+        f"{_PRINTS}::test_a_mark_from_before_there_were_prints_tells_of_nobody",
+    ),
+    Mutation(
+        "what the envelopes of a batch read together is read for this batch",
+        "shared/dispatch/dispatcher.py",
+        "        reads = SharedReads()\n",
+        "        reads = self.__dict__.setdefault('_reads', SharedReads())\n",
+        "tests/unit/shared/dispatch/decide/test_suppression.py"
+        "::test_the_envelopes_of_a_batch_share_what_they_read_and_those_of_the_next_do_not",
     ),
     Mutation(
         "a message is not a duplicate of itself",

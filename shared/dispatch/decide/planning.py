@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
+from shared.base.shared_reads import SharedReads
 from shared.dispatch.decide.filling import Filling
 from shared.dispatch.decide.rendering import rendered
 from shared.dispatch.decide.step import Batch, Candidate, Configured, Sources
@@ -36,13 +37,13 @@ class Planner:
         self._releases = releases
         self._compiled: Callable[[str, str, int], Compiled] = lru_cache(256)(self._compile)
 
-    def plan(self, envelope: Envelope) -> Plan:
-        """Decide for each recipient: a row, or a place in a call. Sends nothing.
+    def plan(self, envelope: Envelope, reads: SharedReads) -> Plan:
+        """Decide for each recipient: a row, or a place in a call. Sends nothing. reads: see `Batch.reads`.
 
         Raises: TemplateGoneError; what the steps raise.
         """
         asked, fresh = _parted(envelope)
-        batch = Batch(envelope, fresh, self._configured, lambda: self._filling(envelope))
+        batch = Batch(envelope, fresh, self._configured, lambda: self._filling(envelope), reads)
         rows, calls = self._look_ups(batch, asked)
         for step in self._steps:
             if not batch.candidates:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
+from shared.base.shared_reads import SharedReads
 from shared.dispatch.accounts import Accounts, Route
 from shared.dispatch.attachments import Files
 from shared.dispatch.decide.filling import Filling
@@ -31,7 +32,7 @@ class Suppressions(Protocol):
     """Where the step `Suppression` reads who must not be written to."""
 
     def find(
-        self, tenant: str, channel: Channel, tags: Collection[str]
+        self, tenant: str, channel: Channel, tags: Collection[str], reads: SharedReads
     ) -> Mapping[str, Sequence[SuppressionEntry]]: ...
 
 
@@ -89,6 +90,8 @@ class Batch:
     candidates: list[Candidate]
     configured: Configured
     new_filling: Callable[[], Filling]
+    reads: SharedReads
+    """What is read once for all envelopes that a function got together; nothing in it is older than their coming."""
     held: Held = field(default_factory=Held)
     """What the messages hold; see `shared/lifecycle/held.py`."""
     route: Route | None = None

@@ -14,7 +14,7 @@ class Suppression(Step):
     def take(self, batch: Batch) -> Taken:
         envelope, now = batch.envelope, self.now()
         tags = [candidate.recipient.tag for candidate in batch.candidates]
-        entries = self.sources.suppressions.find(envelope.tenant, envelope.channel, tags)
+        entries = self.sources.suppressions.find(envelope.tenant, envelope.channel, tags, batch.reads)
 
         def stopped(candidate: Candidate) -> EventRow | None:
             why = stopped_by(entries.get(candidate.recipient.tag, ()), envelope.message_class)

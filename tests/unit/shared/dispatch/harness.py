@@ -13,6 +13,7 @@ from shared.aws.queue import Dispatch, Queues
 from shared.aws.schedules import Schedules
 from shared.base.channels import queue_name
 from shared.base.settings import GuardSettings
+from shared.base.shared_reads import SharedReads
 from shared.dispatch.accounts import Accounts
 from shared.dispatch.attachments import Files
 from shared.dispatch.dispatcher import Dispatcher
@@ -79,6 +80,7 @@ class DispatchHarness:
     tenant_settings: TenantSettings = field(default_factory=TenantSettings)
     suppressed: dict[str, list[SuppressionEntry]] = field(default_factory=dict)
     asked_of: list[list[str]] = field(default_factory=list)
+    shared: list[SharedReads] = field(default_factory=list)
     stored: dict[tuple[str, str], bytes] = field(default_factory=dict)
     health: dict[str, Buckets] = field(default_factory=dict)
     health_reads: list[str] = field(default_factory=list)
@@ -114,10 +116,13 @@ class DispatchHarness:
     def account(self, tenant: str, account_id: str) -> Account | None:
         return self.accounts.get(account_id)
 
-    def find(self, tenant: str, channel: Channel, tags: Collection[str]) -> dict[str, list[SuppressionEntry]]:
+    def find(
+        self, tenant: str, channel: Channel, tags: Collection[str], reads: SharedReads
+    ) -> dict[str, list[SuppressionEntry]]:
         if "suppressions" in self.broken:
             raise out_of_reach("dynamodb")
         self.asked_of.append(list(tags))
+        self.shared.append(reads)
         return {tag: entries for tag, entries in self.suppressed.items() if tag in tags}
 
     def get(self, tenant: str, account_id: str, version: int) -> dict[str, Any]:

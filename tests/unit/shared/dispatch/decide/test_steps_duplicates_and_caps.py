@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from shared.base.shared_reads import SharedReads
 from shared.model.envelope import Envelope
 from shared.model.ids import Numbering, derived_base
 from shared.model.outcome import Outcome, Rejected, Retry, Sent, Unknown
@@ -365,7 +366,7 @@ def test_a_second_function_that_comes_late_takes_nothing_from_the_first() -> Non
     """It took the places, and then the other one was done with the envelope before it could open the ledger."""
     with platform(BOTH) as (w, _):
         one = another(0)
-        works = w.dispatcher._waves.decide(one, lambda: 60.0)
+        works = w.dispatcher._waves.decide(one, SharedReads(), lambda: 60.0)
         assert w.run(one) == []
         assert w.dispatcher._waves.send(works, w.entries[one.id], lambda: 60.0)[0].stage == "sent"
         w.run(another(1))

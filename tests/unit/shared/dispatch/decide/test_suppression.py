@@ -73,6 +73,15 @@ def test_without_an_answer_nothing_is_sent() -> None:
         assert w.providers["main"].calls == 3
 
 
+def test_the_envelopes_of_a_batch_share_what_they_read_and_those_of_the_next_do_not() -> None:
+    with harness() as w:
+        assert w.run(*(envelope(start=n) for n in range(4))) == []
+        assert w.run(*(envelope(start=n) for n in range(4, 6))) == []
+        batches = w.shared[:4], w.shared[4:]
+        assert [len({id(reads) for reads in batch}) for batch in batches] == [1, 1]
+        assert batches[0][0] is not batches[1][0]
+
+
 def test_a_retry_asks_again() -> None:
     def script(message: Outgoing) -> Outcome:
         return Retry(Reason.THROTTLED, "454") if w.providers["main"].calls <= 3 else Sent("1")
