@@ -24,8 +24,6 @@ from shared.model.suppression import SuppressionEntry
 from shared.model.words import Channel
 from shared.policy.suppression import stopped_by
 
-BATCH = 100
-"""Recipients that the suppression list is asked about at once."""
 OWN_COLUMNS = ("row", "reason", "detail")
 _LINE = ("line",)
 _NOTHING = Tally()
@@ -222,11 +220,8 @@ class Checker:
 
     def _stopped(self, run: Run, tags: Collection[str]) -> set[str]:
         """The tags of those whom the suppression list stops."""
-        distinct, stopped = list(dict.fromkeys(tags)), set()
-        for start in range(0, len(distinct), BATCH):
-            found = self._suppressions.find(run.tenant, run.channel, distinct[start : start + BATCH])
-            stopped |= {tag for tag, entries in found.items() if stopped_by(entries, run.message_class) is not None}
-        return stopped
+        found = self._suppressions.find(run.tenant, run.channel, set(tags))
+        return {tag for tag, entries in found.items() if stopped_by(entries, run.message_class) is not None}
 
 
 def _file(run: Run) -> AudienceFile:
