@@ -91,7 +91,8 @@ class Suppressions:
         self._table = table
         self._clock = clock
         self._pool = pool
-        self._in_use: TtlCache[bool] = TtlCache(clock, IN_USE_SECONDS, 500, NOT_IN_USE_SECONDS)
+        # Whether a list's mark has prints; who remembers that too long asks once more than needed, and misses nobody.
+        self._telling: TtlCache[bool] = TtlCache(clock, IN_USE_SECONDS, 500, NOT_IN_USE_SECONDS)
 
     def find(
         self, tenant: str, channel: Channel, tags: Collection[str], reads: SharedReads | None = None
@@ -100,8 +101,8 @@ class Suppressions:
         began if there is none.
 
         One call for up to `DIRECTLY` tags. For more, one for the mark, which all share who ask with the same `reads`,
-        and one for each hundred whose print it has. No call where a channel has no list; its first entry counts ten
-        seconds later. Raises: StoreError, or what the client raises.
+        and one for each hundred whose print it has; for each hundred of all, if it has no prints. No call where a
+        channel has no list; its first entry counts ten seconds later. Raises: StoreError, or what the client raises.
         """
         if not tags:
             return {}
@@ -110,10 +111,15 @@ class Suppressions:
         def mark() -> Mark | None:
             return shared.get(key, lambda: self._read_mark(key))
 
-        if not self._in_use.get(key, lambda: True if mark() else None):
+        def has_prints() -> bool | None:
+            found = mark()
+            return None if found is None else found.prints is not None
+
+        telling = self._telling.get(key, has_prints)
+        if telling is None:
             return {}
         asked: Sequence[str] = list(dict.fromkeys(tags))
-        if len(asked) > DIRECTLY:
+        if telling and len(asked) > DIRECTLY:
             known = mark()
             asked = known.perhaps(asked) if known else []
         return {tag: stored.value.entries for tag, stored in self.load_all(tenant, channel, asked).items()}

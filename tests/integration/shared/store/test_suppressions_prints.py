@@ -175,6 +175,9 @@ def test_a_mark_from_before_there_were_prints_tells_of_nobody(client: Asked, lis
     client.taken()
     assert found(listed) == {TAGS[n] for n in (3, 4, 5, 6)}
     assert client.taken() == ({"get_item": 1, "batch_get_item": 1}, 100)
+    # That it never will is remembered.
+    assert found(listed) == {TAGS[n] for n in (3, 4, 5, 6)}
+    assert client.taken() == ({"batch_get_item": 1}, 100)
 
 
 def test_what_is_deployed_before_may_add_at_the_same_time(client: Asked, listed: Suppressions) -> None:
