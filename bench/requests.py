@@ -161,17 +161,22 @@ def run() -> list[Figure]:
 
 
 def _with_policies() -> tuple[Cost, Cost, Cost]:
-    """The cost of 1,000 emails without policies, with those that ask once for many, and with all; counted once the
-    functions remember what they read."""
+    """The cost of 1,000 emails without policies, with those that ask once for many, and with all."""
     with LocalStack(threads=False, memory=True) as stack:
         platform = Platform(stack)
-        platform.count("emails", 1000)
-        off = platform.count("emails", 1000)
-        found = []
+        found = [_usual(platform)]
         for per_recipient in (False, True):
             platform.set_policies(per_recipient=per_recipient)
-            found.append(platform.count("emails", 1000))
-    return off, found[0], found[1]
+            found.append(_usual(platform))
+    return found[0], found[1], found[2]
+
+
+def _usual(platform: Platform) -> Cost:
+    """The cost of 1,000 emails once the functions remember what they read: the median of three counts, since the
+    envelopes' ids decide how many batches the trace gets, and how many waves an envelope has."""
+    # By the first emails SES tries out whether many may go by one call.
+    platform.count("emails", 1000)
+    return sorted((platform.count("emails", 1000) for _ in range(3)), key=lambda cost: cost.requests)[1]
 
 
 def _show_price(guarded: dict[str, Cost], bare: dict[str, Cost]) -> None:
