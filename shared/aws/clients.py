@@ -90,10 +90,10 @@ def made(
 def _make(service: str, endpoint_url: str | None, region_name: str | None, config: dict[str, Any]) -> Any:
     # It takes a fifth of a second to import, and not every function that imports this module calls AWS. boto3 would
     # take half as long again, for resources and transfers of files that nothing here uses: its clients are these.
-    from botocore.session import Session
+    from shared.aws.sessions import new_session
 
     global _session
     if _session is None:
-        _session = Session()
+        _session = new_session()
         _session.register_component("data_loader", _descriptions())
     return made(_session, service, endpoint_url=endpoint_url, region_name=region_name, **config)
