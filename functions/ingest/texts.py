@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
-from pydantic import BaseModel
 
 from shared.api.kit import Caller
 from shared.aws.errors import AWS_ERRORS
 from shared.base.logs import log_error
 from shared.errors import NotCountedError
+from shared.model.base import Model
 from shared.model.clock import Clock, iso
 from shared.model.phones import takes_texts
 from shared.model.reasons import Reason
@@ -38,7 +38,7 @@ class Limits(NamedTuple):
     """Whether `all` is the key's own limit, and not the settings'."""
 
 
-class Grant(BaseModel):
+class Grant(Model):
     """The places that a request has got, kept with its claim: a repeat gets the same answer."""
 
     all: int

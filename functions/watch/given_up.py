@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from msgspec.structs import replace
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from functions.watch.work import Done
 from shared.aws.stream import EventStream, Stored, StreamReader
+from shared.model.base import Model
 from shared.model.clock import Clock
 from shared.model.events import StreamRecord, read_record
 from shared.model.ids import new_base
@@ -31,7 +32,7 @@ HIDDEN_S = 240
 UNREADABLE, GONE, LEFT = "records_unreadable", "records_gone", "records_given_up"
 
 
-class _Range(BaseModel):
+class _Range(Model):
     """Where in the stream a batch is, as the failure destination of an event source mapping is told (Lambda developer
     guide, "Retain discarded batch records")."""
 
@@ -41,7 +42,7 @@ class _Range(BaseModel):
     stream: str = Field(alias="streamArn")
 
 
-class _Notice(BaseModel):
+class _Notice(Model):
     batch: _Range = Field(alias="KinesisBatchInfo")
 
 

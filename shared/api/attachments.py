@@ -3,15 +3,16 @@
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
+from shared.model.base import Model
 from shared.model.numbers import whole_number
 from shared.policy.attachments import ALLOWED, KEEP_DAYS, MAX_BYTES
 
 _STRICT = ConfigDict(extra="forbid")
 
 
-class AttachmentCreate(BaseModel):
+class AttachmentCreate(Model):
     """A file to upload."""
 
     model_config = _STRICT
@@ -26,7 +27,7 @@ class AttachmentCreate(BaseModel):
     keys of the same kind, so that a send which is repeated with the same file is the same request."""
 
 
-class AttachmentUpload(BaseModel):
+class AttachmentUpload(Model):
     """Where to upload the file: a POST of `multipart/form-data` to `url` with these fields and, last, the file as
     `file`. It takes no other size or type, and must begin before `expires_at`."""
 
@@ -39,7 +40,7 @@ class AttachmentUpload(BaseModel):
     expires_at: datetime
 
 
-class AttachmentView(BaseModel):
+class AttachmentView(Model):
     """A file that is there."""
 
     id: str

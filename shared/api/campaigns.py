@@ -3,11 +3,12 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+from pydantic import BeforeValidator, ConfigDict, Field, JsonValue
 
 from mepush.sheets.formats import FileFormat
 from shared.api.fields import Moment, Ttl
 from shared.api.messages import Address
+from shared.model.base import Model
 from shared.model.campaigns import (
     CAMPAIGN_ID,
     MAX_VARIANTS,
@@ -32,7 +33,7 @@ Window = Annotated[int, Field(ge=0, le=MAX_WINDOW_MINUTES), BeforeValidator(whol
 Variables = dict[str, JsonValue]
 
 
-class AudienceUploadCreate(BaseModel):
+class AudienceUploadCreate(Model):
     """A file to upload."""
 
     model_config = _STRICT
@@ -41,7 +42,7 @@ class AudienceUploadCreate(BaseModel):
     """How it is written; gzip is noticed by itself."""
 
 
-class AudienceUpload(BaseModel):
+class AudienceUpload(Model):
     """A form for one file of up to 5 GB."""
 
     file: str
@@ -52,7 +53,7 @@ class AudienceUpload(BaseModel):
     expires_at: datetime
 
 
-class ScheduleIn(BaseModel):
+class ScheduleIn(Model):
     """When runs start."""
 
     model_config = _STRICT
@@ -74,7 +75,7 @@ class ScheduleIn(BaseModel):
     """What becomes of a firing while the run before is not over."""
 
 
-class ScheduleView(BaseModel):
+class ScheduleView(Model):
     """When runs start."""
 
     expression: str
@@ -88,7 +89,7 @@ class ScheduleView(BaseModel):
     """The next five firings, of a campaign that is not archived."""
 
 
-class CampaignCreate(BaseModel):
+class CampaignCreate(Model):
     """A campaign."""
 
     model_config = _STRICT
@@ -118,7 +119,7 @@ class CampaignCreate(BaseModel):
     """Seconds in which a message must be sent once it is due; the default is the template's."""
 
 
-class CampaignUpdate(BaseModel):
+class CampaignUpdate(Model):
     """What to change; what is absent stays, and null takes away what may be absent. Runs that have started keep what
     they started with."""
 
@@ -137,7 +138,7 @@ class CampaignUpdate(BaseModel):
     ttl: Ttl | None = None
 
 
-class LimitView(BaseModel):
+class LimitView(Model):
     """That somebody wants a higher `approve_above`, or none (null). The limit changes once another person sends the
     same within a day."""
 
@@ -147,7 +148,7 @@ class LimitView(BaseModel):
     at: datetime
 
 
-class CampaignView(BaseModel):
+class CampaignView(Model):
     """A campaign."""
 
     id: str
@@ -174,14 +175,14 @@ class CampaignView(BaseModel):
     updated_at: datetime
 
 
-class CampaignPage(BaseModel):
+class CampaignPage(Model):
     """Campaigns by id."""
 
     campaigns: list[CampaignView]
     cursor: str | None = None
 
 
-class RunStart(BaseModel):
+class RunStart(Model):
     """Start a run now, of the kind of the key: a test key's reaches nobody."""
 
     model_config = _STRICT
@@ -190,7 +191,7 @@ class RunStart(BaseModel):
     """Messages a minute for this run, over the campaign's."""
 
 
-class RunUpdate(BaseModel):
+class RunUpdate(Model):
     """Change a run while it goes on."""
 
     model_config = _STRICT
@@ -199,7 +200,7 @@ class RunUpdate(BaseModel):
     """Messages a minute; null for none."""
 
 
-class TestSend(BaseModel):
+class TestSend(Model):
     """Send the campaign's message to some addresses first, one per variant."""
 
     model_config = _STRICT
@@ -210,7 +211,7 @@ class TestSend(BaseModel):
     common."""
 
 
-class TestMessage(BaseModel):
+class TestMessage(Model):
     """A test message."""
 
     to: str
@@ -221,13 +222,13 @@ class TestMessage(BaseModel):
     problem: str | None
 
 
-class TestSent(BaseModel):
+class TestSent(Model):
     """What became of a test: one message per address and variant."""
 
     messages: list[TestMessage]
 
 
-class SampleView(BaseModel):
+class SampleView(Model):
     """A rejected row."""
 
     row: int
@@ -236,7 +237,7 @@ class SampleView(BaseModel):
     problem: str
 
 
-class RejectedView(BaseModel):
+class RejectedView(Model):
     """Rows that cannot be sent for one reason."""
 
     reason: str
@@ -247,7 +248,7 @@ class RejectedView(BaseModel):
     samples: list[SampleView]
 
 
-class CheckReport(BaseModel):
+class CheckReport(Model):
     """What reading the whole file found, before anything is sent."""
 
     rows: int
@@ -265,7 +266,7 @@ class CheckReport(BaseModel):
     estimate: Estimate | None
 
 
-class Progress(BaseModel):
+class Progress(Model):
     """How far a run is, counted exactly."""
 
     planned: int | None
@@ -283,7 +284,7 @@ class Progress(BaseModel):
     """At that rate."""
 
 
-class VariantResult(BaseModel):
+class VariantResult(Model):
     """A variant in numbers: outcomes and what recipients did, by stage."""
 
     name: str
@@ -294,7 +295,7 @@ class VariantResult(BaseModel):
     stages: dict[str, int]
 
 
-class ReasonCount(BaseModel):
+class ReasonCount(Model):
     """How often messages ended so, and what to do about it."""
 
     stage: str
@@ -304,7 +305,7 @@ class ReasonCount(BaseModel):
     action: str
 
 
-class RunView(BaseModel):
+class RunView(Model):
     """A run."""
 
     id: str
@@ -334,7 +335,7 @@ class RunView(BaseModel):
     """What providers charge for what was sent."""
 
 
-class RunSummary(BaseModel):
+class RunSummary(Model):
     """A run in a list."""
 
     id: str
@@ -345,14 +346,14 @@ class RunSummary(BaseModel):
     messages: int | None
 
 
-class RunPage(BaseModel):
+class RunPage(Model):
     """A campaign's runs, the newest first."""
 
     runs: list[RunSummary]
     cursor: str | None = None
 
 
-class RejectsFile(BaseModel):
+class RejectsFile(Model):
     """A part of the rejects file: a CSV with the columns `row`, `reason`, `detail`, and the row's own, good until
     `expires_at`."""
 
@@ -365,7 +366,7 @@ class RejectsFile(BaseModel):
     expires_at: datetime
 
 
-class RejectsPage(BaseModel):
+class RejectsPage(Model):
     """The parts of the rejects file, in the file's order."""
 
     files: list[RejectsFile]

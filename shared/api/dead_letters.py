@@ -3,9 +3,10 @@
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
+from pydantic import ConfigDict, Field, StrictBool, model_validator
 
 from shared.api.messages import PageQuery
+from shared.model.base import Model
 from shared.model.letters import LetterState
 from shared.model.reasons import Reason
 from shared.model.words import Channel, KeyKind, MessageClass
@@ -28,7 +29,7 @@ class DeadLetterQuery(PageQuery):
     state: LetterState | None = None
 
 
-class DeadLetterView(BaseModel):
+class DeadLetterView(Model):
     """Given-up recipients of one envelope that share a reason and an account."""
 
     id: str
@@ -58,7 +59,7 @@ class DeadLetterView(BaseModel):
     note: str | None
 
 
-class DeadLetterPage(BaseModel):
+class DeadLetterPage(Model):
     """Dead letters, newest first by acceptance."""
 
     dead_letters: list[DeadLetterView]
@@ -66,7 +67,7 @@ class DeadLetterPage(BaseModel):
     """Give it back for the next page; absent on the last."""
 
 
-class RedriveRequest(BaseModel):
+class RedriveRequest(Model):
     """Which kept dead letters to work on: all that every filter fits, or `all`."""
 
     model_config = _STRICT
@@ -93,7 +94,7 @@ class DiscardRequest(RedriveRequest):
     note: str = Field(min_length=1, max_length=200, pattern=r"\S")
 
 
-class DeadLetterTally(BaseModel):
+class DeadLetterTally(Model):
     """What one call did. It stops after some seconds: call again while `left` is true."""
 
     letters: int

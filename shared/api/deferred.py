@@ -3,9 +3,10 @@
 from datetime import datetime
 from typing import Literal, Self
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from shared.api.messages import PageQuery
+from shared.model.base import Model
 from shared.model.envelope import Envelope
 from shared.model.words import Channel, MessageClass
 
@@ -18,7 +19,7 @@ class DeferredQuery(PageQuery):
     cursor: str | None = Field(default=None, max_length=2048)
 
 
-class DeferredView(BaseModel):
+class DeferredView(Model):
     """Messages that go on together.
 
     They are recalled by their request.
@@ -51,7 +52,7 @@ class DeferredView(BaseModel):
         )
 
 
-class DeferredPage(BaseModel):
+class DeferredPage(Model):
     """A page of what waits; it may hold few, or none, and yet have a cursor."""
 
     deferred: list[DeferredView]

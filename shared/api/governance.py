@@ -5,7 +5,6 @@ from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -19,6 +18,7 @@ from shared.api.messages import PageQuery
 from shared.base.channels import CHANNELS
 from shared.model.address import mask_recipient, regions_with_phones
 from shared.model.audit import AuditRecord
+from shared.model.base import Model
 from shared.model.numbers import whole_number
 from shared.model.policies import ClassPolicies, Policies, ZoneName
 from shared.model.templates import Review, ReviewState
@@ -39,7 +39,7 @@ _STRICT = ConfigDict(extra="forbid")
 MAX_COMMENT = 1_000
 
 
-class ReviewView(BaseModel):
+class ReviewView(Model):
     """A version's review."""
 
     state: ReviewState
@@ -60,7 +60,7 @@ class ReviewView(BaseModel):
         return cls.model_validate(review.model_dump() | times)
 
 
-class ApproveRequest(BaseModel):
+class ApproveRequest(Model):
     """An approval."""
 
     model_config = _STRICT
@@ -68,7 +68,7 @@ class ApproveRequest(BaseModel):
     comment: str = Field(default="", max_length=MAX_COMMENT)
 
 
-class RejectRequest(BaseModel):
+class RejectRequest(Model):
     """A rejection, and what is wrong."""
 
     model_config = _STRICT
@@ -76,7 +76,7 @@ class RejectRequest(BaseModel):
     comment: str = Field(min_length=1, max_length=MAX_COMMENT, pattern=r"\S")
 
 
-class PoliciesUpdate(BaseModel):
+class PoliciesUpdate(Model):
     """The defaults of the classes to change; each replaces all of its class."""
 
     model_config = _STRICT
@@ -100,7 +100,7 @@ def _known_country(code: str) -> str:
     return code
 
 
-class DeploymentUpdate(BaseModel):
+class DeploymentUpdate(Model):
     """What to set for the whole deployment, in place of what was set."""
 
     model_config = _STRICT
@@ -112,7 +112,7 @@ class DeploymentUpdate(BaseModel):
     """Queue, such as `email.marketing`, to how many functions work on it at most; what is not named stays as it is."""
 
 
-class DeploymentView(BaseModel):
+class DeploymentView(Model):
     """What has been set for the whole deployment."""
 
     concurrency: dict[str, int] = Field(
@@ -129,7 +129,7 @@ class DeploymentView(BaseModel):
         return cls.model_validate(deployment.model_dump() | facts)
 
 
-class SettingsUpdate(BaseModel):
+class SettingsUpdate(Model):
     """What to change; what is absent or null stays. Lists and maps replace what was there."""
 
     model_config = _STRICT
@@ -145,7 +145,7 @@ class SettingsUpdate(BaseModel):
     texts_abroad_per_key_per_day: Annotated[TextsPerDay, BeforeValidator(whole_number)] | None = None
 
 
-class SettingsRestore(BaseModel):
+class SettingsRestore(Model):
     """The version whose values shall count again."""
 
     model_config = _STRICT
@@ -153,7 +153,7 @@ class SettingsRestore(BaseModel):
     version: VersionNumber
 
 
-class SettingsView(BaseModel):
+class SettingsView(Model):
     """A tenant's settings."""
 
     version: int
@@ -192,7 +192,7 @@ class SettingsView(BaseModel):
         return cls.model_validate(settings.model_dump() | facts)
 
 
-class SettingsPage(BaseModel):
+class SettingsPage(Model):
     """Versions of the settings by number."""
 
     settings: list[SettingsView]
@@ -215,7 +215,7 @@ class AuditQuery(PageQuery):
     action: _Text | None = Field(default=None, description="The id of an operation.")
 
 
-class AuditView(BaseModel):
+class AuditView(Model):
     """One change."""
 
     id: str
@@ -249,7 +249,7 @@ def _masked(document: dict[str, Any] | None) -> dict[str, Any] | None:
     return {**document, "recipients": [mask_recipient(each) for each in recipients]}
 
 
-class AuditPage(BaseModel):
+class AuditPage(Model):
     """A page of the audit log. One with a cursor may hold few records, or none, when what is searched for is rare."""
 
     records: list[AuditView]

@@ -3,19 +3,20 @@
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from shared.model.accounts import AccountState
+from shared.model.base import Model
 
 
-class Finding(BaseModel):
+class Finding(Model):
     """Something that is not as it should be, and what to do about it."""
 
     problem: str
     action: str
 
 
-class HealthBalance(BaseModel):
+class HealthBalance(Model):
     """The messages accepted in the last 24 hours: accepted + redriven = outcomes + in_flight."""
 
     accepted: int
@@ -24,7 +25,7 @@ class HealthBalance(BaseModel):
     in_flight: int
 
 
-class SweepView(BaseModel):
+class SweepView(Model):
     """The last sweep of the watch."""
 
     at: datetime
@@ -39,7 +40,7 @@ class SweepView(BaseModel):
     """Parts that broke off."""
 
 
-class QueueView(BaseModel):
+class QueueView(Model):
     """A queue, about: messages that wait, that are worked on, that are due later, and dead letters not taken yet."""
 
     name: str
@@ -49,14 +50,14 @@ class QueueView(BaseModel):
     dead: int
 
 
-class ShardView(BaseModel):
+class ShardView(Model):
     """How long ago the oldest event arrived that is not in the timeline yet; 0 if all are."""
 
     shard: str
     lag_seconds: float
 
 
-class AccountHealth(BaseModel):
+class AccountHealth(Model):
     """What became of the tries through an account, for messages accepted in this hour and the one before."""
 
     account: str
@@ -75,7 +76,7 @@ class AccountHealth(BaseModel):
     shift_reason: str | None
 
 
-class Health(BaseModel):
+class Health(Model):
     """Whether the platform is well, what is not, and what to do."""
 
     verdict: Literal["healthy", "unhealthy"]

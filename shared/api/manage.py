@@ -3,12 +3,13 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+from pydantic import BeforeValidator, ConfigDict, Field, JsonValue
 
 from shared.api.fields import Moment, Ttl, Weight, moment, moment_or_none
 from shared.api.governance import ReviewView
 from shared.model.accounts import AccountState, Rate, UnitFee
 from shared.model.address import mask_recipient
+from shared.model.base import Model
 from shared.model.content import Content
 from shared.model.keys import ApiKey
 from shared.model.numbers import whole_number
@@ -22,7 +23,7 @@ AccountId = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", description="Lower-case 
 TemplateId = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,59}$", description="Lower-case letters, digits and hyphens.")
 
 
-class AccountCreate(BaseModel):
+class AccountCreate(Model):
     """An account to configure. `settings` and `secret` are those of `settings.provider`."""
 
     model_config = _STRICT
@@ -39,7 +40,7 @@ class AccountCreate(BaseModel):
     without one the provider's list price counts, if it has one."""
 
 
-class AccountUpdate(BaseModel):
+class AccountUpdate(Model):
     """What to change; what is absent stays. `settings` replaces all settings, and cannot change the provider."""
 
     model_config = _STRICT
@@ -56,7 +57,7 @@ class AccountUpdate(BaseModel):
     state: AccountState | None = None
 
 
-class AccountView(BaseModel):
+class AccountView(Model):
     """An account."""
 
     id: str
@@ -80,14 +81,14 @@ class AccountView(BaseModel):
     updated_at: datetime
 
 
-class AccountList(BaseModel):
+class AccountList(Model):
     """A page of accounts by id."""
 
     accounts: list[AccountView]
     cursor: str | None = None
 
 
-class VerificationView(BaseModel):
+class VerificationView(Model):
     """What trying an account showed, in words."""
 
     ok: bool
@@ -98,7 +99,7 @@ class VerificationView(BaseModel):
     """How fast the provider says that it may send; it counts from now on unless the account has one of its own."""
 
 
-class VersionCreate(BaseModel):
+class VersionCreate(Model):
     """Content to save as a new version, with sample variables that it must render with."""
 
     model_config = _STRICT
@@ -120,7 +121,7 @@ class TemplateCreate(VersionCreate):
     fallback: Fallback | None = None
 
 
-class TemplateUpdate(BaseModel):
+class TemplateUpdate(Model):
     """What to change; what is absent stays. `policies` replaces all that the template has of its own."""
 
     model_config = _STRICT
@@ -132,7 +133,7 @@ class TemplateUpdate(BaseModel):
     fallback: Fallback | None = None
 
 
-class TemplateCopy(BaseModel):
+class TemplateCopy(Model):
     """Where to copy a template to."""
 
     model_config = _STRICT
@@ -141,7 +142,7 @@ class TemplateCopy(BaseModel):
     name: str | None = Field(default=None, min_length=1, max_length=100)
 
 
-class VersionView(BaseModel):
+class VersionView(Model):
     """A version of a template, with its placeholders."""
 
     template: str
@@ -158,7 +159,7 @@ class VersionView(BaseModel):
     created_at: datetime
 
 
-class TemplateView(BaseModel):
+class TemplateView(Model):
     """A template; `current` is the published version, or else the latest."""
 
     model_config = ConfigDict(populate_by_name=True)
@@ -179,7 +180,7 @@ class TemplateView(BaseModel):
     updated_at: datetime
 
 
-class TemplateSummary(BaseModel):
+class TemplateSummary(Model):
     """A template in a list."""
 
     model_config = ConfigDict(populate_by_name=True)
@@ -198,14 +199,14 @@ class TemplateSummary(BaseModel):
     updated_at: datetime
 
 
-class TemplateList(BaseModel):
+class TemplateList(Model):
     """A page of templates by id."""
 
     templates: list[TemplateSummary]
     cursor: str | None = None
 
 
-class PreviewRequest(BaseModel):
+class PreviewRequest(Model):
     """Variables to render with; the version's own sample where absent."""
 
     model_config = _STRICT
@@ -213,14 +214,14 @@ class PreviewRequest(BaseModel):
     variables: dict[str, JsonValue] | None = None
 
 
-class Preview(BaseModel):
+class Preview(Model):
     """The rendered content, and for each account of the template what its provider would refuse."""
 
     rendered: dict[str, Any]
     problems: dict[str, list[str]]
 
 
-class KeyCreate(BaseModel):
+class KeyCreate(Model):
     """A key to make."""
 
     model_config = _STRICT
@@ -239,7 +240,7 @@ class KeyCreate(BaseModel):
     settings counts, or what the maker has."""
 
 
-class KeyView(BaseModel):
+class KeyView(Model):
     """A key, without its secret."""
 
     id: str
@@ -287,7 +288,7 @@ class KeyCreated(KeyView):
     key: str
 
 
-class KeyList(BaseModel):
+class KeyList(Model):
     """A page of keys by id."""
 
     keys: list[KeyView]

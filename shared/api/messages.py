@@ -3,11 +3,12 @@
 from datetime import datetime
 from typing import Annotated, Literal, NotRequired
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator, with_config
+from pydantic import ConfigDict, Field, JsonValue, model_validator, with_config
 from typing_extensions import TypedDict
 
 from shared.api.fields import Limit, Moment, Ttl, VersionNumber
 from shared.model.attachments import CID
+from shared.model.base import Model
 from shared.model.policies import ZoneName
 from shared.model.reasons import Blame
 from shared.model.words import Channel, KeyKind, MessageClass, Stage
@@ -53,7 +54,7 @@ class AttachmentIn(TypedDict):
     text."""
 
 
-class SendRequest(BaseModel):
+class SendRequest(Model):
     """Send one template to one address (`to`) or up to 1,000 (`recipients`)."""
 
     model_config = _STRICT
@@ -98,7 +99,7 @@ class MessageOut(TypedDict):
     detail: NotRequired[str]
 
 
-class SendResponse(BaseModel):
+class SendResponse(Model):
     """What became of a request, one result per recipient, in the request's order."""
 
     request_id: str
@@ -108,7 +109,7 @@ class SendResponse(BaseModel):
     messages: list[MessageOut]
 
 
-class PassedOver(BaseModel):
+class PassedOver(Model):
     """An account by which a message was to go, and did not."""
 
     account: str
@@ -117,7 +118,7 @@ class PassedOver(BaseModel):
     code: str
 
 
-class TimelineEvent(BaseModel):
+class TimelineEvent(Model):
     """One event of a message, in words too."""
 
     stage: Stage
@@ -138,7 +139,7 @@ class TimelineEvent(BaseModel):
     """Accounts that could not send it, before the one that is named."""
 
 
-class FallbackMessage(BaseModel):
+class FallbackMessage(Model):
     """The message that took the place of another."""
 
     message_id: str
@@ -146,7 +147,7 @@ class FallbackMessage(BaseModel):
     template: str
 
 
-class MessageView(BaseModel):
+class MessageView(Model):
     """A message: where it stands, why, what to do, and how it got there."""
 
     message_id: str
@@ -175,7 +176,7 @@ class MessageView(BaseModel):
     timeline: list[TimelineEvent]
 
 
-class MessageQuery(BaseModel):
+class MessageQuery(Model):
     """Find the messages to one recipient. Without `channel`, every channel that the address fits is searched."""
 
     model_config = _STRICT
@@ -188,7 +189,7 @@ class MessageQuery(BaseModel):
     cursor: str | None = Field(default=None, max_length=500)
 
 
-class MessagePage(BaseModel):
+class MessagePage(Model):
     """Messages, newest first."""
 
     messages: list[MessageView]
@@ -196,7 +197,7 @@ class MessagePage(BaseModel):
     """Give it back for the next page; absent on the last."""
 
 
-class RequestView(BaseModel):
+class RequestView(Model):
     """A request and its messages, in order."""
 
     request_id: str
@@ -206,7 +207,7 @@ class RequestView(BaseModel):
     cursor: str | None = None
 
 
-class BalanceHour(BaseModel):
+class BalanceHour(Model):
     """One cohort hour: accepted (and redriven) messages, their outcomes by stage, and what is still in flight."""
 
     hour: datetime
@@ -216,7 +217,7 @@ class BalanceHour(BaseModel):
     in_flight: int
 
 
-class Balance(BaseModel):
+class Balance(Model):
     """accepted + redriven = outcomes + in_flight, by hour and in sum. A negative `in_flight` is an error of ours."""
 
     accepted: int
@@ -227,14 +228,14 @@ class Balance(BaseModel):
     hours: list[BalanceHour]
 
 
-class StatsHour(BaseModel):
+class StatsHour(Model):
     """Counts by stage of the messages accepted in one hour."""
 
     hour: datetime
     stages: dict[str, int]
 
 
-class TemplateStats(BaseModel):
+class TemplateStats(Model):
     """Counts by stage for a template."""
 
     template: str
@@ -242,7 +243,7 @@ class TemplateStats(BaseModel):
     hours: list[StatsHour]
 
 
-class RangeQuery(BaseModel):
+class RangeQuery(Model):
     """A range of cohort hours; by default the last 24."""
 
     model_config = _STRICT
@@ -251,7 +252,7 @@ class RangeQuery(BaseModel):
     before: Moment | None = None
 
 
-class PageQuery(BaseModel):
+class PageQuery(Model):
     """A page of a listing."""
 
     model_config = _STRICT

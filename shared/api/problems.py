@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from shared.errors import (
     BrokenError,
@@ -22,12 +22,13 @@ from shared.errors import (
     RequestError,
     UnavailableError,
 )
+from shared.model.base import Model
 
 CONTENT_TYPE = "application/problem+json"
 _TYPE = "urn:mepush:problem:"
 
 
-class Problem(BaseModel):
+class Problem(Model):
     """The body of every error answer."""
 
     type: str = Field(description="Names the kind of problem; stable.")

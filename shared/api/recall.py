@@ -3,8 +3,9 @@
 from datetime import datetime
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
+from shared.model.base import Model
 from shared.model.words import Stage
 
 
@@ -31,7 +32,7 @@ class Before(StrEnum):
     RETRYING = "retrying"
 
 
-class MessageRecall(BaseModel):
+class MessageRecall(Model):
     """What a recall came to for one message."""
 
     message_id: str
@@ -45,7 +46,7 @@ class MessageRecall(BaseModel):
     detail: str
 
 
-class Recall(BaseModel):
+class Recall(Model):
     """What a recall came to, message by message in the request's order."""
 
     request_id: str
@@ -53,7 +54,7 @@ class Recall(BaseModel):
     messages: list[MessageRecall]
 
 
-class RunRecallQuery(BaseModel):
+class RunRecallQuery(Model):
     """Where to go on."""
 
     model_config = ConfigDict(extra="forbid")
@@ -61,7 +62,7 @@ class RunRecallQuery(BaseModel):
     cursor: str | None = Field(default=None, max_length=500)
 
 
-class RunRecall(BaseModel):
+class RunRecall(Model):
     """What a recall came to for some of a run's messages."""
 
     run: str

@@ -3,10 +3,11 @@
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from shared.api.fields import moment
 from shared.model.address import mask
+from shared.model.base import Model
 from shared.model.numbers import whole_number
 from shared.model.suppression import (
     MAX_NOTE,
@@ -27,7 +28,7 @@ Note = Annotated[str, Field(max_length=MAX_NOTE, description="In your own words.
 _Cell = Annotated[str, Field(max_length=MAX_CELL)]
 
 
-class SuppressionAdd(BaseModel):
+class SuppressionAdd(Model):
     """A recipient to stop messages to."""
 
     model_config = _STRICT
@@ -40,7 +41,7 @@ class SuppressionAdd(BaseModel):
     note: Note = ""
 
 
-class SuppressionRemove(BaseModel):
+class SuppressionRemove(Model):
     """A recipient to take off the list: all its entries, or those of a scope, of a reason, or of both."""
 
     model_config = _STRICT
@@ -51,7 +52,7 @@ class SuppressionRemove(BaseModel):
     reason: SuppressionReason | None = None
 
 
-class SuppressionQuery(BaseModel):
+class SuppressionQuery(Model):
     """Who is on the list: one address of a channel, or all, page by page."""
 
     model_config = _STRICT
@@ -69,7 +70,7 @@ class SuppressionQuery(BaseModel):
         return self
 
 
-class SuppressionRow(BaseModel):
+class SuppressionRow(Model):
     """A row to import; what it does not say is as the import says. A row that is not right is reported alone."""
 
     model_config = _STRICT
@@ -80,7 +81,7 @@ class SuppressionRow(BaseModel):
     note: _Cell | None = None
 
 
-class SuppressionImport(BaseModel):
+class SuppressionImport(Model):
     """Recipients of one channel to stop messages to. Done again, it changes nothing."""
 
     model_config = _STRICT
@@ -91,7 +92,7 @@ class SuppressionImport(BaseModel):
     rows: list[SuppressionRow] = Field(min_length=1, max_length=MAX_ROWS)
 
 
-class EntryView(BaseModel):
+class EntryView(Model):
     """Why a recipient is on the list."""
 
     scope: SuppressionScope
@@ -107,7 +108,7 @@ class EntryView(BaseModel):
         return cls.model_validate(entry.model_dump() | {"at": moment(entry.at)})
 
 
-class SuppressionView(BaseModel):
+class SuppressionView(Model):
     """A recipient and its entries; without any it is not on the list."""
 
     channel: Channel
@@ -122,7 +123,7 @@ class SuppressionView(BaseModel):
         return cls(channel=recipient.channel, address=recipient.address, entries=entries)
 
 
-class SuppressionChange(BaseModel):
+class SuppressionChange(Model):
     """What one call changed, and how the recipient is now."""
 
     changed: int
@@ -130,14 +131,14 @@ class SuppressionChange(BaseModel):
     suppression: SuppressionView
 
 
-class SuppressionPage(BaseModel):
+class SuppressionPage(Model):
     """Recipients, in no order. One with a cursor may hold few, or none, when what is searched for is rare."""
 
     suppressions: list[SuppressionView]
     cursor: str | None = None
 
 
-class RowResult(BaseModel):
+class RowResult(Model):
     """What became of a row."""
 
     index: int
@@ -148,7 +149,7 @@ class RowResult(BaseModel):
     detail: str | None = None
 
 
-class ImportReport(BaseModel):
+class ImportReport(Model):
     """What became of an import, as a whole and row by row."""
 
     added: int
@@ -157,7 +158,7 @@ class ImportReport(BaseModel):
     rows: list[RowResult]
 
 
-class SuppressionAudit(BaseModel):
+class SuppressionAudit(Model):
     """A recipient in the audit log, which is kept for good: the address is masked."""
 
     channel: Channel
@@ -174,7 +175,7 @@ class SuppressionAudit(BaseModel):
         return cls(channel=recipient.channel, recipient=masked, entries=entries)
 
 
-class ImportAudit(BaseModel):
+class ImportAudit(Model):
     """An import in the audit log."""
 
     channel: Channel

@@ -8,9 +8,10 @@ import os
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Json, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, Json, ValidationError
 
 from shared.errors import BrokenError
+from shared.model.base import Model
 from shared.net.addresses import own_network
 from shared.net.network import Network
 
@@ -19,11 +20,10 @@ class ConfigurationError(BrokenError):
     """The function's environment does not fit; names the variables."""
 
 
-class Settings(BaseModel):
+class Settings(Model):
     """Base: a field `catalog_table` is read from the variable `CATALOG_TABLE`."""
 
-    # What reads the environment is made when it does: of a dozen classes here a function reads one, once.
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     @classmethod
     def load(cls, env: Mapping[str, str] | None = None) -> Self:

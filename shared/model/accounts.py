@@ -5,8 +5,9 @@ from collections.abc import Collection, Mapping
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import ConfigDict, Field, SecretStr, field_validator
 
+from shared.model.base import Model
 from shared.model.words import Channel
 
 
@@ -17,7 +18,7 @@ class AccountState(StrEnum):
     DISABLED = "disabled"
 
 
-class ProviderSettings(BaseModel):
+class ProviderSettings(Model):
     """Base of a provider's settings: everything about an account that is not secret.
 
     A provider's subclass adds `provider: Literal["<name>"]`, by which settings are told apart.
@@ -53,7 +54,7 @@ class ProviderSettings(BaseModel):
         return None
 
 
-class ProviderSecret(BaseModel):
+class ProviderSecret(Model):
     """Base of a provider's secret: every field is a `SecretStr`, kept in Secrets Manager only."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -84,7 +85,7 @@ def _number(value: object) -> object:
     return value
 
 
-class Rate(BaseModel):
+class Rate(Model):
     """How fast an account may send."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -105,7 +106,7 @@ class Rate(BaseModel):
         return _number(value)
 
 
-class UnitFee(BaseModel):
+class UnitFee(Model):
     """What the provider charges for one message, or for one part of a long text message."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -127,7 +128,7 @@ class UnitFee(BaseModel):
         return value
 
 
-class Account(BaseModel):
+class Account(Model):
     """A configured provider (发送账号). Its secret is kept apart and never part of this."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

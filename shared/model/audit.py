@@ -5,8 +5,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import ConfigDict, JsonValue
 
+from shared.model.base import Model
 from shared.model.ids import new_base
 
 BOOTSTRAP = "bootstrap"
@@ -20,7 +21,7 @@ _DEPTH = 3
 Document = dict[str, Any]
 
 
-class AuditRecord(BaseModel):
+class AuditRecord(Model):
     """One change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -3,9 +3,10 @@
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+from pydantic import BeforeValidator, ConfigDict, Field, JsonValue
 
 from mepush.sheets.formats import FileFormat
+from shared.model.base import Model
 from shared.model.numbers import whole_number
 from shared.model.policies import ZoneName
 from shared.model.words import KeyKind
@@ -23,13 +24,13 @@ Throttle = Annotated[int, Field(ge=1, le=FASTEST_PER_MINUTE), _Number]
 """Messages a minute."""
 
 
-class Stored(BaseModel):
+class Stored(Model):
     """Base of what is stored: unknown fields are left out, so that an older function reads what a newer one wrote."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-class CampaignModel(BaseModel):
+class CampaignModel(Model):
     """Base of what people set: unknown fields are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     Base64Bytes,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -20,10 +19,11 @@ from pydantic import (
 )
 
 from shared.model.attachments import CID, Attachment
+from shared.model.base import Model
 from shared.model.words import Channel
 
 
-class ContentModel(BaseModel):
+class ContentModel(Model):
     """Base of all content: unknown fields are errors, strings may hold `{{ placeholders }}`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from msgspec import Struct, field
-from pydantic import BaseModel
 
 from shared.model import wire
 from shared.model.address import mask
+from shared.model.base import Model
 from shared.model.envelope import Envelope
 from shared.model.ids import Numbering, root_of
 from shared.model.words import OUTCOMES, Channel, KeyKind, MessageClass, Stage
@@ -183,7 +183,7 @@ def record_of(envelope: Envelope, rows: list[EventRow]) -> StreamRecord:
     )
 
 
-class Status(BaseModel):
+class Status(Model):
     """A message's status, folded from its events."""
 
     state: Stage

@@ -6,8 +6,9 @@ import re
 import secrets
 from typing import NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
+from shared.model.base import Model
 from shared.model.ids import ALPHABET
 from shared.model.tenants import TextsPerDay
 from shared.model.words import KeyKind, Scope
@@ -25,7 +26,7 @@ class ParsedKey(NamedTuple):
     secret: str
 
 
-class ApiKey(BaseModel):
+class ApiKey(Model):
     """A stored key."""
 
     model_config = ConfigDict(extra="forbid")

@@ -7,9 +7,10 @@ from hashlib import blake2b
 from typing import Any
 
 from msgspec.structs import replace
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 from pydantic_core import from_json
 
+from shared.model.base import Model
 from shared.model.envelope import Envelope, EnvelopeRecipient
 from shared.model.ids import derived_base, root_of, ulid_time
 from shared.model.reasons import Reason
@@ -33,7 +34,7 @@ class LetterState(StrEnum):
     DISCARDED = "discarded"
 
 
-class Letter(BaseModel):
+class Letter(Model):
     """A dead letter without its addresses and variables."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")

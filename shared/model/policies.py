@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -18,6 +17,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
+from shared.model.base import Model
 from shared.model.numbers import whole_number
 
 DAY_MINUTES = 24 * 60
@@ -62,7 +62,7 @@ class Weekday(StrEnum):
     SUNDAY = "sun"
 
 
-class PolicyModel(BaseModel):
+class PolicyModel(Model):
     """Base of what people set: unknown fields are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict, Field
 
+from shared.model.base import Model
 from shared.model.words import Channel
 
 MAX_NOTE = 200
@@ -30,7 +31,7 @@ class SuppressionReason(StrEnum):
     PROVIDER = "provider"
 
 
-class SuppressionEntry(BaseModel):
+class SuppressionEntry(Model):
     """One reason to stop messages."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -44,7 +45,7 @@ class SuppressionEntry(BaseModel):
     note: str = ""
 
 
-class Suppressed(BaseModel):
+class Suppressed(Model):
     """A recipient with its entries, at most one per scope and reason."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -54,7 +55,7 @@ class Suppressed(BaseModel):
     address: str
     """Normalised."""
     tag: str
-    entries: list[SuppressionEntry] = []
+    entries: list[SuppressionEntry] = Field(default_factory=list)
 
     def plus(self, entries: Iterable[SuppressionEntry]) -> Self:
         """With these entries too; one that is there already stays as it is."""

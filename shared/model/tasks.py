@@ -2,10 +2,12 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter
+
+from shared.model.base import Model
 
 
-class _Task(BaseModel):
+class _Task(Model):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     tenant: str

@@ -2,14 +2,15 @@
 
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import ConfigDict, Field, JsonValue
 
+from shared.model.base import Model
 from shared.model.content import Content
 from shared.model.policies import Policies
 from shared.model.words import Channel, MessageClass
 
 
-class Fallback(BaseModel):
+class Fallback(Model):
     """By which template the messages of another are sent anew, to an address of its own channel."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -20,7 +21,7 @@ class Fallback(BaseModel):
     """In which a message must have been sent, else the other one is; without it, when it ends unsent."""
 
 
-class Template(BaseModel):
+class Template(Model):
     """A template: what binds versions of content to a channel, a class and accounts."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
@@ -55,7 +56,7 @@ class ReviewState(StrEnum):
     REJECTED = "rejected"
 
 
-class Review(BaseModel):
+class Review(Model):
     """A version's review: who submitted it, who decided last, when, and what they said. Who: ids of API keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -68,7 +69,7 @@ class Review(BaseModel):
     comment: str = ""
 
 
-class TemplateVersion(BaseModel):
+class TemplateVersion(Model):
     """One version of a template's content; never changed once saved, but for its review."""
 
     model_config = ConfigDict(extra="forbid")

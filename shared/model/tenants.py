@@ -2,8 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
+from pydantic import Base64Bytes, ConfigDict, Field
 
+from shared.model.base import Model
 from shared.model.policies import ClassPolicies, ZoneName
 
 DEFAULT_TENANT = "default"
@@ -19,13 +20,13 @@ Concurrency = Annotated[int, Field(ge=2, le=1000)]
 """Of an event source mapping (Lambda API reference, ScalingConfig)."""
 
 
-class TenantName(BaseModel):
+class TenantName(Model):
     """A tenant as the list of all tenants names it."""
 
     id: str
 
 
-class Tenant(BaseModel):
+class Tenant(Model):
     """What a tenant's messages need everywhere."""
 
     model_config = ConfigDict(extra="forbid")
@@ -40,7 +41,7 @@ class Tenant(BaseModel):
     created_at: int
 
 
-class Deployment(BaseModel):
+class Deployment(Model):
     """What belongs to the whole deployment."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -53,7 +54,7 @@ class Deployment(BaseModel):
     """Milliseconds since the epoch."""
 
 
-class TenantSettings(BaseModel):
+class TenantSettings(Model):
     """One version of what people decide for a whole tenant; never changed once saved."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

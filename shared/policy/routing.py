@@ -7,8 +7,9 @@ so no failure counts twice.
 from collections import Counter
 from collections.abc import Mapping
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
+from shared.model.base import Model
 from shared.model.events import EventRow
 from shared.model.reasons import ACCOUNTS_OWN, Blame, blame_of
 from shared.model.words import Stage
@@ -45,7 +46,7 @@ Buckets = Mapping[int, Counter[str]]
 """What was counted of an account, by bucket since the epoch."""
 
 
-class Shift(BaseModel):
+class Shift(Model):
     """How much of its weight an account has."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)

@@ -10,12 +10,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.model.base import Model
 from shared.store.dynamo import Item, query_all
 
 _SWEEP: Item = {"pk": {"S": "watch#sweep"}, "sk": {"S": "mark"}}
 
 
-class Look(BaseModel):
+class Look(Model):
     """What a look into an hour found. Times: milliseconds since the epoch."""
 
     model_config = ConfigDict(extra="ignore")
@@ -40,7 +41,7 @@ class Look(BaseModel):
             self.oldest = since if self.oldest is None else min(self.oldest, since)
 
 
-class HourMark(BaseModel):
+class HourMark(Model):
     """How far the watch is with a cohort hour."""
 
     model_config = ConfigDict(extra="ignore")
@@ -58,7 +59,7 @@ class HourMark(BaseModel):
     after: str = ""
 
 
-class SweepMark(BaseModel):
+class SweepMark(Model):
     """The last sweep."""
 
     model_config = ConfigDict(extra="ignore")

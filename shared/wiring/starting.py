@@ -10,6 +10,7 @@ from importlib import import_module
 
 from shared.aws.clock import look
 from shared.base import garbage, snapshots
+from shared.model.base import make_validators
 
 _SNAPSHOT = "snap-start"
 
@@ -18,8 +19,9 @@ def start(make: Callable[[], object], ahead: Iterable[str] = ()) -> None:
     """Make a function's parts, with their clients, and ask AWS what time it is, which opens a connection.
 
     ahead: modules that are imported before a snapshot, since all who go on from it have them then; otherwise by the
-    event that needs them. Elsewhere than in Lambda nothing is done: tests and the local stack make parts when they need
-    them. Raises: what making them raises, upon which Lambda starts anew.
+    event that needs them. The validators of models are made before a snapshot, too. Elsewhere than in Lambda nothing is
+    done: tests and the local stack make parts when they need them. Raises: what making them raises, upon which Lambda
+    starts anew.
     """
     how = os.environ.get(garbage.HOW)
     if how is None:
@@ -29,6 +31,7 @@ def start(make: Callable[[], object], ahead: Iterable[str] = ()) -> None:
     if how == _SNAPSHOT:
         for name in ahead:
             import_module(name)
+        make_validators()
         _tell_lambda()
     garbage.resume()
 

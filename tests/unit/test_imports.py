@@ -74,7 +74,7 @@ NEVER = {
 """Modules of ours that a function has no use for, as patterns."""
 
 MODELS: Mapping[str, frozenset[str]] = {
-    "authorize": frozenset({"audit", "clock", "ids", "keys", "numbers", "policies", "tenants", "words"}),
+    "authorize": frozenset({"audit", "base", "clock", "ids", "keys", "numbers", "policies", "tenants", "words"}),
     "ingest": frozenset(
         {
             *(
@@ -82,6 +82,7 @@ MODELS: Mapping[str, frozenset[str]] = {
                 "address",
                 "attachments",
                 "audit",
+                "base",
                 "clock",
                 "content",
                 "envelope",
@@ -95,7 +96,19 @@ MODELS: Mapping[str, frozenset[str]] = {
     ),
     "dispatch_sms": frozenset(
         {
-            *("accounts", "address", "attachments", "audit", "clock", "content", "envelope", "events", "ids", "keys"),
+            *(
+                "accounts",
+                "address",
+                "attachments",
+                "audit",
+                "base",
+                "clock",
+                "content",
+                "envelope",
+                "events",
+                "ids",
+                "keys",
+            ),
             *("mailboxes", "numbers", "outcome", "phones", "policies", "reasons", "run_states", "sizes", "suppression"),
             *("templates", "tenants", "wire", "words"),
         }

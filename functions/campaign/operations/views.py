@@ -1,12 +1,11 @@
 """Campaigns and runs as callers see them, and how they are found by what is in a path."""
 
-from pydantic import BaseModel
-
 from functions.campaign.operations.schedules import schedule_view
 from shared.api.campaigns import CampaignView, LimitView, RunSummary
 from shared.api.fields import moment, moment_or_none
 from shared.api.kit import Call
 from shared.errors import not_found
+from shared.model.base import Model
 from shared.model.campaigns import Campaign
 from shared.model.runs import Purpose, Run, RunState
 from shared.model.templates import Template
@@ -69,7 +68,7 @@ def _asked(campaign: Campaign) -> LimitView | None:
     return None if asked is None else LimitView(value=asked.value, by=asked.by, at=moment(asked.at))
 
 
-class RunRecord(BaseModel):
+class RunRecord(Model):
     """What the audit log keeps of a run: what people decide."""
 
     id: str

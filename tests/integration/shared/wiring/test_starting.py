@@ -20,6 +20,7 @@ import pytest
 from shared.aws import clients, clock, heard
 from shared.base import garbage, snapshots
 from shared.base.settings import CatalogSettings
+from shared.model.base import Model
 from shared.model.ids import new_base
 from shared.wiring.parts import Parts
 from shared.wiring.starting import start
@@ -172,6 +173,17 @@ def test_what_is_needed_later_is_imported_before_a_snapshot_only(
         monkeypatch.setenv("AWS_LAMBDA_INITIALIZATION_TYPE", how)
         start(parts, ahead=("this",))
         assert ("this" in sys.modules) is there
+
+
+def test_validators_are_made_before_a_snapshot_only(monkeypatch: pytest.MonkeyPatch, hooks: Hooks, aws: Aws) -> None:
+    for how, made in (("on-demand", False), ("snap-start", True)):
+
+        class Fresh(Model):
+            number: int
+
+        monkeypatch.setenv("AWS_LAMBDA_INITIALIZATION_TYPE", how)
+        start(parts)
+        assert Fresh.__pydantic_complete__ is made
 
 
 def test_processes_that_go_on_from_a_snapshot_open_connections_of_their_own(
