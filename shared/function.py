@@ -4,8 +4,9 @@ Data alone: the stack, the packages and the tests are computed from it. Nothing 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from shared.base.rights import Right
 from shared.base.settings import Settings
@@ -22,8 +23,7 @@ API_TIMEOUT_S = 29
 """One second less than the most that an HTTP API waits for an integration."""
 
 
-@dataclass(frozen=True, slots=True)
-class QueueTrigger:
+class QueueTrigger(Struct, frozen=True):
     """A queue hands its messages over, each of which is answered for by itself."""
 
     queue: str
@@ -37,8 +37,7 @@ class QueueTrigger:
     """Begins the logical id, where a function has several."""
 
 
-@dataclass(frozen=True, slots=True)
-class StreamTrigger:
+class StreamTrigger(Struct, frozen=True):
     """The stream hands its records over, shard by shard, from the oldest on."""
 
     batch_size: int
@@ -49,33 +48,28 @@ class StreamTrigger:
     """The queue that is told what was given up, see `shared.base.rights.Right`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Every:
+class Every(Struct, frozen=True):
     """A schedule of its own."""
 
     minutes: int
 
 
-@dataclass(frozen=True, slots=True)
-class BusTrigger:
+class BusTrigger(Struct, frozen=True):
     """Events that ask for messages. Lambda itself tells the bus's dead-letter queue, in the function's name."""
 
 
-@dataclass(frozen=True, slots=True)
-class ApiTrigger:
+class ApiTrigger(Struct, frozen=True):
     """The operations in `shared/api` that name this function."""
 
 
-@dataclass(frozen=True, slots=True)
-class AuthorizerTrigger:
+class AuthorizerTrigger(Struct, frozen=True):
     """Asked before every operation that needs a key."""
 
 
 Trigger = QueueTrigger | StreamTrigger | Every | BusTrigger | ApiTrigger | AuthorizerTrigger
 
 
-@dataclass(frozen=True, slots=True)
-class Alarm:
+class Alarm(Struct, frozen=True):
     """An alarm on a metric that only this function has; failures and throttles are watched for all."""
 
     name: str
@@ -94,8 +88,7 @@ class Alarm:
     """In a row."""
 
 
-@dataclass(frozen=True, slots=True)
-class FunctionSpec:
+class FunctionSpec(Struct, frozen=True):
     """A function. It sees the addresses of those queues that its rights name."""
 
     name: str

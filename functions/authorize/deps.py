@@ -1,7 +1,8 @@
 """Wires the authorizer."""
 
-from dataclasses import dataclass
 from functools import cache
+
+from msgspec import Struct
 
 from shared.base.settings import CatalogSettings
 from shared.model.clock import Clock
@@ -9,8 +10,7 @@ from shared.store.keys import KeyStore
 from shared.wiring.parts import Parts
 
 
-@dataclass(frozen=True, slots=True)
-class AuthorizeDeps:
+class AuthorizeDeps(Struct, frozen=True):
     """What the authorizer works with."""
 
     keys: KeyStore

@@ -4,9 +4,9 @@ The same request with the same base and template version always yields the same 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from functions.ingest.attachments import Files, attach
@@ -33,8 +33,7 @@ from shared.policy.variables import VariableRules
 MAX_ERRORS = 50
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(Struct, frozen=True):
     """What a plan depends on besides the request."""
 
     tenant: Tenant
@@ -56,8 +55,7 @@ class Context:
     """The places for texts that the request has got; None as long as it needs to know how many it takes."""
 
 
-@dataclass(slots=True)
-class Plan:
+class Plan(Struct):
     """What to do for a request."""
 
     base: str

@@ -1,7 +1,8 @@
 """Files to attach: `POST /v1/attachments` and `GET /v1/attachments/{id}`, and what a request that names some may do."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from shared.api.attachments import AttachmentCreate, AttachmentUpload, AttachmentView
 from shared.api.fields import moment
@@ -19,8 +20,7 @@ Files = Mapping[str, StoredFile]
 """Those that are there, by id."""
 
 
-@dataclass(frozen=True, slots=True)
-class Attachments:
+class Attachments(Struct, frozen=True):
     """The operations on files, and what is stored of those that a request names."""
 
     store: AttachmentStore

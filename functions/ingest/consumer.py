@@ -8,10 +8,10 @@ error, upon which Lambda tries again and in the end puts the event on the same q
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from aws_lambda_powertools import Logger
+from msgspec import Struct
 
 from functions.ingest.service import Ingest, RepeatKey, reference_key
 from shared.api.kit import Caller, parse
@@ -67,8 +67,7 @@ class BadEvents:
         self._client.send_message(QueueUrl=self._url, MessageBody=text)
 
 
-@dataclass(frozen=True, slots=True)
-class EventConsumer:
+class EventConsumer(Struct, frozen=True):
     """Carries out events of the bus."""
 
     ingest: Ingest

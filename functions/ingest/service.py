@@ -4,12 +4,12 @@ Accepted means that SQS (or a schedule) holds it. The order matters: validate, c
 """
 
 import json
-from dataclasses import dataclass
 from datetime import UTC
 from hashlib import blake2b
 from typing import NamedTuple
 
 from aws_lambda_powertools import Logger
+from msgspec import Struct
 
 from functions.ingest.accept import Context, Plan, plan
 from functions.ingest.attachments import Attachments
@@ -46,8 +46,7 @@ class RepeatKey(NamedTuple):
     """Where the caller gave it, for errors."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ingest:
+class Ingest(Struct, frozen=True):
     """The operation `send_messages`."""
 
     catalog: Catalog

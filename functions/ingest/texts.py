@@ -4,11 +4,11 @@ Fraudsters have texts sent to numbers that pay them. Runs of campaigns take no p
 `approve_above`. Test keys send nothing.
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+from msgspec import Struct
 
 from shared.api.kit import Caller
 from shared.aws.errors import AWS_ERRORS
@@ -75,8 +75,7 @@ class Seats:
         self.abroad += abroad
 
 
-@dataclass(frozen=True, slots=True)
-class TextLimits:
+class TextLimits(Struct, frozen=True):
     """Takes the places of the day, and tells people when there are few or none."""
 
     catalog: Catalog

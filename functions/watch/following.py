@@ -7,10 +7,11 @@ the envelope finds it ended.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from aws_lambda_powertools import Logger
+from msgspec.structs import replace
 
 from shared.aws.stream import EventStream
 from shared.lifecycle.settle import close

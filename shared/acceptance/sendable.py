@@ -2,8 +2,9 @@
 checks a campaign's rows or sends."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from shared.model.content import Rendered
 from shared.model.reasons import Reason
@@ -18,8 +19,7 @@ _LENGTHS = (2_000, 400, 100)
 _WORST = ("\U0001f600", '"')
 
 
-@dataclass(frozen=True, slots=True)
-class Unfit:
+class Unfit(Struct, frozen=True):
     """Why a message cannot be sent."""
 
     reason: Reason

@@ -1,10 +1,10 @@
 """What the stream is told of messages that are accepted, and in which order: queued first, then told."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from aws_lambda_powertools import Logger
+from msgspec import Struct
 
 from shared.aws.queue import Dispatch
 from shared.aws.stream import StreamError
@@ -28,8 +28,7 @@ class Stream(Protocol):
     def put(self, records: Sequence[StreamRecord]) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Acceptance:
+class Acceptance(Struct, frozen=True):
     """Carries out what was decided of a request."""
 
     queues: Queues

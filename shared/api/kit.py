@@ -4,10 +4,10 @@ into an answer. `shared.api.problems` decides what errors look like."""
 import base64
 import binascii
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from aws_lambda_powertools import Logger
+from msgspec import Struct
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, from_json, to_json
 
@@ -41,8 +41,7 @@ from shared.policy.access import ACCESS, reaches
 logger = Logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(Struct, frozen=True):
     """Who calls, as the authorizer found out."""
 
     tenant: str
@@ -51,8 +50,7 @@ class Caller:
     scopes: frozenset[Scope]
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """One call of an operation."""
 
     operation: str

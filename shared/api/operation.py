@@ -1,9 +1,10 @@
 """What an operation of the API is: its route, who serves it, who may call it, what it reads and answers."""
 
-from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
 
 from shared.model.words import Scope
 from shared.policy.access import ACCESS, Access
@@ -16,8 +17,7 @@ ApiFunction = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(Struct, frozen=True):
     """One operation.
 
     Models are told by module and name, such as `messages.SendRequest`, and loaded by who uses them: a function starts

@@ -8,11 +8,11 @@ import hashlib
 import secrets
 from base64 import b64encode
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 from botocore.exceptions import ClientError
+from msgspec import Struct
 
 from shared.errors import NotFoundError
 from shared.model.attachments import ID, AttachmentRef
@@ -40,8 +40,7 @@ class AttachmentGoneError(NotFoundError):
         self.id = id
 
 
-@dataclass(frozen=True, slots=True)
-class Upload:
+class Upload(Struct, frozen=True):
     """A form that takes one file, of just the size and type agreed on."""
 
     url: str
@@ -49,8 +48,7 @@ class Upload:
     """Send them before the file."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredFile:
+class StoredFile(Struct, frozen=True):
     """A file that is there. Times: milliseconds since the epoch."""
 
     id: str

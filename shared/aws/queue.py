@@ -2,10 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from aws_lambda_powertools import Logger
+from msgspec import Struct
 
 from shared.aws.errors import AWS_ERRORS
 from shared.aws.schedules import MAX_INPUT_BYTES, Schedules, schedule_input
@@ -25,8 +25,7 @@ MAX_BATCH_BYTES = 1_048_576
 TRIES = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Dispatch:
+class Dispatch(Struct, frozen=True):
     """An envelope on its way to its queue."""
 
     envelope: Envelope
@@ -148,8 +147,7 @@ class DeadLetters:
         return failed
 
 
-@dataclass(frozen=True, slots=True)
-class Depth:
+class Depth(Struct, frozen=True):
     """How many messages a queue holds, about: waiting to be received, hidden while they are worked on, delayed."""
 
     waiting: int

@@ -1,10 +1,10 @@
 """Writes event records to the Kinesis stream."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from aws_lambda_powertools import Logger
+from msgspec import Struct
 
 from shared.aws.errors import AWS_ERRORS
 from shared.errors import UnavailableError
@@ -64,8 +64,7 @@ class EventStream:
         raise StreamError(f"{len(batch)} records not written")
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(Struct, frozen=True):
     """A record as the stream holds it."""
 
     sequence: str

@@ -1,12 +1,11 @@
 """The channels: the one table that functions, infrastructure and console loop over."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from shared.model.words import Channel, MessageClass
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelSpec:
+class ChannelSpec(Struct, frozen=True):
     """A channel, and the folder of its dispatch function."""
 
     channel: Channel

@@ -1,14 +1,14 @@
 """Rights as data: what a function may do, and on which part of the platform; `infra/rights.py` grants them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 Conditions = Mapping[str, Mapping[str, str | list[str]]]
 """Of a statement of IAM: operators, keys, and what these must match."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outside:
+class Outside(Struct, frozen=True):
     """What people set up beside the platform, in this AWS account and any region: all of a kind."""
 
     service: str
@@ -20,8 +20,7 @@ class Outside:
     """Of those with such names alone, `*` standing for any characters."""
 
 
-@dataclass(frozen=True, slots=True)
-class Right:
+class Right(Struct, frozen=True):
     """One statement.
 
     | name | what it is | |---|---| | `table.catalog` `table.guard` `table.timeline` `table.counters` | the tables | |

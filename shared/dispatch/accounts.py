@@ -2,12 +2,12 @@
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 from math import log
 from typing import Any, Protocol
 
 from aws_lambda_powertools import Logger
+from msgspec import Struct
 
 from shared.base.logs import log_error
 from shared.model.accounts import Account, AccountState
@@ -87,8 +87,7 @@ class Accounts:
             return None
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(Struct, frozen=True):
     """The accounts that may send an envelope's messages, each with its weight after what health takes away."""
 
     accounts: Mapping[str, Account]

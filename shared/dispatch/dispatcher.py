@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from aws_lambda_powertools import Logger
+from msgspec import Struct
 
 from shared.aws.queue import DeadLetters, Dispatch
 from shared.aws.stream import EventStream
@@ -33,8 +33,7 @@ class Context(Protocol):
     def get_remaining_time_in_millis(self) -> int: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(Struct, frozen=True):
     """A queue message and the envelope in it."""
 
     message_id: str

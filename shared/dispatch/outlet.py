@@ -4,10 +4,10 @@ It is settled as if its queue had given it up: its recipients are dead letters w
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from aws_lambda_powertools import Logger
+from msgspec import Struct, field
 
 from shared.aws.errors import AWS_ERRORS
 from shared.aws.queue import Dispatch
@@ -30,8 +30,7 @@ class Queues(Protocol):
     def too_large(self, dispatches: Sequence[Dispatch]) -> set[str]: ...
 
 
-@dataclass(slots=True)
-class Left:
+class Left(Struct):
     """What became of envelopes."""
 
     failed: set[str] = field(default_factory=set)
@@ -40,8 +39,7 @@ class Left:
     """By the ids of those that came to their end, what follows; its dispatches are sent already."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outlet:
+class Outlet(Struct, frozen=True):
     """Sends envelopes to their queues."""
 
     queues: Queues

@@ -2,7 +2,9 @@
 
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from shared.dispatch.accounts import Route
 from shared.lifecycle.held import Held
@@ -29,8 +31,7 @@ def in_time(provider: Provider, remaining_s: float) -> bool:
     return remaining_s >= RESERVE_S + provider.worst_case_seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """One call of a provider."""
 
     account: Account
@@ -61,8 +62,7 @@ class Call:
         return replace(self, messages=[m for m, _ in pairs], recipients=[r for _, r in pairs])
 
 
-@dataclass(slots=True)
-class Plan:
+class Plan(Struct):
     """What is decided of an envelope."""
 
     envelope: Envelope

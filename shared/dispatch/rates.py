@@ -6,11 +6,12 @@ its time. The others are carried on by envelopes that come shortly before their 
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Protocol
 
 from aws_lambda_powertools import Logger
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from shared.aws.errors import AWS_ERRORS
 from shared.base.logs import log_error
@@ -43,8 +44,7 @@ class Store(recipient_limits.Store, Protocol):
     ) -> Places: ...
 
 
-@dataclass(slots=True)
-class _Share:
+class _Share(Struct):
     """The calls of one plan through one account."""
 
     plan: Plan

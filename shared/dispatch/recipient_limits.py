@@ -4,8 +4,9 @@ Some providers drop what is too much without a word (WeCom apps), so nothing may
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from shared.dispatch.plan import Call, Plan
 from shared.dispatch.waiting import EARLY_MS, place_of, wait

@@ -7,11 +7,11 @@ back. Only a template with several accounts costs a request, and only once in te
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from math import inf
 from typing import Protocol
 
 from aws_lambda_powertools import Logger
+from msgspec.structs import replace
 
 from shared.base.cache import TtlCache
 from shared.base.logs import log_error

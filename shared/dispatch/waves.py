@@ -12,11 +12,12 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import count
 from typing import Protocol
 
 from aws_lambda_powertools import Logger
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.aws.errors import AWS_ERRORS
 from shared.base.logs import log_error
@@ -56,8 +57,7 @@ class Ledger(Protocol):
     def record(self, envelope_id: str, entry: Entry) -> Entry | None: ...
 
 
-@dataclass(slots=True)
-class Work:
+class Work(Struct):
     """An envelope that is decided: its plan, the first wave (none before it is paced), and the entry under which its
     ledger is to be written."""
 

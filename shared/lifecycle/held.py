@@ -5,8 +5,9 @@ redriven only when its message holds nothing any more. Doing it again changes no
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from shared.lifecycle.verdict import UNSENT
 from shared.model.envelope import Envelope, EnvelopeRecipient
@@ -24,8 +25,7 @@ from shared.store.ledger import Entry
 _RELEASES = UNSENT | {Stage.DEAD_LETTERED}
 
 
-@dataclass(slots=True)
-class Held:
+class Held(Struct):
     """What is known of what an envelope's messages hold."""
 
     marks: dict[int, str] = field(default_factory=dict)

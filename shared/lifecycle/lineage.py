@@ -5,15 +5,15 @@ It needs no addresses, so that whoever has the ledger alone can follow a message
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from shared.model.events import EventRow
 from shared.model.reasons import Reason
 from shared.model.words import Stage
 
 
-@dataclass(frozen=True, slots=True)
-class Child:
+class Child(Struct, frozen=True):
     """An envelope that carries on."""
 
     suffix: str

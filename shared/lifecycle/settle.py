@@ -6,8 +6,9 @@ Its ledger may hold outcomes, recipients in flight, or nothing yet.
 
 import secrets
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from shared.aws.queue import Dispatch
 from shared.lifecycle.fallback import decide

@@ -4,8 +4,9 @@ Everything here is derived from the envelope and its rows alone, so a redelivere
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from shared.aws.queue import Dispatch
 from shared.lifecycle.fallback import fallen
@@ -18,8 +19,7 @@ from shared.policy.fallback import expires_at
 from shared.policy.simulation import receipts
 
 
-@dataclass(slots=True)
-class Tail:
+class Tail(Struct):
     """What is to be sent and told."""
 
     record: StreamRecord

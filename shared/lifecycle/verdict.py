@@ -1,6 +1,6 @@
 """From a provider's outcome to what becomes of the recipient: one event row each. Pure."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from shared.model.envelope import Envelope, EnvelopeRecipient
 from shared.model.events import EventRow
@@ -20,8 +20,7 @@ GENERATION = 100
 """Retries of a later generation are numbered from here on, so that no event takes another's name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Via:
+class Via(Struct, frozen=True):
     """How a message went: account, provider, the milliseconds that the provider took, and whether the account can be
     asked later what became of a message."""
 

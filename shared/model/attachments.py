@@ -2,7 +2,6 @@
 
 import re
 from binascii import b2a_base64
-from dataclasses import dataclass
 
 from msgspec import Struct
 
@@ -30,8 +29,7 @@ class AttachmentRef(Struct, frozen=True, omit_defaults=True, rename={"version": 
     """In hex, if one was declared."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Attachment:
+class Attachment(Struct, frozen=True, eq=False):
     """A file ready to leave."""
 
     name: str

@@ -5,9 +5,9 @@ vendor's folder checks its own.
 """
 
 import re
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
+from msgspec import Struct
 from pydantic import (
     Base64Bytes,
     BeforeValidator,
@@ -188,8 +188,7 @@ CHANNEL_OF_TYPE: dict[str, Channel] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class RenderedEmail:
+class RenderedEmail(Struct, frozen=True):
     """An email for one recipient; `html` is already escaped where variables were filled in."""
 
     subject: str
@@ -198,8 +197,7 @@ class RenderedEmail:
     attachments: tuple[Attachment, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class RenderedSms:
+class RenderedSms(Struct, frozen=True):
     """A text message for one recipient, for either kind of provider. Hashable: equal ones may share a call."""
 
     text: str | None
@@ -208,8 +206,7 @@ class RenderedSms:
     params: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RenderedWecom:
+class RenderedWecom(Struct, frozen=True):
     """A WeCom message: `body` has the fields of the content model of this `type`, filled in."""
 
     type: str

@@ -1,27 +1,24 @@
 """What a provider may say of one recipient. Every provider maps its raw codes to these, in one table."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from shared.model.reasons import Reason
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(Struct, frozen=True):
     """The provider took the message; it is its business now."""
 
     provider_message_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(Struct, frozen=True):
     """The provider refused this recipient or this content for good; trying again cannot help."""
 
     reason: Reason
     raw_code: str
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(Struct, frozen=True):
     """The message was certainly not sent, and a later try may succeed."""
 
     reason: Reason
@@ -30,24 +27,21 @@ class Retry:
     """The least wait in seconds that the provider asked for, if it did."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(Struct, frozen=True):
     """The request left and no answer came: the message may or may not have been sent."""
 
     reason: Reason
     raw_code: str
 
 
-@dataclass(frozen=True, slots=True)
-class AccountDown:
+class AccountDown(Struct, frozen=True):
     """Nothing can be sent through this account until someone mends it; nothing was sent."""
 
     reason: Reason
     raw_code: str
 
 
-@dataclass(frozen=True, slots=True)
-class Withdrawn:
+class Withdrawn(Struct, frozen=True):
     """The provider took back a message that it had taken."""
 
 

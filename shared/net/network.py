@@ -7,8 +7,9 @@ next time (DNS rebinding) gains nothing.
 import ipaddress
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from shared.net.addresses import Address, AnyNetwork, Kind, effective, is_within, kind_of
 
@@ -23,8 +24,7 @@ class ForbiddenAddressError(OSError):
         super().__init__(WHY)
 
 
-@dataclass(frozen=True, slots=True)
-class Spot:
+class Spot(Struct, frozen=True):
     """One address of a host, as sockets take it."""
 
     family: int
@@ -36,8 +36,7 @@ class Spot:
         return ipaddress.ip_address(str(self.address[0]).partition("%")[0])
 
 
-@dataclass(frozen=True, slots=True)
-class Network:
+class Network(Struct, frozen=True):
     """What may be reached beside the internet."""
 
     loopback: bool = False

@@ -1,7 +1,7 @@
 """Which addresses may be sent to: well formed, on the key's list, and for texts a number that takes them, in a country
 that they may go to."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from shared.errors import InvalidError
 from shared.model.address import AddressError, normalise
@@ -20,8 +20,7 @@ class RefusedError(InvalidError):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class Gate:
+class Gate(Struct, frozen=True):
     """Lets addresses through."""
 
     region: str

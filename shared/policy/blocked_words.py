@@ -1,9 +1,10 @@
 """Words that no message may hold: what a carrier or a law forbids, as people have listed it in the settings."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass
 from functools import lru_cache
 from typing import Any
+
+from msgspec import Struct
 
 from shared.model.content import Rendered
 
@@ -40,6 +41,6 @@ def _texts(value: Any) -> Iterator[str]:
     elif isinstance(value, Sequence) and not isinstance(value, bytes):
         for each in value:
             yield from _texts(each)
-    elif is_dataclass(value):
-        for each in fields(value):
-            yield from _texts(getattr(value, each.name))
+    elif isinstance(value, Struct):
+        for name in value.__struct_fields__:
+            yield from _texts(getattr(value, name))

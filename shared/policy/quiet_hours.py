@@ -1,11 +1,12 @@
 """Quiet hours: when nothing is sent by a recipient's wall clock, across midnight and changes of the clock."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Self
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
 
 from shared.model.policies import DAY_MINUTES, QuietHours, QuietWindow, Weekday
 
@@ -14,8 +15,7 @@ _MOST_STEPS = 64
 """More ends than this do not follow one another in a week."""
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(Struct, frozen=True):
     """A window on each of `days` (0 is Monday): from `start` to `end`, in minutes since midnight.
 
     An end that is not later than the start lies on the next day; the day is that of the start.

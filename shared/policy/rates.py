@@ -7,9 +7,11 @@ functions take places with one write each, and none of them asks again until its
 Times are integers, in microseconds since the epoch, so that the places of fast accounts do not drift.
 """
 
-from dataclasses import dataclass, replace
 from math import ceil
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.model.accounts import Account, Rate
 
@@ -20,8 +22,7 @@ FOREVER = 10**18
 """Later than any place."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lane:
+class Lane(Struct, frozen=True):
     """The places of one rate."""
 
     interval: int
@@ -36,8 +37,7 @@ class Lane:
         return (self.burst - 1) * self.interval
 
 
-@dataclass(frozen=True, slots=True)
-class Lanes:
+class Lanes(Struct, frozen=True):
     """The lanes of an account."""
 
     main: Lane
@@ -45,8 +45,7 @@ class Lanes:
     """For codes alone; None if they have none of their own."""
 
 
-@dataclass(frozen=True, slots=True)
-class Booked:
+class Booked(Struct, frozen=True):
     """What is taken of a lane."""
 
     end: int = 0
@@ -56,8 +55,7 @@ class Booked:
     """Places on that day (days since the epoch)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """Places that can be had, as far as is known."""
 
     count: int
@@ -78,8 +76,7 @@ MINUTE_MS = 62_000
 others, and people count where messages arrive."""
 
 
-@dataclass(frozen=True, slots=True)
-class Paced:
+class Paced(Struct, frozen=True):
     """What a run has queued."""
 
     end: int = 0

@@ -1,12 +1,11 @@
 """When to try again, by class: exponential with full jitter, until the class's tries are used up."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from shared.model.words import MessageClass
 
 
-@dataclass(frozen=True, slots=True)
-class RetrySchedule:
+class RetrySchedule(Struct, frozen=True):
     """How often, and within what time, a class is tried."""
 
     tries: int

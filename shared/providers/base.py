@@ -8,8 +8,9 @@ connections are made on first use. Its raw codes are mapped to outcomes in one t
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
+
+from msgspec import Struct
 
 from shared.model.accounts import Rate
 from shared.model.clock import Clock
@@ -23,8 +24,7 @@ MAX_CALLS = 32
 """Calls of providers that one function makes side by side, for all its envelopes: as many connections are kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(Struct, frozen=True):
     """One message ready to leave: its id, its normalised address and its rendered content."""
 
     message_id: str
@@ -32,8 +32,7 @@ class Outgoing:
     content: Rendered
 
 
-@dataclass(frozen=True, slots=True)
-class Verification:
+class Verification(Struct, frozen=True):
     """What trying an account showed."""
 
     ok: bool
@@ -48,8 +47,7 @@ class Verification:
     """How fast the provider says that the account may send."""
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(Struct, frozen=True):
     """An access token and the time it stops working, in milliseconds since the epoch."""
 
     value: str
@@ -68,8 +66,7 @@ class TokenCache(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Tools:
+class Tools(Struct, frozen=True):
     """What a provider may need from its surroundings."""
 
     clock: Clock

@@ -4,8 +4,9 @@ It loads no provider: every function carries it, those that send nothing too.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from shared.base.rights import Right
 from shared.model.accounts import Account, Rate, UnitFee
@@ -25,8 +26,7 @@ def plain_parts(text: str, _account: Account, _to: str) -> int:
     return parts_of(text)
 
 
-@dataclass(frozen=True, slots=True)
-class ProviderSpec:
+class ProviderSpec(Struct, frozen=True):
     """A provider. Its folder is `shared/providers/<channel>/<name>/`."""
 
     name: str

@@ -4,7 +4,6 @@ import json
 import re
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from jinja2 import Template, UndefinedError
 from jinja2 import TemplateError as JinjaError
 from markupsafe import escape
+from msgspec import Struct
 
 from shared.errors import InvalidError
 from shared.model.attachments import Attachment, encode
@@ -56,8 +56,7 @@ class RenderingError(_FieldError):
     such as `content.html`; the message holds no value."""
 
 
-@dataclass(frozen=True, slots=True)
-class Analysis:
+class Analysis(Struct, frozen=True):
     """A content's variables, by first use."""
 
     required: list[str]

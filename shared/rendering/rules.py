@@ -5,12 +5,13 @@ left to make a value grow: no multiplication, no calls, no `set`. On the way, a 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
 from enum import Enum
 from itertools import islice
 from typing import Any, NamedTuple
 
 from jinja2 import Template, TemplateSyntaxError, nodes
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from shared.rendering.engine import HTML, TEXT, DataEnvironment, build, walk
 from shared.rendering.markup import PlaceError
@@ -32,8 +33,7 @@ _LOOP_COUNTERS = frozenset({"index", "index0", "revindex", "revindex0", "first",
 _TOO_MANY = f"the content holds too many placeholders and expressions (over {MAX_NODES:,} parts)"
 
 
-@dataclass(slots=True)
-class Allowance:
+class Allowance(Struct):
     """What the parts of one content may still hold."""
 
     nodes: int = MAX_NODES
@@ -61,8 +61,7 @@ class Blank(NamedTuple):
     """Instead of a missing one; None if it is required."""
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(Struct, frozen=True):
     """A template that may run."""
 
     tree: nodes.Template
@@ -184,8 +183,7 @@ def _measure(tree: nodes.Template, allowance: Allowance) -> int:
     return steps
 
 
-@dataclass(frozen=True, slots=True)
-class _Scope:
+class _Scope(Struct, frozen=True):
     """Where an expression stands."""
 
     local: frozenset[str] = frozenset()
@@ -202,8 +200,7 @@ _Names = frozenset[str]
 _NONE: _Names = frozenset()
 
 
-@dataclass(slots=True)
-class _Finder:
+class _Finder(Struct):
     """Walks a tree of bounded depth, refuses what is not allowed and notes the variables."""
 
     markdown: bool = False

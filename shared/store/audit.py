@@ -4,9 +4,10 @@ A change's record is written by the transaction that writes the change (see `Cat
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from shared.model.audit import AuditRecord
 from shared.model.ids import first_ulid_at, ulid_text, ulid_time, ulid_value
@@ -22,8 +23,7 @@ PAGE_BYTES = 2_000_000
 """A page ends with the record that goes beyond it: an answer has 6 MB at most (Lambda developer guide, "Quotas")."""
 
 
-@dataclass(frozen=True, slots=True)
-class AuditSearch:
+class AuditSearch(Struct, frozen=True):
     """Which records are wanted."""
 
     after: int

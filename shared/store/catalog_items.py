@@ -7,10 +7,10 @@ import base64
 import binascii
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from botocore.exceptions import ClientError
+from msgspec import Struct
 from pydantic import BaseModel
 
 from shared.errors import ConflictError, InvalidError, LostError
@@ -42,16 +42,14 @@ class CursorError(ValueError):
     """The cursor is none that a listing of this kind gave out."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stored(Generic[M]):
+class Stored(Struct, Generic[M], frozen=True):
     """A document as it was read, and its revision, by which a write tells whether it is still so."""
 
     value: M
     rev: int
 
 
-@dataclass(frozen=True, slots=True)
-class Page(Generic[M]):
+class Page(Struct, Generic[M], frozen=True):
     """Some of a listing, by id."""
 
     items: list[M]

@@ -14,9 +14,9 @@ import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from pydantic_core import from_json, to_json
 
 from shared.errors import LostError
@@ -45,8 +45,7 @@ def in_flight(counts: Mapping[str, int]) -> int:
     return opened - sum(n for stage, n in counts.items() if stage in OUTCOMES)
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """How far a shard is, in sequence numbers."""
 
     counted: int = -1

@@ -1,8 +1,9 @@
 """Idempotency records: a request repeated under its key gets the same ids, and so the same answer."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+from msgspec import Struct
 
 from shared.model.clock import Clock
 from shared.model.words import KeyKind
@@ -42,8 +43,7 @@ class Fingerprint(NamedTuple):
         return item["body"]["S"] in self
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """A request's base and template version, as first claimed."""
 
     base: str

@@ -9,10 +9,11 @@ gets past one that it has not seen.
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from aws_lambda_powertools import Logger
+from msgspec import Struct, field
+from msgspec.structs import replace
 from pydantic_core import from_json, to_json
 
 from shared.aws.errors import AWS_ERRORS
@@ -54,8 +55,7 @@ class HeldError(LostError):
     """Another invocation works on the envelope."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """What the ledger holds of an envelope."""
 
     owner: str

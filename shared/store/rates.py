@@ -11,9 +11,9 @@ functions that take places at the same time do not get in each other's way.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from pydantic_core import from_json, to_json
 
 from shared.errors import LostError
@@ -33,8 +33,7 @@ class RatesBusyError(LostError):
     """Others took places faster than this function could."""
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
+class Places(Struct, frozen=True):
     """The places that messages got."""
 
     starts: list[int]

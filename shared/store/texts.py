@@ -5,9 +5,10 @@ when it ends: a thousandth of the limit each at most. A limit of up to 1,999 has
 """
 
 import threading
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
+
+from msgspec import Struct
 
 from shared.model.clock import Clock
 from shared.store.dynamo import StoreError
@@ -27,8 +28,7 @@ class Of(NamedTuple):
     """`all`, or `abroad`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(Struct, frozen=True):
     """The places for texts that a request got."""
 
     places: int

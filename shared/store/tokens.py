@@ -10,10 +10,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
+from msgspec import Struct
 
 from shared.aws.errors import AWS_ERRORS
 from shared.model.clock import Clock
@@ -28,8 +28,7 @@ REFRESH_BEFORE_MS = 5 * 60 * 1000
 MEMORY_ENTRIES = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
+class _Held(Struct, frozen=True):
     """A token as it is kept."""
 
     value: str

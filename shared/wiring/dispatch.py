@@ -3,9 +3,10 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from shared.dispatch.attachments import Files
 from shared.dispatch.decide.planning import Planner
@@ -29,8 +30,7 @@ ENVELOPE_THREADS = 10
 """As many as a batch has envelopes, so that no code waits for another's provider."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Controls:
+class _Controls(Struct, frozen=True):
     """Runs' states from the store of campaigns, which is made with the first envelope of a run: many a process has
     none, and all that there is to say of campaigns takes a twentieth of a second to import."""
 

@@ -3,11 +3,11 @@
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from aws_lambda_powertools.metrics import EphemeralMetrics
+from msgspec.structs import replace
 
 from functions.ingest.texts import TextLimits
 from shared.api.kit import Api

@@ -20,15 +20,15 @@ ROOT = Path(__file__).parents[2]
 PYDANTIC = frozenset({"annotated_types", "pydantic", "pydantic_core", "typing_extensions", "typing_inspection"})
 POWERTOOLS = frozenset({"aws_lambda_powertools", "botocore", "jmespath"})
 """Powertools imports a little of botocore itself; making a client imports the rest, and dateutil, urllib3 and six."""
-CORE = PYDANTIC | POWERTOOLS
+CORE = PYDANTIC | POWERTOOLS | {"msgspec"}
 RENDERING = frozenset({"jinja2", "markupsafe"})
 LIBRARIES: Mapping[str, frozenset[str]] = {
     "authorize": CORE,
-    "ingest": CORE | {"msgspec"},
-    "ingest.events": CORE | {"msgspec"},
-    "dispatch_email": CORE | {"msgspec"} | RENDERING,
-    "dispatch_sms": CORE | {"msgspec"} | RENDERING,
-    "dispatch_wecom": CORE | {"msgspec"} | RENDERING,
+    "ingest": CORE,
+    "ingest.events": CORE,
+    "dispatch_email": CORE | RENDERING,
+    "dispatch_sms": CORE | RENDERING,
+    "dispatch_wecom": CORE | RENDERING,
 }
 """All libraries that a function imports until its parts are made. No provider's SDK and no boto3 is among them."""
 

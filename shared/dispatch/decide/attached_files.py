@@ -1,6 +1,6 @@
 """Attached files: messages get the files that their envelope names; if one is gone, none of the messages is sent."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from shared.aws.attachments import AttachmentGoneError
 from shared.dispatch.decide.step import Batch, Candidate, Step, Taken

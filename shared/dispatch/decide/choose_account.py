@@ -2,7 +2,8 @@
 
 import random
 from collections.abc import Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from shared.dispatch.accounts import Route
 from shared.dispatch.decide.step import Batch, Candidate, Step, Taken

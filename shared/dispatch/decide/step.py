@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
+from msgspec import Struct
+
 from shared.base.shared_reads import SharedReads
 from shared.dispatch.accounts import Accounts, Route
 from shared.dispatch.attachments import Files
@@ -48,8 +50,7 @@ class Configured(Protocol):
     def version(self, tenant: str, template_id: str, number: int) -> TemplateVersion | None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Sources:
+class Sources(Struct, frozen=True):
     """What steps ask. One for all envelopes of a process; shared by threads."""
 
     configured: Configured
@@ -64,8 +65,7 @@ class Sources:
     """None for a channel whose messages carry no files."""
 
 
-@dataclass(slots=True)
-class Candidate:
+class Candidate(Struct):
     """A message on its way through the steps."""
 
     recipient: EnvelopeRecipient

@@ -1,14 +1,13 @@
 """The limits of text messages that vendors share."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from shared.model.content import RenderedSms, SmsContent
 from shared.model.words import MessageClass
 from shared.policy.limits import Issue, blank, too_long
 
 
-@dataclass(frozen=True, slots=True)
-class Texts:
+class Texts(Struct, frozen=True):
     """The limits of a vendor that takes texts, and nothing else."""
 
     vendor: str

@@ -3,8 +3,9 @@
 import base64
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from shared.model.content import RenderedWecom
 from shared.model.words import MessageClass
@@ -27,8 +28,7 @@ CARD_LISTS = {"horizontal_content_list": 6, "jump_list": 3, "vertical_content_li
 TASK_ID = re.compile(r"[0-9A-Za-z_\-@]{1,128}\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(Struct, frozen=True):
     """The limits of one way to send to WeCom."""
 
     provider: str

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from msgspec.structs import replace as changed
 
 from local.gateway import Incoming
 from local.uploads import Uploads
@@ -82,7 +83,7 @@ def test_other_bytes_than_those_declared_are_not_read(bucket: Bucket) -> None:
     found = bucket.store.find("default", "0" * 26)
     assert found is not None
     with pytest.raises(AttachmentGoneError):
-        bucket.store.read("default", replace(found, sha256="0" * 64).ref(None))
+        bucket.store.read("default", changed(found, sha256="0" * 64).ref(None))
 
 
 def test_it_may_be_sent_again(bucket: Bucket) -> None:

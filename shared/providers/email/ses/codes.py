@@ -3,7 +3,6 @@
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from botocore.exceptions import (
@@ -23,6 +22,7 @@ from botocore.exceptions import (
     ResponseStreamingError,
     SSLError,
 )
+from msgspec.structs import replace
 
 from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Sent, Unknown
 from shared.model.reasons import Reason

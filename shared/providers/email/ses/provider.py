@@ -4,10 +4,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from botocore.exceptions import ClientError
+from msgspec.structs import replace
 from pydantic import Field, field_validator
 
 from shared.model.accounts import FASTEST, SLOWEST, NoSecret, ProviderSettings, Rate

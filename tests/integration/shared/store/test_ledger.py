@@ -1,10 +1,10 @@
 """The ledger over DynamoDB: every write is conditional, and a write whose answer was lost knows itself."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from msgspec.structs import replace
 
 from shared.model.events import EventRow
 from shared.store.ledger import TTL_S, Entry, HeldError, Ledger, Mark

@@ -1,8 +1,7 @@
 """Which contents count as the same: whatever the recipient would see differently makes another digest."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from shared.model.attachments import encode
 from shared.model.content import Rendered, RenderedEmail, RenderedSms, RenderedWecom
