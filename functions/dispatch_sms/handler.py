@@ -19,4 +19,4 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 
 # What its providers send with.
-start(deps, ahead=(*modules_of(Channel.SMS), "tencentcloud.sms.v20210111.sms_client"))
+start(deps, ahead=(*modules_of(Channel.SMS), "tencentcloud.common.credential"))

@@ -121,12 +121,16 @@ class Policies(PolicyModel):
         return defaults.model_copy(update={name: value for name, value in found.items() if value is not None})
 
 
+NOTHING_SET = Policies.model_construct()
+"""Made without a validator, which nothing may need for long."""
+
+
 class ClassPolicies(PolicyModel):
     """The defaults of a tenant, per class."""
 
-    verification: Policies = Policies()
-    notification: Policies = Policies()
-    marketing: Policies = Policies()
+    verification: Policies = NOTHING_SET
+    notification: Policies = NOTHING_SET
+    marketing: Policies = NOTHING_SET
 
     @model_validator(mode="after")
     def _codes_do_not_wait(self) -> Self:

@@ -62,7 +62,7 @@ class TenantSettings(Model):
     version: int = 0
     review_required: bool = False
     """Only approved versions of templates can be published."""
-    policies: ClassPolicies = ClassPolicies()
+    policies: ClassPolicies = ClassPolicies.model_construct()
     """Defaults of the sending policies."""
     time_zone: ZoneName | None = None
     """Of recipients of whom none is known, and of calendar days; None for the tenant's."""

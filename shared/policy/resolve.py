@@ -1,6 +1,6 @@
 """Which policies count for an envelope: the template's over the tenant's for its class, over what holds by default."""
 
-from shared.model.policies import Cap, Policies
+from shared.model.policies import NOTHING_SET, Cap, Policies
 from shared.model.templates import Template
 from shared.model.tenants import TenantSettings
 from shared.model.words import Channel, MessageClass
@@ -22,7 +22,7 @@ DEFAULT_CAPS: dict[tuple[Channel, MessageClass], Cap] = {
 Notifications and marketing by email and WeCom have no cap: one costs a write per recipient, and these messages cost
 nobody money. The settings or a template set others; a `count` of 0 is no cap.
 """
-NONE = Policies()
+NONE = NOTHING_SET
 _DEFAULTS = {of: Policies(cap=cap) for of, cap in DEFAULT_CAPS.items()}
 
 

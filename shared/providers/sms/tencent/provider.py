@@ -22,6 +22,7 @@ from shared.providers.reaching import explained, outcome_of_reaching
 from shared.providers.sms.tencent.codes import WORDS, outcome_of, request_outcome
 from shared.providers.sms.tencent.records import OLDEST_MS, by_records, by_reports, records_query, reports_query
 
+VERSION = "2021-01-11"
 NUMBERS_PER_CALL = 200
 CONNECT_SECONDS = 3.0
 SECOND_CALL_WITHIN_S = 2.0
@@ -235,7 +236,8 @@ class TencentSms(Provider):
     def _call(self, action: str, params: dict[str, Any]) -> dict[str, Any]:
         """Call once and return `Response`. Raises: _VendorError, _TransportError; never anything else."""
         try:
-            # Not `SendSms`: with any content type but the bare `application/json` its models take an error for success.
+            # Not the SDK's own `SendSms`: with any content type but the bare `application/json` it takes an error for
+            # success.
             response = self._connected().call_json(action, params)["Response"]
             error = response.get("Error")
             code = None if error is None else str(error["Code"])
@@ -253,12 +255,13 @@ class TencentSms(Provider):
 
 
 def _client(settings: Settings, secret: Secret, network: Network) -> Any:
-    """Make an SDK client. The SDK takes half a second to import, so it waits for the first call."""
+    """Make an SDK client. The SDK takes long to import, so it waits for the first call, and without its models of each
+    call, which nothing here uses."""
+    from tencentcloud.common.common_client import CommonClient
     from tencentcloud.common.credential import Credential
     from tencentcloud.common.profile.client_profile import ClientProfile
     from tencentcloud.common.profile.http_profile import HttpProfile
     from tencentcloud.common.retry import NoopRetryer
-    from tencentcloud.sms.v20210111.sms_client import SmsClient
 
     endpoint = read_endpoint(settings.endpoint or HOME)
     http = HttpProfile(
@@ -271,7 +274,7 @@ def _client(settings: Settings, secret: Secret, network: Network) -> Any:
     # The SDK's StandardRetryer sends again even after a success.
     profile = ClientProfile(httpProfile=http, language="en-US", retryer=NoopRetryer())
     credential = Credential(secret.secret_id.get_secret_value(), secret.secret_key.get_secret_value())
-    client = SmsClient(credential, settings.region, profile)
+    client = CommonClient("sms", VERSION, credential, settings.region, profile)
     session = client.request.conn._session
     session.max_redirects = 0  # a redirect would send the message a second time
     session.trust_env = False  # no .netrc in place of our signature; the SDK reads the proxy variables itself
