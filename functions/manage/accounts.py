@@ -23,7 +23,7 @@ from shared.api.audit import Auditor
 from shared.api.fields import moment
 from shared.api.kit import Call, OperationFunction
 from shared.api.manage import AccountCreate, AccountList, AccountUpdate, AccountView, VerificationView
-from shared.api.messages import PageQuery
+from shared.api.paging import PageQuery
 from shared.aws.secrets import NO_SECRET, SecretError, SecretMissingError, SecretTooLargeError
 from shared.base.logs import log_error
 from shared.errors import ConflictError, invalid_field, not_found

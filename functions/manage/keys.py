@@ -8,7 +8,7 @@ from functions.manage.deps import ManageDeps
 from shared.api.audit import Auditor
 from shared.api.kit import Call, Caller, OperationFunction
 from shared.api.manage import KeyAudit, KeyCreate, KeyCreated, KeyList, KeyView
-from shared.api.messages import PageQuery
+from shared.api.paging import PageQuery
 from shared.errors import ConflictError, FieldError, forbidden, invalid, invalid_field, not_found
 from shared.model.address import AddressError, normalise
 from shared.model.clock import iso

@@ -7,7 +7,7 @@ from functions.manage.deps import ManageDeps
 from shared.api.audit import Auditor
 from shared.api.governance import PoliciesUpdate, SettingsPage, SettingsRestore, SettingsUpdate, SettingsView
 from shared.api.kit import Call, OperationFunction
-from shared.api.messages import PageQuery
+from shared.api.paging import PageQuery
 from shared.errors import ConflictError, invalid_field, not_found
 from shared.model.policies import ClassPolicies
 from shared.model.tenants import TenantSettings

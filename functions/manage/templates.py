@@ -39,7 +39,7 @@ from shared.api.manage import (
     VersionCreate,
     VersionView,
 )
-from shared.api.messages import PageQuery
+from shared.api.paging import PageQuery
 from shared.errors import ConflictError, invalid_field, not_found
 from shared.model.accounts import Account
 from shared.model.audit import AuditRecord

@@ -10,14 +10,14 @@ from typing import Any
 from functions.trace.words import describe, explain
 from shared.api.kit import Call, OperationFunction
 from shared.api.lookup import named_message, named_request
-from shared.api.messages import (
+from shared.api.paging import PageQuery
+from shared.api.trace import (
     Balance,
     BalanceHour,
     FallbackMessage,
     MessagePage,
     MessageQuery,
     MessageView,
-    PageQuery,
     PassedOver,
     RangeQuery,
     RequestView,

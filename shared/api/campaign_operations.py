@@ -38,7 +38,7 @@ CAMPAIGN_OPERATIONS: tuple[Operation, ...] = (
         Scope.READ,
         "List the campaigns",
         "campaigns.CampaignPage",
-        asks="messages.PageQuery",
+        asks="paging.PageQuery",
         errors=(422,),
     ),
     Operation(
@@ -114,7 +114,7 @@ CAMPAIGN_OPERATIONS: tuple[Operation, ...] = (
         Scope.READ,
         "A campaign's runs, the newest first",
         "campaigns.RunPage",
-        asks="messages.PageQuery",
+        asks="paging.PageQuery",
         errors=(404, 422),
     ),
     Operation(
@@ -197,7 +197,7 @@ CAMPAIGN_OPERATIONS: tuple[Operation, ...] = (
         Scope.SEND,
         "Where to download the rows that were rejected",
         "campaigns.RejectsPage",
-        asks="messages.PageQuery",
+        asks="paging.PageQuery",
         errors=(404, 422),
     ),
 )

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, StrictBool, model_validator
 
-from shared.api.messages import PageQuery
+from shared.api.paging import PageQuery
 from shared.model.base import Model
 from shared.model.letters import LetterState
 from shared.model.reasons import Reason

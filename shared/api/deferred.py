@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field
 
-from shared.api.messages import PageQuery
+from shared.api.paging import PageQuery
 from shared.model.base import Model
 from shared.model.envelope import Envelope
 from shared.model.words import Channel, MessageClass

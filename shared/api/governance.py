@@ -14,7 +14,7 @@ from pydantic import (
 from pydantic_core import CoreSchema
 
 from shared.api.fields import Moment, VersionNumber, moment, moment_or_none
-from shared.api.messages import PageQuery
+from shared.api.paging import PageQuery
 from shared.base.channels import CHANNELS
 from shared.model.address import mask_recipient, regions_with_phones
 from shared.model.audit import AuditRecord

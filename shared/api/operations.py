@@ -48,7 +48,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "trace_api",
         Scope.READ,
         "What happened to a message, and why",
-        "messages.MessageView",
+        "trace.MessageView",
         errors=(404,),
     ),
     Operation(
@@ -58,8 +58,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "trace_api",
         Scope.READ,
         "What was sent to a recipient",
-        "messages.MessagePage",
-        "messages.MessageQuery",
+        "trace.MessagePage",
+        "trace.MessageQuery",
         errors=_BODY,
     ),
     Operation(
@@ -69,8 +69,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "trace_api",
         Scope.READ,
         "The messages of a request",
-        "messages.RequestView",
-        asks="messages.PageQuery",
+        "trace.RequestView",
+        asks="paging.PageQuery",
         errors=(404, 422),
     ),
     Operation(
@@ -100,8 +100,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "trace_api",
         Scope.READ,
         "Accepted, outcomes and in flight, hour by hour",
-        "messages.Balance",
-        asks="messages.RangeQuery",
+        "trace.Balance",
+        asks="trace.RangeQuery",
         errors=(422,),
     ),
     Operation(
@@ -111,8 +111,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "trace_api",
         Scope.READ,
         "Counts for a template",
-        "messages.TemplateStats",
-        asks="messages.RangeQuery",
+        "trace.TemplateStats",
+        asks="trace.RangeQuery",
         errors=(404, 422),
     ),
     Operation(
@@ -188,7 +188,7 @@ OPERATIONS: tuple[Operation, ...] = (
         Scope.READ,
         "List the accounts",
         "manage.AccountList",
-        asks="messages.PageQuery",
+        asks="paging.PageQuery",
         errors=(422,),
     ),
     Operation(
@@ -253,7 +253,7 @@ OPERATIONS: tuple[Operation, ...] = (
         Scope.READ,
         "List the templates",
         "manage.TemplateList",
-        asks="messages.PageQuery",
+        asks="paging.PageQuery",
         errors=(422,),
     ),
     Operation(
@@ -394,7 +394,7 @@ OPERATIONS: tuple[Operation, ...] = (
         Scope.MANAGE,
         "List the keys, and which keys made them",
         "manage.KeyList",
-        asks="messages.PageQuery",
+        asks="paging.PageQuery",
         errors=(422,),
     ),
     Operation(
@@ -439,7 +439,7 @@ OPERATIONS: tuple[Operation, ...] = (
         Scope.READ,
         "All versions of the settings",
         "governance.SettingsPage",
-        asks="messages.PageQuery",
+        asks="paging.PageQuery",
         errors=(422,),
     ),
     Operation(

@@ -9,7 +9,7 @@ from functions.campaign.run.variants import Resolved, resolve
 from shared.api.audit import Auditor
 from shared.api.campaigns import CampaignCreate, CampaignPage, CampaignUpdate, CampaignView, ScheduleIn
 from shared.api.kit import Call, OperationFunction
-from shared.api.messages import PageQuery
+from shared.api.paging import PageQuery
 from shared.errors import ConflictError, FieldError, InvalidError, forbidden, invalid, invalid_field
 from shared.model.audit import AuditRecord
 from shared.model.campaigns import Audience, Campaign, Duplicates, LimitAsked, Schedule, StopRule

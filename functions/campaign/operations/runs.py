@@ -12,7 +12,7 @@ from shared.api.audit import Auditor
 from shared.api.campaigns import RejectsFile, RejectsPage, RunPage, RunStart, RunUpdate, RunView
 from shared.api.fields import moment
 from shared.api.kit import Call, OperationFunction
-from shared.api.messages import PageQuery
+from shared.api.paging import PageQuery
 from shared.aws.runfiles import LINK_SECONDS, RunFiles
 from shared.aws.tasks import TaskError, Tasks
 from shared.base.logs import log_error

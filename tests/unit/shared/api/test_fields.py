@@ -10,9 +10,10 @@ from pydantic import TypeAdapter, ValidationError
 from functions.manage.template_checks import check_content
 from shared.api.kit import parse
 from shared.api.manage import AccountUpdate, TemplateUpdate, VersionCreate
-from shared.api.messages import MessageQuery, RangeQuery, SendRequest
+from shared.api.messages import SendRequest
 from shared.api.openapi import document
 from shared.api.problems import MalformedError, problem_of
+from shared.api.trace import MessageQuery, RangeQuery
 from shared.errors import InvalidError
 from shared.model.content import WecomFile, WecomTemplateCard
 from shared.model.envelope import read_envelope
