@@ -124,6 +124,9 @@ API = frozenset(
 )
 """All modules of `shared.api` that ingest imports: the table of operations, and the models of its own."""
 
+DATACLASSES = frozenset({"shared.dispatch.decide.step", "shared.errors"})
+"""Modules of ours with dataclasses: pydantic reads `FieldError`, and a `Batch` keeps what its properties found."""
+
 NOBODY = ("asyncio", "email.mime*", "http.server", "multiprocessing*", "unittest*", "xml.*", "boto3*", "s3transfer*")
 """Modules of Python and of libraries that no function imports until its parts are made. (botocore brings `http.client`,
 `email` and `xml` with the first client.)"""
@@ -150,6 +153,11 @@ def _why(module: str, found: Mapping[str, str]) -> str:
 
 def _below(package: str, found: Mapping[str, str]) -> Iterator[str]:
     return (name.removeprefix(f"{package}.") for name in found if name.startswith(f"{package}."))
+
+
+def _source(module: str) -> str:
+    path = ROOT.joinpath(*module.split("."))
+    return (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("function", LIBRARIES)
@@ -192,6 +200,28 @@ def test_who_imports_a_module_is_told() -> None:
     found = imported("ingest")
     assert _why("shared.model.content", found).startswith("shared.model.content, for shared.")
     assert _why("shared.model.content", found).endswith(", for functions.ingest.handler")
+
+
+@pytest.mark.parametrize("function", LIBRARIES)
+def test_a_function_imports_hardly_any_dataclasses(function: str) -> None:
+    """Each takes as long as twenty of msgspec's classes, since its methods are written and compiled."""
+    ours = [name for name in imported(function) if name.partition(".")[0] in ("functions", "shared")]
+    found = {name for name in ours if "@dataclass" in _source(name)}
+    assert sorted(found - DATACLASSES) == []
+
+
+def test_the_sdk_of_tencent_is_imported_without_its_models_of_each_call() -> None:
+    script = (
+        "import sys; from shared.net.network import Network; from shared.providers.sms.tencent import provider; "
+        "secret = provider.Secret(secret_id='id', secret_key='key'); "
+        "settings = provider.Settings(provider='tencent', sdk_app_id='1'); "
+        "provider._client(settings, secret, Network()); "
+        "print([name for name in sys.modules if name.startswith('tencentcloud.sms')])"
+    )
+    command = [sys.executable, "-c", script]
+    environment = {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=environment)
+    assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
 
 
 @pytest.mark.parametrize("function", ["authorize", "ingest", "dispatch_sms"])
