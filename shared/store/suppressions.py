@@ -16,8 +16,9 @@ ADR 32 has the reasons.
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from shared.base.cache import TtlCache
 from shared.base.shared_reads import SharedReads
@@ -66,8 +67,7 @@ Recorder = Callable[[Suppressed, Suppressed], AuditRecord]
 """Makes the audit log's record of a change from a recipient before and after."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(Struct, frozen=True):
     """What the mark of a channel's list says."""
 
     prints: frozenset[str] | None
