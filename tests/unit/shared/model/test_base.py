@@ -1,10 +1,12 @@
 """Validators of models are made when they are needed, and all can be made."""
 
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
+from threading import Barrier
 
 import pytest
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared.model.base import Model, make_validators
 
@@ -29,6 +31,29 @@ def test_a_validator_is_made_when_it_is_needed() -> None:
         Outer.model_validate({"inner": {"number": "seven"}})
     assert Outer.model_validate({"inner": {"number": 7}}) == Outer(inner=Inner(number=7))
     assert Outer.__pydantic_complete__
+
+
+def test_threads_that_need_a_validator_at_once_all_get_the_whole_of_it() -> None:
+    """Before pydantic 2.14 one made it while others took the parent's, which knows other fields (pydantic 11849)."""
+    start = Barrier(8, timeout=10)
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(30):
+
+            class Base(Model):
+                number: int
+
+            class Special(Base):
+                model_config = ConfigDict(extra="forbid")
+
+                inner: Base
+                text: str
+
+            def use(of: type[Special] = Special) -> Special:
+                start.wait()
+                return of.model_validate({"number": 1, "inner": {"number": 2}, "text": "x"})
+
+            found = [future.result(10) for future in [pool.submit(use) for _ in range(8)]]
+            assert {(each.number, each.inner.number, each.text) for each in found} == {(1, 2, "x")}
 
 
 def test_validators_of_all_that_is_there_are_made() -> None:
