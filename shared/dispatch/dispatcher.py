@@ -11,9 +11,9 @@ from shared.aws.queue import DeadLetters, Dispatch
 from shared.aws.stream import EventStream
 from shared.base.logs import log_error
 from shared.base.shared_reads import SharedReads
-from shared.dispatch.batch import Batch
 from shared.dispatch.outlet import Outlet
 from shared.dispatch.runs import Runs
+from shared.dispatch.together import Together
 from shared.dispatch.waves import Waves, Work
 from shared.lifecycle.tail import Tail, tail
 from shared.model.envelope import Envelope, read_envelope
@@ -123,7 +123,7 @@ class Dispatcher:
 
         by_id = {envelope.id: envelope for envelope in envelopes}
         if len(by_id) > 1:
-            return Batch(self._pool, decide, go_on).run(by_id)
+            return Together(self._pool, decide, go_on).run(by_id)
         return go_on({id: work for id, each in by_id.items() if (work := decide(each)) is not None})
 
     def _each(self, call: Callable[[A], B], arguments: Mapping[str, A]) -> dict[str, B]:

@@ -13,7 +13,7 @@ PATIENCE_S = 0.5
 """How long those that are decided wait for the others, from the first one on."""
 
 
-class Batch(Generic[A, B, R]):
+class Together(Generic[A, B, R]):
     """Decides arguments side by side, and goes on with those that are decided together.
 
     Who is later than `PATIENCE_S` goes on alone, in the thread that decided. decide: None for what is left out. go_on:

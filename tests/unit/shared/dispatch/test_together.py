@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from shared.dispatch import batch
-from shared.dispatch.batch import Batch
+from shared.dispatch import together
 from shared.dispatch.decide import filling
+from shared.dispatch.together import Together
 from shared.model.content import EmailContent
 from tests.samples import envelope, recipients, template
 from tests.unit.shared.dispatch.harness import harness
@@ -18,7 +18,7 @@ SECONDS = 20
 
 
 def test_what_is_decided_in_time_goes_on_together_and_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "PATIENCE_S", SECONDS)
+    monkeypatch.setattr(together, "PATIENCE_S", SECONDS)
     groups: list[list[str]] = []
     second = threading.Event()
 
@@ -34,13 +34,13 @@ def test_what_is_decided_in_time_goes_on_together_and_in_order(monkeypatch: pyte
         return {id: f"did {each}" for id, each in decided.items()}
 
     with ThreadPoolExecutor(3) as pool:
-        found = Batch(pool, decide, go_on).run({"a": 1, "b": 2, "c": 3})
+        found = Together(pool, decide, go_on).run({"a": 1, "b": 2, "c": 3})
     assert groups == [["a", "b"]]
     assert found == {"a": "did 1", "b": "did 2"}
 
 
 def test_who_is_late_goes_on_alone_and_nobody_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(together, "PATIENCE_S", 0.01)
     fast_are_done = threading.Event()
     groups: list[list[str]] = []
 
@@ -57,7 +57,7 @@ def test_who_is_late_goes_on_alone_and_nobody_waits_for_it(monkeypatch: pytest.M
         return dict(decided)
 
     with ThreadPoolExecutor(3) as pool:
-        found = Batch(pool, decide, go_on).run({"a": "slow", "b": "fast", "c": "fast"})
+        found = Together(pool, decide, go_on).run({"a": "slow", "b": "fast", "c": "fast"})
     assert groups[0] and "a" not in groups[0] and ["a"] in groups
     assert found == {"a": "slow", "b": "fast", "c": "fast"}
 
@@ -74,7 +74,7 @@ def test_what_going_on_raises_is_raised_once_nobody_is_at_work_any_more() -> Non
 
     with ThreadPoolExecutor(2) as pool:
         with pytest.raises(RuntimeError, match="no table"):
-            Batch(pool, decide, go_on).run({"a": 1, "b": 2})
+            Together(pool, decide, go_on).run({"a": 1, "b": 2})
         assert working.is_set()
 
 
