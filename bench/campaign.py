@@ -184,8 +184,8 @@ def run() -> list[Figure]:
         requests.add_row(name, f"{count:.1f}")
     bill = Table("for a million emails", "quantity", "unit", "US dollars")
     for line in facts.lines:
-        quantity, usd = (value / ROWS * 1e6 for value in (line.quantity, line.usd))
-        bill.add_row(line.name, f"{quantity:,.2f}", line.unit, f"{usd:.4f}")
+        quantity, dollars = (value / ROWS * 1e6 for value in (line.quantity, line.usd))
+        bill.add_row(line.name, f"{quantity:,.2f}", line.unit, f"{dollars:.4f}")
     console = Console(width=120)
     console.print(requests)
     console.print(bill)
