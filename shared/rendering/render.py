@@ -30,7 +30,7 @@ from shared.model.content import (
 from shared.policy.attachments import type_of
 from shared.policy.links import LinkError, is_link_field
 from shared.rendering.engine import METER, shown
-from shared.rendering.meter import FEW, MOST_ESCAPED, Meter, OverrunError, ShapeError, escaped_size
+from shared.rendering.meter import FEW, MOST_ESCAPED, Meter, OverrunError, ShapeError, escaped_size, size_of
 from shared.rendering.places import PLACES
 from shared.rendering.refusals import RuleError
 from shared.rendering.rules import Allowance, Blank, Checked, Dialect, check, has_placeholders
@@ -140,12 +140,16 @@ class _Blanks:
                 value = variables.get(name)
                 if value is None:
                     value = default
-                if type(value) is not str or len(value) > FEW or place is not None:
-                    value = _placed(value, place, meter)
-                else:
-                    # All of these together are few: they are paid for at the end.
+                # All of the short ones together are few: they are paid for at the end.
+                if place is None and type(value) is str and len(value) <= FEW:
                     work += MOST_ESCAPED * len(value)
-                chunks[i] = write(value)
+                    # Among letters and digits there is nothing to escape.
+                    chunks[i] = value if value.isalnum() else write(value)
+                elif place is None and type(value) is int:
+                    work += size_of(value)
+                    chunks[i] = str(value)
+                else:
+                    chunks[i] = write(_placed(value, place, meter))
             filled = "".join(chunks)
             meter.spend(work + len(filled))
         except (OverrunError, ShapeError, LinkError, ValueError) as error:
