@@ -31,6 +31,8 @@ TENANT_TAG, ACCOUNT_TAG = "mepush:tenant", "mepush:account"
 """A secret's tags. By the last a dispatch function may read those of its own channel's accounts and no others."""
 RECOVERY_DAYS = 7
 MISS_SECONDS = 5.0
+TRIES = 3
+"""To save a secret under a version that nobody has taken."""
 
 
 class SecretError(ConfigurationError):
@@ -67,15 +69,20 @@ class SecretStore:
         text = json.dumps(dict(secret), ensure_ascii=False)
         if size(text) > MAX_BYTES:
             raise SecretTooLargeError(f"a secret takes at most {MAX_BYTES:,} bytes as JSON")
-        # Grows with time; the random part keeps apart what is saved in the same millisecond.
-        version = self._clock.now_ms() << 10 | secrets.randbits(10)
         name = self._name(tenant, account_id)
-        try:
-            tags = {TENANT_TAG: tenant, ACCOUNT_TAG: account_id, CHANNEL_TAG: channel.value}
-            self._write(name, tags, text, _version_id(version))
-        except AWS_ERRORS as error:
-            raise SecretError(f"the secret of the account cannot be saved: {_code(error)}") from None
-        return version
+        tags = {TENANT_TAG: tenant, ACCOUNT_TAG: account_id, CHANNEL_TAG: channel.value}
+        for left in reversed(range(TRIES)):
+            # Grows with time; the random part keeps apart what is saved in the same millisecond, but for one in 1,024.
+            version = self._clock.now_ms() << 10 | secrets.randbits(10)
+            try:
+                self._write(name, tags, text, _version_id(version))
+            except AWS_ERRORS as error:
+                # The version is there already, with another secret (Secrets Manager API, "PutSecretValue", errors).
+                if left and _code(error) == "ResourceExistsException":
+                    continue
+                raise SecretError(f"the secret of the account cannot be saved: {_code(error)}") from None
+            return version
+        raise AssertionError("unreachable")  # the last try returns or raises
 
     def get(self, tenant: str, account_id: str, version: int) -> dict[str, Any]:
         """A version of an account's secret; empty for version 0, which stands for none.

@@ -46,6 +46,23 @@ def test_a_secret_comes_back(store: SecretStore, aws: Aws) -> None:
     assert "mail" in listed[0]["Description"]
 
 
+def test_secrets_of_one_millisecond_have_versions_of_their_own(
+    store: SecretStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = iter([7, 7, 7, 8])
+    monkeypatch.setattr("shared.aws.secrets.secrets.randbits", lambda _: next(drawn))
+    versions = [store.put("default", "mail", {"password": word}, Channel.EMAIL) for word in ("one", "two")]
+    assert len(set(versions)) == 2
+    assert [store.get("default", "mail", version)["password"] for version in versions] == ["one", "two"]
+
+
+def test_what_is_never_saved_is_told(store: SecretStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.aws.secrets.secrets.randbits", lambda _: 7)
+    store.put("default", "mail", {"password": "one"}, Channel.EMAIL)
+    with pytest.raises(SecretError, match="cannot be saved: ResourceExistsException"):
+        store.put("default", "mail", {"password": "two"}, Channel.EMAIL)
+
+
 def test_a_secret_of_before_there_were_channels_is_labelled_when_it_is_saved(store: SecretStore, aws: Aws) -> None:
     secrets = aws.client("secretsmanager")
     secrets.create_secret(Name="mepush/default/account/mail", SecretString="{}")
