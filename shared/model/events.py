@@ -99,9 +99,6 @@ class EventRow(Facts, kw_only=True, omit_defaults=True, rename=_KEYS):
     """The recipient's tag."""
 
 
-FACTS = Facts.__struct_fields__
-
-
 class StreamRecord(Struct, kw_only=True, omit_defaults=True, rename={"message_class": "class"}):
     """One record on the stream: what one step learned about one envelope."""
 

@@ -1,19 +1,18 @@
 """The timeline: append-only events, one item each, in the recipient's partition."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Any
 from zlib import crc32
 
 from msgspec import field
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 from pydantic_core import from_json
 
 from shared.model import wire
-from shared.model.events import FACTS, EventRow, Facts, StreamRecord
+from shared.model.events import EventRow, Facts, StreamRecord
 from shared.model.ids import ULID_LENGTH, base_of, first_ulid_at, ulid_text, ulid_time, ulid_value
 from shared.model.runs import MAX_BLOCK
 from shared.model.words import Stage
@@ -91,11 +90,11 @@ def kept_event(record: StreamRecord, row: EventRow) -> KeptEvent:
     )
 
 
-_values_of: Callable[[Facts], tuple[Any, ...]] = attrgetter(*FACTS)
-
-
-def _facts(row: Facts) -> dict[str, Any]:
-    return dict(zip(FACTS, _values_of(row), strict=True))
+def _facts(row: EventRow) -> dict[str, Any]:
+    found = asdict(row)
+    # These two are in its key.
+    del found["index"], found["tag"]
+    return found
 
 
 def _text(value: Any) -> str:
@@ -325,5 +324,4 @@ def _completed(events: list[KeptEvent]) -> list[KeptEvent]:
     carrier = next((event for event in events if event.accepted is not None), None)
     if carrier is None or carrier.accepted is None or _says_accepted(events):
         return events
-    own = _facts(carrier.accepted)
-    return [replace(carrier, **own, expires_at=carrier.accepted.expires_at, accepted=None), *events]
+    return [replace(carrier, **asdict(carrier.accepted), accepted=None), *events]
