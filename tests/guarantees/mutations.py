@@ -227,7 +227,7 @@ MUTATIONS = (
         "shared/store/counters.py",
         '"attribute_not_exists(pk)" if old < 0 else "seq = :old"',
         '"attribute_not_exists(pk)" if old < 0 else "seq = :old OR attribute_exists(pk)"',
-        f"{_MATRIX}[smtp-notification]",
+        f"{_AT_ONCE}::test_a_batch_that_another_process_counts_meanwhile_counts_once",
     ),
     Mutation(
         "a process counts from what it knows only if the table says the same",

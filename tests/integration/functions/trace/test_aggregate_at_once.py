@@ -124,6 +124,21 @@ def test_a_process_does_not_pass_over_what_another_has_set_aside(harness: TraceH
     assert harness.counters() == harness.timeline() == {"accepted": 2}
 
 
+@pytest.mark.parametrize("size", [1, MAX_AT_ONCE + 1], ids=["at once", "counted first"])
+def test_a_batch_that_another_process_counts_meanwhile_counts_once(harness: TraceHarness, size: int) -> None:
+    process, other = Process(harness), Process(harness)
+    process.run((1, told(0)))
+    batch = (2, told(100, "sent", size=size))
+
+    def late(call: Any) -> Any:
+        other.run(batch)
+        return call()
+
+    process.client.instead["transact_write_items"] = late
+    process.run(batch)
+    assert harness.counters() == harness.timeline() == {"accepted": 1 + size, "sent": size}
+
+
 def test_a_lost_answer_counts_once(harness: TraceHarness) -> None:
     process = Process(harness)
     process.run((1, told(0)))
