@@ -39,6 +39,7 @@ class SmtpSession(SMTP):
         self.sandbox = sandbox
         self.later: Fault | None = None
         self.slow = 0.0
+        self.closing = False
         self.connection: asyncio.WriteTransport | None = None
 
     def begun(self, connection: asyncio.WriteTransport) -> None:
@@ -89,9 +90,16 @@ class SmtpSession(SMTP):
         return None
 
     def close_soon(self) -> None:
-        """Close the connection after the reply that is about to be written."""
-        if self.transport is not None:
-            self.loop.call_soon(self.transport.close)
+        """Close the connection with the next reply, and do nothing of what was said besides (RFC 5321 section 3.8)."""
+        self.closing = True
+
+    async def push(self, status: Any) -> None:
+        """Write a reply. Raises: CancelledError, which ends the session's task, if it is the last one."""
+        await super().push(status)
+        if self.closing:
+            if self.transport is not None:
+                self.transport.close()
+            raise asyncio.CancelledError
 
     async def _handle_client(self) -> None:
         if self.sandbox.faults.outage("outage_dropped"):
