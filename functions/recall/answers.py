@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from functions.recall.stopping import End
 from functions.recall.withdrawing import Found, Shared, Unasked
 from shared.api.recall import Before, MessageRecall, RecallResult
-from shared.model.events import Facts, fold, latest_at
+from shared.model.events import Facts, deciding_event
 from shared.model.outcome import Retry, Unknown, Withdrawn
 from shared.model.reasons import EXPLANATIONS, Reason
 from shared.model.words import Stage
@@ -25,8 +25,7 @@ _TOO_LATE = {
 
 def from_events(message_id: str, events: Sequence[Facts]) -> MessageRecall:
     """The answer about a message that has come to its end, as its timeline says."""
-    status = fold(events)
-    event = latest_at(events, status.state)
+    event, _ = deciding_event(events)
     retried = event.account is not None or any(e.stage == Stage.RETRYING for e in events)
     return _answer(message_id, event, retried, any(_put_off(e, event.at) for e in events))
 

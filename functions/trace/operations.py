@@ -28,7 +28,7 @@ from shared.api.trace import (
 from shared.errors import invalid_field, not_found
 from shared.model.address import AddressError, normalise
 from shared.model.clock import Clock
-from shared.model.events import FallenTo, fold, latest_at
+from shared.model.events import FallenTo, deciding_event
 from shared.model.ids import MESSAGE_ID_LENGTH, ULID_LENGTH, Tagger, ulid_time, ulid_value
 from shared.model.reasons import blame_of
 from shared.model.reasons_zh import meaning_zh
@@ -153,8 +153,8 @@ def _kind(events: list[KeptEvent]) -> KeyKind:
 
 def view(message_id: str, events: list[KeptEvent]) -> MessageView:
     """A message as callers see it, from its events."""
-    status = fold(events)
-    meaning, action = explain(latest_at(events, status.state))
+    deciding, final = deciding_event(events)
+    meaning, action = explain(deciding)
     ordered = sorted(events, key=lambda e: (e.at, _RANK[e.stage], e.nth))
     any_event, ulid = ordered[0], message_id[:ULID_LENGTH]
     fell = next((e.fell_back_to for e in events if e.fell_back_to), None)
@@ -162,8 +162,8 @@ def view(message_id: str, events: list[KeptEvent]) -> MessageView:
     return MessageView(
         message_id=message_id,
         request_id=any_event.request,
-        status=status.state,
-        final=status.final,
+        status=Stage(deciding.stage),
+        final=final,
         explanation=meaning,
         action=action,
         channel=any_event.channel,

@@ -18,7 +18,7 @@ from shared.model.words import OUTCOMES, KeyKind, Stage
 from shared.policy.routing import BUCKET_MS, counts_of
 from shared.store.counters import HOUR_MS, MAX_ITEMS, CounterKey, health_scope, reason_name, run_scope, scopes
 from shared.store.dynamo import Item
-from shared.store.timeline import EventKey, event_item, event_key, hour_item, request_item
+from shared.store.timeline import EventKey, event_item, event_key, hour_item, provider_item, request_item
 
 logger = Logger(child=True)
 
@@ -174,6 +174,7 @@ def _other_items(record: StreamRecord, named: Named, ttl: int) -> list[Item]:
                 items.append(request_item(record, ids, f"{record.envelope}#{stage}", ttl))
             if stage is Stage.ACCEPTED:
                 items.append(hour_item(record, ttl))
+    items += [provider_item(record, id, row, ttl) for id, row in named if row.indexed]
     return items if record.run is None else items + _left_items(record, named, ttl)
 
 

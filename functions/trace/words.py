@@ -31,6 +31,10 @@ _STAGES: dict[Stage, tuple[str, str]] = {
         "Discarded from the dead letters; it will not be sent.",
         "Nothing; send it anew if that was wrong.",
     ),
+    Stage.DELAYED: (
+        "Sent; the provider is still trying to deliver it.",
+        "Nothing: the provider tries again by itself.",
+    ),
     Stage.DELIVERED: ("Delivered, as the provider reports.", "Nothing."),
     Stage.UNDELIVERED: ("Sent, but not delivered, as the provider reports.", "Look at the reason."),
     Stage.OPENED: ("Opened by the recipient.", "Nothing."),

@@ -23,14 +23,20 @@ class Outside(Struct, frozen=True):
 class Right(Struct, frozen=True):
     """One statement.
 
-    | name | what it is | |---|---| | `table.catalog` `table.guard` `table.timeline` `table.counters` | the tables | |
-    `queue.<channel>.<class>`, `dead.<channel>.<class>` | queues of envelopes, and their dead-letter queues | |
-    `mapping.<channel>.<class>` | what hands a queue's envelopes to its function | | `campaigns.queue` | tasks of
-    campaigns | | `campaigns.dead` `events.dead` `schedules.dead` `trace.dead` | dead-letter queues | |
-    `schedules.messages` `schedules.campaigns` `schedules.role` | schedules, and the role that they fire with | |
-    `stream` | events of messages | | `bucket` | to list what is in it | | `bucket.attachments` `bucket.audiences`
-    `bucket.runs` | files, by their prefix | | `secrets` | secrets of accounts | | `*` | for actions that know no
-    resources |
+    | name | what it is |
+    |---|---|
+    | `table.catalog` `table.guard` `table.timeline` `table.counters` | the tables |
+    | `queue.<channel>.<class>`, `dead.<channel>.<class>` | queues of envelopes, and their dead-letter queues |
+    | `mapping.<channel>.<class>` | what hands a queue's envelopes to its function |
+    | `campaigns.queue` | tasks of campaigns |
+    | `receipts.queue` | receipts |
+    | `campaigns.dead` `events.dead` `receipts.dead` `schedules.dead` `trace.dead` | dead-letter queues |
+    | `schedules.messages` `schedules.campaigns` `schedules.role` | schedules, and the role that they fire with |
+    | `stream` | events of messages |
+    | `bucket` | to list what is in it |
+    | `bucket.attachments` `bucket.audiences` `bucket.runs` | files, by their prefix |
+    | `secrets` | secrets of accounts |
+    | `*` | for actions that know no resources |
     """
 
     actions: tuple[str, ...]

@@ -21,13 +21,16 @@ GENERATION = 100
 
 
 class Via(Struct, frozen=True):
-    """How a message went: account, provider, the milliseconds that the provider took, and whether the account can be
-    asked later what became of a message."""
+    """How a message went."""
 
     account: str
     provider: str
     ms: int = 0
+    """How long the provider took."""
     looks_up: bool = False
+    """Whether the account can be asked later what became of a message."""
+    indexed: bool = False
+    """Whether receipts name a message by the provider's id alone."""
 
 
 def row(
@@ -89,6 +92,7 @@ def judge(
     if isinstance(outcome, Sent):
         sent = row(envelope, recipient, Stage.SENT, now, via)
         sent.provider_id = outcome.provider_message_id
+        sent.indexed = via is not None and via.indexed and bool(sent.provider_id)
         return sent
     if isinstance(outcome, Rejected):
         result = row(envelope, recipient, Stage.FAILED, now, via)

@@ -46,6 +46,8 @@ _KEYS = {
     "fell_back_to": "fell",
     "stands_in_for": "of",
     "index": "i",
+    "machine": "bot",
+    "indexed": "ix",
 }
 """How the fields of events are written on the stream and in ledgers; in the timeline too."""
 
@@ -88,6 +90,12 @@ class Facts(Struct, kw_only=True, omit_defaults=True, rename=_KEYS):
     """The message that takes its place."""
     stands_in_for: str | None = None
     """The tag of the message whose place it takes."""
+    transient: bool = False
+    """Of one that is undelivered: the address may be good all the same, such as that of a full mailbox."""
+    machine: bool = False
+    """Of an opening or a click: that no person did it, as far as can be told."""
+    indexed: bool = False
+    """Of one that was sent: its receipts name nothing but `provider_id`, by which it must be found."""
 
 
 class EventRow(Facts, kw_only=True, omit_defaults=True, rename=_KEYS):
@@ -191,19 +199,26 @@ class Status(Model):
     code: str | None = None
 
 
-_AFTER_SENT = (
+_TRANSIENT = "undelivered, transient"
+"""Where `_latest_by_stage` has what is undelivered for a cause that may pass."""
+_REPORTED = (
     Stage.WITHDRAWN,
     Stage.COMPLAINED,
     Stage.UNSUBSCRIBED,
+    # A server may accept a message and send it back later. Who opened it meanwhile was no person (docs/receipts.md).
+    Stage.UNDELIVERED,
     Stage.CLICKED,
     Stage.OPENED,
-    Stage.UNDELIVERED,
     Stage.DELIVERED,
+    # An out-of-office reply is reported like this, after the message was delivered.
+    _TRANSIENT,
+    Stage.DELAYED,
 )
-_AFTER: Mapping[str, tuple[Stage, ...]] = {
-    Stage.SENT: _AFTER_SENT,
-    Stage.UNKNOWN: _AFTER_SENT,
-    Stage.DEAD_LETTERED: (Stage.DISCARDED,),
+"""What was reported of a message after it left, by what counts most, in whatever order it came."""
+_AFTER: Mapping[str, tuple[str, ...]] = {
+    Stage.SENT: _REPORTED,
+    Stage.UNKNOWN: _REPORTED,
+    Stage.DEAD_LETTERED: (Stage.DISCARDED, *_REPORTED),
 }
 _WAITING = (Stage.RETRYING, Stage.DEFERRED)
 
@@ -218,32 +233,35 @@ def fold(events: Iterable[Facts]) -> Status:
     reported afterwards outranks `sent`, and that a person discarded it outranks `dead_lettered`.
     Raises: ValueError without events.
     """
-    latest = _latest_by_stage(events)
-    if not latest:
-        raise ValueError("no events")
-    deciding, final = _deciding(latest)
+    deciding, final = deciding_event(events)
     return Status(state=Stage(deciding.stage), final=final, reason=deciding.reason, code=deciding.code)
 
 
-def latest_at(events: Iterable[F], stage: Stage) -> F:
-    """The last event of a message at a stage. Raises: ValueError if there is none."""
-    return max((event for event in events if event.stage == stage), key=_order)
+def deciding_event(events: Iterable[F]) -> tuple[F, bool]:
+    """The event that says where a message stands, and whether that is final. Raises: ValueError without events."""
+    latest = _latest_by_stage(events)
+    if not latest:
+        raise ValueError("no events")
+    return _deciding(latest)
 
 
 def _order(event: Facts) -> tuple[int, int]:
     return event.nth, event.at
 
 
-def _latest_by_stage(events: Iterable[Facts]) -> dict[str, Facts]:
-    latest: dict[str, Facts] = {}
+def _latest_by_stage(events: Iterable[F]) -> dict[str, F]:
+    latest: dict[str, F] = {}
     for event in events:
-        seen = latest.get(event.stage)
+        if event.machine:
+            continue
+        stage = _TRANSIENT if event.transient else event.stage
+        seen = latest.get(stage)
         if seen is None or _order(event) >= _order(seen):
-            latest[event.stage] = event
+            latest[stage] = event
     return latest
 
 
-def _deciding(latest: dict[str, Facts]) -> tuple[Facts, bool]:
+def _deciding(latest: Mapping[str, F]) -> tuple[F, bool]:
     """The event that decides the status, and whether it is final."""
     if Stage.REJECTED in latest:
         return latest[Stage.REJECTED], True

@@ -18,6 +18,8 @@ MESSAGE_ID_LENGTH = ULID_LENGTH + TAG_LENGTH
 MAX_PER_BASE = 1 << 20
 """How many recipients one base can number."""
 
+BLOCK = 128
+
 
 def ulid_text(value: int) -> str:
     """Write a 128-bit integer as a ULID: 26 characters of Crockford's base 32."""
@@ -108,6 +110,25 @@ def tag_of(message_id: str) -> str:
         raise ValueError("not a message id")
     ulid_value(message_id[:ULID_LENGTH])
     return message_id[ULID_LENGTH:]
+
+
+def is_message_id(text: str) -> bool:
+    """Whether a text has the form of a message id."""
+    try:
+        tag = tag_of(text)
+    except ValueError:
+        return False
+    return not set(tag) - set(ALPHABET)
+
+
+def block_of(message_id: str) -> tuple[str, int]:
+    """The ULID at which the message's block of `BLOCK` begins, and the message's place in the block.
+
+    What is told of messages later than dispatch does goes on the stream by blocks: few records for many messages, and
+    repeats of an event meet in one shard. Raises: ValueError.
+    """
+    value = ulid_value(message_id[:ULID_LENGTH])
+    return ulid_text(value & ~(BLOCK - 1)), value & (BLOCK - 1)
 
 
 def root_of(envelope_id: str) -> str:

@@ -22,6 +22,8 @@ class Reason(StrEnum):
     MAILBOX_FULL = "mailbox_full"
     RECIPIENT_BUSY = "recipient_busy"
     RECIPIENT_NOT_VERIFIED = "recipient_not_verified"
+    RECIPIENT_UNREACHABLE = "recipient_unreachable"
+    NUMBER_SUSPENDED = "number_suspended"
     # of the suppression list
     SUPPRESSED_BOUNCE = "suppressed_bounce"
     SUPPRESSED_COMPLAINT = "suppressed_complaint"
@@ -67,6 +69,10 @@ class Reason(StrEnum):
     CONNECTION_LOST = "connection_lost"
     TIMED_OUT = "timed_out"
     UNRECOGNISED_ANSWER = "unrecognised_answer"
+    # of receipts: why a message was not delivered
+    CARRIER_BLOCKED = "carrier_blocked"
+    NO_ROUTE = "no_route"
+    NOT_DELIVERED = "not_delivered"
     # of asking what became of a message
     NOT_TAKEN = "not_taken"
     UNRESOLVED = "unresolved"
@@ -160,6 +166,17 @@ _ABOUT: dict[Reason, tuple[Blame, str, str]] = {
         Blame.RECIPIENT,
         "The account is in the provider's sandbox, and this recipient is not verified there.",
         "Ask the provider for production access, or verify the recipient in its console for a trial.",
+    ),
+    Reason.RECIPIENT_UNREACHABLE: (
+        Blame.RECIPIENT,
+        "The recipient could not be reached: the phone was off, out of range or full, or the mail server did not "
+        "answer for days.",
+        "Try again later or use another channel.",
+    ),
+    Reason.NUMBER_SUSPENDED: (
+        Blame.RECIPIENT,
+        "The carrier has stopped this number, often for an unpaid bill.",
+        "Ask the recipient for another number, or use another channel.",
     ),
     Reason.SUPPRESSED_BOUNCE: (
         Blame.RECIPIENT,
@@ -344,6 +361,21 @@ _ABOUT: dict[Reason, tuple[Blame, str, str]] = {
         Blame.NETWORK,
         "The provider answered with something the platform does not know.",
         "Report the raw code; the platform tries again, then keeps the message in the dead-letter queue.",
+    ),
+    Reason.CARRIER_BLOCKED: (
+        Blame.NETWORK,
+        "A carrier on the way blocked the message, often by rules of the recipient's province or country.",
+        "Ask the provider about its code; send through another account if it lasts.",
+    ),
+    Reason.NO_ROUTE: (
+        Blame.NETWORK,
+        "The provider had no way to the recipient's network, as after a number has moved to another carrier.",
+        "Ask the provider about its code; send through another account if it lasts.",
+    ),
+    Reason.NOT_DELIVERED: (
+        Blame.NETWORK,
+        "The provider reports that it did not deliver the message; its code says no more, or is not known here.",
+        "Ask the provider about its code if many messages have it.",
     ),
     Reason.NOT_TAKEN: (
         Blame.OURS,

@@ -43,6 +43,14 @@ EXPLANATIONS_ZH: dict[Reason, tuple[str, str]] = {
         "账号仍在服务商的沙盒（sandbox）中，而该收件人未在其中验证。",
         "向服务商申请正式发送权限；若只是试用，请先在其控制台验证该收件人。",
     ),
+    Reason.RECIPIENT_UNREACHABLE: (
+        "无法联系到收件人：手机关机、不在服务区或存储已满，或邮件服务器数日未响应。",
+        "稍后再试，或改用其他渠道。",
+    ),
+    Reason.NUMBER_SUSPENDED: (
+        "运营商已停用该号码，常见原因是欠费。",
+        "向收件人索取其他号码，或改用其他渠道。",
+    ),
     Reason.SUPPRESSED_BOUNCE: (
         "之前发给该收件人的消息被退回。",
         "核对地址；确认可用后用 `mepush suppress remove` 移出名单。",
@@ -112,6 +120,18 @@ EXPLANATIONS_ZH: dict[Reason, tuple[str, str]] = {
     Reason.UNRECOGNISED_ANSWER: (
         "服务商的答复是平台不认识的。",
         "请报告原始代码；平台会重试，之后把消息留在死信中。",
+    ),
+    Reason.CARRIER_BLOCKED: (
+        "途中的运营商拦截了该消息，常见原因是收件人所在省份或国家的规定。",
+        "就该返回码询问服务商；若持续出现，请改用其他账号发送。",
+    ),
+    Reason.NO_ROUTE: (
+        "服务商没有到达收件人所在网络的通道，例如号码已携号转网。",
+        "就该返回码询问服务商；若持续出现，请改用其他账号发送。",
+    ),
+    Reason.NOT_DELIVERED: (
+        "服务商报告消息未送达；其返回码没有说明更多，或平台不认识该返回码。",
+        "若许多消息都是该返回码，请询问服务商。",
     ),
     Reason.NOT_TAKEN: ("已询问服务商消息的去向，其没有记录：从未收下。", _NOTHING),
     Reason.UNRESOLVED: ("已询问服务商消息的去向，其无法确定。", _BY_CLASS),

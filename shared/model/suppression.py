@@ -41,8 +41,10 @@ class SuppressionEntry(Model):
     at: int
     """Milliseconds since the epoch."""
     by: str
-    """The id of the API key that added it."""
+    """The id of the API key that added it; `receipt` if none did."""
     note: str = ""
+    message: str | None = None
+    """The id of the message from which it comes, if a receipt of it was the reason."""
 
 
 class Suppressed(Model):
@@ -53,7 +55,7 @@ class Suppressed(Model):
     tenant: str
     channel: Channel
     address: str
-    """Normalised."""
+    """Normalised; masked, if it comes from a receipt that does not name it."""
     tag: str
     entries: list[SuppressionEntry] = Field(default_factory=list)
 

@@ -57,6 +57,7 @@ class Stage(StrEnum):
     REDRIVEN = "redriven"
     DISCARDED = "discarded"
 
+    DELAYED = "delayed"
     DELIVERED = "delivered"
     UNDELIVERED = "undelivered"
     OPENED = "opened"

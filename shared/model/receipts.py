@@ -1,0 +1,69 @@
+"""Receipts: what providers say of messages after they took them, as it arrives and as the platform reads it."""
+
+import msgspec
+from msgspec import Struct, field
+
+from shared.model.suppression import SuppressionReason
+from shared.model.words import Stage
+
+
+class Arrived(Struct, kw_only=True, omit_defaults=True):
+    """Something that a provider said, on the queue, as it came; its vendor's `receipts` module reads it."""
+
+    v: int = field(default_factory=lambda: 1)
+    provider: str
+    """Such as `tencent`."""
+    tenant: str | None = None
+    account: str | None = None
+    """`tenant` and `account`: to whom it was said, where that is known by the way that it came."""
+    at: int
+    """When it came, in milliseconds since the epoch."""
+    body: str
+
+
+class Receipt(Struct, kw_only=True, omit_defaults=True, frozen=True):
+    """What a provider says of one message.
+
+    It names its message by `message_id` (with `tenant`) where our id rode along; else by `provider_id` together with
+    `tenant` and `address`; else by `provider_id` alone, of providers whose ids the trace keeps (`EventRow.indexed`).
+    With an address alone, which `latest` allows, the last message to it through the account is meant.
+    """
+
+    provider: str
+    stage: Stage
+    at: int
+    """When it happened, as the provider says, in milliseconds since the epoch."""
+    tenant: str | None = None
+    account: str | None = None
+    """Through which the message must have gone, where that is known."""
+    message_id: str | None = None
+    provider_id: str | None = None
+    address: str | None = None
+    """As the provider writes it."""
+    latest: bool = False
+    reason: str | None = None
+    code: str | None = None
+    """The provider's raw code, without any address."""
+    transient: bool = False
+    """Of an undelivered message: the address may be good all the same."""
+    suppresses: SuppressionReason | None = None
+    """The recipient is put on the suppression list for this."""
+    note: str | None = None
+    machine: bool = False
+    """Of an opening or a click: that no person did it, as the provider says."""
+
+
+class Waiting(Struct, kw_only=True):
+    """Receipts, on the queue, whose messages were not known yet: they may have overtaken what dispatch tells."""
+
+    v: int = field(default_factory=lambda: 1)
+    since: int
+    """When the first of them came, in milliseconds since the epoch."""
+    tries: int
+    """How often their messages were looked for."""
+    waiting: list[Receipt]
+
+
+def as_json(value: Arrived | Waiting) -> str:
+    """As it goes on the queue."""
+    return msgspec.json.encode(value).decode()
