@@ -136,7 +136,7 @@ def sources(spec: FunctionSpec) -> Iterator[Path]:
     """The files of ours that a function carries, relative to the repository, in order.
 
     Its own folder, `shared/`, and of the command what reads sheets, which `shared/` asks; of the providers only those
-    of its channels, and of the others what they declare.
+    of its channels, and of the others what they declare; or of all of them what reads receipts.
     """
     yield from (Path("functions/__init__.py"), Path("mepush/__init__.py"))
     for top in (f"functions/{spec.folder}", "mepush/sheets", "shared"):
@@ -157,6 +157,9 @@ def copy_sources(spec: FunctionSpec, folder: Path) -> None:
 def _left_out(path: Path, spec: FunctionSpec) -> bool:
     if path.parts[:2] != ("shared", "providers") or _DECLARATIONS.fullmatch(path.as_posix()):
         return False
+    if spec.receipts:
+        # What sends, and needs the vendor's packages for it.
+        return path.name == "provider.py"
     if not spec.channels:
         return True
     return path.parts[2] in set(Channel) - set(spec.channels)

@@ -12,6 +12,7 @@ from infra.data import Tables, assets_bucket, event_stream
 from infra.events import Bus
 from infra.messaging import Queues, Schedules, TaskQueue, dead_letter_queue
 from infra.nag import acknowledge
+from infra.receipts import Receipts
 from infra.specs import FunctionError
 from infra.stages import Stage
 from infra.wildcards import Wildcard, wildcard
@@ -36,12 +37,15 @@ class Parts:
         self.trace_dead = dead_letter_queue(stack, "TraceDead", f"{stage.prefix}-trace-dlq")
         acknowledge(self.trace_dead, "SQS3", "the dead-letter queue of an event source mapping")
         self.bus = Bus(stack, "Bus", stage=stage)
+        self.receipts = Receipts(stack, "ReceiptsIn", stage=stage, functions=functions)
         self.queues: dict[str, sqs.Queue] = {
             **{f"queue.{name}": queue for name, queue in self.envelopes.queues.items()},
             **{f"dead.{name}": queue for name, queue in self.envelopes.dead_letters.items()},
             "campaigns.queue": self.tasks.queue,
             "campaigns.dead": self.tasks.dead,
             "events.dead": self.bus.dead,
+            "receipts.queue": self.receipts.queue,
+            "receipts.dead": self.receipts.dead,
             "schedules.dead": self.schedules.dead_letters,
             "trace.dead": self.trace_dead,
         }

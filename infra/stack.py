@@ -81,6 +81,7 @@ class PlatformStack(Stack):
                 "schedules": parts.schedules.dead_letters,
                 "campaigns": parts.tasks.dead,
                 "events": parts.bus.dead,
+                "receipts": parts.receipts.dead,
             }
         )
         for name in queue_names():
@@ -108,6 +109,7 @@ class PlatformStack(Stack):
             "ScheduleGroup": parts.schedules.group_name,
             "CampaignsGroup": parts.schedules.campaigns_group,
             "CampaignsUrl": parts.tasks.queue.queue_url,
+            "ReceiptsUrl": parts.receipts.queue.queue_url,
             "SecretPrefix": stage.prefix,
             "QueueUrls": self.to_json_string({name: parts.queue(f"queue.{name}").queue_url for name in names}),
             "DeadLetterUrls": self.to_json_string({name: parts.queue(f"dead.{name}").queue_url for name in names}),

@@ -324,13 +324,18 @@ class _Deployer:
             targets = properties["Targets"]
             for target in targets:
                 only(f"a target of {name}", target, _TARGET)
-                self._named_function(target["Arn"])
+            arns = [target["Arn"] for target in targets]
+            queues = [arn for arn in arns if ":sqs:" in arn]
+            functions = [arn for arn in arns if arn not in queues]
+            for arn in functions:
+                self._named_function(arn)
             dead = [target["DeadLetterConfig"]["Arn"] for target in targets if "DeadLetterConfig" in target]
             yield Rule(
                 name=properties.get("Name", name),
                 bus=properties.get("EventBusName", "default").rpartition("/")[2],
                 pattern=properties["EventPattern"],
-                functions=tuple(target["Arn"] for target in targets),
+                functions=tuple(functions),
+                queue_urls=tuple(self._ref(self._with_arn("AWS::SQS::Queue", arn)) for arn in queues),
                 dead_letter_urls=tuple(self._ref(self._with_arn("AWS::SQS::Queue", arn)) for arn in dead),
             )
 

@@ -85,13 +85,14 @@ class Invocations:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Events of a bus that fit a pattern go to functions. functions: their ARNs. dead_letter_urls: of the queues for
-    what cannot be handed to them."""
+    """Events of a bus that fit a pattern go to functions and queues. functions: their ARNs. queue_urls: of the queues.
+    dead_letter_urls: of the queues for what cannot be handed to them."""
 
     name: str
     bus: str
     pattern: Mapping[str, Any]
     functions: tuple[str, ...]
+    queue_urls: tuple[str, ...]
     dead_letter_urls: tuple[str, ...]
 
 

@@ -323,6 +323,8 @@ class LocalStack:
         self._exit.enter_context(mappings.played(by_mapping))
         self.buses = events.LocalBuses(made.buses, made.rules, scheduler.invoke_later, sqs, self.clock, self.counting)
         self._exit.enter_context(self.buses.played())
+        for sandbox in self.sandboxes.values():
+            sandbox.publish = self.buses.publish
         for stream in self.deployment.stream_mappings:
             for shard in kinesis.list_shards(StreamName=stream.stream_name)["Shards"]:
                 self._follow(

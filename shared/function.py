@@ -101,6 +101,8 @@ class FunctionSpec(Struct, frozen=True):
     timeout_s: int = API_TIMEOUT_S
     channels: tuple[Channel, ...] = ()
     """Whose providers it carries."""
+    receipts: bool = False
+    """Whether it carries what reads receipts, of all vendors."""
     packages: tuple[str, ...] = CORE_PACKAGES
     """The distributions that it needs, without what those need, and without those of its providers."""
     rights: tuple[Right, ...] = ()

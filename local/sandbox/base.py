@@ -78,6 +78,8 @@ class Sandbox(ABC):
         self.clock: Clock = clock or SystemClock()
         self.faults = Faults(self.plays_at, self.mixture, self.clock)
         self.faults.watch(self.heed_outages)
+        self.publish: Callable[[str, str, Mapping[str, Any], int], None] | None = None
+        """Tells AWS's own bus of an event: source, type, detail, and in how many seconds; None where there is none."""
         self.stopping = threading.Event()
         self.reachable = threading.Event()
         self._door = threading.RLock()

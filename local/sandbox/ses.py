@@ -6,13 +6,14 @@ import itertools
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from email.utils import parseaddr
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
 from local.sandbox.base import Delivery, Fault, HttpSandbox, Outbox, Request, Response
 from local.sandbox.mail import read_mail
+from local.sandbox.ses_receipts import DETAIL_TYPES, Event, as_published, events_for
 from local.sandbox.ses_templates import Mangle, RenderingError, mime, read_data, render
 from shared.model.clock import Clock
 
@@ -220,8 +221,11 @@ class SesSandbox(HttpSandbox):
         except (RenderingError, ValueError):
             # It has said yes before it renders; who listens hears of a "Rendering Failure".
             self.rendering_failures.append(ses_id)
+            failure = ("Rendering Failure", {"errorMessage": "a variable is missing", "templateName": "?"})
+            self._tell([failure], to, ses_id, tags, body)
             return {"Status": "SUCCESS", "MessageId": ses_id}
         self._put(to, ses_id, read_mail(raw), tags, body.get("ConfigurationSetName"), "SendBulkEmail")
+        self._tell(events_for(to), to, ses_id, tags, body)
         return {"Status": "SUCCESS", "MessageId": ses_id}
 
     def _send(self, request: Request) -> Response:
@@ -249,7 +253,19 @@ class SesSandbox(HttpSandbox):
         tags = _named(body, "EmailTags")
         for address in to:
             self._put(address, ses_id, mail, tags, body.get("ConfigurationSetName"), "SendEmail")
+            self._tell(events_for(address), address, ses_id, tags, body)
         return Response.of({"MessageId": ses_id})
+
+    def _tell(self, events: Sequence[Event], to: str, ses_id: str, tags: dict[str, str], body: dict[str, Any]) -> None:
+        """Publish what becomes of a mail, one after the other, if its configuration set does."""
+        configuration_set = body.get("ConfigurationSetName")
+        if self.publish is None or configuration_set is None:
+            return
+        sender = str(body.get("FromEmailAddress") or "")
+        for i, event in enumerate(events, start=1):
+            at_ms = self.clock.now_ms() + i * 1000
+            detail = as_published(event, to, sender, ses_id, tags, configuration_set, at_ms)
+            self.publish("aws.ses", DETAIL_TYPES[event[0]], detail, i)
 
     def _new_id(self) -> str:
         """An id of the form of SES's own."""

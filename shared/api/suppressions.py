@@ -99,8 +99,10 @@ class EntryView(Model):
     reason: SuppressionReason
     at: datetime
     by: str
-    """The id of the API key that added it."""
+    """The id of the API key that added it; `receipt` if none did, but what a provider said of a message."""
     note: str
+    message: str | None = None
+    """The id of that message."""
 
     @classmethod
     def of(cls, entry: SuppressionEntry) -> Self:

@@ -110,6 +110,12 @@ class BusSettings(Settings):
     """Of the queue for those that ask for nothing that can be sent."""
 
 
+class ReceiptSettings(Settings):
+    """Puts receipts on their queue."""
+
+    receipts_url: str
+
+
 class SecretSettings(Settings):
     """Reads or writes account secrets."""
 

@@ -59,7 +59,7 @@ class Sender:
                 future.result()
         rows = []
         for each, outcomes, ended, ms in done:
-            via = Via(each.account.id, each.account.provider, ms, each.provider.looks_up)
+            via = Via(each.account.id, each.account.provider, ms, each.provider.looks_up, each.provider.indexed)
             verdict = judge if each.tried is None else judge_look_up
             for recipient, outcome in zip(each.recipients, outcomes, strict=True):
                 if outcome is None:

@@ -98,6 +98,9 @@ def counts_of(row: EventRow) -> list[tuple[str, tuple[str, ...]]]:
     found: list[tuple[str, tuple[str, ...]]] = []
     found += [(account, (TRIES, why)) for account, why, _ in row.passed_over if blame_of(why) is not Blame.OURS]
     reason, took_ms = row.reason, row.took_ms
+    if row.account is not None and row.stage == Stage.UNDELIVERED and reason in ACCOUNTS_OWN:
+        # Its try was counted when the provider took the message, and that it had gone wrong is known only now.
+        found.append((row.account, (str(reason),)))
     if row.account is not None and took_ms is not None and row.stage in _TRIED and blame_of(reason) is not Blame.OURS:
         if reason in ACCOUNTS_OWN:
             found.append((row.account, (TRIES, str(reason))))

@@ -31,6 +31,11 @@ def stops(scope: SuppressionScope, reason: SuppressionReason, message_class: Mes
     return scope in (SuppressionScope.ALL, message_class.value)
 
 
+def scope_of(reason: SuppressionReason) -> SuppressionScope:
+    """What a recipient is put on the list for by receipts: who unsubscribes by a reply means what advertises."""
+    return SuppressionScope.MARKETING if reason is SuppressionReason.UNSUBSCRIBE else SuppressionScope.ALL
+
+
 def stops_nothing(scope: SuppressionScope, reason: SuppressionReason) -> bool:
     """Whether an entry would have no effect at all."""
     return not any(stops(scope, reason, message_class) for message_class in MessageClass)

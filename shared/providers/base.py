@@ -72,9 +72,14 @@ class Tools(Struct, frozen=True):
     clock: Clock
     tokens: TokenCache
     account_key: str
-    """Names the account across tenants, for token caches."""
+    """Names the account across tenants, for token caches: `<tenant>/<account>`."""
     network: Network = PUBLIC
     """What may be connected to; a provider connects by `shared.net` alone."""
+
+    @property
+    def tenant(self) -> str:
+        """Whose account it is: receipts that name a message by our id name the tenant, too."""
+        return self.account_key.partition("/")[0]
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -95,6 +100,8 @@ class Provider(ABC):
     """The longest one `send` or `look_up` may take before it gives up by its own time-outs."""
     looks_up: ClassVar[bool] = False
     """Whether `look_up` can tell what became of a message whose outcome is unknown."""
+    indexed: ClassVar[bool] = False
+    """Whether its receipts name a message by the provider's id alone, so that the trace keeps these ids."""
     recalls: ClassVar[bool] = False
     """Whether `recall` can take back a message that was sent."""
     counts_calls: ClassVar[bool] = False

@@ -3,7 +3,7 @@
 It loads no provider: every function carries it, those that send nothing too.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -43,6 +43,12 @@ class ProviderSpec(Struct, frozen=True):
     """Of accounts that set none; None where the price depends on the contract or the country."""
     parts: Callable[[str, Account, str], int] = plain_parts
     """Into how many parts, each of which is charged, a text is divided that an account sends to an address."""
+    receipts: bool = False
+    """Whether it says later what became of a message; the folder then has a module `receipts` which reads that."""
+    events: Mapping[str, Any] | None = None
+    """The pattern of the events by which AWS itself says so on EventBridge."""
+    topic_fields: frozenset[str] = frozenset()
+    """Of what it says by a topic of SNS: one of these fields is in all of it, and in nothing that others say."""
     rights: tuple[Right, ...] = ()
     """Of the function that sends, at a vendor that is reached with the function's own role."""
     checks: tuple[Right, ...] = ()

@@ -24,6 +24,7 @@ EventKey = tuple[str, str]
 
 _HEADER = "h"
 """Where a request's item has what its messages have in common, if these have no item for that."""
+_PROVIDER = "provider:"
 HOUR_BUCKETS = 16
 """Partitions of an hour's requests: one takes 1,000 writes a second (DynamoDB developer guide, partition limits)."""
 
@@ -129,6 +130,21 @@ def hour_item(record: StreamRecord, ttl: int) -> Item:
         "sk": {"S": record.request},
         "ttl": {"N": str(ttl)},
     }
+
+
+def provider_item(record: StreamRecord, message_id: str, row: EventRow, ttl: int) -> Item:
+    """The item by which a receipt finds its message, of a provider whose receipts name nothing but its own id."""
+    return {
+        "pk": {"S": _provider_pk(row.provider or "", row.provider_id or "")},
+        "sk": {"S": "message"},
+        "d": {"S": f"{record.tenant}#{message_id}"},
+        "ttl": {"N": str(ttl)},
+    }
+
+
+def _provider_pk(provider: str, provider_id: str) -> str:
+    # No tenant's name holds a colon.
+    return f"{_PROVIDER}{provider}#{provider_id}"
 
 
 def _request_pk(tenant: str, request: str) -> str:
@@ -253,6 +269,24 @@ class Timeline:
             found.setdefault(message_id, []).append(read_event(item["d"]["S"]))
         completed = {message_id: _completed(events) for message_id, events in found.items()}
         return list(self._opened(tenant, completed).items())
+
+    def sent_to(self, tenant: str, tag: str, after_ms: int) -> Iterator[tuple[str, KeptEvent]]:
+        """The messages to one recipient that were accepted since and sent, newest first; each with that event."""
+        values = {":a": {"S": first_ulid_at(after_ms)}, ":b": {"S": "~"}}
+        for item in self._items(f"{tenant}#{tag}", "sk BETWEEN :a AND :b", values, forward=False):
+            message_id, _, rest = item["sk"]["S"].partition("#")
+            if rest.partition("#")[0] == Stage.SENT:
+                yield message_id, read_event(item["d"]["S"])
+
+    def by_provider_ids(self, ids: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[str, str]]:
+        """(provider, its id) -> (tenant, message id), of those that are indexed and known."""
+        keys = [{"pk": {"S": _provider_pk(*each)}, "sk": {"S": "message"}} for each in dict.fromkeys(ids)]
+        found = {}
+        for item in batch_get(self._client, self._table, keys, consistent=False):
+            provider, _, provider_id = item["pk"]["S"].removeprefix(_PROVIDER).partition("#")
+            tenant, _, message_id = item["d"]["S"].partition("#")
+            found[provider, provider_id] = tenant, message_id
+        return found
 
     def request_messages(self, tenant: str, request_id: str) -> list[str]:
         """The ids of a request's messages, in the request's order."""

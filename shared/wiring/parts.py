@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from shared.aws.campaign_schedules import CampaignSchedules
     from shared.aws.mappings import QueueMappings
     from shared.aws.queue import DeadLetters, Queues
+    from shared.aws.receipts import ReceiptQueue
     from shared.aws.runfiles import RunFiles
     from shared.aws.schedules import DueSchedules, Schedules
     from shared.aws.secrets import SecretStore
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
         by_name.MappingSettings,
         by_name.CampaignScheduleSettings,
         by_name.BusSettings,
+        by_name.ReceiptSettings,
         by_name.WatchSettings,
         by_name.SecretSettings,
         by_name.UploadSettings,
@@ -252,6 +254,12 @@ class Parts:
         from shared.aws.tasks import Tasks
 
         return Tasks(self.client("sqs"), self.settings.campaigns_url)
+
+    @cached_property
+    def receipt_queue(self) -> "ReceiptQueue":
+        from shared.aws.receipts import ReceiptQueue
+
+        return ReceiptQueue(self.client("sqs"), self.settings.receipts_url)
 
     @cached_property
     def schedules(self) -> "Schedules":

@@ -18,7 +18,7 @@ def _dimension(alarm: dict[str, Any]) -> str:
 
 def test_one_message_in_a_dead_letter_queue_without_a_function_is_an_alarm(prod: Template) -> None:
     alarms = _alarms(prod, "ApproximateNumberOfMessagesVisible")
-    dead = {"TraceDead", "SchedulesDead", "CampaignsDead", "BusDead"}
+    dead = {"TraceDead", "SchedulesDead", "CampaignsDead", "BusDead", "ReceiptsInDead"}
     assert {_dimension(each) for each in alarms} == {f"${{{id}.QueueName}}" for id in dead}
     for alarm in alarms:
         assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (0, "GreaterThanThreshold")
@@ -89,7 +89,7 @@ def test_the_watch_runs_every_five_minutes_and_ends_before_the_next_time(prod: T
 
 def test_every_alarm_tells_the_topic_says_what_to_do_and_is_quiet_when_nothing_happens(prod: Template) -> None:
     alarms = prod.of("CloudWatch::Alarm").values()
-    assert len(alarms) == 4 + 2 * 9 + 2 * len(FUNCTIONS) + 1 + 2 + 2 * 2
+    assert len(alarms) == 5 + 2 * 9 + 2 * len(FUNCTIONS) + 1 + 2 + 2 * 2
     assert len({each.properties["AlarmName"] for each in alarms}) == len(alarms)
     for alarm in alarms:
         assert alarm.properties["AlarmActions"] == ["${AlarmsTopic}"]

@@ -13,7 +13,7 @@ def test_events_that_ask_for_messages_go_to_the_function_from_any_source(
 ) -> None:
     template: Template = request.getfixturevalue(stage)
     (bus,) = template.of("Events::EventBus").values()
-    (rule,) = template.of("Events::Rule").values()
+    rule = template.of("Events::Rule")["BusSend"]
     assert bus.properties == {"Name": prefix}
     assert template.json["Outputs"]["EventBus"]["Value"] == prefix
     assert (rule.properties["Name"], rule.properties["EventBusName"]) == (f"{prefix}-send", f"${{{bus.id}}}")

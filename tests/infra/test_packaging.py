@@ -108,11 +108,11 @@ def test_a_function_carries_its_own_code_and_its_own_channels_providers(spec: Fu
     assert {path.split("/")[0] for path in files} == {"functions", "mepush", "shared"}
     assert {path.split("/")[1] for path in files if path.startswith("mepush/")} == {"__init__.py", "sheets"}
     assert {path.split("/")[2] for path in files if path.endswith("/provider.py")} == set(spec.channels)
-    assert ("shared/providers/base.py" in files) == bool(spec.channels)
+    assert ("shared/providers/base.py" in files) == bool(spec.channels or spec.receipts)
     assert {f"shared/providers/{each.channel}/{each.name}/__init__.py" for each in PROVIDERS.values()} < files
     names = {path.rpartition("/")[2] for path in files if path.startswith("shared/providers/")}
-    assert names >= DECLARING and (names == DECLARING) == (not spec.channels)
-    assert any("/replies/" in path for path in files) == (Channel.EMAIL in spec.channels)
+    assert names >= DECLARING and (names == DECLARING) == (not spec.channels and not spec.receipts)
+    assert any("/replies/" in path for path in files) == (Channel.EMAIL in spec.channels or spec.receipts)
     assert not [path for path in files if "__pycache__" in path or path.endswith(".pyc") or "/." in path]
 
 

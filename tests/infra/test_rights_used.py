@@ -12,6 +12,7 @@ CONSUME = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibili
 LAMBDAS_OWN: dict[str, set[Right]] = {
     **{f"dispatch_{channel}": {(action, "queues") for action in CONSUME} for channel in ("email", "sms", "wecom")},
     "campaign": {(action, "queues") for action in CONSUME},
+    "receipts": {(action, "queues") for action in CONSUME},
     "dead_letters": {(action, "dead letters") for action in CONSUME},
     "trace": {
         *((f"kinesis:{action}", "") for action in ("DescribeStream", "DescribeStreamSummary", "ListShards")),

@@ -104,6 +104,7 @@ def test_people_and_the_command_can_find_everything(prod: Template) -> None:
         "EventBus",
         "EventsDeadLetterUrl",
         "QueueUrls",
+        "ReceiptsUrl",
         "ScheduleGroup",
         "SecretPrefix",
         "StreamName",

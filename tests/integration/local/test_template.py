@@ -17,6 +17,7 @@ from shared.api.operations import OPERATIONS
 from shared.aws import clients
 from shared.base.channels import CHANNELS
 from shared.model.words import MessageClass
+from shared.providers.table import PROVIDERS
 from tests.integration.local.template import route, small_template
 
 URL = "http://127.0.0.1:1"
@@ -158,20 +159,33 @@ def test_the_platforms_own_template_deploys(moto: None, platform: dict[str, Any]
     found = deployed(platform)
     assert {each.key for each in found.routes} == {key for operation in OPERATIONS for key in operation.route_keys}
     assert {each.function for each in found.routes} == {operation.function for operation in OPERATIONS}
-    # Those of the dead-letter queues, and that of the campaigns' tasks.
-    assert len(found.queue_mappings) == 2 * len(CHANNELS) * len(MessageClass) + 1
+    # Those of the dead-letter queues, of the campaigns' tasks, and of receipts.
+    assert len(found.queue_mappings) == 2 * len(CHANNELS) * len(MessageClass) + 2
     assert [each.function for each in found.stream_mappings] == ["trace"]
     urls = {
         *json.loads(found.functions["ingest"].environment["QUEUE_URLS"]).values(),
         *json.loads(found.outputs["DeadLetterUrls"]).values(),
     }
-    assert urls | {found.outputs["CampaignsUrl"]} == {each.queue_url for each in found.queue_mappings}
+    assert urls | {found.outputs["CampaignsUrl"], found.outputs["ReceiptsUrl"]} == {
+        each.queue_url for each in found.queue_mappings
+    }
     assert found.outputs["ApiUrl"] == URL
+    receipts = found.outputs["ReceiptsUrl"]
     function, dead = found.functions["ingest_events"].arn, found.outputs["EventsDeadLetterUrl"]
     assert found.buses == (found.outputs["EventBus"],)
     assert found.rules == (
         Rule(
-            "mepush-send", "mepush", {"detail-type": ["mePush send"]}, functions=(function,), dead_letter_urls=(dead,)
+            "mepush-send",
+            "mepush",
+            {"detail-type": ["mePush send"]},
+            (function,),
+            queue_urls=(),
+            dead_letter_urls=(dead,),
+        ),
+        *(
+            Rule(f"mepush-receipts-{each.name}", "default", each.events, (), (receipts,), (f"{receipts}-dlq",))
+            for each in PROVIDERS.values()
+            if each.events is not None
         ),
     )
     assert found.invocations == {function: Invocations(2, 21_600, dead)}

@@ -9,4 +9,17 @@ from shared.providers.spec import ProviderSpec
 FEE = UnitFee(amount=0.0001, currency="USD")
 """USD 0.10 for 1,000 messages (Amazon SES pricing), without data and attachments."""
 
-SPEC = ProviderSpec("ses", Channel.EMAIL, limits.check, fee=FEE, rights=rights.SEND, checks=rights.CHECKS)
+EVENTS = {"source": ["aws.ses"], "detail": {"mail": {"tags": {"mepush_message_id": [{"exists": True}]}}}}
+"""The events of Amazon SES that are about messages of ours: the tag is in all of them (`bulk.MESSAGE_ID_TAG`)."""
+
+SPEC = ProviderSpec(
+    "ses",
+    Channel.EMAIL,
+    limits.check,
+    fee=FEE,
+    receipts=True,
+    events=EVENTS,
+    topic_fields=frozenset({"mail"}),
+    rights=rights.SEND,
+    checks=rights.CHECKS,
+)

@@ -23,6 +23,8 @@ from shared.providers.email.mime import encode_mailbox, mailbox_problem, one_lin
 
 MESSAGE_ID_TAG = "mepush_message_id"
 """The tag that comes back in every event of a message, under `mail.tags`."""
+TENANT_TAG = "mepush_tenant"
+"""Whose message it is: our ids do not tell."""
 MESSAGE_ID_HEADER = "X-MePush-Message-Id"
 
 MOST: Final = 50
@@ -116,11 +118,12 @@ class Form:
     """The requests of one account; shared by threads."""
 
     def __init__(
-        self, from_address: str, from_name: str | None, reply_to: str | None, configuration_set: str | None
+        self, from_address: str, from_name: str | None, reply_to: str | None, configuration_set: str | None, tenant: str
     ) -> None:
         # One line: the folds of a header have no place in a field of a request.
         sender = encode_mailbox(from_address, from_name).replace("\r\n", "")
         self._common: dict[str, Any] = {"FromEmailAddress": sender}
+        self._tenant = tenant
         if reply_to is not None:
             self._common["ReplyToAddresses"] = [reply_to]
         if configuration_set is not None:
@@ -138,7 +141,11 @@ class Form:
             return None
         entry = {
             "Destination": {"ToAddresses": [message.to]},
-            "ReplacementTags": [{"Name": MESSAGE_ID_TAG, "Value": id}],
+            # Whether those of the whole call would stay beside them is not documented.
+            "ReplacementTags": [
+                {"Name": MESSAGE_ID_TAG, "Value": id},
+                {"Name": TENANT_TAG, "Value": self._tenant},
+            ],
             "ReplacementEmailContent": {"ReplacementTemplate": {"ReplacementTemplateData": data}},
             "ReplacementHeaders": [{"Name": MESSAGE_ID_HEADER, "Value": id}],
         }

@@ -1,0 +1,35 @@
+"""Takes receipts: what providers say of messages after they took them."""
+
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+
+from functions.receipts.deps import deps
+from functions.receipts.receiving import Received
+from shared.wiring.starting import start
+
+logger = Logger()
+
+
+@logger.inject_lambda_context(clear_state=True)
+def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Work on one batch of the queue `receipts`; returns the partial batch response."""
+    parts = deps()
+    received = parts.receiver.run(event)
+    for provider, number in received.unmatched.items():
+        _count(parts.metrics, provider, number)
+    return _answer(received)
+
+
+def _count(metrics: EphemeralMetrics, provider: str, number: int) -> None:
+    metrics.add_dimension(name="provider", value=provider)
+    metrics.add_metric(name="ReceiptsUnmatched", unit=MetricUnit.Count, value=number)
+    metrics.flush_metrics()
+
+
+def _answer(received: Received) -> dict[str, Any]:
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in received.failed]}
+
+
+start(deps)

@@ -1,0 +1,134 @@
+"""Finds the messages that receipts are about.
+
+A receipt names its message by our own id, by the address and the provider's id, or by the provider's id alone (see
+`Receipt`). None is believed that names a message which did not go through the account that it came for.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
+from typing import Any
+
+from msgspec import Struct
+
+from shared.model.address import AddressError, normalise
+from shared.model.ids import Tagger, is_message_id, tag_of
+from shared.model.receipts import Receipt
+from shared.model.words import Channel, Stage
+from shared.providers.table import PROVIDERS
+from shared.store.catalog import Catalog
+from shared.store.timeline import EventKey, KeptEvent, Timeline
+
+REACH_MS = 30 * 86_400_000
+"""How long after a message was accepted receipts find it by its address. Answers of recipients come late."""
+
+
+class Matched(Struct, frozen=True):
+    """A receipt and its message."""
+
+    receipt: Receipt
+    tenant: str
+    message_id: str
+    event: KeptEvent
+    """One of the message's events: that it was sent, if that is known."""
+
+
+class Matcher:
+    """Finds messages in the timeline. pool: to look for many side by side."""
+
+    def __init__(self, timeline: Timeline, catalog: Catalog, pool: Executor | None = None) -> None:
+        self._timeline = timeline
+        self._catalog = catalog
+        self._map: Callable[..., Iterable[Any]] = map if pool is None else pool.map
+
+    def match(self, receipts: Sequence[Receipt]) -> tuple[list[Matched], list[Receipt]]:
+        """Those whose messages are known, and the others. Raises: what the tables raise."""
+        ways: dict[Callable[[Sequence[Receipt]], list[Matched | None]], list[Receipt]] = defaultdict(list)
+        left: list[Receipt] = []
+        for receipt in receipts:
+            way = self._way(receipt)
+            if way is None:
+                left.append(receipt)
+            else:
+                ways[way].append(receipt)
+        found: list[Matched] = []
+        for way, some in ways.items():
+            for receipt, match in zip(some, way(some), strict=True):
+                if match is not None and _fits(receipt, match.event):
+                    found.append(match)
+                else:
+                    left.append(receipt)
+        return found, left
+
+    def _way(self, receipt: Receipt) -> Callable[[Sequence[Receipt]], list[Matched | None]] | None:
+        """How the message of a receipt is found; None if it says too little."""
+        if receipt.tenant is not None and receipt.message_id is not None:
+            return self._by_message_ids if is_message_id(receipt.message_id) else None
+        if receipt.tenant is not None and receipt.address is not None:
+            return self._by_addresses
+        return self._by_provider_ids if receipt.provider_id is not None else None
+
+    def _by_message_ids(self, receipts: Sequence[Receipt]) -> list[Matched | None]:
+        return self._at([(each.tenant or "", each.message_id or "") for each in receipts], receipts)
+
+    def _by_provider_ids(self, receipts: Sequence[Receipt]) -> list[Matched | None]:
+        ids = [(each.provider, each.provider_id or "") for each in receipts]
+        places = self._timeline.by_provider_ids(ids)
+        return self._at([places.get(each) for each in ids], receipts)
+
+    def _at(self, places: Sequence[tuple[str, str] | None], receipts: Sequence[Receipt]) -> list[Matched | None]:
+        """The receipts with the messages, by tenant and id, that they are about."""
+        events = self._events({place for place in places if place is not None})
+        return [
+            Matched(receipt, *place, events[place]) if place is not None and place in events else None
+            for receipt, place in zip(receipts, places, strict=True)
+        ]
+
+    def _events(self, messages: Iterable[tuple[str, str]]) -> dict[tuple[str, str], KeptEvent]:
+        """An event of each message that has any: by one read that it was sent, else by another whatever there is."""
+        keys = {_sent_key(*message): message for message in messages}
+        found = {keys[key]: event for key, event in self._timeline.read(list(keys)).items()}
+        missing: dict[str, list[str]] = defaultdict(list)
+        for tenant, message_id in keys.values():
+            if (tenant, message_id) not in found:
+                missing[tenant].append(message_id)
+        for tenant, ids in missing.items():
+            for message_id, events in zip(ids, self._timeline.events_of_many(tenant, ids), strict=True):
+                if events:
+                    found[tenant, message_id] = max(events, key=lambda event: (event.stage == Stage.SENT, event.nth))
+        return found
+
+    def _by_addresses(self, receipts: Sequence[Receipt]) -> list[Matched | None]:
+        return list(self._map(self._by_address, receipts))
+
+    def _by_address(self, receipt: Receipt) -> Matched | None:
+        tenant = self._catalog.tenant(receipt.tenant or "")
+        if tenant is None:
+            return None
+        channel = PROVIDERS[receipt.provider].channel
+        tag = self._tag(tenant.salt, channel, receipt.address or "", tenant.region)
+        if tag is None:
+            return None
+        for message_id, event in self._timeline.sent_to(tenant.id, tag, receipt.at - REACH_MS):
+            if _fits(receipt, event) and (receipt.latest or event.provider_id == receipt.provider_id):
+                return Matched(receipt, tenant.id, message_id, event)
+        return None
+
+    @staticmethod
+    def _tag(salt: bytes, channel: Channel, address: str, region: str) -> str | None:
+        try:
+            return Tagger(salt, channel.value)(normalise(channel.value, address, region))
+        except AddressError:
+            return None
+
+
+def _sent_key(tenant: str, message_id: str) -> EventKey:
+    return f"{tenant}#{tag_of(message_id)}", f"{message_id}#{Stage.SENT}#0"
+
+
+def _fits(receipt: Receipt, event: KeptEvent) -> bool:
+    """Whether a message may have gone through the account that a receipt came for."""
+    if event.provider is None:
+        # Accepted, and no more is known of it yet.
+        return receipt.account is None
+    return event.provider == receipt.provider and receipt.account in (None, event.account)

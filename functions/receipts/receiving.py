@@ -1,0 +1,119 @@
+"""Takes receipts off their queue: reads them, finds their messages, lists who must not be written to, tells the stream.
+
+Every step may be repeated, and whatever breaks off before the last one is: a recipient is listed once, an event counts
+once. A receipt whose message is not known yet waits on the queue, for up to an hour.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from aws_lambda_powertools import Logger
+
+from functions.receipts.listing import Listing
+from functions.receipts.matching import Matched, Matcher
+from functions.receipts.telling import records_of
+from shared.aws.receipts import ReceiptQueue
+from shared.base.logs import log_error
+from shared.model.clock import Clock
+from shared.model.events import StreamRecord
+from shared.model.receipts import Arrived, Receipt, Waiting
+from shared.model.wire import UnreadableError
+from shared.providers.reading import read_queued, read_receipts
+
+logger = Logger(child=True)
+
+KEPT_MS = 3_600_000
+"""How long a receipt waits for its message to be known."""
+WAITS_S = (1, 3, 10, 60, 300, 900)
+"""The waits between two looks; the last one from then on. Most of those that wait came before dispatch had told."""
+
+
+class Stream(Protocol):
+    """Where events are told."""
+
+    def put(self, records: Sequence[StreamRecord]) -> None: ...
+
+
+@dataclass(slots=True)
+class Received:
+    """What became of a batch."""
+
+    told: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """(provider, stage) -> receipts whose message was found."""
+    unmatched: Counter[str] = field(default_factory=Counter)
+    """Provider -> receipts that waited for an hour, and are about no message of ours."""
+    failed: list[str] = field(default_factory=list)
+    """The ids of messages that come back."""
+
+
+@dataclass(slots=True)
+class _Look:
+    """Receipts that have been looked for as often, since the same time."""
+
+    since: int
+    tries: int
+    receipts: list[Receipt] = field(default_factory=list)
+
+
+class Receiver:
+    """Works on batches of the queue `receipts`."""
+
+    def __init__(self, matcher: Matcher, listing: Listing, queue: ReceiptQueue, stream: Stream, clock: Clock) -> None:
+        self._matcher = matcher
+        self._listing = listing
+        self._queue = queue
+        self._stream = stream
+        self._clock = clock
+
+    def run(self, event: dict[str, Any]) -> Received:
+        """Work on one SQS batch. Raises: what a table, the stream or the queue raises; then all of it comes back."""
+        now = self._clock.now_ms()
+        result = Received()
+        fresh = _Look(now, 0)
+        looks = [fresh]
+        for record in event["Records"]:
+            try:
+                queued = read_queued(record["body"], now)
+                if isinstance(queued, Waiting):
+                    looks.append(_Look(queued.since, queued.tries, queued.waiting))
+                else:
+                    fresh.receipts += self._read(queued)
+            except UnreadableError as error:
+                logger.error("receipt cannot be read", message_id=record["messageId"], field=error.field)
+                result.failed.append(record["messageId"])
+        self._take(looks, now, result)
+        return result
+
+    @staticmethod
+    def _read(arrived: Arrived) -> list[Receipt]:
+        try:
+            return read_receipts(arrived)
+        except UnreadableError:
+            raise
+        except Exception as error:  # vendors send what they like: one such message must not stop the others
+            log_error(logger, "receipt cannot be read", error, provider=arrived.provider)
+            raise UnreadableError("body") from None
+
+    def _take(self, looks: Sequence[_Look], now: int, result: Received) -> None:
+        every = [receipt for look in looks for receipt in look.receipts]
+        matches, left = self._matcher.match(every)
+        self._listing.add(matches, now)
+        self._tell(matches, now, result)
+        unknown = set(map(id, left))
+        for look in looks:
+            waiting = [receipt for receipt in look.receipts if id(receipt) in unknown]
+            if now - look.since < KEPT_MS:
+                self._queue.wait(Waiting(since=look.since, tries=look.tries + 1, waiting=waiting), _wait_s(look.tries))
+            else:
+                result.unmatched.update(receipt.provider for receipt in waiting)
+
+    def _tell(self, matches: Sequence[Matched], now: int, result: Received) -> None:
+        if matches:
+            self._stream.put(records_of(matches, now))
+            result.told.update((match.receipt.provider, match.receipt.stage.value) for match in matches)
+
+
+def _wait_s(tries: int) -> int:
+    return WAITS_S[min(tries, len(WAITS_S) - 1)]

@@ -1,0 +1,84 @@
+"""Tells the stream what receipts say: an event for each, by messages' blocks. Pure."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from functions.receipts.matching import Matched
+from shared.lifecycle.verdict import CODE_BYTES
+from shared.model.events import EventRow, StreamRecord
+from shared.model.ids import block_of, tag_of, ulid_time
+from shared.model.sizes import clipped
+from shared.model.words import Channel, KeyKind, MessageClass, Stage
+
+ONCE = frozenset({Stage.DELIVERED, Stage.COMPLAINED, Stage.UNSUBSCRIBED})
+"""Said again, they say nothing new: a message is at these stages once."""
+
+
+def records_of(matches: Iterable[Matched], now: int) -> list[StreamRecord]:
+    """The records that tell of receipts. now: in milliseconds since the epoch; nothing happened later."""
+    records: dict[tuple[object, ...], StreamRecord] = {}
+    rows: dict[tuple[object, ...], dict[tuple[int, str, str, int], EventRow]] = defaultdict(dict)
+    for match in matches:
+        event = match.event
+        block, index = block_of(match.message_id)
+        common: tuple[object, ...] = (
+            *(match.tenant, block, event.channel, event.message_class, event.template, event.version),
+            *(event.request, event.kind, event.run, event.variant, event.request_reference),
+        )
+        if common not in records:
+            records[common] = _record(match, block)
+        row = _row(match, index, now)
+        # Repeats that came together take no room.
+        rows[common].setdefault((index, row.tag, row.stage, row.nth), row)
+    for common, record in records.items():
+        record.events.extend(rows[common].values())
+    return list(records.values())
+
+
+def _record(match: Matched, block: str) -> StreamRecord:
+    event = match.event
+    return StreamRecord(
+        tenant=match.tenant,
+        envelope=block,
+        channel=Channel(event.channel),
+        message_class=MessageClass(event.message_class),
+        template=event.template,
+        version=event.version,
+        request=event.request,
+        run=event.run,
+        variant=event.variant,
+        kind=KeyKind(event.kind),
+        reference=event.request_reference,
+        events=[],
+    )
+
+
+def _row(match: Matched, index: int, now: int) -> EventRow:
+    receipt, event = match.receipt, match.event
+    at = min(receipt.at, now)
+    return EventRow(
+        index=index,
+        tag=tag_of(match.message_id),
+        stage=receipt.stage.value,
+        nth=_nth(match, at),
+        at=at,
+        account=event.account,
+        provider=receipt.provider,
+        provider_id=receipt.provider_id,
+        reason=receipt.reason,
+        code=clipped(receipt.code, CODE_BYTES) if receipt.code else None,
+        note=receipt.note,
+        transient=receipt.transient,
+        machine=receipt.machine,
+    )
+
+
+def _nth(match: Matched, at: int) -> int:
+    """Which time the message is at this stage, the same however often a receipt comes.
+
+    What may be said several times is numbered by the seconds since the message was accepted.
+    """
+    receipt = match.receipt
+    if receipt.stage in ONCE or (receipt.stage is Stage.UNDELIVERED and not receipt.transient):
+        return 0
+    return max(1, (at - ulid_time(match.message_id)) // 1000)

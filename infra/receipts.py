@@ -1,0 +1,64 @@
+"""Where receipts come in: their queue, and the rule by which EventBridge puts those of AWS services on it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from infra.messaging import MAX_RECEIVES, RETENTION, VISIBILITY_FACTOR, dead_letter_queue
+from infra.specs import consumer
+from infra.stages import Stage
+from shared.function import Functions
+from shared.providers.table import PROVIDERS
+
+MAX_AGE = Duration.hours(24)
+DELIVERIES = 185
+"""The most, in both, that EventBridge tries (EventBridge user guide, "Retrying event delivery")."""
+
+
+class Receipts(Construct):
+    """The queue of receipts, and its dead-letter queue."""
+
+    def __init__(self, scope: Construct, id: str, *, stage: Stage, functions: Functions) -> None:
+        super().__init__(scope, id)
+        spec, trigger = consumer("receipts.queue", functions)
+        self._prefix = stage.prefix
+        self.dead = dead_letter_queue(self, "Dead", f"{stage.prefix}-receipts-dlq")
+        self.queue = sqs.Queue(
+            self,
+            "Queue",
+            queue_name=f"{stage.prefix}-receipts",
+            visibility_timeout=Duration.seconds(VISIBILITY_FACTOR * spec.timeout_s + (trigger.window_s or 0)),
+            retention_period=RETENTION,
+            dead_letter_queue=sqs.DeadLetterQueue(queue=self.dead, max_receive_count=MAX_RECEIVES),
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=True,
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+        for provider in PROVIDERS.values():
+            if provider.events is not None:
+                self._rule(provider.name, provider.events)
+
+    def _rule(self, provider: str, pattern: Mapping[str, Any]) -> None:
+        """Put what AWS says of a provider's messages, on the account's own bus, on the queue."""
+        rule = events.Rule(
+            self,
+            provider.title(),
+            rule_name=f"{self._prefix}-receipts-{provider}",
+            description=f"Receipts of the provider {provider} go to their queue",
+            event_pattern=events.EventPattern(source=pattern["source"]),
+            targets=[
+                targets.SqsQueue(
+                    self.queue, dead_letter_queue=self.dead, max_event_age=MAX_AGE, retry_attempts=DELIVERIES
+                )
+            ],
+        )
+        made = rule.node.default_child
+        if not isinstance(made, events.CfnRule):
+            raise TypeError("a rule of the stack's own is needed")
+        # The construct knows some of the fields alone.
+        made.event_pattern = pattern

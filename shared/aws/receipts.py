@@ -1,0 +1,39 @@
+"""The queue of receipts: what arrives from providers, and what waits for its message to be known."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from shared.aws.queue import send_batch
+from shared.errors import NotQueuedError
+from shared.model.receipts import Arrived, Receipt, Waiting, as_json
+
+MOST_TOGETHER = 200
+"""Receipts that wait in one message: of the longest that there may be, they fit into it."""
+
+
+class ReceiptQueue:
+    """Puts receipts on the queue."""
+
+    def __init__(self, client: Any, url: str) -> None:
+        self._client = client
+        self._url = url
+
+    def put(self, arrived: Arrived) -> None:
+        """Queue what a provider said. Raises: NotQueuedError."""
+        self._send([{"MessageBody": as_json(arrived)}])
+
+    def wait(self, waiting: Waiting, delay_s: int) -> None:
+        """Have receipts come again in so many seconds, at most 900. Raises: NotQueuedError."""
+        pieces = [Waiting(since=waiting.since, tries=waiting.tries, waiting=some) for some in _cut(waiting.waiting)]
+        self._send([{"MessageBody": as_json(piece), "DelaySeconds": delay_s} for piece in pieces])
+
+    def _send(self, entries: list[dict[str, Any]]) -> None:
+        # One by one in a batch would do, but each may be as large as a batch.
+        for i, entry in enumerate(entries):
+            if send_batch(self._client, self._url, [(str(i), entry)]):
+                raise NotQueuedError("receipts not queued")
+
+
+def _cut(receipts: list[Receipt]) -> Iterator[list[Receipt]]:
+    for start in range(0, len(receipts), MOST_TOGETHER):
+        yield receipts[start : start + MOST_TOGETHER]

@@ -1,0 +1,82 @@
+"""Reads receipts: tells apart what is on their queue, and has the vendor's own module read it."""
+
+from functools import cache
+from importlib import import_module
+from typing import Any, Protocol, cast
+
+from msgspec import Struct, field
+
+from shared.model import wire
+from shared.model.receipts import Arrived, Receipt, Waiting
+from shared.model.wire import UnreadableError
+from shared.providers.spec import ProviderSpec
+from shared.providers.table import PROVIDERS
+
+
+class ReceiptModule(Protocol):
+    """The names that a vendor's module `receipts` must define."""
+
+    def read(self, arrived: Arrived) -> list[Receipt]:
+        """What it says of messages; empty for what says nothing of any. Raises: UnreadableError."""
+        ...
+
+
+class _Some(Struct):
+    """What tells apart what is on the queue."""
+
+    provider: str | None = None
+    waiting: Any = None
+    source: str | None = None
+    message: str | None = field(default=None, name="Message")
+    """Of what a topic of SNS passes on."""
+
+
+_some = wire.Reader[_Some](_Some)
+_fields = wire.Reader[dict[str, Any]](dict[str, Any])
+_arrived = wire.Reader[Arrived](Arrived)
+_waiting = wire.Reader[Waiting](Waiting)
+
+
+def read_queued(text: str, now: int) -> Arrived | Waiting:
+    """What a message of the queue `receipts` holds: of ours, an event of EventBridge, or what a topic of SNS passed on.
+
+    now: in milliseconds since the epoch. Raises: UnreadableError.
+    """
+    found = _some(text)
+    if found.waiting is not None:
+        return _waiting(text)
+    if found.provider is not None:
+        return _arrived(text)
+    if found.source is not None:
+        return Arrived(provider=_of_source(found.source).name, at=now, body=text)
+    if found.message is not None:
+        return Arrived(provider=_of_topic(found.message).name, at=now, body=found.message)
+    raise UnreadableError("provider")
+
+
+def read_receipts(arrived: Arrived) -> list[Receipt]:
+    """What a provider said of messages. Raises: UnreadableError, also for a provider that says nothing."""
+    spec = PROVIDERS.get(arrived.provider)
+    if spec is None or not spec.receipts:
+        raise UnreadableError("provider")
+    return _module(f"shared.providers.{spec.channel}.{spec.name}.receipts").read(arrived)
+
+
+def _of_source(source: str) -> ProviderSpec:
+    for spec in PROVIDERS.values():
+        if spec.events is not None and source in spec.events["source"]:
+            return spec
+    raise UnreadableError("source")
+
+
+def _of_topic(message: str) -> ProviderSpec:
+    names = _fields(message).keys()
+    for spec in PROVIDERS.values():
+        if not spec.topic_fields.isdisjoint(names):
+            return spec
+    raise UnreadableError("Message")
+
+
+@cache
+def _module(name: str) -> ReceiptModule:
+    return cast(ReceiptModule, import_module(name))
