@@ -3,15 +3,19 @@
 Works on a copy of the project, so that nothing of it is touched. Words choose the guards whose name holds one of them.
 """
 
+import itertools
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 MINUTES = 5
+_SECONDS = itertools.count(int(time.time()))
 _LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".*_cache", ".hypothesis", "__pycache__", "*.egg-info")
 _MATRIX = "tests/guarantees/test_crash_matrix.py::test_it_may_die_anywhere"
 _AT_ONCE = "tests/integration/functions/trace/test_aggregate_at_once.py"
@@ -383,12 +387,19 @@ def _noticed(copy: Path, mutation: Mutation) -> bool:
     """Whether the test fails, and passes again with the guard in its place."""
     file = copy / mutation.file
     text = file.read_text(encoding="utf-8")
-    file.write_text(text.replace(mutation.old, mutation.new), encoding="utf-8")
+    _write(file, text.replace(mutation.old, mutation.new))
     try:
         failed = _run(copy, mutation.test) == 1
     finally:
-        file.write_text(text, encoding="utf-8")
+        _write(file, text)
     return failed and _run(copy, mutation.test) == 0
+
+
+def _write(file: Path, text: str) -> None:
+    """Write a file so that no compiled code of another text is taken for its own: that is told by second and length."""
+    file.write_text(text, encoding="utf-8")
+    later = next(_SECONDS)
+    os.utime(file, (later, later))
 
 
 def _run(copy: Path, test: str) -> int:
