@@ -29,9 +29,11 @@ def bounced(status: str | None, diagnostic: str | None, to: str = "") -> tuple[R
     said = text[found.end() :] if found else text
     if status and not _ENHANCED.match(said.lstrip()):
         said = f"{status} {said}"
-    entry = read(Reply(Step.RCPT, code, said), Own(recipient=to))
+    own = Own(recipient=to)
+    # At which step the server said it nobody tells: what is said of the recipient is said of it at either.
+    reasons = [read(Reply(step, code, said), own).reason for step in (Step.RCPT, Step.DOT)]
+    reason = next((each for each in reasons if blame_of(each) is Blame.RECIPIENT), reasons[-1])
     raw = f"{code} {status}".strip()
-    reason = entry.reason
     if status in _NO_SUCH_ADDRESS and blame_of(reason) is not Blame.RECIPIENT:
         reason = Reason.ADDRESS_UNKNOWN
     if reason is Reason.UNRECOGNISED_ANSWER or reason is Reason.CREDENTIALS_REFUSED:

@@ -46,6 +46,38 @@ def test_status_does_not_depend_on_the_order_of_events(events: list[Any], state:
         assert (status.state, status.final) == (state, final)
 
 
+BACK, LATER, READ = (event(Stage.UNDELIVERED, at=5), event(Stage.DELIVERED, at=3), event(Stage.OPENED, at=4))
+SOFT = event(Stage.UNDELIVERED, 9, at=9, transient=True, reason="mailbox_full")
+ROBOT = event(Stage.CLICKED, 7, at=7, machine=True)
+
+
+@pytest.mark.parametrize(
+    ("reported", "state", "reason"),
+    [
+        ([event(Stage.DELAYED, 4)], Stage.DELAYED, None),
+        ([event(Stage.DELAYED, 4), SOFT], Stage.UNDELIVERED, "mailbox_full"),
+        ([LATER, SOFT, event(Stage.DELAYED, 99, at=99)], Stage.DELIVERED, None),
+        ([LATER, BACK], Stage.UNDELIVERED, None),
+        ([LATER, BACK, SOFT, READ], Stage.UNDELIVERED, None),
+        ([LATER, BACK, event(Stage.COMPLAINED, at=1)], Stage.COMPLAINED, None),
+        ([LATER, READ, event(Stage.CLICKED), event(Stage.UNSUBSCRIBED)], Stage.UNSUBSCRIBED, None),
+        ([LATER, ROBOT], Stage.DELIVERED, None),
+        ([ROBOT], S, None),
+        ([LATER, event(Stage.CLICKED), ROBOT], Stage.CLICKED, None),
+    ],
+)
+def test_of_what_is_reported_what_says_most_counts(reported: list[Facts], state: Stage, reason: str | None) -> None:
+    for order in permutations([event(A), event(S, at=2), *reported]):
+        status = fold(order)
+        assert (status.state, status.final, status.reason) == (state, True, reason)
+
+
+def test_a_dead_letter_that_arrived_all_the_same_says_so() -> None:
+    dead = [event(A), event(Stage.DEAD_LETTERED, maybe_sent=True)]
+    assert fold([*dead, LATER]).state is Stage.DELIVERED
+    assert fold([*dead, event(Stage.DISCARDED), LATER]).state is Stage.DISCARDED
+
+
 def test_every_outcome_closes_a_message() -> None:
     for outcome in OUTCOMES:
         status = fold([event(A), event(outcome, at=1, reason="throttled", code="45009")])
