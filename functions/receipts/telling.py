@@ -3,12 +3,16 @@
 from collections import defaultdict
 from collections.abc import Iterable
 
+from msgspec.structs import replace
+
 from functions.receipts.matching import Matched
 from shared.lifecycle.verdict import CODE_BYTES
 from shared.model.events import EventRow, StreamRecord
 from shared.model.ids import block_of, tag_of, ulid_time
+from shared.model.receipts import Receipt
 from shared.model.sizes import clipped
 from shared.model.words import Channel, KeyKind, MessageClass, Stage
+from shared.store.timeline import KeptEvent
 
 ONCE = frozenset({Stage.DELIVERED, Stage.COMPLAINED, Stage.UNSUBSCRIBED})
 """Said again, they say nothing new: a message is at these stages once."""
@@ -29,7 +33,8 @@ def records_of(matches: Iterable[Matched], now: int) -> list[StreamRecord]:
             records[common] = _record(match, block)
         row = _row(match, index, now)
         # Repeats that came together take no room.
-        rows[common].setdefault((index, row.tag, row.stage, row.nth), row)
+        for each in (replace(row, nth=0), row) if _is_engagement(row) else (row,):
+            rows[common].setdefault((index, each.tag, each.stage, each.nth), each)
     for common, record in records.items():
         record.events.extend(rows[common].values())
     return list(records.values())
@@ -60,11 +65,12 @@ def _row(match: Matched, index: int, now: int) -> EventRow:
         index=index,
         tag=tag_of(match.message_id),
         stage=receipt.stage.value,
-        nth=_nth(match, at),
+        nth=_nth(match),
         at=at,
         account=event.account,
         provider=receipt.provider,
         provider_id=receipt.provider_id,
+        took_ms=_took_ms(receipt, event, at),
         reason=receipt.reason,
         code=clipped(receipt.code, CODE_BYTES) if receipt.code else None,
         note=receipt.note,
@@ -73,12 +79,25 @@ def _row(match: Matched, index: int, now: int) -> EventRow:
     )
 
 
-def _nth(match: Matched, at: int) -> int:
+def _took_ms(receipt: Receipt, event: KeptEvent, at: int) -> int | None:
+    """How long after it was sent a message was delivered, if that is known. Clocks may differ by a little."""
+    if receipt.stage is not Stage.DELIVERED or event.stage != Stage.SENT:
+        return None
+    return max(0, at - event.at)
+
+
+def _is_engagement(row: EventRow) -> bool:
+    """Whether a person opened or clicked: of number 0 this says that it happened at all, which counts messages."""
+    return row.stage in (Stage.OPENED, Stage.CLICKED) and not row.machine
+
+
+def _nth(match: Matched) -> int:
     """Which time the message is at this stage, the same however often a receipt comes.
 
-    What may be said several times is numbered by the seconds since the message was accepted.
+    What may be said several times is numbered by the seconds since the message was accepted, by the provider's time
+    alone: when a receipt comes again, ours is another.
     """
     receipt = match.receipt
     if receipt.stage in ONCE or (receipt.stage is Stage.UNDELIVERED and not receipt.transient):
         return 0
-    return max(1, (at - ulid_time(match.message_id)) // 1000)
+    return max(1, (receipt.at - ulid_time(match.message_id)) // 1000)
