@@ -72,7 +72,7 @@ class LocalStack:
     itself: call `drain`. template: a template, or the path of one, instead of the platform's own. log_file: where
     the functions' log goes. faults: what the sandbox providers play from the start. memory: have DynamoDB, SQS and
     Kinesis played by `local.memory` instead of moto: much faster, and stricter. kept: what to go on from (needs
-    memory), see `local.keeping`.
+    memory), see `local.keeping`. receipts: False to have providers say nothing of messages after they took them.
 
     Once started: url, outbox, sandboxes (`smtp`, `ses`, `tencent`, `aws`, `wecom`), faults, clock, deployment, runner,
     pages (under `/_local/`), buses, counting, permissions, memory (None without it). Raises on start:
@@ -97,6 +97,7 @@ class LocalStack:
         faults: Iterable[FaultInput] = (),
         memory: bool = False,
         kept: keeping.State | None = None,
+        receipts: bool = True,
     ) -> None:
         self.outbox = outbox if outbox is not None else Outbox()
         self.clock = LocalClock()
@@ -107,6 +108,7 @@ class LocalStack:
         self._first_faults = list(faults)
         self._port = port
         self._kept = kept
+        self.receipts = receipts
         self.pages: dict[str, LocalPath] = {}
         self._threads = threads
         self._template = template
@@ -323,7 +325,7 @@ class LocalStack:
         self._exit.enter_context(mappings.played(by_mapping))
         self.buses = events.LocalBuses(made.buses, made.rules, scheduler.invoke_later, sqs, self.clock, self.counting)
         self._exit.enter_context(self.buses.played())
-        for sandbox in self.sandboxes.values():
+        for sandbox in self.sandboxes.values() if self.receipts else ():
             sandbox.publish = self.buses.publish
         for stream in self.deployment.stream_mappings:
             for shard in kinesis.list_shards(StreamName=stream.stream_name)["Shards"]:

@@ -53,7 +53,7 @@ class Platform:
 
 @pytest.fixture(scope="module")
 def platform() -> Iterator[Platform]:
-    with LocalStack(threads=False) as stack:
+    with LocalStack(threads=False, receipts=False) as stack:
         key = first_key(stack)
         with Client(stack.url, key) as api:
             [entry] = read_accounts(EXAMPLES / "accounts.toml", MAIL)
