@@ -2,7 +2,15 @@
 
 from shared.base.rights import LOOK, SEND, allow, table
 from shared.base.settings import CatalogSettings, TraceSettings
-from shared.function import ADDRESS_PACKAGES, CORE_PACKAGES, Alarm, ApiTrigger, FunctionSpec, StreamTrigger
+from shared.function import (
+    ADDRESS_PACKAGES,
+    CORE_PACKAGES,
+    ZONE_PACKAGES,
+    Alarm,
+    ApiTrigger,
+    FunctionSpec,
+    StreamTrigger,
+)
 
 BATCH_SIZE = 100
 RETRIES = 50
@@ -48,7 +56,7 @@ FUNCTIONS = (
         "functions.trace.api.lambda_handler",
         "Answers what happened to messages",
         TraceApiSettings,
-        packages=(*CORE_PACKAGES, *ADDRESS_PACKAGES),
+        packages=(*CORE_PACKAGES, *ADDRESS_PACKAGES, *ZONE_PACKAGES),
         rights=(table("catalog", "GetItem"), allow(("dynamodb:Query",), "table.timeline", "table.counters")),
         triggers=(ApiTrigger(),),
     ),

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from functions.trace.statistics import stages_of, statistics
 from functions.trace.words import describe, explain
 from shared.api.kit import Call, OperationFunction
 from shared.api.lookup import named_message, named_request
 from shared.api.paging import PageQuery
+from shared.api.stats import TemplateStats
 from shared.api.trace import (
     Balance,
     BalanceHour,
@@ -21,8 +23,6 @@ from shared.api.trace import (
     PassedOver,
     RangeQuery,
     RequestView,
-    StatsHour,
-    TemplateStats,
     TimelineEvent,
 )
 from shared.errors import invalid_field, not_found
@@ -34,7 +34,7 @@ from shared.model.reasons import blame_of
 from shared.model.reasons_zh import meaning_zh
 from shared.model.words import OUTCOMES, Channel, KeyKind, Stage
 from shared.store.catalog import Catalog
-from shared.store.counters import HOUR_MS, Counters, in_flight
+from shared.store.counters import HOUR_MS, Counters, in_flight, template_scope
 from shared.store.timeline import KeptEvent, Timeline
 
 MAX_HOURS = 24 * 92
@@ -123,17 +123,14 @@ class Reading:
         return Balance(**_balance(total), rejected=total[Stage.REJECTED], hours=hours)
 
     def get_template_stats(self, call: Call) -> TemplateStats:
-        """Counts by stage for a template. Raises: NotFoundError, InvalidError."""
-        template = call.path["id"]
+        """A template's messages in numbers. Raises: NotFoundError, InvalidError."""
+        template, query = call.path["id"], call.query
         if self.catalog.template(call.caller.tenant, template) is None:
             raise not_found("template")
-        first, last = self._hours(call.query)
-        by_hour = self.counters.read(f"{call.caller.tenant}#template#{template}", first, last)
-        total: Counter[str] = Counter()
-        for counts in by_hour.values():
-            total.update(counts)
-        hours = [StatsHour(hour=_hour(hour), stages=_ordered(counts)) for hour, counts in by_hour.items()]
-        return TemplateStats(template=template, stages=_ordered(total), hours=hours)
+        first, last = self._hours(query)
+        counts = self.counters.read_groups(template_scope(call.caller.tenant, template), first, last)
+        tenant = self.catalog.tenant(call.caller.tenant)
+        return statistics(template, counts, query.by, tenant.time_zone if tenant else "UTC")
 
     def _hours(self, query: RangeQuery) -> tuple[int, int]:
         """The cohort hours asked for, both included; by default the last 24."""
@@ -218,7 +215,7 @@ def _addresses(query: MessageQuery, region: str) -> list[tuple[str, str]]:
 
 
 def _balance(counts: Counter[str]) -> dict[str, Any]:
-    outcomes = {stage: n for stage, n in _ordered(counts).items() if stage in OUTCOMES}
+    outcomes = {stage: n for stage, n in stages_of(counts).items() if stage in OUTCOMES}
     accepted, redriven = counts[Stage.ACCEPTED], counts[Stage.REDRIVEN]
     return {
         "accepted": accepted,
@@ -226,10 +223,6 @@ def _balance(counts: Counter[str]) -> dict[str, Any]:
         "outcomes": outcomes,
         "in_flight": in_flight(counts),
     }
-
-
-def _ordered(counts: Counter[str]) -> dict[str, int]:
-    return {stage.value: counts[stage.value] for stage in Stage if counts[stage.value]}
 
 
 def _encode_cursor(message_id: str) -> str:

@@ -15,8 +15,20 @@ from shared.model.events import EventRow, StreamRecord, read_record
 from shared.model.ids import Numbering, root_of, ulid_time
 from shared.model.wire import UnreadableError
 from shared.model.words import OUTCOMES, KeyKind, Stage
+from shared.policy.latency import latency_name
 from shared.policy.routing import BUCKET_MS, counts_of
-from shared.store.counters import HOUR_MS, MAX_ITEMS, CounterKey, health_scope, reason_name, run_scope, scopes
+from shared.store.counters import (
+    HOUR_MS,
+    MAX_ITEMS,
+    CounterKey,
+    Group,
+    counted_as,
+    counter_keys,
+    health_scope,
+    place,
+    reason_name,
+    run_scope,
+)
 from shared.store.dynamo import Item
 from shared.store.timeline import EventKey, event_item, event_key, hour_item, provider_item, request_item
 
@@ -24,6 +36,9 @@ logger = Logger(child=True)
 
 MAX_HEALTH_KEYS = 60
 """Of a record, so that whatever it says fits one transaction; health beyond that is not counted."""
+
+_WITH_REASON = OUTCOMES | {Stage.UNDELIVERED}
+"""Stages that are told apart by reasons too."""
 
 Names = list[tuple[CounterKey, tuple[str, ...]]]
 """What an event says besides its stage, of accounts or of a run: where it counts, and what."""
@@ -44,7 +59,8 @@ class Found:
     """A distinct event of a part: its first place, what it counts in, and its item."""
 
     sequence: int
-    stage: str
+    name: str
+    """By which it counts."""
     counter_keys: list[CounterKey]
     item: Item
     more: Names
@@ -55,7 +71,7 @@ class Found:
     def add_to(self, counts: dict[CounterKey, Counter[str]]) -> None:
         """Count the event."""
         for key in self.counter_keys:
-            counts[key][self.stage] += self.messages
+            counts[key][self.name] += self.messages
         for key, names in self.more:
             counts[key].update(names)
 
@@ -110,7 +126,8 @@ def parts_of(records: Iterable[Sequenced], ttl_of: Callable[[StreamRecord], int]
 def _events(sequenced: Sequenced, named: Named, ttl: int) -> dict[EventKey, Found]:
     record = sequenced.record
     # The ids of a record's messages are counted from one base, which has their time.
-    hour = ulid_time(record.envelope) // HOUR_MS
+    accepted_at = ulid_time(record.envelope)
+    hour = accepted_at // HOUR_MS
     events: dict[EventKey, Found] = {}
     by_account: dict[str | None, list[CounterKey]] = {}
     health_keys: set[CounterKey] = set()
@@ -122,16 +139,31 @@ def _events(sequenced: Sequenced, named: Named, ttl: int) -> dict[EventKey, Foun
         if key in events or (row.stage == Stage.ACCEPTED and opened):
             continue
         account = row.account
-        counter_keys = by_account.get(account)
-        if counter_keys is None:
-            names = scopes(record.tenant, record.template, record.run, record.variant, account)
-            counter_keys = by_account[account] = [(scope, hour) for scope in names]
+        keys = by_account.get(account)
+        if keys is None:
+            group = Group(record.version, account, record.run, record.variant)
+            keys = by_account[account] = counter_keys(record.tenant, record.template, hour, group)
+        name = counted_as(row)
         more = _health(record, row, health_keys)
-        if record.run is not None and row.reason is not None and row.stage in OUTCOMES:
-            more.append(((run_scope(record.tenant, record.run), hour), (reason_name(row.stage, row.reason),)))
+        if row.reason is not None and row.stage in _WITH_REASON:
+            reason = (reason_name(name, row.reason),)
+            more.append((keys[0], reason))
+            if record.run is not None:
+                more.append(((run_scope(record.tenant, record.run), place(hour)), reason))
+        latency = _latency(row, accepted_at)
+        if latency is not None:
+            more.append((keys[0], (latency_name(row.stage, latency),)))
         item = event_item(key, record, row, ttl, opened.get(row.index))
-        events[key] = Found(sequenced.sequence, row.stage, counter_keys, item, more)
+        events[key] = Found(sequenced.sequence, name, keys, item, more)
     return events
+
+
+def _latency(row: EventRow, accepted_at: int) -> int | None:
+    """How long a message took to come to a stage, in milliseconds, where that is worth counting: from its acceptance to
+    the provider, and from there to the recipient."""
+    if row.stage == Stage.SENT:
+        return max(0, row.at - accepted_at)
+    return row.took_ms if row.stage == Stage.DELIVERED else None
 
 
 def _opened(record: StreamRecord) -> dict[int, EventRow]:
@@ -143,12 +175,13 @@ def _accepted(sequenced: Sequenced, rows: Sequence[EventRow], ttl: int) -> dict[
     """One event for all messages of an envelope: expansion and the envelope's dispatch state the same ones."""
     record = sequenced.record
     hour = ulid_time(record.envelope) // HOUR_MS
-    counter_keys = [(scope, hour) for scope in scopes(record.tenant, record.template, record.run, record.variant, None)]
+    group = Group(record.version, None, record.run, record.variant)
+    keys = counter_keys(record.tenant, record.template, hour, group)
     number = Numbering(root_of(record.envelope))
     ids = [number(row.index) + row.tag for row in rows]
     item = request_item(record, ids, f"{record.envelope}#{Stage.ACCEPTED}", ttl, rows[0])
     key = item["pk"]["S"], item["sk"]["S"]
-    return {key: Found(sequenced.sequence, Stage.ACCEPTED, counter_keys, item, [], len(ids))}
+    return {key: Found(sequenced.sequence, Stage.ACCEPTED, keys, item, [], len(ids))}
 
 
 def _health(record: StreamRecord, row: EventRow, keys: set[CounterKey]) -> Names:
@@ -156,7 +189,7 @@ def _health(record: StreamRecord, row: EventRow, keys: set[CounterKey]) -> Names
     found: Names = []
     if record.kind is not KeyKind.TEST:
         for account, names in counts_of(row):
-            key = (health_scope(record.tenant, account), row.at // BUCKET_MS)
+            key = (health_scope(record.tenant, account), place(row.at // BUCKET_MS))
             if key in keys or len(keys) < MAX_HEALTH_KEYS:
                 keys.add(key)
                 found.append((key, names))

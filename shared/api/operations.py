@@ -110,9 +110,9 @@ OPERATIONS: tuple[Operation, ...] = (
         "/v1/stats/templates/{id}",
         "trace_api",
         Scope.READ,
-        "Counts for a template",
-        "trace.TemplateStats",
-        asks="trace.RangeQuery",
+        "A template's messages in numbers: stages, reasons, latency, by version, account and run",
+        "stats.TemplateStats",
+        asks="stats.StatsQuery",
         errors=(404, 422),
     ),
     Operation(

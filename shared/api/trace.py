@@ -131,21 +131,6 @@ class Balance(Model):
     hours: list[BalanceHour]
 
 
-class StatsHour(Model):
-    """Counts by stage of the messages accepted in one hour."""
-
-    hour: datetime
-    stages: dict[str, int]
-
-
-class TemplateStats(Model):
-    """Counts by stage for a template."""
-
-    template: str
-    stages: dict[str, int]
-    hours: list[StatsHour]
-
-
 class RangeQuery(Model):
     """A range of cohort hours; by default the last 24."""
 

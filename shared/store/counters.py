@@ -3,6 +3,7 @@
 | pk | sk | holds |
 |---|---|---|
 | `<tenant>#...`, `health#...` | `<hour>#<shard>` | counts |
+| `<tenant>#template#<id>` | `<hour>#<version>|<account>|<run>|<variant>#<shard>` | counts, of each such group alone |
 | `checkpoint#<stream>/<shard>` | `checkpoint` | the last record that is counted, and from where it may not be kept |
 | `unkept#<stream>` | `<pk>|<sk>` of the event | an event that is counted, and that the timeline does not take |
 
@@ -20,6 +21,7 @@ from msgspec import Struct
 from pydantic_core import from_json, to_json
 
 from shared.errors import LostError
+from shared.model.events import EventRow
 from shared.model.words import OUTCOMES, Stage
 from shared.policy.routing import BUCKET_MS
 from shared.store.dynamo import Item, batch_delete, batch_put, key_of
@@ -35,8 +37,32 @@ MAX_ITEMS = 99
 _ASIDE = "unkept#"
 _CLEAN = " AND attribute_not_exists(unkept) AND attribute_not_exists(aside)"
 
-CounterKey = tuple[str, int]
-"""(scope such as `default#template#welcome`, cohort hour since the epoch); of health, the number of ten seconds."""
+CounterKey = tuple[str, str]
+"""(scope such as `default#template#welcome`, its item without the shard): see `place`."""
+
+
+class Group(Struct, frozen=True):
+    """Messages of a template that are counted together."""
+
+    version: int
+    account: str | None = None
+    """Through which they went; None for those, and that of them, which no account was chosen for."""
+    run: str | None = None
+    variant: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.version}|{self.account or ''}|{self.run or ''}|{self.variant or ''}"
+
+    @classmethod
+    def read(cls, text: str) -> "Group":
+        """What was written. Raises: ValueError."""
+        version, account, run, variant = text.split("|")
+        return cls(int(version), account or None, run or None, variant or None)
+
+
+def place(hour: int, group: Group | None = None) -> str:
+    """Where counts are, but for the shard. hour: since the epoch; of health, the number of ten seconds."""
+    return f"{hour:08d}" if group is None else f"{hour:08d}#{group}"
 
 
 def in_flight(counts: Mapping[str, int]) -> int:
@@ -70,16 +96,38 @@ def reason_name(stage: str, reason: str) -> str:
     return f"{stage}:{reason}"
 
 
-def scopes(tenant: str, template: str, run: str | None, variant: str | None, account: str | None) -> list[str]:
-    """The scopes that an event counts in."""
-    found = [f"{tenant}#tenant", f"{tenant}#template#{template}"]
-    if run:
-        found.append(run_scope(tenant, run))
-        if variant:
-            found.append(run_scope(tenant, run, variant))
-    if account:
-        found.append(f"{tenant}#account#{account}")
+def template_scope(tenant: str, template: str) -> str:
+    """The scope of a template, whose items are by group."""
+    return f"{tenant}#template#{template}"
+
+
+def counter_keys(tenant: str, template: str, hour: int, group: Group) -> list[CounterKey]:
+    """All that an event counts in; the first is that of the template."""
+    at = place(hour)
+    found = [(template_scope(tenant, template), place(hour, group)), (f"{tenant}#tenant", at)]
+    if group.run:
+        found.append((run_scope(tenant, group.run), at))
+        if group.variant:
+            found.append((run_scope(tenant, group.run, group.variant), at))
+    if group.account:
+        found.append((f"{tenant}#account#{group.account}", at))
     return found
+
+
+def counted_as(row: EventRow) -> str:
+    """The name that an event counts by: its stage, or more where an event of this stage does not say it all.
+
+    Of openings and clicks those of number 0 count messages, as their stage; the others count each time (`.times`), and
+    those of machines apart (`.machine`). What is undelivered for now counts apart from what is for good (`.transient`).
+    """
+    if row.machine:
+        return f"{row.stage}.machine"
+    if row.transient:
+        return f"{row.stage}.transient"
+    return f"{row.stage}.times" if row.nth and row.stage in _EACH_TIME else row.stage
+
+
+_EACH_TIME = frozenset({Stage.OPENED, Stage.CLICKED})
 
 
 def health_scope(tenant: str, account: str) -> str:
@@ -172,11 +220,22 @@ class Counters:
     def read(self, scope: str, first_hour: int, last_hour: int) -> dict[int, Counter[str]]:
         """Counts per stage by cohort hour (of health: by name and bucket), both ends included, shards summed up."""
         found: dict[int, Counter[str]] = defaultdict(Counter)
-        values = {":pk": {"S": scope}, ":a": {"S": f"{first_hour:08d}#"}, ":b": {"S": f"{last_hour:08d}$"}}
+        values = {":pk": {"S": scope}, ":a": {"S": f"{place(first_hour)}#"}, ":b": {"S": f"{place(last_hour)}$"}}
         for item in self._query("pk = :pk AND sk BETWEEN :a AND :b", values):
             hour = found[int(item["sk"]["S"].partition("#")[0])]
             hour.update({name: int(v["N"]) for name, v in item.items() if "N" in v and name != _TTL})
         return dict(sorted(found.items()))
+
+    def read_groups(self, scope: str, first_hour: int, last_hour: int) -> dict[tuple[int, Group | None], Counter[str]]:
+        """Counts of a template by cohort hour and group, both ends included, shards summed up; None for those from
+        before there were groups."""
+        found: dict[tuple[int, Group | None], Counter[str]] = defaultdict(Counter)
+        values = {":pk": {"S": scope}, ":a": {"S": f"{place(first_hour)}#"}, ":b": {"S": f"{place(last_hour)}$"}}
+        for item in self._query("pk = :pk AND sk BETWEEN :a AND :b", values):
+            hour, *group, _ = item["sk"]["S"].split("#")
+            key = int(hour), Group.read(group[0]) if group else None
+            found[key].update({name: int(v["N"]) for name, v in item.items() if "N" in v and name != _TTL})
+        return dict(found)
 
     def _query(self, condition: str, values: Item) -> Iterator[Item]:
         arguments: dict[str, Any] = {
@@ -223,11 +282,11 @@ def _add(table: str, shard: str, key: CounterKey, stages: Counter[str]) -> dict[
     if key[0].startswith(HEALTH):
         expression += " SET #ttl = :ttl"
         names["#ttl"] = _TTL
-        values[":ttl"] = {"N": str(key[1] * BUCKET_MS // 1000 + HEALTH_TTL_S)}
+        values[":ttl"] = {"N": str(int(key[1]) * BUCKET_MS // 1000 + HEALTH_TTL_S)}
     return {
         "Update": {
             "TableName": table,
-            "Key": {"pk": {"S": key[0]}, "sk": {"S": f"{key[1]:08d}#{shard}"}},
+            "Key": {"pk": {"S": key[0]}, "sk": {"S": f"{key[1]}#{shard}"}},
             "UpdateExpression": expression,
             "ExpressionAttributeNames": names,
             "ExpressionAttributeValues": values,

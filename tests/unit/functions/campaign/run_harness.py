@@ -26,7 +26,7 @@ from shared.model.tasks import Task, read_task
 from shared.model.words import KeyKind, Stage
 from shared.store.campaigns import Campaigns
 from shared.store.catalog import Catalog
-from shared.store.counters import HOUR_MS, Counters
+from shared.store.counters import HOUR_MS, CounterKey, Counters, place
 from shared.store.parking import Parking
 from shared.store.rates import Rates
 from shared.store.shards import Shards
@@ -315,7 +315,7 @@ class RunHarness:
 
     def count(self) -> None:
         """Be the trace, and dispatch: every message that the stream knows is accepted, and comes to its end."""
-        seen: dict[tuple[str, int], Counter[str]] = {}
+        seen: dict[CounterKey, Counter[str]] = {}
         known = {root_of(r.envelope) for r in self.outbox.records[: self.counted]}
         for record in self.outbox.records[self.counted :]:
             if record.envelope in known:
@@ -332,10 +332,10 @@ class RunHarness:
             self.counters.add("shard", old, self._sequence, seen, first=self._sequence, aside=False)
             self.points.counted, self.points.at = self.points.counted - 1, at
 
-    def _hour(self, record: StreamRecord) -> int:
+    def _hour(self, record: StreamRecord) -> str:
         stored = self.campaigns.load_run(record.tenant, record.run or "")
         assert stored is not None
-        return stored.value.fired_at // HOUR_MS
+        return place(stored.value.fired_at // HOUR_MS)
 
     def _hook(self, client: Any) -> None:
         call = client._make_api_call

@@ -1,0 +1,134 @@
+"""A template's messages in numbers, from its counters. Pure."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from shared.api.stats import (
+    GroupStats,
+    Latencies,
+    Latency,
+    ReasonStats,
+    Span,
+    StatsSpan,
+    TemplateStats,
+)
+from shared.model.reasons import EXPLANATIONS, Reason
+from shared.model.reasons_zh import meaning_zh
+from shared.model.words import Stage
+from shared.policy.latency import counted, percentile
+from shared.store.counters import HOUR_MS, Group, in_flight
+
+Counts = Mapping[tuple[int, Group | None], Counter[str]]
+"""By cohort hour and group; those from before there were groups have none."""
+
+_SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+
+
+def statistics(template: str, counts: Counts, by: Span, zone: str) -> TemplateStats:
+    """What a template's counts come to. zone: in which days begin."""
+    total: Counter[str] = Counter()
+    for each in counts.values():
+        total.update(each)
+    return TemplateStats(
+        template=template,
+        stages=stages_of(total),
+        in_flight=in_flight(total),
+        no_receipt=_no_receipt(total),
+        delivered_share=_delivered_share(total),
+        latency=_latencies(total),
+        reasons=_reasons(total),
+        versions=_grouped(counts, lambda group: str(group.version)),
+        accounts=_grouped(counts, lambda group: group.account),
+        runs=_grouped(counts, lambda group: group.run),
+        variants=_grouped(counts, lambda group: group.variant),
+        spans=_spans(counts, by, zone),
+    )
+
+
+def stages_of(counts: Mapping[str, int]) -> dict[str, int]:
+    """Those counts that are of stages, with what is counted apart of one (such as `opened.machine`) behind it."""
+    found = {name: n for name, n in counts.items() if n and _is_stage(name)}
+    rank = {stage.value: i for i, stage in enumerate(Stage)}
+    return dict(sorted(found.items(), key=lambda pair: (rank[pair[0].partition(".")[0]], pair[0])))
+
+
+def _is_stage(name: str) -> bool:
+    return ":" not in name and "@" not in name and name.partition(".")[0] in Stage.__members__.values()
+
+
+def _no_receipt(counts: Mapping[str, int]) -> int:
+    sent = counts.get(Stage.SENT, 0) + counts.get(Stage.UNKNOWN, 0)
+    return max(0, sent - _reported(counts))
+
+
+def _reported(counts: Mapping[str, int]) -> int:
+    """How many messages it was said of whether they arrived; one that did and came back later counts as two."""
+    names = (Stage.DELIVERED, Stage.UNDELIVERED, f"{Stage.UNDELIVERED}.transient")
+    return sum(counts.get(name, 0) for name in names)
+
+
+def _delivered_share(counts: Mapping[str, int]) -> float | None:
+    sent = counts.get(Stage.SENT, 0)
+    if not sent or not _reported(counts):
+        return None
+    return round(min(1.0, counts.get(Stage.DELIVERED, 0) / sent), 4)
+
+
+def _latencies(counts: Mapping[str, int]) -> Latencies:
+    return Latencies(sent=_latency(counts, Stage.SENT), delivered=_latency(counts, Stage.DELIVERED))
+
+
+def _latency(counts: Mapping[str, int], stage: Stage) -> Latency:
+    found = {name: percentile(counts, stage, share) for name, share in _SHARES.items()}
+    return Latency(messages=counted(counts, stage), **found)
+
+
+def _reasons(counts: Mapping[str, int]) -> list[ReasonStats]:
+    found = []
+    for name, n in counts.items():
+        stage, mark, reason = name.partition(":")
+        if not mark:
+            continue
+        known = reason in Reason.__members__.values()
+        explanation, action = EXPLANATIONS[Reason(reason)] if known else ("", "")
+        found.append(
+            ReasonStats(
+                stage=stage,
+                reason=reason,
+                messages=n,
+                explanation=explanation,
+                explanation_zh=meaning_zh(reason),
+                action=action,
+            )
+        )
+    return sorted(found, key=lambda each: (-each.messages, each.stage, each.reason))
+
+
+def _grouped(counts: Counts, name_of: Callable[[Group], str | None]) -> list[GroupStats]:
+    """The counts of groups that have the same name, the largest first."""
+    found: dict[str, Counter[str]] = defaultdict(Counter)
+    for (_, group), each in counts.items():
+        name = None if group is None else name_of(group)
+        if name is not None:
+            found[name].update(each)
+    made = [
+        GroupStats(name=name, stages=stages_of(each), delivered_share=_delivered_share(each), latency=_latencies(each))
+        for name, each in found.items()
+    ]
+    return sorted(made, key=lambda each: (-sum(each.stages.values()), each.name))
+
+
+def _spans(counts: Counts, by: Span, zone: str) -> list[StatsSpan]:
+    found: dict[datetime, Counter[str]] = defaultdict(Counter)
+    for (hour, _), each in counts.items():
+        found[_start(hour, by, zone)].update(each)
+    return [StatsSpan(start=start, stages=stages_of(each)) for start, each in sorted(found.items())]
+
+
+def _start(hour: int, by: Span, zone: str) -> datetime:
+    at = datetime.fromtimestamp(hour * HOUR_MS / 1000, UTC)
+    if by is Span.HOUR:
+        return at
+    return at.astimezone(ZoneInfo(zone)).replace(hour=0, minute=0)

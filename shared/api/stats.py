@@ -1,0 +1,98 @@
+"""What callers ask and read about a template's messages in numbers."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import ConfigDict
+
+from shared.api.trace import RangeQuery
+from shared.model.base import Model
+
+_STRICT = ConfigDict(extra="forbid")
+
+
+class Span(StrEnum):
+    """How long a time is counted together."""
+
+    HOUR = "hour"
+    DAY = "day"
+
+
+class StatsQuery(RangeQuery):
+    """A range of cohort hours, by default the last 24, and what is counted together within it."""
+
+    model_config = _STRICT
+
+    by: Span = Span.HOUR
+    """Hours, or days in the tenant's time zone."""
+
+
+class StatsSpan(Model):
+    """Counts by stage of the messages accepted in one hour, or on one day."""
+
+    start: datetime
+    stages: dict[str, int]
+
+
+class Latency(Model):
+    """How long messages took, in milliseconds, each figure to within a tenth."""
+
+    messages: int
+    """Of how many it is known."""
+    p50: int | None = None
+    p95: int | None = None
+    p99: int | None = None
+
+
+class Latencies(Model):
+    """How long messages took to each place."""
+
+    sent: Latency
+    """From acceptance until the provider took them, waiting for their time included."""
+    delivered: Latency
+    """From there until the provider says that they were delivered."""
+
+
+class ReasonStats(Model):
+    """How many messages came to a stage for one reason, and what it means."""
+
+    stage: str
+    reason: str
+    messages: int
+    explanation: str
+    explanation_zh: str | None
+    action: str
+
+
+class GroupStats(Model):
+    """Messages that have something in common."""
+
+    name: str
+    stages: dict[str, int]
+    delivered_share: float | None
+    """Of those that were sent; None if none were, or nothing was reported of any."""
+    latency: Latencies
+
+
+class TemplateStats(Model):
+    """A template's messages in numbers.
+
+    Stages count events: `undelivered` are those that came back for good, `undelivered.transient` those for now;
+    `opened` and `clicked` count messages, `opened.times` and `clicked.times` each time, `.machine` what no person did.
+    """
+
+    template: str
+    stages: dict[str, int]
+    in_flight: int
+    """Accepted, without an outcome yet."""
+    no_receipt: int
+    """Sent, and nothing was reported of whether they arrived: which is no failure."""
+    delivered_share: float | None
+    latency: Latencies
+    reasons: list[ReasonStats]
+    """Why messages were not sent or not delivered, the most frequent first."""
+    versions: list[GroupStats]
+    accounts: list[GroupStats]
+    runs: list[GroupStats]
+    variants: list[GroupStats]
+    spans: list[StatsSpan]
