@@ -1,7 +1,8 @@
 """The HTTP API: a route per operation, the authorizer, access logs and throttles."""
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 
 from aws_cdk import Stack
 from aws_cdk import aws_apigatewayv2 as apigatewayv2
@@ -13,13 +14,14 @@ from infra.nag import acknowledge
 from infra.stages import Stage
 from shared.api.operation import Operation
 from shared.api.operations import BY_ID, OPERATIONS
+from shared.function import OpenRoutes
 
-# Neither query strings nor bodies nor callers' network addresses: none is needed to find a request again.
+# Neither query strings nor bodies nor callers' network addresses: none is needed to find a request again. No paths
+# either: those of open routes hold what opens them.
 _ACCESS_LOG = {
     "request_id": "$context.requestId",
     "time": "$context.requestTime",
     "route": "$context.routeKey",
-    "path": "$context.path",
     "status": "$context.status",
     "latency_ms": "$context.responseLatency",
     "integration_ms": "$context.integrationLatency",
@@ -31,8 +33,12 @@ _ACCESS_LOG = {
 _PAYLOAD = "2.0"
 
 
+Opened = Mapping[str, tuple[lambda_.IFunction, Sequence[OpenRoutes]]]
+"""Functions with open routes, by their names, and those routes."""
+
+
 class HttpApi(Construct):
-    """The API and its default stage. functions: by the names that operations give.
+    """The API and its default stage. functions: by the names that operations give. opened: those without operations.
 
     Made of the CloudFormation types themselves: the constructs over them tie an integration's id to whichever route
     comes first, and know no authorizer without an identity source.
@@ -45,6 +51,7 @@ class HttpApi(Construct):
         *,
         stage: Stage,
         functions: Mapping[str, lambda_.IFunction],
+        opened: Opened,
         authorizer: lambda_.IFunction,
     ) -> None:
         super().__init__(scope, id)
@@ -52,9 +59,12 @@ class HttpApi(Construct):
         self._api = apigatewayv2.CfnApi(self, "Http", name=stage.prefix, protocol_type="HTTP")
         self.url = f"https://{self._api.ref}.execute-api.{stack.region}.{stack.url_suffix}"
         self._authorizer = self._make_authorizer(authorizer)
-        self._integrations = {name: self._integration(name, function) for name, function in functions.items()}
+        called = {**functions, **{name: function for name, (function, _) in opened.items()}}
+        self._integrations = {name: self._integration(name, function) for name, function in called.items()}
         routes = {key: self._route(operation, key) for operation in OPERATIONS for key in operation.route_keys}
-        self._stage(stage, routes)
+        open_routes = [(name, each) for name, (_, some) in opened.items() for each in some]
+        routes |= {key: self._open_route(name, key, each.reason) for name, each in open_routes for key in each.routes}
+        self._stage(stage, routes, [each for _, each in open_routes])
 
     def _make_authorizer(self, function: lambda_.IFunction) -> apigatewayv2.CfnAuthorizer:
         # It lets everyone through and says who it is: functions answer 401 as a problem detail of ours. So a missing
@@ -116,9 +126,23 @@ class HttpApi(Construct):
             acknowledge(route, "APIG4", "describes the API, holds no data, and is meant to be read without a key")
         return route
 
-    def _stage(self, stage: Stage, routes: Mapping[str, apigatewayv2.CfnRoute]) -> None:
+    def _open_route(self, function: str, key: str, reason: str) -> apigatewayv2.CfnRoute:
+        route = apigatewayv2.CfnRoute(
+            self,
+            "Open" + "".join(word.title() for word in re.findall(r"\w+", key)),
+            api_id=self._api.ref,
+            route_key=key,
+            target=f"integrations/{self._integrations[function].ref}",
+            authorization_type="NONE",
+        )
+        acknowledge(route, "APIG4", reason)
+        return route
+
+    def _stage(
+        self, stage: Stage, routes: Mapping[str, apigatewayv2.CfnRoute], open_routes: Sequence[OpenRoutes]
+    ) -> None:
         access_logs = log_group(self, "AccessLogs", f"/aws/vendedlogs/{stage.prefix}/access", stage)
-        settings = _throttles(stage)
+        settings = _throttles(stage, open_routes)
         made = apigatewayv2.CfnStage(
             self,
             "Stage",
@@ -138,7 +162,7 @@ class HttpApi(Construct):
             made.node.add_dependency(routes[key])
 
 
-def _throttles(stage: Stage) -> dict[str, dict[str, int]]:
+def _throttles(stage: Stage, open_routes: Sequence[OpenRoutes]) -> dict[str, dict[str, int]]:
     """Routes with a throttle of their own: that of sending is not used up by other calls, open pages have little.
 
     API Gateway counts before it asks who calls, so a throttle cannot tell callers apart.
@@ -146,4 +170,5 @@ def _throttles(stage: Stage) -> dict[str, dict[str, int]]:
     sending = {"ThrottlingRateLimit": stage.rate_per_s, "ThrottlingBurstLimit": stage.burst}
     pages = {"ThrottlingRateLimit": stage.page_rate_per_s, "ThrottlingBurstLimit": stage.page_burst}
     found = {BY_ID["send_messages"].route_key: sending}
-    return found | {key: pages for each in OPERATIONS if each.scope is None for key in each.route_keys}
+    found |= {key: pages for each in OPERATIONS if each.scope is None for key in each.route_keys}
+    return found | {key: sending if each.many else pages for each in open_routes for key in each.routes}

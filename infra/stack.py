@@ -7,7 +7,7 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from infra.alarms import Alarms
-from infra.api import HttpApi
+from infra.api import HttpApi, Opened
 from infra.environment import environment
 from infra.functions import Service
 from infra.parts import Parts
@@ -17,7 +17,7 @@ from infra.stages import Stage
 from infra.triggers import connect
 from shared.api.operations import OPERATIONS
 from shared.base.channels import queue_names
-from shared.function import ApiTrigger, AuthorizerTrigger, Functions
+from shared.function import ApiTrigger, AuthorizerTrigger, Functions, OpenRoutes
 
 
 class PlatformStack(Stack):
@@ -63,7 +63,16 @@ class PlatformStack(Stack):
         if len(authorizers) != 1:
             raise FunctionError(f"one function has an AuthorizerTrigger, not {len(authorizers)}")
         (authorizer,) = authorizers.values()
-        return HttpApi(self, "Api", stage=stage, functions=functions, authorizer=authorizer)
+        if both := set(functions) & set(self._opened()):
+            raise FunctionError(f"{', '.join(sorted(both))}: a function has operations or open routes, but not both")
+        return HttpApi(self, "Api", stage=stage, functions=functions, opened=self._opened(), authorizer=authorizer)
+
+    def _opened(self) -> Opened:
+        found = {
+            name: (service.called, [each for each in service.spec.triggers if isinstance(each, OpenRoutes)])
+            for name, service in self._services.items()
+        }
+        return {name: (called, routes) for name, (called, routes) in found.items() if routes}
 
     def _called_by(self, kind: type[ApiTrigger | AuthorizerTrigger]) -> dict[str, lambda_.IFunction]:
         return {

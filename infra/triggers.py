@@ -15,16 +15,20 @@ from shared.function import (
     AuthorizerTrigger,
     BusTrigger,
     Every,
+    OpenRoutes,
     QueueTrigger,
     StreamTrigger,
     Trigger,
 )
 
+_PUBLISHED = QueueTrigger | ApiTrigger | OpenRoutes | AuthorizerTrigger
+"""What calls published versions."""
+
 
 def connect(service: Service, trigger: Trigger, parts: Parts) -> None:
     """Have a function called. Raises: FunctionError for a queue that there is not, and for a function that starts from
     snapshots and is called otherwise than by queues and the API."""
-    if service.spec.snapshot and not isinstance(trigger, QueueTrigger | ApiTrigger | AuthorizerTrigger):
+    if service.spec.snapshot and not isinstance(trigger, _PUBLISHED):
         raise FunctionError(f"{service.spec.name}: nothing but queues and the API calls published versions")
     match trigger:
         case QueueTrigger():
@@ -35,7 +39,7 @@ def connect(service: Service, trigger: Trigger, parts: Parts) -> None:
             _regularly(service, trigger, parts)
         case BusTrigger():
             parts.bus.feed(service)
-        case ApiTrigger() | AuthorizerTrigger():
+        case ApiTrigger() | OpenRoutes() | AuthorizerTrigger():
             pass  # the API is made when all functions are there
         case _:
             assert_never(trigger)

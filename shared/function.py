@@ -62,11 +62,23 @@ class ApiTrigger(Struct, frozen=True):
     """The operations in `shared/api` that name this function."""
 
 
+class OpenRoutes(Struct, frozen=True):
+    """Routes of the API that anybody may call without a key."""
+
+    routes: tuple[str, ...]
+    """API Gateway's keys, such as `GET /pages/{id}`."""
+    reason: str
+    """Why no key is asked for."""
+    many: bool = False
+    """Whether as many calls come as the API takes for sending; else the throttle of open pages counts. Each route has a
+    throttle to itself."""
+
+
 class AuthorizerTrigger(Struct, frozen=True):
     """Asked before every operation that needs a key."""
 
 
-Trigger = QueueTrigger | StreamTrigger | Every | BusTrigger | ApiTrigger | AuthorizerTrigger
+Trigger = QueueTrigger | StreamTrigger | Every | BusTrigger | ApiTrigger | OpenRoutes | AuthorizerTrigger
 
 
 class Alarm(Struct, frozen=True):
@@ -102,7 +114,7 @@ class FunctionSpec(Struct, frozen=True):
     channels: tuple[Channel, ...] = ()
     """Whose providers it carries."""
     receipts: bool = False
-    """Whether it carries what reads receipts, of all vendors."""
+    """Whether it carries what reads receipts and answers callbacks, of all vendors."""
     packages: tuple[str, ...] = CORE_PACKAGES
     """The distributions that it needs, without what those need, and without those of its providers."""
     rights: tuple[Right, ...] = ()

@@ -151,5 +151,7 @@ class Account(Model):
     state: AccountState = AccountState.ACTIVE
     secret_version: int = 0
     """Grows with every change of the secret, so that cached clients are rebuilt."""
+    callback_generation: int = 0
+    """Grows when the callback URL is made anew, so that the old one opens nothing any more."""
     created_at: int
     updated_at: int

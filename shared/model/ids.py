@@ -15,6 +15,7 @@ _VALUE = {c: i for i, c in enumerate(ALPHABET)}
 ULID_LENGTH = 26
 TAG_LENGTH = 16
 MESSAGE_ID_LENGTH = ULID_LENGTH + TAG_LENGTH
+CALLBACK_TOKEN_LENGTH = 26
 MAX_PER_BASE = 1 << 20
 """How many recipients one base can number."""
 
@@ -102,6 +103,16 @@ class Tagger:
         h.update(address.encode())
         # Five bits of each byte: one C call, where packing 80 bits by shifts takes twice as long as the hash.
         return h.digest().translate(_FIVE_BITS).decode()
+
+
+def callback_token(salt: bytes, account: str, generation: int) -> str:
+    """The token in an account's callback URL: 26 base-32 characters (130 bits) of BLAKE2b keyed with the tenant's salt.
+
+    It is kept nowhere, and another generation has another one.
+    """
+    # No channel has this name, so no tag is made from the same.
+    text = f"callback\x1f{account}\x1f{generation}"
+    return blake2b(text.encode(), key=salt, digest_size=CALLBACK_TOKEN_LENGTH).digest().translate(_FIVE_BITS).decode()
 
 
 def tag_of(message_id: str) -> str:

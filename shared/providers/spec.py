@@ -47,6 +47,11 @@ class ProviderSpec(Struct, frozen=True):
     """Whether it says later what became of a message; the folder then has a module `receipts` which reads that."""
     events: Mapping[str, Any] | None = None
     """The pattern of the events by which AWS itself says so on EventBridge."""
+    callback: bool = False
+    """Whether it says so by requests of its own, to the account's callback URL; the folder then has a module `callback`
+    which answers them."""
+    callback_needs_secret: bool = False
+    """Whether the account's secret is needed for the answer."""
     topic_fields: frozenset[str] = frozenset()
     """Of what it says by a topic of SNS: one of these fields is in all of it, and in nothing that others say."""
     rights: tuple[Right, ...] = ()

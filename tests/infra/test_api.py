@@ -5,7 +5,11 @@ import json
 from infra.specs import FUNCTIONS
 from infra.stages import STAGES
 from shared.api.operations import OPERATIONS
+from shared.function import OpenRoutes
 from tests.infra.template import Template, called, short
+
+OPENED = [(spec, each) for spec in FUNCTIONS.values() for each in spec.triggers if isinstance(each, OpenRoutes)]
+"""Functions and the routes of theirs that are no operations."""
 
 
 def test_every_operation_has_a_route_to_its_function_and_there_is_no_other(prod: Template) -> None:
@@ -15,9 +19,8 @@ def test_every_operation_has_a_route_to_its_function_and_there_is_no_other(prod:
         route.properties["RouteKey"]: targets[route.properties["Target"]]
         for route in prod.of("ApiGatewayV2::Route").values()
     }
-    assert routes == {
-        key: called(FUNCTIONS[operation.function]) for operation in OPERATIONS for key in operation.route_keys
-    }
+    operations = {key: called(FUNCTIONS[each.function]) for each in OPERATIONS for key in each.route_keys}
+    assert routes == operations | {key: called(spec) for spec, each in OPENED for key in each.routes}
     assert {"HEAD /docs", "HEAD /openapi.json"} <= set(routes)
     assert len(prod.of("ApiGatewayV2::Route")) == len(routes)
 
@@ -28,9 +31,8 @@ def test_a_route_has_the_authorizer_if_its_operation_has_a_scope(prod: Template)
         for route in prod.of("ApiGatewayV2::Route").values()
     }
     guarded, free = ("CUSTOM", "${ApiAuthorizer}"), ("NONE", None)
-    assert guards == {
-        key: guarded if operation.scope else free for operation in OPERATIONS for key in operation.route_keys
-    }
+    operations = {key: guarded if each.scope else free for each in OPERATIONS for key in each.route_keys}
+    assert guards == operations | {key: free for _, each in OPENED for key in each.routes}
     assert set(guards.values()) == {guarded, free}
 
 
@@ -52,7 +54,7 @@ def test_a_request_without_a_key_reaches_the_authorizer(prod: Template) -> None:
 
 def test_functions_get_the_payload_that_they_read(prod: Template) -> None:
     integrations = [each.properties for each in prod.of("ApiGatewayV2::Integration").values()]
-    assert len(integrations) == 8
+    assert len(integrations) == 9
     assert {(each["IntegrationType"], each["PayloadFormatVersion"]) for each in integrations} == {("AWS_PROXY", "2.0")}
 
 
@@ -72,7 +74,12 @@ def test_what_needs_no_key_cannot_use_up_the_throttle_of_sending(prod: Template)
     stage, pages = STAGES["prod"], ("GET /docs", "GET /openapi.json", "HEAD /docs", "HEAD /openapi.json")
     little = {"ThrottlingRateLimit": stage.page_rate_per_s, "ThrottlingBurstLimit": stage.page_burst}
     own = {"ThrottlingRateLimit": stage.rate_per_s, "ThrottlingBurstLimit": stage.burst}
-    assert found.properties["RouteSettings"] == {"POST /v1/messages": own, **dict.fromkeys(pages, little)}
+    callbacks = [f"{method} /callbacks/{{tenant}}/{{account}}/{{token}}" for method in ("GET", "POST")]
+    assert found.properties["RouteSettings"] == {
+        "POST /v1/messages": own,
+        **dict.fromkeys(callbacks, own),
+        **dict.fromkeys(pages, little),
+    }
     assert little["ThrottlingRateLimit"] * 100 <= stage.rate_per_s
     # CloudFormation makes these first: API Gateway refuses settings of routes that are not there.
     routes = {id: each.properties["RouteKey"] for id, each in prod.of("ApiGatewayV2::Route").items()}
@@ -80,6 +87,7 @@ def test_what_needs_no_key_cannot_use_up_the_throttle_of_sending(prod: Template)
 
 
 def test_what_needs_no_key_is_served_by_a_small_function_without_rights(prod: Template) -> None:
+    assert [spec.name for spec, _ in OPENED] == ["callbacks"]
     pages = {operation.function for operation in OPERATIONS if operation.scope is None}
     assert pages == {"describe"}
     function = prod.functions()["describe"].properties
@@ -94,3 +102,5 @@ def test_access_logs_hold_what_finds_a_request_again_and_nothing_of_its_content(
     logged = set(json.loads(settings["Format"]).values())
     assert {"$context.requestId", "$context.routeKey", "$context.status", "$context.authorizer.key_id"} <= logged
     assert not [each for each in logged if "identity" in each or "query" in each.lower() or "protocol" in each]
+    # The token of a callback URL opens it.
+    assert "$context.path" not in logged

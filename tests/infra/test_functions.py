@@ -99,6 +99,8 @@ def test_whoever_reads_accounts_secrets_knows_where_they_may_lead(dev: Template,
     """Nothing private is open unless a stage says so."""
     for template in (dev, prod):
         connecting = {name for name in FUNCTIONS if "SECRET_PREFIX" in _environment(template, name)}
+        # Who calls back is told by the secret; it connects to nobody.
+        connecting.remove("callbacks")
         assert connecting == {"manage", "recall", *(spec.function for spec in CHANNELS.values())}
         for name in connecting:
             environment = _environment(template, name)
@@ -112,7 +114,7 @@ def test_lambda_does_not_take_retries_for_a_runaway_loop(prod: Template) -> None
 
 def test_what_the_api_waits_for_ends_before_the_api_gives_up(prod: Template) -> None:
     timeouts = {name: each.properties["Timeout"] for name, each in prod.functions().items()}
-    answering = {operation.function for operation in OPERATIONS}
+    answering = {operation.function for operation in OPERATIONS} | {"callbacks"}
     assert "campaign_api" in answering
     assert max(timeouts[name] for name in answering) < 30
     assert timeouts["authorize"] < 10

@@ -140,6 +140,10 @@ EXPECTED: dict[str, list[Statement]] = {
         ),
         PUBLISH,
     ],
+    "callbacks": [
+        (GET, (CATALOG,)),
+        (("sqs:SendMessage",), ("${ReceiptsInQueue.Arn}",)),
+    ],
     "dead_letters": [
         (("dynamodb:PutItem",), (CATALOG,)),
         (GET, (CATALOG,)),
@@ -399,6 +403,7 @@ def test_only_this_api_and_the_rule_of_the_bus_call_functions(prod: Template) ->
     api = f"{AWS}:execute-api:{HERE}:${{ApiHttp}}"
     assert allowed == {
         "${AuthorizeLive}": f"{api}/authorizers/${{ApiAuthorizer}}",
+        "${CallbacksFunction.Arn}": f"{api}/*/*/*",
         "${IngestLive}": f"{api}/*/*/*",
         "${ManageFunction.Arn}": f"{api}/*/*/*",
         "${DeadLettersApiFunction.Arn}": f"{api}/*/*/*",
