@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from functions.manage.deps import ManageDeps
+from functions.manage.template_checks import topics_of
 from shared.api.audit import Auditor
 from shared.api.kit import Call, OperationFunction
 from shared.api.suppressions import (
@@ -79,9 +80,12 @@ class SuppressionOperations:
         body: SuppressionAdd = call.body
         if stops_nothing(body.scope, body.reason):
             raise invalid_field("reason", _NO_EFFECT)
+        if body.topic is not None and body.topic not in topics_of(self._deps.catalog, call.caller.tenant):
+            raise invalid_field("topic", "is none of the topics in the settings")
         entry = SuppressionEntry(
             scope=body.scope,
             reason=body.reason,
+            topic=body.topic,
             at=self._deps.clock.now_ms(),
             by=call.caller.key_id,
             note=body.note,
@@ -147,7 +151,7 @@ class SuppressionOperations:
         remove: SuppressionRemove | None,
     ) -> tuple[Suppressed, Suppressed]:
         def change(found: Suppressed) -> Suppressed:
-            return found.plus(entries) if remove is None else found.minus(remove.scope, remove.reason)
+            return found.plus(entries) if remove is None else found.minus(remove.scope, remove.reason, remove.topic)
 
         def record(before: Suppressed, after: Suppressed) -> AuditRecord:
             target = f"suppression/{recipient.channel}/{recipient.tag}"
@@ -189,13 +193,13 @@ class Rows:
     def report(self, there: dict[str, Suppressed]) -> ImportReport:
         """What becomes of each row; there: those on the list before, by tag. A row that repeats another is there."""
         results = []
-        seen = {(tag, e.scope, e.reason) for tag, found in there.items() for e in found.entries}
+        seen = {(tag, *e.name) for tag, found in there.items() for e in found.entries}
         for index, read in enumerate(self._read):
             if isinstance(read, FieldError):
                 results.append(RowResult(index=index, status="invalid", field=read.field, detail=read.message))
                 continue
             tag, entry = read
-            name = (tag, entry.scope, entry.reason)
+            name = (tag, *entry.name)
             results.append(RowResult(index=index, status="already_there" if name in seen else "added"))
             seen.add(name)
         counts = {status: sum(r.status == status for r in results) for status in ("added", "already_there", "invalid")}

@@ -8,13 +8,16 @@ from shared.model.accounts import Account
 from shared.model.content import CHANNEL_OF_TYPE, Content, EmailContent, Rendered, WecomTemplateCard
 from shared.model.policies import Policies
 from shared.model.templates import Template, TemplateVersion
+from shared.model.topics import Topic
 from shared.model.variables import check_variables
 from shared.model.words import Channel, MessageClass
 from shared.policy.attachments import content_problems
 from shared.policy.blocked_words import blocked_word
+from shared.policy.unsubscribing import VARIABLE
 from shared.providers.declared import check, usable_by
 from shared.providers.table import PROVIDERS
 from shared.rendering.render import Analysis, RenderingError, TemplateError, analyse, compile_content
+from shared.store.catalog import Catalog
 
 MAX_ERRORS = 50
 MAX_CARD_DEPTH = 20
@@ -61,6 +64,9 @@ def check_content(
     except TemplateError as error:
         raise invalid_field(error.field, error.message) from None
     errors = _variable_errors(analysis, sample, "sample")
+    if analysis.unsubscribes and not (isinstance(content, EmailContent) and message_class is MessageClass.MARKETING):
+        message = f"`{VARIABLE}` is the link to unsubscribe of marketing emails; call a variable of yours otherwise"
+        errors.append(FieldError(field="content", message=message))
     if isinstance(content, WecomTemplateCard) and (problem := check_variables(content.card, MAX_CARD_DEPTH)):
         errors.append(FieldError(field="content.card", message=problem))
     if isinstance(content, EmailContent):
@@ -104,6 +110,24 @@ def check_words(content: Content, sample: dict[str, Any], words: Sequence[str]) 
     """Check that a content, filled in with its sample, holds no blocked word. Raises: InvalidError naming it."""
     if words and (word := blocked_word(_render(content, sample, "sample"), words)):
         raise invalid_field("content", f"holds `{word}`, which `blocked_words` in the settings forbids; leave it out")
+
+
+def topics_of(catalog: Catalog, tenant: str) -> Mapping[str, Topic]:
+    """The topics in the settings as they are now: what has just been added counts."""
+    found = catalog.load_settings(tenant)
+    return {} if found is None else found.value.topics
+
+
+def check_topic(template: Template, catalog: Catalog) -> None:
+    """Check that a template may be about its topic. Raises: InvalidError."""
+    if template.topic is None:
+        return
+    topics = topics_of(catalog, template.tenant)
+    if template.message_class is not MessageClass.MARKETING:
+        raise invalid_field("topic", "only marketing has topics: nobody unsubscribes from the rest; leave it out")
+    if template.topic not in topics:
+        there = ", ".join(topics) or "none yet"
+        raise invalid_field("topic", f"is none of the topics in the settings ({there}); add it there first")
 
 
 def check_policies(template: Template) -> None:

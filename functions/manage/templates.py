@@ -12,6 +12,7 @@ from functions.manage.template_checks import (
     check_content,
     check_fit,
     check_policies,
+    check_topic,
     check_words,
     problems_of,
     render_checked,
@@ -95,10 +96,12 @@ class Templates:
             ttl_seconds=body.ttl_seconds,
             policies=body.policies,
             fallback=body.fallback,
+            topic=body.topic,
             created_at=now,
             updated_at=now,
         )
         check_policies(template)
+        check_topic(template, self._catalog)
         first = _version(call, body.id, 1, body, analysis, now)
         check_fallback(self._catalog, template, first)
         return self._save_new(call, template, first)
@@ -117,13 +120,13 @@ class Templates:
         return self._view(load_template(self._catalog, call).value)
 
     def update(self, call: Call) -> TemplateView:
-        """Change a template's name, accounts, time to live, policies or fallback; null takes the last three away.
+        """Change a template's name, accounts, time to live, policies, fallback, topic; null takes the last four away.
 
         Raises: NotFoundError, ConflictError, InvalidError.
         """
         body: TemplateUpdate = call.body
         changes: dict[str, Any] = body.model_dump(exclude_none=True)
-        for name in ("ttl_seconds", "policies", "fallback"):
+        for name in ("ttl_seconds", "policies", "fallback", "topic"):
             if name in body.model_fields_set:
                 changes[name] = getattr(body, name)
 
@@ -134,6 +137,8 @@ class Templates:
                 check_fit(current, head.value.message_class, accounts)
             template = head.value.model_copy(update={**changes, "updated_at": self._now()})
             check_policies(template)
+            if body.topic is not None:
+                check_topic(template, self._catalog)
             if body.fallback is not None:
                 check_fallback(self._catalog, template, current)
             self._catalog.update_template(template, head.rev, self._record(call, head.value, template))

@@ -73,7 +73,7 @@ def _update(api: Client, file: TemplateFile, current: dict[str, Any], pushed: Pu
                 f"{file.path}: the template {file.id} is of {name} {current[name]}, the file says {value}.",
                 f"A template keeps its {name}: give the file a new id.",
             )
-    head = {name: wanted.get(name) for name in ("name", "accounts", "ttl_seconds", "policies", "fallback")}
+    head = {name: wanted.get(name) for name in ("name", "accounts", "ttl_seconds", "policies", "fallback", "topic")}
     changes = {name: value for name, value in head.items() if said(current.get(name)) != said(value)}
     if changes:
         api.patch(path, changes)

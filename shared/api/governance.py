@@ -32,6 +32,7 @@ from shared.model.tenants import (
     TenantSettings,
     TextsPerDay,
 )
+from shared.model.topics import MAX_TOPICS, Topic, TopicId
 from shared.model.words import MessageClass
 
 QueueName = Annotated[str, Field(pattern=rf"^({'|'.join(CHANNELS)})\.({'|'.join(MessageClass)})$")]
@@ -141,6 +142,8 @@ class SettingsUpdate(Model):
     countries: list[Annotated[Country, AfterValidator(_known_country), _Countries]] | None = Field(
         default=None, max_length=MAX_COUNTRIES
     )
+    topics: dict[TopicId, Topic] | None = Field(default=None, max_length=MAX_TOPICS)
+    """What advertising may be about, in words for recipients, who unsubscribe from one topic or from all."""
     texts_per_key_per_day: Annotated[TextsPerDay, BeforeValidator(whole_number)] | None = None
     texts_abroad_per_key_per_day: Annotated[TextsPerDay, BeforeValidator(whole_number)] | None = None
 
@@ -165,6 +168,7 @@ class SettingsView(Model):
     countries: list[str] = Field(
         description="To whose numbers texts go (ISO 3166, such as `CN`); without any, to one's own country alone."
     )
+    topics: dict[str, Topic] = Field(description="What advertising may be about; templates name one.")
     texts_per_key_per_day: int = Field(
         description="How many texts a key without a limit of its own may send on a day (UTC); campaigns are exempt."
     )

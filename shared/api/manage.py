@@ -16,6 +16,7 @@ from shared.model.numbers import whole_number
 from shared.model.policies import Policies
 from shared.model.templates import Fallback
 from shared.model.tenants import TextsPerDay
+from shared.model.topics import TopicId
 from shared.model.words import Channel, KeyKind, MessageClass, Scope
 
 _STRICT = ConfigDict(extra="forbid", populate_by_name=True)
@@ -119,6 +120,8 @@ class TemplateCreate(VersionCreate):
     ttl_seconds: Ttl | None = None
     policies: Policies | None = None
     fallback: Fallback | None = None
+    topic: TopicId | None = None
+    """What it is about, if it advertises: one of the settings' topics, from which recipients may unsubscribe."""
 
 
 class TemplateUpdate(Model):
@@ -131,6 +134,7 @@ class TemplateUpdate(Model):
     ttl_seconds: Ttl | None = None
     policies: Policies | None = None
     fallback: Fallback | None = None
+    topic: TopicId | None = None
 
 
 class TemplateCopy(Model):
@@ -175,6 +179,7 @@ class TemplateView(Model):
     ttl_seconds: int | None
     policies: Policies | None
     fallback: Fallback | None
+    topic: str | None
     current: VersionView
     created_at: datetime
     updated_at: datetime
@@ -196,6 +201,7 @@ class TemplateSummary(Model):
     ttl_seconds: int | None
     policies: Policies | None
     fallback: Fallback | None
+    topic: str | None
     updated_at: datetime
 
 

@@ -16,6 +16,7 @@ from shared.model.suppression import (
     SuppressionReason,
     SuppressionScope,
 )
+from shared.model.topics import TopicId
 from shared.model.words import Channel
 
 _STRICT = ConfigDict(extra="forbid")
@@ -38,11 +39,19 @@ class SuppressionAdd(Model):
     scope: SuppressionScope = SuppressionScope.ALL
     """`all`, or one class of messages."""
     reason: SuppressionReason = SuppressionReason.MANUAL
+    topic: TopicId | None = None
+    """One of the settings' topics: only what is about it is stopped. With the scope `marketing`."""
     note: Note = ""
+
+    @model_validator(mode="after")
+    def _of_marketing(self) -> Self:
+        if self.topic is not None and self.scope is not SuppressionScope.MARKETING:
+            raise ValueError("a topic is of marketing: give the scope `marketing` with it")
+        return self
 
 
 class SuppressionRemove(Model):
-    """A recipient to take off the list: all its entries, or those of a scope, of a reason, or of both."""
+    """A recipient to take off the list: all its entries, or those of a scope, a reason and a topic."""
 
     model_config = _STRICT
 
@@ -50,6 +59,7 @@ class SuppressionRemove(Model):
     address: Address
     scope: SuppressionScope | None = None
     reason: SuppressionReason | None = None
+    topic: TopicId | None = None
 
 
 class SuppressionQuery(Model):
@@ -97,6 +107,8 @@ class EntryView(Model):
 
     scope: SuppressionScope
     reason: SuppressionReason
+    topic: str | None = None
+    """The only topic that it stops, of marketing."""
     at: datetime
     by: str
     """The id of the API key that added it; `receipt` if none did, but what a provider said of a message."""

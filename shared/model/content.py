@@ -195,6 +195,8 @@ class RenderedEmail(Struct, frozen=True):
     html: str | None
     text: str | None
     attachments: tuple[Attachment, ...] = ()
+    unsubscribe: str | None = None
+    """The link by which the recipient unsubscribes, for the headers; of advertisements."""
 
 
 class RenderedSms(Struct, frozen=True):

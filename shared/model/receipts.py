@@ -29,7 +29,8 @@ class Receipt(Struct, kw_only=True, omit_defaults=True, frozen=True):
     With an address alone, which `latest` allows, the last message to it through the account is meant.
     """
 
-    provider: str
+    provider: str = ""
+    """Who says it; empty for what a recipient told us."""
     stage: Stage
     at: int
     """When it happened, as the provider says, in milliseconds since the epoch."""

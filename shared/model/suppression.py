@@ -7,6 +7,7 @@ from typing import Self
 from pydantic import ConfigDict, Field
 
 from shared.model.base import Model
+from shared.model.topics import TopicId
 from shared.model.words import Channel
 
 MAX_NOTE = 200
@@ -38,6 +39,8 @@ class SuppressionEntry(Model):
 
     scope: SuppressionScope
     reason: SuppressionReason
+    topic: TopicId | None = None
+    """Of marketing, the only topic that it stops; None for all."""
     at: int
     """Milliseconds since the epoch."""
     by: str
@@ -46,9 +49,14 @@ class SuppressionEntry(Model):
     message: str | None = None
     """The id of the message from which it comes, if a receipt of it was the reason."""
 
+    @property
+    def name(self) -> tuple[SuppressionScope, SuppressionReason, str | None]:
+        """What a recipient has one of."""
+        return self.scope, self.reason, self.topic
+
 
 class Suppressed(Model):
-    """A recipient with its entries, at most one per scope and reason."""
+    """A recipient with its entries, at most one per scope, reason and topic."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -61,12 +69,16 @@ class Suppressed(Model):
 
     def plus(self, entries: Iterable[SuppressionEntry]) -> Self:
         """With these entries too; one that is there already stays as it is."""
-        found = {(each.scope, each.reason): each for each in self.entries}
+        found = {each.name: each for each in self.entries}
         for each in entries:
-            found.setdefault((each.scope, each.reason), each)
+            found.setdefault(each.name, each)
         return self.model_copy(update={"entries": list(found.values())})
 
-    def minus(self, scope: SuppressionScope | None, reason: SuppressionReason | None) -> Self:
-        """Without the entries of this scope and reason; None stands for any."""
-        left = [each for each in self.entries if scope not in (None, each.scope) or reason not in (None, each.reason)]
-        return self.model_copy(update={"entries": left})
+    def minus(self, scope: SuppressionScope | None, reason: SuppressionReason | None, topic: str | None = None) -> Self:
+        """Without the entries of this scope, reason and topic; None stands for any."""
+        wanted = (scope, reason, topic)
+
+        def stays(entry: SuppressionEntry) -> bool:
+            return any(want not in (None, has) for want, has in zip(wanted, entry.name, strict=True))
+
+        return self.model_copy(update={"entries": list(filter(stays, self.entries))})

@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field, JsonValue
 from shared.model.base import Model
 from shared.model.content import Content
 from shared.model.policies import Policies
+from shared.model.topics import TopicId
 from shared.model.words import Channel, MessageClass
 
 
@@ -43,6 +44,8 @@ class Template(Model):
     """Those that it has of its own."""
     fallback: Fallback | None = None
     """What is sent where its messages were not."""
+    topic: TopicId | None = None
+    """What it is about, if it advertises: one of the settings' topics."""
     created_at: int
     updated_at: int
 

@@ -6,6 +6,7 @@ from pydantic import Base64Bytes, ConfigDict, Field
 
 from shared.model.base import Model
 from shared.model.policies import ClassPolicies, ZoneName
+from shared.model.topics import MAX_TOPICS, Topic, TopicId
 
 DEFAULT_TENANT = "default"
 MAX_BLOCKED_WORDS = 500
@@ -72,6 +73,8 @@ class TenantSettings(Model):
     """In versions of before only; see `Deployment`."""
     countries: list[Country] = Field(default_factory=list, max_length=MAX_COUNTRIES)
     """To whose numbers texts go; without any, to the own."""
+    topics: dict[TopicId, Topic] = Field(default_factory=dict, max_length=MAX_TOPICS)
+    """What advertising may be about; recipients unsubscribe from one, or from all."""
     texts_per_key_per_day: TextsPerDay = TEXTS_PER_DAY
     """How many texts a key without a limit of its own has accepted on a day (UTC), campaigns' not among them."""
     texts_abroad_per_key_per_day: TextsPerDay = TEXTS_ABROAD_PER_DAY

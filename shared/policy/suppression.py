@@ -15,12 +15,16 @@ _FIRST = (
 """Of several reasons the one that is told: what somebody decided, then what cannot change by itself."""
 
 
-def stopped_by(entries: Iterable[SuppressionEntry], message_class: MessageClass) -> SuppressionReason | None:
-    """Why a message of this class must not be sent; None if it may.
+def stopped_by(
+    entries: Iterable[SuppressionEntry], message_class: MessageClass, topic: str | None = None
+) -> SuppressionReason | None:
+    """Why a message of this class must not be sent; None if it may. topic: of its template, if it has one.
 
     Verification ignores unsubscribes: who has asked for a code a moment ago wants it.
     """
-    found = {each.reason for each in entries if stops(each.scope, each.reason, message_class)}
+    found = {
+        each.reason for each in entries if each.topic in (None, topic) and stops(each.scope, each.reason, message_class)
+    }
     return next((reason for reason in _FIRST if reason in found), None)
 
 

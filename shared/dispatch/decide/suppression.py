@@ -15,9 +15,11 @@ class Suppression(Step):
         envelope, now = batch.envelope, self.now()
         tags = [candidate.recipient.tag for candidate in batch.candidates]
         entries = self.sources.suppressions.find(envelope.tenant, envelope.channel, tags, batch.reads)
+        # Nearly nobody is on the list, and then no template is read for it.
+        topic = batch.template.topic if entries and batch.template is not None else None
 
         def stopped(candidate: Candidate) -> EventRow | None:
-            why = stopped_by(entries.get(candidate.recipient.tag, ()), envelope.message_class)
+            why = stopped_by(entries.get(candidate.recipient.tag, ()), envelope.message_class, topic)
             if why is None:
                 return None
             return row(envelope, candidate.recipient, Stage.SUPPRESSED, now, reason=Reason(f"suppressed_{why}"))
