@@ -73,6 +73,11 @@ SenderName = Annotated[str, Field(max_length=100), AfterValidator(_checked_name)
 """The name beside a sender's address."""
 
 
+def unsubscribe_headers(link: str) -> list[tuple[str, str]]:
+    """The headers by which mail programs let a reader unsubscribe by one click (RFC 8058); not to be folded."""
+    return [("List-Unsubscribe", f"<{link}>"), ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")]
+
+
 def one_line(value: str) -> str:
     """Return a header's value with control characters and line separators turned into blanks, without outer blanks."""
     return _CONTROL.sub(" ", value).strip(" ")
@@ -121,10 +126,10 @@ def encode_mailbox(address: str, name: str | None) -> str:
         return address
     if _PLAIN_PHRASE(name) and "=?" not in name and len(name) <= _LINE - 10:
         phrase = name
-    elif name.isascii() and "=?" not in name and len(name) <= _LINE - 14:
-        phrase = '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
     else:
-        phrase = encode_words(name)
+        quoted = '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        is_plain = name.isascii() and "=?" not in name and len(quoted) <= _LINE - 12
+        phrase = quoted if is_plain else encode_words(name)
     return f"{phrase} <{address}>" if len(phrase) + len(address) < _LINE - 10 else f"{phrase}{_FOLD}<{address}>"
 
 
@@ -159,6 +164,8 @@ class Assembler:
             f"Date: {self._date_at(now_ms // 1000)}\r\nMessage-ID: <{message_id}@{self._domain}>\r\n"
             f"X-MePush-Message-Id: {message_id}\r\n"
         )
+        if content.unsubscribe is not None:
+            headers += "".join(f"{name}: {value}\r\n" for name, value in unsubscribe_headers(content.unsubscribe))
         pieces = self._body(content) if not content.attachments else self._with_files(content)
         return b"".join((headers.encode(), *pieces, b"" if pieces[-1].endswith(b"\r\n") else b"\r\n"))
 
