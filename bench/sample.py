@@ -102,7 +102,7 @@ def dispatcher(channel: Channel, doubles: Any, dynamodb: Any, **parts: Any) -> D
         "stream",
         "suppressions",
     )
-    given = {**dict.fromkeys(doubled, doubles), "files": None, **parts}
+    given = {**dict.fromkeys(doubled, doubles), "files": None, "public_url": "https://push.example.com", **parts}
     return DispatchParts(GuardSettings(guard_table="guard"), client=lambda service: dynamodb, **given).dispatcher(
         channel
     )

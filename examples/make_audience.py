@@ -3,7 +3,7 @@
 All people, companies and orders are invented. Email addresses are at domains kept for examples (RFC 2606). Numbers
 abroad are those that Amazon publishes for simulated deliveries or that regulators keep for fiction; the others repeat
 a digit or count up. What must become of each row is known here because each row is made to be good, or broken in one
-named way: nothing of the platform is asked.
+named way: nothing of the platform is asked. Those of the mailbox simulator are the vendor's own.
 """
 
 import csv
@@ -106,21 +106,27 @@ CATEGORIES = ["户外装备", "咖啡器具", "图书", "童装，童鞋", "数�
 
 @dataclass
 class Audience:
-    """A file in the making. broken: row number -> reason. A row is None for an empty line."""
+    """A file in the making. A row is None for an empty line.
+
+    broken: row number -> reason. reported: row number -> what a provider says afterwards, and why.
+    """
 
     name: str
     header: list[str]
     rows: list[list[str] | None] = field(default_factory=list)
     broken: dict[int, str] = field(default_factory=dict)
+    reported: dict[int, tuple[str, str]] = field(default_factory=dict)
     encoding: str = "utf-8"
     newline: str = "\n"
     quote_all: bool = False
 
-    def add(self, *cells: str, broken: str = "") -> None:
+    def add(self, *cells: str, broken: str = "", reported: tuple[str, str] | None = None) -> None:
         """Add a recipient; `broken` is the reason why it must be rejected."""
         self.rows.append(list(cells))
         if broken:
             self.broken[len(self.rows) + 1] = broken
+        if reported:
+            self.reported[len(self.rows) + 1] = reported
 
     def blank(self) -> None:
         """Add an empty row, as people leave them."""
@@ -145,7 +151,8 @@ class Audience:
         for number, row in enumerate(self.rows, start=2):
             if row is not None and any(cell.strip() for cell in row):
                 reason = self.broken.get(number, "")
-                yield self.name, number, "rejected" if reason else "sent", reason
+                end = ("rejected", reason) if reason else self.reported.get(number, ("sent", ""))
+                yield self.name, number, *end
 
 
 def _emails() -> Iterator[str]:
@@ -234,6 +241,23 @@ def old_crm(chance: random.Random) -> Audience:
             made.add("member12#example.com", "李雷", "图书", "8", broken="address_invalid")
         else:
             made.add(f"member{n}@example.com", chance.choice(CHINESE), chance.choice(CATEGORIES), "8")
+    return made
+
+
+def mailbox_simulator(_: random.Random) -> Audience:
+    """Recipients of Amazon SES's mailbox simulator, and of the local stack's: what is reported after a message left."""
+    made = Audience("mailbox-simulator.csv", ["to", "name", "category", "discount", "city", "points"])
+    for name, reported in (
+        ("success", None),
+        ("delayed", None),
+        ("ooto", None),
+        ("bounce", ("undelivered", "address_unknown")),
+        ("late", ("undelivered", "address_unknown")),
+        ("full", ("undelivered", "mailbox_full")),
+        ("suppressionlist", ("undelivered", "suppressed_provider")),
+        ("complaint", ("complained", "")),
+    ):
+        made.add(f"{name}+sale@simulator.amazonses.com", name, "图书", "8", "杭州", "12", reported=reported)
     return made
 
 
@@ -390,6 +414,7 @@ def main() -> None:
     makers = [
         *(shipping, spring_sale, newsletter, old_crm, password_resets, login_codes, login_codes_abroad, deliveries),
         *(weekend_sale, oncall, oncall_group, staff_news, approvers, staff_codes, expenses, customer_group),
+        mailbox_simulator,
     ]
     audiences = [make(random.Random(SEED + n)) for n, make in enumerate(makers)]  # noqa: S311 - the same files each time, no secrets
     with (FOLDER / "expected.csv").open("w", encoding="utf-8", newline="") as file:

@@ -64,6 +64,8 @@ class Parts:
             "secrets": self._secrets(),
         }
         self.mappings: dict[str, lambda_.EventSourceMapping] = {}
+        self.public_url = ""
+        """Of the API, which is made when all functions are there."""
 
     def add_mapping(self, queue: str, made: lambda_.EventSourceMapping) -> None:
         """Remember what hands a queue's messages to its function; those of envelopes have names.

@@ -48,13 +48,15 @@ class PlatformStack(Stack):
         for service in self._services.values():
             for trigger in service.spec.triggers:
                 connect(service, trigger, self._parts)
+        api = self._make_api(stage)
+        self._parts.public_url = api.url
         for service in self._services.values():
             for name, value in environment(service.spec, self._parts).items():
                 service.function.add_environment(name, value)
             for right in service.spec.rights:
                 grant(service.role, right, self._parts)
         self._watch(stage, functions)
-        self._outputs(self._make_api(stage), stage)
+        self._outputs(api, stage)
 
     def _make_api(self, stage: Stage) -> HttpApi:
         functions, authorizers = self._called_by(ApiTrigger), self._called_by(AuthorizerTrigger)

@@ -12,12 +12,12 @@ from typing import Any
 from msgspec import Struct
 
 from shared.model.address import AddressError, normalise
-from shared.model.ids import Tagger, is_message_id, tag_of
+from shared.model.ids import Tagger, is_message_id
 from shared.model.receipts import Receipt
 from shared.model.words import Channel, Stage
 from shared.providers.table import PROVIDERS
 from shared.store.catalog import Catalog
-from shared.store.timeline import EventKey, KeptEvent, Timeline
+from shared.store.timeline import KeptEvent, Timeline, event_key_of
 
 REACH_MS = 30 * 86_400_000
 """How long after a message was accepted receipts find it by its address. Answers of recipients come late."""
@@ -86,7 +86,7 @@ class Matcher:
 
     def _events(self, messages: Iterable[tuple[str, str]]) -> dict[tuple[str, str], KeptEvent]:
         """An event of each message that has any: by one read that it was sent, else by another whatever there is."""
-        keys = {_sent_key(*message): message for message in messages}
+        keys = {event_key_of(*message, Stage.SENT): message for message in messages}
         found = {keys[key]: event for key, event in self._timeline.read(list(keys)).items()}
         missing: dict[str, list[str]] = defaultdict(list)
         for tenant, message_id in keys.values():
@@ -122,12 +122,10 @@ class Matcher:
             return None
 
 
-def _sent_key(tenant: str, message_id: str) -> EventKey:
-    return f"{tenant}#{tag_of(message_id)}", f"{message_id}#{Stage.SENT}#0"
-
-
 def _fits(receipt: Receipt, event: KeptEvent) -> bool:
     """Whether a message may have gone through the account that a receipt came for."""
+    if not receipt.provider:
+        return True
     if event.provider is None:
         # Accepted, and no more is known of it yet.
         return receipt.account is None

@@ -68,7 +68,7 @@ def _row(match: Matched, index: int, now: int) -> EventRow:
         nth=_nth(match),
         at=at,
         account=event.account,
-        provider=receipt.provider,
+        provider=receipt.provider or event.provider,
         provider_id=receipt.provider_id,
         took_ms=_took_ms(receipt, event, at),
         reason=receipt.reason,

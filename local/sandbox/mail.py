@@ -13,7 +13,7 @@ _ID_HEADERS = re.compile(rb"^(Message-ID|X-MePush-Message-Id): *([^\r\n]*)", re.
 
 def read_mail(raw: bytes, whole: bool = True) -> dict[str, Any]:
     """Return what a person would see of a message: subject, from_name, from_address, to, text, html, attachments (name,
-    type, size in bytes, digest, and cid if the html may show it), and its ids.
+    type, size in bytes, digest, and cid if the html may show it), its ids, and how its reader unsubscribes.
 
     whole: False reads the ids only (`message_id_header`, `message_id`), for volume.
     """
@@ -40,6 +40,8 @@ def read_mail(raw: bytes, whole: bool = True) -> dict[str, Any]:
         "attachments": [_file(part) for part in files],
         "message_id_header": message["Message-ID"] or "",
         "message_id": message["X-MePush-Message-Id"] or "",
+        "list_unsubscribe": message["List-Unsubscribe"],
+        "list_unsubscribe_post": message["List-Unsubscribe-Post"],
         "size": len(raw),
     }
 

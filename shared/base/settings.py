@@ -110,6 +110,13 @@ class BusSettings(Settings):
     """Of the queue for those that ask for nothing that can be sent."""
 
 
+class PublicSettings(Settings):
+    """Makes links for recipients."""
+
+    public_url: str
+    """Of the API, as recipients reach it, without a slash at its end."""
+
+
 class ReceiptSettings(Settings):
     """Puts receipts on their queue."""
 

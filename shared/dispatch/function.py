@@ -9,6 +9,7 @@ from shared.base.settings import (
     DeadLetterSettings,
     GuardSettings,
     NetworkSettings,
+    PublicSettings,
     QueueSettings,
     SecretSettings,
     StreamSettings,
@@ -31,6 +32,7 @@ class DispatchSettings(
     NetworkSettings,
     CountersSettings,
     AttachmentSettings,
+    PublicSettings,
 ):
     """The environment of a dispatch function."""
 

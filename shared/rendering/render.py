@@ -29,6 +29,7 @@ from shared.model.content import (
 )
 from shared.policy.attachments import type_of
 from shared.policy.links import LinkError, is_link_field
+from shared.policy.unsubscribing import STAND_IN, VARIABLE
 from shared.rendering.engine import METER, shown
 from shared.rendering.meter import FEW, MOST_ESCAPED, Meter, OverrunError, ShapeError, escaped_size, size_of
 from shared.rendering.places import PLACES
@@ -64,6 +65,8 @@ class Analysis(Struct, frozen=True):
     """Used only where they may be missing: before `default`, in `is defined` and where that vouches for them."""
     loops: bool
     """Whether it has loops."""
+    unsubscribes: bool = False
+    """Whether it shows the link to unsubscribe, which no caller gives."""
 
 
 def analyse(content: Content) -> Analysis:
@@ -93,14 +96,15 @@ class Compiled:
         self._constant: Rendered | None = None if parts else self._make({})
 
     def render(self, shared: Variables, own: Variables) -> Rendered:
-        """Fill the content in with a recipient's own variables over the shared ones; a null counts as missing.
+        """Fill the content in with a recipient's own variables over the shared ones; a null counts as missing. Where it
+        shows the link to unsubscribe, it shows a stand-in for it.
 
         Content without placeholders gives the same object each time: do not change what this returns.
         Raises: RenderingError.
         """
         if self._constant is not None:
             return self._constant
-        variables = {**shared, **own}
+        variables = {**shared, **own, VARIABLE: STAND_IN}
         for name in self.analysis.required:
             if variables.get(name) is None:
                 raise RenderingError(f"variables.{name}", "is missing; the template needs it")
@@ -246,9 +250,11 @@ def _dialect(content: Content, path: _Path) -> Dialect:
 
 
 def _summed(parts: dict[_Path, Checked]) -> Analysis:
-    required = dict.fromkeys(name for part in parts.values() for name in part.required)
-    optional = dict.fromkeys(name for part in parts.values() for name in part.optional if name not in required)
-    return Analysis(list(required), list(optional), any(part.loops for part in parts.values()))
+    required = dict.fromkeys(name for part in parts.values() for name in part.required if name != VARIABLE)
+    others = {*required, VARIABLE}
+    optional = dict.fromkeys(name for part in parts.values() for name in part.optional if name not in others)
+    shows = any(VARIABLE in (*part.required, *part.optional) for part in parts.values())
+    return Analysis(list(required), list(optional), any(part.loops for part in parts.values()), shows)
 
 
 def _fields(content: Content) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pydantic_core import from_json
 
 from shared.model import wire
 from shared.model.events import EventRow, Facts, StreamRecord
-from shared.model.ids import ULID_LENGTH, base_of, first_ulid_at, ulid_text, ulid_time, ulid_value
+from shared.model.ids import ULID_LENGTH, base_of, first_ulid_at, tag_of, ulid_text, ulid_time, ulid_value
 from shared.model.runs import MAX_BLOCK
 from shared.model.words import Stage
 from shared.store.counters import HOUR_MS
@@ -60,6 +60,11 @@ read_event = wire.Reader[KeptEvent](KeptEvent)
 def event_key(tenant: str, message_id: str, row: EventRow) -> EventKey:
     """Where an event is kept."""
     return f"{tenant}#{row.tag}", f"{message_id}#{row.stage}#{row.nth}"
+
+
+def event_key_of(tenant: str, message_id: str, stage: Stage, nth: int = 0) -> EventKey:
+    """Where an event of a message is kept, if there is one. Raises: ValueError for what is no message id."""
+    return f"{tenant}#{tag_of(message_id)}", f"{message_id}#{stage}#{nth}"
 
 
 def event_item(key: EventKey, record: StreamRecord, row: EventRow, ttl: int, accepted: EventRow | None = None) -> Item:

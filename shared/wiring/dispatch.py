@@ -68,6 +68,10 @@ class DispatchParts(AccountParts):
         return ThreadPoolExecutor(ENVELOPE_THREADS, "envelope")
 
     @cached_property
+    def public_url(self) -> str:
+        return self.settings.public_url
+
+    @cached_property
     def outlet(self) -> Outlet:
         return Outlet(self.queues, self.ledger, self.releases, self.clock)
 
@@ -85,6 +89,7 @@ class DispatchParts(AccountParts):
             routing,
             self.clock,
             files,
+            self.public_url,
         )
         waves = Waves(Planner(sources, self.releases), self.pace, self.sender, self.ledger, self.clock, self.sleep)
         return Dispatcher(channel, waves, self.runs, self.outlet, self.dead_letters, self.stream, self.envelopes)

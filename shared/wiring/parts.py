@@ -64,6 +64,7 @@ if TYPE_CHECKING:
         by_name.UploadSettings,
         by_name.TraceSettings,
         by_name.NetworkSettings,
+        by_name.PublicSettings,
     ):
         """All settings that parts read, by their names and types. No function has them all."""
 

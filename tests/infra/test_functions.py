@@ -114,7 +114,7 @@ def test_lambda_does_not_take_retries_for_a_runaway_loop(prod: Template) -> None
 
 def test_what_the_api_waits_for_ends_before_the_api_gives_up(prod: Template) -> None:
     timeouts = {name: each.properties["Timeout"] for name, each in prod.functions().items()}
-    answering = {operation.function for operation in OPERATIONS} | {"callbacks"}
+    answering = {operation.function for operation in OPERATIONS} | {"callbacks", "preferences"}
     assert "campaign_api" in answering
     assert max(timeouts[name] for name in answering) < 30
     assert timeouts["authorize"] < 10

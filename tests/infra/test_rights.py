@@ -144,6 +144,13 @@ EXPECTED: dict[str, list[Statement]] = {
         (GET, (CATALOG,)),
         (("sqs:SendMessage",), ("${ReceiptsInQueue.Arn}",)),
     ],
+    "preferences": [
+        (("dynamodb:BatchGetItem", "dynamodb:GetItem"), (CATALOG,)),
+        (("dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:UpdateItem"), (CATALOG,)),
+        (("dynamodb:PutItem",), (CATALOG,)),
+        (("dynamodb:BatchGetItem",), (TIMELINE,)),
+        (("sqs:SendMessage",), ("${ReceiptsInQueue.Arn}",)),
+    ],
     "dead_letters": [
         (("dynamodb:PutItem",), (CATALOG,)),
         (GET, (CATALOG,)),
@@ -408,6 +415,7 @@ def test_only_this_api_and_the_rule_of_the_bus_call_functions(prod: Template) ->
         "${ManageFunction.Arn}": f"{api}/*/*/*",
         "${DeadLettersApiFunction.Arn}": f"{api}/*/*/*",
         "${TraceApiFunction.Arn}": f"{api}/*/*/*",
+        "${PreferencesFunction.Arn}": f"{api}/*/*/*",
         "${RecallFunction.Arn}": f"{api}/*/*/*",
         "${WatchApiFunction.Arn}": f"{api}/*/*/*",
         "${CampaignApiFunction.Arn}": f"{api}/*/*/*",

@@ -74,7 +74,9 @@ NEVER = {
 """Modules of ours that a function has no use for, as patterns."""
 
 MODELS: Mapping[str, frozenset[str]] = {
-    "authorize": frozenset({"audit", "base", "clock", "ids", "keys", "numbers", "policies", "tenants", "words"}),
+    "authorize": frozenset(
+        {"audit", "base", "clock", "ids", "keys", "numbers", "policies", "tenants", "topics", "words"}
+    ),
     "ingest": frozenset(
         {
             *(
@@ -90,7 +92,18 @@ MODELS: Mapping[str, frozenset[str]] = {
                 "findings",
                 "ids",
             ),
-            *("keys", "mailboxes", "numbers", "phones", "policies", "reasons", "sizes", "templates", "tenants"),
+            *(
+                "keys",
+                "mailboxes",
+                "numbers",
+                "phones",
+                "policies",
+                "reasons",
+                "sizes",
+                "templates",
+                "tenants",
+                "topics",
+            ),
             *("variables", "wire", "words"),
         }
     ),
@@ -110,7 +123,7 @@ MODELS: Mapping[str, frozenset[str]] = {
                 "keys",
             ),
             *("mailboxes", "numbers", "outcome", "phones", "policies", "reasons", "run_states", "sizes", "suppression"),
-            *("templates", "tenants", "wire", "words"),
+            *("templates", "tenants", "topics", "wire", "words"),
         }
     ),
 }

@@ -63,6 +63,8 @@ class Sources(Struct, frozen=True):
     clock: Clock
     files: Files | None = None
     """None for a channel whose messages carry no files."""
+    public_url: str = ""
+    """Where recipients reach the platform; empty where they cannot."""
 
 
 class Candidate(Struct):

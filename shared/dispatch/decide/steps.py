@@ -12,6 +12,7 @@ from shared.dispatch.decide.run_state import RunState
 from shared.dispatch.decide.simulation import Simulation
 from shared.dispatch.decide.step import Step
 from shared.dispatch.decide.suppression import Suppression
+from shared.dispatch.decide.unsubscribe_links import UnsubscribeLinks
 
 STEPS: tuple[type[Step], ...] = (
     Expired,
@@ -23,6 +24,7 @@ STEPS: tuple[type[Step], ...] = (
     AttachedFiles,
     Duplicates,
     Caps,
+    UnsubscribeLinks,
     ChooseAccount,
     ProviderLimits,
 )

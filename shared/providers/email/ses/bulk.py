@@ -19,7 +19,7 @@ import msgspec
 from shared.model.attachments import Attachment
 from shared.model.content import RenderedEmail
 from shared.providers.base import Outgoing
-from shared.providers.email.mime import encode_mailbox, mailbox_problem, one_line
+from shared.providers.email.mime import encode_mailbox, mailbox_problem, one_line, unsubscribe_headers
 
 MESSAGE_ID_TAG = "mepush_message_id"
 """The tag that comes back in every event of a message, under `mail.tags`."""
@@ -147,7 +147,7 @@ class Form:
                 {"Name": TENANT_TAG, "Value": self._tenant},
             ],
             "ReplacementEmailContent": {"ReplacementTemplate": {"ReplacementTemplateData": data}},
-            "ReplacementHeaders": [{"Name": MESSAGE_ID_HEADER, "Value": id}],
+            "ReplacementHeaders": [{"Name": name, "Value": value} for name, value in _headers(id, content)],
         }
         return Entry(Shape(parts, content.attachments), msgspec.json.encode(entry))
 
@@ -193,6 +193,11 @@ class Form:
     def _bytes_around(self, shape: Shape) -> int:
         """About how many bytes a request has beside its entries, rather more than less."""
         return 2000 + sum(len(file.encoded) + 1000 for file in shape.files)
+
+
+def _headers(id: str, content: RenderedEmail) -> list[tuple[str, str]]:
+    own = [(MESSAGE_ID_HEADER, id)]
+    return own if content.unsubscribe is None else own + unsubscribe_headers(content.unsubscribe)
 
 
 def _with_crlf(body: str) -> str:

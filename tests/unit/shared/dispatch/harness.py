@@ -298,6 +298,9 @@ def _uncapped(settings: TenantSettings) -> TenantSettings:
     return settings.model_copy(update={"policies": policies.model_copy(update=without)})
 
 
+PUBLIC_URL = "https://push.example.com"
+
+
 @contextmanager
 def harness(
     script: Script = lambda message: Sent("p-" + message.message_id[-4:]),
@@ -330,6 +333,7 @@ def harness(
             sender=Sender(made.clock, calls, made.pass_time),
             sleep=made.sleep,
             envelopes=envelopes,
+            public_url=PUBLIC_URL,
         )
         if runs is not None:
             parts.runs = runs(made.clock)

@@ -1,0 +1,22 @@
+"""Lets recipients unsubscribe and choose topics, by the link in a message.
+
+Nothing of the path is logged: whoever knows it may change its recipient's preferences.
+"""
+
+from typing import Any
+
+from aws_lambda_powertools import Logger
+
+from functions.preferences.deps import deps
+from shared.wiring.starting import start
+
+logger = Logger()
+
+
+@logger.inject_lambda_context(clear_state=True)
+def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Answer one API Gateway event (HTTP API, payload 2.0)."""
+    return deps().run(event)
+
+
+start(deps)
