@@ -1,6 +1,6 @@
 """The operations on the suppression list. Addresses are never in a URL, in a log or in the audit log."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from functions.manage.deps import ManageDeps
@@ -126,7 +126,8 @@ class SuppressionOperations:
         """Import rows; each is reported. What would be added is recorded before it is. Raises: ConflictError."""
         body: SuppressionImport = call.body
         naming = Naming(self._deps, call.caller.tenant, body.channel)
-        rows = Rows(body, naming, self._deps.clock.now_ms(), call.caller.key_id)
+        topics = topics_of(self._deps.catalog, call.caller.tenant) if any(row.topic for row in body.rows) else {}
+        rows = Rows(body, naming, self._deps.clock.now_ms(), call.caller.key_id, topics)
         there = self._store.load_all(call.caller.tenant, body.channel, list(rows.wanted))
         report = rows.report({tag: stored.value for tag, stored in there.items()})
         if report.added:
@@ -176,6 +177,8 @@ class Rows:
     naming: Naming
     now: int
     by: str
+    topics: Collection[str] = ()
+    """Of the settings."""
     wanted: dict[str, Suppressed] = field(default_factory=dict)
     """By tag, the recipients with the entries that the rows ask for."""
     _read: list[tuple[str, SuppressionEntry] | FieldError] = field(default_factory=list)
@@ -221,8 +224,16 @@ class Rows:
             raise invalid_field("reason", f"give one of: {', '.join(SuppressionReason)}")
         if len(note) > MAX_NOTE:
             raise invalid_field("note", f"has more than {MAX_NOTE} characters")
+        topic = row.topic or None
+        if topic is not None and (scope != SuppressionScope.MARKETING or topic not in self.topics):
+            raise invalid_field("topic", "give one of the topics in the settings, with the scope marketing")
         entry = SuppressionEntry(
-            scope=SuppressionScope(scope), reason=SuppressionReason(reason), at=self.now, by=self.by, note=note
+            scope=SuppressionScope(scope),
+            reason=SuppressionReason(reason),
+            topic=topic,
+            at=self.now,
+            by=self.by,
+            note=note,
         )
         if stops_nothing(entry.scope, entry.reason):
             raise invalid_field("reason", _NO_EFFECT)

@@ -47,7 +47,7 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "saved": "Saved. It counts from the next message on.",
         "stopped": "You get no advertising from us.",
         "gone": "This link does not work",
-        "broken": "It is not complete, or it was never one of ours. Open it from the message again, or from a newer one.",
+        "broken": "It is not complete, or was never one of ours. Open it from the message again, or from a newer one.",
         "later": "That did not work just now. Please try again in a minute.",
     },
     Language.ZH: {

@@ -22,9 +22,9 @@ from mepush.words import Channel, SuppressionReason, SuppressionScope
 
 app = typer.Typer(no_args_is_help=True, help="The suppression list: who must not be written to, and why.")
 
-COLUMNS = ("channel", "address", "scope", "reason", "note", "at", "by")
+COLUMNS = ("channel", "address", "scope", "reason", "topic", "note", "at", "by")
 """Of an export, which can be imported again."""
-_OPTIONAL = ("scope", "reason", "note")
+_OPTIONAL = ("scope", "reason", "topic", "note")
 CHUNK = 1_000
 PAGE = 1_000
 SHOWN = 50
@@ -46,13 +46,14 @@ def add(
     channel: ChannelOption,
     scope: ScopeOption = SuppressionScope.ALL,
     reason: ReasonOption = SuppressionReason.MANUAL,
+    topic: Annotated[str | None, typer.Option("--topic", help="Of marketing, this topic of the settings only.")] = None,
     note: Annotated[str, typer.Option("--note", help="In your own words.")] = "",
     url: UrlOption = None,
     key: KeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Stop messages to a recipient, from the next one that is due."""
-    body = {"channel": channel, "address": address, "scope": scope, "reason": reason, "note": note}
+    body = {"channel": channel, "address": address, "scope": scope, "reason": reason, "topic": topic, "note": note}
     with session(url, key, as_json) as (api, out):
         data = api.post("/v1/suppressions", body, repeat=True)
         words = "is on the list now" if data["changed"] else "was on the list already"
@@ -65,12 +66,13 @@ def remove(
     channel: ChannelOption,
     scope: Annotated[SuppressionScope | None, typer.Option("--scope", help="Entries of this scope only.")] = None,
     reason: Annotated[SuppressionReason | None, typer.Option("--reason", help="With this reason only.")] = None,
+    topic: Annotated[str | None, typer.Option("--topic", help="Of this topic only.")] = None,
     url: UrlOption = None,
     key: KeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Take a recipient off the list: all its entries, or those of a scope or reason."""
-    body = {"channel": channel, "address": address, "scope": scope, "reason": reason}
+    """Take a recipient off the list: all its entries, or those of a scope, reason or topic."""
+    body = {"channel": channel, "address": address, "scope": scope, "reason": reason, "topic": topic}
     with session(url, key, as_json) as (api, out):
         data = api.post("/v1/suppressions/remove", body, repeat=True)
         count = data["changed"]
@@ -143,13 +145,17 @@ def export(
                 for entry in each["entries"]:
                     if reason in (None, entry["reason"]):
                         cells = {**each, **entry}
-                        writer.writerow([defused(str(cells[name])) for name in COLUMNS])
+                        writer.writerow([defused(_cell(cells.get(name))) for name in COLUMNS])
                         count += 1
         if file is not None:
             out.result(
                 {"file": str(file), "entries": count},
                 lambda console: console.print(plain(f"{count:,} entries are in {file}.")),
             )
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else str(value)
 
 
 @dataclass
@@ -256,7 +262,8 @@ def _show_entries(console: Console, found: list[dict[str, Any]]) -> None:
     made = table("channel", "address", "stops", "reason", "since (UTC)", "by key", "note")
     for each in found:
         for entry in each["entries"]:
-            facts = (entry["scope"], entry["reason"], moment(entry["at"]), entry["by"], entry["note"] or None)
+            stops = f"{entry['scope']}: {entry['topic']}" if entry.get("topic") else entry["scope"]
+            facts = (stops, entry["reason"], moment(entry["at"]), entry["by"], entry["note"] or None)
             row(made, each["channel"], each["address"], *facts)
     if made.row_count:
         console.print(made)

@@ -88,6 +88,7 @@ class SuppressionRow(Model):
     address: _Cell
     scope: _Cell | None = None
     reason: _Cell | None = None
+    topic: _Cell | None = None
     note: _Cell | None = None
 
 

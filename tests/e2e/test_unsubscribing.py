@@ -199,3 +199,19 @@ def test_what_has_no_topic_and_no_link_says_so_when_it_is_saved(shop: Shop, chan
     answer = shop.api.post("/v1/templates", json=body)
     assert answer.status_code == 422
     assert [each["field"] for each in answer.json()["errors"]] == [field]
+
+
+def test_an_entry_of_a_topic_goes_out_and_comes_in_as_one_of_a_topic(shop: Shop) -> None:
+    to = "topical@example.com"
+    body = {"channel": "email", "address": to, "scope": "marketing", "reason": "manual", "topic": "sale"}
+    shop.call("POST", "/v1/suppressions", body)
+    assert shop.entries(to)[0][:3] == ("marketing", "manual", "sale")
+    shop.call("POST", "/v1/suppressions/remove", {"channel": "email", "address": to, "topic": "news"})
+    assert len(shop.entries(to)) == 1
+    shop.call("POST", "/v1/suppressions/remove", {"channel": "email", "address": to, "topic": "sale"})
+    rows = [{"address": to, "scope": "marketing", "topic": topic} for topic in ("news", "gone", "")]
+    report = shop.call("POST", "/v1/suppressions/import", {"channel": "email", "rows": [*rows, rows[0]]})
+    assert [each["status"] for each in report["rows"]] == ["added", "invalid", "added", "already_there"]
+    assert {each[2] for each in shop.entries(to)} == {"news", None}
+    for wrong in ({"topic": "gone"}, {"topic": "sale", "scope": "all"}):
+        assert shop.api.post("/v1/suppressions", json=body | wrong).status_code == 422

@@ -8,7 +8,7 @@ from mepush.commands import suppressions
 from tests.unit.mepush.conftest import Mepush
 from tests.unit.mepush.fake_api import FakeApi
 
-HEADER = "channel,address,scope,reason,note,at,by"
+HEADER = "channel,address,scope,reason,topic,note,at,by"
 
 
 def test_a_recipient_is_added_and_removed(api: FakeApi, mepush: Mepush) -> None:
@@ -96,7 +96,7 @@ def test_what_was_exported_can_be_imported(api: FakeApi, mepush: Mepush, tmp_pat
     out = tmp_path / "out.csv"
     assert mepush("suppress", "export", str(out), "--json").json == {"file": str(out), "entries": 4}
     bounces = mepush("suppress", "export", "--reason", "bounce").out.splitlines()
-    assert bounces[1:] == ["email,u1@example.com,all,bounce,,2026-11-24T09:12:03.120000Z,abcdefghijkl"]
+    assert bounces[1:] == ["email,u1@example.com,all,bounce,,,2026-11-24T09:12:03.120000Z,abcdefghijkl"]
     before, api.suppressed = api.suppressed, {}
     ran = mepush("suppress", "import", str(out))
     assert (ran.code, ran.out) == (0, "4 added, 0 already there, 0 not valid.\n")
