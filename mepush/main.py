@@ -25,7 +25,7 @@ class Root(LazyGroup):
         "deferred": Entry("mepush.commands.deferred:deferred", "List what waits for its time."),
         "doctor": Entry("mepush.commands.doctor:doctor", "Say whether the platform is well, and what to do."),
         "campaign": Entry("mepush.commands.campaigns:app", "Campaigns: from a file of recipients to messages."),
-        "template": Entry("mepush.commands.reviews:app", "Templates: push, preview, review, publish."),
+        "template": Entry("mepush.commands.statistics:app", "Templates: push, preview, review, publish, stats."),
         "account": Entry("mepush.commands.accounts:app", "Accounts at providers: settings, secret, rate."),
         "suppress": Entry("mepush.commands.suppressions:app", "The suppression list: who is not written to."),
         "dlq": Entry("mepush.commands.dead_letters:app", "Dead letters: look at them, send again, discard."),

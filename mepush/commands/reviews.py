@@ -9,6 +9,8 @@ from mepush.client.api import segment
 from mepush.commands.templates import TemplateArgument, app, show_review
 from mepush.output import JsonOption, KeyOption, UrlOption, plain, session
 
+__all__ = ["app"]
+
 VersionOption = Annotated[int | None, typer.Option("--version", min=1, help="Else the latest.")]
 
 
