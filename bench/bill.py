@@ -40,13 +40,16 @@ class Meter:
         self.writes = WriteUnits(client)
         self.reads = 0.0
         self.sent_chunks = 0
+        self.sent_bytes = 0
         self.sent_messages = 0
+        self.fair_messages = 0
         self.stream_bytes = 0
 
     def clear(self) -> None:
         """Begin at zero."""
         self.writes.total.clear()
-        self.reads, self.sent_chunks, self.sent_messages, self.stream_bytes = 0.0, 0, 0, 0
+        self.reads, self.stream_bytes = 0.0, 0
+        self.sent_chunks, self.sent_bytes, self.sent_messages, self.fair_messages = 0, 0, 0, 0
 
     def __call__(self, service: str, operation: str, parameters: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
         if service == "dynamodb":
@@ -58,21 +61,27 @@ class Meter:
         elif service == "sqs" and operation.startswith("SendMessage"):
             entries = parameters.get("Entries") or [parameters]
             self.sent_messages += len(entries)
-            self.sent_chunks += -(-sum(len(entry["MessageBody"].encode()) for entry in entries) // CHUNK)
+            self.fair_messages += sum("MessageGroupId" in entry for entry in entries)
+            size = sum(len(entry["MessageBody"].encode()) for entry in entries)
+            self.sent_bytes += size
+            self.sent_chunks += -(-size // CHUNK)
         elif (service, operation) == ("kinesis", "PutRecords"):
             # On-demand: each record counts up to the next KB (Kinesis pricing).
             self.stream_bytes += sum(-(-len(record["Data"]) // 1024) * 1024 for record in parameters["Records"])
 
     def bill(self, counts: Mapping[str, int], gb_seconds: float = 0.0, log_bytes: int = 0) -> list[Line]:
         """The lines of a bill. counts: requests that count, by `service.Operation`. gb_seconds: of functions."""
-        receives = max(counts.get("sqs.ReceiveMessage", 0), self.sent_chunks)
+        # What is received has as many bytes as what was sent, in requests of up to ten messages.
+        receives = max(counts.get("sqs.ReceiveMessage", 0), -(-self.sent_bytes // CHUNK))
         queue = self.sent_chunks + receives + counts.get("sqs.DeleteMessageBatch", 0)
+        # Messages of a group alone are paid for as those of a fair queue (SQS pricing).
+        fair = queue * self.fair_messages / self.sent_messages if self.sent_messages else 0
         gigabytes = self.stream_bytes / 1e9
         quantities = (
             ("dynamodb_write_request_unit", "DynamoDB writes", sum(self.writes.total.values())),
             ("dynamodb_read_request_unit", "DynamoDB reads", self.reads),
             ("sqs_standard_request", "SQS", queue),
-            ("sqs_fair_queue_surcharge", "SQS fair queues", queue),
+            ("sqs_fair_queue_surcharge", "SQS fair queues", fair),
             ("kinesis_ondemand_in_gb", "Kinesis in", gigabytes),
             ("kinesis_ondemand_out_gb", "Kinesis out", gigabytes),
             ("lambda_request", "Lambda requests", counts.get("lambda.Invoke", 0)),

@@ -76,11 +76,11 @@ class Facts:
 
 
 @cache
-def measured(account: str = "mail-smtp") -> Facts:
-    """Run a campaign through an account and count; once per process."""
+def measured(account: str = "mail-smtp", receipts: bool = False) -> Facts:
+    """Run a campaign through an account and count; once per process. receipts: each message gets one, too."""
     expand_us, by_account, trace_us = _processor_time()
     dispatch_us = by_account[account]
-    with LocalStack(threads=False, memory=True) as stack:
+    with LocalStack(threads=False, memory=True, receipts=receipts) as stack:
         Platform(stack).send_emails_by(account)
         meter = Meter(stack.client("dynamodb"))
         stack.counting.observe(meter)
@@ -130,7 +130,7 @@ def _run(stack: LocalStack, api: Client, id: str, rows: int) -> None:
     body = {"id": id, "name": id, "variants": [{"name": "all", "template": TEMPLATE}], "audience": {"file": file}}
     api.post("/v1/campaigns", body)
     run = api.post(f"/v1/campaigns/{id}/runs", {})["id"]
-    stack.drain(until_due=True, max_rounds=100_000, horizon_s=4 * 3600)
+    stack.drain(until_due=True, max_rounds=200_000, horizon_s=4 * 3600)
     found = api.get(f"/v1/runs/{run}")
     if found["state"] != "finished" or found["progress"]["outcomes"] != {"sent": rows}:
         raise RuntimeError(f"the run is {found['state']}: {found['progress']['outcomes']} {found['problem']}")

@@ -33,6 +33,10 @@ class Matched(Struct, frozen=True):
     """One of the message's events: that it was sent, if that is known."""
 
 
+_Way = Callable[[Sequence[Receipt], bool], list[Matched | None]]
+"""Finds the messages of receipts that name them in the same way."""
+
+
 class Matcher:
     """Finds messages in the timeline. pool: to look for many side by side."""
 
@@ -41,9 +45,13 @@ class Matcher:
         self._catalog = catalog
         self._map: Callable[..., Iterable[Any]] = map if pool is None else pool.map
 
-    def match(self, receipts: Sequence[Receipt]) -> tuple[list[Matched], list[Receipt]]:
-        """Those whose messages are known, and the others. Raises: what the tables raise."""
-        ways: dict[Callable[[Sequence[Receipt]], list[Matched | None]], list[Receipt]] = defaultdict(list)
+    def match(self, receipts: Sequence[Receipt], *, thorough: bool) -> tuple[list[Matched], list[Receipt]]:
+        """Those whose messages are known, and the others. Raises: what the tables raise.
+
+        thorough: look for messages of which it is not known that they were sent, too: a request for each. Most of those
+        that are not known to be sent will be so in a moment.
+        """
+        ways: dict[_Way, list[Receipt]] = defaultdict(list)
         left: list[Receipt] = []
         for receipt in receipts:
             way = self._way(receipt)
@@ -53,14 +61,14 @@ class Matcher:
                 ways[way].append(receipt)
         found: list[Matched] = []
         for way, some in ways.items():
-            for receipt, match in zip(some, way(some), strict=True):
+            for receipt, match in zip(some, way(some, thorough), strict=True):
                 if match is not None and _fits(receipt, match.event):
                     found.append(match)
                 else:
                     left.append(receipt)
         return found, left
 
-    def _way(self, receipt: Receipt) -> Callable[[Sequence[Receipt]], list[Matched | None]] | None:
+    def _way(self, receipt: Receipt) -> _Way | None:
         """How the message of a receipt is found; None if it says too little."""
         if receipt.tenant is not None and receipt.message_id is not None:
             return self._by_message_ids if is_message_id(receipt.message_id) else None
@@ -68,28 +76,30 @@ class Matcher:
             return self._by_addresses
         return self._by_provider_ids if receipt.provider_id is not None else None
 
-    def _by_message_ids(self, receipts: Sequence[Receipt]) -> list[Matched | None]:
-        return self._at([(each.tenant or "", each.message_id or "") for each in receipts], receipts)
+    def _by_message_ids(self, receipts: Sequence[Receipt], thorough: bool) -> list[Matched | None]:
+        return self._at([(each.tenant or "", each.message_id or "") for each in receipts], receipts, thorough)
 
-    def _by_provider_ids(self, receipts: Sequence[Receipt]) -> list[Matched | None]:
+    def _by_provider_ids(self, receipts: Sequence[Receipt], thorough: bool) -> list[Matched | None]:
         ids = [(each.provider, each.provider_id or "") for each in receipts]
         places = self._timeline.by_provider_ids(ids)
-        return self._at([places.get(each) for each in ids], receipts)
+        return self._at([places.get(each) for each in ids], receipts, thorough)
 
-    def _at(self, places: Sequence[tuple[str, str] | None], receipts: Sequence[Receipt]) -> list[Matched | None]:
+    def _at(
+        self, places: Sequence[tuple[str, str] | None], receipts: Sequence[Receipt], thorough: bool
+    ) -> list[Matched | None]:
         """The receipts with the messages, by tenant and id, that they are about."""
-        events = self._events({place for place in places if place is not None})
+        events = self._events({place for place in places if place is not None}, thorough)
         return [
             Matched(receipt, *place, events[place]) if place is not None and place in events else None
             for receipt, place in zip(receipts, places, strict=True)
         ]
 
-    def _events(self, messages: Iterable[tuple[str, str]]) -> dict[tuple[str, str], KeptEvent]:
-        """An event of each message that has any: by one read that it was sent, else by another whatever there is."""
+    def _events(self, messages: Iterable[tuple[str, str]], thorough: bool) -> dict[tuple[str, str], KeptEvent]:
+        """That a message was sent, by one read for a hundred; else, if that is wanted, whatever there is of it."""
         keys = {event_key_of(*message, Stage.SENT): message for message in messages}
         found = {keys[key]: event for key, event in self._timeline.read(list(keys)).items()}
         missing: dict[str, list[str]] = defaultdict(list)
-        for tenant, message_id in keys.values():
+        for tenant, message_id in keys.values() if thorough else ():
             if (tenant, message_id) not in found:
                 missing[tenant].append(message_id)
         for tenant, ids in missing.items():
@@ -98,7 +108,7 @@ class Matcher:
                     found[tenant, message_id] = max(events, key=lambda event: (event.stage == Stage.SENT, event.nth))
         return found
 
-    def _by_addresses(self, receipts: Sequence[Receipt]) -> list[Matched | None]:
+    def _by_addresses(self, receipts: Sequence[Receipt], thorough: bool) -> list[Matched | None]:
         return list(self._map(self._by_address, receipts))
 
     def _by_address(self, receipt: Receipt) -> Matched | None:

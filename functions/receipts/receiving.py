@@ -30,6 +30,10 @@ WAITS_S = (1, 3, 10, 60, 300, 900)
 """The waits between two looks; the last one from then on. Most of those that wait came before dispatch had told."""
 
 
+HASTY = 2
+"""So many looks are at whether a message was sent alone: before the trace has told of it, nothing else is there."""
+
+
 class Stream(Protocol):
     """Where events are told."""
 
@@ -97,8 +101,14 @@ class Receiver:
             raise UnreadableError("body") from None
 
     def _take(self, looks: Sequence[_Look], now: int, result: Received) -> None:
-        every = [receipt for look in looks for receipt in look.receipts]
-        matches, left = self._matcher.match(every)
+        matches: list[Matched] = []
+        left: list[Receipt] = []
+        for thorough in (False, True):
+            some = [receipt for look in looks if (look.tries >= HASTY) is thorough for receipt in look.receipts]
+            if some:
+                found, others = self._matcher.match(some, thorough=thorough)
+                matches += found
+                left += others
         self._listing.add(matches, now)
         self._tell(matches, now, result)
         unknown = set(map(id, left))

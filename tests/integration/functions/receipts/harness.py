@@ -96,9 +96,9 @@ class ReceiptsHarness:
         if new:
             self.tell(*new)
 
-    def receive(self, *receipts: Receipt, receiver: Any = None) -> Received:
-        """Receipts that came just now, as one message of the queue."""
-        waiting = Waiting(since=self.clock.now_ms(), tries=0, waiting=list(receipts))
+    def receive(self, *receipts: Receipt, receiver: Any = None, tries: int = 0) -> Received:
+        """Receipts that came just now, as one message of the queue. tries: how often they were looked at before."""
+        waiting = Waiting(since=self.clock.now_ms(), tries=tries, waiting=list(receipts))
         return self.receive_bodies(as_json(waiting), receiver=receiver)
 
     def receive_bodies(self, *bodies: str, receiver: Any = None) -> Received:
