@@ -142,7 +142,9 @@ class SettingsUpdate(Model):
     countries: list[Annotated[Country, AfterValidator(_known_country), _Countries]] | None = Field(
         default=None, max_length=MAX_COUNTRIES
     )
-    topics: dict[TopicId, Topic] | None = Field(default=None, max_length=MAX_TOPICS)
+    topics: Annotated[dict[TopicId, Topic], Field(json_schema_extra={"additionalProperties": False})] | None = Field(
+        default=None, max_length=MAX_TOPICS
+    )
     """What advertising may be about, in words for recipients, who unsubscribe from one topic or from all."""
     texts_per_key_per_day: Annotated[TextsPerDay, BeforeValidator(whole_number)] | None = None
     texts_abroad_per_key_per_day: Annotated[TextsPerDay, BeforeValidator(whole_number)] | None = None

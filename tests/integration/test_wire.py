@@ -15,6 +15,7 @@ from shared.model.envelope import read_envelope
 from shared.model.events import read_record
 from shared.model.tasks import read_task
 from shared.model.wire import UnreadableError
+from shared.store.counters import Counters
 from shared.store.ledger import TTL_S, Ledger
 from tests.fakes import FakeClock
 from tests.memory import tables
@@ -95,6 +96,24 @@ def test_ledgers(text: str) -> None:
 def test_the_trace_keeps_and_counts_the_same() -> None:
     found, expected = (list(map(json.loads, lines)) for lines in (traced(recorded("records")), recorded("traced")))
     assert list(map(_read, found)) == list(map(_read, expected))
+
+
+def test_counts_of_templates_from_before_they_had_groups_are_read_with_those_of_today() -> None:
+    """They were one item an hour. `template_counts.jsonl` holds those that the same records made then."""
+    before = [_read(json.loads(text)) for text in recorded("template_counts")]
+    today = [item for item in map(_read, map(json.loads, recorded("traced"))) if "#template#" in item["pk"]]
+    with tables(FakeClock(), "counters") as client:
+        counters = Counters(client, "counters")
+        for item in before:
+            numbers = {name: n for name, n in item.items() if name not in ("table", "pk", "sk")}
+            client.put_item(TableName="counters", Item=_stored({"pk": item["pk"], "sk": item["sk"], **numbers}))
+            [(key, counts)] = counters.read_groups(item["pk"], 0, 10**8 - 1).items()
+            assert key == (int(item["sk"].partition("#")[0]), None) and counts == numbers
+            # What is counted since then of the same messages comes to as much, whatever else is counted now.
+            same = [each for each in today if each["pk"] == item["pk"]]
+            for name, n in numbers.items():
+                assert sum(each.get(name, 0) for each in same) == n
+    assert len(before) > 5
 
 
 def _read(item: dict[str, Any]) -> dict[str, Any]:
