@@ -13,6 +13,7 @@ from infra.messaging import MAX_RECEIVES, RETENTION, VISIBILITY_FACTOR, dead_let
 from infra.specs import consumer
 from infra.stages import Stage
 from shared.function import Functions
+from shared.providers.spec import DEPLOYMENT
 from shared.providers.table import PROVIDERS
 
 MAX_AGE = Duration.hours(24)
@@ -61,4 +62,13 @@ class Receipts(Construct):
         if not isinstance(made, events.CfnRule):
             raise TypeError("a rule of the stack's own is needed")
         # The construct knows some of the fields alone.
-        made.event_pattern = pattern
+        made.event_pattern = of_deployment(pattern, self._prefix)
+
+
+def of_deployment(pattern: Any, prefix: str) -> Any:
+    """A pattern of events, about messages of one deployment."""
+    if isinstance(pattern, Mapping):
+        return {name: of_deployment(each, prefix) for name, each in pattern.items()}
+    if isinstance(pattern, list):
+        return [of_deployment(each, prefix) for each in pattern]
+    return prefix if pattern == DEPLOYMENT else pattern

@@ -12,7 +12,8 @@ from typing import Any
 from msgspec import Struct
 
 from shared.model.address import AddressError, normalise
-from shared.model.ids import Tagger, is_message_id
+from shared.model.ids import ULID_LENGTH, Tagger, base_of, is_message_id
+from shared.model.origin import read_origin
 from shared.model.receipts import Receipt
 from shared.model.words import Channel, Stage
 from shared.providers.table import PROVIDERS
@@ -70,11 +71,20 @@ class Matcher:
 
     def _way(self, receipt: Receipt) -> _Way | None:
         """How the message of a receipt is found; None if it says too little."""
+        if receipt.origin is not None and receipt.message_id is not None and is_message_id(receipt.message_id):
+            return self._by_origins
         if receipt.tenant is not None and receipt.message_id is not None:
             return self._by_message_ids if is_message_id(receipt.message_id) else None
         if receipt.tenant is not None and receipt.address is not None:
             return self._by_addresses
         return self._by_provider_ids if receipt.provider_id is not None else None
+
+    def _by_origins(self, receipts: Sequence[Receipt], thorough: bool) -> list[Matched | None]:
+        """What rode along says all, and nothing is asked; what cannot be read is looked up."""
+        found = list(map(_told, receipts))
+        unread = [receipt for receipt, match in zip(receipts, found, strict=True) if match is None]
+        looked_up = iter(self._by_message_ids(unread, thorough) if unread else ())
+        return [match or next(looked_up) for match in found]
 
     def _by_message_ids(self, receipts: Sequence[Receipt], thorough: bool) -> list[Matched | None]:
         return self._at([(each.tenant or "", each.message_id or "") for each in receipts], receipts, thorough)
@@ -130,6 +140,30 @@ class Matcher:
             return Tagger(salt, channel.value)(normalise(channel.value, address, region))
         except AddressError:
             return None
+
+
+def _told(receipt: Receipt) -> Matched | None:
+    """A receipt and its message, by what rode along."""
+    origin, message_id = read_origin(receipt.origin or ""), receipt.message_id or ""
+    if origin is None:
+        return None
+    event = KeptEvent(
+        stage="",
+        nth=0,
+        at=0,
+        account=origin.account,
+        provider=receipt.provider,
+        channel=PROVIDERS[receipt.provider].channel,
+        message_class=origin.message_class,
+        template=origin.template,
+        version=origin.version,
+        # Its messages are numbered from the request's own ULID.
+        request=base_of(message_id[:ULID_LENGTH]),
+        kind=origin.kind,
+        run=origin.run,
+        variant=origin.variant,
+    )
+    return Matched(receipt, origin.tenant, message_id, event)
 
 
 def _fits(receipt: Receipt, event: KeptEvent) -> bool:

@@ -81,6 +81,8 @@ def _row(match: Matched, index: int, now: int) -> EventRow:
 
 def _took_ms(receipt: Receipt, event: KeptEvent, at: int) -> int | None:
     """How long after it was sent a message was delivered, if that is known. Clocks may differ by a little."""
+    if receipt.took_ms is not None:
+        return receipt.took_ms
     if receipt.stage is not Stage.DELIVERED or event.stage != Stage.SENT:
         return None
     return max(0, at - event.at)

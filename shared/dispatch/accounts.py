@@ -41,12 +41,14 @@ class Accounts:
         tokens: TokenCache,
         clock: Clock,
         network: Network = PUBLIC,
+        deployment: str = "",
     ) -> None:
         self._catalog = catalog
         self._secrets = secrets
         self._tokens = tokens
         self._clock = clock
         self._network = network
+        self._deployment = deployment
         self._lock = threading.Lock()
         self._kept: dict[tuple[str, str], tuple[int, Provider]] = {}
 
@@ -71,7 +73,7 @@ class Accounts:
                 return kept[1]
             secret = self._secrets.get(account.tenant, account.id, account.secret_version)
             settings: Mapping[str, Any] = account.settings
-            tools = Tools(self._clock, self._tokens, f"{account.tenant}/{account.id}", self._network)
+            tools = Tools(self._clock, self._tokens, f"{account.tenant}/{account.id}", self._network, self._deployment)
             provider = build_provider({**settings, "provider": account.provider}, secret, tools)
             if kept:
                 kept[1].close()

@@ -24,9 +24,10 @@ class Arrived(Struct, kw_only=True, omit_defaults=True):
 class Receipt(Struct, kw_only=True, omit_defaults=True, frozen=True):
     """What a provider says of one message.
 
-    It names its message by `message_id` (with `tenant`) where our id rode along; else by `provider_id` together with
-    `tenant` and `address`; else by `provider_id` alone, of providers whose ids the trace keeps (`EventRow.indexed`).
-    With an address alone, which `latest` allows, the last message to it through the account is meant.
+    It names its message by `message_id`, with `origin` or else `tenant`, where our id rode along; else by `provider_id`
+    together with `tenant` and `address`; else by `provider_id` alone, of providers whose ids the trace keeps
+    (`EventRow.indexed`). With an address alone, which `latest` allows, the last message to it through the account is
+    meant.
     """
 
     provider: str = ""
@@ -52,6 +53,10 @@ class Receipt(Struct, kw_only=True, omit_defaults=True, frozen=True):
     note: str | None = None
     machine: bool = False
     """Of an opening or a click: that no person did it, as the provider says."""
+    took_ms: int | None = None
+    """Of a delivery, how long it took from when the provider took the message, if the provider says so."""
+    origin: str | None = None
+    """Where the message comes from, if that rode along (`shared/model/origin.py`): then nothing is looked up."""
 
 
 class Waiting(Struct, kw_only=True):

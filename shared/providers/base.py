@@ -30,6 +30,8 @@ class Outgoing(Struct, frozen=True):
     message_id: str
     to: str
     content: Rendered
+    origin: str = ""
+    """For providers that give it back in their receipts (`shared/model/origin.py`)."""
 
 
 class Verification(Struct, frozen=True):
@@ -75,11 +77,18 @@ class Tools(Struct, frozen=True):
     """Names the account across tenants, for token caches: `<tenant>/<account>`."""
     network: Network = PUBLIC
     """What may be connected to; a provider connects by `shared.net` alone."""
+    deployment: str = ""
+    """Whose receipts are to come back, where several deployments share an account of AWS."""
 
     @property
     def tenant(self) -> str:
         """Whose account it is: receipts that name a message by our id name the tenant, too."""
         return self.account_key.partition("/")[0]
+
+    @property
+    def account(self) -> str:
+        """The account's id."""
+        return self.account_key.partition("/")[2]
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

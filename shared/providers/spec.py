@@ -14,6 +14,8 @@ from shared.model.words import Channel, MessageClass
 from shared.policy.fees import parts_of
 from shared.policy.limits import Issue
 
+DEPLOYMENT = "<deployment>"
+"""Stands in patterns of events for the name of the deployment whose messages they are about."""
 NO_FEE = UnitFee(amount=0, currency="USD")
 
 
@@ -46,7 +48,7 @@ class ProviderSpec(Struct, frozen=True):
     receipts: bool = False
     """Whether it says later what became of a message; the folder then has a module `receipts` which reads that."""
     events: Mapping[str, Any] | None = None
-    """The pattern of the events by which AWS itself says so on EventBridge."""
+    """The pattern of the events by which AWS itself says so on EventBridge; `DEPLOYMENT` stands for the deployment."""
     callback: bool = False
     """Whether it says so by requests of its own, to the account's callback URL; the folder then has a module `callback`
     which answers them."""

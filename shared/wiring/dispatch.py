@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from shared.dispatch.accounts import Accounts
 from shared.dispatch.attachments import Files
 from shared.dispatch.decide.planning import Planner
 from shared.dispatch.decide.step import Sources
@@ -66,6 +67,11 @@ class DispatchParts(AccountParts):
     @cached_property
     def envelopes(self) -> Executor:
         return ThreadPoolExecutor(ENVELOPE_THREADS, "envelope")
+
+    @cached_property
+    def accounts(self) -> Accounts:
+        network, deployment = self.settings.network, self.settings.schedule_group
+        return Accounts(self.catalog, self.secrets, self.tokens, self.clock, network, deployment)
 
     @cached_property
     def public_url(self) -> str:

@@ -10,6 +10,7 @@ from shared.model.clock import Clock
 from shared.model.envelope import Envelope, EnvelopeRecipient
 from shared.model.events import EventRow
 from shared.model.ids import Numbering
+from shared.model.origin import origin_of
 from shared.providers.base import Outgoing
 from shared.rendering.render import Compiled
 
@@ -34,6 +35,7 @@ class Filling:
         gone_by: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._envelope = envelope
+        self._origin = origin_of(envelope)
         self._compiled = compiled
         self._clock = clock
         self._spent = spent
@@ -59,7 +61,7 @@ class Filling:
                 rows.append(failed(envelope, recipient, found.reason, found.found, self._clock.now_ms()))
                 continue
             message_id = number(recipient.index) + recipient.tag
-            pairs.append((recipient, Outgoing(message_id, recipient.address, found)))
+            pairs.append((recipient, Outgoing(message_id, recipient.address, found, self._origin)))
         return pairs, rows
 
     def _is_late(self) -> bool:

@@ -6,7 +6,6 @@ from shared.dispatch.decide.step import Batch, Candidate, Step, Taken
 from shared.model.content import RenderedEmail
 from shared.model.words import MessageClass
 from shared.policy.unsubscribing import STAND_IN, link
-from shared.providers.base import Outgoing
 
 
 class UnsubscribeLinks(Step):
@@ -35,4 +34,4 @@ def _put_in(candidate: Candidate, public_url: str, tenant: str, salt: bytes) -> 
     if text is not None and STAND_IN in text:
         text = text.replace(STAND_IN, own)
     changed = replace(content, html=html, text=text, unsubscribe=own)
-    candidate.outgoing = Outgoing(message.message_id, message.to, changed)
+    candidate.outgoing = replace(message, content=changed)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from infra.receipts import of_deployment
 from infra.specs import FUNCTIONS
 from local import synth
 from local.deploy import deploy, logical_name
@@ -190,7 +191,14 @@ def test_the_platforms_own_template_deploys(moto: None, platform: dict[str, Any]
             dead_letter_urls=(dead,),
         ),
         *(
-            Rule(f"mepush-receipts-{each.name}", "default", each.events, (), (receipts,), (f"{receipts}-dlq",))
+            Rule(
+                f"mepush-receipts-{each.name}",
+                "default",
+                of_deployment(each.events, "mepush"),
+                (),
+                (receipts,),
+                (f"{receipts}-dlq",),
+            )
             for each in PROVIDERS.values()
             if each.events is not None
         ),

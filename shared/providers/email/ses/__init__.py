@@ -4,13 +4,13 @@ from shared.model.accounts import UnitFee
 from shared.model.words import Channel
 from shared.providers.email import limits
 from shared.providers.email.ses import rights
-from shared.providers.spec import ProviderSpec
+from shared.providers.spec import DEPLOYMENT, ProviderSpec
 
 FEE = UnitFee(amount=0.0001, currency="USD")
 """USD 0.10 for 1,000 messages (Amazon SES pricing), without data and attachments."""
 
-EVENTS = {"source": ["aws.ses"], "detail": {"mail": {"tags": {"mepush_message_id": [{"exists": True}]}}}}
-"""The events of Amazon SES that are about messages of ours: the tag is in all of them (`bulk.MESSAGE_ID_TAG`)."""
+EVENTS = {"source": ["aws.ses"], "detail": {"mail": {"tags": {"mepush_deployment": [DEPLOYMENT]}}}}
+"""The events of Amazon SES that are about messages of this deployment (`bulk.DEPLOYMENT_TAG`)."""
 
 SPEC = ProviderSpec(
     "ses",

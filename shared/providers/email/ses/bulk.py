@@ -12,19 +12,25 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from shared.model.attachments import Attachment
 from shared.model.content import RenderedEmail
-from shared.providers.base import Outgoing
+from shared.model.origin import whole_origin
+from shared.providers.base import Outgoing, Tools
 from shared.providers.email.mime import encode_mailbox, mailbox_problem, one_line, unsubscribe_headers
+
+if TYPE_CHECKING:
+    from mypy_boto3_sesv2.type_defs import MessageTagTypeDef
 
 MESSAGE_ID_TAG = "mepush_message_id"
 """The tag that comes back in every event of a message, under `mail.tags`."""
-TENANT_TAG = "mepush_tenant"
-"""Whose message it is: our ids do not tell."""
+ORIGIN_TAG = "mepush_origin"
+"""What else is to be known of a message (`shared/model/origin.py`)."""
+DEPLOYMENT_TAG = "mepush_deployment"
+"""Whose message it is, where several deployments share an account of AWS: the rule for events asks for it."""
 MESSAGE_ID_HEADER = "X-MePush-Message-Id"
 
 MOST: Final = 50
@@ -118,12 +124,17 @@ class Form:
     """The requests of one account; shared by threads."""
 
     def __init__(
-        self, from_address: str, from_name: str | None, reply_to: str | None, configuration_set: str | None, tenant: str
+        self,
+        from_address: str,
+        from_name: str | None,
+        reply_to: str | None,
+        configuration_set: str | None,
+        tools: Tools,
     ) -> None:
         # One line: the folds of a header have no place in a field of a request.
         sender = encode_mailbox(from_address, from_name).replace("\r\n", "")
         self._common: dict[str, Any] = {"FromEmailAddress": sender}
-        self._tenant = tenant
+        self._tools = tools
         if reply_to is not None:
             self._common["ReplyToAddresses"] = [reply_to]
         if configuration_set is not None:
@@ -142,10 +153,7 @@ class Form:
         entry = {
             "Destination": {"ToAddresses": [message.to]},
             # Whether those of the whole call would stay beside them is not documented.
-            "ReplacementTags": [
-                {"Name": MESSAGE_ID_TAG, "Value": id},
-                {"Name": TENANT_TAG, "Value": self._tenant},
-            ],
+            "ReplacementTags": tags_of(message, self._tools),
             "ReplacementEmailContent": {"ReplacementTemplate": {"ReplacementTemplateData": data}},
             "ReplacementHeaders": [{"Name": name, "Value": value} for name, value in _headers(id, content)],
         }
@@ -193,6 +201,17 @@ class Form:
     def _bytes_around(self, shape: Shape) -> int:
         """About how many bytes a request has beside its entries, rather more than less."""
         return 2000 + sum(len(file.encoded) + 1000 for file in shape.files)
+
+
+def tags_of(message: Outgoing, tools: Tools) -> "list[MessageTagTypeDef]":
+    """The tags of a message: what its receipts are to bring back."""
+    found = {MESSAGE_ID_TAG: message.message_id}
+    origin = whole_origin(tools.tenant, tools.account, message.origin)
+    if origin is not None:
+        found[ORIGIN_TAG] = origin
+    if tools.deployment:
+        found[DEPLOYMENT_TAG] = tools.deployment
+    return [{"Name": name, "Value": value} for name, value in found.items()]
 
 
 def _headers(id: str, content: RenderedEmail) -> list[tuple[str, str]]:

@@ -19,7 +19,7 @@ from shared.net.pools import guard_botocore
 from shared.providers.base import MAX_CALLS, Outgoing, Provider, Tools, Verification
 from shared.providers.email.mime import Assembler, Mailbox, SenderName, mailbox_problem
 from shared.providers.email.quoted import Own
-from shared.providers.email.ses.bulk import MESSAGE_ID_TAG, MOST, TENANT_TAG, Form, Parts, Shape
+from shared.providers.email.ses.bulk import MOST, Form, Parts, Shape, tags_of
 from shared.providers.email.ses.codes import (
     TEMPLATE_GONE,
     TEMPLATES_GONE,
@@ -94,9 +94,9 @@ class SesProvider(Provider):
         self._clock = tools.clock
         self._network = tools.network
         self._assembler = Assembler(settings.from_address, settings.from_name, settings.reply_to)
-        self._tenant = tools.tenant
+        self._tools = tools
         self._form = Form(
-            *(settings.from_address, settings.from_name, settings.reply_to, settings.configuration_set, tools.tenant)
+            *(settings.from_address, settings.from_name, settings.reply_to, settings.configuration_set, tools)
         )
         where = f"{settings.region or ''}:{settings.endpoint or ''}"
         self._proof = Proof(self._client, tools.tokens, tools.clock, f"ses-bulk:{tools.account_key}:{where}")
@@ -240,10 +240,7 @@ class SesProvider(Provider):
         request: SendEmailRequestTypeDef = {
             "Destination": {"ToAddresses": [message.to]},
             "Content": {"Raw": {"Data": wire}},
-            "EmailTags": [
-                {"Name": MESSAGE_ID_TAG, "Value": message.message_id},
-                {"Name": TENANT_TAG, "Value": self._tenant},
-            ],
+            "EmailTags": tags_of(message, self._tools),
         }
         if self._settings.configuration_set is not None:
             request["ConfigurationSetName"] = self._settings.configuration_set

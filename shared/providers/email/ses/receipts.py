@@ -18,7 +18,7 @@ from shared.model.tenants import DEFAULT_TENANT
 from shared.model.wire import UnreadableError
 from shared.model.words import Stage
 from shared.providers.email.bounces import bounced, is_for_ever, speaks_against_the_address
-from shared.providers.email.ses.bulk import MESSAGE_ID_HEADER, MESSAGE_ID_TAG, TENANT_TAG
+from shared.providers.email.ses.bulk import MESSAGE_ID_HEADER, MESSAGE_ID_TAG, ORIGIN_TAG
 
 Json = Mapping[str, Any]
 
@@ -68,7 +68,8 @@ def read(arrived: Arrived) -> list[Receipt]:
         return []
     receipt = Receipt(
         provider="ses",
-        tenant=_tag(mail, TENANT_TAG) or DEFAULT_TENANT,
+        origin=_tag(mail, ORIGIN_TAG),
+        tenant=DEFAULT_TENANT,
         message_id=message_id,
         provider_id=mail.get("messageId"),
         **{"at": arrived.at, **facts},
@@ -138,7 +139,9 @@ def _complaint(event: Json, to: str) -> dict[str, Any] | None:
 
 
 def _delivery(event: Json, to: str) -> dict[str, Any]:
-    return {"stage": Stage.DELIVERED, "at": _ms(event["delivery"])}
+    delivery = event["delivery"]
+    took_ms = delivery.get("processingTimeMillis")
+    return {"stage": Stage.DELIVERED, "at": _ms(delivery), "took_ms": took_ms if isinstance(took_ms, int) else None}
 
 
 def _delay(event: Json, to: str) -> dict[str, Any]:

@@ -139,7 +139,7 @@ def test_what_arrives_is_what_a_call_for_one_sends(
     for found in seen:
         found["text"], found["html"] = [part and part.strip("\n") for part in (found["text"], found["html"])]
     assert seen[:2] == seen[2:]
-    assert seen[0]["tags"] == {"mepush_message_id": messages(1)[0].message_id, "mepush_tenant": "default"}
+    assert seen[0]["tags"] == {"mepush_message_id": messages(1)[0].message_id}
     assert [delivery.data["operation"] for delivery in deliveries] == ["SendBulkEmail"] * 2 + ["SendEmail"] * 2
 
 

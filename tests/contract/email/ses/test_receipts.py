@@ -18,7 +18,11 @@ TO = "ada@example.com"
 def told(kind: str, **facts: Any) -> list[Receipt]:
     """What is made of an event."""
     name = {"DeliveryDelay": "deliveryDelay", "Rendering Failure": "failure"}.get(kind, kind.lower())
-    tags = {"mepush_message_id": [ID], "mepush_tenant": ["acme"], "ses:configuration-set": ["mepush"]}
+    tags = {
+        "mepush_message_id": [ID],
+        "mepush_origin": ["acme_mail_sale_3_m_l___"],
+        "ses:configuration-set": ["mepush"],
+    }
     mail = {"timestamp": AT, "messageId": "0100-ses", "destination": [TO], "tags": tags}
     event = {"eventType": kind, name: {"timestamp": AT, **facts}, "mail": mail}
     body = json.dumps({"source": "aws.ses", "detail-type": "Email ...", "detail": event})
@@ -33,7 +37,8 @@ def bounce(kind: str, subtype: str, status: str | None = None, diagnostic: str |
 
 def test_a_receipt_names_its_message_by_our_own_id() -> None:
     [found] = told("Delivery", processingTimeMillis=546, smtpResponse="250 ok", recipients=[TO])
-    assert (found.message_id, found.tenant, found.provider_id) == (ID, "acme", "0100-ses")
+    assert (found.message_id, found.origin, found.provider_id) == (ID, "acme_mail_sale_3_m_l___", "0100-ses")
+    assert found.took_ms == 546
     assert (found.stage, found.at, found.suppresses) == ("delivered", AT_MS, None)
 
 

@@ -71,7 +71,7 @@ def test_what_arrives_is_what_was_sent(sandbox: Recorded, provider: SesProvider)
     assert delivery.data["from_address"] == "notice@example.com"
     assert delivery.data["reply_to"] == "help@example.com"
     assert delivery.data["message_id"] == message.message_id
-    assert delivery.data["tags"] == {"mepush_message_id": message.message_id, "mepush_tenant": "default"}
+    assert delivery.data["tags"] == {"mepush_message_id": message.message_id}
     assert delivery.data["configuration_set"] == "mepush"
     assert json.loads(sandbox.requests[0].body)["Destination"] == {"ToAddresses": [TO]}
 

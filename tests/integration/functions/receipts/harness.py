@@ -142,7 +142,7 @@ def ses_event(message_id: str, kind: str = "Delivery", **facts: Any) -> str:
         "mail": {
             "messageId": "p-1",
             "destination": ["u0@example.com"],
-            "tags": {"mepush_message_id": [message_id], "mepush_tenant": ["default"]},
+            "tags": {"mepush_message_id": [message_id]},
         },
     }
     return json.dumps({"source": "aws.ses", "detail-type": f"Email {kind}", "detail": detail})

@@ -10,6 +10,7 @@ import pytest
 from functions.receipts.receiving import KEPT_MS
 from shared.model.events import accepted_rows, record_of
 from shared.model.ids import tag_of
+from shared.model.origin import origin_of, whole_origin
 from shared.model.receipts import Waiting, as_json
 from shared.model.suppression import SuppressionReason
 from shared.model.words import Channel, KeyKind, Stage
@@ -217,3 +218,30 @@ def test_only_an_accepted_message_takes_a_receipt_too(harness: ReceiptsHarness) 
 def test_what_waits_is_kept_an_hour_from_when_it_first_came() -> None:
     waiting = Waiting(since=7, tries=3, waiting=[])
     assert KEPT_MS == 3_600_000 and json.loads(as_json(waiting))["since"] == 7
+
+
+def test_what_rode_along_says_all_and_nothing_is_asked(harness: ReceiptsHarness) -> None:
+    one = envelope(2, run="spring.01KAV2M3X80000000000000000", variant="b")
+    first, second = ids(one)
+    origin = whole_origin("default", "mail", origin_of(one))
+    counting = Fragile(harness.aws.dynamodb)
+    # Neither the trace knows of it, nor does anybody have to.
+    receipts = [receipt(first, origin=origin, tenant=None, took_ms=700), receipt(second, origin="?", tenant="default")]
+    harness.receive(*receipts, receiver=harness.receiver(counting))
+    assert counting.calls == 1, "the other one's is no origin, and is looked up"
+    [(waiting, _)] = harness.queue.waiting
+    assert [each.message_id for each in waiting.waiting] == [second]
+    harness.tell_all()
+    [event] = harness.trace.parts().timeline.events("default", first)
+    assert (event.stage, event.account, event.run, event.variant, event.took_ms) == (
+        *("delivered", "mail", one.run, "b"),
+        700,
+    )
+    assert event.request == one.request
+
+
+def test_an_origin_is_not_believed_of_another_account(harness: ReceiptsHarness) -> None:
+    one = envelope(1)
+    origin = whole_origin("default", "mail", origin_of(one))
+    harness.receive(receipt(ids(one)[0], origin=origin, account="another"))
+    assert harness.stream.records == [] and len(harness.queue.waiting) == 1
