@@ -56,10 +56,14 @@ _MAYBE_TWICE = (
     "Nothing: the platform tries again by itself; the recipient may get it twice.",
 )
 
+_NO_RECEIPTS = "Nothing: this provider does not tell whether a message arrives."
+
 _HELD = "Held while its campaign's run is paused; it goes on, or ends, with the run."
 _RESUME = "Nothing if that is meant; else resume the run."
 _NOTES: dict[str, str] = {
     Stage.DISCARDED: "Why it was discarded",
+    Stage.DELIVERED: "How far that is known",
+    Stage.CLICKED: "What was pressed",
     Reason.RUN_PAUSED: "Paused by",
     Reason.RUN_CANCELLED: "Ended by",
 }
@@ -81,6 +85,8 @@ def explain(event: Facts) -> tuple[str, str]:
     meaning, action = _STAGES[stage]
     if stage is Stage.RETRYING and (event.ask_account or event.maybe_sent):
         meaning, action = _ASKED if event.ask_account else _MAYBE_TWICE
+    if stage is Stage.SENT and _is_last_word(event.provider):
+        action = _NO_RECEIPTS
     if stage is Stage.DEFERRED and reason == Reason.RUN_PAUSED:
         return _HELD, _RESUME
     if reason is None or reason not in Reason.__members__.values():
@@ -93,6 +99,15 @@ def explain(event: Facts) -> tuple[str, str]:
         meaning += " One of its tries may have come through all the same."
     cause, cure = explain_given_up(reason) if stage is Stage.DEAD_LETTERED else EXPLANATIONS[Reason(reason)]
     return f"{meaning} {cause}", action if stage in _OWN_ACTION else cure
+
+
+def _is_last_word(provider: str | None) -> bool:
+    """Whether nothing is ever said of a message that a provider took."""
+    # What vendors declare takes as long to import as an eighth of all else here, and few ask for it.
+    from shared.providers.table import PROVIDERS
+
+    spec = PROVIDERS.get(provider or "")
+    return spec is not None and spec.sent_is_final
 
 
 def describe(event: Facts, ulid: str = "") -> str:

@@ -12,4 +12,5 @@ SPEC = ProviderSpec(
     packages=("httpx",),
     rate=limits.RATE,
     fee=NO_FEE,
+    sent_is_final=True,
 )

@@ -1,0 +1,33 @@
+"""What events mean in plain words, where it depends on who sent the message."""
+
+import pytest
+
+from functions.trace.words import describe, explain
+from shared.model.events import EventRow
+from shared.model.words import Stage
+from shared.providers.table import PROVIDERS
+
+
+def row(stage: Stage, **more: str | None) -> EventRow:
+    return EventRow(index=0, tag="T", stage=stage, nth=0, at=0, account="a", **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("provider", [*PROVIDERS, "of another time", None])
+def test_whether_something_may_follow_is_said_by_who_sent_it(provider: str | None) -> None:
+    _, action = explain(row(Stage.SENT, provider=provider))
+    last_word = {name for name, spec in PROVIDERS.items() if spec.sent_is_final}
+    assert last_word == {"app", "robot"}
+    assert ("does not tell whether" in action) == (provider in last_word)
+    assert ("receipt may follow" in action) == (provider not in last_word)
+
+
+@pytest.mark.parametrize(
+    ("stage", "note", "said"),
+    [
+        (Stage.CLICKED, "approve", "What was pressed: approve."),
+        (Stage.DELIVERED, "as far as the carrier", "How far that is known: as far as the carrier."),
+        (Stage.RECALLED, "key1", "Recalled with the key: key1."),
+    ],
+)
+def test_a_note_is_named_for_what_it_is(stage: Stage, note: str, said: str) -> None:
+    assert said in describe(row(stage, note=note))
