@@ -1,11 +1,12 @@
-"""Where receipts come in: their queue, and the rule by which EventBridge puts those of AWS services on it."""
+"""Where receipts come in: their queue, and what may put receipts on it: EventBridge by a rule, and topics by name."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import ArnFormat, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
@@ -43,6 +44,26 @@ class Receipts(Construct):
         for provider in PROVIDERS.values():
             if provider.events is not None:
                 self._rule(provider.name, provider.events)
+        if any(provider.topic_fields for provider in PROVIDERS.values()):
+            self._let_topics_in()
+
+    def _let_topics_in(self) -> None:
+        """Let topics of the AWS account put messages on the queue that people make for it, in any Region."""
+        stack = Stack.of(self)
+        topics = stack.format_arn(
+            service="sns",
+            region="*",
+            resource=f"{self._prefix}-receipts*",
+            arn_format=ArnFormat.NO_RESOURCE_NAME,
+        )
+        self.queue.add_to_resource_policy(
+            iam.PolicyStatement(
+                actions=["sqs:SendMessage"],
+                principals=[iam.ServicePrincipal("sns.amazonaws.com")],
+                resources=[self.queue.queue_arn],
+                conditions={"ArnLike": {"aws:SourceArn": topics}, "StringEquals": {"aws:SourceAccount": stack.account}},
+            )
+        )
 
     def _rule(self, provider: str, pattern: Mapping[str, Any]) -> None:
         """Put what AWS says of a provider's messages, on the account's own bus, on the queue."""

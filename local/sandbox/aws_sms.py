@@ -5,6 +5,7 @@ import re
 import uuid
 from typing import Any, ClassVar
 
+from local.sandbox.aws_sms_receipts import DETAIL_TYPE, as_published, on_the_bus, statuses_of
 from local.sandbox.base import Delivery, Fault, HttpSandbox, Outbox, Request, Response
 from shared.model.clock import Clock
 
@@ -72,7 +73,19 @@ class AwsSmsSandbox(HttpSandbox):
             ours = str(params.get("Context", {}).get("mepush_message_id", ""))
             to = params["DestinationPhoneNumber"]
             self.outbox.put(Delivery(self.provider, to, message_id, _data(params), message_id=ours))
+            self._tell(params, message_id)
         return Response.of({"MessageId": message_id}, content_type=_TYPE)
+
+    def _tell(self, params: dict[str, Any], message_id: str) -> None:
+        """Have EventBridge told what becomes of a text."""
+        if self.publish is None:
+            return
+        now = self.clock.now_ms()
+        # Roughly: none of its scripts cares for more than whether there are several.
+        parts = 1 + len(params["MessageBody"]) // 160
+        for status, after_s in statuses_of(params["DestinationPhoneNumber"]):
+            event = as_published(status, params, message_id, now + after_s * 1000, parts)
+            self.publish("aws.sms-voice", DETAIL_TYPE, on_the_bus(event), after_s)
 
     def _unauthenticated(self, request: Request) -> Response | None:
         found = _CREDENTIAL.match(request.headers.get("authorization", ""))

@@ -51,7 +51,8 @@ def read_queued(text: str, now: int) -> Arrived | Waiting:
         return Arrived(provider=_of_source(found.source).name, at=now, body=text)
     if found.message is not None:
         return Arrived(provider=_of_topic(found.message).name, at=now, body=found.message)
-    raise UnreadableError("provider")
+    # A topic passes it on as it is, if its subscription says so.
+    return Arrived(provider=_of_topic(text).name, at=now, body=text)
 
 
 def read_receipts(arrived: Arrived) -> list[Receipt]:
@@ -70,6 +71,7 @@ def _of_source(source: str) -> ProviderSpec:
 
 
 def _of_topic(message: str) -> ProviderSpec:
+    """Whose message a topic has passed on. Raises: UnreadableError."""
     names = _fields(message).keys()
     for spec in PROVIDERS.values():
         if not spec.topic_fields.isdisjoint(names):

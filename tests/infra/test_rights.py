@@ -436,6 +436,19 @@ def test_nothing_is_reached_without_tls(prod: Template, type: str, count: int) -
         assert denied[0]["Principal"] in ({"AWS": "*"}, "*")
 
 
+def test_topics_of_this_account_put_receipts_on_their_queue_if_they_are_named_for_it(prod: Template) -> None:
+    policies = [each.properties["PolicyDocument"]["Statement"] for each in prod.of("SQS::QueuePolicy").values()]
+    found = [each for some in policies for each in some if each["Principal"] == {"Service": "sns.amazonaws.com"}]
+    (allowed,) = found
+    assert (allowed["Effect"], allowed["Action"], allowed["Resource"]) == (
+        *("Allow", "sqs:SendMessage", "${ReceiptsInQueue.Arn}"),
+    )
+    assert allowed["Condition"] == {
+        "StringEquals": {"aws:SourceAccount": "${AWS::AccountId}"},
+        "ArnLike": {"aws:SourceArn": f"{AWS}:sns:*:${{AWS::AccountId}}:mepush-receipts*"},
+    }
+
+
 def test_only_alarms_of_this_account_publish_to_their_topic(prod: Template) -> None:
     (policy,) = prod.of("SNS::TopicPolicy").values()
     (allowed,) = [each for each in policy.properties["PolicyDocument"]["Statement"] if each["Effect"] == "Allow"]

@@ -4,6 +4,21 @@ from shared.model.words import Channel
 from shared.providers.sms.aws import limits, rights
 from shared.providers.spec import ProviderSpec
 
+EVENTS = {
+    "source": ["aws.sms-voice"],
+    "detail-type": ["Text Message Delivery Status Updated"],
+    "detail": {"eventType": [{"anything-but": ["TEXT_QUEUED", "TEXT_PENDING", "TEXT_SENT"]}]},
+}
+"""The events of all texts of the AWS account, but for those that say nothing new; nothing in them tells ours."""
+
 SPEC = ProviderSpec(
-    "aws", Channel.SMS, limits.TEXTS.check, limits.TEXTS.usable, rights=(rights.SEND,), checks=(rights.SEND,)
+    "aws",
+    Channel.SMS,
+    limits.TEXTS.check,
+    limits.TEXTS.usable,
+    receipts=True,
+    events=EVENTS,
+    topic_fields=frozenset({"messageStatus", "inboundMessageId"}),
+    rights=(rights.SEND,),
+    checks=(rights.SEND,),
 )

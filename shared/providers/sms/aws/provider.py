@@ -17,6 +17,7 @@ from shared.net.network import Network
 from shared.net.pools import guard_botocore
 from shared.providers.base import MAX_CALLS, Outgoing, Provider, Tools, Verification
 from shared.providers.reaching import explained
+from shared.providers.sms.aws import context
 from shared.providers.sms.aws.codes import WORDS, outcome_of_answer, outcome_of_failure
 
 if TYPE_CHECKING:
@@ -96,16 +97,19 @@ Secret = NoSecret
 
 def build(settings: Settings, secret: NoSecret, tools: Tools) -> Provider:
     """Make the provider; nothing is connected yet."""
-    return AwsSms(settings, tools.network)
+    return AwsSms(settings, tools.network, tools.tenant)
 
 
 class AwsSms(Provider):
     """Sends one message per call, once: boto3's own retries would send again after a read time-out."""
 
     worst_case_seconds = 15.0
+    # EventBridge has events of every text, but without what rides along.
+    indexed = True
 
-    def __init__(self, settings: Settings, network: Network) -> None:
+    def __init__(self, settings: Settings, network: Network, tenant: str) -> None:
         self._settings = settings
+        self._tenant = tenant
         self._network = network
         self._lock = threading.Lock()
         self._client: PinpointSMSVoiceV2Client | None = None
@@ -140,7 +144,8 @@ class AwsSms(Provider):
         content = message.content
         if not isinstance(content, RenderedSms) or content.text is None:
             return Rejected(Reason.TEMPLATE_REFUSED, "no_text")
-        return self._call(message.to, content.text, Context={"mepush_message_id": message.message_id})
+        along = {context.MESSAGE_ID: message.message_id, context.TENANT: self._tenant}
+        return self._call(message.to, content.text, Context=along)
 
     def _call(self, to: str, text: str, **more: Any) -> Outcome:
         from botocore.exceptions import ClientError

@@ -77,7 +77,7 @@ def test_a_text_is_sent_and_carries_our_id(sandbox: Sandbox, provider: Provider)
         "text": "你好，135790",
         "from": SENDER,
         "message_type": "TRANSACTIONAL",
-        "context": {"mepush_message_id": outgoing.message_id},
+        "context": {"mepush_message_id": outgoing.message_id, "mepush_tenant": "tenant"},
         "configuration_set": None,
         "max_price": None,
         "time_to_live": None,
