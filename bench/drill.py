@@ -171,7 +171,7 @@ class Platform:
         """The events of each message."""
         found: dict[str, list[KeptEvent]] = {}
         for item in self._items("TimelineTable"):
-            if "#request#" not in item["pk"]:
+            if "#request#" not in item["pk"] and not item["pk"].startswith("provider:"):
                 message_id = item["sk"].partition("#")[0]
                 found.setdefault(message_id, []).append(read_event(item["d"]))
         return found

@@ -324,7 +324,7 @@ class Platform:
         """All events by message id."""
         found: dict[str, list[KeptEvent]] = defaultdict(list)
         for item in self._items("timeline"):
-            if "#request#" in item["pk"]:
+            if "#request#" in item["pk"] or item["pk"].startswith("provider:"):
                 continue
             found[item["sk"].partition("#")[0]].append(read_event(item["d"]))
         return found

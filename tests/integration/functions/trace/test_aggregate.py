@@ -124,7 +124,9 @@ class TraceHarness:
 
     def timeline(self) -> Counter[str]:
         items = self.aws.dynamodb.scan(TableName="timeline")["Items"]
-        return Counter(json.loads(i["d"]["S"])["s"] for i in items if "#request#" not in i["pk"]["S"])
+        others = ("#request#", "provider:")
+        events = [item for item in items if not any(other in item["pk"]["S"] for other in others)]
+        return Counter(json.loads(item["d"]["S"])["s"] for item in events)
 
     def counters(self, scope: str = "default#tenant") -> Counter[str]:
         total: Counter[str] = Counter()
