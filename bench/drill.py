@@ -197,7 +197,7 @@ def _tried(event: KeptEvent) -> tuple[bool, int]:
 @contextmanager
 def drilled(scene: Scene, variant: str) -> Iterator[Result]:
     """What came of one variant on a stack of its own."""
-    with LocalStack(threads=False, memory=True) as stack:
+    with LocalStack(threads=False, memory=True, receipts=False) as stack:
         platform = Platform(stack)
         try:
             yield platform.play(scene, VARIANTS[variant])

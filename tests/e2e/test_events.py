@@ -83,7 +83,7 @@ class Platform:
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     log = tmp_path_factory.mktemp("events") / "functions.log"
-    with LocalStack(threads=False, memory=True, log_file=log) as stack:
+    with LocalStack(threads=False, memory=True, log_file=log, receipts=False) as stack:
         key = first_key(stack)
         seed(stack.url, key, stack.sandboxes)
         with Client(stack.url, key) as api:

@@ -450,7 +450,8 @@ def platform() -> Iterator[Platform]:
         ExitStack() as closing,
         watched(points),
         patch.object(retry, "SCHEDULES", dict(retry.SCHEDULES)),
-        LocalStack(threads=False, memory=True) as stack,
+        # Receipts have tests of their own, of a function that dies at every call.
+        LocalStack(threads=False, memory=True, receipts=False) as stack,
         mortal(stack, points, haste),
         patch.object(accounts, "build_provider", build),
         # Who waits for a place in a rate moves the stack's clock.
