@@ -18,13 +18,17 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     parts = deps()
     received = parts.receiver.run(event)
     for provider, number in received.unmatched.items():
-        _count(parts.metrics, provider, number)
+        _count(parts.metrics, "ReceiptsUnmatched", number, "provider", provider)
+    for alert in received.alerts:
+        account = f"{alert.tenant}/{alert.account}"
+        logger.warning("account_alert", account=account, provider=alert.provider, said=alert.event)
+        _count(parts.metrics, "ProviderAlerts", 1, "account", account)
     return _answer(received)
 
 
-def _count(metrics: EphemeralMetrics, provider: str, number: int) -> None:
-    metrics.add_dimension(name="provider", value=provider)
-    metrics.add_metric(name="ReceiptsUnmatched", unit=MetricUnit.Count, value=number)
+def _count(metrics: EphemeralMetrics, name: str, number: int, dimension: str, value: str) -> None:
+    metrics.add_dimension(name=dimension, value=value)
+    metrics.add_metric(name=name, unit=MetricUnit.Count, value=number)
     metrics.flush_metrics()
 
 

@@ -1,7 +1,8 @@
 """Finds the messages that receipts are about.
 
-A receipt names its message by our own id, by the address and the provider's id, or by the provider's id alone (see
-`Receipt`). None is believed that names a message which did not go through the account that it came for.
+A receipt names its message by our own id, by that of another message of its request and the address, by the address and
+the provider's id, or by the provider's id alone (see `Receipt`). None is believed that names a message which did not go
+through the account that it came for.
 """
 
 from collections import defaultdict
@@ -74,7 +75,9 @@ class Matcher:
         if receipt.origin is not None and receipt.message_id is not None and is_message_id(receipt.message_id):
             return self._by_origins
         if receipt.tenant is not None and receipt.message_id is not None:
-            return self._by_message_ids if is_message_id(receipt.message_id) else None
+            if not is_message_id(receipt.message_id):
+                return None
+            return self._by_requests if receipt.same_request else self._by_message_ids
         if receipt.tenant is not None and receipt.address is not None:
             return self._by_addresses
         return self._by_provider_ids if receipt.provider_id is not None else None
@@ -118,21 +121,40 @@ class Matcher:
                     found[tenant, message_id] = max(events, key=lambda event: (event.stage == Stage.SENT, event.nth))
         return found
 
+    def _by_requests(self, receipts: Sequence[Receipt], thorough: bool) -> list[Matched | None]:
+        return list(self._map(self._by_request, receipts))
+
+    def _by_request(self, receipt: Receipt) -> Matched | None:
+        found = self._recipient(receipt)
+        if found is None:
+            return None
+        tenant, tag = found
+        for message_id, event in self._timeline.sent_in_request(tenant, tag, receipt.message_id or ""):
+            if _fits(receipt, event):
+                return Matched(receipt, tenant, message_id, event)
+        return None
+
     def _by_addresses(self, receipts: Sequence[Receipt], thorough: bool) -> list[Matched | None]:
         return list(self._map(self._by_address, receipts))
 
     def _by_address(self, receipt: Receipt) -> Matched | None:
+        found = self._recipient(receipt)
+        if found is None:
+            return None
+        tenant, tag = found
+        for message_id, event in self._timeline.sent_to(tenant, tag, receipt.at - REACH_MS):
+            if _fits(receipt, event) and (receipt.latest or event.provider_id == receipt.provider_id):
+                return Matched(receipt, tenant, message_id, event)
+        return None
+
+    def _recipient(self, receipt: Receipt) -> tuple[str, str] | None:
+        """The tenant and the tag of the recipient whose address a receipt names; None if that is none of ours."""
         tenant = self._catalog.tenant(receipt.tenant or "")
         if tenant is None:
             return None
         channel = PROVIDERS[receipt.provider].channel
         tag = self._tag(tenant.salt, channel, receipt.address or "", tenant.region)
-        if tag is None:
-            return None
-        for message_id, event in self._timeline.sent_to(tenant.id, tag, receipt.at - REACH_MS):
-            if _fits(receipt, event) and (receipt.latest or event.provider_id == receipt.provider_id):
-                return Matched(receipt, tenant.id, message_id, event)
-        return None
+        return None if tag is None else (tenant.id, tag)
 
     @staticmethod
     def _tag(salt: bytes, channel: Channel, address: str, region: str) -> str | None:

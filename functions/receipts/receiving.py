@@ -18,7 +18,7 @@ from shared.aws.receipts import ReceiptQueue
 from shared.base.logs import log_error
 from shared.model.clock import Clock
 from shared.model.events import StreamRecord
-from shared.model.receipts import Arrived, Receipt, Waiting
+from shared.model.receipts import Alert, Arrived, Receipt, Waiting
 from shared.model.wire import UnreadableError
 from shared.providers.reading import read_queued, read_receipts
 
@@ -48,6 +48,8 @@ class Received:
     """(provider, stage) -> receipts whose message was found."""
     unmatched: Counter[str] = field(default_factory=Counter)
     """Provider -> receipts that waited for an hour, and are about no message of ours."""
+    alerts: list[Alert] = field(default_factory=list)
+    """What providers said of accounts."""
     failed: list[str] = field(default_factory=list)
     """The ids of messages that come back."""
 
@@ -83,7 +85,11 @@ class Receiver:
                 if isinstance(queued, Waiting):
                     looks.append(_Look(queued.since, queued.tries, queued.waiting))
                 else:
-                    fresh.receipts += self._read(queued)
+                    for said in self._read(queued):
+                        if isinstance(said, Alert):
+                            result.alerts.append(said)
+                        else:
+                            fresh.receipts.append(said)
             except UnreadableError as error:
                 logger.error("receipt cannot be read", message_id=record["messageId"], field=error.field)
                 result.failed.append(record["messageId"])
@@ -91,7 +97,7 @@ class Receiver:
         return result
 
     @staticmethod
-    def _read(arrived: Arrived) -> list[Receipt]:
+    def _read(arrived: Arrived) -> Sequence[Receipt | Alert]:
         try:
             return read_receipts(arrived)
         except UnreadableError:

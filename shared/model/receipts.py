@@ -27,7 +27,7 @@ class Receipt(Struct, kw_only=True, omit_defaults=True, frozen=True):
     It names its message by `message_id`, with `origin` or else `tenant`, where our id rode along; else by `provider_id`
     together with `tenant` and `address`; else by `provider_id` alone, of providers whose ids the trace keeps
     (`EventRow.indexed`). With an address alone, which `latest` allows, the last message to it through the account is
-    meant.
+    meant; with an address and `same_request`, the message to it of the same request as `message_id`.
     """
 
     provider: str = ""
@@ -43,6 +43,8 @@ class Receipt(Struct, kw_only=True, omit_defaults=True, frozen=True):
     address: str | None = None
     """As the provider writes it."""
     latest: bool = False
+    same_request: bool = False
+    """Several recipients got their messages by one call, which has the id of one of them."""
     reason: str | None = None
     code: str | None = None
     """The provider's raw code, without any address."""
@@ -57,6 +59,16 @@ class Receipt(Struct, kw_only=True, omit_defaults=True, frozen=True):
     """Of a delivery, how long it took from when the provider took the message, if the provider says so."""
     origin: str | None = None
     """Where the message comes from, if that rode along (`shared/model/origin.py`): then nothing is looked up."""
+
+
+class Alert(Struct, kw_only=True, omit_defaults=True, frozen=True):
+    """Something that a provider says of an account, and not of a message: people should look at it."""
+
+    provider: str
+    tenant: str | None = None
+    account: str | None = None
+    event: str
+    """The provider's own name of it."""
 
 
 class Waiting(Struct, kw_only=True):

@@ -1,5 +1,6 @@
 """Reads receipts: tells apart what is on their queue, and has the vendor's own module read it."""
 
+from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
 from typing import Any, Protocol, cast
@@ -7,7 +8,7 @@ from typing import Any, Protocol, cast
 from msgspec import Struct, field
 
 from shared.model import wire
-from shared.model.receipts import Arrived, Receipt, Waiting
+from shared.model.receipts import Alert, Arrived, Receipt, Waiting
 from shared.model.wire import UnreadableError
 from shared.providers.spec import ProviderSpec
 from shared.providers.table import PROVIDERS
@@ -16,8 +17,8 @@ from shared.providers.table import PROVIDERS
 class ReceiptModule(Protocol):
     """The names that a vendor's module `receipts` must define."""
 
-    def read(self, arrived: Arrived) -> list[Receipt]:
-        """What it says of messages; empty for what says nothing of any. Raises: UnreadableError."""
+    def read(self, arrived: Arrived) -> Sequence[Receipt | Alert]:
+        """What it says of messages and accounts; empty for what says nothing of any. Raises: UnreadableError."""
         ...
 
 
@@ -55,8 +56,8 @@ def read_queued(text: str, now: int) -> Arrived | Waiting:
     return Arrived(provider=_of_topic(text).name, at=now, body=text)
 
 
-def read_receipts(arrived: Arrived) -> list[Receipt]:
-    """What a provider said of messages. Raises: UnreadableError, also for a provider that says nothing."""
+def read_receipts(arrived: Arrived) -> Sequence[Receipt | Alert]:
+    """What a provider said of messages and accounts. Raises: UnreadableError, also for a provider that says nothing."""
     spec = PROVIDERS.get(arrived.provider)
     if spec is None or not spec.receipts:
         raise UnreadableError("provider")

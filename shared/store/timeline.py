@@ -13,7 +13,16 @@ from pydantic_core import from_json
 
 from shared.model import wire
 from shared.model.events import EventRow, Facts, StreamRecord
-from shared.model.ids import ULID_LENGTH, base_of, first_ulid_at, tag_of, ulid_text, ulid_time, ulid_value
+from shared.model.ids import (
+    MAX_PER_BASE,
+    ULID_LENGTH,
+    base_of,
+    first_ulid_at,
+    tag_of,
+    ulid_text,
+    ulid_time,
+    ulid_value,
+)
 from shared.model.runs import MAX_BLOCK
 from shared.model.words import Stage
 from shared.store.counters import HOUR_MS
@@ -277,7 +286,15 @@ class Timeline:
 
     def sent_to(self, tenant: str, tag: str, after_ms: int) -> Iterator[tuple[str, KeptEvent]]:
         """The messages to one recipient that were accepted since and sent, newest first; each with that event."""
-        values = {":a": {"S": first_ulid_at(after_ms)}, ":b": {"S": "~"}}
+        return self._sent(tenant, tag, first_ulid_at(after_ms), "~")
+
+    def sent_in_request(self, tenant: str, tag: str, message_id: str) -> Iterator[tuple[str, KeptEvent]]:
+        """The messages to one recipient that were sent, of the same request (or part of a run) as another message."""
+        base = base_of(message_id[:ULID_LENGTH])
+        return self._sent(tenant, tag, base, f"{ulid_text(ulid_value(base) + MAX_PER_BASE - 1)}~")
+
+    def _sent(self, tenant: str, tag: str, first: str, last: str) -> Iterator[tuple[str, KeptEvent]]:
+        values = {":a": {"S": first}, ":b": {"S": last}}
         for item in self._items(f"{tenant}#{tag}", "sk BETWEEN :a AND :b", values, forward=False):
             message_id, _, rest = item["sk"]["S"].partition("#")
             if rest.partition("#")[0] == Stage.SENT:

@@ -27,7 +27,8 @@ def event(status: str, parts: int = 1, context: dict[str, str] | None = None, **
 def queued(body: str) -> list[Receipt]:
     arrived = read_queued(body, NOW)
     assert isinstance(arrived, Arrived)
-    return read_receipts(arrived)
+    found = read_receipts(arrived)
+    return [each for each in found if isinstance(each, Receipt)]
 
 
 def by_bus(found: dict[str, Any]) -> str:
