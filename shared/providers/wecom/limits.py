@@ -41,6 +41,8 @@ class Rules(Struct, frozen=True):
     """Whether a text may name members to be mentioned."""
     media_ids: bool
     """Whether an image may be given by its media id."""
+    task_ids: bool = False
+    """Whether cards that can be pressed are given a task id if they have none."""
     unsent: tuple[str, ...] = ()
     """The types of content that it does not send."""
 
@@ -160,7 +162,7 @@ def _template_card(body: dict[str, Any], rules: Rules) -> list[Issue]:
         issues += rules.news_notice(card)
     task_id = card.get("task_id")
     if task_id is None:
-        if card.get("action_menu"):
+        if card.get("action_menu") and not rules.task_ids:
             issues.append(("card.task_id", "is required beside action_menu"))
     elif not isinstance(task_id, str) or not TASK_ID.match(task_id):
         issues.append(("card.task_id", "must be 1 to 128 digits, letters, _, - or @"))

@@ -16,4 +16,6 @@ def _news_notice(card: dict[str, Any]) -> list[Issue]:
     return [] if image or card.get("image_text_area") else [("card.card_image", "or image_text_area must be given")]
 
 
-RULES = Rules("app", MARKDOWN_BYTES, IMAGE_BYTES, CARD_TYPES, _news_notice, mentions=False, media_ids=True)
+RULES = Rules(
+    "app", MARKDOWN_BYTES, IMAGE_BYTES, CARD_TYPES, _news_notice, mentions=False, media_ids=True, task_ids=True
+)

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
-from pydantic import AfterValidator, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, ConfigDict, Field, SecretStr, model_validator
 
 from shared.model.accounts import ProviderSecret, ProviderSettings, bare_secret
 from shared.model.content import RenderedWecom
@@ -19,6 +19,7 @@ from shared.model.reasons import Reason
 from shared.net.hosts import endpoint_server
 from shared.policy.rates import SECOND, Lane
 from shared.providers.base import Outgoing, Provider, Token, Tools, Verification
+from shared.providers.wecom.app.tasks import is_pressed, task_id_of
 from shared.providers.wecom.codes import (
     INVALID_MEDIA_ID,
     NO_GOOD_ONE,
@@ -63,6 +64,19 @@ _CAN_BE_SAFE = frozenset({"text", "image", "file"})
 _CAN_TRANSLATE_IDS = frozenset({"text", "textcard", "news", "template_card"})
 
 
+def _of_letters(name: str, least: int, most: int) -> Callable[[SecretStr], SecretStr]:
+    """Checks a secret of letters and digits alone. name: WeCom's own."""
+    size = str(most) if least == most else f"{least} to {most}"
+
+    def check(value: SecretStr) -> SecretStr:
+        text = value.get_secret_value().strip()
+        if not re.fullmatch(rf"[0-9A-Za-z]{{{least},{most}}}", text):
+            raise ValueError(f"give the {name} of WeCom's console: {size} letters and digits")
+        return SecretStr(text)
+
+    return check
+
+
 class Settings(ProviderSettings):
     """A WeCom app."""
 
@@ -87,11 +101,21 @@ class Settings(ProviderSettings):
 
 
 class Secret(ProviderSecret):
-    """The app's Secret."""
+    """The app's Secret; and with what WeCom signs and encrypts its callbacks, if it is to call."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
     corp_secret: Annotated[SecretStr, AfterValidator(bare_secret)]
+    callback_token: Annotated[SecretStr, AfterValidator(_of_letters("Token", 1, 32))] | None = None
+    """The Token of the app's API receiver (接收消息), of up to 32 letters and digits."""
+    callback_aes_key: Annotated[SecretStr, AfterValidator(_of_letters("EncodingAESKey", 43, 43))] | None = None
+    """Its EncodingAESKey, of 43 letters and digits."""
+
+    @model_validator(mode="after")
+    def _both(self) -> "Secret":
+        if (self.callback_token is None) != (self.callback_aes_key is None):
+            raise ValueError("give both callback_token and callback_aes_key, or neither")
+        return self
 
 
 class _Target(NamedTuple):
@@ -120,7 +144,10 @@ class AppProvider(Provider):
         self._media = MediaIds(tools.tokens, tools.clock, account)
 
     def group(self, messages: Sequence[Outgoing]) -> list[list[Outgoing]]:
-        """Put messages of equal content together; `@all` and what cannot be addressed stay alone."""
+        """Put messages of equal content together; `@all` and what cannot be addressed stay alone.
+
+        Cards that can be pressed go to members apart from others: WeCom names the member who presses.
+        """
         groups: list[list[Outgoing]] = []
         filling: dict[str, tuple[list[Outgoing], Counter[str]]] = {}
         for message in messages:
@@ -128,7 +155,8 @@ class AppProvider(Provider):
             if target is None or target.kind == "all":
                 groups.append([message])
                 continue
-            key = _content(message).key
+            content = _content(message)
+            key = f"{target.kind} {content.key}" if _is_pressed(content) else content.key
             group, counts = filling.get(key, (None, Counter()))
             if group is None or counts[target.kind] >= MOST_PER_CALL[target.kind]:
                 group, counts = [], Counter()
@@ -255,7 +283,7 @@ class AppProvider(Provider):
         request |= {
             "msgtype": content.type,
             "agentid": settings.agent_id,
-            content.type: _fields(content, media_id),
+            content.type: _fields(content, media_id) | _task(content, messages),
             "enable_duplicate_check": 1,
             "duplicate_check_interval": settings.duplicate_check_interval,
         }
@@ -315,6 +343,19 @@ def _fields(content: RenderedWecom, media_id: Any) -> Any:
     if content.type == "news":
         return {"articles": [_given(article, article) for article in body["articles"]]}
     return _given(body, ("content",) if "content" in body else ("title", "description", "url", "btntxt"))
+
+
+def _is_pressed(content: RenderedWecom) -> bool:
+    return content.type == "template_card" and is_pressed(content.body["card"])
+
+
+def _task(content: RenderedWecom, messages: Sequence[Outgoing]) -> dict[str, str]:
+    """The task id of a card that can be pressed; a caller's own stays."""
+    if not _is_pressed(content) or content.body["card"].get("task_id"):
+        return {}
+    targets = [_target(message.to) for message in messages]
+    members = all(target is not None and target.kind == "user" for target in targets)
+    return {"task_id": task_id_of([message.message_id for message in messages], members=members)}
 
 
 def _given(source: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
