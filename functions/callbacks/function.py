@@ -1,14 +1,16 @@
 """The function that providers call to say what became of messages."""
 
 from shared.api.open_routes import CALLBACKS
-from shared.base.rights import SEND, allow, table
+from shared.base.rights import SEND, allow, read_secrets, table
 from shared.base.settings import CatalogSettings, ReceiptSettings, SecretSettings
-from shared.function import FunctionSpec, OpenRoutes
+from shared.function import CORE_PACKAGES, FunctionSpec, OpenRoutes
 from shared.providers.table import PROVIDERS
 
-NEEDS_SECRETS = any(provider.callback_needs_secret for provider in PROVIDERS.values())
-SECRETS = (allow(("secretsmanager:GetSecretValue",), "secrets"),) if NEEDS_SECRETS else ()
-"""Anybody may call it, so it reads secrets only if a vendor's callbacks cannot be read without."""
+CHANNELS = dict.fromkeys(provider.channel for provider in PROVIDERS.values() if provider.callback_needs_secret)
+SECRETS = tuple(read_secrets(channel) for channel in CHANNELS)
+"""Anybody may call it, so it reads no secrets but of channels where a vendor's callbacks cannot be read without."""
+
+PACKAGES = dict.fromkeys(package for provider in PROVIDERS.values() for package in provider.callback_packages)
 
 
 class CallbacksSettings(CatalogSettings, ReceiptSettings, SecretSettings):
@@ -25,6 +27,7 @@ FUNCTIONS = (
         # Vendors wait for few seconds.
         timeout_s=10,
         receipts=True,
+        packages=(*CORE_PACKAGES, *PACKAGES),
         rights=(table("catalog", "GetItem"), allow(SEND, "receipts.queue"), *SECRETS),
         triggers=(
             OpenRoutes(

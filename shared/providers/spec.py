@@ -54,6 +54,8 @@ class ProviderSpec(Struct, frozen=True):
     which answers them."""
     callback_needs_secret: bool = False
     """Whether the account's secret is needed for the answer."""
+    callback_packages: tuple[str, ...] = ()
+    """The distributions that are needed for it, besides what all functions carry."""
     topic_fields: frozenset[str] = frozenset()
     """Of what it says by a topic of SNS: one of these fields is in all of it, and in nothing that others say."""
     sent_is_final: bool = False

@@ -142,6 +142,7 @@ EXPECTED: dict[str, list[Statement]] = {
     ],
     "callbacks": [
         (GET, (CATALOG,)),
+        (("secretsmanager:GetSecretValue",), (SECRETS,)),
         (("sqs:SendMessage",), ("${ReceiptsInQueue.Arn}",)),
     ],
     "preferences": [
@@ -323,7 +324,10 @@ def test_dispatchers_read_health_alone_and_write_shifts_alone(prod: Template, fu
 
 @pytest.mark.parametrize(
     ("function", "channel"),
-    [("dispatch_email", "email"), ("dispatch_sms", "sms"), ("dispatch_wecom", "wecom"), ("recall", "wecom")],
+    [
+        *(("dispatch_email", "email"), ("dispatch_sms", "sms"), ("dispatch_wecom", "wecom"), ("recall", "wecom")),
+        ("callbacks", "wecom"),
+    ],
 )
 def test_secrets_are_read_by_the_channel_that_they_are_labelled_with(
     prod: Template, function: str, channel: str
@@ -335,7 +339,7 @@ def test_secrets_are_read_by_the_channel_that_they_are_labelled_with(
 
 def test_only_those_functions_and_the_one_that_writes_them_read_secrets(prod: Template) -> None:
     readers = {f for f in FUNCTIONS for each in _of(prod, f) if "secretsmanager:GetSecretValue" in each["Action"]}
-    assert readers == {"dispatch_email", "dispatch_sms", "dispatch_wecom", "recall", "manage"}
+    assert readers == {"dispatch_email", "dispatch_sms", "dispatch_wecom", "recall", "manage", "callbacks"}
 
 
 def test_the_watch_writes_its_marks_and_no_counts(prod: Template) -> None:
