@@ -8,8 +8,8 @@ from shared.model.words import Stage
 from shared.providers.table import PROVIDERS
 
 
-def row(stage: Stage, **more: str | None) -> EventRow:
-    return EventRow(index=0, tag="T", stage=stage, nth=0, at=0, account="a", **more)  # type: ignore[arg-type]
+def row(stage: Stage, provider: str | None = None, note: str | None = None) -> EventRow:
+    return EventRow(index=0, tag="T", stage=stage, nth=0, at=0, account="a", provider=provider, note=note)
 
 
 @pytest.mark.parametrize("provider", [*PROVIDERS, "of another time", None])
