@@ -22,6 +22,7 @@ _AT_ONCE = "tests/integration/functions/trace/test_aggregate_at_once.py"
 _KEEPING = "tests/integration/functions/trace/test_keeping.py"
 _PRINTS = "tests/integration/shared/store/test_suppressions_prints.py"
 _BULK = "tests/contract/email/ses/test_bulk.py"
+_CALLBACK = "tests/contract/wecom/app/test_app_callback.py"
 _ONCE = f"{_MATRIX}_while_each_recipient_gets_it_once"
 
 
@@ -365,6 +366,57 @@ MUTATIONS = (
         "if may_be_of_some(error):",
         "if False:",
         f"{_BULK}::test_a_call_that_is_refused_for_one_has_each_go_alone",
+    ),
+    Mutation(
+        "a callback of WeCom is refused without its signature",
+        "shared/providers/wecom/app/crypto.py",
+        "if not hmac.compare_digest(right.encode()",
+        "if False and not hmac.compare_digest(right.encode()",
+        f"{_CALLBACK}::test_what_is_not_signed_so_is_refused[x-nonce]",
+    ),
+    Mutation(
+        "a callback for another corporation is refused",
+        "shared/providers/wecom/app/crypto.py",
+        "if not hmac.compare_digest(whose,",
+        "if False and not hmac.compare_digest(whose,",
+        f"{_CALLBACK}::test_who_knows_one_thing_less_is_refused[corporation]",
+    ),
+    Mutation(
+        "a callback that was signed long ago is refused",
+        "shared/providers/wecom/app/callback.py",
+        "if abs(SystemClock().now_ms() - (_ms(timestamp) or 0)) > FRESH_MS:",
+        "if False:",
+        f"{_CALLBACK}::test_what_was_signed_more_than_an_hour_ago_is_refused[3601-False]",
+    ),
+    Mutation(
+        "a callback that declares a document type is refused",
+        "shared/providers/wecom/app/xml.py",
+        "parser.StartDoctypeDeclHandler = refuse\n    parser.EntityDeclHandler = refuse",
+        "pass",
+        f"{_CALLBACK}::test_xml_that_is_none_or_declares_something_is_refused_inside_and_outside",
+    ),
+    Mutation(
+        "a card's receipt is for the member's own message of the same request",
+        "shared/store/timeline.py",
+        'return self._sent(tenant, tag, base, f"{ulid_text(ulid_value(base) + MAX_PER_BASE - 1)}~")',
+        'return self._sent(tenant, tag, base, "~")',
+        "tests/integration/functions/receipts/test_matching_members.py"
+        "::test_of_a_card_to_several_each_members_own_message_is_meant",
+    ),
+    Mutation(
+        "a part of a text that failed outlasts the delivery of another",
+        "shared/providers/sms/aws/receipts.py",
+        "and not _lasts(event, said)",
+        "",
+        "tests/e2e/test_receipts_aws_sms.py::test_a_text_of_which_a_part_failed_is_not_delivered",
+    ),
+    Mutation(
+        "what finds a message by the provider's id is kept for as long as the message",
+        "functions/trace/parts.py",
+        "items += [provider_item(record, id, row, ttl) for id, row in named if row.indexed]",
+        "items += [provider_item(record, id, row, 1) for id, row in named if row.indexed]",
+        "tests/integration/functions/trace/test_aggregate_provider_ids.py"
+        "::test_what_finds_a_message_goes_when_the_message_goes",
     ),
 )
 
