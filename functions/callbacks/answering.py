@@ -32,7 +32,6 @@ MAX_BODY_BYTES = 500_000
 NOT_FOUND = Answered("Not Found", 404, "text/plain")
 """Of whatever is wrong with a callback URL: who guesses learns nothing."""
 TOO_LARGE = Answered("Too Large", 413, "text/plain")
-REFUSED = Answered("Refused", 400, "text/plain")
 BROKEN = Answered("Internal Server Error", 500, "text/plain")
 COME_AGAIN = Answered("Service Unavailable", 503, "text/plain")
 """Vendors call again after these two."""
@@ -93,7 +92,7 @@ class Callbacks:
             self._put(account, answered)
         except CallbackRefusedError as error:
             logger.warning("callback refused", provider=spec.name, account=account.id, why=str(error))
-            return REFUSED
+            return Answered("Refused", error.status, "text/plain")
         except (NotQueuedError, SecretError) as error:
             log_error(logger, "callback not taken", error, provider=spec.name, account=account.id)
             return COME_AGAIN

@@ -8,7 +8,7 @@ signature) is the module's to check.
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
-from typing import Any, Protocol, cast
+from typing import Any, ClassVar, Protocol, cast
 
 from msgspec import Struct
 
@@ -20,6 +20,15 @@ MAX_ARRIVED_BYTES = 200_000
 
 class CallbackRefusedError(Exception):
     """What was asked is not from the vendor, or cannot be read; says why, without anything of its content."""
+
+    status: ClassVar[int] = 400
+    """By which it is refused."""
+
+
+class CallbackForgedError(CallbackRefusedError):
+    """What was asked does not prove that it is from the vendor."""
+
+    status = 403
 
 
 class Asked(Struct, frozen=True):

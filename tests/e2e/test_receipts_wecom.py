@@ -72,7 +72,7 @@ def test_wecom_finds_that_the_url_is_ours(app: App) -> None:
     answer = app.ask(app.wecom, "1616140317555161061")
     assert (answer.status_code, answer.text) == (200, "1616140317555161061")
     assert answer.headers["content-type"].startswith("text/plain")
-    assert app.ask(Calling(CORP_ID, AGENT_ID, token="another"), "1").status_code == 400
+    assert app.ask(Calling(CORP_ID, AGENT_ID, token="another"), "1").status_code == 403
 
 
 def test_what_is_pressed_is_told_of_the_members_own_message(app: App) -> None:

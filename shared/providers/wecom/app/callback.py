@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.model.clock import SystemClock
-from shared.providers.callbacks import Answered, Asked, CallbackRefusedError
+from shared.providers.callbacks import Answered, Asked, CallbackForgedError, CallbackRefusedError
 from shared.providers.wecom.app.crypto import check_signature, decrypt
 from shared.providers.wecom.app.events import EVENTS, Event, as_json
 from shared.providers.wecom.app.xml import read_xml
@@ -39,7 +39,7 @@ def _opened(asked: Asked, encrypted: str, secret: Mapping[str, str], settings: M
     check_signature(token, timestamp, nonce, encrypted, signature)
     # It is signed, so this is what WeCom wrote.
     if abs(SystemClock().now_ms() - (_ms(timestamp) or 0)) > FRESH_MS:
-        raise CallbackRefusedError("it was signed more than an hour ago, or is yet to be")
+        raise CallbackForgedError("it was signed more than an hour ago, or is yet to be")
     return decrypt(aes_key, encrypted, str(settings.get("corp_id", "")))
 
 

@@ -12,7 +12,7 @@ import hashlib
 import hmac
 from typing import Final
 
-from shared.providers.callbacks import CallbackRefusedError
+from shared.providers.callbacks import CallbackForgedError, CallbackRefusedError
 
 BLOCK: Final = 32
 _RANDOM: Final = 16
@@ -20,15 +20,15 @@ _LENGTH: Final = 4
 
 
 def check_signature(token: str, timestamp: str, nonce: str, encrypted: str, signature: str) -> None:
-    """Check that whoever calls knows the token. Raises: CallbackRefusedError."""
+    """Check that whoever calls knows the token. Raises: CallbackForgedError."""
     text = "".join(sorted((token, timestamp, nonce, encrypted)))
     right = hashlib.sha1(text.encode(errors="replace"), usedforsecurity=False).hexdigest()
     if not hmac.compare_digest(right.encode(), signature.encode(errors="replace")):
-        raise CallbackRefusedError("the signature does not fit: check callback_token")
+        raise CallbackForgedError("the signature does not fit: check callback_token")
 
 
 def decrypt(aes_key: str, encrypted: str, receiver: str) -> bytes:
-    """What was encrypted. receiver: for whom it must be. Raises: CallbackRefusedError."""
+    """What was encrypted. receiver: for whom it must be. Raises: CallbackForgedError; CallbackRefusedError."""
     # It takes a while to import, and only who is called back needs it.
     from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
@@ -41,7 +41,7 @@ def decrypt(aes_key: str, encrypted: str, receiver: str) -> bytes:
         raise CallbackRefusedError("what is encrypted is not whole, or the key is none") from None
     message, whose = _parted(_unpadded(plain))
     if not hmac.compare_digest(whose, receiver.encode()):
-        raise CallbackRefusedError("it is for another corporation, or encrypted by another key: check callback_aes_key")
+        raise CallbackForgedError("it is for another corporation, or encrypted by another key: check callback_aes_key")
     return message
 
 
