@@ -64,6 +64,13 @@ def test_a_message_is_found_by_the_providers_id(harness: TraceHarness, size: int
     assert harness.counters() == harness.timeline() == {"accepted": size, "sent": size}
 
 
+def test_a_message_of_a_campaign_is_found_too(harness: TraceHarness) -> None:
+    one = envelope(3, run="run-1")
+    harness.aggregate([(1, told(one)), (2, told(one))])
+    assert timeline(harness).by_provider_ids(ids(one)) == places(one)
+    assert harness.counters() == {"accepted": 3, "sent": 3}
+
+
 def test_only_what_must_be_found_so_is_kept_so(harness: TraceHarness) -> None:
     one = envelope(2)
     harness.aggregate([(1, told(one, indexed=False))])
