@@ -85,6 +85,19 @@ def test_other_task_ids_are_not_taken_for_ours(task_id: str) -> None:
     assert read(Event(event="template_card_event", at=5, member="ada", task_id=task_id)) == []
 
 
+def test_a_card_that_is_sent_again_after_a_lost_answer_shows_once() -> None:
+    content = wecom("template_card", card=BUTTONS)
+    group = [Outgoing(id_of(n), to, content) for n, to in enumerate(("ada", "bob"))]
+    others = [Outgoing(id_of(n + 5), to, content) for n, to in enumerate(("ada", "bob"))]
+    with WecomSandbox() as sandbox:
+        provider = make_app(sandbox.url, FakeClock())
+        for some in (group, group[::-1], others):
+            provider.send(some)
+        provider.close()
+        # Another message with the same content is another card.
+        assert [each.to for each in sandbox.outbox.all()] == ["ada", "bob", "ada", "bob"]
+
+
 def read(event: Event) -> list[Receipt | Alert]:
     arrived = Arrived(provider="app", tenant="acme", account="app-1", at=9, body=as_json(event))
     return list(read_receipts(arrived))
