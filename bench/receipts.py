@@ -16,6 +16,7 @@ from bench.sample import envelopes
 from functions.receipts.listing import Listing
 from functions.receipts.matching import Matcher
 from functions.receipts.receiving import Receiver
+from functions.receipts.soft_bounces import SoftBounces
 from shared.model.clock import SystemClock
 from shared.model.events import EventRow, StreamRecord, record_of
 from shared.model.ids import Numbering
@@ -104,8 +105,9 @@ def _receipt_us() -> float:
     items = _sent(2000)
     records = [{"messageId": str(i), "body": _event(key)} for i, key in enumerate(items)]
     clock, client, nobody = SystemClock(), _Table(items), _Nobody()
-    matcher = Matcher(Timeline(client, "timeline"), Catalog(client, "catalog", clock))  # type: ignore[arg-type]  # as above
-    listing = Listing(Suppressions(client, "catalog", clock))  # type: ignore[arg-type]  # it is asked for nothing
+    timeline = Timeline(client, "timeline")
+    matcher = Matcher(timeline, Catalog(client, "catalog", clock))  # type: ignore[arg-type]  # as above
+    listing = Listing(Suppressions(client, "catalog", clock), SoftBounces(timeline))  # type: ignore[arg-type]  # it is asked for nothing
     receiver = Receiver(matcher, listing, nobody, nobody, clock)  # type: ignore[arg-type]  # they take everything
 
     def work() -> int:

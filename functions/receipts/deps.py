@@ -10,6 +10,7 @@ from functions.receipts.function import ReceiptsSettings
 from functions.receipts.listing import Listing
 from functions.receipts.matching import Matcher
 from functions.receipts.receiving import Receiver
+from functions.receipts.soft_bounces import SoftBounces
 from shared.wiring.parts import Parts
 
 THREADS = 10
@@ -33,4 +34,10 @@ def deps() -> ReceiptsDeps:
 def receiver_of(parts: Parts) -> Receiver:
     """What takes receipts."""
     matcher = Matcher(parts.timeline, parts.catalog, parts.pool)
-    return Receiver(matcher, Listing(parts.suppressions), parts.receipt_queue, parts.stream, parts.clock)
+    return Receiver(
+        matcher,
+        Listing(parts.suppressions, SoftBounces(parts.timeline)),
+        parts.receipt_queue,
+        parts.stream,
+        parts.clock,
+    )

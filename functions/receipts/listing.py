@@ -7,8 +7,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from functions.receipts.matching import Matched
+from functions.receipts.soft_bounces import SoftBounces
 from shared.model.ids import tag_of
-from shared.model.suppression import Suppressed, SuppressionEntry
+from shared.model.suppression import MAX_NOTE, Suppressed, SuppressionEntry, SuppressionReason
 from shared.model.words import Channel, KeyKind
 from shared.policy.suppression import scope_of
 from shared.store.suppressions import Suppressions
@@ -20,15 +21,19 @@ BY = "receipt"
 class Listing:
     """Feeds the suppression list."""
 
-    def __init__(self, suppressions: Suppressions) -> None:
+    def __init__(self, suppressions: Suppressions, soft_bounces: SoftBounces) -> None:
         self._suppressions = suppressions
+        self._soft_bounces = soft_bounces
 
     def add(self, matches: Sequence[Matched], now: int) -> None:
         """List whom receipts are reason to list. Raises: CatalogConflictError; what the table raises."""
         wanted: dict[tuple[str, Channel], dict[str, Suppressed]] = defaultdict(dict)
         for match in matches:
-            recipient = _recipient(match, now)
-            if recipient is not None:
+            why = match.receipt.suppresses
+            if why is None and self._soft_bounces.full(match, now):
+                why = SuppressionReason.BOUNCE
+            if why is not None and match.event.kind != KeyKind.TEST:
+                recipient = _recipient(match, why, now)
                 some = wanted[recipient.tenant, recipient.channel]
                 before = some.get(recipient.tag)
                 some[recipient.tag] = recipient if before is None else before.plus(recipient.entries)
@@ -37,17 +42,15 @@ class Listing:
             self._suppressions.add_all(list(recipients.values()), there)
 
 
-def _recipient(match: Matched, now: int) -> Suppressed | None:
-    """The recipient with the entry that a receipt is reason for; None if it is none, or of a test."""
+def _recipient(match: Matched, why: SuppressionReason, now: int) -> Suppressed:
+    """The recipient with the entry that a receipt is reason for."""
     receipt, event = match.receipt, match.event
-    if receipt.suppresses is None or event.kind == KeyKind.TEST:
-        return None
     entry = SuppressionEntry(
-        scope=scope_of(receipt.suppresses),
-        reason=receipt.suppresses,
+        scope=scope_of(why),
+        reason=why,
         at=now,
         by=BY,
-        note=receipt.code or "",
+        note=(receipt.code or "")[:MAX_NOTE],
         message=match.message_id,
     )
     return Suppressed(
