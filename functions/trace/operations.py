@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from functions.trace.statistics import stages_of, statistics
-from functions.trace.words import describe, explain
+from functions.trace.words import describe, explain, no_receipt
 from shared.api.kit import Call, OperationFunction
 from shared.api.lookup import named_message, named_request
 from shared.api.paging import PageQuery
@@ -64,7 +64,7 @@ class Reading:
         """A message by id. Raises: ForbiddenError, NotFoundError."""
         message_id, events = named_message(call, self.timeline)
         call.require(_kind(events), "message")
-        return view(message_id, events)
+        return view(message_id, events, self.clock.now_ms())
 
     def query_messages(self, call: Call) -> MessagePage:
         """The messages to one recipient, newest first. Raises: InvalidError.
@@ -93,7 +93,7 @@ class Reading:
         found.sort(key=lambda pair: pair[0], reverse=True)
         page = found[: query.limit]
         cursor = _encode_cursor(page[-1][0]) if len(found) > query.limit else None
-        mine = [view(message_id, events) for message_id, events in page if call.reaches(_kind(events))]
+        mine = [view(message_id, events, now) for message_id, events in page if call.reaches(_kind(events))]
         return MessagePage(messages=mine, cursor=cursor)
 
     def get_request(self, call: Call) -> RequestView:
@@ -107,7 +107,11 @@ class Reading:
         for kind in {_kind(found) for found in events if found}:
             call.require(kind, "request")
         # The index may be ahead of the events by a moment.
-        views = [view(message_id, found) for message_id, found in zip(page, events, strict=True) if found]
+        views = [
+            view(message_id, found, self.clock.now_ms())
+            for message_id, found in zip(page, events, strict=True)
+            if found
+        ]
         counts = Counter(v.status.value for v in views)
         cursor = _encode_cursor(page[-1]) if len(left) > query.limit else None
         return RequestView(request_id=request_id, messages=views, counts=dict(counts), cursor=cursor)
@@ -148,10 +152,10 @@ def _kind(events: list[KeptEvent]) -> KeyKind:
     return KeyKind(events[0].kind)
 
 
-def view(message_id: str, events: list[KeptEvent]) -> MessageView:
-    """A message as callers see it, from its events."""
+def view(message_id: str, events: list[KeptEvent], now: int) -> MessageView:
+    """A message as callers see it, from its events. now: in milliseconds since the epoch."""
     deciding, final = deciding_event(events)
-    meaning, action = explain(deciding)
+    meaning, action = no_receipt(deciding, now) or explain(deciding)
     ordered = sorted(events, key=lambda e: (e.at, _RANK[e.stage], e.nth))
     any_event, ulid = ordered[0], message_id[:ULID_LENGTH]
     fell = next((e.fell_back_to for e in events if e.fell_back_to), None)

@@ -1,10 +1,13 @@
 """What events and statuses mean, in plain words."""
 
+from collections.abc import Mapping
+
 from shared.model.clock import iso
 from shared.model.events import Facts
 from shared.model.given_up import explain_given_up
 from shared.model.reasons import EXPLANATIONS, Reason
-from shared.model.words import Stage
+from shared.model.words import Channel, Stage
+from shared.store.timeline import KeptEvent
 
 _STAGES: dict[Stage, tuple[str, str]] = {
     Stage.REJECTED: ("The recipient was not accepted.", "Correct the recipient and send again."),
@@ -77,6 +80,32 @@ _PLACES: dict[str, str] = {
 
 _OWN_ACTION = frozenset({Stage.RETRYING, Stage.DEFERRED, Stage.UNKNOWN, Stage.DISCARDED})
 """Stages after which what to do does not follow from the reason."""
+
+
+NO_RECEIPT_AFTER_MS: Mapping[Channel, int] = {
+    # SES tries for 14 hours where nothing else is set, others for days.
+    Channel.EMAIL: 24 * 3_600_000,
+    # AWS calls it unknown after 72 hours (AWS End User Messaging SMS user guide, "Event types").
+    Channel.SMS: 72 * 3_600_000,
+}
+"""For how long a receipt may well come yet, where one comes at all."""
+
+
+def no_receipt(event: KeptEvent, now: int) -> tuple[str, str] | None:
+    """(what it means, what to do), if a message was sent and nothing was reported of it for too long to go on waiting.
+
+    event: that decides its status. now: in milliseconds since the epoch.
+    """
+    if event.stage != Stage.SENT or event.channel not in NO_RECEIPT_AFTER_MS or _is_last_word(event.provider):
+        return None
+    after = NO_RECEIPT_AFTER_MS[Channel(event.channel)]
+    if now - event.at < after:
+        return None
+    return (
+        f"The provider took the message. Nothing was reported of it within {after // 3_600_000} hours, which does not "
+        "say whether it arrived.",
+        "Nothing; if no message of the account has a receipt, see docs/receipts.md for what has to be switched on.",
+    )
 
 
 def explain(event: Facts) -> tuple[str, str]:

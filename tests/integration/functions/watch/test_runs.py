@@ -143,7 +143,7 @@ def test_a_held_message_can_be_looked_at_and_recalled(harness: WatchHarness, cam
     record = record_of(one, [])
     accepted, waits = (kept_event(record, row) for row in (rows_of(one, "accepted")[0], held(one)[0]))
     message_id = one.id + one.recipients[0].tag
-    seen = view(message_id, [accepted, waits])
+    seen = view(message_id, [accepted, waits], NOW)
     assert (seen.status, seen.final) == ("deferred", False)
     assert seen.timeline[-1].until is None and seen.timeline[-1].text.startswith("Held while its campaign's run")
     assert seen.timeline[-1].reason == "run_paused"

@@ -335,7 +335,7 @@ def test_both_messages_name_each_other() -> None:
             for id, row in record.message_ids():
                 views.setdefault(id, []).append(kept_event(record, row))
     (first, events_of_first), (second, events_of_second) = views.items()
-    failed, taken = view(first, events_of_first), view(second, events_of_second)
+    failed, taken = view(first, events_of_first, NOW), view(second, events_of_second, NOW)
     assert failed.falls_back_to is not None and failed.fallback_of is None
     assert failed.falls_back_to.message_id == second and failed.falls_back_to.channel is Channel.SMS
     assert taken.fallback_of == first and taken.falls_back_to is None
