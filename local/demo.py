@@ -71,7 +71,7 @@ class Report:
     """What the demonstration found.
 
     mismatches: in words, empty when all went as expected. ends: how many recipients came to each end. timelines: of
-    one message per channel. seconds: until all was accepted, sent and traced; accepted_seconds: until all was accepted.
+    one message per channel. delivered: of those that were sent, as providers reported. seconds: until all was accepted, sent and traced; accepted_seconds: until all was accepted.
     """
 
     mismatches: list[str] = field(default_factory=list)
@@ -80,6 +80,7 @@ class Report:
     timelines: list[dict[str, Any]] = field(default_factory=list)
     balance: dict[str, Any] = field(default_factory=dict)
     recipients: int = 0
+    delivered: int = 0
     accepted_seconds: float = 0.0
     seconds: float = 0.0
 
@@ -188,6 +189,7 @@ def _compare(
         for found in result.rows:
             end, reason = _end(found, traced)
             report.recipients += 1
+            report.delivered += traced.get(found.message_id, {}).get("status") == "delivered"
             report.ends[end] += 1
             if found.status in {"rejected", "invalid"}:
                 report.refused.append(Refused(audience, found))
@@ -284,7 +286,9 @@ def _show(report: Report, console: Console) -> None:
     show_balance(console, report.balance)
     console.rule("Ends", align="left")
     ends = ", ".join(f"{count:,} {end}" for end, count in report.ends.most_common())
-    console.print(f"{report.recipients:,} recipients: {ends}")
+    console.print(
+        f"{report.recipients:,} recipients: {ends}; of those sent, {report.delivered:,} are known to be delivered"
+    )
     if unknown := sum(1 for refused in report.refused if not refused.result.message_id):
         console.print(
             f"Of the {len(report.refused):,} rejected rows, {len(report.refused) - unknown:,} are in the balance; "

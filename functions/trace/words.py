@@ -147,7 +147,7 @@ def describe(event: Facts, ulid: str = "") -> str:
     text += "".join(_passed_over(*each) for each in event.passed_over)
     if event.provider is not None:
         text += f" Through account {event.account} ({event.provider})"
-        text += "." if event.took_ms is None else f", answered in {event.took_ms} ms."
+        text += f"{_took(event)}."
     if event.code is not None:
         # Without a provider it was found before any was asked.
         said = "What was found" if event.provider is None else "The provider said"
@@ -162,6 +162,15 @@ def describe(event: Facts, ulid: str = "") -> str:
     if event.stage == Stage.RETRYING and (event.account_down or event.avoid_account):
         text += " It is then sent through another account, if the template has one."
     return text
+
+
+def _took(event: Facts) -> str:
+    """How long a provider took, to answer or to deliver."""
+    if event.took_ms is None:
+        return ""
+    if event.stage == Stage.DELIVERED:
+        return f", {event.took_ms / 1000:.1f} s after it was sent"
+    return f", answered in {event.took_ms} ms"
 
 
 def _when(event: Facts) -> str:

@@ -52,3 +52,10 @@ def test_that_nothing_was_reported_is_said_once_it_is_late_and_is_no_failure(
 def test_of_who_never_reports_anything_nothing_is_missed() -> None:
     assert no_receipt(sent("wecom", "app"), 10**15) is None
     assert no_receipt(sent("wecom", "robot"), 10**15) is None
+
+
+def test_how_long_it_took_is_said_of_what_it_was() -> None:
+    facts = EventRow(index=0, tag="T", stage="sent", nth=0, at=0, account="a", provider="ses", took_ms=546)
+    assert "(ses), answered in 546 ms." in describe(facts)
+    facts.stage = "delivered"
+    assert "(ses), 0.5 s after it was sent." in describe(facts)
