@@ -33,6 +33,8 @@ _LINE: Final = 76
 _LONGEST_WORD: Final = 900
 _LONGEST_BODY_LINE: Final = 998
 
+MESSAGE_ID_HEADER: Final = "X-MePush-Message-Id"
+"""Has our id of a message: a server that returns it names it by that."""
 _BOUNDARY_START: Final = "=_"
 _PART_HEADERS: Final = {
     (subtype, encoding): (
@@ -162,7 +164,7 @@ class Assembler:
         headers = (
             f"{self._sender}To: {to}\r\nSubject: {encode_unstructured('Subject', content.subject)}\r\n"
             f"Date: {self._date_at(now_ms // 1000)}\r\nMessage-ID: <{message_id}@{self._domain}>\r\n"
-            f"X-MePush-Message-Id: {message_id}\r\n"
+            f"{MESSAGE_ID_HEADER}: {message_id}\r\n"
         )
         if content.unsubscribe is not None:
             headers += "".join(f"{name}: {value}\r\n" for name, value in unsubscribe_headers(content.unsubscribe))
