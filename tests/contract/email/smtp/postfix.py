@@ -41,6 +41,7 @@ smtpd_error_sleep_time = 0
 service_throttle_time = 1s
 smtpd_soft_error_limit = 3
 smtpd_hard_error_limit = 6
+transport_maps = regexp:{folder}/transports
 header_checks = regexp:{folder}/headers
 message_size_limit = 400000
 virtual_mailbox_limit = 0
@@ -65,6 +66,7 @@ bounce unix - - n - 0 bounce
 defer unix - - n - 0 bounce
 trace unix - - n - 0 bounce
 error unix - - n - - error
+smtp unix - - n - - smtp
 virtual unix - n n - - virtual
 anvil unix - - n - 1 anvil
 proxymap unix - - n - - proxymap
@@ -84,12 +86,15 @@ class Postfix:
     """An instance in a folder of its own.
 
     It refuses recipients that begin with `gone` (550) or `later` (450), messages whose subject says `forbidden` (550)
-    and those beyond 400,000 bytes (552), and closes with 421 after six errors in a row.
+    and those beyond 400,000 bytes (552), and closes with 421 after six errors in a row. It takes messages to
+    `returned.example`, and returns them to their sender.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.ports = {name: _free_port() for name in OFFERS}
+        self._next = _free_port()
+        """Of the server that it passes messages to `returned.example` on to, which refuses them."""
         self.authority: Certificate = authority()
 
     @contextlib.contextmanager
@@ -144,12 +149,16 @@ class Postfix:
             "/^gone/ 550 5.1.1 User unknown\n/^later/ 450 4.2.0 Greylisted\n/./ DUNNO\n"
         )
         (self.folder / "headers").write_text("/^Subject: .*forbidden/ REJECT 5.7.1 Content refused\n")
+        (self.folder / "transports").write_text(f"/@returned\\.example$/ smtp:[127.0.0.1]:{self._next}\n")
         (self.folder / "main.cf").write_text(_MAIN.format(folder=self.folder))
         ports = "".join(
             f"127.0.0.1:{self.ports[name]} inet n - n - - smtpd -o {{smtpd_discard_ehlo_keywords={hidden}}}\n"
             for name, hidden in OFFERS.items()
         )
-        (self.folder / "master.cf").write_text(ports + _SERVICES.lstrip())
+        refusing = f"127.0.0.1:{self._next} inet n - n - - smtpd -o myhostname=mx.returned.example" + (
+            " -o {smtpd_recipient_restrictions=check_recipient_access static:{550 5.1.1 No such user here}}\n"
+        )
+        (self.folder / "master.cf").write_text(ports + refusing + _SERVICES.lstrip())
 
     def _wait_until_it_answers(self, process: "subprocess.Popen[bytes]") -> None:
         for _ in range(300):

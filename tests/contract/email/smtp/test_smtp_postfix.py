@@ -6,10 +6,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from shared.model.outcome import Outcome, Rejected, Retry, Sent, Unknown
 from shared.model.reasons import Reason
 from shared.providers.base import Outgoing
+from shared.providers.email.smtp.bounce_mail import Look, first_look, read_mail
+from shared.providers.email.smtp.bounce_mail.kinds import Bounce, Bounces
 from shared.providers.email.smtp.provider import SmtpProvider
 from tests.contract.email.smtp.postfix import OFFERS, Postfix, missing, postfix
 from tests.contract.email.support import HTML, SUBJECT, TEXT
@@ -40,6 +43,20 @@ def server(running: Postfix) -> Postfix:
 def make(request: pytest.FixtureRequest, server: Postfix, smtp_provider: Make) -> Callable[..., SmtpProvider]:
     """Make a provider for a port with one set of extensions."""
     return lambda **changes: smtp_provider(server.ports[request.param], **changes)
+
+
+def test_what_it_returns_is_read_as_a_bounce_of_the_message(make: Make, server: Postfix, outgoing: Message) -> None:
+    id = "01KBA5M0000000000000000000A1B2C3D4E5F6G7H8"
+    sent = structs.replace(outgoing("bob@returned.example"), message_id=id)
+    assert isinstance(make().send([sent])[0], Sent)
+    [report] = server.delivered(1)
+    assert first_look(report.as_bytes()) is Look.READ
+    found = read_mail(report.as_bytes(), {"notice@example.com"})
+    said = "smtp; 550 5.1.1 <<address>>: Recipient address rejected: No such user here"
+    bounce = Bounce(
+        action="failed", message_id=sent.message_id, address="bob@returned.example", status="5.1.1", diagnostic=said
+    )
+    assert found == Bounces((bounce,))
 
 
 def by_recipient(provider: SmtpProvider, messages: list[Outgoing]) -> dict[str, Outcome | None]:
