@@ -24,6 +24,9 @@ from shared.store.timeline import KeptEvent, Timeline, event_key_of
 REACH_MS = 30 * 86_400_000
 """How long after a message was accepted receipts find it by its address. Answers of recipients come late."""
 
+SKEW_MS = 120_000
+"""By how much a provider's clock may be behind ours: a message that was sent later is none that it speaks of."""
+
 
 class Matched(Struct, frozen=True):
     """A receipt and its message."""
@@ -143,7 +146,8 @@ class Matcher:
             return None
         tenant, tag = found
         for message_id, event in self._timeline.sent_to(tenant, tag, receipt.at - REACH_MS):
-            if _fits(receipt, event) and (receipt.latest or event.provider_id == receipt.provider_id):
+            meant = event.at <= receipt.at + SKEW_MS if receipt.latest else event.provider_id == receipt.provider_id
+            if meant and _fits(receipt, event):
                 return Matched(receipt, tenant, message_id, event)
         return None
 
