@@ -60,18 +60,15 @@ def check_secret_stays(provider: str, before: Mapping[str, Any], after: Mapping[
         raise invalid_field("secret", f"{why}; give {{}} if the account is to have none")
 
 
-def check_server(settings: ProviderSettings, network: Network) -> None:
-    """Refuse settings whose server is where accounts may not connect to. Raises: InvalidError.
+def check_servers(settings: ProviderSettings, network: Network) -> None:
+    """Refuse settings that name a server where accounts may not connect to. Raises: InvalidError.
 
     The same is judged anew at every connection: this is to say it while somebody looks.
     """
-    named = settings.server()
-    if named is None:
-        return
-    setting, host, port = named
-    problem = network.problem(host, port)
-    if problem is not None:
-        raise invalid_field(f"settings.{setting}", problem)
+    for setting, host, port in settings.servers():
+        problem = network.problem(host, port)
+        if problem is not None:
+            raise invalid_field(f"settings.{setting}", problem)
 
 
 def _settings_errors(error: ValidationError) -> Iterator[FieldError]:

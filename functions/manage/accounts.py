@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from functions.manage.account_input import (
     MASK,
     check_secret_stays,
-    check_server,
+    check_servers,
     check_together,
     read_secret,
     read_settings,
@@ -193,7 +193,7 @@ class Accounts:
 
     def _settings(self, given: dict[str, object]) -> ProviderSettings:
         settings = read_settings(given)
-        check_server(settings, self._deps.settings.network)
+        check_servers(settings, self._deps.settings.network)
         return settings
 
     def _read_change(self, body: AccountUpdate, before: Account) -> "_Change":
@@ -320,7 +320,9 @@ def view(account: Account) -> AccountView:
 
 def _secret_fields(account: Account) -> Collection[str]:
     """The fields of the secret that is stored."""
-    return () if account.secret_version == NO_SECRET else secret_model(account.provider).model_fields
+    if account.secret_version == NO_SECRET:
+        return ()
+    return settings_model(account.provider).secret_fields(account.settings, secret_model(account.provider).model_fields)
 
 
 def _unsettled() -> ConflictError:

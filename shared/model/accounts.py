@@ -45,6 +45,11 @@ class ProviderSettings(Model):
         old, new = {**defaults, **before}, {**defaults, **after}
         return sorted(name for name in (old.keys() | new.keys()) - cls.keep_secret if old.get(name) != new.get(name))
 
+    @classmethod
+    def secret_fields(cls, settings: Mapping[str, Any], fields: Collection[str]) -> list[str]:
+        """Of the fields that a secret may have those that it may have with these settings, as stored."""
+        return list(fields)
+
     def missing_secret(self, given: Collection[str]) -> tuple[str, str] | None:
         """The field of the secret that these settings need and that is not given, and why they need it."""
         return None
@@ -52,6 +57,11 @@ class ProviderSettings(Model):
     def server(self) -> tuple[str, str, int] | None:
         """Which setting names a server, its host and its port; None if the provider alone decides that."""
         return None
+
+    def servers(self) -> list[tuple[str, str, int]]:
+        """The same of all servers that the platform connects to for the account."""
+        named = self.server()
+        return [] if named is None else [named]
 
 
 class ProviderSecret(Model):

@@ -5,9 +5,9 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
-from typing import ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
@@ -24,6 +24,7 @@ from shared.providers.email.quoted import Own
 from shared.providers.email.smtp.client import Connection, MisfitError, Pool, RefusedError, Security, dial
 from shared.providers.email.smtp.courier import Courier
 from shared.providers.email.smtp.letters import Answered, Broken, Doubted, Failed, Fate, Unbegun, Unreached, letters_of
+from shared.providers.email.smtp.mailbox_settings import BounceMailbox
 from shared.providers.email.smtp.mailboxes import login_problem, sender_problem
 from shared.providers.email.smtp.replies import Entry, outcome_of, raw_code, read
 from shared.providers.email.smtp.stream import Reply, Step
@@ -75,6 +76,9 @@ class Settings(ProviderSettings):
     max_messages_per_connection: int = Field(default=100, ge=1, le=10_000)
     max_connections: int = Field(default=8, ge=1, le=32)
     """That one function keeps open to the server at the same time; as many functions as are at work do so."""
+    bounce_mailbox: BounceMailbox | None = None
+    """Where bounces come to, which are read from there; None to read none. For QQ Mail it is the mailbox itself:
+    `imap.qq.com`."""
     chunking: bool = True
     """Whether to send by BDAT where the server offers CHUNKING; False for one that offers it and cannot do it."""
 
@@ -104,21 +108,39 @@ class Settings(ProviderSettings):
             raise ValueError("choose starttls or tls: unencrypted SMTP is for this machine only")
         return self
 
+    @model_validator(mode="after")
+    def _a_login_for_the_mailbox(self) -> "Settings":
+        if self.bounce_mailbox is not None and self.bounce_mailbox.username is None and self.username is None:
+            raise ValueError("give bounce_mailbox.username: the account has no username to log in with")
+        return self
+
+    @classmethod
+    def secret_fields(cls, settings: Mapping[str, Any], fields: Collection[str]) -> list[str]:
+        return [name for name in fields if name != "mailbox_password" or settings.get("bounce_mailbox")]
+
     def missing_secret(self, given: Collection[str]) -> tuple[str, str] | None:
-        if self.username is None or "password" in given:
-            return None
-        return "password", "is needed to log in with a username; give it, or leave `username` out of the settings"
+        if self.username is not None and "password" not in given:
+            return "password", "is needed to log in with a username; give it, or leave `username` out of the settings"
+        if self.bounce_mailbox is not None and not {"password", "mailbox_password"} & {*given}:
+            return "mailbox_password", "is needed to read the bounce mailbox; give it, or leave `bounce_mailbox` out"
+        return None
 
     def server(self) -> tuple[str, str, int]:
         return "host", self.host, self.port
+
+    def servers(self) -> list[tuple[str, str, int]]:
+        mailbox = self.bounce_mailbox
+        return [self.server()] + ([] if mailbox is None else [("bounce_mailbox.host", mailbox.host, mailbox.port)])
 
 
 class Secret(ProviderSecret):
     """The password, or what the provider calls it: QQ Mail's authorization code, an SES SMTP password."""
 
     password: SecretStr | None = None
+    mailbox_password: SecretStr | None = None
+    """Of the bounce mailbox; without one it is the same."""
 
-    @field_validator("password")
+    @field_validator("password", "mailbox_password")
     @classmethod
     def _one_line(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not value.get_secret_value().isprintable():
