@@ -1,9 +1,9 @@
 """The queue of receipts: what arrives from providers, and what waits for its message to be known."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from shared.aws.queue import send_batch
+from shared.aws.queue import MAX_ENTRIES, send_batch
 from shared.errors import NotQueuedError
 from shared.model.receipts import Arrived, Receipt, Waiting, as_json
 
@@ -21,6 +21,14 @@ class ReceiptQueue:
     def put(self, arrived: Arrived) -> None:
         """Queue what a provider said. Raises: NotQueuedError."""
         self._send([{"MessageBody": as_json(arrived)}])
+
+    def put_all(self, arrived: Sequence[Arrived]) -> None:
+        """Queue many that are small, ten in a request. Raises: NotQueuedError; then some may be on the queue."""
+        for start in range(0, len(arrived), MAX_ENTRIES):
+            some = arrived[start : start + MAX_ENTRIES]
+            entries = [(str(i), {"MessageBody": as_json(each)}) for i, each in enumerate(some)]
+            if send_batch(self._client, self._url, entries):
+                raise NotQueuedError("receipts not queued")
 
     def wait(self, waiting: Waiting, delay_s: int) -> None:
         """Have receipts come again in so many seconds, at most 900. Raises: NotQueuedError."""

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from shared.store.duplicates import Duplicates
     from shared.store.health import HealthStore
     from shared.store.idempotency import Idempotency
+    from shared.store.inboxes import Inboxes
     from shared.store.keys import KeyStore
     from shared.store.ledger import Ledger
     from shared.store.marks import Marks
@@ -129,6 +130,12 @@ class Parts:
         from shared.store.accounts import AccountStore
 
         return AccountStore(self.client("dynamodb"), self.settings.catalog_table, self.clock)
+
+    @cached_property
+    def inboxes(self) -> "Inboxes":
+        from shared.store.inboxes import Inboxes
+
+        return Inboxes(self.client("dynamodb"), self.settings.catalog_table, self.clock)
 
     @cached_property
     def keys(self) -> "KeyStore":

@@ -23,7 +23,7 @@ Right = tuple[str, str]
 
 CATALOG = (
     *("accounts", "catalog_table", "keys", "templates", "tenants"),
-    *("audit", "campaigns", "dead_letters", "health", "suppressions"),
+    *("audit", "campaigns", "dead_letters", "health", "inboxes", "suppressions"),
 )
 COUNTERS = ("counters", "marks")
 GUARD = ("caps", "claims", "duplicates", "idempotency", "ledger", "parking", "rates", "shards", "texts", "tokens")

@@ -81,15 +81,32 @@ def test_stuck_messages_are_an_alarm_and_so_is_that_nobody_looks_for_them(prod: 
 
 
 def test_the_watch_runs_every_five_minutes_and_ends_before_the_next_time(prod: Template) -> None:
-    (schedule,) = prod.of("Scheduler::Schedule").values()
+    schedule = prod.of("Scheduler::Schedule")["WatchSchedule"]
     assert schedule.properties["ScheduleExpression"] == "rate(5 minutes)"
     assert schedule.properties["Target"] == {"Arn": "${WatchFunction.Arn}", "RoleArn": "${WatchScheduleRole.Arn}"}
     assert prod.functions()["watch"].properties["Timeout"] < 300
 
 
+def test_mailboxes_are_looked_into_every_ten_minutes_and_one_that_fails_for_hours_is_an_alarm(prod: Template) -> None:
+    schedule = prod.of("Scheduler::Schedule")["MailboxesSchedule"]
+    assert schedule.properties["ScheduleExpression"] == "rate(10 minutes)"
+    assert schedule.properties["Target"] == {
+        "Arn": "${MailboxesFunction.Arn}",
+        "RoleArn": "${MailboxesScheduleRole.Arn}",
+    }
+    assert prod.functions()["mailboxes"].properties["Timeout"] < 600
+    (alarm,) = _alarms(prod, "MailboxesFailed")
+    variables = prod.functions()["mailboxes"].properties["Environment"]["Variables"]
+    assert {each["Name"]: each["Value"] for each in alarm["Dimensions"]} == {
+        "deployment": variables["SCHEDULE_GROUP"],
+        "service": variables["POWERTOOLS_SERVICE_NAME"],
+    }
+    assert (alarm["Threshold"], alarm["Statistic"], alarm["Period"]) == (0, "Maximum", 600)
+
+
 def test_every_alarm_tells_the_topic_says_what_to_do_and_is_quiet_when_nothing_happens(prod: Template) -> None:
     alarms = prod.of("CloudWatch::Alarm").values()
-    assert len(alarms) == 5 + 2 * 9 + 2 * len(FUNCTIONS) + 1 + 2 + 2 * 2
+    assert len(alarms) == 5 + 2 * 9 + 2 * len(FUNCTIONS) + 1 + 2 + 2 * 2 + 1
     assert len({each.properties["AlarmName"] for each in alarms}) == len(alarms)
     for alarm in alarms:
         assert alarm.properties["AlarmActions"] == ["${AlarmsTopic}"]

@@ -124,6 +124,12 @@ EXPECTED: dict[str, list[Statement]] = {
         ),
         (("sqs:SendMessage",), ("${TraceDead.Arn}",)),
     ],
+    "mailboxes": [
+        (("dynamodb:GetItem", "dynamodb:Query"), (CATALOG,)),
+        (("dynamodb:PutItem",), (CATALOG,)),
+        (("sqs:SendMessage",), ("${ReceiptsInQueue.Arn}",)),
+        (("secretsmanager:GetSecretValue",), (SECRETS,)),
+    ],
     "receipts": [
         (("dynamodb:BatchGetItem", "dynamodb:Query"), (TIMELINE,)),
         (("dynamodb:BatchGetItem", "dynamodb:GetItem"), (CATALOG,)),
@@ -293,11 +299,11 @@ def test_only_two_actions_have_no_resource(prod: Template) -> None:
 
 def test_every_role_has_only_its_own_policy_and_its_own_service(prod: Template) -> None:
     roles = prod.of("IAM::Role")
-    assert len(roles) == len(FUNCTIONS) + 2
+    assert len(roles) == len(FUNCTIONS) + 3
     for id, role in roles.items():
         assert "ManagedPolicyArns" not in role.properties
         (trust,) = role.properties["AssumeRolePolicyDocument"]["Statement"]
-        service = "scheduler" if id in ("SchedulesRole", "WatchScheduleRole") else "lambda"
+        service = "scheduler" if id in ("SchedulesRole", "WatchScheduleRole", "MailboxesScheduleRole") else "lambda"
         assert trust["Principal"] == {"Service": f"{service}.amazonaws.com"}
 
 
@@ -327,6 +333,7 @@ def test_dispatchers_read_health_alone_and_write_shifts_alone(prod: Template, fu
     [
         *(("dispatch_email", "email"), ("dispatch_sms", "sms"), ("dispatch_wecom", "wecom"), ("recall", "wecom")),
         ("callbacks", "wecom"),
+        ("mailboxes", "email"),
     ],
 )
 def test_secrets_are_read_by_the_channel_that_they_are_labelled_with(
@@ -339,7 +346,12 @@ def test_secrets_are_read_by_the_channel_that_they_are_labelled_with(
 
 def test_only_those_functions_and_the_one_that_writes_them_read_secrets(prod: Template) -> None:
     readers = {f for f in FUNCTIONS for each in _of(prod, f) if "secretsmanager:GetSecretValue" in each["Action"]}
-    assert readers == {"dispatch_email", "dispatch_sms", "dispatch_wecom", "recall", "manage", "callbacks"}
+    assert readers == {"dispatch_email", "dispatch_sms", "dispatch_wecom", "recall", "manage", "callbacks", "mailboxes"}
+
+
+def test_who_reads_mailboxes_writes_how_far_and_nothing_else(prod: Template) -> None:
+    (statement,) = [each for each in _of(prod, "mailboxes") if "dynamodb:PutItem" in each["Action"]]
+    assert statement["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["mailbox#*"]}}
 
 
 def test_the_watch_writes_its_marks_and_no_counts(prod: Template) -> None:
