@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 from unittest.mock import patch
 
 import botocore.session
@@ -37,6 +37,9 @@ from local.stream_pollers import ShardPoller
 from local.synth import ROOT, render_pages, synthesised
 from shared.aws import clients
 from shared.model.clock import SystemClock
+
+if TYPE_CHECKING:
+    from local.sandbox.imap import ImapSandbox
 
 TENCENT_KEYS = {"AKIDsandboxsandboxsandboxsandbox0000": "sandboxsandboxsandboxsandbox0000"}
 """SecretId -> SecretKey that the Tencent sandbox checks signatures with."""
@@ -74,7 +77,8 @@ class LocalStack:
     Kinesis played by `local.memory` instead of moto: much faster, and stricter. kept: what to go on from (needs
     memory), see `local.keeping`. receipts: False to have providers say nothing of messages after they took them.
 
-    Once started: url, outbox, sandboxes (`smtp`, `ses`, `tencent`, `aws`, `wecom`), faults, clock, deployment, runner,
+    Once started: url, outbox, sandboxes (`smtp`, `ses`, `tencent`, `aws`, `wecom`), mailbox (to which mails come back
+    that the first of these took), faults, clock, deployment, runner,
     pages (under `/_local/`), buses, counting, permissions, memory (None without it). Raises on start:
     synth.SynthesisError, template.TemplateError, server.PortError; InvalidError for a fault.
     """
@@ -83,6 +87,7 @@ class LocalStack:
     deployment: Deployment
     runner: FunctionRunner
     sandboxes: dict[str, Sandbox]
+    mailbox: "ImapSandbox"
     buses: events.LocalBuses
 
     _one: ClassVar[threading.Lock] = threading.Lock()
@@ -291,13 +296,18 @@ class LocalStack:
 
     def _start_sandboxes(self) -> None:
         from local.sandbox.aws_sms import AwsSmsSandbox
+        from local.sandbox.imap import ImapSandbox
         from local.sandbox.ses import SesSandbox
         from local.sandbox.smtp import SmtpSandbox
         from local.sandbox.tencent import TencentSandbox
         from local.sandbox.wecom import WecomSandbox
 
+        self.mailbox = ImapSandbox(self.clock)
+        self._exit.callback(self.mailbox.stop)
+        smtp = SmtpSandbox(self.outbox)
+        smtp.returns_to = self.mailbox.folder
         made: dict[str, Sandbox] = {
-            "smtp": SmtpSandbox(self.outbox),
+            "smtp": smtp,
             "ses": SesSandbox(self.outbox, verified=SES_IDENTITIES),
             "tencent": TencentSandbox(self.outbox, keys=TENCENT_KEYS, signature_clock=RealClock()),
             "aws": AwsSmsSandbox(self.outbox, identities=AWS_SMS_IDENTITIES),

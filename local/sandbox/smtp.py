@@ -11,6 +11,8 @@ from functools import cached_property
 from typing import ClassVar, Literal
 
 from local.sandbox.base import HOST, Fault, Outbox, Sandbox
+from local.sandbox.imap import MailFolder
+from local.sandbox.returned import returned
 from local.sandbox.smtp_session import SmtpSession
 from local.sandbox.smtp_words import Flavour, step_of
 from local.sandbox.tls import Identity, TlsDoor, make_identity, server_context
@@ -31,7 +33,8 @@ class SmtpSandbox(Sandbox):
     `mail`, and the rest at `dot`. `status` and `code` both answer `status`, with `code` as text if given, in as many
     lines; `bad_json` answers a line that is no SMTP reply. A 421 closes the connection.
 
-    connections: how many were ever made.
+    connections: how many were ever made. returns_to: the folder that mails come back to, by the addresses of
+    `local.sandbox.returned`; None where nobody reads them.
     """
 
     provider = "smtp"
@@ -70,6 +73,7 @@ class SmtpSandbox(Sandbox):
         self.chunking = chunking
         self.parse = parse
         self.connections = 0
+        self.returns_to: MailFolder | None = None
         self.serial = itertools.count(1)
         self._open: dict[asyncio.WriteTransport, SmtpSession] = {}
         self._port = 0
@@ -121,6 +125,12 @@ class SmtpSandbox(Sandbox):
         """
         if self._loop is not None:
             asyncio.run_coroutine_threadsafe(self._close_all(farewell), self._loop).result(5)
+
+    def give_back(self, content: bytes, to: str) -> None:
+        """Put into the folder what comes back of a mail, if anything does."""
+        mail = returned(content, to) if self.returns_to is not None else None
+        if mail is not None and self.returns_to is not None:
+            self.returns_to.put(mail)
 
     def opened(self, connection: asyncio.WriteTransport, session: "SmtpSession") -> None:
         """Count a connection (without its encryption, which may yet fail)."""

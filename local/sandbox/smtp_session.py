@@ -259,4 +259,5 @@ class _Hooks:
             data = {"sender": envelope.mail_from, **mail}
             ours = str(mail["message_id"])
             sandbox.outbox.put(Delivery(sandbox.provider, address, queue_id, data, message_id=ours))
+            sandbox.give_back(content, address)
         return status
