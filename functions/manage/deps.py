@@ -11,6 +11,7 @@ from shared.model.clock import Clock
 from shared.providers.base import TokenCache
 from shared.store.audit import AuditLog
 from shared.store.catalog import Catalog
+from shared.store.inboxes import Inboxes
 from shared.store.suppressions import Suppressions
 from shared.store.tokens import MemoryTokenCache
 from shared.wiring.parts import Parts
@@ -24,6 +25,7 @@ class ManageDeps:
 
     catalog: Catalog
     audit: AuditLog
+    inboxes: Inboxes
     suppressions: Suppressions
     secrets: SecretStore
     tokens: TokenCache
@@ -44,6 +46,7 @@ def deps_of(parts: Parts, settings: ManageSettings) -> ManageDeps:
     return ManageDeps(
         parts.catalog,
         parts.audit_log,
+        parts.inboxes,
         parts.suppressions,
         parts.secrets,
         MemoryTokenCache(parts.clock),

@@ -10,6 +10,7 @@ from functions.manage.audit import audit_operations
 from functions.manage.deployment import deployment_operations
 from functions.manage.deps import deps
 from functions.manage.keys import key_operations
+from functions.manage.mailboxes import mailbox_operations
 from functions.manage.reviews import review_operations
 from functions.manage.settings import settings_operations
 from functions.manage.suppressions import suppression_operations
@@ -27,6 +28,7 @@ def api() -> Api:
     return Api(
         {
             **account_operations(parts),
+            **mailbox_operations(parts),
             **template_operations(parts),
             **review_operations(parts),
             **key_operations(parts),

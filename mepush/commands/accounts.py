@@ -121,6 +121,17 @@ def verify(account: AccountArgument, url: UrlOption = None, key: KeyOption = Non
         fail_if(not data["ok"])
 
 
+@app.command("mailbox")
+def mailbox(
+    account: AccountArgument, url: UrlOption = None, key: KeyOption = None, as_json: JsonOption = False
+) -> None:
+    """Show how the reading of an account's bounce mailbox goes."""
+    with session(url, key, as_json) as (api, out):
+        data = api.get(f"/v1/accounts/{segment(account)}/mailbox")
+        out.result(data, lambda console: _show_mailbox(console, data))
+        fail_if(data["failures"] > 0)
+
+
 @app.command("delete")
 def delete(account: AccountArgument, url: UrlOption = None, key: KeyOption = None, as_json: JsonOption = False) -> None:
     """Delete an account that no template uses, with its secret."""
@@ -166,6 +177,37 @@ def _show_verification(console: Console, data: dict[str, Any]) -> None:
         console.print(plain(f"code {data['raw_code']}"))
     if data["rate"]:
         console.print(plain(f"Unless the account has a rate of its own it sends {_words(data['rate'])}."))
+
+
+_MAILS = {
+    "bounces": "bounces",
+    "complaints": "complaints",
+    "auto_replies": "answers of machines",
+    "unreadable": "that say too little",
+    "others": "others",
+}
+
+
+def _show_mailbox(console: Console, data: dict[str, Any]) -> None:
+    if not data["configured"]:
+        console.print(plain(f"{data['account']} names no bounce mailbox: set `bounce_mailbox` in its settings."))
+        return
+    looked = moment(data["looked_at"]) if data["looked_at"] else "never"
+    console.print(plain(f"last read: {looked}"), style="red" if data["failures"] else "green")
+    problem = data["problem"]
+    if problem and data["failures"]:
+        console.print(plain(f"Since {moment(data['failing_since'])} it cannot be read: {problem['summary']}"))
+        console.print(plain(f"What to do: {problem['action']}"))
+        console.print(plain(f"Tries: {data['failures']}; the next one not before {moment(data['next_look_at'])}."))
+    elif problem:
+        console.print(plain(f"The last problem is over ({moment(problem['at'])}): {problem['summary']}"))
+    counts = ", ".join(f"{data['counts'][name]:,} {words}" for name, words in _MAILS.items())
+    console.print(plain(f"mails: {counts}"))
+    if data["unreadable"]:
+        made = table("came (UTC)", "kind", "why it says too little")
+        for mail in data["unreadable"]:
+            row(made, moment(mail["at"]), mail["kind"], mail["reason"])
+        console.print(made)
 
 
 def _show_account(console: Console, a: dict[str, Any]) -> None:

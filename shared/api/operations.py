@@ -234,6 +234,16 @@ OPERATIONS: tuple[Operation, ...] = (
         errors=(404,),
     ),
     Operation(
+        "get_mailbox",
+        "GET",
+        "/v1/accounts/{id}/mailbox",
+        "manage",
+        Scope.READ,
+        "How the reading of an account's bounce mailbox goes",
+        "mailboxes.MailboxView",
+        errors=(404,),
+    ),
+    Operation(
         "create_template",
         "POST",
         "/v1/templates",

@@ -100,6 +100,7 @@ MATRIX: Mapping[str, Mapping[str, Access]] = {
         "update_account": LIVE,
         "delete_account": LIVE,
         "verify_account": LIVE,
+        "get_mailbox": SHARED,
     },
     "keys": {
         "create_key": Access(ALL, _TEST, _TEST),

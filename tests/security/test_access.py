@@ -194,6 +194,7 @@ SHARED: Calls = {
     "get_account": ({"id": MAIL}, None),
     "update_account": ({"id": MAIL}, {"name": NEXT}),
     "verify_account": ({"id": "none"}, None),
+    "get_mailbox": ({"id": MAIL}, None),
     "delete_account": ({"id": MAIL}, None),
     "get_settings": ({}, None),
     "list_settings": ({}, None),

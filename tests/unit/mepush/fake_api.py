@@ -46,6 +46,7 @@ class FakeApi:
         self.templates: dict[str, dict[str, Any]] = {}
         self.versions: dict[str, list[dict[str, Any]]] = {}
         self.accounts: dict[str, dict[str, Any]] = {}
+        self.mailboxes: dict[str, dict[str, Any]] = {}
         self.keys: dict[str, dict[str, Any]] = {}
         self.messages: dict[str, dict[str, Any]] = {}
         self.recalls: list[dict[str, Any]] = []
@@ -84,6 +85,7 @@ class FakeApi:
             ("PATCH", r"/v1/accounts/([^/]+)", "manage", self._update_account),
             ("DELETE", r"/v1/accounts/([^/]+)", "manage", lambda body, name: self._drop(self.accounts, name)),
             ("POST", r"/v1/accounts/([^/]+)/verify", "manage", self._verify),
+            ("GET", r"/v1/accounts/([^/]+)/mailbox", "read", self._mailbox),
             ("POST", r"/v1/templates", "manage", self._create_template),
             (
                 "GET",
@@ -392,6 +394,10 @@ class FakeApi:
             }
         rate = {"per_second": 14, "burst": 14, "per_day": 50_000, "code_share": 0.1} if name == "ses" else None
         return {"ok": True, "summary": "The account can send.", "action": "", "raw_code": "", "rate": rate}
+
+    def _mailbox(self, _body: Any, name: str) -> dict[str, Any]:
+        self._found(self.accounts, name, "account")
+        return self.mailboxes[name]
 
     def _create_template(self, body: dict[str, Any]) -> dict[str, Any]:
         if body["name"] == "refuse me":

@@ -11,6 +11,7 @@ from functions.manage.deployment import deployment_operations
 from functions.manage.deps import deps_of
 from functions.manage.function import ManageSettings
 from functions.manage.keys import key_operations
+from functions.manage.mailboxes import mailbox_operations
 from functions.manage.reviews import review_operations
 from functions.manage.settings import settings_operations
 from functions.manage.suppressions import suppression_operations
@@ -78,6 +79,7 @@ class ManageApi:
         self.api = Api(
             {
                 **account_operations(self.deps),
+                **mailbox_operations(self.deps),
                 **template_operations(self.deps),
                 **review_operations(self.deps),
                 **key_operations(self.deps),

@@ -225,3 +225,49 @@ def test_an_account_that_cannot_send_fails_with_what_to_do(api: FakeApi, mepush:
     assert ran.code == 1
     assert ran.out.splitlines() == ["The login was refused.", "What to do: Enter the code.", "code 535"]
     assert mepush("account", "verify", "broken", "--json").json["raw_code"] == "535"
+
+
+COUNTS = {"bounces": 1_200, "complaints": 1, "auto_replies": 3, "unreadable": 1, "others": 7}
+MAILBOX: dict[str, Any] = {
+    "account": "mail",
+    "configured": True,
+    "looked_at": "2026-11-30T10:00:00Z",
+    "next_look_at": "2026-11-30T10:08:00Z",
+    "failures": 0,
+    "failing_since": None,
+    "problem": None,
+    "counts": COUNTS,
+    "unreadable": [{"at": "2026-11-30T09:00:00Z", "kind": "notice", "reason": "It says too little."}],
+}
+PROBLEM = {"at": "2026-11-30T10:00:00Z", "code": "x", "summary": "The server refused the login.", "action": "Mend it."}
+
+
+def test_how_a_mailbox_is_read_is_shown(
+    api: FakeApi, mepush: Mepush, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEST_MAIL_PASSWORD", SECRET)
+    mepush("account", "add", "--file", str(file))
+    api.mailboxes["mail"] = MAILBOX
+    ran = mepush("account", "mailbox", "mail")
+    lines = ran.out.splitlines()
+    assert ran.code == 0
+    assert lines[0].startswith("last read: 2026-11-30 10:00")
+    words = "1,200 bounces, 1 complaints, 3 answers of machines, 1 that say too little, 7 others"
+    assert words in ran.out.replace("\n", " ")
+    assert "It says too little." in ran.out
+    assert mepush("account", "mailbox", "mail", "--json").json == MAILBOX
+
+    api.mailboxes["mail"] = MAILBOX | {"problem": PROBLEM}
+    ran = mepush("account", "mailbox", "mail")
+    assert (ran.code, "The last problem is over" in ran.out) == (0, True)
+
+    trouble = {"problem": PROBLEM, "failures": 3, "failing_since": "2026-11-30T08:00:00Z", "looked_at": None}
+    api.mailboxes["mail"] = MAILBOX | trouble
+    ran = mepush("account", "mailbox", "mail")
+    assert ran.code == 1
+    for part in ("last read: never", "refused the login", "What to do: Mend it.", "Tries: 3"):
+        assert part in ran.out
+
+    api.mailboxes["mail"] = MAILBOX | {"configured": False}
+    assert "names no bounce mailbox" in mepush("account", "mailbox", "mail").out
+    assert mepush("account", "mailbox", "absent").code == 1
