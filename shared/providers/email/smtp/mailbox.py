@@ -10,20 +10,17 @@ from hashlib import sha256
 from time import monotonic
 from typing import Any, Final
 
-from pydantic import ValidationError
-
 from shared.model.accounts import Account
-from shared.model.inboxes import InboxProblem, Place, UnreadMail
+from shared.model.inboxes import Place, UnreadMail
 from shared.model.receipts import Arrived
 from shared.net.network import Network
-from shared.net.problems import WORDS
-from shared.net.tls import client_context
 from shared.providers.email.smtp import receipts
 from shared.providers.email.smtp.bounce_mail import NAMES, Look, first_look, read_mail
 from shared.providers.email.smtp.bounce_mail.kinds import REASONS, AutoReply, Bounces, Complaint, Said, Unreadable
 from shared.providers.email.smtp.bounce_mail.parsing import MOST_BYTES
 from shared.providers.email.smtp.imap import Envelope, Imap, LargeAnswerError, MailboxError
-from shared.providers.email.smtp.mailbox_settings import BounceMailbox, own_addresses
+from shared.providers.email.smtp.mailbox_settings import own_addresses
+from shared.providers.email.smtp.mailbox_visit import Session, login_of, visit
 from shared.providers.mailboxes import Found
 
 MOST_MAILS: Final = 200
@@ -35,41 +32,13 @@ STUCK_TIMES: Final = 3
 RESERVE_S: Final = 3.0
 """Kept back for leaving."""
 
-PROBLEMS: Final[Mapping[str, tuple[str, str]]] = {
-    "login_refused": (
-        "The server refused the login.",
-        "Check username and password, and that IMAP is switched on in the mailbox's web settings; QQ Mail and NetEase "
-        "want an authorization code. A service that was asked too often refuses good logins for some hours, too.",
-    ),
-    "login_unsafe": (
-        "The server took the login, and does not let this program in ('Unsafe Login').",
-        "Allow clients by IMAP in the mailbox's web settings, and make a new authorization code.",
-    ),
-    "login_not_writable": (
-        "The username or password holds what IMAP cannot take.",
-        "Use a password of letters, digits and signs of ASCII.",
-    ),
-    "password_missing": ("The account has no password for the mailbox.", "Give `mailbox_password`."),
-    "settings_unfit": ("The account's settings do not fit any more.", "Save the account's settings again."),
-    "folder_refused": ("The server does not open the folder.", "Check the folder's name: `INBOX` is always there."),
-    "search_refused": ("The server does not say which mails there are.", "Try another mailbox: it must do IMAP4rev1."),
-    "fetch_refused": ("The server does not hand over mails.", "Try another mailbox: it must do IMAP4rev1."),
-    "answers_too_large": ("The server sends more than was asked for.", "Choose a mailbox of its own for bounces."),
-    "timed_out": ("The server did not answer in time.", "Check host and port; it is tried again."),
-    "tls_failed": ("The server did not begin encryption as expected.", "Use the port of IMAP over TLS, usually 993."),
-    "host_not_found": ("The host was not found.", "Check the spelling of the host."),
-    "connection_refused": ("Nothing listens there.", "Check host and port."),
-    "connection_lost": ("The server closed the connection.", "It is tried again, ever more rarely while it lasts."),
-}
-"""What may go wrong, by code: what happened, and what to do. Those of addresses and certificates: `net.problems`."""
-
 
 def where(settings: Mapping[str, Any]) -> str | None:
     """Stands for the mailbox that an account's settings name; None if they name none."""
     named = settings.get("bounce_mailbox")
     if not named:
         return None
-    facts = (named.get("host"), named.get("port"), _login(settings, named.get("username")), named.get("folder"))
+    facts = (named.get("host"), named.get("port"), login_of(settings, named.get("username")), named.get("folder"))
     return sha256("\0".join(map(str, facts)).encode()).hexdigest()[:32]
 
 
@@ -78,32 +47,9 @@ def look(
 ) -> Found:
     """Read what is new in an account's mailbox, see `shared.providers.mailboxes.MailboxModule`."""
     look = _Look(account, place, now)
-    try:
-        named = BounceMailbox.model_validate(account.settings["bounce_mailbox"])
-        password = secret.get("mailbox_password") or secret.get("password")
-        if not password:
-            raise MailboxError("password_missing")
-        login = _login(account.settings, named.username)
-        deadline = monotonic() + seconds
-        with Imap(network, named.host, named.port, client_context(named.ca_pem), deadline) as session:
-            look.read(session, login, str(password), named.folder, deadline - RESERVE_S)
-    except MailboxError as error:
-        look.found.problem = problem_of(error.code)
-    except LargeAnswerError:
-        look.found.problem = problem_of("answers_too_large")
-    except (ValidationError, KeyError):
-        look.found.problem = problem_of("settings_unfit")
+    until = monotonic() + seconds - RESERVE_S
+    look.found.problem = visit(account.settings, secret, network, seconds, lambda opened: look.read(opened, until))
     return look.found
-
-
-def problem_of(code: str) -> InboxProblem:
-    """A problem in words."""
-    summary, action = PROBLEMS.get(code) or WORDS[code]
-    return InboxProblem(code=code, summary=summary, action=action.replace("ca_pem", "bounce_mailbox.ca_pem"))
-
-
-def _login(settings: Mapping[str, Any], username: str | None) -> str:
-    return username or settings.get("username") or str(settings.get("from_address", ""))
 
 
 class _Look:
@@ -115,11 +61,10 @@ class _Look:
         self._now = now
         self._own: frozenset[str] = frozenset()
 
-    def read(self, session: Imap, login: str, password: str, folder: str, until: float) -> None:
+    def read(self, opened: Session, until: float) -> None:
         """Read the new mails until a time on the monotonic clock. Raises: MailboxError, LargeAnswerError."""
-        self._own = own_addresses(self._account.settings, login)
-        validity = session.enter(login, password, folder)
-        place = self.found.place
+        self._own = own_addresses(self._account.settings, opened.login)
+        session, validity, place = opened.imap, opened.validity, self.found.place
         if place.number is not None and place.validity != validity:
             self.found.counts["began_anew"] += 1
         after = place.number if place.validity == validity else None

@@ -34,6 +34,8 @@ _T = TypeVar("_T")
 
 GROUP = 34
 """Messages handed over together: what is in flight at once (`WAVE_RECIPIENTS` of the dispatcher)."""
+MAILBOX_S = 8.0
+"""How long trying the bounce mailbox may take."""
 _CARRY_S = 25.0
 """How long a message may take, and wait for its turn before; it is begun only while there is `timeout_s` left."""
 
@@ -256,10 +258,25 @@ class SmtpProvider(Provider):
             return self._explain(error)
         if reply.code != 250:
             return self._explain(RefusedError(reply))
-        return Verification(True, f"{settings.host} accepted the login and the sender {settings.from_address}.")
+        summary = f"{settings.host} accepted the login and the sender {settings.from_address}."
+        return self._with_mailbox(Verification(True, summary))
 
     def close(self) -> None:
         self._pool.clear()
+
+    def _with_mailbox(self, good: Verification) -> Verification:
+        """Try the bounce mailbox of an account that can send; it can do so without."""
+        if self._settings.bounce_mailbox is None:
+            return good
+        # Who sends has no use for it.
+        from shared.providers.email.smtp.mailbox_visit import try_out
+
+        secret = {name: value and value.get_secret_value() for name, value in self._secret}
+        problem = try_out(self._settings.model_dump(), secret, self._network, MAILBOX_S)
+        if problem is None:
+            return Verification(True, f"{good.summary} Its bounce mailbox can be read.")
+        summary = f"{good.summary} Its bounce mailbox cannot be read: {problem.summary}"
+        return Verification(True, summary, problem.action, problem.code)
 
     def _wire(self, message: Outgoing) -> bytes:
         return self._assembler.assemble(message.message_id, message.to, _email(message), self._clock.now_ms())

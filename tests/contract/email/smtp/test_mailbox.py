@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from local.sandbox.imap import ImapSandbox
 from local.sandbox.returned import dsn
+from local.sandbox.smtp import SmtpSandbox
 from local.sandbox.tls import make_identity
 from shared.model.accounts import Account
 from shared.model.inboxes import Place
@@ -20,7 +21,8 @@ from shared.net.network import Network
 from shared.net.problems import WORDS
 from shared.providers.email.smtp import imap, mailbox
 from shared.providers.email.smtp.imap import _utf7
-from shared.providers.email.smtp.mailbox import MOST_MAILS, PROBLEMS, look, where
+from shared.providers.email.smtp.mailbox import MOST_MAILS, look, where
+from shared.providers.email.smtp.mailbox_visit import PROBLEMS
 from shared.providers.email.smtp.provider import Secret, Settings
 from shared.providers.mailboxes import Found
 from tests.contract.email.support import closed_port
@@ -342,6 +344,26 @@ def test_what_cannot_be_read_is_told_without_its_text(server: ImapSandbox) -> No
 def test_every_problem_has_words_and_something_to_do() -> None:
     for summary, action in (*PROBLEMS.values(), *WORDS.values()):
         assert summary.endswith((".", "').")) and action.endswith(".")
+
+
+# Trying an account
+
+
+def test_whoever_tries_an_account_hears_of_its_mailbox(server: ImapSandbox, smtp_provider: Any) -> None:
+    server.folder.put(BOUNCE, NOW)
+    with SmtpSandbox(username="shop@example.com", password=server.password) as sandbox:
+        facts = {"username": "shop@example.com", "from_address": "shop@example.com"}
+        made = smtp_provider(sandbox, server.password, bounce_mailbox=server.settings(), **facts)
+        good = made.verify()
+        assert (good.ok, good.action) == (True, "")
+        assert good.summary.endswith("Its bounce mailbox can be read.")
+        assert not any("FETCH" in each for each in server.commands)
+        server.refusals = 1
+        told = made.verify()
+        # It can send all the same.
+        assert (told.ok, told.raw_code) == (True, "login_refused")
+        assert "cannot be read: The server refused the login." in told.summary
+        assert "authorization code" in told.action
 
 
 # Settings

@@ -21,6 +21,7 @@ def arrived(body: str, tenant: str | None = "acme") -> Arrived:
 
 def said(what: Bounce | Complaint) -> Receipt:
     (receipt,) = read_receipts(arrived(as_body(what)))
+    assert isinstance(receipt, Receipt)
     return receipt
 
 
