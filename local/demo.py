@@ -71,7 +71,8 @@ class Report:
     """What the demonstration found.
 
     mismatches: in words, empty when all went as expected. ends: how many recipients came to each end. timelines: of
-    one message per channel. delivered: of those that were sent, as providers reported. seconds: until all was accepted, sent and traced; accepted_seconds: until all was accepted.
+    one message per channel. delivered: of those that were sent, as providers reported. seconds: until all was
+    accepted, sent and traced; accepted_seconds: until all was accepted.
     """
 
     mismatches: list[str] = field(default_factory=list)
@@ -286,9 +287,7 @@ def _show(report: Report, console: Console) -> None:
     show_balance(console, report.balance)
     console.rule("Ends", align="left")
     ends = ", ".join(f"{count:,} {end}" for end, count in report.ends.most_common())
-    console.print(
-        f"{report.recipients:,} recipients: {ends}; of those sent, {report.delivered:,} are known to be delivered"
-    )
+    console.print(f"{report.recipients:,} recipients: {ends}; {report.delivered:,} are known to be delivered")
     if unknown := sum(1 for refused in report.refused if not refused.result.message_id):
         console.print(
             f"Of the {len(report.refused):,} rejected rows, {len(report.refused) - unknown:,} are in the balance; "
