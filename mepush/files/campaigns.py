@@ -31,7 +31,7 @@ SCHEDULE: Fields = dict.fromkeys(
     ("expression", "time_zone", "local", "starts_at", "ends_at", "window_minutes", "overlap")
 )
 VARIANT: Fields = dict.fromkeys(("name", "template", "version", "weight"))
-STOP_RULE: Fields = dict.fromkeys(("after", "failures_percent", "complaints_percent"))
+STOP_RULE: Fields = dict.fromkeys(("after", "failures_percent", "complaints_percent", "undelivered_percent"))
 FIELDS: Fields = {
     **dict.fromkeys(("id", "name", "throttle", "holdout_percent", "duplicates", "approve_above", "ttl")),
     "variants": [VARIANT],
@@ -108,7 +108,10 @@ class Given:
         float | None, typer.Option("--stop-failures", metavar="PERCENT", help="Pause when more failed.")
     ] = None
     stop_complaints: Annotated[
-        float | None, typer.Option("--stop-complaints", metavar="PERCENT", help="Pause when more complained.")
+        float | None, typer.Option("--stop-complaints", metavar="PERCENT", help="Pause when more complained; else 0.3.")
+    ] = None
+    stop_undelivered: Annotated[
+        float | None, typer.Option("--stop-undelivered", metavar="PERCENT", help="Pause when more came back; else 5.")
     ] = None
     stop_after: Annotated[
         int | None,
@@ -359,7 +362,7 @@ def _given_schedule(given: Given, before: Mapping[str, Any] | None) -> dict[str,
 
 def _given_rule(given: Given, before: Mapping[str, Any] | None) -> dict[str, Any] | None:
     named = {"failures_percent": given.stop_failures, "complaints_percent": given.stop_complaints}
-    named["after"] = given.stop_after
+    named |= {"undelivered_percent": given.stop_undelivered, "after": given.stop_after}
     changes = {name: value for name, value in named.items() if value is not None}
     return {**(before or {}), **changes} if changes else None
 

@@ -119,11 +119,12 @@ def _rate(throttle: int | None) -> str:
 
 
 def _rule(rule: Mapping[str, Any]) -> str:
-    limits = [
-        f"more than {rule[name]:g}% {what}"
-        for name, what in (("failures_percent", "failed"), ("complaints_percent", "complained"))
-        if rule.get(name) is not None
-    ]
+    named = (
+        ("failures_percent", "failed"),
+        ("complaints_percent", "were complained about"),
+        ("undelivered_percent", "came back"),
+    )
+    limits = [f"more than {rule[name]:g}% {what}" for name, what in named if rule.get(name) is not None]
     return f"pauses once {rule['after']:,} messages have an outcome and {' or '.join(limits)}"
 
 

@@ -71,13 +71,21 @@ class Variant(CampaignModel):
 
 
 class StopRule(CampaignModel):
-    """A run pauses by itself when, once `after` messages have an outcome, a share of them is larger than allowed."""
+    """A run pauses by itself when a share of its messages is larger than allowed. Null for a share: it does not count.
+
+    What providers report counts by itself, by what they bear: Amazon SES puts an account under review from 5 % hard
+    bounces and 0.1 % complaints on (SES Developer Guide, "Sending review process FAQs"), Gmail wants less than 0.3 %
+    reported as spam (Gmail, "Email sender guidelines").
+    """
 
     after: Annotated[int, Field(ge=1, le=1_000_000), _Number] = 1000
+    """Not before so many messages have an outcome; of what providers report, not before so many were sent."""
     failures_percent: Percent | None = None
-    """Of those that failed, were dead-lettered or whose outcome is unknown."""
-    complaints_percent: Percent | None = None
-    """Of those about which somebody complained."""
+    """Of those with an outcome: that failed, were dead-lettered or whose outcome is unknown."""
+    complaints_percent: Percent | None = 0.3
+    """Of those sent: about which somebody complained."""
+    undelivered_percent: Percent | None = 5
+    """Of those sent: that came back for good, as from an address that does not exist."""
 
 
 class Overlap(StrEnum):

@@ -289,9 +289,10 @@ def _variable_problems(
 
 
 def _rule_problems(rule: StopRule | None) -> list[FieldError]:
-    if rule is None or rule.failures_percent is not None or rule.complaints_percent is not None:
+    if rule is None or {rule.failures_percent, rule.complaints_percent, rule.undelivered_percent} != {None}:
         return []
-    return [FieldError(field="stop_rule", message="stops nothing: give failures_percent, complaints_percent or both")]
+    message = "stops nothing: give failures_percent, complaints_percent or undelivered_percent"
+    return [FieldError(field="stop_rule", message=message)]
 
 
 def _plain(changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -51,6 +51,9 @@ GIVEN_UP = (
 )
 PLATFORM, STOP_RULE = "platform", "stop rule"
 _FAILURES = (Stage.FAILED, Stage.DEAD_LETTERED, Stage.UNKNOWN)
+_FAILED = "of {whole:,} messages with an outcome {n:,} failed"
+_COMPLAINED = "of {whole:,} messages that were sent {n:,} were complained about"
+_CAME_BACK = "of {whole:,} messages that were sent {n:,} came back"
 
 
 class TaskQueue(Protocol):
@@ -274,23 +277,30 @@ def failed(run: Run, now: int, problem: str) -> Run:
 
 
 def broken_rule(run: Run, stages: Mapping[str, int]) -> str | None:
-    """Why a run is to pause by its stop rule, in words; None if it is not. stages: its counts."""
+    """Why a run is to pause by its stop rule, in words; None if it is not. stages: its counts.
+
+    What is undelivered for now counts by another name (`counters.counted_as`), and here not at all.
+    """
     rule: StopRule | None = run.campaign.stop_rule
-    ended = sum(outcomes(stages).values())
-    if rule is None or run.stop_rule_done or not ended or ended < rule.after:
+    if rule is None or run.stop_rule_done:
         return None
-    failures = sum(outcomes(stages).get(stage, 0) for stage in _FAILURES)
-    for allowed, n, what in (
-        (rule.failures_percent, failures, "failed"),
-        (rule.complaints_percent, stages.get(Stage.COMPLAINED, 0), "were complained about"),
+    ended, sent = outcomes(stages), stages.get(Stage.SENT, 0)
+    for allowed, n, whole, what in (
+        (rule.failures_percent, sum(ended.get(s, 0) for s in _FAILURES), sum(ended.values()), _FAILED),
+        (rule.complaints_percent, stages.get(Stage.COMPLAINED, 0), sent, _COMPLAINED),
+        (rule.undelivered_percent, stages.get(Stage.UNDELIVERED, 0), sent, _CAME_BACK),
     ):
-        if allowed is not None and n * 100 > allowed * ended:
-            share = n * 100 / ended
+        if allowed is not None and whole >= rule.after and n * 100 > allowed * whole:
             return (
-                f"Paused by its stop rule: of {ended:,} messages with an outcome {n:,} {what} ({share:.1f} %; "
+                f"Paused by its stop rule: {what.format(whole=whole, n=n)} ({_percent(n * 100 / whole)} %; "
                 f"{allowed:g} % are allowed). Look at the reasons, mend the cause, then resume or cancel the run."
             )
     return None
+
+
+def _percent(share: float) -> str:
+    """A share, such that 0.31 % of complaints does not read as the 0.3 % that are allowed."""
+    return f"{share:.1f}" if share >= 1 else f"{share:.2g}"
 
 
 def _nothing(run: Run) -> str:

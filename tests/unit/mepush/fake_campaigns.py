@@ -141,7 +141,7 @@ def _viewed(body: dict[str, Any]) -> dict[str, Any]:
         columns: dict[str, Any] = {"to": "to", "time_zone": None, "reference": None, "variables": {}}
         shown["audience"] = {**body["audience"], "columns": {**columns, **(body["audience"].get("columns") or {})}}
     if body.get("stop_rule"):
-        there = {"after": 1000, "failures_percent": None, "complaints_percent": None}
+        there = {"after": 1000, "failures_percent": None, "complaints_percent": 0.3, "undelivered_percent": 5}
         shown["stop_rule"] = {**there, **body["stop_rule"]}
     return shown
 

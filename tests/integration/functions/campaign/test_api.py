@@ -18,6 +18,8 @@ CREATE, GET, UPDATE = "POST /v1/campaigns", "GET /v1/campaigns/{id}", "PATCH /v1
 ARCHIVE = "POST /v1/campaigns/{id}/archive"
 VARIANT = {"name": "a", "template": "welcome"}
 
+NO_SHARE = {"after": 10, "complaints_percent": None, "undelivered_percent": None}
+
 
 @pytest.fixture
 def api(clock: FakeClock) -> Iterator[CampaignApi]:
@@ -99,7 +101,7 @@ def test_campaigns_come_in_pages(api: CampaignApi) -> None:
             "audience.columns.variables.nmae",
             "no template of the campaign uses",
         ),
-        ({"stop_rule": {"after": 10}}, "stop_rule", "give failures_percent"),
+        ({"stop_rule": NO_SHARE}, "stop_rule", "give failures_percent"),
         ({"stop_rule": {"failures_percent": True}}, "stop_rule.failures_percent", "number"),
         ({"holdout_percent": 51}, "holdout_percent", "50"),
         ({"holdout_percent": "5"}, "holdout_percent", "number"),
@@ -126,7 +128,7 @@ def test_everything_that_is_wrong_is_told_at_once(api: CampaignApi) -> None:
         variants=[{"name": "a", "template": "none"}, VARIANT],
         audience={"file": "../secret"} | {"file": "x/../y"},
         schedule={"expression": "rate(1 day)", "local": True},
-        stop_rule={},
+        stop_rule=NO_SHARE,
     )
     answer = api.call(CREATE, wrong)
     assert answer.fields == ["schedule.local", "variants.0.template", "variants.1.name", "audience.file", "stop_rule"]

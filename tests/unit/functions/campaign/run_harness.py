@@ -260,6 +260,7 @@ class RunHarness:
         self.counted = 0
         self.trace = True
         self.ends = Stage.SENT
+        self.reported: Sequence[str] = ()
         self._sequence = -1
         self._hook(client)
 
@@ -324,6 +325,7 @@ class RunHarness:
             n = sum(1 for row in record.events if row.stage == Stage.ACCEPTED)
             scope = f"{record.tenant}#run#{record.run}"
             counts = {Stage.ACCEPTED.value: n, self.ends.value: n, f"{self.ends}:address_unknown": n}
+            counts |= dict.fromkeys(self.reported, n)
             seen.setdefault((scope, self._hour(record)), Counter()).update(counts)
         self.counted = len(self.outbox.records)
         if seen:

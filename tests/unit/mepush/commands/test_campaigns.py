@@ -87,7 +87,8 @@ def test_a_file_says_it_all_and_its_recipients_are_uploaded(api: FakeApi, mepush
     assert "template:    welcome, v3" in lines
     assert f"audience:    {name} (csv); addresses in `E-Mail`" in lines
     assert "throttle:    3,000 messages a minute" in lines
-    assert "stop rule:   pauses once 1,000 messages have an outcome and more than 5% failed" in lines
+    rule = "more than 5% failed or more than 0.3% were complained about or more than 5% came back"
+    assert f"stop rule:   pauses once 1,000 messages have an outcome and {rule}" in lines
     assert lines[-2:] == ["             Wed 2026-11-25 09:00 CST", "             Thu 2026-11-26 09:00 CST"]
     assert "`mepush campaign check spring`" in ran.err
 
@@ -98,6 +99,7 @@ def test_options_say_the_same_and_count_more_than_the_file(api: FakeApi, mepush:
     options = ["--throttle", "60", "--variant", "a=welcome@2:30", "--variant", "b=other", "--var", "year=2027"]
     options += ["--cron", "0 9 ? * MON *", "--local", "--overlap", "queue", "--holdout", "2.5", "--duplicates", "each"]
     options += ["--time-zone-column", "tz", "--column", "who=name", "--stop-after", "50", "--approve-above", "0"]
+    options += ["--stop-undelivered", "8"]
     assert mepush("campaign", "create", "spring", "--file", str(file), *options, "--ttl", "600").code == 0
     sent = body(api, "/v1/campaigns")
     variants = [{"name": "a", "template": "welcome", "version": 2, "weight": 30}, {"name": "b", "template": "other"}]
@@ -106,7 +108,7 @@ def test_options_say_the_same_and_count_more_than_the_file(api: FakeApi, mepush:
     schedule = {"expression": "cron(0 9 ? * MON *)", "time_zone": "Asia/Shanghai", "local": True, "overlap": "queue"}
     assert sent["schedule"] == schedule
     assert sent["audience"]["columns"] == {"to": "E-Mail", "time_zone": "tz", "variables": {"who": "name"}}
-    assert sent["stop_rule"] == {"failures_percent": 5, "after": 50}
+    assert sent["stop_rule"] == {"failures_percent": 5, "undelivered_percent": 8, "after": 50}
     facts = {"throttle": 60, "holdout_percent": 2.5, "duplicates": "each", "approve_above": 0, "ttl": 600}
     assert {name: sent[name] for name in facts} == facts
 

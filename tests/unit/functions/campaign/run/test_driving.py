@@ -1,6 +1,7 @@
 """The driver: moves runs on, mends what broke off, stops and finishes them."""
 
 import random
+import re
 from collections import Counter
 from typing import Any
 
@@ -27,7 +28,7 @@ def all_sent(one: RunHarness, run: Run) -> Run:
     assert len(one.outbox.addresses()) == one.rows.good
     assert set(one.outbox.addresses().values()) == {1}
     assert found.tally.accepted == one.rows.good
-    assert found.outcomes == {"accepted": one.rows.good, one.ends.value: one.rows.good}
+    assert found.outcomes == dict.fromkeys(("accepted", one.ends.value, *one.reported), one.rows.good)
     assert one.campaigns.open_runs(TENANT.id) == []
     return found
 
@@ -281,6 +282,30 @@ def test_a_run_pauses_once_by_its_stop_rule() -> None:
 
 
 @pytest.mark.parametrize(
+    ("reported", "words"),
+    [
+        ("undelivered", "messages that were sent 500 came back (100.0 %; 5 % are allowed)"),
+        ("complained", "messages that were sent 500 were complained about (100.0 %; 0.3 % are allowed)"),
+        ("undelivered.transient", None),
+        ("delivered", None),
+    ],
+)
+def test_a_run_pauses_by_what_providers_report(reported: str, words: str | None) -> None:
+    with run_harness(sizes=(1000,) * 5) as one:
+        one.reported = (reported,)
+        run = one.start(one.campaign(stop_rule=StopRule(after=500)), throttle=600)
+        one.drain()
+        found = one.run(run.id)
+        if words is None:
+            all_sent(one, run)
+            return
+        assert (found.state, found.state_by, found.stop_rule_done) == (RunState.PAUSED, "stop rule", True)
+        problem = re.sub("[0-9]+ (messages that were sent) [0-9]+", r"\1 500", found.problem or "")
+        assert words in problem
+        assert 500 <= len(one.outbox.addresses()) < 1000
+
+
+@pytest.mark.parametrize(
     ("rule", "counts", "broken"),
     [
         (StopRule(after=100, failures_percent=5), {"sent": 94, "failed": 5}, False),
@@ -290,6 +315,16 @@ def test_a_run_pauses_once_by_its_stop_rule() -> None:
         (StopRule(after=100, failures_percent=5), {"sent": 94, "suppressed": 50, "expired": 50}, False),
         (StopRule(after=100, complaints_percent=0.1), {"sent": 1000, "complained": 1}, False),
         (StopRule(after=100, complaints_percent=0.1), {"sent": 1000, "complained": 2}, True),
+        (StopRule(after=100), {"sent": 1000, "complained": 3, "undelivered": 50}, False),
+        (StopRule(after=100), {"sent": 1000, "complained": 4}, True),
+        (StopRule(after=100), {"sent": 1000, "undelivered": 51}, True),
+        (StopRule(after=100), {"sent": 1000, "undelivered.transient": 900, "delivered": 100}, False),
+        # What is not sent cannot come back, and makes no share smaller.
+        (StopRule(after=100), {"sent": 99, "suppressed": 5000, "undelivered": 99, "complained": 99}, False),
+        (StopRule(after=100), {"sent": 100, "suppressed": 5000, "undelivered": 6}, True),
+        (StopRule(after=100, undelivered_percent=None), {"sent": 100, "undelivered": 100}, False),
+        (StopRule(after=100, complaints_percent=None), {"sent": 100, "complained": 100}, False),
+        (StopRule(after=100, undelivered_percent=100), {"sent": 100, "undelivered": 100}, False),
         (StopRule(after=100), {"failed": 1000}, False),
         (None, {"failed": 1000}, False),
     ],
