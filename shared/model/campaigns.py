@@ -1,9 +1,9 @@
 """Campaigns: what goes to whom and when. One firing of a campaign is a run (`runs.py`)."""
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, JsonValue
+from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
 from mepush.sheets.formats import FileFormat
 from shared.model.base import Model
@@ -12,6 +12,7 @@ from shared.model.policies import ZoneName
 from shared.model.words import KeyKind
 
 CAMPAIGN_ID = r"^[a-z0-9][a-z0-9-]{0,59}$"
+RUN_ID = r"^[a-z0-9][a-z0-9-]{0,59}\.[0-7][0-9A-HJKMNP-TV-Z]{25}$"
 MAX_VARIANTS = 5
 MAX_WINDOW_MINUTES = 1440
 """The longest flexible window (EventBridge Scheduler API reference, FlexibleTimeWindow)."""
@@ -52,12 +53,66 @@ class Columns(CampaignModel):
     are left out."""
 
 
-class Audience(CampaignModel):
-    """The recipients: a file in the assets bucket, named below `audiences/<tenant>/`, read anew at every run."""
+class Who(StrEnum):
+    """Those of whose message of another run something is known, or not (docs/campaigns.md, "Follow-up runs")."""
 
-    file: str = Field(min_length=1, max_length=500, pattern=r"^[A-Za-z0-9][A-Za-z0-9!_.*'()/ -]*$")
+    FAILED = "failed"
+    UNDELIVERED = "undelivered"
+    NO_RECEIPT = "no_receipt"
+    NOT_OPENED = "not_opened"
+    NOT_CLICKED = "not_clicked"
+
+
+SILENT = frozenset({Who.NO_RECEIPT, Who.NOT_OPENED, Who.NOT_CLICKED})
+"""Of whom something has not been said, and may be said yet."""
+PATIENCE_HOURS = 24
+"""So long after a message was sent it is waited for what may be said yet, unless said otherwise."""
+
+
+class Follows(CampaignModel):
+    """The recipients are some of those of another run: by its id, or the latest one of a campaign that is over."""
+
+    run: Annotated[str, Field(pattern=RUN_ID)] | None = None
+    """`run` or `campaign`, not both."""
+    campaign: Annotated[str, Field(pattern=CAMPAIGN_ID)] | None = None
+    who: Who
+    after_hours: Annotated[int, Field(ge=0, le=1440), _Number] | None = None
+    """Of those who have not opened, not clicked or of whom nothing is said: only if their message was sent so many
+    hours ago; 24 where it is absent."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.run is None) == (self.campaign is None):
+            raise ValueError("give either `run` or `campaign`")
+        if self.after_hours is not None and self.who not in SILENT:
+            raise ValueError(f"`after_hours` means nothing for `{self.who}`; leave it out")
+        return self
+
+    @property
+    def patience_ms(self) -> int:
+        """How long ago a message must have been sent, in milliseconds."""
+        if self.who not in SILENT:
+            return 0
+        return 3_600_000 * (PATIENCE_HOURS if self.after_hours is None else self.after_hours)
+
+
+class Audience(CampaignModel):
+    """The recipients: those in a file, or some of those of another run."""
+
+    file: str | None = Field(default=None, min_length=1, max_length=500, pattern=r"^[A-Za-z0-9][A-Za-z0-9!_.*'()/ -]*$")
+    """In the assets bucket, named below `audiences/<tenant>/`, and read anew at every run. It or `follows`."""
+    follows: Follows | None = None
     format: FileFormat = FileFormat.CSV
+    """Of the file; what follows another run has that of its file."""
     columns: Columns = Columns()
+    """What follows another run has those of its file, unless other ones are named: to write to another address of the
+    same people, say."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.file is None) == (self.follows is None):
+            raise ValueError("give either `file` or `follows`")
+        return self
 
 
 class Variant(CampaignModel):

@@ -123,8 +123,13 @@ def counted_as(row: EventRow) -> str:
     if row.machine:
         return f"{row.stage}.machine"
     if row.transient:
-        return f"{row.stage}.transient"
+        return transient_name(row.stage)
     return f"{row.stage}.times" if row.nth and row.stage in _EACH_TIME else row.stage
+
+
+def transient_name(stage: str) -> str:
+    """The name by which it counts that messages came to a stage for a cause that may pass."""
+    return f"{stage}.transient"
 
 
 _EACH_TIME = frozenset({Stage.OPENED, Stage.CLICKED})
