@@ -7,6 +7,8 @@ from functions.campaign.check.checking import Checker
 from functions.campaign.check.comparing import Comparer
 from functions.campaign.check.estimating import Estimator
 from functions.campaign.file.planning import Planner
+from functions.campaign.follow.picking import Picker
+from functions.campaign.follow.sorting import Sorter
 from functions.campaign.function import CampaignSettings
 from functions.campaign.run.driving import Driver
 from functions.campaign.run.releasing import Releasing
@@ -21,6 +23,8 @@ from shared.wiring.parts import Parts
 
 QUEUE_THREADS = 8
 """For requests to the queues, side by side."""
+EVENT_THREADS = 8
+"""For requests to the timeline, a hundred events each."""
 FILE_THREADS = 16
 """For requests to the bucket, one per shard and part of it."""
 
@@ -48,6 +52,15 @@ def deps() -> Worker:
     steps = Steps(
         starter,
         Planner(parts.run_files, parts.shards),
+        Picker(
+            parts.campaigns,
+            parts.shards,
+            parts.run_files,
+            Sorter(parts.timeline, parts.counters, ThreadPoolExecutor(EVENT_THREADS, "event"), parts.clock),
+            judges.sending,
+            comparer.repeated_rows,
+            checker.refused_rows,
+        ),
         checker,
         comparer,
         Estimator(parts.catalog),

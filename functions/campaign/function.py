@@ -22,6 +22,7 @@ from shared.base.settings import (
     QueueSettings,
     StreamSettings,
     TaskSettings,
+    TraceSettings,
     UploadSettings,
 )
 from shared.function import (
@@ -43,7 +44,7 @@ class CampaignSettings(
     GuardSettings,
     StreamSettings,
     QueueSettings,
-    CountersSettings,
+    TraceSettings,
     AttachmentSettings,
     TaskSettings,
 ):
@@ -86,6 +87,7 @@ FUNCTIONS = (
         rights=(
             *_RUNS,
             table("catalog", *READ),
+            table("timeline", "BatchGetItem", "Query"),
             table("guard", "GetItem", "PutItem", "UpdateItem", "BatchWriteItem", "Query"),
             allow(("s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"), "bucket.runs"),
             *SENDING,

@@ -34,6 +34,12 @@ _DELIVERY: Event = (
     "Delivery",
     {"processingTimeMillis": 546, "smtpResponse": "250 2.6.0 Message received", "remoteMtaIp": "127.0.2.0"},
 )
+_OPEN: Event = ("Open", {"ipAddress": "192.0.2.1", "userAgent": "Mozilla/5.0", "isBotEvent": "Unlikely"})
+_CLICK: Event = (
+    "Click",
+    {**_OPEN[1], "link": "https://shop.example.com/sale", "linkTags": None},
+)
+_MACHINE: Event = ("Open", {**_OPEN[1], "isBotEvent": "Likely"})
 
 
 def _bounce(kind: str, subtype: str, status: str | None = None, diagnostic: str | None = None) -> Event:
@@ -60,6 +66,10 @@ SCRIPTS: Mapping[str, Sequence[Event]] = {
     "early": (_bounce("Transient", "MailboxFull", "4.2.2", _FULL), _DELIVERY),
     "delayed": (("DeliveryDelay", {"delayType": "MailboxFull", "delayedRecipients": [{"status": "4.2.2"}]}), _DELIVERY),
     "rejected": (("Reject", {"reason": "Bad content"}),),
+    "opened": (_DELIVERY, _OPEN),
+    "clicked": (_DELIVERY, _OPEN, _CLICK),
+    "blind": (_DELIVERY, _CLICK),
+    "scanned": (_DELIVERY, _MACHINE),
     "notspam": (_DELIVERY, _complaint("not-spam")),
     "silent": (),
 }

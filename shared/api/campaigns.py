@@ -19,6 +19,7 @@ from shared.model.campaigns import (
     StopRule,
     Throttle,
     Variant,
+    Who,
 )
 from shared.model.numbers import whole_number
 from shared.model.policies import ZoneName
@@ -305,6 +306,29 @@ class ReasonCount(Model):
     action: str
 
 
+class FollowCount(Model):
+    """Rows of the run that is followed, that are not written to again for one reason."""
+
+    why: str
+    rows: int
+    explanation: str
+
+
+class FollowView(Model):
+    """The run that another follows, and who of its recipients are written to again."""
+
+    run: str
+    who: Who
+    after_hours: int | None
+    rows: int | None
+    """Of the run that is followed, without blank ones; None before the run is planned."""
+    picked: int | None
+    """Of those, how many are written to again, as far as they can be sent to."""
+    others: list[FollowCount]
+    warning: str | None
+    """What makes the numbers doubtful."""
+
+
 class RunView(Model):
     """A run."""
 
@@ -322,13 +346,19 @@ class RunView(Model):
     started_at: datetime | None
     over_at: datetime | None
     throttle: int | None
-    file: str
+    file: str | None
+    """None if the recipients follow from another run."""
+    follows: FollowView | None = None
+    """From which, if they do."""
     check: CheckReport | None
     """Once the file is read."""
     progress: Progress
     variants: list[VariantResult]
+    receipts: dict[str, int]
+    """What was said of messages after they were sent, by stage: of how many of them, as counted so far.
+    `undelivered.transient` counts how often messages came back for a cause that may pass."""
     reasons: list[ReasonCount]
-    """Why messages were not sent."""
+    """Why messages were not sent, or came back."""
     seconds: float | None
     """From the first message to the end, without pauses."""
     fees: list[dict[str, Any]]

@@ -173,6 +173,8 @@ class Shard(Stored):
     """When somebody last worked on it."""
     due_at: int = 0
     """When its next rows may go, by the throttle."""
+    picked: dict[str, int] = Field(default_factory=dict)
+    """Of a run that follows another: what became of the rows of that one's shard, by `follow.reasons.Why`."""
 
 
 class Run(Stored):
@@ -244,6 +246,8 @@ class Run(Stored):
     """`outcomes`, `reasons` and `by_variant`: the report, when it is over."""
     reasons: dict[str, int] = Field(default_factory=dict)
     by_variant: dict[str, dict[str, int]] = Field(default_factory=dict)
+    picked: dict[str, int] = Field(default_factory=dict)
+    """Of one that follows another, once planned: what became of that one's rows, by `follow.reasons.Why`."""
     problem: str | None = None
     """Why it failed or paused by itself, or why nothing moves."""
 

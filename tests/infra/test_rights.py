@@ -236,6 +236,7 @@ EXPECTED: dict[str, list[Statement]] = {
     "campaign": [
         *RUNS,
         (READ, (CATALOG,)),
+        (("dynamodb:BatchGetItem", "dynamodb:Query"), (TIMELINE,)),
         ((*ITEM, "dynamodb:BatchWriteItem", "dynamodb:Query"), (GUARD,)),
         (("s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"), ("${Assets.Arn}/runs/*",)),
         SCHEDULE,

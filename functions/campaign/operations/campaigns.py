@@ -207,12 +207,26 @@ class CampaignOperations:
         if changes.keys() & {"variants", "variables", "audience"}:
             found, wrong = resolve(self._catalog, tenant, value("variants"))
             errors += wrong + _variable_problems(value("variables"), audience, None if wrong else found)
-        if "audience" in changes and (problem := file_problem(audience.file)):
-            errors.append(FieldError(field="audience.file", message=problem))
+        if "audience" in changes:
+            errors += self._audience_problems(tenant, audience)
         errors += _rule_problems(changes.get("stop_rule"))
         if errors:
             raise invalid(errors, "The campaign cannot be saved so.")
         return changes, found
+
+    def _audience_problems(self, tenant: str, audience: Audience) -> list[FieldError]:
+        """What is wrong with the name of a file, or of the run or campaign that is followed."""
+        if audience.file is not None and (problem := file_problem(audience.file)):
+            return [FieldError(field="audience.file", message=problem)]
+        follows = audience.follows
+        if follows is None:
+            return []
+        if follows.run is not None and self._campaigns.load_run(tenant, follows.run) is None:
+            return [FieldError(field="audience.follows.run", message=f"there is no run `{follows.run}`")]
+        if follows.campaign is not None and self._campaigns.load(tenant, follows.campaign) is None:
+            message = f"there is no campaign `{follows.campaign}`"
+            return [FieldError(field="audience.follows.campaign", message=message)]
+        return []
 
     def _limited(self, call: Call, current: Campaign, changes: Mapping[str, Any], now: int) -> dict[str, Any]:
         """What becomes of `approve_above`: two people are needed so that fewer runs wait for an approval."""

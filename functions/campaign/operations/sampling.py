@@ -101,6 +101,9 @@ class Sampler:
         What is wrong with the file is no error here, nor that the key does not reach it. Raises: what S3 raises.
         """
         name = campaign.audience.file
+        if name is None:
+            unread = AudienceFile(key="", version="", size=0)
+            return Sample(unread, (), "its recipients follow from another run, and are known once a run is planned")
         key = audience_key(campaign.tenant, name)
         found = self.files.head(key)
         if found is None:

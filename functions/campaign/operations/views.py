@@ -92,8 +92,15 @@ def run_record(run: Run) -> RunRecord:
         started_by=run.started_by,
         approved_by=run.approved_by,
         throttle=run.throttle,
-        file=run.campaign.audience.file,
+        file=_recipients(run),
         templates=[f"{variant.template}/{variant.version}" for variant in run.variants],
+    )
+
+
+def _recipients(run: Run) -> str:
+    follows = run.campaign.audience.follows
+    return (
+        run.campaign.audience.file or "" if follows is None else f"{follows.who} of {follows.run or follows.campaign}"
     )
 
 

@@ -305,6 +305,11 @@ def _percent(share: float) -> str:
 
 def _nothing(run: Run) -> str:
     tally = run.tally
+    if (follows := run.campaign.audience.follows) is not None and not tally.rows:
+        return (
+            f"There is nobody to write to: of {sum(run.picked.values()):,} rows of the run `{follows.run}` none is "
+            f"`{follows.who}`. The report says why."
+        )
     return (
         f"There is nothing to send: of {tally.rows:,} rows {sum(tally.rejected.values()):,} were rejected, "
         f"{tally.duplicates:,} are duplicates and {tally.held_out:,} are held out. Look at the rejected rows, correct "

@@ -6,8 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from functions.campaign.check.reasons import explain
+from functions.campaign.follow.reasons import EXPLANATIONS as WHY
+from functions.campaign.follow.reasons import Why
 from shared.api.campaigns import (
     CheckReport,
+    FollowCount,
+    FollowView,
     Progress,
     ReasonCount,
     RejectedView,
@@ -16,13 +20,22 @@ from shared.api.campaigns import (
     VariantResult,
 )
 from shared.api.fields import moment, moment_or_none
+from shared.model.campaigns import SILENT, Who
 from shared.model.given_up import explain_given_up
 from shared.model.reasons import EXPLANATIONS, Reason
 from shared.model.runs import Run, RunState, Shard, Tally
 from shared.model.words import OUTCOMES, Stage
-from shared.store.counters import HOUR_MS, Counters, run_scope
+from shared.store.counters import HOUR_MS, Counters, run_scope, transient_name
 from shared.store.shards import Shards
 
+_RECEIPTS = (
+    *(Stage.DELIVERED, Stage.UNDELIVERED, transient_name(Stage.UNDELIVERED), Stage.DELAYED),
+    *(Stage.OPENED, Stage.CLICKED, Stage.COMPLAINED, Stage.UNSUBSCRIBED),
+)
+_NEVER: Mapping[Who, tuple[str, Sequence[Why]]] = {
+    Who.NOT_OPENED: ("opened", (Why.OPENED, Why.CLICKED)),
+    Who.NOT_CLICKED: ("clicked in", (Why.CLICKED,)),
+}
 _REASON = ":"
 _VARIABLE = "."
 
@@ -169,6 +182,37 @@ def variants_of(run: Run, counted: Counted) -> list[VariantResult]:
     return found
 
 
+def receipts_of(stages: Mapping[str, int]) -> dict[str, int]:
+    """What was said of messages after they were sent."""
+    return {name: n for name in _RECEIPTS if (n := stages.get(name, 0))}
+
+
+def _follow_view(run: Run) -> FollowView | None:
+    follows = run.campaign.audience.follows
+    if follows is None:
+        return None
+    others = sorted(run.picked.items(), key=lambda pair: (-pair[1], pair[0]))
+    return FollowView(
+        run=follows.run or "",
+        who=follows.who,
+        after_hours=follows.patience_ms // 3_600_000 if follows.who in SILENT else None,
+        rows=None if run.planned_at is None else sum(run.picked.values()),
+        picked=None if run.planned_at is None else run.picked.get(Why.PICKED, 0),
+        others=[FollowCount(why=why, rows=n, explanation=WHY.get(why, "")) for why, n in others if why != Why.PICKED],
+        warning=_doubtful(follows.who, run.picked),
+    )
+
+
+def _doubtful(who: Who, picked: Mapping[str, int]) -> str | None:
+    """Why it may be that more people did something than is known."""
+    if picked.get(Why.PICKED, 0) and who in _NEVER and not any(picked.get(why) for why in _NEVER[who][1]):
+        return (
+            f"Nobody is known to have {_NEVER[who][0]} any message of that run. Probably that is not measured: "
+            "unless it is tracked, everybody is written to again."
+        )
+    return None
+
+
 def reasons_of(reasons: Mapping[str, int]) -> list[ReasonCount]:
     """Why messages were not sent, the most frequent first. reasons: `<stage>:<reason>` -> how many."""
     found = []
@@ -199,9 +243,11 @@ def view_of(run: Run, shards: Sequence[Shard], counted: Counted) -> RunView:
         over_at=moment_or_none(run.over_at),
         throttle=run.throttle,
         file=run.campaign.audience.file,
+        follows=_follow_view(run),
         check=None if run.checked_at is None else check_report(run, run.tally),
         progress=progress_of(run, shards, counted.stages),
         variants=variants_of(run, counted),
+        receipts=receipts_of(counted.stages),
         reasons=reasons_of(counted.reasons),
         seconds=_seconds(run),
         fees=_fees(run, counted),

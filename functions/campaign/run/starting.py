@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from aws_lambda_powertools import Logger
 
+from functions.campaign.follow.finding import find, following, its_file
 from functions.campaign.run.variants import Resolved, resolve
 from shared.errors import ConflictError, PlatformError, RequestError, forbidden, invalid, invalid_field
 from shared.model.audit import AuditRecord
@@ -167,7 +168,7 @@ class Starter:
         purpose: Purpose,
         throttle: int | None,
     ) -> Run:
-        """A new run with all that it sends. Raises: InvalidError."""
+        """A new run with all that it sends. Raises: ForbiddenError, InvalidError, ConflictError."""
         variants, errors = resolve(self.catalog, tenant, campaign.variants)
         if errors:
             raise invalid(errors, "The campaign cannot be sent as it is.")
@@ -176,6 +177,7 @@ class Starter:
         local = campaign.schedule is not None and campaign.schedule.local and by == SCHEDULE
         envelope, block = sizes(rate, len(variants), local=local)
         now = self.clock.now_ms()
+        campaign, file = self._audience(tenant, campaign, kind, now)
         return Run(
             id=run_id(tenant, campaign.id, fired_at),
             tenant=tenant,
@@ -190,7 +192,7 @@ class Starter:
             channel=variants[0].template.channel,
             message_class=variants[0].template.message_class,
             variants=tuple(self._pinned(one) for one in variants),
-            file=self._file(tenant, campaign, kind),
+            file=file,
             created_at=now,
             envelope=envelope,
             block=block,
@@ -221,9 +223,18 @@ class Starter:
             providers=tuple(dict.fromkeys(account.provider for account in accounts if account is not None)),
         )
 
-    def _file(self, tenant: str, campaign: Campaign, kind: KeyKind) -> AudienceFile:
-        """The file as it is now. kind: of the key that wants it read. Raises: ForbiddenError, InvalidError."""
-        name = campaign.audience.file
+    def _audience(self, tenant: str, campaign: Campaign, kind: KeyKind, now: int) -> tuple[Campaign, AudienceFile]:
+        """The campaign as this run has it, and the file with its recipients.
+
+        kind: of the key that wants it read. Raises: ForbiddenError, InvalidError, ConflictError.
+        """
+        if campaign.audience.follows is None:
+            return campaign, self._file(tenant, campaign.audience.file or "", kind)
+        followed = find(self.campaigns, tenant, campaign.audience.follows, kind, now)
+        return following(campaign, campaign.audience.follows, followed), its_file(followed)
+
+    def _file(self, tenant: str, name: str, kind: KeyKind) -> AudienceFile:
+        """A file as it is now. kind: of the key that wants it read. Raises: ForbiddenError, InvalidError."""
         key = audience_key(tenant, name)
         found = self.files.head(key)
         if found is None:

@@ -94,6 +94,8 @@ class Steps:
 
     starter: Starter
     planner: Planner
+    picker: Planner
+    """Plans runs that follow others."""
     checker: Checker
     comparer: Comparer
     estimator: Estimator
@@ -204,7 +206,8 @@ class Worker:
         run = self._in(task.tenant, task.run, RunState.PLANNING)
         if run is None:
             return
-        found = self._steps.planner.plan(run, lambda: remaining_ms() / 1000)
+        planner = self._steps.planner if run.campaign.audience.follows is None else self._steps.picker
+        found = planner.plan(run, lambda: remaining_ms() / 1000)
         if found.planned is None:
             self._tasks.send([task])
             return
@@ -215,7 +218,7 @@ class Worker:
         def change(stored: Run) -> Run | None:
             if stored.over or stored.planned_at is not None:
                 return None
-            done = stored.moved(planned=found.planned, rows=found.rows, file=found.file)
+            done = stored.moved(planned=found.planned, rows=found.rows, file=found.file, picked=found.picked)
             return driving.planned(done.moved(chains=min(stored.chains, side_by_side)), now)
 
         self._look(self._campaigns.change_run(run.tenant, run.id, change))

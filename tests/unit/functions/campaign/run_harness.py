@@ -254,7 +254,9 @@ class RunHarness:
         )
         self.driver = Driver(self.campaigns, self.shards, self.starter, self.reporter, self.tasks, clock)
         releasing = Releasing(self.campaigns, self.parking, self.outbox, self.tasks)  # type: ignore[arg-type]  # plays its parts
-        steps = Steps(self.starter, self.rows, self.rows, self.rows, self.rows, self.sending, releasing, self.driver)
+        steps = Steps(
+            self.starter, self.rows, self.rows, self.rows, self.rows, self.rows, self.sending, releasing, self.driver
+        )
         self.worker = Worker(steps, self.campaigns, self.shards, self.tasks, clock)  # type: ignore[arg-type]  # plays its parts
         self.remaining_ms = 600_000
         self.counted = 0
