@@ -96,6 +96,16 @@ class LetterState(StrEnum):
     DISCARDED = "discarded"
 
 
+class Who(StrEnum):
+    """Those of whose message of another run something is known, or not."""
+
+    FAILED = "failed"
+    UNDELIVERED = "undelivered"
+    NO_RECEIPT = "no_receipt"
+    NOT_OPENED = "not_opened"
+    NOT_CLICKED = "not_clicked"
+
+
 class Duplicates(StrEnum):
     """What becomes of an address that stands more than once in a campaign's file."""
 

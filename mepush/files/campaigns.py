@@ -16,7 +16,7 @@ from mepush.files.audiences import check_file, format_of, upload
 from mepush.files.toml import ANY, Fields, check_names, read_toml
 from mepush.output import Output, parse_pairs, parse_time
 from mepush.sheets.formats import FileFormat
-from mepush.words import Duplicates, Overlap
+from mepush.words import Duplicates, Overlap, Who
 
 _ONE = "main"
 """The variant's name where there is just one."""
@@ -26,7 +26,8 @@ _LOCAL = "path"
 _EXAMPLE = "See examples/campaigns."
 
 COLUMNS: Fields = {"to": None, "time_zone": None, "reference": None, "variables": ANY}
-AUDIENCE: Fields = {"file": None, "format": None, "columns": COLUMNS}
+FOLLOWS: Fields = dict.fromkeys(("run", "campaign", "who", "after_hours"))
+AUDIENCE: Fields = {"file": None, "format": None, "follows": FOLLOWS, "columns": COLUMNS}
 SCHEDULE: Fields = dict.fromkeys(
     ("expression", "time_zone", "local", "starts_at", "ends_at", "window_minutes", "overlap")
 )
@@ -70,6 +71,15 @@ class Given:
     ] = None
     object: Annotated[
         str | None, typer.Option("--object", metavar="NAME", help="Or one that is in the bucket; read at each run.")
+    ] = None
+    follows: Annotated[
+        str | None,
+        typer.Option("--follows", metavar="RUN", help="Or some of those of a run; or of a campaign's latest one."),
+    ] = None
+    who: Annotated[Who | None, typer.Option("--who", help="Of --follows: those whose message is so.")] = None
+    after_hours: Annotated[
+        int | None,
+        typer.Option("--after-hours", min=0, help="Of --follows: once so much time has passed; else 24."),
     ] = None
     format: Annotated[FileFormat | None, typer.Option("--format", help="Where the file's name does not tell.")] = None
     to_column: Annotated[str | None, typer.Option("--to-column", metavar="NAME", help="Of addresses; else to.")] = None
@@ -167,7 +177,9 @@ def creation(id: str, given: Given) -> dict[str, Any]:
     if "variants" not in body:
         raise UsageError("The campaign has no template.", f"Give --template, --variant or --file. {_EXAMPLE}")
     if "audience" not in body:
-        raise UsageError("The campaign has no recipients.", f"Give --audience, --object or --file. {_EXAMPLE}")
+        raise UsageError(
+            "The campaign has no recipients.", f"Give --audience, --object, --follows or --file. {_EXAMPLE}"
+        )
     _check_audience(body)
     return body
 
@@ -219,12 +231,15 @@ def read_campaign(path: Path) -> dict[str, Any]:
 
 
 def _audience(path: Path, audience: dict[str, Any]) -> dict[str, Any]:
-    if ("file" in audience) == ("object" in audience):
+    if len(audience.keys() & {"file", "object", "follows"}) != 1:
         raise FileError(
-            f"{path}: [audience] needs either `file`, which is uploaded, or `object`, which is in the bucket."
+            f"{path}: [audience] needs one of `file`, which is uploaded, `object`, which is in the bucket, and "
+            "`follows`, which names a run."
         )
     if audience.get("format") not in (None, *FileFormat):
         raise FileError(f"{path}: audience.format must be {' or '.join(FileFormat)}.")
+    if "follows" in audience:
+        return audience
     if "object" in audience:
         file = audience.pop("object")
         return {**_formatted(str(file), audience), "file": file}
@@ -305,20 +320,25 @@ def _variant(text: str) -> dict[str, Any]:
 
 
 def _given_audience(given: Given, before: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    if given.audience is not None and given.object is not None:
-        raise typer.BadParameter("give either --audience or --object", param_hint="--audience")
+    sources = {"--audience": given.audience, "--object": given.object, "--follows": given.follows}
+    named_sources = [name for name, value in sources.items() if value is not None]
+    if len(named_sources) > 1:
+        raise typer.BadParameter("give one of --audience, --object and --follows", param_hint=named_sources[1])
     named = {"to": given.to_column, "time_zone": given.time_zone_column, "reference": given.reference_column}
     columns: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
     there = {} if before is None else dict(before)
     if given.column:
         variables = (there.get("columns") or {}).get("variables") or {}
         columns["variables"] = {**variables, **parse_pairs(given.column, "--column")}
-    if not columns and given.audience is None and given.object is None and given.format is None:
+    follows = _given_follows(given, there.get("follows"))
+    if not columns and not named_sources and given.format is None and follows is None:
         return None
     if columns:
         there["columns"] = {**(there.get("columns") or {}), **columns}
-    if given.audience is not None or given.object is not None:
-        there = {name: value for name, value in there.items() if name not in (_LOCAL, "file", "format")}
+    if named_sources:
+        there = {name: value for name, value in there.items() if name not in (_LOCAL, "file", "format", "follows")}
+    if follows is not None:
+        return {**there, "follows": follows}
     if given.format is not None:
         there["format"] = given.format.value
     if given.audience is not None:
@@ -326,6 +346,22 @@ def _given_audience(given: Given, before: Mapping[str, Any] | None) -> dict[str,
     if given.object is not None:
         return {**_formatted(given.object, there), "file": given.object}
     return there
+
+
+def _given_follows(given: Given, before: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The run that is followed. before: the one that was. Raises: typer.BadParameter, UsageError."""
+    changes: dict[str, Any] = {} if given.who is None else {"who": given.who.value}
+    changes |= {} if given.after_hours is None else {"after_hours": given.after_hours}
+    if given.follows is None:
+        if changes and not before:
+            raise UsageError("The campaign follows no run.", "Name one with --follows, or leave --who out.")
+        return {**before, **changes} if changes and before else None
+    told = {name: value for name, value in (before or {}).items() if name in ("who", "after_hours")}
+    who = {**told, **changes}
+    if "who" not in who:
+        raise typer.BadParameter("say which of its people: --who not_opened, say", param_hint="--follows")
+    # A run's id has a dot in it, and no campaign's has.
+    return {"run" if "." in given.follows else "campaign": given.follows, **who}
 
 
 def _formatted(name: str, audience: dict[str, Any]) -> dict[str, Any]:

@@ -75,7 +75,10 @@ def show_campaign(console: Console, data: Mapping[str, Any]) -> None:
 def _facts(data: Mapping[str, Any]) -> list[tuple[str, str]]:
     audience = data["audience"]
     facts = [("template", _variant(each, data["variants"])) for each in data["variants"]]
-    facts += [("audience", f"{audience['file']} ({audience['format']}); {_columns(audience['columns'])}")]
+    if follows := audience.get("follows"):
+        facts.append(("audience", _followed(follows)))
+    else:
+        facts.append(("audience", f"{audience['file']} ({audience['format']}); {_columns(audience['columns'])}"))
     if data["variables"]:
         facts.append(("variables", ", ".join(f"{name}={value}" for name, value in data["variables"].items())))
     facts.append(("throttle", _rate(data["throttle"])))
@@ -93,6 +96,23 @@ def _facts(data: Mapping[str, Any]) -> list[tuple[str, str]]:
         facts.append(("run", f"{data['active_run']} is not over"))
     facts.append(("schedule", _schedule(data["schedule"])))
     return facts
+
+
+_WHO = {
+    "failed": "those to whom it failed",
+    "undelivered": "those from whom it came back",
+    "no_receipt": "those of whom no receipt came",
+    "not_opened": "those who have not opened it",
+    "not_clicked": "those who have not clicked in it",
+}
+
+
+def _followed(follows: Mapping[str, Any]) -> str:
+    """Whom a run is for that follows another, in words."""
+    which = follows.get("run") or f"the latest of {follows['campaign']}"
+    after = follows.get("after_hours")
+    words = "" if after is None else f", {after:,} hours after it was sent" if after else ", however late it was sent"
+    return f"of the run {which}, {_WHO.get(follows['who'], follows['who'])}{words}"
 
 
 def _variant(variant: Mapping[str, Any], all_: list[Any]) -> str:
@@ -194,8 +214,29 @@ def show_runs(console: Console, runs: list[dict[str, Any]], more: bool) -> None:
 def show_check(console: Console, run: Mapping[str, Any]) -> None:
     """What reading the whole file found."""
     _show_head(console, run)
+    _show_follows(console, run)
     if run["check"] is not None:
         _show_file(console, run["check"], run["id"], run["check"]["estimate"])
+
+
+def _show_follows(console: Console, run: Mapping[str, Any]) -> None:
+    """Who of the run that is followed is written to again, and why the others are not."""
+    follows = run["follows"]
+    if follows is None:
+        return
+    console.rule("The run before", align="left")
+    console.print(plain(_followed({**follows, "campaign": None})), soft_wrap=True)
+    if follows["warning"]:
+        console.print(plain(follows["warning"]), style="yellow", soft_wrap=True)
+    if follows["rows"] is None:
+        return
+    made = table("of its rows", "", "")
+    made.columns[1].justify = "right"
+    row(made, "all", f"{follows['rows']:,}", "")
+    row(made, "picked", f"{follows['picked']:,}", "They are written to again, if they can be sent to.")
+    for each in follows["others"]:
+        row(made, each["why"].replace("_", " "), f"{each['rows']:,}", each["explanation"])
+    console.print(made)
 
 
 def _show_file(console: Console, check: Mapping[str, Any], run: str, estimate: Mapping[str, Any] | None = None) -> None:
@@ -309,6 +350,7 @@ def show_report(console: Console, run: Mapping[str, Any]) -> None:
         return
     _show_head(console, run)
     _show_course(console, run)
+    _show_follows(console, run)
     if run["check"] is not None:
         console.rule("The file", align="left")
         # Once it sends, what it really takes counts.
@@ -337,11 +379,14 @@ def _show_messages(console: Console, run: Mapping[str, Any]) -> None:
     row(made, "in flight", f"{progress['in_flight']:,}", _share(progress["in_flight"], accepted))
     console.print(made)
     console.print(plain(f"time {_duration(run)}, fees {money(run['fees'])}"))
-    if len(run["variants"]) > 1 or any(_feedback(each) for each in run["variants"]):
+    if run["receipts"]:
+        console.rule("What was said of those that were sent", align="left")
+        _show_receipts(console, run["receipts"], counted(progress["outcomes"])["sent"])
+    if len(run["variants"]) > 1:
         console.rule("Variants", align="left")
         _show_variants(console, run["variants"])
     if run["reasons"]:
-        console.rule("Why some were not sent", align="left")
+        console.rule("Why some were not sent, or came back", align="left")
         _show_reasons(console, run["reasons"])
 
 
@@ -353,12 +398,31 @@ def _duration(run: Mapping[str, Any]) -> str:
     return f"{span(run['seconds'])}{rate}"
 
 
-def _feedback(variant: Mapping[str, Any]) -> list[str]:
-    return [stage for stage in variant["stages"] if stage in ("delivered", "opened", "clicked", "complained")]
+_RECEIPTS = {
+    "delivered": "",
+    "undelivered": "came back for good",
+    "undelivered.transient": "came back for now, as from a full mailbox; each time counts",
+    "delayed": "the provider goes on trying; each time counts",
+    "opened": "",
+    "clicked": "",
+    "complained": "reported it as spam",
+    "unsubscribed": "",
+}
+
+
+def _show_receipts(console: Console, receipts: Mapping[str, int], sent: int) -> None:
+    """What providers and people said of messages after they were sent, with its share of those."""
+    made = table("", "messages", "share", "")
+    for column in made.columns[1:3]:
+        column.justify = "right"
+    for name, words in _RECEIPTS.items():
+        if n := receipts.get(name, 0):
+            row(made, name.replace(".transient", " for now"), f"{n:,}", _share(n, sent), words)
+    console.print(made)
 
 
 def _show_variants(console: Console, variants: list[dict[str, Any]]) -> None:
-    order = ("sent", "delivered", "opened", "clicked", "complained", "undelivered", "failed")
+    order = ("sent", "delivered", "opened", "clicked", "undelivered", "complained", "unsubscribed", "failed")
     there = {stage for each in variants for stage in each["stages"]}
     stages = [stage for stage in order if stage in there]
     made = table("variant", "template", "weight", "accepted", *stages)

@@ -187,6 +187,8 @@ def run_view(state: str, **facts: Any) -> dict[str, Any]:
         "over_at": None,
         "throttle": None,
         "file": "crm/daily.csv",
+        "follows": None,
+        "receipts": {},
         "check": None,
         "progress": progress(),
         "variants": [],

@@ -40,6 +40,7 @@ ENUMS: list[tuple[type[StrEnum], type[StrEnum]]] = [
     (words.Reason, reasons.Reason),
     (words.Duplicates, campaign_models.Duplicates),
     (words.Overlap, campaign_models.Overlap),
+    (words.Who, campaign_models.Who),
 ]
 
 
@@ -79,11 +80,12 @@ def test_a_files_fields_are_those_that_the_api_takes() -> None:
 def test_options_have_the_bounds_of_the_fields_that_they_set() -> None:
     options = {each.name: get_args(each.type)[1] for each in dataclasses.fields(Given)}
     schema = CampaignCreate.model_json_schema()
-    inner = (schema["$defs"][name]["properties"] for name in ("StopRule", "ScheduleIn", "Variant"))
+    inner = (schema["$defs"][name]["properties"] for name in ("StopRule", "ScheduleIn", "Variant", "Follows"))
     fields = reduce(or_, inner, schema["properties"])
     where = {"holdout": "holdout_percent", "stop_after": "after", "window": "window_minutes"}
     bound = {name: option for name, option in options.items() if option.min is not None}
-    assert bound.keys() == {"version", "throttle", "holdout", "stop_after", "window", "approve_above", "ttl"}
+    named = {"version", "throttle", "holdout", "stop_after", "window", "approve_above", "ttl", "after_hours"}
+    assert bound.keys() == named
     for name, option in bound.items():
         field = fields[where.get(name, name)]
         field = field["anyOf"][0] if "anyOf" in field else field

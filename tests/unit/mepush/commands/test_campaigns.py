@@ -175,7 +175,10 @@ def test_a_file_that_cannot_be_used_is_not_uploaded(
         ((), "has no template"),
         (("--template", "welcome"), "has no recipients"),
         (("--template", "welcome", "--object", "list.txt"), "--format csv or --format ndjson"),
-        (("--template", "welcome", "--object", "a.csv", "--audience", "b.csv"), "either --audience or --object"),
+        (
+            ("--template", "welcome", "--object", "a.csv", "--audience", "b.csv"),
+            "one of --audience, --object and --follows",
+        ),
         (("--template", "welcome", "--object", "a.csv", "--variant", "a=b"), "belongs to --template"),
         (("--variant", "welcome", "--object", "a.csv"), "name=template:weight"),
         (("--variant", "a=welcome:x", "--object", "a.csv"), "name=template:weight"),
@@ -220,7 +223,7 @@ def test_what_cannot_be_meant_is_said_before_anything_is_sent(
         ("[audience.columns]\nvariables = 1", "audience.columns.variables: must be a table"),
         ("throttle = inf", "throttle must be a number that is finite"),
         ("version = 3\n[[variants]]\nname = 'a'\ntemplate = 'b'", "has a `version` and no `template`"),
-        (TOML.replace('file = "people.csv"', ""), "needs either `file`"),
+        (TOML.replace('file = "people.csv"', ""), "needs one of `file`"),
         (TOML.replace("at = 2027-05-01T09:00:00", ""), "needs one of `cron`, `at` and `every`"),
         (TOML.replace("version = 3", "variants = []"), "both `template` and `variants`"),
         ("throttle =", "is not TOML"),
@@ -236,6 +239,76 @@ def test_a_campaigns_file_that_is_wrong_is_named(
     ran = mepush("campaign", "create", "spring", "--file", str(file))
     assert ran.code in (1, 2) and api.requests == []
     assert said in " ".join(ran.err.split())
+
+
+RUN_BEFORE = "sale.01JHMPFN8022ECZH5CSHTK0000"
+AGAIN = ("--template", "welcome")
+
+
+@pytest.mark.parametrize(
+    ("args", "follows"),
+    [
+        (("--follows", RUN_BEFORE, "--who", "not_opened"), {"run": RUN_BEFORE, "who": "not_opened"}),
+        (
+            ("--follows", "sale", "--who", "no_receipt", "--after-hours", "48"),
+            {"campaign": "sale", "who": "no_receipt", "after_hours": 48},
+        ),
+    ],
+)
+def test_a_campaign_may_follow_a_run(
+    api: FakeApi, mepush: Mepush, args: tuple[str, ...], follows: dict[str, Any]
+) -> None:
+    ran = mepush("campaign", "create", "again", *AGAIN, *args, "--to-column", "phone")
+    assert ran.code == 0
+    sent = body(api, "/v1/campaigns")["audience"]
+    assert sent == {"follows": follows, "columns": {"to": "phone"}}
+    # Nothing is uploaded.
+    assert api.paths() == ["POST /v1/campaigns"]
+
+
+def test_a_file_may_follow_a_run_and_options_count_more(api: FakeApi, mepush: Mepush, people: Path) -> None:
+    file = people.with_name("again.toml")
+    told = f'template = "welcome"\n[audience.follows]\nrun = "{RUN_BEFORE}"\nwho = "not_opened"\n'
+    file.write_text(told)
+    assert mepush("campaign", "create", "again", "--file", str(file)).code == 0
+    assert body(api, "/v1/campaigns")["audience"] == {"follows": {"run": RUN_BEFORE, "who": "not_opened"}}
+    assert mepush("campaign", "create", "other", "--file", str(file), "--who", "not_clicked").code == 0
+    assert body(api, "/v1/campaigns")["audience"] == {"follows": {"run": RUN_BEFORE, "who": "not_clicked"}}
+    file.write_text(told + "opened = false\n")
+    ran = mepush("campaign", "create", "again", "--file", str(file))
+    assert ran.code == 1
+    assert "audience.follows.opened: there is no such field" in ran.err
+
+
+def test_an_edit_changes_whom_a_campaign_follows(api: FakeApi, mepush: Mepush, people: Path) -> None:
+    mepush("campaign", "create", "spring", *AGAIN, "--follows", "sale", "--who", "not_opened")
+    mepush("campaign", "edit", "spring", "--who", "not_clicked")
+    changed = body(api, "/v1/campaigns/spring")["audience"]
+    assert changed["follows"] == {"campaign": "sale", "who": "not_clicked"}
+    mepush("campaign", "edit", "spring", "--follows", RUN_BEFORE)
+    assert body(api, "/v1/campaigns/spring")["audience"]["follows"] == {"run": RUN_BEFORE, "who": "not_clicked"}
+    mepush("campaign", "edit", "spring", "--object", "crm/daily.csv")
+    changed = body(api, "/v1/campaigns/spring")["audience"]
+    assert changed["file"] == "crm/daily.csv"
+    assert "follows" not in changed
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("--follows", "sale"), "say which of its people"),
+        (("--follows", "sale", "--who", "asleep"), "is not one of"),
+        (("--object", "daily.csv", "--who", "not_opened"), "follows no run"),
+        (
+            ("--object", "daily.csv", "--follows", "sale", "--who", "failed"),
+            "one of --audience, --object and --follows",
+        ),
+    ],
+)
+def test_who_is_followed_must_be_plain(api: FakeApi, mepush: Mepush, args: tuple[str, ...], said: str) -> None:
+    ran = mepush("campaign", "create", "again", *AGAIN, *args)
+    assert (ran.code, ran.out, api.requests) == (2, "", [])
+    assert said in re.sub(r"[\s│]+", " ", ran.err)
 
 
 def test_an_upload_that_is_refused_ends_the_command(api: FakeApi, mepush: Mepush, people: Path) -> None:
@@ -399,6 +472,25 @@ def test_a_report_tells_all(api: FakeApi, mepush: Mepush) -> None:
     assert "The mailbox is full. Try later." in ran.out
     # What was estimated is not shown beside what it really took.
     assert "6 min 16 s" not in ran.out
+
+
+def test_a_report_tells_whom_a_run_follows_and_what_was_said_of_its_messages(api: FakeApi, mepush: Mepush) -> None:
+    other = {"why": "too_recent", "rows": 30, "explanation": "It may still be said."}
+    follows = {"run": RUN_BEFORE, "who": "not_opened", "after_hours": 24, "rows": 100, "picked": 70, "others": [other]}
+    receipts = {"delivered": 90, "undelivered.transient": 4, "complained": 1}
+    api.campaigns.script = [finished(follows={**follows, "warning": "Nobody opened it."}, receipts=receipts, file=None)]
+    ran = mepush("campaign", "report", RUN)
+    assert ran.code == 0
+    found = [" ".join(line.split()) for line in ran.out.splitlines()]
+    assert f"of the run {RUN_BEFORE}, those who have not opened it, 24 hours after it was sent" in found
+    assert "Nobody opened it." in found
+    assert "all 100" in found
+    assert any(line.startswith("picked 70 ") for line in found)
+    assert "too recent 30 It may still be said." in found
+    # Of 97 that were sent.
+    assert "delivered 90 92.8%" in found
+    assert any(line.startswith("undelivered for now 4 4.1% came back for now") for line in found)
+    assert "complained 1 1.0% reported it as spam" in found
 
 
 def test_a_watch_ends_where_a_person_is_needed_and_nobody_may_be_there(api: FakeApi, mepush: Mepush) -> None:
