@@ -1,5 +1,6 @@
 """Finds the run that another one follows, and what of it the new one has: its file, as it was cut."""
 
+from collections.abc import Iterator
 from typing import Protocol
 
 from shared.errors import ConflictError, InvalidError, PlatformError, forbidden, invalid_field
@@ -11,7 +12,7 @@ from shared.store.catalog_items import Page, Stored
 
 DAY_MS = 86_400_000
 PAGE, PAGES = 20, 10
-"""So many runs of a campaign are looked through for the latest one that can be followed."""
+"""So many runs of a campaign are looked through, the newest first."""
 _FIELD = "audience.follows"
 
 
@@ -44,17 +45,35 @@ def find(runs: Runs, tenant: str, follows: Follows, kind: KeyKind, now: int) -> 
     return run
 
 
+def already(runs: Runs, tenant: str, campaign: Campaign, followed: Run) -> Run | None:
+    """The run by which a campaign has followed a run already, or is about to, for the same people; None if none.
+
+    A schedule may fire again before the run that it follows has a successor.
+    """
+    follows = campaign.audience.follows
+    for run in _newest(runs, tenant, campaign.id):
+        theirs = run.campaign.audience.follows
+        if theirs is None or follows is None or run.purpose is not Purpose.SEND or run.kind is not followed.kind:
+            continue
+        if (theirs.run, theirs.who) == (followed.id, follows.who) and (_sent(run) or not run.over):
+            return run
+    return None
+
+
 def _latest(runs: Runs, tenant: str, campaign: str, kind: KeyKind) -> Run | None:
+    found = (run for run in _newest(runs, tenant, campaign) if run.kind is kind and run.over and _sent(run))
+    return next(found, None)
+
+
+def _newest(runs: Runs, tenant: str, campaign: str) -> Iterator[Run]:
+    """The runs of a campaign, the newest first, as far as they are looked through."""
     cursor = None
     for _ in range(PAGES):
         page = runs.runs(tenant, campaign, PAGE, cursor)
-        for run in page.items:
-            if run.kind is kind and run.over and _sent(run):
-                return run
+        yield from page.items
         cursor = page.cursor
         if cursor is None:
-            return None
-    return None
+            return
 
 
 def _sent(run: Run) -> bool:

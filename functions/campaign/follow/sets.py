@@ -72,12 +72,12 @@ _REPORTED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What else decides. now: in milliseconds since the epoch. speaking: accounts whose providers say what was
-    delivered; None where that does not matter. passing: whether messages of the run came back for now."""
+    """What else decides. now: in milliseconds since the epoch. Of those of whom nothing was said, speaking: accounts
+    whose providers say what was delivered; passing: whether messages of the run came back for now."""
 
     follows: Follows
     now: int
-    speaking: Container[str | None] | None = None
+    speaking: Container[str | None] = frozenset()
     passing: bool = False
 
 
@@ -154,7 +154,7 @@ def _silent(facts: Facts, found: Found, asked: int) -> Why | None:
         return None if asked == 2 or Stage.DEAD_LETTERED in found else Why.NOT_SENT
     if facts.now - sent.at < facts.follows.patience_ms:
         return Why.TOO_RECENT
-    if facts.speaking is not None and sent.account not in facts.speaking:
+    if facts.follows.who is Who.NO_RECEIPT and sent.account not in facts.speaking:
         return Why.ACCOUNT_SILENT
     return Why.PICKED
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from aws_lambda_powertools import Logger
 
-from functions.campaign.follow.finding import find, following, its_file
+from functions.campaign.follow.finding import already, find, following, its_file
 from functions.campaign.run.variants import Resolved, resolve
 from shared.errors import ConflictError, PlatformError, RequestError, forbidden, invalid, invalid_field
 from shared.model.audit import AuditRecord
@@ -177,7 +177,7 @@ class Starter:
         local = campaign.schedule is not None and campaign.schedule.local and by == SCHEDULE
         envelope, block = sizes(rate, len(variants), local=local)
         now = self.clock.now_ms()
-        campaign, file = self._audience(tenant, campaign, kind, now)
+        campaign, file = self._audience(tenant, campaign, kind, purpose, now)
         return Run(
             id=run_id(tenant, campaign.id, fired_at),
             tenant=tenant,
@@ -223,7 +223,9 @@ class Starter:
             providers=tuple(dict.fromkeys(account.provider for account in accounts if account is not None)),
         )
 
-    def _audience(self, tenant: str, campaign: Campaign, kind: KeyKind, now: int) -> tuple[Campaign, AudienceFile]:
+    def _audience(
+        self, tenant: str, campaign: Campaign, kind: KeyKind, purpose: Purpose, now: int
+    ) -> tuple[Campaign, AudienceFile]:
         """The campaign as this run has it, and the file with its recipients.
 
         kind: of the key that wants it read. Raises: ForbiddenError, InvalidError, ConflictError.
@@ -231,6 +233,12 @@ class Starter:
         if campaign.audience.follows is None:
             return campaign, self._file(tenant, campaign.audience.file or "", kind)
         followed = find(self.campaigns, tenant, campaign.audience.follows, kind, now)
+        other = already(self.campaigns, tenant, campaign, followed) if purpose is Purpose.SEND else None
+        if other is not None:
+            raise ConflictError(
+                f"The campaign has followed the run `{followed.id}` already, by its run `{other.id}`: the same people "
+                "would get the same again. Make another campaign if they are to."
+            )
         return following(campaign, campaign.audience.follows, followed), its_file(followed)
 
     def _file(self, tenant: str, name: str, kind: KeyKind) -> AudienceFile:
