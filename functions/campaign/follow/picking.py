@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Protocol
 
 from functions.campaign.check import hashes
 from functions.campaign.check.rows import Good, HeldOut, Judged
@@ -18,7 +19,6 @@ from functions.campaign.file.planning import RESERVE_S
 from functions.campaign.file.reading import read_rows
 from functions.campaign.follow.finding import gone, its_file
 from functions.campaign.follow.reasons import Why
-from functions.campaign.follow.sorting import Sorter
 from mepush.sheets.cutting import cut
 from mepush.sheets.reading import Content
 from shared.aws.runfiles import FileGoneError, RunFiles
@@ -33,6 +33,13 @@ MESSAGES = 1000
 
 Judging = Callable[[int, Content], Judged]
 Sort = Callable[[Sequence[str]], dict[str, Why]]
+"""Says what becomes of messages, by their ids."""
+
+
+class Sorter(Protocol):
+    """See `functions.campaign.follow.sorting.Sorter`."""
+
+    def sorting(self, followed: Run, run: Run) -> Sort: ...
 
 
 @dataclass(frozen=True, slots=True)
