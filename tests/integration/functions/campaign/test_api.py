@@ -18,6 +18,7 @@ CREATE, GET, UPDATE = "POST /v1/campaigns", "GET /v1/campaigns/{id}", "PATCH /v1
 ARCHIVE = "POST /v1/campaigns/{id}/archive"
 VARIANT = {"name": "a", "template": "welcome"}
 
+RUN = "news.01JHMPFN8022ECZH5CSHTK0000"
 NO_SHARE = {"after": 10, "complaints_percent": None, "undelivered_percent": None}
 
 
@@ -100,6 +101,26 @@ def test_campaigns_come_in_pages(api: CampaignApi) -> None:
             {"audience": {"file": "a", "columns": {"variables": {"nmae": "first name"}}}},
             "audience.columns.variables.nmae",
             "no template of the campaign uses",
+        ),
+        ({"audience": {}}, "audience", "either `file` or `follows`"),
+        (
+            {"audience": {"file": "a", "follows": {"run": RUN, "who": "failed"}}},
+            "audience",
+            "either `file` or `follows`",
+        ),
+        ({"audience": {"follows": {"who": "failed"}}}, "audience.follows", "either `run` or `campaign`"),
+        ({"audience": {"follows": {"run": RUN, "who": "failed"}}}, "audience.follows.run", "there is no run"),
+        ({"audience": {"follows": {"run": "x", "who": "failed"}}}, "audience.follows.run", "pattern"),
+        (
+            {"audience": {"follows": {"campaign": "none", "who": "failed"}}},
+            "audience.follows.campaign",
+            "there is no campaign",
+        ),
+        ({"audience": {"follows": {"campaign": "news", "who": "asleep"}}}, "audience.follows.who", "not_opened"),
+        (
+            {"audience": {"follows": {"campaign": "news", "who": "failed", "after_hours": 1}}},
+            "audience.follows",
+            "means nothing for `failed`",
         ),
         ({"stop_rule": NO_SHARE}, "stop_rule", "give failures_percent"),
         ({"stop_rule": {"failures_percent": True}}, "stop_rule.failures_percent", "number"),

@@ -12,6 +12,7 @@ from shared.model.runs import Run, RunState, Shard, Tally
 from shared.model.tasks import DriveTask, ReleaseTask
 from shared.model.tenants import TenantSettings
 from shared.model.words import KeyKind, Scope
+from shared.store.audit import AuditSearch
 from shared.store.parking import BUCKETS
 from tests.fakes import FakeClock
 from tests.integration.functions.campaign.campaign_api import CSV, CampaignApi, body, open_campaign_api
@@ -383,3 +384,104 @@ def test_what_could_not_be_queued_is_told(news: CampaignApi) -> None:
     assert len(news.stream.records) == 1
     answer = news.call(TEST, {"to": ["a@example.com"]}, id="news")
     assert (answer.status, answer.json["type"]) == (503, "urn:mepush:problem:not-queued")
+
+
+def follow(api: CampaignApi, who: str = "not_opened", run: str | None = None, **more: Any) -> Any:
+    """Save the campaign `again`, which follows `news` or one of its runs, and start it."""
+    which = {"campaign": "news"} if run is None else {"run": run}
+    answer = api.call("POST /v1/campaigns", body(id="again", audience={"follows": {**which, "who": who, **more}}))
+    assert answer.status == 201, answer.text
+    assert answer.json["audience"]["follows"] == {
+        "run": None, "campaign": None, "after_hours": None, **which, "who": who, **more
+    }  # fmt: skip
+    assert answer.json["audience"]["file"] is None
+    return api.call(START, {}, id="again")
+
+
+def over(api: CampaignApi, **changes: Any) -> str:
+    """A run of `news` that sent and is over; its id."""
+    run: str = api.start()["id"]
+    move(
+        api, run, RunState.FINISHED, sending_at=api.clock.now_ms(), planned=1, planned_at=api.clock.now_ms(), **changes
+    )
+    api.clock.advance(60)
+    return run
+
+
+def test_a_run_tells_which_one_it_follows(news: CampaignApi) -> None:
+    before = over(news)
+    run = follow(news, after_hours=48).json
+    nothing: dict[str, Any] = {"rows": None, "picked": None, "others": [], "warning": None}
+    assert run["follows"] == {"run": before, "who": "not_opened", "after_hours": 48, **nothing}
+    assert run["file"] is None
+    assert ("start_run", f"campaign/again/run/{run['id']}") in news.actions()
+    search = AuditSearch(0, news.clock.now_ms() + 1)
+    records = [r for r in news.audit.page("default", search, 100).items if r.target.startswith("campaign/again/run/")]
+    assert [record.after["file"] for record in records if record.after] == [f"not_opened of {before}"]
+
+
+def test_a_run_tells_who_was_picked_and_why_others_were_not(news: CampaignApi) -> None:
+    over(news)
+    run = follow(news).json["id"]
+    now = news.clock.now_ms()
+    picked = {"picked": 7, "opened": 2, "held_out": 5, "a_new_word": 1}
+    move(news, run, RunState.CHECKING, planned_at=now, planned=1, picked=picked)
+    shown = news.call(GET, id=run).json["follows"]
+    assert (shown["rows"], shown["picked"], shown["after_hours"], shown["warning"]) == (15, 7, 24, None)
+    assert [(each["why"], each["rows"]) for each in shown["others"]] == [
+        ("held_out", 5), ("opened", 2), ("a_new_word", 1),
+    ]  # fmt: skip
+    assert shown["others"][1]["explanation"] == "The message was opened."
+    # If nobody at all has opened it, it is hardly known who has not.
+    move(news, run, RunState.CHECKING, picked={"picked": 7, "held_out": 5})
+    assert "Probably that is not measured" in news.call(GET, id=run).json["follows"]["warning"]
+
+
+def test_a_run_that_cannot_be_followed_is_refused(news: CampaignApi) -> None:
+    going = news.start()["id"]
+    move(news, going, RunState.SENDING, sending_at=news.clock.now_ms())
+    answer = follow(news, run=going)
+    assert answer.status == 409
+    assert "is not over" in answer.json["detail"]
+    move(news, going, RunState.FINISHED)
+    started = news.call(START, {}, id="again")
+    assert started.status == 202
+    move(news, started.json["id"], RunState.FINISHED, sending_at=news.clock.now_ms())
+    again = news.call(START, {}, id="again")
+    assert again.status == 409
+    assert "has followed the run" in again.json["detail"]
+    # Looking is free.
+    assert news.call(CHECK, id="again").status == 202
+
+
+def test_a_test_keys_run_is_followed_by_a_test_key(news: CampaignApi) -> None:
+    before = over(news)
+    wanted = body(id="again", audience={"follows": {"run": before, "who": "not_opened"}})
+    assert news.call("POST /v1/campaigns", wanted, key_id="t", kind="test").status == 201
+    answer = news.call(START, {}, id="again", key_id="t", kind="test")
+    assert answer.status == 403
+    assert "is one of live keys" in answer.json["detail"]
+
+
+def test_a_follow_up_is_tried_out_with_variables_that_are_given(news: CampaignApi) -> None:
+    over(news)
+    follow(news)
+    answer = news.call(TEST, {"to": ["me@example.com"]}, id="again")
+    assert (answer.status, answer.fields) == (422, ["variables.name"])
+    assert "follow from another run" in answer.json["errors"][0]["message"]
+    tried = news.call(TEST, {"to": ["me@example.com"], "variables": {"name": "Ann"}}, id="again")
+    assert (tried.status, tried.json["messages"][0]["problem"]) == (200, None)
+
+
+def test_receipts_are_told_apart_from_outcomes(news: CampaignApi) -> None:
+    run = over(
+        news,
+        outcomes={"accepted": 9, "sent": 8, "failed": 1, "delivered": 6, "undelivered.transient": 2, "complained": 1},
+        reasons={"undelivered.transient:mailbox_full": 2},
+    )
+    shown = news.call(GET, id=run).json
+    assert shown["receipts"] == {"delivered": 6, "undelivered.transient": 2, "complained": 1}
+    assert shown["progress"]["outcomes"] == {"sent": 8, "failed": 1}
+    assert [(r["stage"], r["reason"], r["messages"]) for r in shown["reasons"]] == [
+        ("undelivered.transient", "mailbox_full", 2)
+    ]
