@@ -26,6 +26,6 @@ def deps() -> Api:
         Uploading(parts.audiences, clock),
         CampaignOperations(catalog, campaigns, Follower(campaigns, parts.campaign_schedules), clock),
         RunOperations(catalog, campaigns, parts.shards, starter, reporter, parts.tasks, parts.run_files, clock),
-        Testing(catalog, campaigns, Sampler(parts.audiences, parts.run_files), parts.acceptance, clock),
+        Testing(catalog, campaigns, Sampler(parts.audiences, parts.run_files, campaigns), parts.acceptance, clock),
     )
     return Api({id: function for each in own for id, function in each.operations().items()})

@@ -146,7 +146,7 @@ class CampaignApi:
         stream: Any = self.stream
         reporter = Reporter(Counters(dynamodb, "counters"), self.shards)
         starter = Starter(self.campaigns, self.catalog, self.objects, tasks, clock)
-        sampler, acceptance = Sampler(self.objects, self.objects), Acceptance(queues, stream)
+        sampler, acceptance = Sampler(self.objects, self.objects, self.campaigns), Acceptance(queues, stream)
         parts = (
             Uploading(files, clock),
             CampaignOperations(self.catalog, self.campaigns, Follower(self.campaigns, schedules), clock),

@@ -463,14 +463,22 @@ def test_a_test_keys_run_is_followed_by_a_test_key(news: CampaignApi) -> None:
     assert "is one of live keys" in answer.json["detail"]
 
 
-def test_a_follow_up_is_tried_out_with_variables_that_are_given(news: CampaignApi) -> None:
+def test_a_follow_up_is_tried_out_with_the_file_of_the_run_that_it_follows(news: CampaignApi) -> None:
     over(news)
     follow(news)
-    answer = news.call(TEST, {"to": ["me@example.com"]}, id="again")
-    assert (answer.status, answer.fields) == (422, ["variables.name"])
-    assert "follow from another run" in answer.json["errors"][0]["message"]
-    tried = news.call(TEST, {"to": ["me@example.com"], "variables": {"name": "Ann"}}, id="again")
+    tried = news.call(TEST, {"to": ["me@example.com"]}, id="again")
     assert (tried.status, tried.json["messages"][0]["problem"]) == (200, None)
+    assert [envelope.variables for envelope in news.queues.envelopes] == [{"name": "Ann"}]
+    # Without such a run the variables are to be given.
+    wanted = body(id="other", audience={"follows": {"campaign": "other", "who": "failed"}})
+    assert news.call("POST /v1/campaigns", wanted).status == 422
+    wanted = body(id="other", audience={"follows": {"campaign": "again", "who": "failed"}})
+    assert news.call("POST /v1/campaigns", wanted).status == 201
+    answer = news.call(TEST, {"to": ["me@example.com"]}, id="other")
+    assert (answer.status, answer.fields) == (422, ["variables.name"])
+    assert "has no run of live keys yet that sent and is over" in answer.json["errors"][0]["message"]
+    given = news.call(TEST, {"to": ["me@example.com"], "variables": {"name": "Bo"}}, id="other")
+    assert (given.status, given.json["messages"][0]["problem"]) == (200, None)
 
 
 def test_receipts_are_told_apart_from_outcomes(news: CampaignApi) -> None:
