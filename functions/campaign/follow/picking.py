@@ -44,19 +44,18 @@ class Sorter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Picker:
-    """Plans runs that follow others; thread-safe.
-
-    judging: makes the judge of a run's rows. repeats, refused: a bit for each row of a shard whose address stands
-    further up in the file, and for each that the check rejected; None if there are none.
-    """
+    """Plans runs that follow others; thread-safe."""
 
     campaigns: Campaigns
     shards: Shards
     files: RunFiles
     sorter: Sorter
     judging: Callable[[Run], Judging]
+    """Makes the judge of a run's rows."""
     repeats: Callable[[Run, Shard], bytes | None]
+    """A bit for each row of a shard, set where its address stands further up in the file; None if there are none."""
     refused: Callable[[Run, Shard], bytes | None]
+    """The same of rows that the check rejected."""
 
     def plan(self, run: Run, remaining_s: Callable[[], float]) -> Run:
         """Write the shards of a run, and return it with `planned`, `rows` and `picked`.

@@ -72,13 +72,15 @@ _REPORTED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What else decides. now: in milliseconds since the epoch. Of those of whom nothing was said, speaking: accounts
-    whose providers say what was delivered; passing: whether messages of the run came back for now."""
+    """What else decides."""
 
     follows: Follows
     now: int
+    """In milliseconds since the epoch."""
     speaking: Container[str | None] = frozenset()
+    """Accounts whose providers say what was delivered; for those of whom nothing was said."""
     passing: bool = False
+    """Whether messages of the run came back for now; for the same."""
 
 
 def settled(facts: Facts, found: Found, asked: int) -> Why | None:

@@ -40,11 +40,12 @@ class Counts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sorter:
-    """Sorts the messages of runs; thread-safe. pool: for requests."""
+    """Sorts the messages of runs; thread-safe."""
 
     timeline: Timeline
     counters: Counts
     pool: Executor
+    """For requests."""
     clock: Clock
 
     def sorting(self, followed: Run, run: Run) -> Callable[[Sequence[str]], dict[str, Why]]:
