@@ -19,6 +19,7 @@ _SECONDS = itertools.count(int(time.time()))
 _LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".*_cache", ".hypothesis", "__pycache__", "*.egg-info")
 _MATRIX = "tests/guarantees/test_crash_matrix.py::test_it_may_die_anywhere"
 _AT_ONCE = "tests/integration/functions/trace/test_aggregate_at_once.py"
+_FOLLOW = "tests/unit/functions/campaign/follow"
 _KEEPING = "tests/integration/functions/trace/test_keeping.py"
 _PRINTS = "tests/integration/shared/store/test_suppressions_prints.py"
 _BULK = "tests/contract/email/ses/test_bulk.py"
@@ -72,6 +73,41 @@ MUTATIONS = (
         "judges.sending, judges.packer, comparer.repeated_rows, checker.refused_rows",
         "judges.checking, judges.packer, comparer.repeated_rows, lambda run, shard: None",
         "tests/integration/functions/campaign/test_judged_once.py::test_a_slice_that_is_done_again_sends_the_same_rows",
+    ),
+    Mutation(
+        "what a shard's item says was picked counts, whoever else plans",
+        "functions/campaign/follow/picking.py",
+        "first_row += made.rows if stored is None else stored.value.rows",
+        "first_row += made.rows",
+        "tests/integration/functions/campaign/follow/test_picking.py::test_what_a_shards_item_says_counts",
+    ),
+    Mutation(
+        "a dead letter that was redriven and sent is not sent again by a follow-up",
+        "functions/campaign/follow/sets.py",
+        "    if Stage.DEAD_LETTERED in found:\n        # Somebody may have redriven it since.\n        return None",
+        "    if Stage.DEAD_LETTERED in found:\n        return Why.PICKED",
+        f"{_FOLLOW}/test_sets.py::test_what_is_known_of_a_message_decides",
+    ),
+    Mutation(
+        "a message that may have been sent is not sent again by a follow-up",
+        "functions/campaign/follow/sets.py",
+        "    if Stage.UNKNOWN in found:\n        return Why.MAYBE_SENT",
+        "    if Stage.UNKNOWN in found:\n        return Why.PICKED",
+        f"{_FOLLOW}/test_sets.py::test_what_is_known_of_a_message_decides",
+    ),
+    Mutation(
+        "a campaign follows a run once for the same people",
+        "functions/campaign/follow/finding.py",
+        "and (_sent(run) or not run.over)",
+        "and False",
+        f"{_FOLLOW}/test_finding.py::test_a_schedule_follows_each_run_once",
+    ),
+    Mutation(
+        "a run pauses by what came back",
+        "functions/campaign/run/driving.py",
+        "whole >= rule.after and n * 100 > allowed * whole",
+        "whole >= rule.after and n * 100 > allowed * whole and what is _FAILED",
+        "tests/unit/functions/campaign/run/test_driving.py::test_a_run_pauses_by_what_providers_report",
     ),
     Mutation(
         "an acquisition without an answer is repeated",

@@ -199,17 +199,19 @@ def test_a_plan_for_which_the_time_is_short_goes_on(world: Callable[..., World])
     assert sum(it.asked) == 45
 
 
-def test_what_a_shards_item_says_counts_whoever_else_is_at_work(world: Callable[..., World]) -> None:
+def test_what_a_shards_item_says_counts(world: Callable[..., World]) -> None:
     it = world(people(30))
     it.picks = lambda i: i % 2 == 0
     other = it.picker.plan
     saved = it.shards.create
 
     def create(tenant: str, run: str, shards: Sequence[Shard]) -> None:
-        """Just before the first shard is saved, another planner does all, and finds that many have opened since."""
+        """Just before the first shard is saved, another planner does it, and finds that many have opened since."""
         it.shards.create = saved  # type: ignore[method-assign]  # once
         it.picks = lambda i: i % 10 == 0
-        assert other(it.run, plenty).rows == 3
+        left = iter((900.0, 30.0))
+        assert other(it.run, lambda: next(left)).planned is None
+        assert [shard.rows for shard in it.mine()] == [1]
         saved(tenant, run, shards)
 
     it.shards.create = create  # type: ignore[method-assign]  # comes between
