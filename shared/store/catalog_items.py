@@ -102,8 +102,12 @@ def unchanged(rev: int | None) -> dict[str, Any]:
 
 
 def read_item(model: type[M], item: dict[str, Any]) -> Stored[M]:
-    """An item's document. Raises: pydantic.ValidationError if it is not one of ours."""
-    return Stored(model.model_validate_json(item["doc"]["S"]), int(item["rev"]["N"]))
+    """An item's document. Raises: pydantic.ValidationError if it is not one of ours.
+
+    Fields that there are not are left out, within what people set too: while a deployment goes on, an older function
+    reads what a newer one wrote.
+    """
+    return Stored(model.model_validate_json(item["doc"]["S"], extra="ignore"), int(item["rev"]["N"]))
 
 
 def to_cursor(sk: str) -> str:

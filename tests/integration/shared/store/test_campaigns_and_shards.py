@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from pydantic_core import from_json, to_json
 
 from shared.model.audit import record_change
-from shared.model.campaigns import Audience, Campaign, Variant
+from shared.model.campaigns import Audience, Campaign, StopRule, Variant
 from shared.model.runs import Run, RunState, Shard, Tally, run_id
 from shared.model.words import Channel, MessageClass
 from shared.store.campaigns import CONTROL_SECONDS, Campaigns
@@ -185,3 +186,31 @@ def test_tallies_add_up() -> None:
     total = one.plus(two)
     assert (total.rows, total.rejected, total.variants) == (5, {"a": 3, "b": 1}, {"x": 1, "y": 1})
     assert [row for row, _ in total.samples["a"]] == [0, 1, 2, 3, 9]
+
+
+def test_a_run_that_a_newer_function_wrote_is_read(stores: Stores) -> None:
+    """While a deployment goes on, or after one that is taken back."""
+    stores.campaigns.create_run(run())
+    item = stores.client.get_item(TableName="catalog", Key=stored_key(stores))["Item"]
+    newer = from_json(item["doc"]["S"])
+    newer["later"] = 1
+    newer["campaign"]["audience"]["later"] = newer["campaign"]["variants"][0]["later"] = {"much": "more"}
+    newer["campaign"]["stop_rule"] = {"after": 5, "later_percent": 7}
+    stores.client.put_item(TableName="catalog", Item={**item, "doc": {"S": to_json(newer).decode()}})
+    found = stores.campaigns.load_run("default", run().id)
+    assert found is not None
+    assert found.value.campaign == campaign().changed(stop_rule=StopRule(after=5))
+    # One from before there were follow-ups and a rule for what comes back is read, too.
+    del newer["campaign"]["audience"]["follows"], newer["picked"]
+    newer["campaign"]["stop_rule"] = {"after": 5, "failures_percent": None, "complaints_percent": None}
+    stores.client.put_item(TableName="catalog", Item={**item, "doc": {"S": to_json(newer).decode()}})
+    found = stores.campaigns.load_run("default", run().id)
+    assert found is not None
+    assert found.value.campaign.stop_rule == StopRule(after=5, complaints_percent=None, undelivered_percent=5)
+    assert (found.value.campaign.audience.follows, found.value.picked) == (None, {})
+
+
+def stored_key(stores: Stores) -> dict[str, Any]:
+    """The key of the only run's item."""
+    [item] = [i for i in stores.client.scan(TableName="catalog")["Items"] if i["sk"]["S"].startswith("run#")]
+    return {"pk": item["pk"], "sk": item["sk"]}
