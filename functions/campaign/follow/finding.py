@@ -16,6 +16,16 @@ PAGE, PAGES = 20, 10
 _FIELD = "audience.follows"
 
 
+class FollowedError(ConflictError):
+    """A campaign has followed a run already."""
+
+    def __init__(self, followed: str, by: str) -> None:
+        super().__init__(
+            f"The campaign has followed the run `{followed}` already, by its run `{by}`: the same people would get the "
+            "same again. Make another campaign if they are to."
+        )
+
+
 class Runs(Protocol):
     """See `shared.store.campaigns.Campaigns`."""
 
@@ -45,8 +55,8 @@ def find(runs: Runs, tenant: str, follows: Follows, kind: KeyKind, now: int) -> 
     return run
 
 
-def already(runs: Runs, tenant: str, campaign: Campaign, followed: Run) -> Run | None:
-    """The run by which a campaign has followed a run already, or is about to, for the same people; None if none.
+def check_new(runs: Runs, tenant: str, campaign: Campaign, followed: Run) -> None:
+    """Raises: FollowedError if a campaign has followed a run already for the same people, or is about to.
 
     A schedule may fire again before the run that it follows has a successor.
     """
@@ -56,8 +66,7 @@ def already(runs: Runs, tenant: str, campaign: Campaign, followed: Run) -> Run |
         if theirs is None or follows is None or run.purpose is not Purpose.SEND or run.kind is not followed.kind:
             continue
         if (theirs.run, theirs.who) == (followed.id, follows.who) and (_sent(run) or not run.over):
-            return run
-    return None
+            raise FollowedError(followed.id, run.id)
 
 
 def _latest(runs: Runs, tenant: str, campaign: str, kind: KeyKind) -> Run | None:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from aws_lambda_powertools import Logger
 
-from functions.campaign.follow.finding import already, find, following, its_file
+from functions.campaign.follow.finding import FollowedError, check_new, find, following, its_file
 from functions.campaign.run.variants import Resolved, resolve
 from shared.errors import ConflictError, PlatformError, RequestError, forbidden, invalid, invalid_field
 from shared.model.audit import AuditRecord
@@ -107,8 +107,10 @@ class Starter:
             run = self._settled(
                 task.tenant, stored.value, fired_at, SCHEDULE, KeyKind.LIVE, Purpose.SEND, stored.value.throttle
             )
+        except FollowedError as error:
+            run = self._without(RunState.SKIPPED, stored.value, fired_at, f"Left out. {error.detail}")
         except (RequestError, ConflictError) as error:
-            run = self._failed(stored.value, fired_at, _in_words(error))
+            run = self._without(RunState.FAILED, stored.value, fired_at, _in_words(error))
         self.campaigns.create_run(run)
         return self.admit(run)
 
@@ -233,12 +235,8 @@ class Starter:
         if campaign.audience.follows is None:
             return campaign, self._file(tenant, campaign.audience.file or "", kind)
         followed = find(self.campaigns, tenant, campaign.audience.follows, kind, now)
-        other = already(self.campaigns, tenant, campaign, followed) if purpose is Purpose.SEND else None
-        if other is not None:
-            raise ConflictError(
-                f"The campaign has followed the run `{followed.id}` already, by its run `{other.id}`: the same people "
-                "would get the same again. Make another campaign if they are to."
-            )
+        if purpose is Purpose.SEND:
+            check_new(self.campaigns, tenant, campaign, followed)
         return following(campaign, campaign.audience.follows, followed), its_file(followed)
 
     def _file(self, tenant: str, name: str, kind: KeyKind) -> AudienceFile:
@@ -256,15 +254,15 @@ class Starter:
             raise invalid_field("audience.file", f"the file `{name}` is empty; upload it again")
         return found
 
-    def _failed(self, campaign: Campaign, fired_at: int, problem: str) -> Run:
-        """A run that cannot be sent, so that people see that it was due."""
+    def _without(self, state: RunState, campaign: Campaign, fired_at: int, problem: str) -> Run:
+        """A run that is not sent, so that people see that it was due."""
         now = self.clock.now_ms()
         template = self.catalog.template(campaign.tenant, campaign.variants[0].template)
         return Run(
             id=run_id(campaign.tenant, campaign.id, fired_at),
             tenant=campaign.tenant,
             fired_at=fired_at,
-            state=RunState.FAILED,
+            state=state,
             state_at=now,
             state_by="platform",
             started_by=SCHEDULE,

@@ -149,7 +149,7 @@ def test_a_schedule_follows_each_run_once(one: RunHarness) -> None:
     change(one, first, state=RunState.FINISHED, sending_at=NOW, over_at=NOW)
     one.drain()
     second = fire(2)
-    assert (second.state, second.started_by) == (RunState.FAILED, "schedule")
+    assert (second.state, second.started_by) == (RunState.SKIPPED, "schedule")
     assert "has followed the run" in (second.problem or "")
     # The campaign that is followed has another run meanwhile.
     later = one.start(one.campaign())
