@@ -134,3 +134,22 @@ def test_a_run_pauses_by_what_comes_back(world: FollowedRun) -> None:
     one.api.post(f"/v1/runs/{run}/resume", {})
     one.work()
     assert (one.view(run)["state"], one.view(run)["receipts"]["undelivered"]) == ("finished", 80)
+
+
+def test_those_from_whom_it_came_back_get_it_on_another_channel(world: FollowedRun) -> None:
+    one = world.one
+    content = {"type": "sms", "text": "Hello {{ name }}"}
+    body = {"id": "text", "name": "text", "class": "notification", "accounts": ["sms-aws"], "content": content}
+    one.api.post("/v1/templates", {**body, "sample": {"name": "Ann"}})
+    one.api.post("/v1/templates/text/versions/1/publish", {})
+    rows = [f"{kind}+text{i}@{SIMULATOR},Ann,+8613800{i:06d}\n" for i, kind in enumerate(["bounce", "success"] * 3)]
+    one.put("to,name,phone\n" + "".join(rows))
+    before = one.start(one.campaign(variants=[{"name": "main", "template": "sale"}]))
+    one.work()
+    audience = {"follows": {"run": before, "who": "undelivered"}, "columns": {"to": "phone"}}
+    run = one.start(one.campaign(variants=[{"name": "main", "template": "text"}], audience=audience))
+    one.work()
+    view = one.view(run)
+    assert (view["state"], view["follows"]["picked"]) == ("finished", 3)
+    texts = [d.to for d in one.stack.outbox.all() if d.provider not in ("ses", "smtp")]
+    assert sorted(texts) == [f"+8613800{i:06d}" for i in (0, 2, 4)]

@@ -20,6 +20,8 @@ from functions.campaign.file.reading import read_rows
 from functions.campaign.follow.finding import gone, its_file
 from functions.campaign.follow.reasons import Why
 from mepush.sheets.cutting import cut
+from mepush.sheets.formats import FileFormat
+from mepush.sheets.header import check_columns
 from mepush.sheets.reading import Content
 from shared.aws.runfiles import FileGoneError, RunFiles
 from shared.model.ids import Numbering
@@ -61,9 +63,11 @@ class Picker:
         """Write the shards of a run, and return it with `planned`, `rows` and `picked`.
 
         If the time is too short, or the run does not go on, it is returned as it was. Raises: RunFailedError if the
-        rows of the run that is followed are gone; what the stores raise.
+        rows of the run that is followed are gone; SheetError if they have no such columns; what the stores raise.
         """
         followed, theirs = self._followed(run)
+        if followed.campaign.audience.format is FileFormat.CSV:
+            check_columns(its_file(followed).header, run.campaign.audience.columns)
         mine = [shard for i, shard in enumerate(self.shards.all(run.tenant, run.id)) if shard.number == i]
         first_row = 1 + sum(shard.rows for shard in mine)
         sort, judge = self.sorter.sorting(followed, run), self.judging(followed)

@@ -15,10 +15,11 @@ from functions.campaign.file.reading import read_rows
 from functions.campaign.follow.finding import its_file
 from functions.campaign.follow.picking import MESSAGES, Picker
 from functions.campaign.follow.reasons import Why
+from mepush.sheets.failures import SheetError
 from mepush.sheets.formats import FileFormat
 from mepush.sheets.reading import Content
 from shared.aws.runfiles import RunFiles
-from shared.model.campaigns import Audience, Follows, Who
+from shared.model.campaigns import Audience, Columns, Follows, Who
 from shared.model.ids import Numbering, Tagger, ulid_value
 from shared.model.runs import AudienceFile, Run, RunState, Shard, run_id
 from shared.store.campaigns import Campaigns
@@ -250,6 +251,15 @@ def test_one_whose_rows_are_gone_fails_with_what_to_do(world: Callable[..., Worl
         it.plan()
     assert ("is gone" if what == "run" else "kept for 60 days") in error.value.problem
     assert error.value.problem[0] == "T" and error.value.problem[-1] == "."
+
+
+def test_a_column_that_the_file_does_not_have_is_named_before_anything_is_read(world: Callable[..., World]) -> None:
+    it = world(people(5))
+    audience = it.run.campaign.audience.model_copy(update={"columns": Columns(to="phone")})
+    it.run = it.run.moved(campaign=it.run.campaign.model_copy(update={"audience": audience}))
+    with pytest.raises(SheetError, match="phone"):
+        it.plan()
+    assert (it.mine(), it.asked) == ([], [])
 
 
 def test_nobody_may_be_picked(world: Callable[..., World]) -> None:
