@@ -1,5 +1,6 @@
 """A run that follows another is planned from that one's shards: which rows, as they were written, and once."""
 
+import gzip
 import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -41,13 +42,22 @@ def plenty() -> float:
 class World:
     """A run of a file, planned, and one that follows it. Of its messages those are in the set that `picks` says."""
 
-    def __init__(self, client: Any, s3: Any, data: bytes, format: FileFormat, rows: int) -> None:
+    def __init__(
+        self,
+        client: Any,
+        s3: Any,
+        data: bytes,
+        format: FileFormat,
+        rows: int,
+        written: Callable[[bytes], bytes] = bytes,
+    ) -> None:
         self.s3 = s3
         clock = FakeClock(NOW)
         self.campaigns, self.shards = Campaigns(client, "catalog", clock), Shards(client, "guard", clock)
         self.files = RunFiles(BUCKET, lambda: s3)
-        version = s3.put_object(Bucket=BUCKET, Key=KEY, Body=data)["VersionId"]
-        file = AudienceFile(key=KEY, version=version, size=len(data))
+        stored = written(data)
+        version = s3.put_object(Bucket=BUCKET, Key=KEY, Body=stored)["VersionId"]
+        file = AudienceFile(key=KEY, version=version, size=len(stored))
         run = run_of(data, audience={"format": format}).moved(file=file, planned=None, sending_at=NOW)
         planned = Planner(self.files, self.shards, rows=rows).plan(run, plenty)
         self.followed = planned.moved(state=RunState.FINISHED, over_at=NOW)
@@ -124,7 +134,7 @@ def s3(aws: Aws) -> Any:
 @pytest.fixture
 def world(s3: Any) -> Iterator[Callable[..., World]]:
     with tables(FakeClock(NOW), "catalog", "guard") as client:
-        yield lambda data, format=FileFormat.CSV, rows=10: World(client, s3, data, format, rows)
+        yield lambda data, format=FileFormat.CSV, rows=10, written=bytes: World(client, s3, data, format, rows, written)
 
 
 def people(n: int) -> bytes:
@@ -174,6 +184,19 @@ def test_rows_are_kept_as_they_were_written(
         for shard in it.mine()
         if rows == 1
     )
+
+
+@pytest.mark.parametrize("written", [gzip.compress, lambda data: data.decode().encode("utf-16")])
+def test_a_file_that_was_written_anew_for_its_run_is_followed_as_it_was_then(
+    world: Callable[..., World], written: Callable[[bytes], bytes]
+) -> None:
+    it = world(people(25).replace(b",", b";"), written=written)
+    it.picks = lambda i: i % 3 == 0
+    run = it.plan()
+    assert it.followed.file is not None
+    assert it.followed.file.rewritten
+    assert run.rows == 9
+    assert it.contents(run) == [[f"u{i}@example.com", f"Ann {i}"] for i in range(25) if i % 3 == 0]
 
 
 def test_who_got_no_message_is_not_asked_about(world: Callable[..., World]) -> None:
