@@ -11,4 +11,6 @@ SPEC = ProviderSpec(
     limits.usable,
     packages=("tencentcloud-sdk-python-sms",),
     parts=limits.parts,
+    receipts=True,
+    callback=True,
 )
