@@ -23,13 +23,16 @@ from shared.api.audit import Auditor
 from shared.api.fields import moment
 from shared.api.kit import Call, OperationFunction
 from shared.api.manage import AccountCreate, AccountList, AccountUpdate, AccountView, VerificationView
+from shared.api.open_routes import CALLBACKS
 from shared.api.paging import PageQuery
 from shared.aws.secrets import NO_SECRET, SecretError, SecretMissingError, SecretTooLargeError
 from shared.base.logs import log_error
 from shared.errors import ConflictError, invalid_field, not_found
 from shared.model.accounts import Account, ProviderSettings, Rate
 from shared.model.audit import AuditRecord
-from shared.model.words import Channel
+from shared.model.ids import callback_token
+from shared.model.words import Channel, KeyKind, Scope
+from shared.policy.access import reaches
 from shared.providers.base import Tools, Verification
 from shared.providers.declared import fee_of, rate_of
 from shared.providers.registry import build_provider, secret_model, settings_model
@@ -59,6 +62,7 @@ def account_operations(deps: ManageDeps) -> dict[str, OperationFunction]:
         "update_account": accounts.update,
         "delete_account": accounts.delete,
         "verify_account": accounts.verify,
+        "rotate_callback": accounts.rotate_callback,
     }
 
 
@@ -101,7 +105,7 @@ class Accounts:
             raise ConflictError(f"There is an account `{body.id}` already.") from None
         except CatalogTooLargeError:
             raise invalid_field("settings", "the settings are too large") from None
-        return view(account)
+        return self._shown(call, account)
 
     def page(self, call: Call) -> AccountList:
         """A page of the tenant's accounts by id. Raises: InvalidError."""
@@ -114,7 +118,7 @@ class Accounts:
 
     def get(self, call: Call) -> AccountView:
         """One account."""
-        return view(self._stored(call).value)
+        return self._shown(call, self._stored(call).value)
 
     def update(self, call: Call) -> AccountView:
         """Change what is given; the new settings and the new secret begin to count at the same moment."""
@@ -137,7 +141,7 @@ class Accounts:
                 raise invalid_field("settings", "the settings are too large") from None
             if account.secret_version == NO_SECRET != before.secret_version:
                 self._drop_secret(account)
-            return view(account)
+            return self._shown(call, account)
         raise _unsettled()
 
     def delete(self, call: Call) -> None:
@@ -166,6 +170,36 @@ class Accounts:
         facts = {"summary": found.summary, "action": found.action, "raw_code": found.raw_code, "rate": found.rate}
         return VerificationView(ok=found.ok, **facts)
 
+    def rotate_callback(self, call: Call) -> AccountView:
+        """Make the callback URL anew. Raises: ConflictError for a provider that calls nobody."""
+        for _ in range(_ATTEMPTS):
+            stored = self._stored(call)
+            before = stored.value
+            if not calls_back(before):
+                raise ConflictError(f"The provider {before.provider} makes no callbacks.")
+            changes = {
+                "callback_generation": before.callback_generation + 1,
+                "updated_at": max(self._deps.clock.now_ms(), before.updated_at + 1),
+            }
+            account = before.model_copy(update=changes)
+            try:
+                self._deps.catalog.update_account(account, stored.rev, self._record(call, before, account))
+            except CatalogConflictError:
+                continue
+            return self._shown(call, account)
+        raise _unsettled()
+
+    def _shown(self, call: Call, account: Account) -> AccountView:
+        """An account, with its callback URL for those who may make it anew."""
+        shown = view(account)
+        may = Scope.MANAGE in call.caller.scopes and reaches("rotate_callback", call.caller.kind, KeyKind.LIVE)
+        tenant = self._deps.catalog.tenant(account.tenant) if may and calls_back(account) else None
+        if tenant is None:
+            return shown
+        token = callback_token(tenant.salt, account.id, account.callback_generation)
+        path = CALLBACKS.format(tenant=account.tenant, account=account.id, token=token)
+        return shown.model_copy(update={"callback_url": f"{call.origin}{path}"})
+
     def _keep_rate(self, call: Call, stored: Stored[Account], rate: Rate) -> None:
         before = stored.value
         now = max(self._deps.clock.now_ms(), before.updated_at + 1)
@@ -181,14 +215,13 @@ class Accounts:
         return found
 
     def _record(self, call: Call, before: Account | None, after: Account | None) -> AuditRecord:
-        # The views mask a secret before and after: that it is another one must be told.
-        another = before is not None and after is not None and before.secret_version != after.secret_version
+        hidden = () if before is None or after is None else _hidden_changes(before, after)
         return self._auditor.record(
             call,
             f"account/{call.path['id'] if after is None else after.id}",
             None if before is None else view(before),
             None if after is None else view(after),
-            hidden=("secret",) if another else (),
+            hidden=hidden,
         )
 
     def _settings(self, given: dict[str, object]) -> ProviderSettings:
@@ -316,6 +349,21 @@ def view(account: Account) -> AccountView:
         created_at=moment(account.created_at),
         updated_at=moment(account.updated_at),
     )
+
+
+def calls_back(account: Account) -> bool:
+    """Whether the account's provider says by callbacks what became of messages."""
+    spec = PROVIDERS.get(account.provider)
+    return spec is not None and spec.callback
+
+
+def _hidden_changes(before: Account, after: Account) -> tuple[str, ...]:
+    """What changed that views mask or leave out."""
+    changed = {
+        "secret": before.secret_version != after.secret_version,
+        "callback_url": before.callback_generation != after.callback_generation,
+    }
+    return tuple(name for name, differs in changed.items() if differs)
 
 
 def _secret_fields(account: Account) -> Collection[str]:

@@ -132,6 +132,25 @@ def mailbox(
         fail_if(data["failures"] > 0)
 
 
+@app.command("callback")
+def callback(
+    account: AccountArgument,
+    new: Annotated[
+        bool, typer.Option("--new", help="Make it anew; the old one opens nothing any more, within 10 seconds.")
+    ] = False,
+    url: UrlOption = None,
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show where the provider is to call to say what became of messages. Who knows it can say so, too."""
+    with session(url, key, as_json) as (api, out):
+        path = f"/v1/accounts/{segment(account)}"
+        data = api.post(f"{path}/callback") if new else api.get(path)
+        if not data["callback_url"]:
+            raise UsageError(f"The provider {data['provider']} makes no callbacks, or the key may not change accounts.")
+        out.result(data, lambda console: console.print(plain(data["callback_url"]), soft_wrap=True))
+
+
 @app.command("delete")
 def delete(account: AccountArgument, url: UrlOption = None, key: KeyOption = None, as_json: JsonOption = False) -> None:
     """Delete an account that no template uses, with its secret."""
@@ -219,6 +238,8 @@ def _show_account(console: Console, a: dict[str, Any]) -> None:
     else:
         console.print("rate: as fast as it can")
     console.print(plain(f"fee: {_fee_words(a)}"))
+    if a.get("callback_url"):
+        console.print(plain(f"callback: {a['callback_url']}"), soft_wrap=True)
 
 
 def _fee_words(a: dict[str, Any]) -> str:

@@ -63,6 +63,8 @@ class Call(Struct, frozen=True):
     body: Any
     """`body` and `query`: parsed."""
     query: Any
+    origin: str = ""
+    """Where the API was called, such as `https://abc.execute-api.eu-central-1.amazonaws.com`."""
 
     def reaches(self, kind: KeyKind) -> bool:
         """Whether the caller's key may do this to an object of a kind."""
@@ -132,7 +134,15 @@ def _read(operation: Operation, event: Mapping[str, Any]) -> Call:
             query = operation.query.model_validate(event.get("queryStringParameters") or {})
         except ValidationError as error:
             raise validation_problem(error, "query") from None
-    return Call(operation.id, caller, event.get("pathParameters") or {}, headers, raw, body, query)
+    return Call(operation.id, caller, event.get("pathParameters") or {}, headers, raw, body, query, _origin(event))
+
+
+def _origin(event: Mapping[str, Any]) -> str:
+    """Where the API was called: what API Gateway says of itself, and no header of the caller's."""
+    domain = (event.get("requestContext") or {}).get("domainName")
+    # The local stack's API is called by its port, in the clear; one in AWS has a name alone.
+    scheme = "http" if ":" in (domain or "") else "https"
+    return f"{scheme}://{domain}" if domain else ""
 
 
 def _caller(operation: Operation, event: Mapping[str, Any]) -> Caller:

@@ -78,6 +78,9 @@ class AccountView(Model):
     """`fee` and `fee_from`: the same of what a message costs."""
     fee_from: Literal["account", "provider"] | None
     state: AccountState
+    callback_url: str | None = None
+    """Where the provider is to call to say what became of messages, for providers that do so. It opens the way by
+    itself, so only who may change it is shown it, and only of one account at a time."""
     created_at: datetime
     updated_at: datetime
 

@@ -244,6 +244,16 @@ OPERATIONS: tuple[Operation, ...] = (
         errors=(404,),
     ),
     Operation(
+        "rotate_callback",
+        "POST",
+        "/v1/accounts/{id}/callback",
+        "manage",
+        Scope.MANAGE,
+        "Make an account's callback URL anew; the old one opens nothing any more, within 10 seconds",
+        "manage.AccountView",
+        errors=(404, 409),
+    ),
+    Operation(
         "create_template",
         "POST",
         "/v1/templates",

@@ -101,6 +101,7 @@ MATRIX: Mapping[str, Mapping[str, Access]] = {
         "delete_account": LIVE,
         "verify_account": LIVE,
         "get_mailbox": SHARED,
+        "rotate_callback": LIVE,
     },
     "keys": {
         "create_key": Access(ALL, _TEST, _TEST),

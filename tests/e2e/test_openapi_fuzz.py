@@ -116,6 +116,7 @@ def _fill(platform: Platform) -> None:
             spare = platform.make("create_account", body | {"id": f"spare-{provider}-{number}"})
             platform.ids.setdefault("delete_account" if number else "update_account", []).append(spare["id"])
     platform.ids["get_account"] = platform.ids["get_mailbox"] = platform.ids["verify_account"]
+    platform.ids["rotate_callback"] = ["spare-tencent-0"]
     platform.ids["delete_account"].append("mail-main")  # it is in use
     _fill_templates(platform)
     _fill_reviews(platform)

@@ -23,7 +23,7 @@ from shared.store.dead_letters import DeadLetterStore
 from tests.security.attempts import Attempts
 
 SCOPES = ["send", "read", "manage", "operate"]
-TO, MAIL = "qa@example.com", "mail-smtp"
+TO, MAIL, SMS = "qa@example.com", "mail-smtp", "sms-tencent"
 CONTENT = {"type": "email", "subject": "Hello", "text": "Hello"}
 NEXT = "written by the next one"
 
@@ -63,8 +63,9 @@ def platform() -> Iterator[Platform]:
     with LocalStack(threads=False, memory=True) as stack:
         first = first_key(stack)
         with Client(stack.url, first) as api:
-            [entry] = read_accounts(EXAMPLES / "accounts.toml", MAIL)
-            api.post("/v1/accounts", account_body(entry, stack.sandboxes))
+            for account in (MAIL, SMS):
+                [entry] = read_accounts(EXAMPLES / "accounts.toml", account)
+                api.post("/v1/accounts", account_body(entry, stack.sandboxes))
             for id in ("hello", "spare"):
                 body = {"id": id, "name": id, "class": "marketing", "accounts": [MAIL], "content": CONTENT}
                 api.post("/v1/templates", body)
@@ -195,6 +196,7 @@ SHARED: Calls = {
     "update_account": ({"id": MAIL}, {"name": NEXT}),
     "verify_account": ({"id": "none"}, None),
     "get_mailbox": ({"id": MAIL}, None),
+    "rotate_callback": ({"id": SMS}, None),
     "delete_account": ({"id": MAIL}, None),
     "get_settings": ({}, None),
     "list_settings": ({}, None),

@@ -14,6 +14,7 @@ from tests.unit.mepush.fake_campaigns import FakeCampaigns
 
 KEY = "mp_live_abcdefghijkl_" + "s" * 40
 NOW = "2026-11-24T09:12:03.120000Z"
+CALLBACKS = "https://abc.execute-api.eu-central-1.amazonaws.com/callbacks/default/sms/0123456789"
 ULID = "01KAV2M3X8000000000000000"
 TAG = "ABCDEFGHJKMNPQRS"
 
@@ -86,6 +87,7 @@ class FakeApi:
             ("DELETE", r"/v1/accounts/([^/]+)", "manage", lambda body, name: self._drop(self.accounts, name)),
             ("POST", r"/v1/accounts/([^/]+)/verify", "manage", self._verify),
             ("GET", r"/v1/accounts/([^/]+)/mailbox", "read", self._mailbox),
+            ("POST", r"/v1/accounts/([^/]+)/callback", "manage", self._rotate),
             ("POST", r"/v1/templates", "manage", self._create_template),
             (
                 "GET",
@@ -370,6 +372,7 @@ class FakeApi:
         facts = {"channel": "email", "provider": body["settings"]["provider"], "state": "active", "weight": 100}
         facts |= {"rate": None, "rate_from": "account" if body.get("rate") else None}
         facts |= {"fee": None, "fee_from": "account" if body.get("fee") else None}
+        facts["callback_url"] = f"{CALLBACKS}/0" if body["settings"]["provider"] == "tencent" else None
         self.accounts[body["id"]] = {**facts, **body, "secret": masked, "created_at": NOW, "updated_at": NOW}
         return self.accounts[body["id"]]
 
@@ -381,6 +384,15 @@ class FakeApi:
             changes["fee_from"] = "account" if body["fee"] else None
         self._found(self.accounts, name, "account").update(changes)
         return dict(self.accounts[name])
+
+    def _rotate(self, _body: Any, name: str) -> dict[str, Any]:
+        account = self._found(self.accounts, name, "account")
+        if account["callback_url"] is None:
+            raise Refusal(
+                409, "conflict", "Not possible now", f"The provider {account['provider']} makes no callbacks."
+            )
+        account["callback_url"] = f"{CALLBACKS}/1"
+        return dict(account)
 
     def _verify(self, _body: Any, name: str) -> dict[str, Any]:
         self._found(self.accounts, name, "account")

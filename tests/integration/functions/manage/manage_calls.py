@@ -43,6 +43,7 @@ def _described() -> dict[str, Any]:
     return document()
 
 
+DOMAIN = "abc.execute-api.eu-central-1.amazonaws.com"
 MAPPINGS = json.dumps({"email.marketing": "uuid-1", "sms.verification": "uuid-2"})
 
 
@@ -111,9 +112,10 @@ class ManageApi:
             "pathParameters": {"id": id, "version": str(version)},
             "queryStringParameters": query,
             "requestContext": {
+                "domainName": DOMAIN,
                 "authorizer": {
                     "lambda": {"tenant": tenant, "key_id": who, "kind": kind, "scopes": scopes, "problem": problem}
-                }
+                },
             },
         }
         if body is not None:

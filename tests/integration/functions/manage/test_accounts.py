@@ -1,5 +1,6 @@
 """Managing accounts: what is saved, what is refused and why, and that secrets go in only."""
 
+import json
 import logging
 import threading
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from shared.errors import ConflictError
 from shared.model.accounts import Account, Rate, UnitFee
 from shared.model.audit import AuditRecord
 from shared.model.content import EmailContent
+from shared.model.ids import callback_token
 from shared.model.templates import Template, TemplateVersion
 from shared.model.words import Channel, KeyKind, MessageClass, Scope
 from shared.providers.base import Provider, Verification
@@ -703,3 +705,91 @@ def test_the_function_serves_every_operation_that_is_its_own(operation: Operatio
     answer = handler.lambda_handler(event, context)
     assert answer["statusCode"] in {operation.success, *operation.errors}
     assert "no such route" not in answer["body"]
+
+
+# Callbacks
+
+TENCENT = {
+    "id": "sms",
+    "name": "SMS",
+    "settings": {"provider": "tencent", "sdk_app_id": "1400006666", "sign_name": "微推"},
+    "secret": {"secret_id": "AKID1", "secret_key": "abcdef"},
+}
+ROTATE = "POST /v1/accounts/{id}/callback"
+
+
+@pytest.fixture
+def calling(manage_api: ManageApi) -> ManageApi:
+    """With a tenant, and an account of a provider that calls back."""
+    manage_api.catalog.ensure_tenant("default")
+    assert manage_api.call(CREATE, TENCENT).status == 201
+    return manage_api
+
+
+def callback_url(manage_api: ManageApi, generation: int) -> str:
+    tenant = manage_api.catalog.tenant("default")
+    assert tenant is not None
+    token = callback_token(tenant.salt, "sms", generation)
+    return f"https://abc.execute-api.eu-central-1.amazonaws.com/callbacks/default/sms/{token}"
+
+
+def test_an_account_shows_where_its_provider_is_to_call(calling: ManageApi) -> None:
+    assert calling.call(GET, id="sms").json["callback_url"] == callback_url(calling, 0)
+    assert calling.call(PATCH, {"weight": 7}, id="sms").json["callback_url"] == callback_url(calling, 0)
+    assert calling.call(CREATE, {**TENCENT, "id": "two"}).json["callback_url"].count("/callbacks/default/two/") == 1
+    calling.call(CREATE, BODY)
+    assert calling.call(GET, id="mail").json["callback_url"] is None
+
+
+def test_who_may_not_change_accounts_is_not_shown_it(calling: ManageApi) -> None:
+    callers: list[dict[str, Any]] = [{"scopes": "send read"}, {"kind": "team"}, {"kind": "test"}]
+    for who in callers:
+        assert calling.call(GET, id="sms", **who).json["callback_url"] is None
+    token = callback_url(calling, 0).rpartition("/")[2]
+    assert token not in calling.call(LIST).text
+    assert token not in json.dumps(calling.aws.dynamodb.scan(TableName="catalog")["Items"], default=str)
+
+
+def test_a_callback_url_is_made_anew(calling: ManageApi, clock: FakeClock) -> None:
+    before = stored(calling, "sms")
+    answer = calling.call(ROTATE, id="sms")
+    assert (answer.status, answer.json["callback_url"]) == (200, callback_url(calling, 1))
+    assert calling.call(GET, id="sms").json == answer.json
+    after = stored(calling, "sms")
+    changed = {"callback_generation": 1, "updated_at": after.updated_at}
+    assert (after, after.updated_at > before.updated_at) == (before.model_copy(update=changed), True)
+    assert calling.call(ROTATE, id="sms").json["callback_url"] == callback_url(calling, 2)
+    # It stays with whatever else changes.
+    assert calling.call(PATCH, {"name": "x"}, id="sms").json["callback_url"] == callback_url(calling, 2)
+
+
+def test_two_who_make_it_anew_at_once_get_different_ones(calling: ManageApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    save = calling.catalog.update_account
+    others: list[str] = []
+
+    def saved(account: Account, rev: int, record: AuditRecord) -> None:
+        if not others:
+            others.append("")
+            others.append(calling.call(ROTATE, id="sms").json["callback_url"])
+        save(account, rev, record)
+
+    monkeypatch.setattr(calling.catalog, "update_account", saved)
+    mine = calling.call(ROTATE, id="sms").json["callback_url"]
+    assert (others[1], mine) == (callback_url(calling, 1), callback_url(calling, 2))
+
+
+def test_a_provider_that_calls_nobody_has_none_to_make_anew(calling: ManageApi) -> None:
+    calling.call(CREATE, BODY)
+    answer = calling.call(ROTATE, id="mail")
+    assert (answer.status, answer.json["detail"]) == (409, "The provider smtp makes no callbacks.")
+    assert calling.call(ROTATE, id="nope").status == 404
+    assert calling.call(ROTATE, id="sms", scopes="send read").status == 403
+    assert calling.call(ROTATE, id="sms", kind="test").status == 403
+
+
+def test_the_audit_log_says_that_it_is_another_and_not_which(calling: ManageApi) -> None:
+    old = callback_url(calling, 0).rpartition("/")[2]
+    new = calling.call(ROTATE, id="sms").json["callback_url"].rpartition("/")[2]
+    answer = calling.call("GET /v1/audit", query={"action": "rotate_callback"})
+    assert answer.json["records"][0]["changed"] == ["callback_url", "updated_at"]
+    assert old not in answer.text and new not in answer.text

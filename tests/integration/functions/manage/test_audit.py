@@ -35,6 +35,12 @@ SMTP = {
     "from_address": "noreply@example.com",
 }
 MAIL = {"id": "mail", "name": "Mail", "settings": SMTP, "secret": {"password": PASSWORD}}
+SMS = {
+    "id": "sms",
+    "name": "SMS",
+    "settings": {"provider": "tencent", "sdk_app_id": "1400006666"},
+    "secret": {"secret_id": "AKID1", "secret_key": "abcdef"},
+}
 LARGE = "<p>{{ name }}</p>" + "x" * 100_000
 CONTENT = {"content": {"type": "email", "subject": "{{ name }}", "html": LARGE}, "sample": {"name": "Ann"}}
 TEMPLATE = {"id": "hello", "name": "Hello", "class": "notification", "accounts": ["mail"], **CONTENT}
@@ -71,6 +77,7 @@ STEPS: dict[str, Step] = {
     "update_deployment": lambda manage_api: manage_api.call(
         "PATCH /v1/deployment", {"concurrency": {"email.marketing": 40}}, scopes="operate"
     ),
+    "rotate_callback": lambda manage_api: manage_api.call("POST /v1/accounts/{id}/callback", id="sms"),
     "delete_account": lambda manage_api: manage_api.call("DELETE /v1/accounts/{id}", id="idle"),
     "add_suppression": lambda manage_api: manage_api.call("POST /v1/suppressions", BOB),
     "remove_suppression": lambda manage_api: manage_api.call("POST /v1/suppressions/remove", BOB),
@@ -131,6 +138,7 @@ EXPECTED: dict[str, tuple[str, list[str], dict[str, Any] | None, dict[str, Any] 
         {"concurrency": {}},
         {"concurrency": {"email.marketing": 40}},
     ),
+    "rotate_callback": ("account/sms", ["callback_url", "updated_at"], {"callback_url": None}, {"callback_url": None}),
     "delete_account": ("account/idle", [], {"id": "idle", "name": "Mail"}, None),
     "add_suppression": ("suppression/email/", [], None, {"channel": "email", "recipient": "b***@example.com"}),
     "remove_suppression": ("suppression/email/", [], {"channel": "email", "recipient": "b***@example.com"}, None),
@@ -151,7 +159,8 @@ def manage_api(aws: Aws, clock: FakeClock) -> ManageApi:
     manage_api.catalog.ensure_tenant("default")
     for key_id, name in (("k1", "Ann's key"), ("k2", "Bob's key"), ("spare", "Spare")):
         manage_api.catalog.create_key(key(key_id, name), change())
-    assert manage_api.call("POST /v1/accounts", {**MAIL, "id": "idle"}).status == 201
+    for account in ({**MAIL, "id": "idle"}, SMS):
+        assert manage_api.call("POST /v1/accounts", account).status == 201
     for blocked in (["x"], []):
         assert manage_api.call("PATCH /v1/settings", {"blocked_words": blocked}).status == 200
     clock.advance(60)
@@ -263,6 +272,7 @@ REFUSED: dict[str, Step] = {
     "a key beyond the caller": lambda manage_api: manage_api.call(
         "POST /v1/keys", {**KEY, "scopes": ["read"]}, scopes="manage"
     ),
+    "no callbacks": lambda manage_api: manage_api.call("POST /v1/accounts/{id}/callback", id="mail"),
     "no such key": lambda manage_api: manage_api.call("DELETE /v1/keys/{id}", id="nope"),
     "no such settings": lambda manage_api: manage_api.call("POST /v1/settings/restore", {"version": 9}),
     "no right": lambda manage_api: manage_api.call("PATCH /v1/settings", {"review_required": True}, scopes="send read"),

@@ -8,7 +8,7 @@ import pytest
 from mepush.client.errors import FileError, UsageError
 from mepush.files.accounts import find_secret, read_accounts
 from tests.unit.mepush.conftest import Mepush
-from tests.unit.mepush.fake_api import FakeApi
+from tests.unit.mepush.fake_api import CALLBACKS, FakeApi
 
 SECRET = "hunter2-very-secret"
 FILE = """
@@ -200,6 +200,32 @@ def test_the_fee_of_an_account_is_set_and_shown(api: FakeApi, mepush: Mepush, fi
     assert mepush("account", "show", "ses").out.splitlines()[2] == "fee: none; set for the account"
     mepush("account", "fee", "ses", "--default")
     assert api.requests[-1][2] == {"fee": None}
+
+
+def test_the_callback_url_is_shown_whole_and_made_anew(
+    api: FakeApi, mepush: Mepush, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "accounts.toml"
+    account = '[[account]]\nid = "sms"\nname = "SMS"\n[account.settings]\nprovider = "tencent"\n'
+    path.write_text(f'{account}[account.secret_env]\nsecret_id = "TEST_ID"\nsecret_key = "TEST_ID"\n')
+    monkeypatch.setenv("TEST_ID", "AKID")
+    mepush("account", "add", "--file", str(path))
+    url = f"{CALLBACKS}/0"
+    assert len(url) > 80  # more than a line
+    assert mepush("account", "callback", "sms").out == f"{url}\n"
+    assert mepush("account", "show", "sms").out.splitlines()[-1] == f"callback: {url}"
+    assert mepush("account", "callback", "sms", "--new").out == f"{CALLBACKS}/1\n"
+    assert api.requests[-1][:2] == ("POST", "/v1/accounts/sms/callback")
+    assert mepush("account", "callback", "sms", "--json").json["callback_url"] == f"{CALLBACKS}/1"
+
+
+def test_where_there_are_no_callbacks_that_is_said(api: FakeApi, mepush: Mepush, file: Path) -> None:
+    mepush("account", "add", "--file", str(file), "--only", "ses")
+    assert "callback" not in mepush("account", "show", "ses").out
+    ran = mepush("account", "callback", "ses")
+    assert ran.code == 2 and "makes no callbacks" in ran.err
+    ran = mepush("account", "callback", "ses", "--new")
+    assert ran.code == 1 and "The provider ses makes no callbacks." in ran.err
 
 
 @pytest.mark.parametrize(
