@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from local.gateway import Answer, Incoming
 from local.sandbox.base import HttpSandbox, Sandbox
 from local.sandbox.smtp import SmtpSandbox
+from local.sandbox.tencent import TencentSandbox
 from local.sandbox.wecom import WecomSandbox
 from mepush.client.api import Client, segment
 from mepush.client.errors import ApiError
@@ -41,19 +42,27 @@ def seed(url: str, key: str, sandboxes: Sandboxes, folder: Path = EXAMPLES, *, a
     with Client(url, key) as api:
         if again:
             for entry in read_accounts(folder / "accounts.toml"):
-                _point(api, entry["id"], account_body(entry, sandboxes))
+                _point(api, entry["id"], account_body(entry, sandboxes), sandboxes)
             return
         api.patch("/v1/settings", read_toml(folder / "settings.toml"))
         for entry in read_accounts(folder / "accounts.toml"):
-            api.post("/v1/accounts", account_body(entry, sandboxes))
+            enter_callback(api.post("/v1/accounts", account_body(entry, sandboxes)), sandboxes)
         for file in in_order([read_template(path) for path in find_files([folder / "templates"])]):
             push_template(api, file, publish=True)
 
 
-def _point(api: Client, account: str, body: Mapping[str, Any]) -> None:
+def enter_callback(account: Mapping[str, Any], sandboxes: Sandboxes) -> None:
+    """Enter an account's callback URL in its provider's console, if it has one. account: as the API answers it."""
+    if account["callback_url"] and account["provider"] == "tencent":
+        app = account["settings"]["sdk_app_id"]
+        cast(TencentSandbox, sandboxes["tencent"]).callback_urls[app] = account["callback_url"]
+
+
+def _point(api: Client, account: str, body: Mapping[str, Any], sandboxes: Sandboxes) -> None:
     """Point an account at its sandbox, unless somebody has deleted it."""
+    changes = {"settings": body["settings"], "secret": body["secret"]}
     try:
-        api.patch(f"/v1/accounts/{segment(account)}", {"settings": body["settings"], "secret": body["secret"]})
+        enter_callback(api.patch(f"/v1/accounts/{segment(account)}", changes), sandboxes)
     except ApiError as error:
         if error.status != HTTPStatus.NOT_FOUND:
             raise

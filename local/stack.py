@@ -15,6 +15,7 @@ import botocore.session
 from moto import mock_aws
 
 from local import events, keeping, mappings, permissions, uploads
+from local.callbacks import LocalCallbacks
 from local.clock import LocalClock, RealClock
 from local.counting import RequestCounter
 from local.deploy import deploy
@@ -78,8 +79,8 @@ class LocalStack:
     memory), see `local.keeping`. receipts: False to have providers say nothing of messages after they took them.
 
     Once started: url, outbox, sandboxes (`smtp`, `ses`, `tencent`, `aws`, `wecom`), mailbox (to which mails come back
-    that the first of these took), faults, clock, deployment, runner,
-    pages (under `/_local/`), buses, counting, permissions, memory (None without it). Raises on start:
+    that the first of these took), faults, clock, deployment, runner, pages (under `/_local/`), buses, callbacks,
+    counting, permissions, memory (None without it). Raises on start:
     synth.SynthesisError, template.TemplateError, server.PortError; InvalidError for a fault.
     """
 
@@ -89,6 +90,7 @@ class LocalStack:
     sandboxes: dict[str, Sandbox]
     mailbox: "ImapSandbox"
     buses: events.LocalBuses
+    callbacks: LocalCallbacks
 
     _one: ClassVar[threading.Lock] = threading.Lock()
 
@@ -335,8 +337,11 @@ class LocalStack:
         self._exit.enter_context(mappings.played(by_mapping))
         self.buses = events.LocalBuses(made.buses, made.rules, scheduler.invoke_later, sqs, self.clock, self.counting)
         self._exit.enter_context(self.buses.played())
+        self.callbacks = LocalCallbacks(self.clock)
+        self._pollers.append(self.callbacks)
         for sandbox in self.sandboxes.values() if self.receipts else ():
             sandbox.publish = self.buses.publish
+            sandbox.call_back = self.callbacks.call
         for stream in self.deployment.stream_mappings:
             for shard in kinesis.list_shards(StreamName=stream.stream_name)["Shards"]:
                 self._follow(

@@ -18,6 +18,7 @@ from shared.model.clock import Clock, SystemClock
 
 __all__ = [
     "HOST",
+    "Callback",
     "Delivery",
     "Fault",
     "FaultKind",
@@ -62,6 +63,25 @@ class Response:
         return cls(status, json.dumps(value, ensure_ascii=False).encode(), {"Content-Type": content_type, **headers})
 
 
+Good = Callable[[int, bytes], bool]
+"""Whether an answer, by its status and body, is what the provider wants to hear."""
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """A request that a provider makes. good: what answers it takes; otherwise it calls again.
+
+    tries: how often it calls at the most, `again_s` after one another.
+    """
+
+    url: str
+    body: bytes
+    content_type: str = "application/json"
+    good: Good = lambda status, _: status == 200
+    tries: int = 1
+    again_s: float = 60.0
+
+
 class Sandbox(ABC):
     """A provider's double on a free loopback port. Use as a context manager, or `start` and `stop`.
 
@@ -80,6 +100,8 @@ class Sandbox(ABC):
         self.faults.watch(self.heed_outages)
         self.publish: Callable[[str, str, Mapping[str, Any], int], None] | None = None
         """Tells AWS's own bus of an event: source, type, detail, and in how many seconds; None where there is none."""
+        self.call_back: Callable[[Callback, float], None] | None = None
+        """Has a request made in so many seconds, as a provider that calls back does; None where it does not."""
         self.stopping = threading.Event()
         self.reachable = threading.Event()
         self._door = threading.RLock()

@@ -6,15 +6,18 @@ import itertools
 import json
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from local.sandbox.base import Delivery, Fault, HttpSandbox, Outbox, Request, Response
+from local.sandbox.base import Callback, Delivery, Fault, HttpSandbox, Outbox, Request, Response
+from local.sandbox.tencent_receipts import AT_ONCE, Reply, reply_body, report_entry, told_of
 from local.sandbox.tencent_records import BadQueryError, Record, Records, masked
 from shared.model.clock import Clock
 
 MAX_NUMBERS = 200
+CALLS = 3
+"""How often the vendor calls back until it is answered well (product/382/59178)."""
 MAX_SKEW_SECONDS = 300
 _AUTHORIZATION = re.compile(
     r"TC3-HMAC-SHA256 Credential=(?P<id>[^/]+)/(?P<date>[0-9-]+)/(?P<service>[a-z]+)/tc3_request, "
@@ -57,7 +60,8 @@ class TencentSandbox(HttpSandbox):
     keys: SecretId to SecretKey. sdk_app_id: the only one known; None takes any. templates: id to the number of its
     parameters, or to its text with {1}, {2}; None takes any id and any number. signs: the approved signatures; None:
     all. clock: its time. signature_clock: what signatures are dated by, if that is another. records: what it tells
-    about past calls.
+    about past calls. callback_urls: what the console has for applications, by their SdkAppId: it is called there what
+    became of texts; without one, nothing is.
 
     Faults play at SendSms, or the action that they name. The kinds `code` and `throttle` with a recipient are about
     that number alone, as those `at="number"` are about any one number of a call.
@@ -96,6 +100,7 @@ class TencentSandbox(HttpSandbox):
         self._signs = signs
         self._signature_clock = signature_clock or self.clock
         self.records = Records(self.clock)
+        self.callback_urls: dict[str, str] = {}
         self._serial = itertools.count(1)
         self._actions: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "SendSms": self._send_sms,
@@ -171,7 +176,35 @@ class TencentSandbox(HttpSandbox):
         if len(str(params.get("SessionContext", "")).encode()) >= 512:
             raise RefusedError("InvalidParameter.InvalidParameters", "SessionContext")
         refused = self._refusal(params, mainland)
-        return {"SendStatusSet": [self._send_one(number, params, refused) for number in numbers]}
+        rows = [self._send_one(number, params, refused) for number in numbers]
+        self._tell([(row["PhoneNumber"], row["SerialNo"]) for row in rows if row["SerialNo"]], params)
+        return {"SendStatusSet": rows}
+
+    def _tell(self, taken: Sequence[tuple[str, str]], params: dict[str, Any]) -> None:
+        """Have it called back what becomes of texts: reports that are due at the same time in one, answers alone."""
+        url = self.callback_urls.get(str(params["SmsSdkAppId"]))
+        if url is None or self.call_back is None:
+            return
+        context = str(params.get("SessionContext", "")) if self.records.tells_context else None
+        now = self.clock.now_ms()
+        reports: dict[tuple[int, bool], list[dict[str, Any]]] = {}
+        for number, serial in taken:
+            for told in told_of(number):
+                at_ms = now + told.after_s * 1000
+                if isinstance(told, Reply):
+                    self._call(url, reply_body(told, number, str(params.get("SignName", "")), at_ms), told.after_s)
+                    continue
+                entry = report_entry(told, number, serial, context, at_ms)
+                for i in range(told.times):
+                    reports.setdefault((told.after_s + i, told.forged), []).append(entry)
+        for (after_s, forged), entries in reports.items():
+            for start in range(0, len(entries), AT_ONCE):
+                self._call(_guessed(url) if forged else url, entries[start : start + AT_ONCE], after_s)
+
+    def _call(self, url: str, body: Any, after_s: int) -> None:
+        if self.call_back is not None:
+            callback = Callback(url, json.dumps(body, ensure_ascii=False).encode(), good=_taken, tries=CALLS)
+            self.call_back(callback, after_s)
 
     def _refusal(self, params: dict[str, Any], mainland: bool) -> str | None:
         """The code that every number of this call gets, if any."""
@@ -294,6 +327,20 @@ def _check_numbers(numbers: list[str]) -> bool:
     if len(kinds) > 1:
         raise RefusedError("UnsupportedOperation.ContainDomesticAndInternationalPhoneNumber")
     return kinds.pop()
+
+
+def _taken(status: int, body: bytes) -> bool:
+    """Whether a callback was answered as the vendor wants (product/382/59178)."""
+    try:
+        return status == 200 and json.loads(body)["result"] == 0
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def _guessed(url: str) -> str:
+    """A callback URL with another token."""
+    start, _, token = url.rpartition("/")
+    return f"{start}/{token[::-1]}"
 
 
 def _nth(values: list[Any], n: int) -> str:

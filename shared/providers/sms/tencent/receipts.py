@@ -195,4 +195,5 @@ def _ms(value: object, otherwise: int) -> int:
         seconds = int(text) if text.isdecimal() else int(_moment(text).timestamp())
     except (ValueError, OverflowError):
         return otherwise
-    return seconds * 1000 if EARLIEST_S <= seconds <= LATEST_S else otherwise
+    # The end of that second: nothing is delivered before it is sent.
+    return seconds * 1000 + 999 if EARLIEST_S <= seconds <= LATEST_S else otherwise

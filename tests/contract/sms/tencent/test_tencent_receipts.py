@@ -63,7 +63,7 @@ def test_a_report_of_delivery_is_found_by_number_and_serial() -> None:
         Receipt(
             provider="tencent",
             stage=Stage.DELIVERED,
-            at=1445040184_000,  # 00:03:04 in UTC
+            at=1445040184_999,  # 00:03:04 in UTC
             tenant="default",
             account="sms",
             provider_id="5000:1045710669157053657849499619",
@@ -147,11 +147,11 @@ def test_a_code_quotes_no_number_and_is_short() -> None:
 @pytest.mark.parametrize(
     ("said", "at"),
     [
-        ("2015-10-17 08:03:04", 1445040184_000),
-        ("2015-10-17T08:03:04", 1445040184_000),
-        ("2015-10-17T00:03:04Z", 1445040184_000),
-        (1445040184, 1445040184_000),
-        ("1445040184", 1445040184_000),
+        ("2015-10-17 08:03:04", 1445040184_999),
+        ("2015-10-17T08:03:04", 1445040184_999),
+        ("2015-10-17T00:03:04Z", 1445040184_999),
+        (1445040184, 1445040184_999),
+        ("1445040184", 1445040184_999),
         ("", NOW),
         (None, NOW),
         (0, NOW),
@@ -236,7 +236,7 @@ def test_who_wants_no_more_unsubscribes_from_whatever_came_last(text: str) -> No
         Receipt(
             provider="tencent",
             stage=Stage.UNSUBSCRIBED,
-            at=1457336869_000,
+            at=1457336869_999,
             tenant="default",
             address="+8613800138000",
             latest=True,
