@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from local.sandbox.base import Callback, Delivery, Fault, HttpSandbox, Outbox, Request, Response
-from local.sandbox.tencent_receipts import AT_ONCE, Reply, reply_body, report_entry, told_of
+from local.sandbox.tencent_receipts import AT_ONCE, Reply, Untold, reply_body, report_entry, told_of
 from local.sandbox.tencent_records import BadQueryError, Record, Records, masked
 from shared.model.clock import Clock
 
@@ -55,20 +55,24 @@ def tc3_signature(secret_key: str, request: Request, signed_headers: str, timest
 
 
 class TencentSandbox(HttpSandbox):
-    """Answers SendSms, SendStatusStatistics, DescribeSendRecordList and PullSmsSendStatusByPhoneNumber.
+    """Answers SendSms, SendStatusStatistics, DescribeSendRecordList and three ways to ask for reports and answers.
 
     keys: SecretId to SecretKey. sdk_app_id: the only one known; None takes any. templates: id to the number of its
     parameters, or to its text with {1}, {2}; None takes any id and any number. signs: the approved signatures; None:
     all. clock: its time. signature_clock: what signatures are dated by, if that is another. records: what it tells
     about past calls. callback_urls: what the console has for applications, by their SdkAppId: it is called there what
-    became of texts; without one, nothing is.
+    became of texts; without one, nothing is. untold: for applications for which support has allowed it, what is told to
+    whoever asks, each once.
 
     Faults play at SendSms, or the action that they name. The kinds `code` and `throttle` with a recipient are about
     that number alone, as those `at="number"` are about any one number of a call.
     """
 
     provider = "tencent"
-    steps = ("SendSms", "number", "SendStatusStatistics", "DescribeSendRecordList", "PullSmsSendStatusByPhoneNumber")
+    steps = (
+        *("SendSms", "number", "SendStatusStatistics", "DescribeSendRecordList", "PullSmsSendStatusByPhoneNumber"),
+        *("PullSmsSendStatus", "PullSmsReplyStatus"),
+    )
     sends = frozenset({"SendSms"})
     broken = b'{"Response": {"SendStatusSet": ['
     mixture: ClassVar = (
@@ -101,12 +105,15 @@ class TencentSandbox(HttpSandbox):
         self._signature_clock = signature_clock or self.clock
         self.records = Records(self.clock)
         self.callback_urls: dict[str, str] = {}
+        self.untold: dict[str, Untold] = {}
         self._serial = itertools.count(1)
         self._actions: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "SendSms": self._send_sms,
             "SendStatusStatistics": self._statistics,
             "DescribeSendRecordList": self._described,
             "PullSmsSendStatusByPhoneNumber": self._pulled,
+            "PullSmsSendStatus": lambda params: self._untold(params).reports(params),
+            "PullSmsReplyStatus": lambda params: self._untold(params).replies(params),
         }
 
     def handle(self, request: Request) -> Response:
@@ -182,7 +189,11 @@ class TencentSandbox(HttpSandbox):
 
     def _tell(self, taken: Sequence[tuple[str, str]], params: dict[str, Any]) -> None:
         """Have it called back what becomes of texts: reports that are due at the same time in one, answers alone."""
-        url = self.callback_urls.get(str(params["SmsSdkAppId"]))
+        app = str(params["SmsSdkAppId"])
+        url, untold = self.callback_urls.get(app), self.untold.get(app)
+        if untold is not None:
+            shown = str(params.get("SessionContext", "")) if self.records.tells_context else ""
+            untold.add(taken, str(params.get("SignName", "")), shown)
         if url is None or self.call_back is None:
             return
         context = str(params.get("SessionContext", "")) if self.records.tells_context else None
@@ -279,6 +290,14 @@ class TencentSandbox(HttpSandbox):
     def _described(self, params: dict[str, Any]) -> dict[str, Any]:
         self._check_app(params)
         return self.records.described(params)
+
+    def _untold(self, params: dict[str, Any]) -> Untold:
+        self._check_app(params)
+        found = self.untold.get(str(params["SmsSdkAppId"]))
+        if found is None:
+            # Which code it is, the documents do not say.
+            raise RefusedError("UnauthorizedOperation.RequestPermissionDeny")
+        return found
 
     def _pulled(self, params: dict[str, Any]) -> dict[str, Any]:
         self._check_app(params)

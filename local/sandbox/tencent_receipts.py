@@ -4,10 +4,14 @@ Shapes: Tencent Cloud docs, product/382/59178 (reports) and product/382/5809 (an
 `+86199000` play what is hard to come by otherwise; every other text is delivered.
 """
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from local.sandbox.tencent_records import whole
+from shared.model.clock import Clock
 
 PLAYERS = "+86199000"
 """What the numbers begin with that play a part; the last four digits say which."""
@@ -98,4 +102,67 @@ def reply_body(reply: Reply, number: str, sign: str, at_ms: int) -> dict[str, An
         "sign": sign,
         "text": reply.text,
         "time": at_ms // 1000,
+    }
+
+
+class Untold:
+    """Reports and answers for whoever asks: each is told once, when it is due (api/382/55977, api/382/52077)."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._reports: list[tuple[int, dict[str, Any]]] = []
+        self._replies: list[tuple[int, dict[str, Any]]] = []
+
+    def add(self, taken: Sequence[tuple[str, str]], sign: str, context: str) -> None:
+        """Have it told what becomes of texts. taken: their numbers and serials."""
+        now = self._clock.now_ms()
+        with self._lock:
+            for number, serial in taken:
+                for told in told_of(number):
+                    at_ms = now + told.after_s * 1000
+                    if isinstance(told, Reply):
+                        self._replies.append((at_ms, _reply_row(told, number, sign, at_ms)))
+                    elif not told.forged:
+                        self._reports.append((at_ms, _report_row(told, number, serial, context, at_ms)))
+
+    def reports(self, params: dict[str, Any]) -> dict[str, Any]:
+        """The answer of PullSmsSendStatus. Raises: BadQueryError."""
+        return {"PullSmsSendStatusSet": self._due(self._reports, whole(params, "Limit", None, 1, AT_ONCE))}
+
+    def replies(self, params: dict[str, Any]) -> dict[str, Any]:
+        """The answer of PullSmsReplyStatus. Raises: BadQueryError."""
+        return {"PullSmsReplyStatusSet": self._due(self._replies, whole(params, "Limit", None, 1, AT_ONCE))}
+
+    def _due(self, rows: list[tuple[int, dict[str, Any]]], limit: int) -> list[dict[str, Any]]:
+        now = self._clock.now_ms()
+        with self._lock:
+            due = [each for each in rows if each[0] <= now][:limit]
+            for each in due:
+                rows.remove(each)
+        return [row for _, row in due]
+
+
+def _report_row(report: Report, number: str, serial: str, context: str, at_ms: int) -> dict[str, Any]:
+    return {
+        "UserReceiveTime": at_ms // 1000,
+        "CountryCode": "86",
+        "SubscriberNumber": number.removeprefix("+86"),
+        "PhoneNumber": number,
+        "SerialNo": serial,
+        "ReportStatus": report.status,
+        "Description": report.code,
+        "SessionContext": context,
+    }
+
+
+def _reply_row(reply: Reply, number: str, sign: str, at_ms: int) -> dict[str, Any]:
+    return {
+        "ExtendCode": "",
+        "CountryCode": "86",
+        "SubscriberNumber": number.removeprefix("+86"),
+        "PhoneNumber": number,
+        "SignName": sign,
+        "ReplyContent": reply.text,
+        "ReplyTime": at_ms // 1000,
     }

@@ -69,14 +69,14 @@ class Records:
 
     def described(self, params: Params) -> Json:
         """The answer of DescribeSendRecordList: newest first, whatever became of it. Raises: BadQueryError."""
-        limit, offset = _whole(params, "Limit", 20, 1, 50), _whole(params, "Offset", 0, 0, _MOST_RECORDS)
+        limit, offset = whole(params, "Limit", 20, 1, 50), whole(params, "Offset", 0, 0, _MOST_RECORDS)
         found = [self._row(number, r) for number, r in self._within(params, RECORDS_SECONDS)][::-1][:_MOST_RECORDS]
         return {"SendRecordSet": found[offset : offset + limit], "TotalCount": len(found)}
 
     def pulled(self, params: Params) -> Json:
         """The answer of PullSmsSendStatusByPhoneNumber: what the carrier has reported. Raises: BadQueryError."""
-        limit = _whole(params, "Limit", None, 1, 100)
-        _whole(params, "Offset", None, 0, 0)
+        limit = whole(params, "Limit", None, 1, 100)
+        whole(params, "Offset", None, 0, 0)
         found = self._within(params, PULL_SECONDS)
         rows = [self._report(number, r) for number, r in found if r.code == "Ok" and self._reported(r)]
         return {"PullSmsSendStatusSet": rows[:limit]}
@@ -134,7 +134,8 @@ def masked(values: Sequence[Any]) -> list[str]:
     return [f"{text[:1]}****{text[-1:]}" if len(text) > 2 else "*" * len(text) for text in texts]
 
 
-def _whole(params: Params, name: str, default: int | None, least: int, most: int) -> int:
+def whole(params: Params, name: str, default: int | None, least: int, most: int) -> int:
+    """A whole number of a query. Raises: BadQueryError."""
     value = params.get(name, default)
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise BadQueryError(f"InvalidParameterValue.{name}VerifyFail")

@@ -7,7 +7,7 @@ connections are made on first use. Its raw codes are mapped to outcomes in one t
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 from msgspec import Struct
@@ -47,6 +47,14 @@ class Verification(Struct, frozen=True):
     """The provider's own code, if it gave one."""
     rate: Rate | None = None
     """How fast the provider says that the account may send."""
+
+
+class PullError(Exception):
+    """A provider told nothing when it was asked for receipts; `code` is its own, or what became of the call."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
 
 
 class Token(Struct, frozen=True):
@@ -146,6 +154,14 @@ class Provider(ABC):
         Never raises for what a provider or a network may do; doing it again does no harm.
         """
         return Rejected(Reason.RECALL_REFUSED, "")
+
+    def pulled(self) -> Iterator[Sequence[str]]:
+        """What it tells of messages when it is asked, call by call, each text for the module `receipts` to read.
+
+        It may tell each thing once, so what a call told is to be kept before the next one is made, by going on.
+        Raises: PullError, after all else has been asked for.
+        """
+        return iter(())
 
     def limits(self, to: str) -> bool:
         """Whether messages to an address are limited by `recipient_lane`."""

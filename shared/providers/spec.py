@@ -56,6 +56,9 @@ class ProviderSpec(Struct, frozen=True):
     """Whether the account's secret is needed for the answer."""
     callback_packages: tuple[str, ...] = ()
     """The distributions that are needed for it, besides what all functions carry."""
+    pull_setting: str | None = None
+    """The setting of an account by which it is asked regularly for receipts that no callback brought, by
+    `Provider.pulled`; None for vendors that cannot be asked."""
     topic_fields: frozenset[str] = frozenset()
     """Of what it says by a topic of SNS: one of these fields is in all of it, and in nothing that others say."""
     sent_is_final: bool = False

@@ -40,6 +40,11 @@ class Sender:
         answer.raise_for_status()
         return answer.json()
 
+    def patch(self, path: str, body: Any) -> Any:
+        answer = self._http.patch(path, json=body)
+        answer.raise_for_status()
+        return answer.json()
+
     def get(self, path: str) -> Any:
         answer = self._http.get(path)
         answer.raise_for_status()

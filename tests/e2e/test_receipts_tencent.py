@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from local.sandbox.tencent import TencentSandbox
-from local.sandbox.tencent_receipts import PLAYERS
+from local.sandbox.tencent_receipts import PLAYERS, Untold
 from local.seed import enter_callback
 from local.stack import LocalStack
 from tests.e2e.test_receipts import Sender
@@ -149,3 +149,48 @@ def test_a_burst_of_a_thousand_reports_in_one_call_is_told_whole(sms: Sender) ->
     assert call(sms, entries).status_code == 200
     sms.drain()
     assert sms.get("/v1/stats/templates/letter")["stages"]["delivered"] == 1000
+
+
+# What no callback brought
+
+
+def pull(sms: Sender) -> None:
+    sms.stack.invoke("pulling", {})
+    sms.drain()
+
+
+def test_what_no_callback_brought_is_asked_for_where_the_account_wants_it(sms: Sender) -> None:
+    sandbox(sms).callback_urls.clear()
+    sandbox(sms).untold["1400006666"] = Untold(sms.stack.clock)
+    delivered, blocked, stopped = sms.send(number("7777"), number("0144"), number("2001"))
+    sms.stack.skip(120)
+    pull(sms)
+    assert stages(sms, delivered) == ["accepted", "sent"]
+    account = sms.get(f"/v1/accounts/{ACCOUNT}")
+    changed = sms.patch(f"/v1/accounts/{ACCOUNT}", {"settings": {**account["settings"], "pull_receipts": True}})
+    assert changed["settings"]["pull_receipts"] is True
+    pull(sms)
+    assert stages(sms, delivered) == ["accepted", "sent", "delivered"]
+    assert stages(sms, blocked) == ["accepted", "sent", "undelivered"]
+    assert stages(sms, stopped) == ["accepted", "sent", "delivered", "unsubscribed"]
+
+
+def test_what_a_callback_brought_as_well_is_told_once(sms: Sender) -> None:
+    sandbox(sms).untold["1400006666"] = Untold(sms.stack.clock)
+    account = sms.get(f"/v1/accounts/{ACCOUNT}")
+    sms.patch(f"/v1/accounts/{ACCOUNT}", {"settings": {**account["settings"], "pull_receipts": True}})
+    ids = sms.send(number("7777"), number("0010"), number("2001"))
+    before = [sms.message(each)["timeline"] for each in ids]
+    sms.stack.skip(120)
+    pull(sms)
+    assert [sms.message(each)["timeline"] for each in ids] == before
+    counts = sms.get("/v1/stats/templates/letter")["stages"]
+    assert (counts["delivered"], counts["undelivered.transient"], counts["unsubscribed"]) == (2, 1, 1)
+
+
+def test_where_it_is_not_allowed_nothing_breaks(sms: Sender) -> None:
+    account = sms.get(f"/v1/accounts/{ACCOUNT}")
+    sms.patch(f"/v1/accounts/{ACCOUNT}", {"settings": {**account["settings"], "pull_receipts": True}})
+    [message_id] = sms.send(number("7777"))
+    pull(sms)
+    assert stages(sms, message_id) == ["accepted", "sent", "delivered"]

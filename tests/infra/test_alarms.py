@@ -104,6 +104,13 @@ def test_mailboxes_are_looked_into_every_ten_minutes_and_one_that_fails_for_hour
     assert (alarm["Threshold"], alarm["Statistic"], alarm["Period"]) == (0, "Maximum", 600)
 
 
+def test_providers_are_asked_for_receipts_every_ten_minutes_and_before_the_next_time(prod: Template) -> None:
+    schedules = prod.of("Scheduler::Schedule")
+    assert set(schedules) == {"WatchSchedule", "PullingSchedule", "MailboxesSchedule"}
+    assert schedules["PullingSchedule"].properties["ScheduleExpression"] == "rate(10 minutes)"
+    assert prod.functions()["pulling"].properties["Timeout"] < 600
+
+
 def test_every_alarm_tells_the_topic_says_what_to_do_and_is_quiet_when_nothing_happens(prod: Template) -> None:
     alarms = prod.of("CloudWatch::Alarm").values()
     assert len(alarms) == 5 + 2 * 9 + 2 * len(FUNCTIONS) + 1 + 2 + 2 * 2 + 1

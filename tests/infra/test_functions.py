@@ -101,7 +101,8 @@ def test_whoever_reads_accounts_secrets_knows_where_they_may_lead(dev: Template,
         connecting = {name for name in FUNCTIONS if "SECRET_PREFIX" in _environment(template, name)}
         # Who calls back is told by the secret; it connects to nobody.
         connecting.remove("callbacks")
-        assert connecting == {"manage", "recall", "mailboxes", *(spec.function for spec in CHANNELS.values())}
+        senders = {spec.function for spec in CHANNELS.values()}
+        assert connecting == {"manage", "pulling", "recall", "mailboxes", *senders}
         for name in connecting:
             environment = _environment(template, name)
             assert (environment["ALLOW_LOOPBACK_ENDPOINTS"], environment["PRIVATE_NETWORKS"]) == ("false", "[]")

@@ -123,6 +123,7 @@ def test_only_those_who_send_carry_what_sends() -> None:
         "dispatch_sms": (Channel.SMS,),
         "dispatch_wecom": (Channel.WECOM,),
         "manage": tuple(Channel),
+        "pulling": (Channel.SMS,),
         "recall": (Channel.WECOM,),
     }
     for provider, function in product(PROVIDERS.values(), FUNCTIONS.values()):

@@ -146,6 +146,11 @@ EXPECTED: dict[str, list[Statement]] = {
         ),
         PUBLISH,
     ],
+    "pulling": [
+        (("dynamodb:Query",), (CATALOG,)),
+        (("sqs:SendMessage",), ("${ReceiptsInQueue.Arn}",)),
+        (("secretsmanager:GetSecretValue",), (SECRETS,)),
+    ],
     "callbacks": [
         (GET, (CATALOG,)),
         (("secretsmanager:GetSecretValue",), (SECRETS,)),
@@ -300,11 +305,12 @@ def test_only_two_actions_have_no_resource(prod: Template) -> None:
 
 def test_every_role_has_only_its_own_policy_and_its_own_service(prod: Template) -> None:
     roles = prod.of("IAM::Role")
-    assert len(roles) == len(FUNCTIONS) + 3
+    scheduled = {"SchedulesRole", "WatchScheduleRole", "PullingScheduleRole", "MailboxesScheduleRole"}
+    assert len(roles) == len(FUNCTIONS) + len(scheduled)
     for id, role in roles.items():
         assert "ManagedPolicyArns" not in role.properties
         (trust,) = role.properties["AssumeRolePolicyDocument"]["Statement"]
-        service = "scheduler" if id in ("SchedulesRole", "WatchScheduleRole", "MailboxesScheduleRole") else "lambda"
+        service = "scheduler" if id in scheduled else "lambda"
         assert trust["Principal"] == {"Service": f"{service}.amazonaws.com"}
 
 
@@ -334,7 +340,7 @@ def test_dispatchers_read_health_alone_and_write_shifts_alone(prod: Template, fu
     [
         *(("dispatch_email", "email"), ("dispatch_sms", "sms"), ("dispatch_wecom", "wecom"), ("recall", "wecom")),
         ("callbacks", "wecom"),
-        ("mailboxes", "email"),
+        *(("mailboxes", "email"), ("pulling", "sms")),
     ],
 )
 def test_secrets_are_read_by_the_channel_that_they_are_labelled_with(
@@ -347,7 +353,8 @@ def test_secrets_are_read_by_the_channel_that_they_are_labelled_with(
 
 def test_only_those_functions_and_the_one_that_writes_them_read_secrets(prod: Template) -> None:
     readers = {f for f in FUNCTIONS for each in _of(prod, f) if "secretsmanager:GetSecretValue" in each["Action"]}
-    assert readers == {"dispatch_email", "dispatch_sms", "dispatch_wecom", "recall", "manage", "callbacks", "mailboxes"}
+    senders = {"dispatch_email", "dispatch_sms", "dispatch_wecom"}
+    assert readers == {*senders, "recall", "manage", "callbacks", "mailboxes", "pulling"}
 
 
 def test_who_reads_mailboxes_writes_how_far_and_nothing_else(prod: Template) -> None:

@@ -13,4 +13,5 @@ SPEC = ProviderSpec(
     parts=limits.parts,
     receipts=True,
     callback=True,
+    pull_setting="pull_receipts",
 )

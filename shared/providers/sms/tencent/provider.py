@@ -3,7 +3,7 @@
 import re
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -17,9 +17,10 @@ from shared.net.hosts import Vendor, check_endpoint, endpoint_server, is_loopbac
 from shared.net.network import Network
 from shared.net.pools import guard
 from shared.net.problems import causes
-from shared.providers.base import Outgoing, Provider, Tools, Verification
+from shared.providers.base import Outgoing, Provider, PullError, Tools, Verification
 from shared.providers.reaching import explained, outcome_of_reaching
 from shared.providers.sms.tencent.codes import WORDS, outcome_of, request_outcome
+from shared.providers.sms.tencent.receipts import REPLIES, REPORTS, reports_of, stops_of
 from shared.providers.sms.tencent.records import OLDEST_MS, by_records, by_reports, records_query, reports_query
 
 VERSION = "2021-01-11"
@@ -28,6 +29,8 @@ CONNECT_SECONDS = 3.0
 SECOND_CALL_WITHIN_S = 2.0
 """A look-up makes its second call only after so quick a first one that both end in the provider's worst case."""
 MAINLAND = "+86"
+ROWS_PER_PULL = 100
+"""The most (api/382/55977, api/382/52077)."""
 
 
 HOME = "https://sms.tencentcloudapi.com"
@@ -56,7 +59,9 @@ SignName = Annotated[str, Field(min_length=1, max_length=50), AfterValidator(_ba
 class Settings(ProviderSettings):
     """A Tencent Cloud SMS application."""
 
-    keep_secret: ClassVar[frozenset[str]] = frozenset({"sign_name", "sign_name_abroad", "sender_id", "timeout"})
+    keep_secret: ClassVar[frozenset[str]] = frozenset(
+        {"sign_name", "sign_name_abroad", "sender_id", "timeout", "pull_receipts"}
+    )
 
     provider: Literal["tencent"]
     region: str = Field(default="ap-guangzhou", pattern=r"^[a-z]{2,4}-[a-z]+(-[0-9]+)?$")
@@ -71,6 +76,8 @@ class Settings(ProviderSettings):
     """Only to leave the default, such as `https://sms.intl.tencentcloudapi.com`."""
     timeout: float = Field(default=10.0, gt=0, le=10)
     """Seconds for an answer."""
+    pull_receipts: bool = False
+    """Whether to ask every ten minutes for what no callback brought; Tencent Cloud's support must have allowed it."""
 
     @field_validator("endpoint")
     @classmethod
@@ -164,6 +171,39 @@ class TencentSms(Provider):
 
     def look_up(self, messages: Sequence[Outgoing], began: int, ended: int) -> list[Outcome]:
         return [self._look_up(message, began, ended) for message in messages]
+
+    def pulled(self) -> Iterator[Sequence[str]]:
+        # Each row is told once: whoever is told keeps it before more is asked for.
+        failed: PullError | None = None
+        for action, name, bodies_of in (
+            ("PullSmsSendStatus", REPORTS, reports_of),
+            ("PullSmsReplyStatus", REPLIES, stops_of),
+        ):
+            try:
+                while True:
+                    rows = self._pull(action, name)
+                    yield bodies_of(rows)
+                    if len(rows) < ROWS_PER_PULL:
+                        break
+            except PullError as error:
+                failed = error
+        if failed is not None:
+            raise failed
+
+    def _pull(self, action: str, name: str) -> list[Any]:
+        """Rows that nobody has been told yet. Raises: PullError."""
+        try:
+            answer = self._call(action, {"Limit": ROWS_PER_PULL, "SmsSdkAppId": self._settings.sdk_app_id})
+        except _VendorError as error:
+            raise PullError(error.code) from None
+        except _TransportError as error:
+            raise PullError(error.outcome.raw_code) from None
+        rows = answer.get(name)
+        if rows is None and name in answer:
+            return []
+        if not isinstance(rows, list):
+            raise PullError("no_rows")
+        return rows
 
     def verify(self) -> Verification:
         """Ask for the last hour's statistics: that tries key, application and network, and sends nothing."""

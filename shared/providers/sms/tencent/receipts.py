@@ -74,6 +74,19 @@ def stop_of(answer: Json) -> str:
     return _write({**kept, "text": "R"}).decode()
 
 
+def reports_of(rows: list[Any]) -> list[str]:
+    """Rows of `PullSmsSendStatus` for the queue; those that cannot be read by themselves, as in callbacks."""
+    good = [row for row in rows if isinstance(row, dict) and is_report(_as_called_back(row))]
+    bad = [row for row in rows if not (isinstance(row, dict) and is_report(_as_called_back(row)))]
+    return [_write({REPORTS: some}).decode() for some in (good, bad) if some]
+
+
+def stops_of(rows: list[Any]) -> list[str]:
+    """Of rows of `PullSmsReplyStatus`, for the queue, those who want no more."""
+    called_back = [_answer_as_called_back(row) for row in rows if isinstance(row, dict)]
+    return [stop_of(each) for each in called_back if wants_no_more(each["text"])]
+
+
 def _report(entry: Any, arrived: Arrived) -> Receipt:
     if not is_report(entry):
         raise UnreadableError("report_status")

@@ -1,0 +1,35 @@
+"""The function that asks providers for receipts that no callback brought."""
+
+from shared.base.channels import CHANNELS
+from shared.base.rights import SEND, allow, read_secrets, table
+from shared.base.settings import CatalogSettings, NetworkSettings, ReceiptSettings, SecretSettings
+from shared.function import Every, FunctionSpec
+from shared.providers.table import providers_of
+
+MINUTES = 10
+TIMEOUT_S = 300
+CHANNELS_ASKED = tuple(each for each in CHANNELS if any(p.pull_setting is not None for p in providers_of(each)))
+"""Those with providers that can be asked."""
+
+
+class PullingSettings(CatalogSettings, ReceiptSettings, SecretSettings, NetworkSettings):
+    """The environment of the function."""
+
+
+FUNCTIONS = (
+    FunctionSpec(
+        "pulling",
+        "functions.pulling.handler.lambda_handler",
+        "Asks providers for receipts that no callback brought",
+        PullingSettings,
+        memory_mb=512,
+        timeout_s=TIMEOUT_S,  # less than the time between two
+        channels=CHANNELS_ASKED,
+        rights=(
+            table("catalog", "Query"),
+            allow(SEND, "receipts.queue"),
+            *(read_secrets(channel) for channel in CHANNELS_ASKED),
+        ),
+        triggers=(Every(MINUTES),),
+    ),
+)
