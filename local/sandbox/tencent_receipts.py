@@ -64,6 +64,7 @@ SCRIPTS: Mapping[str, Sequence[Told]] = {
     "1005": (Report("FAIL", "MK:0010"), Report(after_s=3)),  # a part of it came, and another did not
     "1006": (Report("FAIL", "DB:0144", forged=True),),
     "1007": (Report("WAITING", "QUEUED"), Report(after_s=5)),  # a status that is documented nowhere
+    "1008": (Report(), Report("WAITING", "QUEUED", after_s=5)),  # what was said earlier, later
     "2001": (Report(), Reply("R")),
     "2002": (Report(), Reply(" ｔｄ ")),
     "2003": (Report(), Reply("谢谢，收到")),

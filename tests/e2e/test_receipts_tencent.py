@@ -7,6 +7,7 @@ from typing import Any, cast
 import httpx
 import pytest
 
+from local.faults import FaultInput
 from local.sandbox.tencent import TencentSandbox
 from local.sandbox.tencent_receipts import PLAYERS, Untold
 from local.seed import enter_callback
@@ -32,6 +33,7 @@ STAGES = {
     "1005": ("delivered", ["accepted", "sent", "undelivered", "delivered"], None),
     "1006": ("sent", ["accepted", "sent"], None),
     "1007": ("delivered", ["accepted", "sent", "delayed", "delivered"], None),
+    "1008": ("delivered", ["accepted", "sent", "delivered", "delayed"], None),
     "2001": ("unsubscribed", ["accepted", "sent", "delivered", "unsubscribed"], None),
     "2002": ("unsubscribed", ["accepted", "sent", "delivered", "unsubscribed"], None),
     "2003": ("delivered", ["accepted", "sent", "delivered"], None),
@@ -83,6 +85,14 @@ def test_each_receipt_is_in_the_timeline_and_on_the_list(sms: Sender, told: bool
     answers = [status for _, status in sms.stack.callbacks.answers]
     assert set(answers) == {200, 404}
     assert answers.count(404) == 3  # the forged one, thrice
+
+
+def test_a_receipt_tells_what_a_lost_answer_did_not(sms: Sender) -> None:
+    sms.stack.faults.add(FaultInput(provider="tencent", kind="reset_after", at="SendSms"))
+    [message_id] = sms.send(number("7777"))
+    # The vendor's records say that it went out, after its report came and found no text that was known to be sent.
+    assert sms.stack.outbox.accepted(to=number("7777")) == 1
+    assert (sms.message(message_id)["status"], stages(sms, message_id).count("delivered")) == ("delivered", 1)
 
 
 def test_who_answers_r_gets_no_more_marketing_and_still_their_codes(sms: Sender) -> None:
