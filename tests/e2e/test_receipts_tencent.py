@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any, cast
 
 import httpx
@@ -204,3 +205,21 @@ def test_where_it_is_not_allowed_nothing_breaks(sms: Sender) -> None:
     [message_id] = sms.send(number("7777"))
     pull(sms)
     assert stages(sms, message_id) == ["accepted", "sent", "delivered"]
+
+
+def test_no_log_holds_a_callback_urls_token_a_number_or_what_people_write(tmp_path: Path) -> None:
+    log = tmp_path / "functions.log"
+    with (
+        LocalStack(threads=False, memory=True, log_file=log) as stack,
+        closing(Sender(stack, ACCOUNT, SALE, "marketing")) as it,
+    ):
+        enter_callback(it.get(f"/v1/accounts/{ACCOUNT}"), stack.sandboxes)
+        it.send(*map(number, ("7777", "1006", "2003", "0145", "9999")))
+        assert call(it, {"text": "R"}).status_code == 400
+        assert call(it, [{**dict.fromkeys(("mobile", "report_status"), "13900139000")}]).status_code == 200
+        it.drain()
+        token = sandbox(it).callback_urls["1400006666"].rpartition("/")[2]
+    said = log.read_text()
+    assert "callback refused" in said and "receipt cannot be read" in said
+    for secret in (token, token[::-1], "13900139000", PLAYERS[3:], "谢谢", "callbacks/default"):
+        assert secret not in said

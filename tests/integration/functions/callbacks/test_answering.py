@@ -229,6 +229,14 @@ def test_what_is_too_large_is_refused_and_the_largest_fits_the_queue(site: Site,
     assert len(site.queue.bodies) == (2 if status == 200 else 0)
 
 
+def test_what_is_too_much_is_not_even_read(site: Site, vendor: Vendor) -> None:
+    lines = ["x" * 99_999] * (MAX_BODY_BYTES // 100_000)
+    assert site.call("\n".join([*lines, ""]))[0] == 200
+    assert len(vendor.asked) == 1
+    assert site.call("\n".join([*lines, "x"]))[0] == 413
+    assert len(vendor.asked) == 1
+
+
 def test_the_longest_text_fits_into_a_message_however_it_is_escaped() -> None:
     text = '"' * MAX_ARRIVED_BYTES
     assert len(json.dumps({"body": text})) < 1_048_576
