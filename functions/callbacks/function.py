@@ -23,8 +23,7 @@ FUNCTIONS = (
         "functions.callbacks.handler.lambda_handler",
         "Takes what providers say by callbacks",
         CallbacksSettings,
-        memory_mb=512,
-        # Vendors wait for few seconds.
+        # Vendors wait for few seconds, also while it starts: with less memory that takes longer.
         timeout_s=10,
         receipts=True,
         packages=(*CORE_PACKAGES, *PACKAGES),

@@ -81,10 +81,13 @@ def test_a_deferred_message_is_left_alone_and_sent_when_it_is_due(stack: LocalSt
 def test_what_recurs_keeps_nothing_waiting_and_is_not_made_up_for() -> None:
     with LocalStack(threads=False, memory=True) as stack:
         stack.drain(until_due=True)
-        assert stack.runner.invocations == {"watch": 1, "mailboxes": 1}
+        assert stack.runner.invocations == {"watch": 1, "pulling": 1, "mailboxes": 1}
         stack.clock.advance(30 * 86_400)
         stack.drain(until_due=True)
-        assert stack.runner.invocations == {"watch": 2, "mailboxes": 2}
+        assert stack.runner.invocations == {"watch": 2, "pulling": 2, "mailboxes": 2}
         stack.clock.advance(301)
         stack.drain()
-        assert stack.runner.invocations == {"watch": 3, "mailboxes": 2}
+        assert stack.runner.invocations == {"watch": 3, "pulling": 2, "mailboxes": 2}
+        stack.clock.advance(300)
+        stack.drain()
+        assert stack.runner.invocations == {"watch": 4, "pulling": 3, "mailboxes": 3}
