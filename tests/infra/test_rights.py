@@ -339,8 +339,7 @@ def test_dispatchers_read_health_alone_and_write_shifts_alone(prod: Template, fu
     ("function", "channel"),
     [
         *(("dispatch_email", "email"), ("dispatch_sms", "sms"), ("dispatch_wecom", "wecom"), ("recall", "wecom")),
-        ("callbacks", "wecom"),
-        *(("mailboxes", "email"), ("pulling", "sms")),
+        *(("callbacks", "wecom"), ("mailboxes", "email"), ("pulling", "sms")),
     ],
 )
 def test_secrets_are_read_by_the_channel_that_they_are_labelled_with(

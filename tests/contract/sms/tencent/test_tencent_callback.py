@@ -5,12 +5,10 @@ from typing import Any
 
 import pytest
 
-from shared.model.receipts import Arrived, Receipt
 from shared.model.wire import UnreadableError
 from shared.providers.callbacks import MAX_ARRIVED_BYTES, Answered, Asked, CallbackRefusedError, callback_of
-from shared.providers.reading import read_receipts
 from shared.providers.table import PROVIDERS
-from tests.contract.sms.tencent.test_tencent_receipts import ANSWER, SUCCESS
+from tests.contract.sms.tencent.test_tencent_receipts import ANSWER, SUCCESS, read
 
 TAKEN = '{"result":0,"errmsg":"OK"}'
 
@@ -19,10 +17,6 @@ def call(body: Any, method: str = "POST") -> Answered:
     raw = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
     asked = Asked(method=method, query={}, headers={"content-type": "application/x-www-form-urlencoded"}, body=raw)
     return callback_of(PROVIDERS["tencent"]).answer(asked, {}, {"sdk_app_id": "1400006666"})
-
-
-def read(body: str) -> list[Receipt]:
-    return read_receipts(Arrived(provider="tencent", tenant="default", account="sms", at=1, body=body))
 
 
 def test_no_secret_is_needed() -> None:

@@ -7,15 +7,14 @@ import pytest
 
 from local.sandbox.base import Fault
 from local.sandbox.tencent_receipts import PLAYERS, Untold
-from shared.model.receipts import Arrived, Receipt
+from shared.model.receipts import Receipt
 from shared.model.words import Stage
 from shared.providers.base import Provider, PullError
-from shared.providers.reading import read_receipts
 from shared.providers.sms.tencent.receipts import reports_of, stops_of
 from shared.providers.table import PROVIDERS
 from tests.contract.sms.support import message
 from tests.contract.sms.tencent.support import APP, ONE, Sandbox
-from tests.contract.sms.tencent.test_tencent_receipts import ROW
+from tests.contract.sms.tencent.test_tencent_receipts import ROW, read
 from tests.fakes import FakeClock
 
 
@@ -29,7 +28,7 @@ def asked(sandbox: Sandbox, clock: FakeClock) -> FakeClock:
 
 def receipts(provider: Provider) -> list[Receipt]:
     bodies = [body for bodies in provider.pulled() for body in bodies]
-    return [each for body in bodies for each in read_receipts(Arrived(provider="tencent", tenant="t", at=1, body=body))]
+    return [each for body in bodies for each in read(body)]
 
 
 def number(end: str) -> str:
