@@ -43,6 +43,7 @@ BINDING: dict[str, dict[str, Any]] = {
         "security": "tls",
         "username": "you",
         "ca_pem": authority().pem,
+        "bounce_mailbox": {"host": "imap.example.org"},
     },
     "tencent": {
         "region": "ap-beijing",
@@ -65,7 +66,13 @@ FREE: dict[str, dict[str, Any]] = {
         "max_connections": 3,
         "chunking": False,
     },
-    "tencent": {"sign_name": "示例", "sign_name_abroad": "Shop", "sender_id": "Shop", "timeout": 3},
+    "tencent": {
+        "sign_name": "示例",
+        "sign_name_abroad": "Shop",
+        "sender_id": "Shop",
+        "timeout": 3,
+        "pull_receipts": True,
+    },
     "app": {"safe": 1, "enable_id_trans": True, "duplicate_check_interval": 60},
     "robot": {"mention": False},
 }
