@@ -61,6 +61,7 @@ def _record(match: Matched, block: str) -> StreamRecord:
 def _row(match: Matched, index: int, now: int) -> EventRow:
     receipt, event = match.receipt, match.event
     at = min(receipt.at, now)
+    accepted = event.accepted or event
     return EventRow(
         index=index,
         tag=tag_of(match.message_id),
@@ -70,6 +71,8 @@ def _row(match: Matched, index: int, now: int) -> EventRow:
         account=event.account,
         provider=receipt.provider or event.provider,
         provider_id=receipt.provider_id,
+        masked_address=event.masked_address or accepted.masked_address,
+        reference=event.reference or accepted.reference,
         took_ms=_took_ms(receipt, event, at),
         reason=receipt.reason,
         code=clipped(receipt.code, CODE_BYTES) if receipt.code else None,

@@ -7,11 +7,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from shared.aws.queue import Dispatch
 from shared.lifecycle.fallback import fallen
 from shared.lifecycle.lineage import Child, children, fallbacks, place_key
-from shared.model.envelope import Envelope
+from shared.model.address import mask
+from shared.model.envelope import Envelope, EnvelopeRecipient
 from shared.model.events import EventRow, StreamRecord, accepted_rows, record_of
 from shared.model.reasons import Reason
 from shared.model.words import Stage
@@ -41,7 +43,7 @@ class Tail(Struct):
 
 def tail(envelope: Envelope, rows: list[EventRow]) -> Tail:
     """What follows from `rows`; recipients without one are carried on by a continuation."""
-    events = rows + receipts(rows)
+    events = _named(envelope, rows + receipts(rows))
     if envelope.opens:
         # Repeats cost nothing, and who queued it may have failed to tell.
         events = accepted_rows(envelope) + events
@@ -68,6 +70,21 @@ def tail(envelope: Envelope, rows: list[EventRow]) -> Tail:
         whole: dict[str, Any] = {"expires_at": envelope.ends_at, "fallback": []}
         result.dead = envelope.child(f"d{envelope.generation}", dead, reasons=reasons, maybe_sent=maybe_sent, **whole)
     return result
+
+
+def _named(envelope: Envelope, rows: list[EventRow]) -> list[EventRow]:
+    """Rows that say whom they are about: who hears of an event later, and of it alone, knows the message by that.
+
+    Of the first record about a campaign's messages the accepted rows say it.
+    """
+    if envelope.run is not None and envelope.opens:
+        return rows
+    recipients = {r.index: r for r in envelope.recipients}
+    return [_about(envelope, row, recipients[row.index]) if row.index in recipients else row for row in rows]
+
+
+def _about(envelope: Envelope, row: EventRow, recipient: EnvelopeRecipient) -> EventRow:
+    return replace(row, masked_address=mask(envelope.channel.value, recipient.address), reference=recipient.reference)
 
 
 def _carried(envelope: Envelope, child: Child, by_i: dict[int, EventRow]) -> Envelope:

@@ -221,6 +221,18 @@ _AFTER: Mapping[str, tuple[str, ...]] = {
     Stage.DEAD_LETTERED: (Stage.DISCARDED, *_REPORTED),
 }
 _WAITING = (Stage.RETRYING, Stage.DEFERRED)
+_GENERATION = 100
+"""What is redriven counts on from a hundred times its generation."""
+_PHASES: Mapping[str, int] = {
+    Stage.REDRIVEN: 0,
+    Stage.ACCEPTED: 1,
+    **dict.fromkeys(_WAITING, 2),
+    **dict.fromkeys(OUTCOMES, 3),
+}
+"""How far a message is, within a generation."""
+_PHASE, _WHOLE, _REPORT = 10**4, 10**6, 10**12
+_LAST = 10**15
+"""All below 2**53, so that any reader of JSON has them exactly."""
 
 
 F = TypeVar("F", bound=Facts)
@@ -243,6 +255,23 @@ def deciding_event(events: Iterable[F]) -> tuple[F, bool]:
     if not latest:
         raise ValueError("no events")
     return _deciding(latest)
+
+
+def sequence_of(event: Facts) -> int:
+    """A number that says more of its message the larger it is: whoever keeps the event with the largest one, and of
+    equal ones the latest, has the message's status, in whatever order they come.
+
+    What says nothing of the status, such as a click by a machine, has 0.
+    """
+    if event.machine:
+        return 0
+    if event.stage in (Stage.REJECTED, Stage.DISCARDED):
+        return _LAST
+    stage = _TRANSIENT if event.transient else event.stage
+    if stage in _REPORTED:
+        return _REPORT * (len(_REPORTED) - _REPORTED.index(stage)) + min(event.nth, _REPORT - 1)
+    generation, nth = divmod(event.nth, _GENERATION)
+    return generation * _WHOLE + _PHASES[stage] * _PHASE + nth + 1
 
 
 def _order(event: Facts) -> tuple[int, int]:
