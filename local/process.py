@@ -11,6 +11,7 @@ from botocore.loaders import create_loader
 
 from local.deployment import REGION
 from shared.dispatch import accounts
+from shared.net import http
 from shared.providers.base import Provider
 from shared.providers.registry import build_provider
 
@@ -37,6 +38,22 @@ def closing_providers() -> Iterator[None]:
         yield
     for provider in made:
         provider.close()
+
+
+@contextmanager
+def closing_connections() -> Iterator[None]:
+    """Close the connections of the HTTP clients that functions keep for themselves."""
+    made: list[Any] = []
+    make = http._transport
+
+    def transport(*arguments: Any) -> Any:
+        made.append(make(*arguments))
+        return made[-1]
+
+    with patch.object(http, "_transport", transport):
+        yield
+    for each in made:
+        each.close()
 
 
 @cache

@@ -27,7 +27,7 @@ from local.memory.engine import Memory
 from local.moto_patches import patched
 from local.permissions import followed
 from local.pollers import Poller, QueuePoller
-from local.process import aws_environment, closing_providers, loader
+from local.process import aws_environment, closing_connections, closing_providers, loader
 from local.runtime import FunctionRunner
 from local.sandbox.base import Outbox, Sandbox
 from local.sandbox.pages import accepted_json, outbox_json, outbox_page
@@ -255,6 +255,7 @@ class LocalStack:
         enter(patch.object(SystemClock, "now_ms", lambda _: self.clock.now_ms()))
         enter(FunctionLogs(self._log_file))
         enter(closing_providers())
+        enter(closing_connections())
         self._session = self.counting.session()
         later(self._close_clients)
         self.pages.update(

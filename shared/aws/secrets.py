@@ -48,20 +48,31 @@ class SecretTooLargeError(SecretError):
 
 
 class SecretStore:
-    """Reads and writes account secrets; thread-safe. cache_seconds: how long a version read is kept in memory."""
+    """Reads and writes the secrets of accounts, or of another kind of things; thread-safe.
+
+    cache_seconds: how long a version read is kept in memory. kind: stands in the secrets' names.
+    """
 
     def __init__(
-        self, client: "SecretsManagerClient", prefix: str, cache_seconds: float = 300, clock: Clock | None = None
+        self,
+        client: "SecretsManagerClient",
+        prefix: str,
+        cache_seconds: float = 300,
+        clock: Clock | None = None,
+        kind: str = "account",
     ) -> None:
         self._client = client
         self._prefix = prefix
+        self._kind = kind
         self._clock = clock or SystemClock()
         self._cache: TtlCache[dict[str, str]] = TtlCache(
             self._clock, cache_seconds, 500, min(MISS_SECONDS, cache_seconds)
         )
 
-    def put(self, tenant: str, account_id: str, secret: Mapping[str, str], channel: Channel) -> int:
-        """Save a secret, and return the number of its version; earlier versions can still be read.
+    def put(self, tenant: str, account_id: str, secret: Mapping[str, str], channel: Channel | str) -> int:
+        """Save a secret, and return the number of its version; the version before can still be read.
+
+        channel: the label by which functions may read it, see `shared.base.rights.read_secrets`.
 
         An id whose secret was deleted in the last days gets it back, with this version.
         Raises: SecretError.
@@ -70,7 +81,7 @@ class SecretStore:
         if size(text) > MAX_BYTES:
             raise SecretTooLargeError(f"a secret takes at most {MAX_BYTES:,} bytes as JSON")
         name = self._name(tenant, account_id)
-        tags = {TENANT_TAG: tenant, ACCOUNT_TAG: account_id, CHANNEL_TAG: channel.value}
+        tags = {TENANT_TAG: tenant, ACCOUNT_TAG: account_id, CHANNEL_TAG: str(channel)}
         for left in reversed(range(TRIES)):
             # Grows with time; the random part keeps apart what is saved in the same millisecond, but for one in 1,024.
             version = self._clock.now_ms() << 10 | secrets.randbits(10)
@@ -80,7 +91,7 @@ class SecretStore:
                 # The version is there already, with another secret (Secrets Manager API, "PutSecretValue", errors).
                 if left and _code(error) == "ResourceExistsException":
                     continue
-                raise SecretError(f"the secret of the account cannot be saved: {_code(error)}") from None
+                raise SecretError(f"the secret of the {self._kind} cannot be saved: {_code(error)}") from None
             return version
         raise AssertionError("unreachable")  # the last try returns or raises
 
@@ -94,7 +105,7 @@ class SecretStore:
         name = self._name(tenant, account_id)
         found = self._cache.get(f"{name}#{version}", lambda: self._read(name, version))
         if found is None:
-            raise SecretMissingError("the secret of the account is missing")
+            raise SecretMissingError(f"the secret of the {self._kind} is missing")
         return dict(found)
 
     def delete(self, tenant: str, account_id: str) -> None:
@@ -104,10 +115,10 @@ class SecretStore:
         except AWS_ERRORS as error:
             # The second says that it is on its way out already.
             if _code(error) not in {"ResourceNotFoundException", "InvalidRequestException"}:
-                raise SecretError(f"the secret of the account cannot be deleted: {_code(error)}") from None
+                raise SecretError(f"the secret of the {self._kind} cannot be deleted: {_code(error)}") from None
 
     def _name(self, tenant: str, account_id: str) -> str:
-        return f"{self._prefix}/{tenant}/account/{account_id}"
+        return f"{self._prefix}/{tenant}/{self._kind}/{account_id}"
 
     def _write(self, name: str, tags: Mapping[str, str], text: str, version_id: str) -> None:
         labels: list[TagTypeDef] = [{"Key": key, "Value": value} for key, value in tags.items()]
@@ -116,7 +127,7 @@ class SecretStore:
                 Name=name,
                 ClientRequestToken=version_id,
                 SecretString=text,
-                Description=f"mePush: what account {tags[ACCOUNT_TAG]} of tenant {tags[TENANT_TAG]} logs in with",
+                Description=f"mePush: the secret of {self._kind} {tags[ACCOUNT_TAG]} of tenant {tags[TENANT_TAG]}",
                 Tags=labels,
             )
             return
@@ -137,11 +148,11 @@ class SecretStore:
         except AWS_ERRORS as error:
             if _code(error) in {"ResourceNotFoundException", "InvalidRequestException"}:
                 return None
-            raise SecretError(f"the secret of the account cannot be read: {_code(error)}") from None
+            raise SecretError(f"the secret of the {self._kind} cannot be read: {_code(error)}") from None
         except (KeyError, ValueError):
-            raise SecretError("the secret of the account is not a JSON object") from None
+            raise SecretError(f"the secret of the {self._kind} is not a JSON object") from None
         if not isinstance(secret, dict):
-            raise SecretError("the secret of the account is not a JSON object")
+            raise SecretError(f"the secret of the {self._kind} is not a JSON object")
         return secret
 
 

@@ -123,6 +123,18 @@ class ReceiptSettings(Settings):
     receipts_url: str
 
 
+class WebhookSettings(Settings):
+    """Puts deliveries of webhooks on their queue."""
+
+    webhooks_url: str
+
+
+class BusNameSettings(Settings):
+    """Puts events on the deployment's bus."""
+
+    bus_name: str
+
+
 class SecretSettings(Settings):
     """Reads or writes account secrets."""
 
@@ -158,11 +170,16 @@ class TraceSettings(CountersSettings):
     """How long the timeline is kept."""
 
 
-class NetworkSettings(Settings):
-    """Connects to providers' servers."""
+class LoopbackSettings(Settings):
+    """Connects to servers that tenants name: on the internet alone."""
 
     allow_loopback_endpoints: bool = False
-    """Accounts may point at this machine; true only in the local stack."""
+    """Accounts and webhooks may point at this machine; true only in the local stack."""
+
+
+class NetworkSettings(LoopbackSettings):
+    """Connects to providers' servers."""
+
     private_networks: Json[list[Annotated[str, AfterValidator(own_network)]]] = Field(default_factory=list)
     """Those that accounts may point into, such as `["10.20.0.0/16"]`."""
 

@@ -13,6 +13,8 @@ _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 # What the C library's resolver reads as a number: `127.1`, `0x7f.1`, `2130706433`, `0177.0.0.1`.
 _NUMBER = re.compile(r"(?:[0-9]+|0x[0-9a-f]*)")
 _ENDPOINT = re.compile(r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(?::([0-9]{1,5}))?/?")
+_URL = re.compile(r"(https?)://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(?::([0-9]{1,5}))?(/[!-~]*)?")
+_MAX_URL = 2_000
 _PORTS = {"http": 80, "https": 443}
 _BLANKS = " \t\r\n"
 
@@ -73,6 +75,20 @@ def read_endpoint(url: str) -> Endpoint:
     if not 0 < port < 65536:
         raise ValueError("give a port from 1 to 65535")
     return Endpoint(found[1], read_host(host), port)
+
+
+def read_url(url: str) -> tuple[Endpoint, str]:
+    """Where a URL leads, and its path with the query, of scheme, host, port, path and query, and nothing else.
+
+    Raises: ValueError with what to do.
+    """
+    url = url.strip(_BLANKS)
+    found = _URL.fullmatch(url) if len(url) <= _MAX_URL else None
+    # A backslash or a fragment: programs differ in what comes before it.
+    if found is None or set(found[4] or "") & {"\\", "#"}:
+        raise ValueError("give an address such as https://example.com/webhooks, in ASCII and without user or fragment")
+    port = f":{found[3]}" if found[3] else ""
+    return read_endpoint(f"{found[1]}://{found[2]}{port}"), found[4] or "/"
 
 
 def check_endpoint(url: str, vendor: Vendor) -> str:

@@ -4,8 +4,10 @@ import functools
 import select
 import socket
 import ssl
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpcore
@@ -18,7 +20,33 @@ _LONGEST_S = 60.0
 """For a connection that nobody gave a time-out to."""
 
 
-def client(network: Network, **options: Any) -> httpx.Client:
+class Deadline(threading.local):
+    """When what a thread asks for must have come, whatever moves meanwhile: a time-out is for each step alone, and an
+    answer that drips in takes many."""
+
+    at: float | None = None
+    """By `time.monotonic`."""
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Have what this thread asks for within the block be there in time, or raise a time-out."""
+        self.at = time.monotonic() + seconds
+        try:
+            yield
+        finally:
+            self.at = None
+
+    def left(self, timeout: float | None) -> float | None:
+        """How long a step may take. Raises: TimeoutError if there is no time left."""
+        if self.at is None:
+            return timeout
+        left = self.at - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("out of time")
+        return left if timeout is None else min(timeout, left)
+
+
+def client(network: Network, deadline: Deadline | None = None, **options: Any) -> httpx.Client:
     """A client that connects to nothing else than the network allows. options: of httpx.Client.
 
     It follows no redirects, which lead elsewhere, and no proxies of the environment, which would be a way out for
@@ -26,7 +54,10 @@ def client(network: Network, **options: Any) -> httpx.Client:
     """
     limits = options.pop("limits", httpx.Limits(max_connections=16, max_keepalive_connections=8, keepalive_expiry=20.0))
     return httpx.Client(
-        transport=_transport(network, _tls(), limits), trust_env=False, follow_redirects=False, **options
+        transport=_transport(network, _tls(), limits, deadline or Deadline()),
+        trust_env=False,
+        follow_redirects=False,
+        **options,
     )
 
 
@@ -36,14 +67,14 @@ def _tls() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=False)
 
 
-def _transport(network: Network, tls: ssl.SSLContext, limits: httpx.Limits) -> httpx.HTTPTransport:
+def _transport(network: Network, tls: ssl.SSLContext, limits: httpx.Limits, deadline: Deadline) -> httpx.HTTPTransport:
     made = httpx.HTTPTransport(verify=tls, trust_env=False, limits=limits)
     made._pool = httpcore.ConnectionPool(
         ssl_context=tls,
         max_connections=limits.max_connections,
         max_keepalive_connections=limits.max_keepalive_connections,
         keepalive_expiry=limits.keepalive_expiry,
-        network_backend=_Backend(network),
+        network_backend=_Backend(network, deadline),
     )
     return made
 
@@ -51,8 +82,9 @@ def _transport(network: Network, tls: ssl.SSLContext, limits: httpx.Limits) -> h
 class _Backend(httpcore.NetworkBackend):
     """Opens sockets for httpcore."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, deadline: Deadline) -> None:
         self._network = network
+        self._deadline = deadline
 
     def connect_tcp(
         self,
@@ -62,9 +94,10 @@ class _Backend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        deadline = time.monotonic() + (_LONGEST_S if timeout is None else timeout)
         try:
-            return _Stream(connect(self._network, host, port, deadline))
+            left = self._deadline.left(_LONGEST_S if timeout is None else timeout)
+            until = time.monotonic() + (_LONGEST_S if left is None else left)
+            return _Stream(connect(self._network, host, port, until), self._deadline)
         except ForbiddenAddressError:
             raise
         except TimeoutError as error:
@@ -76,12 +109,13 @@ class _Backend(httpcore.NetworkBackend):
 class _Stream(httpcore.NetworkStream):
     """A socket as httpcore uses it."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, deadline: Deadline | None = None) -> None:
         self._sock = sock
+        self._deadline = deadline or Deadline()
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         try:
-            self._sock.settimeout(timeout)
+            self._sock.settimeout(self._deadline.left(timeout))
             return self._sock.recv(max_bytes)
         except TimeoutError as error:
             raise httpcore.ReadTimeout(str(error)) from error
@@ -92,7 +126,7 @@ class _Stream(httpcore.NetworkStream):
         try:
             while buffer:
                 # The time-out is for each step: a large file may take longer as long as it moves.
-                self._sock.settimeout(timeout)
+                self._sock.settimeout(self._deadline.left(timeout))
                 buffer = buffer[self._sock.send(buffer) :]
         except TimeoutError as error:
             raise httpcore.WriteTimeout(str(error)) from error
@@ -106,8 +140,8 @@ class _Stream(httpcore.NetworkStream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
         try:
-            self._sock.settimeout(timeout)
-            return _Stream(ssl_context.wrap_socket(self._sock, server_hostname=server_hostname))
+            self._sock.settimeout(self._deadline.left(timeout))
+            return _Stream(ssl_context.wrap_socket(self._sock, server_hostname=server_hostname), self._deadline)
         except TimeoutError as error:
             self.close()
             raise httpcore.ConnectTimeout(str(error)) from error
