@@ -45,6 +45,8 @@ def _values(parts: Parts) -> dict[str, str]:
         "campaigns_url": parts.tasks.queue.queue_url,
         "receipts_url": parts.receipts.queue.queue_url,
         "public_url": parts.public_url,
+        "webhooks_url": parts.webhooks.queue.queue_url,
+        "bus_name": parts.bus.name,
         "schedules_dlq_url": schedules.dead_letters.queue_url,
         "trace_dlq_url": parts.trace_dead.queue_url,
         "events_dlq_url": parts.bus.dead.queue_url,

@@ -1,4 +1,5 @@
-"""The bus: an event of the type `mePush send` that anybody puts on it has messages sent."""
+"""The bus: an event of the type `mePush send` that anybody puts on it has messages sent; events about messages of the
+type `mePush message` are put on it for tenants that ask for them."""
 
 from aws_cdk import Duration
 from aws_cdk import aws_events as events
@@ -30,6 +31,11 @@ class Bus(Construct):
         self.dead = dead_letter_queue(self, "Dead", f"{stage.prefix}-events-dlq")
         acknowledge(self.dead, "SQS3", "the dead-letter queue of events")
         self._bus = events.EventBus(self, "Events", event_bus_name=stage.prefix)
+
+    @property
+    def arn(self) -> str:
+        """The bus's."""
+        return self._bus.event_bus_arn
 
     def feed(self, service: Service) -> None:
         """Have a function called with each event that asks for messages; the function itself says which are not valid.

@@ -15,6 +15,7 @@ from infra.nag import acknowledge
 from infra.receipts import Receipts
 from infra.specs import FunctionError
 from infra.stages import Stage
+from infra.webhooks import Webhooks
 from infra.wildcards import Wildcard, wildcard
 from shared.function import Functions, FunctionSpec
 from shared.policy import attachments, files
@@ -38,6 +39,7 @@ class Parts:
         acknowledge(self.trace_dead, "SQS3", "the dead-letter queue of an event source mapping")
         self.bus = Bus(stack, "Bus", stage=stage)
         self.receipts = Receipts(stack, "ReceiptsIn", stage=stage, functions=functions)
+        self.webhooks = Webhooks(stack, "WebhooksOut", stage=stage, functions=functions)
         self.queues: dict[str, sqs.Queue] = {
             **{f"queue.{name}": queue for name, queue in self.envelopes.queues.items()},
             **{f"dead.{name}": queue for name, queue in self.envelopes.dead_letters.items()},
@@ -46,6 +48,8 @@ class Parts:
             "events.dead": self.bus.dead,
             "receipts.queue": self.receipts.queue,
             "receipts.dead": self.receipts.dead,
+            "webhooks.queue": self.webhooks.queue,
+            "webhooks.dead": self.webhooks.dead,
             "schedules.dead": self.schedules.dead_letters,
             "trace.dead": self.trace_dead,
         }
@@ -56,12 +60,14 @@ class Parts:
             "table.counters": self.tables.counters.table_arn,
             **{name: queue.queue_arn for name, queue in self.queues.items()},
             "stream": self.stream.stream_arn,
+            "bus": self.bus.arn,
             "schedules.role": self.schedules.role.role_arn,
             "schedules.messages": self._scheduled(self.schedules.schedule_arns),
             "schedules.campaigns": self._scheduled(self.schedules.campaign_arns),
             "bucket": self.bucket.bucket_arn,
             **{f"bucket.{name}": self._files(prefix) for name, prefix in FILES.items()},
-            "secrets": self._secrets(),
+            "secrets": self._secrets("*", "the accounts' secrets"),
+            "secrets.webhooks": self._secrets("*/webhook/*", "the webhooks' secrets"),
         }
         self.mappings: dict[str, lambda_.EventSourceMapping] = {}
         self.public_url = ""
@@ -114,12 +120,12 @@ class Parts:
             "files come and go while the platform runs; all are under one prefix",
         )
 
-    def _secrets(self) -> Wildcard:
+    def _secrets(self, names: str, what: str) -> Wildcard:
         arn = self.stack.format_arn(
             service="secretsmanager",
             resource="secret",
-            resource_name=f"{self.stage.prefix}/*",
+            resource_name=f"{self.stage.prefix}/{names}",
             arn_format=ArnFormat.COLON_RESOURCE_NAME,
         )
-        reason = "the accounts' secrets come and go while the platform runs; all are under one prefix"
+        reason = f"{what} come and go while the platform runs; all are under one prefix"
         return wildcard(self.stack, arn, reason)

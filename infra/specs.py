@@ -11,6 +11,7 @@ PYTHON_VERSION = "3.14"
 
 AWS_SERVICES = (
     "dynamodb",
+    "events",
     "kinesis",
     "lambda",
     "pinpoint-sms-voice-v2",

@@ -93,6 +93,7 @@ class PlatformStack(Stack):
                 "campaigns": parts.tasks.dead,
                 "events": parts.bus.dead,
                 "receipts": parts.receipts.dead,
+                "webhooks": parts.webhooks.dead,
             }
         )
         for name in queue_names():
@@ -121,6 +122,7 @@ class PlatformStack(Stack):
             "CampaignsGroup": parts.schedules.campaigns_group,
             "CampaignsUrl": parts.tasks.queue.queue_url,
             "ReceiptsUrl": parts.receipts.queue.queue_url,
+            "WebhooksUrl": parts.webhooks.queue.queue_url,
             "SecretPrefix": stage.prefix,
             "QueueUrls": self.to_json_string({name: parts.queue(f"queue.{name}").queue_url for name in names}),
             "DeadLetterUrls": self.to_json_string({name: parts.queue(f"dead.{name}").queue_url for name in names}),

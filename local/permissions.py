@@ -207,8 +207,14 @@ def _sms(operation: str, asked: Mapping[str, Any]) -> Iterator[Need]:
     yield Need(f"sms-voice:{operation}", _arn("sms-voice", f"sender-id/{asked.get('OriginationIdentity')}"))
 
 
+def _events(operation: str, asked: Mapping[str, Any]) -> Iterator[Need]:
+    for entry in asked["Entries"]:
+        yield Need(f"events:{operation}", _arn("events", f"event-bus/{entry.get('EventBusName', 'default')}"))
+
+
 _NEEDS: Mapping[str, Callable[[str, Mapping[str, Any]], Iterator[Need]]] = {
     "dynamodb": _dynamodb,
+    "events": _events,
     "kinesis": _kinesis,
     "pinpoint-sms-voice-v2": _sms,
     "s3": _s3,

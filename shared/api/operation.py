@@ -13,7 +13,15 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 ApiFunction = Literal[
-    "ingest", "manage", "trace_api", "recall", "dead_letters_api", "watch_api", "campaign_api", "describe"
+    "ingest",
+    "manage",
+    "trace_api",
+    "recall",
+    "dead_letters_api",
+    "watch_api",
+    "campaign_api",
+    "webhooks_api",
+    "describe",
 ]
 
 

@@ -2,6 +2,7 @@
 
 from shared.api.campaign_operations import CAMPAIGN_OPERATIONS
 from shared.api.operation import BODY_ERRORS, Operation
+from shared.api.webhook_operations import WEBHOOK_OPERATIONS
 from shared.model.words import Scope
 
 _BODY = BODY_ERRORS
@@ -549,6 +550,7 @@ OPERATIONS: tuple[Operation, ...] = (
         errors=(422,),
     ),
     *CAMPAIGN_OPERATIONS,
+    *WEBHOOK_OPERATIONS,
     Operation("get_openapi", "GET", "/openapi.json", "describe", None, "This description", None),
     Operation("get_docs", "GET", "/docs", "describe", None, "This description as a page", None),
 )

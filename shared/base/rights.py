@@ -30,12 +30,16 @@ class Right(Struct, frozen=True):
     | `mapping.<channel>.<class>` | what hands a queue's envelopes to its function |
     | `campaigns.queue` | tasks of campaigns |
     | `receipts.queue` | receipts |
-    | `campaigns.dead` `events.dead` `receipts.dead` `schedules.dead` `trace.dead` | dead-letter queues |
+    | `webhooks.queue` | deliveries of webhooks |
+    | `campaigns.dead` `events.dead` `receipts.dead` `schedules.dead` | dead-letter queues |
+    | `trace.dead` `webhooks.dead` | and more of them |
     | `schedules.messages` `schedules.campaigns` `schedules.role` | schedules, and the role that they fire with |
     | `stream` | events of messages |
+    | `bus` | the deployment's own bus |
     | `bucket` | to list what is in it |
     | `bucket.attachments` `bucket.audiences` `bucket.runs` | files, by their prefix |
     | `secrets` | secrets of accounts |
+    | `secrets.webhooks` | secrets of webhooks |
     | `*` | for actions that know no resources |
     """
 

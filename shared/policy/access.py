@@ -125,6 +125,17 @@ MATRIX: Mapping[str, Mapping[str, Access]] = {
         "query_suppressions": LIVE,
         "import_suppressions": LIVE,
     },
+    "webhooks": {
+        "create_webhook": LIVE,
+        "list_webhooks": LIVE,
+        "get_webhook": LIVE,
+        "update_webhook": LIVE,
+        "delete_webhook": LIVE,
+        "rotate_webhook": LIVE,
+        "test_webhook": LIVE,
+        "list_deliveries": LIVE,
+        "replay_webhook": LIVE,
+    },
     "audit log": {
         "list_audit": LIVE,
     },

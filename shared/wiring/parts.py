@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from shared.aws.secrets import SecretStore
     from shared.aws.stream import EventStream, StreamLag, StreamReader
     from shared.aws.tasks import Tasks
+    from shared.aws.webhooks import DeliveryQueue, EventBus
     from shared.base import settings as by_name
     from shared.lifecycle.held import Releases
     from shared.lifecycle.redrive import Redriver
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from shared.store.catalog import Catalog
     from shared.store.counters import Counters
     from shared.store.dead_letters import DeadLetterStore
+    from shared.store.deliveries import Deliveries
     from shared.store.duplicates import Duplicates
     from shared.store.health import HealthStore
     from shared.store.idempotency import Idempotency
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from shared.store.tenants import TenantStore
     from shared.store.texts import Texts
     from shared.store.timeline import Timeline
+    from shared.store.webhooks import WebhookStore
 
     class Everything(
         by_name.CatalogSettings,
@@ -61,6 +64,8 @@ if TYPE_CHECKING:
         by_name.BusSettings,
         by_name.ReceiptSettings,
         by_name.WatchSettings,
+        by_name.WebhookSettings,
+        by_name.BusNameSettings,
         by_name.SecretSettings,
         by_name.UploadSettings,
         by_name.TraceSettings,
@@ -173,7 +178,19 @@ class Parts:
 
         return HealthStore(self.client("dynamodb"), self.settings.catalog_table, self.counters)
 
+    @cached_property
+    def webhooks(self) -> "WebhookStore":
+        from shared.store.webhooks import WebhookStore
+
+        return WebhookStore(self.client("dynamodb"), self.settings.catalog_table, self.clock)
+
     # The guard
+
+    @cached_property
+    def deliveries(self) -> "Deliveries":
+        from shared.store.deliveries import Deliveries
+
+        return Deliveries(self.client("dynamodb"), self.settings.guard_table, self.clock, self.pool)
 
     @cached_property
     def ledger(self) -> "Ledger":
@@ -270,6 +287,19 @@ class Parts:
         return ReceiptQueue(self.client("sqs"), self.settings.receipts_url)
 
     @cached_property
+    def delivery_queue(self) -> "DeliveryQueue":
+        from shared.aws.webhooks import DeliveryQueue
+
+        return DeliveryQueue(self.client("sqs"), self.settings.webhooks_url)
+
+    @cached_property
+    def event_bus(self) -> "EventBus":
+        from shared.aws.webhooks import EventBus
+
+        # Few tenants have their events put on the bus.
+        return EventBus(Later(lambda: self.client("events")), self.settings.bus_name)
+
+    @cached_property
     def schedules(self) -> "Schedules":
         from shared.aws.schedules import Schedules
 
@@ -347,6 +377,13 @@ class Parts:
         from shared.aws.secrets import SecretStore
 
         return SecretStore(self.client("secretsmanager"), self.settings.secret_prefix, clock=self.clock)
+
+    @cached_property
+    def webhook_secrets(self) -> "SecretStore":
+        from shared.aws.secrets import SecretStore
+
+        prefix = self.settings.secret_prefix
+        return SecretStore(self.client("secretsmanager"), prefix, clock=self.clock, kind="webhook")
 
     def _s3(self) -> Any:
         return self.client("s3")

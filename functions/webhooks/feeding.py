@@ -1,0 +1,93 @@
+"""Makes deliveries of the events on the stream, for tenants that have endpoints.
+
+Deliveries are queued first and remembered as queued then, so that a crash between the two queues them again, under the
+same ids; the other way round it would lose them. Repeats on the stream, which are normal, are known by what is
+remembered: repeats of an event meet in one shard, whose batches come one after the other.
+"""
+
+import base64
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor
+from typing import Any
+
+from aws_lambda_powertools import Logger
+
+from functions.webhooks.events import events_of
+from shared.aws.webhooks import DeliveryQueue
+from shared.errors import NotQueuedError
+from shared.model.clock import Clock
+from shared.model.events import StreamRecord, read_record
+from shared.model.webhooks import Delivery, DeliveryState, KeptDelivery, Webhook, WebhookState, delivery_id
+from shared.model.wire import UnreadableError
+from shared.store.deliveries import Deliveries
+from shared.store.webhooks import WebhookStore
+
+logger = Logger(child=True)
+
+CHUNK = 100
+"""Deliveries that are queued and remembered together: as many as one request can ask for."""
+
+
+class Feed:
+    """Works on batches of one shard at a time. pool: for chunks side by side."""
+
+    def __init__(
+        self, webhooks: WebhookStore, deliveries: Deliveries, queue: DeliveryQueue, clock: Clock, pool: Executor
+    ) -> None:
+        self._webhooks = webhooks
+        self._deliveries = deliveries
+        self._queue = queue
+        self._clock = clock
+        self._pool = pool
+
+    def run(self, event: dict[str, Any]) -> None:
+        """Work on one Kinesis batch. Raises: what the tables raise, NotQueuedError; then all of it comes back.
+
+        A record that cannot be read is passed over: the trace sets it aside and tells of it.
+        """
+        made: dict[str, tuple[Webhook, Delivery]] = {}
+        for raw in event["Records"]:
+            arrived = int(raw["kinesis"]["approximateArrivalTimestamp"] * 1000)
+            try:
+                record = read_record(base64.b64decode(raw["kinesis"]["data"]))
+            except UnreadableError:
+                logger.error("record cannot be read", sequence_number=raw["kinesis"]["sequenceNumber"])
+                continue
+            for endpoint, delivery in self._made(record, arrived):
+                made.setdefault(delivery.id, (endpoint, delivery))
+        every = list(made.values())
+        for _ in self._pool.map(self._take, (every[at : at + CHUNK] for at in range(0, len(every), CHUNK))):
+            pass
+
+    def _made(self, record: StreamRecord, arrived: int) -> Iterator[tuple[Webhook, Delivery]]:
+        endpoints = self._webhooks.webhooks(record.tenant)
+        if not any(record.kind in each.kinds for each in endpoints):
+            return
+        for event in events_of(record):
+            for endpoint in endpoints:
+                if endpoint.wants(event.type, record.kind):
+                    id = delivery_id(event.message_id, event.stage, str(event.nth), endpoint.id)
+                    yield (
+                        endpoint,
+                        Delivery(
+                            tenant=record.tenant,
+                            endpoint=endpoint.id,
+                            id=id,
+                            type=event.type,
+                            at=arrived,
+                            body=event.body,
+                            since=arrived,
+                        ),
+                    )
+
+    def _take(self, made: Iterable[tuple[Webhook, Delivery]]) -> None:
+        """Queue what was not queued before, or keep it for an endpoint that is not active."""
+        found = {delivery.id: (endpoint, delivery) for endpoint, delivery in made}
+        known = self._deliveries.queued(list(found))
+        new = [each for id, each in found.items() if id not in known]
+        active = [delivery for endpoint, delivery in new if endpoint.state is WebhookState.ACTIVE]
+        held = [delivery for endpoint, delivery in new if endpoint.state is not WebhookState.ACTIVE]
+        self._deliveries.keep(KeptDelivery(state=DeliveryState.HELD, delivery=each) for each in held)
+        if self._queue.send(active, self._clock.now_ms()):
+            raise NotQueuedError("deliveries not queued")
+        self._deliveries.note_queued(delivery.id for _, delivery in new)
