@@ -23,10 +23,22 @@ Right = tuple[str, str]
 
 CATALOG = (
     *("accounts", "catalog_table", "keys", "templates", "tenants"),
-    *("audit", "campaigns", "dead_letters", "health", "inboxes", "suppressions"),
+    *("audit", "campaigns", "dead_letters", "health", "inboxes", "suppressions", "webhooks"),
 )
 COUNTERS = ("counters", "marks")
-GUARD = ("caps", "claims", "duplicates", "idempotency", "ledger", "parking", "rates", "shards", "texts", "tokens")
+GUARD = (
+    "caps",
+    "claims",
+    "deliveries",
+    "duplicates",
+    "idempotency",
+    "ledger",
+    "parking",
+    "rates",
+    "shards",
+    "texts",
+    "tokens",
+)
 RESOURCES: Mapping[str, tuple[str, ...]] = {
     **{f"shared.store.{name}": ("Catalog",) for name in CATALOG},
     **{f"shared.store.{name}": ("Counters",) for name in COUNTERS},
@@ -36,7 +48,9 @@ RESOURCES: Mapping[str, tuple[str, ...]] = {
     "shared.aws.audiences": ("audiences",),
     "shared.aws.runfiles": ("audiences", "runs"),
     "shared.aws.queue": ("queues", "dead letters"),
+    "shared.aws.clock": ("Catalog",),
     "shared.aws.tasks": ("queues",),
+    "shared.aws.webhooks": ("queues",),
     "shared.aws.schedules": ("mepush",),
     "shared.aws.campaign_schedules": ("mepush-campaigns",),
     "functions.ingest.consumer": ("dead letters",),
@@ -66,6 +80,7 @@ CALLS: Mapping[str, tuple[str, ...]] = {
     "delete_message": ("sqs:DeleteMessage",),
     "change_message_visibility": ("sqs:ChangeMessageVisibility",),
     "get_queue_attributes": ("sqs:GetQueueAttributes",),
+    "put_events": ("events:PutEvents",),
     "put_records": ("kinesis:PutRecords",),
     "get_records": ("kinesis:GetRecords",),
     "get_shard_iterator": ("kinesis:GetShardIterator",),

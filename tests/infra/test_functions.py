@@ -101,8 +101,12 @@ def test_whoever_reads_accounts_secrets_knows_where_they_may_lead(dev: Template,
         connecting = {name for name in FUNCTIONS if "SECRET_PREFIX" in _environment(template, name)}
         # Who calls back is told by the secret; it connects to nobody.
         connecting.remove("callbacks")
-        senders = {spec.function for spec in CHANNELS.values()}
-        assert connecting == {"manage", "pulling", "recall", "mailboxes", *senders}
+        # Webhooks lead to the internet alone, whatever a stage says.
+        for name in ("webhooks_send", "webhooks_api"):
+            connecting.remove(name)
+            environment = _environment(template, name)
+            assert (environment["ALLOW_LOOPBACK_ENDPOINTS"], environment.get("PRIVATE_NETWORKS")) == ("false", None)
+        assert connecting == {"manage", "pulling", "recall", "mailboxes", *(s.function for s in CHANNELS.values())}
         for name in connecting:
             environment = _environment(template, name)
             assert (environment["ALLOW_LOOPBACK_ENDPOINTS"], environment["PRIVATE_NETWORKS"]) == ("false", "[]")
@@ -110,7 +114,7 @@ def test_whoever_reads_accounts_secrets_knows_where_they_may_lead(dev: Template,
 
 def test_lambda_does_not_take_retries_for_a_runaway_loop(prod: Template) -> None:
     loops = {name for name, each in prod.functions().items() if each.properties.get("RecursiveLoop") == "Allow"}
-    assert loops == {*(spec.function for spec in CHANNELS.values()), "campaign", "receipts"}
+    assert loops == {*(spec.function for spec in CHANNELS.values()), "campaign", "receipts", "webhooks_send"}
 
 
 def test_what_the_api_waits_for_ends_before_the_api_gives_up(prod: Template) -> None:

@@ -128,6 +128,10 @@ def test_only_those_who_send_carry_what_sends() -> None:
     }
     for provider, function in product(PROVIDERS.values(), FUNCTIONS.values()):
         if provider.packages:
+            # Who posts to tenants' endpoints needs the same library, and no provider.
+            if set(provider.packages) <= set(function.packages):
+                assert function.name == "webhooks_send"
+                continue
             carries = set(provider.packages) <= set(function.distributions)
             assert carries == (provider.channel in function.channels), (provider.name, function.name)
 

@@ -18,6 +18,7 @@ READ = ("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query")
 GET = ("dynamodb:GetItem",)
 ITEM = ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
 SECRETS = f"{AWS}:secretsmanager:{HERE}:secret:mepush/*"
+HOOK_SECRETS = f"{AWS}:secretsmanager:{HERE}:secret:mepush/*/webhook/*"
 SMS_SENDERS = tuple(f"{AWS}:sms-voice:*:${{AWS::AccountId}}:{kind}/*" for kind in ("phone-number", "pool", "sender-id"))
 PASS_ROLE: Statement = (("iam:PassRole",), ("${SchedulesRole.Arn}",))
 SCHEDULE: Statement = (("scheduler:CreateSchedule",), (f"{AWS}:scheduler:{HERE}:schedule/mepush/*",))
@@ -162,6 +163,51 @@ EXPECTED: dict[str, list[Statement]] = {
         (("dynamodb:PutItem",), (CATALOG,)),
         (("dynamodb:BatchGetItem",), (TIMELINE,)),
         (("sqs:SendMessage",), ("${ReceiptsInQueue.Arn}",)),
+    ],
+    "webhooks_feed": [
+        (GET, (CATALOG,)),
+        (("dynamodb:Query",), (CATALOG,)),
+        (("dynamodb:BatchGetItem", "dynamodb:BatchWriteItem"), (GUARD,)),
+        (("kinesis:DescribeStream", "kinesis:DescribeStreamSummary", *LOOK), ("${Events.Arn}",)),
+        (("sqs:SendMessage",), ("${WebhooksOutDead.Arn}", "${WebhooksOutQueue.Arn}")),
+    ],
+    "webhooks_send": [
+        (GET, (CATALOG,)),
+        (("dynamodb:Query",), (CATALOG,)),
+        (("dynamodb:PutItem",), (CATALOG,)),
+        (("dynamodb:BatchWriteItem",), (GUARD,)),
+        (("dynamodb:UpdateItem",), (GUARD,)),
+        (
+            (
+                "sqs:ChangeMessageVisibility",
+                "sqs:DeleteMessage",
+                "sqs:GetQueueAttributes",
+                "sqs:ReceiveMessage",
+                "sqs:SendMessage",
+            ),
+            ("${WebhooksOutQueue.Arn}",),
+        ),
+        (("events:PutEvents",), ("${BusEvents.Arn}",)),
+        (("secretsmanager:GetSecretValue",), (HOOK_SECRETS,)),
+    ],
+    "webhooks_api": [
+        (GET, (CATALOG,)),
+        (("dynamodb:Query",), (CATALOG,)),
+        (("dynamodb:PutItem",), (CATALOG,)),
+        (("dynamodb:DeleteItem",), (CATALOG,)),
+        (("dynamodb:Query",), (GUARD,)),
+        (("dynamodb:GetItem", "dynamodb:UpdateItem"), (GUARD,)),
+        (("sqs:SendMessage",), ("${WebhooksOutQueue.Arn}",)),
+        (
+            (
+                "secretsmanager:CreateSecret",
+                "secretsmanager:DeleteSecret",
+                "secretsmanager:PutSecretValue",
+                "secretsmanager:RestoreSecret",
+                "secretsmanager:TagResource",
+            ),
+            (HOOK_SECRETS,),
+        ),
     ],
     "dead_letters": [
         (("dynamodb:PutItem",), (CATALOG,)),
@@ -352,13 +398,20 @@ def test_secrets_are_read_by_the_channel_that_they_are_labelled_with(
 
 def test_only_those_functions_and_the_one_that_writes_them_read_secrets(prod: Template) -> None:
     readers = {f for f in FUNCTIONS for each in _of(prod, f) if "secretsmanager:GetSecretValue" in each["Action"]}
-    senders = {"dispatch_email", "dispatch_sms", "dispatch_wecom"}
-    assert readers == {*senders, "recall", "manage", "callbacks", "mailboxes", "pulling"}
+    senders = {"dispatch_email", "dispatch_sms", "dispatch_wecom", "webhooks_send"}
+    assert readers == senders | {"recall", "manage", "callbacks", "mailboxes", "pulling"}
 
 
 def test_who_reads_mailboxes_writes_how_far_and_nothing_else(prod: Template) -> None:
     (statement,) = [each for each in _of(prod, "mailboxes") if "dynamodb:PutItem" in each["Action"]]
     assert statement["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["mailbox#*"]}}
+
+
+def test_webhooks_write_endpoints_and_what_happened_to_them_alone(prod: Template) -> None:
+    for function in ("webhooks_send", "webhooks_api"):
+        [statement] = [each for each in _of(prod, function) if "dynamodb:PutItem" in each["Action"]]
+        keys = statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
+        assert keys == ["webhooks#*", "audit#*"]
 
 
 def test_the_watch_writes_its_marks_and_no_counts(prod: Template) -> None:
@@ -402,6 +455,7 @@ def test_no_function_can_take_a_record_out_of_the_audit_log(prod: Template) -> N
                     {"suppressed#*", "suppressing#*"},
                     {"dead#*", "letter#*"},
                     {"tenant#*"},
+                    {"webhooks#*"},
                 )
 
 
@@ -443,12 +497,13 @@ def test_only_this_api_and_the_rule_of_the_bus_call_functions(prod: Template) ->
         "${WatchApiFunction.Arn}": f"{api}/*/*/*",
         "${CampaignApiFunction.Arn}": f"{api}/*/*/*",
         "${DescribeFunction.Arn}": f"{api}/*/*/*",
+        "${WebhooksApiFunction.Arn}": f"{api}/*/*/*",
     }
     assert {each.properties["Principal"] for each in permissions} == {"apigateway.amazonaws.com"}
 
 
 @pytest.mark.parametrize(
-    ("type", "count"), [("SQS::QueuePolicy", 25), ("S3::BucketPolicy", 1), ("SNS::TopicPolicy", 1)]
+    ("type", "count"), [("SQS::QueuePolicy", 27), ("S3::BucketPolicy", 1), ("SNS::TopicPolicy", 1)]
 )
 def test_nothing_is_reached_without_tls(prod: Template, type: str, count: int) -> None:
     policies = prod.of(type).values()

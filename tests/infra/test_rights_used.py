@@ -9,16 +9,19 @@ from tests.infra.reach import Right, general, rights_within_reach, settings_with
 from tests.infra.template import Template
 
 CONSUME = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes")
+STREAM: set[Right] = {
+    *((f"kinesis:{action}", "") for action in ("DescribeStream", "DescribeStreamSummary", "ListShards")),
+    *((f"kinesis:{action}", "") for action in ("GetRecords", "GetShardIterator")),
+    ("sqs:SendMessage", "dead letters"),
+}
 LAMBDAS_OWN: dict[str, set[Right]] = {
     **{f"dispatch_{channel}": {(action, "queues") for action in CONSUME} for channel in ("email", "sms", "wecom")},
     "campaign": {(action, "queues") for action in CONSUME},
     "receipts": {(action, "queues") for action in CONSUME},
     "dead_letters": {(action, "dead letters") for action in CONSUME},
-    "trace": {
-        *((f"kinesis:{action}", "") for action in ("DescribeStream", "DescribeStreamSummary", "ListShards")),
-        *((f"kinesis:{action}", "") for action in ("GetRecords", "GetShardIterator")),
-        ("sqs:SendMessage", "dead letters"),
-    },
+    "webhooks_send": {(action, "queues") for action in CONSUME},
+    "trace": STREAM,
+    "webhooks_feed": STREAM,
 }
 """What the event source mappings of functions do under their roles."""
 ANSWERS = {("s3:ListBucket", "bucket"), ("s3:ListBucketVersions", "bucket")}

@@ -108,6 +108,7 @@ def test_people_and_the_command_can_find_everything(prod: Template) -> None:
         "ScheduleGroup",
         "SecretPrefix",
         "StreamName",
+        "WebhooksUrl",
     }
 
 
