@@ -25,11 +25,11 @@ from shared.api.webhooks import (
     Replay,
     Replayed,
     SecretRotation,
-    TestSent,
     WebhookCreate,
     WebhookDetail,
     WebhookList,
     WebhookSecretShown,
+    WebhookTested,
     WebhookUpdate,
     WebhookView,
 )
@@ -205,7 +205,7 @@ class Webhooks:
         webhook = self._change(call, change, hidden=("secret",))
         return WebhookSecretShown(**WebhookView.of(webhook).model_dump(), secret=secret)
 
-    def test(self, call: Call) -> TestSent:
+    def test(self, call: Call) -> WebhookTested:
         """Send a test event, whatever types the endpoint asks for. Raises: NotFoundError, ConflictError."""
         webhook, now = self._stored(call).value, self._clock.now_ms()
         self._require_active(webhook)
@@ -214,7 +214,7 @@ class Webhooks:
         self._send(
             [Delivery(tenant=webhook.tenant, endpoint=webhook.id, id=id, type=TEST, at=now, body=body, since=now)]
         )
-        return TestSent(delivery=id)
+        return WebhookTested(delivery=id)
 
     def list_deliveries(self, call: Call) -> DeliveryPage:
         """A page of what was tried or held, the newest first. Raises: NotFoundError, InvalidError."""

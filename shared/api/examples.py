@@ -199,5 +199,17 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
             ],
         },
     },
+    "create_webhook": {
+        "url": {"id": "orders", "url": "https://example.com/hooks/mepush", "description": "The shop's order service."},
+        "failures": {
+            "id": "failures",
+            "url": "https://example.com/hooks/failures",
+            "types": ["message.failed", "message.dead_lettered", "message.undelivered"],
+        },
+        "bus": {"id": "bus", "bus": True},
+    },
+    "update_webhook": {"resume": {"state": "active"}, "url": {"url": "https://example.com/hooks/new"}},
+    "rotate_webhook": {"day": {"overlap_seconds": 86_400}},
+    "replay_webhook": {"failed": {"after": "2025-01-15T08:00:00Z", "before": "2025-01-15T10:00:00Z"}},
 }
 """By operation id, then by a name for the example."""

@@ -79,7 +79,7 @@ WEBHOOK_OPERATIONS: tuple[Operation, ...] = (
         "webhooks_api",
         Scope.MANAGE,
         "Send a test event",
-        "webhooks.TestSent",
+        "webhooks.WebhookTested",
         success=202,
         errors=(404, 409),
     ),

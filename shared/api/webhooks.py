@@ -132,7 +132,7 @@ class SecretRotation(Model):
     """For so long events are signed with both, so that the receiver can change over."""
 
 
-class TestSent(Model):
+class WebhookTested(Model):
     """A test event is on its way."""
 
     delivery: str
