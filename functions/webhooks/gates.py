@@ -11,8 +11,12 @@ from msgspec import Struct
 from functions.webhooks.retrying import SLOW_DOWN, Answer
 
 FAILURES = 3
-"""In a row without any answer, after which an endpoint is left alone."""
+"""In a row without any answer, or with one that says that it gets too much, after which an endpoint is left alone; at
+once if it says for how long. Of one that now and then says so, all that waits would come back again and again."""
 FIRST_MS, LONGEST_MS = 15_000, 300_000
+SPREAD = 3
+"""What waits comes back within so many times the time that the endpoint is left alone for: of a large backlog little
+comes in vain, as each time costs as much as a try."""
 MAX_GATES = 1_000
 
 
@@ -32,18 +36,19 @@ class Gates:
         self._lock = threading.Lock()
         self._gates: dict[str, _Gate] = {}
 
-    def enter(self, endpoint: str, now: int) -> int | None:
-        """None if a delivery may go; else when it should come again. Who may go comes back by `leave`."""
+    def enter(self, endpoint: str, now: int, chance: float) -> int | None:
+        """None if a delivery may go; else when it should come again. Who may go comes back by `leave`.
+
+        chance: from 0 to 1, spreads those that wait.
+        """
         with self._lock:
             gate = self._gates.get(endpoint)
             if gate is None or not gate.shut_for:
                 return None
-            if now < gate.shut_until:
-                return gate.shut_until
-            if gate.trying:
-                return now + FIRST_MS
-            gate.trying = True
-            return None
+            if now >= gate.shut_until and not gate.trying:
+                gate.trying = True
+                return None
+            return max(now, gate.shut_until) + int(SPREAD * gate.shut_for * chance)
 
     def leave(self, endpoint: str, answer: Answer, now: int) -> None:
         """What came of a delivery that went."""
@@ -54,7 +59,7 @@ class Gates:
             if not slow and answer.attempt.status is not None:
                 return  # it answers: whatever it says, it holds up nobody
             gate.failures += 1
-            if slow or gate.failures >= FAILURES or gate.shut_for:
+            if gate.failures >= FAILURES or gate.shut_for or (slow and answer.retry_after_ms):
                 gate.shut_for = min(2 * gate.shut_for or FIRST_MS, LONGEST_MS)
                 gate.shut_until = now + max(gate.shut_for, min(answer.retry_after_ms or 0, LONGEST_MS))
             while len(self._gates) >= MAX_GATES:

@@ -161,7 +161,7 @@ class Sender:
             job.state = DeliveryState.HELD
             return
         name = f"{endpoint.tenant}/{endpoint.id}"
-        come_again = self._gates.enter(name, now)
+        come_again = self._gates.enter(name, now, self._chance())
         if come_again is not None:
             self._put_off(job, come_again, now)
             return
@@ -185,8 +185,7 @@ class Sender:
         if now >= job.delivery.since + LONGEST_MS:
             job.state = DeliveryState.FAILED
             return
-        spread = int((until - now) * self._chance())
-        job.again = replace(job.delivery, due_at=until + spread)
+        job.again = replace(job.delivery, due_at=until)
 
     def _post(self, endpoint: Webhook, delivery: Delivery, now: int) -> Answer:
         if endpoint.url is None:
