@@ -21,6 +21,7 @@ TIMEOUT_S = 15.0
 MAX_CONNECTIONS = 32
 REST_S, MAX_REST_BYTES = 1.0, 16_384
 """How long, and how much, of an answer's body is passed over before the connection is closed instead."""
+HTTPS, FIRST_FREE_PORT = 443, 1024
 AGENT = "mePush-Webhooks/1.0"
 
 
@@ -48,6 +49,8 @@ def check_url(url: str, network: Network) -> str:
     local = is_loopback(endpoint.host) and network.loopback
     if endpoint.scheme != "https" and not local:
         raise ValueError("give an address that begins with https://")
+    if not local and endpoint.port != HTTPS and endpoint.port < FIRST_FREE_PORT:
+        raise ValueError("leave the port out, or give one from 1024 on: the others are doors to other services")
     if network.problem(endpoint.host, endpoint.port) is not None:
         raise ValueError("this host leads into a private network; webhooks go to servers on the internet only")
     return endpoint.url + path
