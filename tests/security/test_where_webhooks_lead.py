@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,7 +14,7 @@ import pytest
 
 from functions.webhooks.posting import Failure, Poster, check_url
 from shared.net.network import PUBLIC, Network
-from tests.receiver import receiving
+from tests.receiver import Posted, Reply, receiving
 from tests.security.attempts import Attempts
 from tests.security.spellings import INSIDE, NAMES, OTHER_PARSERS
 from tests.unit.shared.net.resolver import Resolver
@@ -165,10 +166,15 @@ def test_nothing_is_connected_to_that_was_saved_in_another_way(
             attempts.check(host, held=answer.attempt.status is None and not connected)
 
 
+def _say(reply: Reply, posted: Posted) -> Reply:
+    return reply
+
+
 def test_no_redirect_is_followed_and_nothing_that_is_said_comes_back(connected: list[Any]) -> None:
     with receiving() as inside, receiving() as endpoint, closing(Poster(Network(loopback=True))) as poster:
         for status in (301, 302, 303, 307, 308):
-            endpoint.answer = lambda posted, status=status: (status, {"location": inside.url, "x-secret": "s3cret"})
+            reply = (status, {"location": inside.url, "x-secret": "s3cret"})
+            endpoint.answer = partial(_say, reply)
             answer = poster.post(endpoint.url, {}, b"{}", 0)
             assert answer.attempt.status == status and not answer.ok
             assert "s3cret" not in repr(answer)
