@@ -67,6 +67,15 @@ class Scope(StrEnum):
     OPERATE = "operate"
 
 
+class DeliveryState(StrEnum):
+    """How far the delivery of an event to a webhook is."""
+
+    WAITING = "waiting"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    HELD = "held"
+
+
 class SuppressionScope(StrEnum):
     """Which messages an entry of the suppression list stops."""
 

@@ -21,7 +21,7 @@ from shared.api.manage import TemplateCreate
 from shared.api.messages import MAX_RECIPIENTS
 from shared.api.operation import MAX_BODY_BYTES
 from shared.model import campaigns as campaign_models
-from shared.model import letters, reasons, suppression
+from shared.model import letters, reasons, suppression, webhooks
 from shared.model import words as platform
 from shared.model.content import CHANNEL_OF_TYPE
 from shared.model.ids import MESSAGE_ID_LENGTH, ULID_LENGTH
@@ -35,6 +35,7 @@ ENUMS: list[tuple[type[StrEnum], type[StrEnum]]] = [
     (words.KeyKind, platform.KeyKind),
     (words.Scope, platform.Scope),
     (words.SuppressionScope, suppression.SuppressionScope),
+    (words.DeliveryState, webhooks.DeliveryState),
     (words.SuppressionReason, suppression.SuppressionReason),
     (words.LetterState, letters.LetterState),
     (words.Reason, reasons.Reason),
