@@ -247,7 +247,6 @@ class Webhooks:
         if after > before[0]:
             raise invalid_field(field.replace("cursor", "after"), "is later than `before`")
         found: list[KeptDelivery] = []
-        after = max(after, self._deliveries.oldest_time())
         for count, each in enumerate(self._deliveries.newest(webhook.tenant, webhook.id, before, after), 1):
             if each.state in states:
                 found.append(each)

@@ -71,6 +71,7 @@ class Deliveries:
 
         Asked for as far as they are taken. Raises: what the client raises.
         """
+        after_ms = max(after_ms, self.oldest_time())
         for day in range(min(before[0], self._clock.now_ms() + DAY_MS) // DAY_MS, after_ms // DAY_MS - 1, -1):
             buckets = [self._bucket(f"{_pk(tenant, endpoint)}#{day}#{i}", before) for i in range(BUCKETS)]
             for _, text in heapq.merge(*buckets, reverse=True):

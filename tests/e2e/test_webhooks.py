@@ -129,13 +129,17 @@ def test_ends_before_any_provider_come_too(platform: Platform, receiver: Receive
 
 
 def test_what_fails_is_tried_again_under_its_id_and_listed(platform: Platform, receiver: Receiver) -> None:
-    platform.hook(receiver.url, types=["message.sent"])
+    secret = platform.hook(receiver.url, types=["message.sent"])["secret"]
     replies: list[Any] = [500, None, (301, {"location": receiver.url}), 200]
     receiver.answer = lambda posted: replies.pop(0)
     platform.send("ada@example.com")
     platform.drain(2 * 3600)
 
     assert len(receiver.posted) == 4 and len(set(receiver.ids())) == 1
+    # Each try is signed anew, at its own time, over the same body.
+    assert all(_fits(posted, secret) for posted in receiver.posted)
+    assert len({posted.body for posted in receiver.posted}) == 1
+    assert len({posted.headers["webhook-signature"] for posted in receiver.posted}) == 4
     stamps = [int(each.headers["webhook-timestamp"]) for each in receiver.posted]
     waits = [b - a for a, b in pairwise(stamps)]
     assert 5 <= waits[0] <= 9 and 300 <= waits[1] <= 370 and 1800 <= waits[2] <= 2200
