@@ -142,7 +142,17 @@ MODELS: Mapping[str, frozenset[str]] = {
 
 API = frozenset(
     {
-        *("attachments", "campaign_operations", "fields", "headers", "kit", "messages", "operation", "operations"),
+        *(
+            "attachments",
+            "campaign_operations",
+            "fields",
+            "headers",
+            "kit",
+            "messages",
+            "operation",
+            "operations",
+            "webhook_operations",
+        ),
         "problems",
     }
 )

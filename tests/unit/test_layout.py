@@ -11,6 +11,7 @@ CROSS_CUTTING = {
     "integration/functions/campaign/test_judged_once.py",
     "integration/functions/campaign/test_moments.py",
     "integration/functions/campaign/test_whole_runs.py",
+    "integration/functions/webhooks/test_crashes.py",
     "integration/test_first_install.py",
     "integration/test_wire.py",
     "unit/mepush/test_wheel.py",

@@ -83,7 +83,7 @@ class Endpoint:
         self.strike = Strike()
 
     def post(self, url: str, headers: dict[str, str], body: bytes, now_ms: int) -> Answer:
-        return self.strike.call(self._post, url, headers, body, now_ms)  # type: ignore[no-any-return]
+        return self.strike.call(self._post, url, headers, body, now_ms)  # type: ignore[no-any-return] # as `_post` does
 
     def _post(self, url: str, headers: dict[str, str], body: bytes, now_ms: int) -> Answer:
         status = self.answer(url)

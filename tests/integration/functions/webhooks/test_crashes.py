@@ -46,7 +46,7 @@ def test_the_sender_dies_at_each_of_its_calls(hooks: WebhooksHarness, after: boo
         hooks.endpoint.taken.clear()
         hooks.endpoint.tried.clear()
         failing = iter([200, 500, None, 200])
-        hooks.endpoint.answer = lambda url, failing=failing: next(failing, 200)  # type: ignore[misc]
+        hooks.endpoint.answer = lambda url, failing=failing: next(failing, 200)  # type: ignore[misc] # a lambda's default
         strike = Strike(at, after)
         hooks.deliver(strike)
         struck += strike.calls >= at
@@ -67,7 +67,7 @@ def test_it_dies_while_an_endpoint_is_stopped(aws: Aws, clock: FakeClock, after:
         mine, other = f"mine{at}{after}".lower(), f"other{at}{after}".lower()
         hooks.hook(mine)
         hooks.hook(other, types=["endpoint.disabled"])
-        hooks.endpoint.answer = lambda url, mine=mine: 410 if mine in url else 200  # type: ignore[misc]
+        hooks.endpoint.answer = lambda url, mine=mine: 410 if mine in url else 200  # type: ignore[misc] # a lambda's default
         hooks.feed(record(1))
         strike = Strike(at, after)
         hooks.deliver(strike)
@@ -136,7 +136,7 @@ def test_five_days(hooks: WebhooksHarness) -> None:
 
 def test_a_success_in_between_begins_the_five_days_anew(hooks: WebhooksHarness) -> None:
     for day in range(12):
-        hooks.endpoint.answer = lambda url, day=day: 200 if day % 4 == 0 else 500  # type: ignore[misc]
+        hooks.endpoint.answer = lambda url, day=day: 200 if day % 4 == 0 else 500  # type: ignore[misc] # a lambda's default
         hooks.feed(record(2))
         hooks.deliver()
         hooks.clock.advance(DAY_S)

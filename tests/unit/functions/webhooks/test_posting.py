@@ -106,7 +106,7 @@ def test_a_connection_is_used_again() -> None:
         receiver.answer = lambda posted: 200
         for _ in range(3):
             assert poster.post(receiver.url, {}, b"{}", NOW).ok
-            pool = poster._client._transport._pool  # type: ignore[attr-defined]
+            pool = poster._client._transport._pool  # type: ignore[attr-defined] # httpx shows no pool
             [kept] = pool.connections
             ports.add(id(kept))
         assert len(ports) == 1

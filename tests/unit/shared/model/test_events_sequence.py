@@ -1,5 +1,7 @@
 """The number by which receivers of events order them: the largest has the message's status, as it is folded."""
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,8 +15,8 @@ REPORTS = (
 )
 
 
-def _row(stage: Stage, nth: int, at: int, **more: bool) -> EventRow:
-    return EventRow(index=0, tag="T", stage=stage.value, nth=nth, at=at, **more)  # type: ignore[arg-type]
+def _row(stage: Stage, nth: int, at: int, **more: Any) -> EventRow:
+    return EventRow(index=0, tag="T", stage=stage.value, nth=nth, at=at, **more)
 
 
 @st.composite
