@@ -52,7 +52,7 @@ def api_deps() -> Api:
 
 def feed_of(parts: Parts, pool: Executor) -> Feed:
     """What makes deliveries of the stream's events."""
-    return Feed(parts.webhooks, parts.deliveries, parts.delivery_queue, parts.clock, pool)
+    return Feed(parts.webhooks, parts.deliveries, parts.timeline, parts.delivery_queue, parts.clock, pool)
 
 
 def sender_of(parts: Parts, poster: Posting, pool: Executor) -> Sender:

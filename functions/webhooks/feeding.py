@@ -6,6 +6,7 @@ remembered: repeats of an event meet in one shard, whose batches come one after 
 """
 
 import base64
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
 from typing import Any
@@ -16,14 +17,23 @@ from functions.webhooks.events import events_of
 from shared.aws.webhooks import DeliveryQueue
 from shared.errors import NotQueuedError
 from shared.model.clock import Clock
-from shared.model.events import StreamRecord, read_record
+from shared.model.events import EventRow, StreamRecord, read_record
 from shared.model.webhooks import Delivery, DeliveryState, KeptDelivery, Webhook, WebhookState, delivery_id
 from shared.model.wire import UnreadableError
+from shared.model.words import Stage
 from shared.store.deliveries import Deliveries
+from shared.store.timeline import EventKey, Timeline, event_key_of
 from shared.store.webhooks import WebhookStore
 
 logger = Logger(child=True)
 
+REPORTED = frozenset(
+    {
+        *(Stage.DELAYED, Stage.DELIVERED, Stage.UNDELIVERED, Stage.OPENED, Stage.CLICKED),
+        *(Stage.COMPLAINED, Stage.UNSUBSCRIBED, Stage.WITHDRAWN),
+    }
+)
+"""What is told of messages after they were sent."""
 CHUNK = 100
 """Deliveries that are queued and remembered together: as many as one request can ask for."""
 
@@ -32,9 +42,16 @@ class Feed:
     """Works on batches of one shard at a time. pool: for chunks side by side."""
 
     def __init__(
-        self, webhooks: WebhookStore, deliveries: Deliveries, queue: DeliveryQueue, clock: Clock, pool: Executor
+        self,
+        webhooks: WebhookStore,
+        deliveries: Deliveries,
+        timeline: Timeline,
+        queue: DeliveryQueue,
+        clock: Clock,
+        pool: Executor,
     ) -> None:
         self._webhooks = webhooks
+        self._timeline = timeline
         self._deliveries = deliveries
         self._queue = queue
         self._clock = clock
@@ -63,6 +80,7 @@ class Feed:
         endpoints = self._webhooks.webhooks(record.tenant)
         if not any(record.kind in each.kinds for each in endpoints):
             return
+        self._name(record)
         for event in events_of(record):
             for endpoint in endpoints:
                 if endpoint.wants(event.type, record.kind):
@@ -79,6 +97,21 @@ class Feed:
                             since=arrived,
                         ),
                     )
+
+    def _name(self, record: StreamRecord) -> None:
+        """Have rows say whom they are about that do not: what a receipt tells may know the message's id alone.
+
+        That it was sent is in the timeline by then, but for a moment; without it the event says less.
+        """
+        rows: dict[EventKey, list[EventRow]] = defaultdict(list)
+        for id, row in record.message_ids():
+            if row.masked_address is None and row.stage in REPORTED:
+                rows[event_key_of(record.tenant, id, Stage.SENT)].append(row)
+        for key, sent in self._timeline.read(list(rows)).items() if rows else ():
+            accepted = sent.accepted or sent
+            for row in rows[key]:
+                row.masked_address = sent.masked_address or accepted.masked_address
+                row.reference = sent.reference or accepted.reference
 
     def _take(self, made: Iterable[tuple[Webhook, Delivery]]) -> None:
         """Queue what was not queued before, or keep it for an endpoint that is not active."""

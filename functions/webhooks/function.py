@@ -7,6 +7,7 @@ from shared.base.settings import (
     GuardSettings,
     LoopbackSettings,
     SecretSettings,
+    TraceSettings,
     WebhookSettings,
 )
 from shared.function import (
@@ -33,7 +34,7 @@ ENDPOINTS = ("webhooks#*",)
 KEPT = ("hooked#*", "deliveries#*")
 
 
-class FeedSettings(CatalogSettings, GuardSettings, WebhookSettings):
+class FeedSettings(CatalogSettings, GuardSettings, WebhookSettings, TraceSettings):
     """The environment of what reads the stream."""
 
 
@@ -56,6 +57,8 @@ FUNCTIONS = (
             table("catalog", "GetItem", keys=("tenant#time",)),
             table("catalog", "Query", keys=ENDPOINTS),
             table("guard", "BatchGetItem", "BatchWriteItem", keys=KEPT),
+            # Whom a receipt is about.
+            table("timeline", "BatchGetItem"),
             allow(("kinesis:DescribeStream", "kinesis:DescribeStreamSummary", *LOOK), "stream"),
             allow(SEND, "webhooks.queue", "webhooks.dead"),
         ),

@@ -168,6 +168,7 @@ EXPECTED: dict[str, list[Statement]] = {
         (GET, (CATALOG,)),
         (("dynamodb:Query",), (CATALOG,)),
         (("dynamodb:BatchGetItem", "dynamodb:BatchWriteItem"), (GUARD,)),
+        (("dynamodb:BatchGetItem",), (TIMELINE,)),
         (("kinesis:DescribeStream", "kinesis:DescribeStreamSummary", *LOOK), ("${Events.Arn}",)),
         (("sqs:SendMessage",), ("${WebhooksOutDead.Arn}", "${WebhooksOutQueue.Arn}")),
     ],

@@ -167,14 +167,14 @@ def test_the_platforms_own_template_deploys(moto: None, platform: dict[str, Any]
     opened = {key: spec.name for spec in FUNCTIONS.values() for each in spec.triggers for key in _open_routes(each)}
     keys = {key: operation.function for operation in OPERATIONS for key in operation.route_keys}
     assert {each.key: each.function for each in found.routes} == keys | opened
-    # Those of the dead-letter queues, of the campaigns' tasks, and of receipts.
-    assert len(found.queue_mappings) == 2 * len(CHANNELS) * len(MessageClass) + 2
-    assert [each.function for each in found.stream_mappings] == ["trace"]
+    # Those of the dead-letter queues, of the campaigns' tasks, of receipts, and of webhooks' deliveries.
+    assert len(found.queue_mappings) == 2 * len(CHANNELS) * len(MessageClass) + 3
+    assert sorted(each.function for each in found.stream_mappings) == ["trace", "webhooks_feed"]
     urls = {
         *json.loads(found.functions["ingest"].environment["QUEUE_URLS"]).values(),
         *json.loads(found.outputs["DeadLetterUrls"]).values(),
     }
-    assert urls | {found.outputs["CampaignsUrl"], found.outputs["ReceiptsUrl"]} == {
+    assert urls | {found.outputs[name] for name in ("CampaignsUrl", "ReceiptsUrl", "WebhooksUrl")} == {
         each.queue_url for each in found.queue_mappings
     }
     assert found.outputs["ApiUrl"] == URL

@@ -11,6 +11,7 @@ from functions.webhooks.deps import feed_of, sender_of
 from functions.webhooks.function import SendSettings
 from functions.webhooks.retrying import Answer
 from functions.webhooks.sending import Sent
+from shared.base.settings import TraceSettings
 from shared.model.audit import record_change
 from shared.model.events import EventRow, StreamRecord
 from shared.model.ids import new_base
@@ -22,6 +23,10 @@ from tests.fakes import FakeClock
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 DAY_S = 86_400
+
+
+class HarnessSettings(SendSettings, TraceSettings):
+    """Of both functions."""
 
 
 class Killed(BaseException):
@@ -121,8 +126,14 @@ class WebhooksHarness:
         self.endpoint, self.bus = Endpoint(clock), Bus()
 
     def parts(self, strike: Strike | None = None) -> Parts:
-        settings = SendSettings(
-            catalog_table="catalog", guard_table="guard", webhooks_url=self.url, secret_prefix="mepush", bus_name="b"
+        settings = HarnessSettings(
+            catalog_table="catalog",
+            guard_table="guard",
+            timeline_table="timeline",
+            counters_table="counters",
+            webhooks_url=self.url,
+            secret_prefix="mepush",
+            bus_name="b",
         )
         services = {"dynamodb": self.aws.dynamodb, "sqs": self.sqs}
 

@@ -9,6 +9,7 @@ from shared.model.audit import record_change
 from shared.model.events import EventRow, StreamRecord
 from shared.model.webhooks import WebhookState
 from shared.model.words import KeyKind, Stage
+from shared.store.timeline import event_item, event_key
 from tests.conftest import Aws
 from tests.fakes import FakeClock
 from tests.integration.functions.webhooks.harness import WebhooksHarness, body_of, record
@@ -72,6 +73,25 @@ def test_a_click_is_told_once(hooks: WebhooksHarness) -> None:
     hooks.feed(one, one)
     [body] = _bodies(hooks)
     assert body["type"] == "message.clicked"
+
+
+def test_what_a_receipt_tells_says_whom_it_is_about(hooks: WebhooksHarness, aws: Aws) -> None:
+    hooks.hook()
+    sent = record(2, "sent", masked_address="a***@example.com", reference="order-7")
+    for id, row in sent.message_ids():
+        if row.index == 0:
+            item = event_item(event_key(sent.tenant, id, row), sent, row, 2**31)
+            aws.dynamodb.put_item(TableName="timeline", Item=item)
+    told = [
+        EventRow(index=i, tag=row.tag, stage=stage, nth=nth, at=row.at)
+        for i, row in enumerate(sent.events)
+        for stage, nth in (("delivered", 0), ("opened", 60))
+    ]
+    sent.events = told
+    hooks.feed(sent)
+    found = [(each["data"].get("to"), each["data"].get("reference")) for each in _bodies(hooks)]
+    # Of the second the timeline knows nothing yet.
+    assert found == [("a***@example.com", "order-7")] * 2 + [(None, None)] * 2
 
 
 def test_nothing_of_the_content_and_everything_clipped(hooks: WebhooksHarness) -> None:
