@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StrictBool
 
 from shared.api.fields import Moment, moment, moment_or_none
 from shared.api.paging import PageQuery
 from shared.model.base import Model
+from shared.model.numbers import whole_number
 from shared.model.webhooks import TYPES, DeliveryState, KeptDelivery, Stopped, Webhook, WebhookState
 from shared.model.words import KeyKind
 
@@ -23,7 +24,8 @@ def _known(types: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(types))
 
 
-Types = Annotated[list[str], Field(min_length=1, max_length=100), AfterValidator(_known)]
+EventType = Annotated[str, Field(json_schema_extra={"enum": list(TYPES)})]
+Types = Annotated[list[EventType], Field(min_length=1, max_length=100), AfterValidator(_known)]
 Kinds = Annotated[list[KeyKind], Field(min_length=1, max_length=3)]
 Url = Annotated[str, Field(min_length=1, max_length=2_000)]
 Description = Annotated[str, Field(max_length=200)]
@@ -37,7 +39,7 @@ class WebhookCreate(Model):
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", description="Lower-case letters, digits and hyphens.")
     url: Url | None = None
     """By https, on the internet."""
-    bus: bool = False
+    bus: StrictBool = False
     description: Description = ""
     types: Types | None = None
     """Without them, all but what happens on the way: `message.accepted`, `message.deferred`, `message.retrying`,
@@ -128,7 +130,7 @@ class SecretRotation(Model):
 
     model_config = _STRICT
 
-    overlap_seconds: int = Field(default=DAY_S, ge=0, le=7 * DAY_S)
+    overlap_seconds: Annotated[int, Field(ge=0, le=7 * DAY_S), BeforeValidator(whole_number)] = DAY_S
     """For so long events are signed with both, so that the receiver can change over."""
 
 
@@ -210,9 +212,9 @@ class Replay(Model):
     after: Moment
     before: Moment | None = None
     """Without it, up to now."""
-    only_failed: bool = True
+    only_failed: StrictBool = True
     """Those that were given up or held; false: also those that were delivered."""
-    limit: Annotated[int, Field(ge=1, le=1_000)] = 1_000
+    limit: Annotated[int, Field(ge=1, le=1_000), BeforeValidator(whole_number)] = 1_000
     cursor: str | None = Field(default=None, max_length=500)
 
 

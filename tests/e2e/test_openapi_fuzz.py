@@ -123,6 +123,7 @@ def _fill(platform: Platform) -> None:
     _fill_messages(platform)
     _fill_attachments(platform)
     _fill_dead_letters(platform)
+    _fill_webhooks(platform)
     for _ in range(SPARES):
         made = platform.make("create_key", EXAMPLES["create_key"]["sender"])
         platform.private.append(made["key"])
@@ -136,6 +137,15 @@ def _fill(platform: Platform) -> None:
     _review_off(platform)
     # The last, for nothing is delivered after it.
     _fill_campaigns(platform)
+
+
+def _fill_webhooks(platform: Platform) -> None:
+    for number in range(SPARES):
+        made = platform.make("create_webhook", {"id": f"spare-{number}", "url": "https://example.com/hooks"})
+        platform.private.append(made["secret"])
+        for name in ("delete",) if number else ("get", "update", "rotate", "test", "replay"):
+            platform.ids.setdefault(f"{name}_webhook", []).append(made["id"])
+    platform.ids["list_deliveries"] = platform.ids["get_webhook"]
 
 
 def _fill_templates(platform: Platform) -> None:
