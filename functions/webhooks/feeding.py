@@ -94,7 +94,7 @@ class Feed:
                             type=event.type,
                             at=arrived,
                             body=event.body,
-                            since=arrived,
+                            since=self._clock.now_ms(),
                         ),
                     )
 

@@ -165,7 +165,12 @@ class Sender:
         if come_again is not None:
             self._put_off(job, come_again, now)
             return
-        job.answer = answer = self._post(endpoint, delivery, now)
+        try:
+            answer = self._post(endpoint, delivery, now)
+        except Exception as error:  # of any kind: one delivery must not take the others of its batch with it
+            log_error(logger, "posting failed", error, webhook=endpoint.id)
+            answer = Answer(Attempt(at=now, ms=self._clock.now_ms() - now, error=Failure.BROKEN_OFF))
+        job.answer = answer
         after = self._clock.now_ms()
         self._gates.leave(name, answer, after)
         attempts = [*delivery.attempts, answer.attempt][-MAX_ATTEMPTS:]

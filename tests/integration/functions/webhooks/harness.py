@@ -157,14 +157,14 @@ class WebhooksHarness:
         assert found is not None
         return found.value
 
-    def feed(self, *records: StreamRecord, strike: Strike | None = None) -> None:
+    def feed(self, *records: StreamRecord, strike: Strike | None = None, arrived_days_ago: int = 0) -> None:
         """Have the feed read records."""
         raw = [
             {
                 "kinesis": {
                     "sequenceNumber": str(number),
                     "data": base64.b64encode(record.to_json()).decode(),
-                    "approximateArrivalTimestamp": self.clock.now_ms() / 1000,
+                    "approximateArrivalTimestamp": self.clock.now_ms() / 1000 - arrived_days_ago * DAY_S,
                 }
             }
             for number, record in enumerate(records)

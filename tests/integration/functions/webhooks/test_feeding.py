@@ -188,3 +188,29 @@ def test_the_others_of_a_tenant_and_other_tenants_are_apart(hooks: WebhooksHarne
     other.tenant = "other"
     hooks.feed(other)
     assert hooks.waiting() == []
+
+
+def test_what_goes_wrong_with_one_takes_no_other_with_it(hooks: WebhooksHarness) -> None:
+    hooks.hook("breaks")
+    hooks.hook("works")
+
+    def answer(url: str) -> int:
+        if "breaks" in url:
+            raise RuntimeError("a mistake of ours")
+        return 200
+
+    hooks.endpoint.answer = answer
+    hooks.feed(record(2))
+    hooks.deliver()
+    assert len(hooks.endpoint.taken) == 2
+    assert [state for _, state, _ in hooks.kept("breaks")] == ["waiting"] * 2
+
+
+def test_an_event_that_comes_days_late_has_all_its_tries(hooks: WebhooksHarness) -> None:
+    hooks.hook()
+    one = record(1)
+    hooks.clock.advance(6 * 86_400)
+    hooks.endpoint.answer = lambda url: 500
+    hooks.feed(one, arrived_days_ago=6)
+    hooks.deliver_all()
+    assert [(state, tries) for _, state, tries in hooks.kept()] == [("failed", 10)]
