@@ -155,6 +155,6 @@ def test_at_the_end_of_its_time_it_stops_between_two_calls(site: Site) -> None:
         put(arrived)
         site.remaining_ms = 0
 
-    site.queue.put = slow  # type: ignore[method-assign]
+    site.queue.put = slow  # type: ignore[method-assign]  # the queue, made slow
     assert site.ask() == Asked(told=1, unasked=1)
     assert (site.queue.bodies, site.providers["a"].calls) == (["1"], [["2"]])
