@@ -69,8 +69,22 @@ PATIENCE_HOURS = 24
 """So long after a message was sent it is waited for what may be said yet, unless said otherwise."""
 
 
+def _one_of(*names: str, **more: JsonValue) -> ConfigDict:
+    """Has the description of a model say that exactly one of these fields is given."""
+    ways: list[JsonValue] = [{"required": [n], "properties": {n: {"not": {"type": "null"}}}} for n in names]
+    return ConfigDict(json_schema_extra={"oneOf": ways, **more})
+
+
+_PATIENT: list[JsonValue] = [
+    {"properties": {"who": {"enum": [who.value for who in sorted(SILENT)]}}},
+    {"properties": {"after_hours": {"type": "null"}}},
+]
+
+
 class Follows(CampaignModel):
     """The recipients are some of those of another run: by its id, or the latest one of a campaign that is over."""
+
+    model_config = _one_of("run", "campaign", anyOf=_PATIENT)
 
     run: Annotated[str, Field(pattern=RUN_ID)] | None = None
     """`run` or `campaign`, not both."""
@@ -98,6 +112,8 @@ class Follows(CampaignModel):
 
 class Audience(CampaignModel):
     """The recipients: those in a file, or some of those of another run."""
+
+    model_config = _one_of("file", "follows")
 
     file: str | None = Field(default=None, min_length=1, max_length=500, pattern=r"^[A-Za-z0-9][A-Za-z0-9!_.*'()/ -]*$")
     """In the assets bucket, named below `audiences/<tenant>/`, and read anew at every run. It or `follows`."""
