@@ -39,6 +39,7 @@ from shared.store.timeline import KeptEvent, Timeline
 
 MAX_HOURS = 24 * 92
 _RANK = {stage.value: i for i, stage in enumerate(Stage)}
+_ENGAGED = frozenset({Stage.OPENED, Stage.CLICKED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +157,7 @@ def view(message_id: str, events: list[KeptEvent], now: int) -> MessageView:
     """A message as callers see it, from its events. now: in milliseconds since the epoch."""
     deciding, final = deciding_event(events)
     meaning, action = no_receipt(deciding, now) or explain(deciding)
-    ordered = sorted(events, key=lambda e: (e.at, _RANK[e.stage], e.nth))
+    ordered = sorted(_told(events), key=lambda e: (e.at, _RANK[e.stage], e.nth))
     any_event, ulid = ordered[0], message_id[:ULID_LENGTH]
     fell = next((e.fell_back_to for e in events if e.fell_back_to), None)
     stands_in_for = next((e.stands_in_for for e in events if e.stands_in_for), None)
@@ -183,6 +184,12 @@ def view(message_id: str, events: list[KeptEvent], now: int) -> MessageView:
     )
 
 
+def _told(events: list[KeptEvent]) -> list[KeptEvent]:
+    """The events without what only says beside others that a message was opened or clicked at all, for counting."""
+    shown = {e.stage for e in events if e.stage in _ENGAGED and e.nth > 0 and not e.machine}
+    return [e for e in events if e.nth > 0 or e.stage not in shown]
+
+
 def _fallback(ulid: str, to: FallenTo) -> FallbackMessage:
     return FallbackMessage(message_id=ulid + to.tag, channel=Channel(to.channel), template=to.template)
 
@@ -199,6 +206,8 @@ def _event(event: KeptEvent, ulid: str) -> TimelineEvent:
         reason_zh=meaning_zh(event.reason),
         blame=blame_of(event.reason),
         code=event.code,
+        transient=event.transient,
+        by_machine=event.machine,
         until=None if event.due_at is None else _time(event.due_at),
         duration_ms=event.took_ms,
         passed_over=[PassedOver(account=a, reason=why, code=code) for a, why, code in event.passed_over],

@@ -36,6 +36,10 @@ class TimelineEvent(Model):
     blame: Blame | None = None
     """Whose fault the reason is."""
     code: str | None = None
+    transient: bool = False
+    """Of an undelivered message: for now; the address may be good all the same."""
+    by_machine: bool = False
+    """Of an opening or a click: no person did it, as far as can be told, and it is not counted as a person's."""
     until: datetime | None = None
     duration_ms: int | None = None
     passed_over: list[PassedOver] = Field(default_factory=list)
