@@ -130,6 +130,18 @@ def check_topic(template: Template, catalog: Catalog) -> None:
         raise invalid_field("topic", f"is none of the topics in the settings ({there}); add it there first")
 
 
+def check_tracking(template: Template) -> None:
+    """Check that a template's messages may be tracked. Raises: InvalidError."""
+    if not template.tracking:
+        return
+    if template.channel is not Channel.EMAIL:
+        raise invalid_field(
+            "tracking", f"only emails are tracked, and the template is for {template.channel}; leave it out"
+        )
+    if template.message_class is MessageClass.VERIFICATION:
+        raise invalid_field("tracking", "codes are not tracked: their links must lead straight on; leave it out")
+
+
 def check_policies(template: Template) -> None:
     """Check a template's own policies against its class and accounts. Raises: InvalidError naming each field."""
     policies, errors = template.policies or Policies(), []

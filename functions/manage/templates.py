@@ -13,6 +13,7 @@ from functions.manage.template_checks import (
     check_fit,
     check_policies,
     check_topic,
+    check_tracking,
     check_words,
     problems_of,
     render_checked,
@@ -97,10 +98,12 @@ class Templates:
             policies=body.policies,
             fallback=body.fallback,
             topic=body.topic,
+            tracking=body.tracking,
             created_at=now,
             updated_at=now,
         )
         check_policies(template)
+        check_tracking(template)
         check_topic(template, self._catalog)
         first = _version(call, body.id, 1, body, analysis, now)
         check_fallback(self._catalog, template, first)
@@ -120,7 +123,7 @@ class Templates:
         return self._view(load_template(self._catalog, call).value)
 
     def update(self, call: Call) -> TemplateView:
-        """Change a template's name, accounts, time to live, policies, fallback, topic; null takes the last four away.
+        """Change what a template has beside its content; null takes time to live, policies, fallback and topic away.
 
         Raises: NotFoundError, ConflictError, InvalidError.
         """
@@ -137,6 +140,7 @@ class Templates:
                 check_fit(current, head.value.message_class, accounts)
             template = head.value.model_copy(update={**changes, "updated_at": self._now()})
             check_policies(template)
+            check_tracking(template)
             if body.topic is not None:
                 check_topic(template, self._catalog)
             if body.fallback is not None:

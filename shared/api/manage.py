@@ -125,6 +125,8 @@ class TemplateCreate(VersionCreate):
     fallback: Fallback | None = None
     topic: TopicId | None = None
     """What it is about, if it advertises: one of the settings' topics, from which recipients may unsubscribe."""
+    tracking: bool = False
+    """Whether its emails tell that they were opened, and which links were clicked; not for verification codes."""
 
 
 class TemplateUpdate(Model):
@@ -138,6 +140,7 @@ class TemplateUpdate(Model):
     policies: Policies | None = None
     fallback: Fallback | None = None
     topic: TopicId | None = None
+    tracking: bool | None = None
 
 
 class TemplateCopy(Model):
@@ -183,6 +186,7 @@ class TemplateView(Model):
     policies: Policies | None
     fallback: Fallback | None
     topic: str | None
+    tracking: bool
     current: VersionView
     created_at: datetime
     updated_at: datetime
@@ -205,6 +209,7 @@ class TemplateSummary(Model):
     policies: Policies | None
     fallback: Fallback | None
     topic: str | None
+    tracking: bool
     updated_at: datetime
 
 

@@ -15,6 +15,8 @@ _VALUE = {c: i for i, c in enumerate(ALPHABET)}
 ULID_LENGTH = 26
 TAG_LENGTH = 16
 MESSAGE_ID_LENGTH = ULID_LENGTH + TAG_LENGTH
+MESSAGE_ID_BYTES = 26
+"""Of a message id where it is packed: 16 of its ULID, 10 of its tag."""
 CALLBACK_TOKEN_LENGTH = 26
 MAX_PER_BASE = 1 << 20
 """How many recipients one base can number."""
@@ -130,6 +132,21 @@ def is_message_id(text: str) -> bool:
     except ValueError:
         return False
     return not set(tag) - set(ALPHABET)
+
+
+def pack_message_id(message_id: str) -> bytes:
+    """A message id as `MESSAGE_ID_BYTES` bytes. Raises: ValueError, KeyError if it is not one."""
+    tag = 0
+    for c in message_id[ULID_LENGTH:]:
+        tag = tag << 5 | _VALUE[c]
+    return ulid_value(message_id[:ULID_LENGTH]).to_bytes(16) + tag.to_bytes(MESSAGE_ID_BYTES - 16)
+
+
+def unpack_message_id(packed: bytes) -> str:
+    """The message id that was packed."""
+    tag = int.from_bytes(packed[16:])
+    letters = "".join(ALPHABET[tag >> shift & 31] for shift in range(5 * (TAG_LENGTH - 1), -5, -5))
+    return ulid_text(int.from_bytes(packed[:16])) + letters
 
 
 def block_of(message_id: str) -> tuple[str, int]:

@@ -14,12 +14,14 @@ MAX_NOTE = 200
 
 
 class SuppressionScope(StrEnum):
-    """What an entry stops: everything, or one class of messages."""
+    """What an entry stops: all messages, one class of them, or their tracking."""
 
     ALL = "all"
     VERIFICATION = "verification"
     NOTIFICATION = "notification"
     MARKETING = "marketing"
+    TRACKING = "tracking"
+    """Stops no message: its links lead straight on, and nobody is told of its openings and clicks."""
 
 
 class SuppressionReason(StrEnum):

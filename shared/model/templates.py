@@ -46,6 +46,8 @@ class Template(Model):
     """What is sent where its messages were not."""
     topic: TopicId | None = None
     """What it is about, if it advertises: one of the settings' topics."""
+    tracking: bool = False
+    """Whether its emails tell that they were opened, and which links were clicked."""
     created_at: int
     updated_at: int
 

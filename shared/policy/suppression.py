@@ -35,6 +35,11 @@ def stops(scope: SuppressionScope, reason: SuppressionReason, message_class: Mes
     return scope in (SuppressionScope.ALL, message_class.value)
 
 
+def wants_no_tracking(entries: Iterable[SuppressionEntry]) -> bool:
+    """Whether a recipient's openings and clicks are not to be told."""
+    return any(each.scope is SuppressionScope.TRACKING for each in entries)
+
+
 def scope_of(reason: SuppressionReason) -> SuppressionScope:
     """What a recipient is put on the list for by receipts: who unsubscribes by a reply means what advertises."""
     return SuppressionScope.MARKETING if reason is SuppressionReason.UNSUBSCRIBE else SuppressionScope.ALL
@@ -42,4 +47,6 @@ def scope_of(reason: SuppressionReason) -> SuppressionScope:
 
 def stops_nothing(scope: SuppressionScope, reason: SuppressionReason) -> bool:
     """Whether an entry would have no effect at all."""
-    return not any(stops(scope, reason, message_class) for message_class in MessageClass)
+    return scope is not SuppressionScope.TRACKING and not any(
+        stops(scope, reason, message_class) for message_class in MessageClass
+    )

@@ -9,7 +9,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from hashlib import blake2b
 from typing import Final
 
-from shared.model.ids import ALPHABET, TAG_LENGTH, ULID_LENGTH, ulid_text, ulid_value
+from shared.model.ids import MESSAGE_ID_BYTES, pack_message_id, unpack_message_id
 
 VARIABLE: Final = "unsubscribe_url"
 """The placeholder by which a template shows the link."""
@@ -17,9 +17,7 @@ PATH: Final = "/u/"
 TOKEN_LENGTH: Final = 48
 _MAC_BYTES: Final = 10
 """80 bits: who guesses has to ask us each time."""
-_ID_BYTES: Final = 26
 _PURPOSE: Final = b"unsubscribe"
-_VALUE = {c: i for i, c in enumerate(ALPHABET)}
 
 STAND_IN: Final = f"https://unsubscribe.invalid{PATH}{'x' * TOKEN_LENGTH}"
 """What templates are filled in with, the same for all: equal messages stay equal until each gets its own link."""
@@ -32,7 +30,7 @@ def link(public_url: str, tenant: str, salt: bytes, message_id: str) -> str:
 
 def token(salt: bytes, message_id: str) -> str:
     """What names a message in its link: 48 letters, digits, hyphens and underscores."""
-    packed = _packed(message_id)
+    packed = pack_message_id(message_id)
     return urlsafe_b64encode(packed + _mac(salt, packed)).decode()
 
 
@@ -44,25 +42,12 @@ def message_of(salt: bytes, given: str) -> str | None:
         data = urlsafe_b64decode(given)
     except ValueError:
         return None
-    packed, mac = data[:_ID_BYTES], data[_ID_BYTES:]
+    packed, mac = data[:MESSAGE_ID_BYTES], data[MESSAGE_ID_BYTES:]
     # Of one that can be written in two ways only the one that we write counts.
     if not hmac.compare_digest(mac, _mac(salt, packed)) or urlsafe_b64encode(data).decode() != given:
         return None
-    return _unpacked(packed)
+    return unpack_message_id(packed)
 
 
 def _mac(salt: bytes, packed: bytes) -> bytes:
     return blake2b(packed, key=salt[:64], person=_PURPOSE, digest_size=_MAC_BYTES).digest()
-
-
-def _packed(message_id: str) -> bytes:
-    tag = 0
-    for c in message_id[ULID_LENGTH:]:
-        tag = tag << 5 | _VALUE[c]
-    return ulid_value(message_id[:ULID_LENGTH]).to_bytes(16) + tag.to_bytes(_MAC_BYTES)
-
-
-def _unpacked(packed: bytes) -> str:
-    tag = int.from_bytes(packed[16:])
-    letters = "".join(ALPHABET[tag >> shift & 31] for shift in range(5 * (TAG_LENGTH - 1), -5, -5))
-    return ulid_text(int.from_bytes(packed[:16])) + letters

@@ -98,6 +98,8 @@ class Batch:
     """What the messages hold; see `shared/lifecycle/held.py`."""
     route: Route | None = None
     """How the messages may go; None until the step `ChooseAccount`."""
+    untracked: Collection[str] = ()
+    """The tags of recipients who do not want to be tracked; the step `Suppression` finds them."""
     passed_over: dict[int, tuple[PassedOver, ...]] = field(default_factory=dict)
     """Recipient -> the accounts that were passed over."""
 

@@ -12,6 +12,7 @@ from shared.dispatch.decide.run_state import RunState
 from shared.dispatch.decide.simulation import Simulation
 from shared.dispatch.decide.step import Step
 from shared.dispatch.decide.suppression import Suppression
+from shared.dispatch.decide.tracked_links import TrackedLinks
 from shared.dispatch.decide.unsubscribe_links import UnsubscribeLinks
 
 STEPS: tuple[type[Step], ...] = (
@@ -25,6 +26,7 @@ STEPS: tuple[type[Step], ...] = (
     Duplicates,
     Caps,
     UnsubscribeLinks,
+    TrackedLinks,
     ChooseAccount,
     ProviderLimits,
 )

@@ -5,7 +5,7 @@ from shared.lifecycle.verdict import row
 from shared.model.events import EventRow
 from shared.model.reasons import Reason
 from shared.model.words import Stage
-from shared.policy.suppression import stopped_by
+from shared.policy.suppression import stopped_by, wants_no_tracking
 
 
 class Suppression(Step):
@@ -15,6 +15,7 @@ class Suppression(Step):
         envelope, now = batch.envelope, self.now()
         tags = [candidate.recipient.tag for candidate in batch.candidates]
         entries = self.sources.suppressions.find(envelope.tenant, envelope.channel, tags, batch.reads)
+        batch.untracked = {tag for tag, found in entries.items() if wants_no_tracking(found)}
         # Nearly nobody is on the list, and then no template is read for it.
         topic = batch.template.topic if entries and batch.template is not None else None
 

@@ -6,7 +6,7 @@ import pytest
 
 from shared.model.suppression import Suppressed, SuppressionEntry, SuppressionReason, SuppressionScope
 from shared.model.words import Channel, MessageClass
-from shared.policy.suppression import stopped_by, stops, stops_nothing
+from shared.policy.suppression import stopped_by, stops, stops_nothing, wants_no_tracking
 
 ALL, MARKETING = SuppressionScope.ALL, SuppressionScope.MARKETING
 
@@ -21,6 +21,7 @@ STOPS = {
     "verification": {"bounce": "v", "complaint": "v", "unsubscribe": "", "manual": "v", "provider": "v"},
     "notification": {"bounce": "n", "complaint": "n", "unsubscribe": "n", "manual": "n", "provider": "n"},
     "marketing": {"bounce": "m", "complaint": "m", "unsubscribe": "m", "manual": "m", "provider": "m"},
+    "tracking": dict.fromkeys(SuppressionReason, ""),
 }
 
 
@@ -29,7 +30,9 @@ def test_what_an_entry_stops(scope: SuppressionScope, reason: SuppressionReason)
     stopped = {c for c in MessageClass if stopped_by([entry(scope, reason)], c) is reason}
     assert "".join(c.value[0] for c in MessageClass if c in stopped) == STOPS[scope][reason]
     assert {c for c in MessageClass if stops(scope, reason, c)} == stopped
-    assert stops_nothing(scope, reason) == (not stopped)
+    tracking = scope is SuppressionScope.TRACKING
+    assert stops_nothing(scope, reason) == (not stopped and not tracking)
+    assert wants_no_tracking([entry(scope, reason)]) == tracking
 
 
 def test_nobody_is_stopped_by_nothing() -> None:
