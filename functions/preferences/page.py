@@ -42,6 +42,7 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "title": "What you get from us",
         "intro": "Choose what we may write to you about. Codes and messages about your own orders come in any case.",
         "nothing": "No advertising at all",
+        "untracked": "Do not record whether I open messages and click links",
         "save": "Save",
         "none": "Unsubscribe from all advertising",
         "saved": "Saved. It counts from the next message on.",
@@ -54,6 +55,7 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "title": "您的订阅偏好",
         "intro": "请选择我们可以向您发送哪些内容。验证码以及与您订单相关的消息不受影响。",
         "nothing": "不接收任何营销消息",
+        "untracked": "不记录我是否打开邮件和点击链接",
         "save": "保存",
         "none": "退订所有营销消息",
         "saved": "已保存，从下一条消息起生效。",
@@ -92,6 +94,8 @@ def preferences(topics: Mapping[str, Topic], wish: Wish, language: Language, *, 
     choice = (
         f'<form method="post"><fieldset>{boxes}'
         f'<label><input type="checkbox" name="nothing"{" checked" if wish.nothing else ""}> {words["nothing"]}</label>'
+        f'<label><input type="checkbox" name="untracked"{" checked" if wish.untracked else ""}> '
+        f"{words['untracked']}</label>"
         f'</fieldset><button name="do" value="save">{words["save"]}</button></form>'
     )
     stop = f'<form method="post"><button name="do" value="none">{words["none"]}</button></form>'

@@ -9,11 +9,13 @@ from urllib.parse import parse_qsl
 from msgspec import Struct
 
 from shared.model.suppression import Suppressed, SuppressionEntry, SuppressionReason, SuppressionScope
+from shared.policy.suppression import wants_no_tracking
 
 MAX_FORM_BYTES = 20_000
 ONE_CLICK = ("List-Unsubscribe", "One-Click")
 """The field by which a mail program unsubscribes without asking (RFC 8058)."""
 _UNWANTED = SuppressionReason.UNSUBSCRIBE
+_MARKETING, _TRACKING = SuppressionScope.MARKETING, SuppressionScope.TRACKING
 BY = "recipient"
 """Who has put an entry on the list, where others have the id of a key."""
 
@@ -25,6 +27,8 @@ class Wish(Struct, frozen=True):
     """No advertising at all."""
     unwanted: frozenset[str] = frozenset()
     """Topics."""
+    untracked: bool = False
+    """Nobody is to be told of openings and clicks."""
 
 
 class BadFormError(ValueError):
@@ -75,16 +79,19 @@ def wish_of(form: Mapping[str, Sequence[str]], topics: Collection[str], about: s
             return Wish(nothing=True)
         case ["save"]:
             wanted = form.get("topic", ())
-            return Wish(nothing="nothing" in form, unwanted=frozenset(topics) - frozenset(wanted))
+            unwanted = frozenset(topics) - frozenset(wanted)
+            return Wish(nothing="nothing" in form, unwanted=unwanted, untracked="untracked" in form)
         case _:
             return None
 
 
 def wish_on(found: Suppressed, topics: Collection[str]) -> Wish:
     """What is on the list of a recipient, as a wish."""
-    entries = [entry for entry in found.entries if entry.reason is _UNWANTED]
+    untracked = wants_no_tracking(found.entries)
+    entries = [entry for entry in found.entries if entry.reason is _UNWANTED and entry.scope is not _TRACKING]
     stopped = frozenset(entry.topic for entry in entries if entry.topic is not None)
-    return Wish(nothing=any(entry.topic is None for entry in entries), unwanted=stopped & frozenset(topics))
+    nothing = any(entry.topic is None for entry in entries)
+    return Wish(nothing=nothing, unwanted=stopped & frozenset(topics), untracked=untracked)
 
 
 def with_wish(
@@ -98,17 +105,21 @@ def with_wish(
     if not add:
         kept = kept.model_copy(update={"entries": [entry for entry in kept.entries if not _goes(entry, wish, topics)]})
     names = ([None] if wish.nothing else []) + sorted(wish.unwanted)
-    return kept.plus(_entry(topic, at, message) for topic in names)
+    entries = [_entry(_MARKETING, topic, at, message) for topic in names]
+    if wish.untracked:
+        entries.append(_entry(_TRACKING, None, at, message))
+    return kept.plus(entries)
 
 
 def _goes(entry: SuppressionEntry, wish: Wish, topics: Collection[str]) -> bool:
     if entry.reason is not _UNWANTED:
         return False
+    if entry.scope is _TRACKING:
+        return not wish.untracked
     if entry.topic is None:
         return not wish.nothing
     return entry.topic in topics and entry.topic not in wish.unwanted
 
 
-def _entry(topic: str | None, at: int, message: str) -> SuppressionEntry:
-    scope = SuppressionScope.MARKETING
+def _entry(scope: SuppressionScope, topic: str | None, at: int, message: str) -> SuppressionEntry:
     return SuppressionEntry(scope=scope, reason=_UNWANTED, topic=topic, at=at, by=BY, message=message)

@@ -2,5 +2,9 @@
 
 PREFERENCES = "/u/{tenant}/{token}"
 """Of the pages of recipients; links to them are made in `shared/policy/unsubscribing.py`."""
+CLICKS = "/c/{tenant}/{token}"
+"""Of the links of tracked messages (`shared/policy/tracking.py`)."""
+OPENINGS = "/o/{tenant}/{token}"
+"""Of the pictures in tracked messages."""
 CALLBACKS = "/callbacks/{tenant}/{account}/{token}"
 """Of what providers call."""

@@ -54,7 +54,7 @@ def test_a_request_without_a_key_reaches_the_authorizer(prod: Template) -> None:
 
 def test_functions_get_the_payload_that_they_read(prod: Template) -> None:
     integrations = [each.properties for each in prod.of("ApiGatewayV2::Integration").values()]
-    assert len(integrations) == 11
+    assert len(integrations) == 12
     assert {(each["IntegrationType"], each["PayloadFormatVersion"]) for each in integrations} == {("AWS_PROXY", "2.0")}
 
 
@@ -76,6 +76,8 @@ def test_what_needs_no_key_cannot_use_up_the_throttle_of_sending(prod: Template)
     own = {"ThrottlingRateLimit": stage.rate_per_s, "ThrottlingBurstLimit": stage.burst}
     many = ("/callbacks/{tenant}/{account}/{token}", "/u/{tenant}/{token}")
     opened = [f"{method} {path}" for path in many for method in ("GET", "POST")]
+    tracked = ("/c/{tenant}/{token}", "/o/{tenant}/{token}")
+    opened += [f"{method} {path}" for path in tracked for method in ("GET", "HEAD")]
     assert found.properties["RouteSettings"] == {
         "POST /v1/messages": own,
         **dict.fromkeys(opened, own),
@@ -88,7 +90,7 @@ def test_what_needs_no_key_cannot_use_up_the_throttle_of_sending(prod: Template)
 
 
 def test_what_needs_no_key_is_served_by_a_small_function_without_rights(prod: Template) -> None:
-    assert [spec.name for spec, _ in OPENED] == ["callbacks", "preferences"]
+    assert [spec.name for spec, _ in OPENED] == ["callbacks", "engagement", "preferences"]
     pages = {operation.function for operation in OPERATIONS if operation.scope is None}
     assert pages == {"describe"}
     function = prod.functions()["describe"].properties

@@ -157,6 +157,10 @@ EXPECTED: dict[str, list[Statement]] = {
         (("secretsmanager:GetSecretValue",), (SECRETS,)),
         (("sqs:SendMessage",), ("${ReceiptsInQueue.Arn}",)),
     ],
+    "engagement": [
+        (("dynamodb:BatchGetItem", "dynamodb:GetItem"), (CATALOG,)),
+        (("sqs:SendMessage",), ("${ReceiptsInQueue.Arn}",)),
+    ],
     "preferences": [
         (("dynamodb:BatchGetItem", "dynamodb:GetItem"), (CATALOG,)),
         (("dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:UpdateItem"), (CATALOG,)),
@@ -494,6 +498,7 @@ def test_only_this_api_and_the_rule_of_the_bus_call_functions(prod: Template) ->
         "${DeadLettersApiFunction.Arn}": f"{api}/*/*/*",
         "${TraceApiFunction.Arn}": f"{api}/*/*/*",
         "${PreferencesFunction.Arn}": f"{api}/*/*/*",
+        "${EngagementFunction.Arn}": f"{api}/*/*/*",
         "${RecallFunction.Arn}": f"{api}/*/*/*",
         "${WatchApiFunction.Arn}": f"{api}/*/*/*",
         "${CampaignApiFunction.Arn}": f"{api}/*/*/*",

@@ -82,6 +82,7 @@ def test_what_is_no_form_is_refused(body: bytes, kind: str) -> None:
         ({"do": ["none"], "topic": ["sale"]}, "sale", Wish(nothing=True)),
         ({"do": ["save"], "topic": ["sale", "evil"]}, None, Wish(nothing=False, unwanted=frozenset({"news"}))),
         ({"do": ["save"], "nothing": ["on"]}, None, Wish(nothing=True, unwanted=frozenset(TOPICS))),
+        ({"do": ["save"], "topic": ["sale", "news"], "untracked": ["on"]}, None, Wish(nothing=False, untracked=True)),
         ({"do": ["dance"]}, "sale", None),
         ({"List-Unsubscribe": ["maybe"]}, "sale", None),
         ({}, "sale", None),
@@ -104,6 +105,18 @@ def test_one_click_takes_nothing_off_the_list() -> None:
     wish = Wish(nothing=False, unwanted=frozenset({"sale"}))
     assert after(before, wish, add=True) == [("unsubscribe", "news"), ("unsubscribe", "sale")]
     assert after(before, wish) == [("unsubscribe", "sale")]
+
+
+def test_not_to_be_tracked_is_a_wish_of_its_own() -> None:
+    private = recipient(entry(scope="tracking"))
+    assert wish_on(private, TOPICS) == Wish(nothing=False, untracked=True)
+    # Who unsubscribes by one click, or from everything, still is not tracked; who saves without it is again.
+    for wish in (Wish(nothing=True), Wish(nothing=False, unwanted=frozenset({"sale"}))):
+        changed = with_wish(private, wish, TOPICS, at=7, message="m", add=True)
+        assert wish_on(changed, TOPICS).untracked and len(changed.entries) == 2
+    assert with_wish(private, Wish(nothing=False), TOPICS, at=7, message="m", add=False).entries == []
+    both = with_wish(recipient(), Wish(nothing=True, untracked=True), TOPICS, at=7, message="m", add=False)
+    assert {each.scope.value for each in both.entries} == {"marketing", "tracking"}
 
 
 def test_done_again_it_changes_nothing() -> None:

@@ -1,0 +1,106 @@
+"""Answers clicks and fetches of pictures: leads on, and has the timeline say so.
+
+Whoever clicks gets where the link leads, whatever fails here. A `HEAD` only looks, so it is answered and not told.
+"""
+
+import base64
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from aws_lambda_powertools import Logger
+
+from functions.engagement.machines import by_machine
+from shared.api.headers import with_security
+from shared.aws.errors import AWS_ERRORS
+from shared.aws.receipts import ReceiptQueue
+from shared.base.logs import log_error
+from shared.errors import NotQueuedError
+from shared.model.clock import Clock
+from shared.model.ids import tag_of
+from shared.model.receipts import Receipt, Waiting
+from shared.model.words import Channel, Stage
+from shared.policy.suppression import wants_no_tracking
+from shared.policy.tracking import CLICK_PATH, Tracked, read_token
+from shared.store.catalog import Catalog
+from shared.store.suppressions import Suppressions
+
+logger = Logger(child=True)
+
+_TENANT = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+PICTURE: Final = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
+"""A GIF of one transparent pixel."""
+_NOT_KEPT = {"cache-control": "no-store", "referrer-policy": "no-referrer", "x-robots-tag": "noindex, nofollow"}
+"""Each opening is to be seen, and where a link leads is not to be told whose it was."""
+
+
+class Engagement:
+    """Answers events of the HTTP API (payload 2.0)."""
+
+    def __init__(self, catalog: Catalog, suppressions: Suppressions, queue: ReceiptQueue, clock: Clock) -> None:
+        self._catalog = catalog
+        self._suppressions = suppressions
+        self._queue = queue
+        self._clock = clock
+
+    def run(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer one event."""
+        http, path = event["requestContext"]["http"], event.get("pathParameters") or {}
+        clicks = event.get("rawPath", "").startswith(CLICK_PATH)
+        try:
+            found = self._read(path)
+        except AWS_ERRORS as error:
+            log_error(logger, "link not read", error)
+            return _text(503, "This does not work just now. Please try again in a minute.", {"retry-after": "60"})
+        # A picture's token leads nowhere, and a link's is no picture.
+        if found is None or bool(found[1].target) is not clicks:
+            return _text(404, "This link is not complete, or was never one of ours. Open it from the message again.")
+        tenant, tracked = found
+        if http["method"] == "GET":
+            agent = (event.get("headers") or {}).get("user-agent", "")
+            self._tell(tenant, tracked, agent)
+        return _redirect(tracked.target) if clicks else _picture()
+
+    def _read(self, path: Mapping[str, str]) -> tuple[str, Tracked] | None:
+        tenant = self._catalog.tenant(path["tenant"]) if _TENANT.fullmatch(path.get("tenant", "")) else None
+        tracked = None if tenant is None else read_token(tenant.salt, path.get("token", ""))
+        return None if tenant is None or tracked is None else (tenant.id, tracked)
+
+    def _tell(self, tenant: str, tracked: Tracked, agent: str) -> None:
+        now = self._clock.now_ms()
+        receipt = Receipt(
+            stage=Stage.CLICKED if tracked.number else Stage.OPENED,
+            at=now,
+            tenant=tenant,
+            message_id=tracked.message_id,
+            machine=by_machine(agent, tracked.message_id, now),
+        )
+        try:
+            if not self._unwanted(tenant, tracked.message_id):
+                self._queue.wait(Waiting(since=now, tries=0, waiting=[receipt]), 0)
+        except (*AWS_ERRORS, NotQueuedError) as error:
+            # People go where they wanted to go; what is not told is not counted.
+            log_error(logger, "opening or click not told", error)
+
+    def _unwanted(self, tenant: str, message_id: str) -> bool:
+        """Whether the recipient wants no tracking, also of messages from before they said so."""
+        tag = tag_of(message_id)
+        found = self._suppressions.load_all(tenant, Channel.EMAIL, [tag]).get(tag)
+        return found is not None and wants_no_tracking(found.value.entries)
+
+
+def _redirect(target: str) -> dict[str, Any]:
+    return {"statusCode": 302, "headers": with_security({**_NOT_KEPT, "location": target}), "body": ""}
+
+
+def _picture() -> dict[str, Any]:
+    headers = with_security({**_NOT_KEPT, "content-type": "image/gif"})
+    # Mail programs show it from another site than this one.
+    headers["cross-origin-resource-policy"] = "cross-origin"
+    body = base64.b64encode(PICTURE).decode()
+    return {"statusCode": 200, "headers": headers, "body": body, "isBase64Encoded": True}
+
+
+def _text(status: int, text: str, more: Mapping[str, str] | None = None) -> dict[str, Any]:
+    headers = with_security({**_NOT_KEPT, "content-type": "text/plain; charset=utf-8", **(more or {})})
+    return {"statusCode": status, "headers": headers, "body": text}

@@ -1,0 +1,200 @@
+"""Openings and clicks of tracked emails, from the mail as it arrives to the timeline and the template's figures."""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from html import unescape
+from typing import Any
+
+import httpx
+import pytest
+
+from local.seed import EXAMPLES, account_body, first_key
+from local.stack import LocalStack
+from mepush.files.accounts import read_accounts
+
+pytestmark = pytest.mark.xdist_group("local-stack")
+
+TARGET = "https://shop.example.cn/sale?from=mail&what=茶"
+HTML = (
+    f'<html><body><p>Hello {{{{ name }}}}</p><a class="big" href="{TARGET.replace("&", "&amp;")}">Sale</a>'
+    '<a href="https://shop.example.cn/orders/{{ order }}">Your order</a>'
+    '<a href="https://shop.example.cn/plain" data-untracked>Plain</a>'
+    '<a href="mailto:help@example.cn">Help</a> <a href="{{ unsubscribe_url }}">Unsubscribe</a></body></html>'
+)
+CONTENT = {
+    "type": "email",
+    "subject": "Sale for {{ name }}",
+    "html": HTML,
+    "text": "Sale: https://shop.example.cn/sale",
+}
+SAMPLE = {"name": "Ada", "order": "A-7"}
+BROWSER = {"user-agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/142.0.0.0 Safari/537.36"}
+SCANNER = {"user-agent": "Barracuda Sentinel (EE)"}
+
+
+class Shop:
+    """A stack with a tracked advertisement by each email account, and one that is not tracked."""
+
+    def __init__(self, stack: LocalStack) -> None:
+        self.stack = stack
+        self.api = httpx.Client(base_url=stack.url, headers={"Authorization": f"Bearer {first_key(stack)}"}, timeout=30)
+        self.person = httpx.Client(timeout=30, headers=BROWSER, follow_redirects=False)
+        for each in read_accounts(EXAMPLES / "accounts.toml"):
+            if each["id"].startswith("mail-"):
+                self.call("POST", "/v1/accounts", account_body(each, stack.sandboxes))
+        for id, account, tracking in (
+            ("sale-smtp", "mail-smtp", True),
+            ("sale-ses", "mail-ses", True),
+            ("plain", "mail-smtp", False),
+        ):
+            body = {"id": id, "name": id, "class": "marketing", "accounts": [account], "content": CONTENT}
+            self.call("POST", "/v1/templates", body | {"sample": SAMPLE, "tracking": tracking})
+            self.call("POST", f"/v1/templates/{id}/versions/1/publish", {})
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        answer = self.api.request(method, path, json=body)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    def send(self, template: str, *to: str, **variables: str) -> list[str]:
+        self.stack.clock.advance(11)
+        body = {"template": template, "recipients": [{"to": each} for each in to], "variables": SAMPLE | variables}
+        messages = self.call("POST", "/v1/messages", body)["messages"]
+        self.stack.drain(until_due=True)
+        # Nobody reads a message at once.
+        self.stack.clock.advance(60)
+        return [each["message_id"] for each in messages]
+
+    def html(self, message_id: str) -> str:
+        mail = next(each.data for each in self.stack.outbox.all() if each.message_id == message_id)
+        return str(mail["html"])
+
+    def links(self, message_id: str) -> list[str]:
+        """Where the mail's links lead, its pictures last."""
+        html = self.html(message_id)
+        return [unescape(url) for url in re.findall(r'href="([^"]*)"', html) + re.findall(r'src="([^"]*)"', html)]
+
+    def stages(self, message_id: str) -> list[tuple[str, bool]]:
+        self.stack.drain(until_due=True)
+        timeline = self.call("GET", f"/v1/messages/{message_id}")["timeline"]
+        return [(each["stage"], each["by_machine"]) for each in timeline if each["stage"] in ("opened", "clicked")]
+
+    def close(self) -> None:
+        self.api.close()
+        self.person.close()
+
+
+@pytest.fixture(scope="module")
+def shop() -> Iterator[Shop]:
+    with LocalStack(threads=False, memory=True, receipts=False) as stack, closing(Shop(stack)) as it:
+        yield it
+
+
+@pytest.mark.parametrize("account", ["smtp", "ses"])
+def test_clicks_and_openings_are_in_the_timeline(shop: Shop, account: str) -> None:
+    first, other = shop.send(f"sale-{account}", f"ada.{account}@example.com", f"eve.{account}@example.com")
+    sale, order, plain, help, unsubscribe, picture = shop.links(first)
+    assert {"/c/default/" in sale, "/c/default/" in order, "/o/default/" in picture} == {True}
+    assert (plain, help) == ("https://shop.example.cn/plain", "mailto:help@example.cn") and "/u/" in unsubscribe
+    assert not set(shop.links(other)) & {sale, order, picture, unsubscribe}
+
+    shown = shop.person.get(picture)
+    assert (shown.status_code, shown.headers["content-type"], shown.content[:6]) == (200, "image/gif", b"GIF89a")
+    led = []
+    for url in (sale, order):
+        shop.stack.clock.advance(1)
+        led.append(shop.person.get(url))
+
+    assert [each.status_code for each in led] == [302, 302]
+    to = "https://shop.example.cn/sale?from=mail&what=%E8%8C%B6"
+    assert [each.headers["location"] for each in led] == [to, "https://shop.example.cn/orders/A-7"]
+    for each in (shown, *led):
+        assert each.headers["cache-control"] == "no-store" and "set-cookie" not in each.headers
+        assert each.headers["referrer-policy"] == "no-referrer"
+    assert sorted(shop.stages(first)) == [("clicked", False), ("clicked", False), ("opened", False)]
+    assert shop.call("GET", f"/v1/messages/{first}")["status"] == "clicked"
+    assert shop.stages(other) == []
+
+
+def test_machines_are_told_apart_and_a_look_is_not_told(shop: Shop) -> None:
+    [message_id] = shop.send("sale-smtp", "scanned@example.com")
+    sale, *_, picture = shop.links(message_id)
+    for url in (sale, picture):
+        assert shop.person.head(url).status_code == (302 if url == sale else 200)
+        shop.person.get(url, headers=SCANNER)
+    assert sorted(shop.stages(message_id)) == [("clicked", True), ("opened", True)]
+    assert shop.call("GET", f"/v1/messages/{message_id}")["status"] == "sent"
+
+
+def test_without_tracking_all_links_lead_straight_on(shop: Shop) -> None:
+    [message_id] = shop.send("plain", "free@example.com")
+    assert "/c/default/" not in shop.html(message_id) and "<img" not in shop.html(message_id)
+
+
+def test_who_does_not_want_it_is_not_tracked_not_even_by_older_messages(shop: Shop) -> None:
+    to = "private@example.com"
+    [older] = shop.send("sale-smtp", to)
+    sale, *_, unsubscribe, picture = shop.links(older)
+    saved = shop.person.post(unsubscribe, data={"do": "save", "untracked": "on"})
+    assert 'name="untracked" checked' in saved.text
+    found = shop.call("POST", "/v1/suppressions/query", {"channel": "email", "address": to})["suppressions"]
+    assert [(e["scope"], e["reason"]) for each in found for e in each["entries"]] == [("tracking", "unsubscribe")]
+
+    assert shop.person.get(sale).status_code == 302 and shop.person.get(picture).status_code == 200
+    assert shop.stages(older) == []
+    # It stops no message.
+    [newer] = shop.send("sale-smtp", to)
+    assert shop.call("GET", f"/v1/messages/{newer}")["status"] == "sent"
+    assert "/c/default/" not in shop.html(newer) and "<img" not in shop.html(newer)
+
+    shop.person.post(unsubscribe, data={"do": "save"})
+    assert "/c/default/" in shop.html(shop.send("sale-smtp", to)[0])
+
+
+def test_no_address_is_in_a_link_of_ours(shop: Shop) -> None:
+    to = "hidden@example.com"
+    [message_id] = shop.send("sale-smtp", to, order=f"mine-{to}")
+    assert f"https://shop.example.cn/orders/mine-{to}" in shop.links(message_id)
+
+
+@pytest.mark.parametrize("part", ["tenant", "token", "short", "other", "picture as link", "link as picture"])
+def test_no_link_leads_where_no_message_led(shop: Shop, part: str) -> None:
+    [message_id] = shop.send("sale-smtp", "forger@example.com")
+    sale, *_, picture = shop.links(message_id)
+    base, tenant, token = sale.rsplit("/", 2)
+    forged = {
+        "tenant": f"{base}/another/{token}",
+        "token": f"{base}/{tenant}/{'B' if token[0] == 'A' else 'A'}{token[1:]}",
+        "short": f"{base}/{tenant}/{token[:-8]}",
+        "other": f"{base}/{tenant}/{'A' * 80}",
+        "picture as link": picture.replace("/o/", "/c/"),
+        "link as picture": sale.replace("/c/", "/o/"),
+    }[part]
+    answer = shop.person.get(forged)
+    assert answer.status_code == 404 and "location" not in answer.headers
+    assert shop.stages(message_id) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"class": "verification"},
+        {"accounts": ["text"], "content": {"type": "sms_text", "text": "Hi"}},
+    ],
+)
+def test_what_cannot_be_tracked_says_so_when_it_is_saved(shop: Shop, change: dict[str, Any]) -> None:
+    content = {"type": "email", "subject": "Hi", "html": "<p>Hi</p>"}
+    body = {"id": "odd", "name": "Odd", "class": "marketing", "accounts": ["mail-smtp"], "content": content}
+    answer = shop.api.post("/v1/templates", json=body | {"tracking": True} | change)
+    assert answer.status_code == 422
+    if "accounts" not in change:
+        assert [each["field"] for each in answer.json()["errors"]] == ["tracking"]
+    assert shop.api.patch("/v1/templates/plain", json={"tracking": True}).json()["tracking"] is True
+    assert shop.call("PATCH", "/v1/templates/plain", {"tracking": False})["tracking"] is False
+
+
+def test_the_figures_of_the_template_count_people(shop: Shop) -> None:
+    found = shop.call("GET", "/v1/stats/templates/sale-smtp?by=day")
+    assert "clicked" in json.dumps(found) and "opened" in json.dumps(found)
