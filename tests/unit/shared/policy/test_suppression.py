@@ -21,7 +21,7 @@ STOPS = {
     "verification": {"bounce": "v", "complaint": "v", "unsubscribe": "", "manual": "v", "provider": "v"},
     "notification": {"bounce": "n", "complaint": "n", "unsubscribe": "n", "manual": "n", "provider": "n"},
     "marketing": {"bounce": "m", "complaint": "m", "unsubscribe": "m", "manual": "m", "provider": "m"},
-    "tracking": dict.fromkeys(SuppressionReason, ""),
+    "tracking": {reason.value: "" for reason in SuppressionReason},
 }
 
 
