@@ -6,6 +6,7 @@ Only the value of `href` in tags `<a …>` is touched, so that a mail that is br
 import re
 from collections.abc import Callable
 from html import escape, unescape
+from html.entities import html5
 from typing import Final
 
 from shared.policy.links import is_web_address
@@ -14,6 +15,7 @@ UNTRACKED: Final = "data-untracked"
 """An attribute of `<a>` by which a template has a link lead straight on."""
 _ANCHOR = re.compile(r"<a(?=[\s/])", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"""[\s/]+([^\s"'<>/=]+)(?:\s*=\s*("[^"]*"|'[^']*'|[^\s"'=<>`]+))?""")
+_REFERENCE = re.compile(r"&(?:#(?:[0-9]{1,7}|[xX][0-9a-fA-F]{1,6});?|([A-Za-z][A-Za-z0-9]{0,40};?))")
 _END_OF_TAG = re.compile(r"[\s/]*>")
 _END_OF_BODY = re.compile(r"</body\s*>", re.IGNORECASE)
 
@@ -26,7 +28,7 @@ def with_links(html: str, link_of: Callable[[str], str | None]) -> str:
         if anchor.start() < read:
             continue
         href, read = _href(html, anchor.end())
-        target = "" if href is None else unescape(href[2].strip("\"'")).strip()
+        target = "" if href is None else _read(href[2].strip("\"'")).strip()
         other = link_of(target) if is_web_address(target) else None
         if href is not None and other is not None:
             # On a line of its own: one of more than 998 bytes would cost a mail its place among fifty.
@@ -44,6 +46,21 @@ def with_picture(html: str, url: str) -> str:
         return f"{html}\n{picture}"
     at = ends[-1].start()
     return f"{html[:at]}\n{picture}\n{html[at:]}"
+
+
+def _read(value: str) -> str:
+    """The value of an attribute as browsers read it: `&region=` and `&copy=` in a URL are no characters."""
+    return _REFERENCE.sub(_character, value)
+
+
+def _character(found: re.Match[str]) -> str:
+    """The HTML standard, "Named character reference state": within an attribute, one without a semicolon is none if a
+    letter, a digit or `=` follows."""
+    name = found[1]
+    if name is None:
+        return unescape(found[0])
+    bare = not name.endswith(";") and found.string[found.end() : found.end() + 1] == "="
+    return found[0] if bare or name not in html5 else html5[name]
 
 
 def _href(html: str, at: int) -> tuple[re.Match[str] | None, int]:

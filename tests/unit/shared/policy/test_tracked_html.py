@@ -30,6 +30,17 @@ def tracked(html: str) -> tuple[str, list[str]]:
         ('<!--[if mso]><a href="https://a.cn">x</a><![endif]-->', ["https://a.cn"]),
         ('<a title="a > b" href="https://a.cn">x</a>', ["https://a.cn"]),
         ('<a href=" https://a.cn ">x</a>', ["https://a.cn"]),
+        # What a URL may hold, and what others have read into it.
+        ('<a href="https://a.cn/?a=1&#038;b=2&#x26;c=3&quot;">x</a>', ['https://a.cn/?a=1&b=2&c=3"']),
+        (
+            '<a href="https://a.cn/?a=1&region=cn&copy=2&notify=1&lt=4&times">x</a>',
+            ["https://a.cn/?a=1&region=cn&copy=2&notify=1&lt=4×"],
+        ),
+        (
+            '<a href="https://a.cn/share?app_id=1&href=http://b.cn/">x</a>',
+            ["https://a.cn/share?app_id=1&href=http://b.cn/"],
+        ),
+        ('<a href="https://a.cn/#/home?x=1">x</a>', ["https://a.cn/#/home?x=1"]),
         # An attribute that is there twice: browsers take the first.
         ('<a href="https://a.cn" href="https://b.cn">x</a>', ["https://a.cn"]),
         # None of these leads to a page on the web, or is a link.
