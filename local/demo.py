@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from rich.console import Console
 
+from local.readers import read_mail
 from local.sandbox.base import Outbox
 from local.seed import EXAMPLES
 from mepush.client.api import Client, segment
@@ -71,8 +72,8 @@ class Report:
     """What the demonstration found.
 
     mismatches: in words, empty when all went as expected. ends: how many recipients came to each end. timelines: of
-    one message per channel. delivered: of those that were sent, as providers reported. seconds: until all was
-    accepted, sent and traced; accepted_seconds: until all was accepted.
+    one message per channel, and of those who read their mail. delivered: of those that were sent, as providers
+    reported. seconds: until all was accepted, sent and traced; accepted_seconds: until all was accepted.
     """
 
     mismatches: list[str] = field(default_factory=list)
@@ -124,6 +125,9 @@ def run_demo(stack: Stack, key: str, folder: Path = EXAMPLES, timeout: float = 6
         _compare(report, results, traced, expected)
         _check_books(report, before, _Books(api, stack.outbox), traced, results)
         report.timelines = list(_one_per_channel(traced))
+        read, wrong = read_mail(api, stack, list(traced.values()), start + timeout)
+        report.timelines += read
+        report.mismatches += wrong
     return report
 
 
@@ -279,7 +283,7 @@ def _show(report: Report, console: Console) -> None:
         found = refused.result
         row(made, refused.audience, found.row, found.field or None, found.reason, found.detail)
     console.print(made)
-    console.rule("One message per channel, and of what was reported (times are UTC)", align="left")
+    console.rule("One message per channel, and of what was reported and read (times are UTC)", align="left")
     for message in report.timelines:
         console.print(timeline(message))
         console.print()

@@ -121,6 +121,10 @@ def _show_template(console: Console, data: dict[str, Any]) -> None:
         minutes = fallback["after_minutes"]
         after = f" where it was not sent within {minutes} minutes" if minutes else ""
         console.print(plain(f"falls back to {fallback['template']}{after}"))
+    if topic := data.get("topic"):
+        console.print(plain(f"about the topic {topic}"))
+    if data.get("tracking"):
+        console.print("tracked: openings and clicks are told")
     console.print(plain(f"required: {', '.join(current['required']) or '-'}"))
     console.print(plain(f"optional: {', '.join(current['optional']) or '-'}"))
     console.print()

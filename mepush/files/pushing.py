@@ -74,6 +74,8 @@ def _update(api: Client, file: TemplateFile, current: dict[str, Any], pushed: Pu
                 f"A template keeps its {name}: give the file a new id.",
             )
     head = {name: wanted.get(name) for name in ("name", "accounts", "ttl_seconds", "policies", "fallback", "topic")}
+    head["tracking"] = wanted.get("tracking", False)
+    current = {"tracking": False, **current}
     changes = {name: value for name, value in head.items() if said(current.get(name)) != said(value)}
     if changes:
         api.patch(path, changes)

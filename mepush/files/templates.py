@@ -9,7 +9,20 @@ from mepush.client.errors import FileError
 from mepush.files.toml import Fields, check_names, read_toml
 
 FIELDS: Fields = dict.fromkeys(
-    ("id", "name", "class", "accounts", "ttl_seconds", "policies", "fallback", "topic", "content", "sample", "note")
+    (
+        "id",
+        "name",
+        "class",
+        "accounts",
+        "ttl_seconds",
+        "policies",
+        "fallback",
+        "topic",
+        "tracking",
+        "content",
+        "sample",
+        "note",
+    )
 )
 NEEDED = ("id", "name", "class", "accounts", "content")
 _SUFFIX = "_file"

@@ -417,7 +417,8 @@ class FakeApi:
         facts = {"channel": "email", "ttl_seconds": None, "latest": 0, "published": None, "archived": False}
         head = {name: body[name] for name in ("id", "name", "class", "accounts")}
         times = {"created_at": NOW, "updated_at": NOW}
-        own = {name: body.get(name) for name in ("ttl_seconds", "fallback")}
+        own = {name: body.get(name) for name in ("ttl_seconds", "fallback", "topic")}
+        own["tracking"] = body.get("tracking", False)
         self.templates[body["id"]] = {**facts, **head, **own, **times}
         self.versions[body["id"]] = []
         self._create_version(body, body["id"])

@@ -90,6 +90,22 @@ def test_a_changed_head_is_changed_without_a_version(api: FakeApi, mepush: Mepus
     assert len(api.versions["order"]) == 1
 
 
+def test_a_topic_and_tracking_are_changed_and_shown(api: FakeApi, mepush: Mepush, tmp_path: Path) -> None:
+    write(tmp_path)
+    mepush("template", "push", str(tmp_path))
+    write(tmp_path, more='topic = "sale"\ntracking = true')
+    found = mepush("template", "push", str(tmp_path), "--json").json["templates"][0]
+    assert found["done"] == ["changed topic, tracking"]
+    assert api.requests[-1][2] == {"topic": "sale", "tracking": True}
+    shown = mepush("template", "show", "order").out
+    assert "about the topic sale" in shown and "tracked: openings and clicks are told" in shown
+    # A platform from before there was tracking is told nothing of it.
+    write(tmp_path)
+    api.templates["order"] |= {"topic": None}
+    del api.templates["order"]["tracking"]
+    assert mepush("template", "push", str(tmp_path), "--json").json["templates"][0]["done"] == []
+
+
 def test_what_cannot_change_is_said(api: FakeApi, mepush: Mepush, tmp_path: Path) -> None:
     path = write(tmp_path)
     mepush("template", "push", str(path))
