@@ -83,6 +83,7 @@ class SuppressionScope(StrEnum):
     VERIFICATION = "verification"
     NOTIFICATION = "notification"
     MARKETING = "marketing"
+    TRACKING = "tracking"
 
 
 class SuppressionReason(StrEnum):

@@ -13,8 +13,9 @@ DEFAULTS: dict[str, Any] = {
     "days": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"],
     "filename": "file",
     "spread_minutes": 15,
+    "tracking": False,
 }
-"""What the platform takes for fields of contents and policies that are absent, beside null and empty lists."""
+"""What the platform takes for fields that are absent, beside null and empty lists."""
 _AS_IT_IS = "card"
 """A field of WeCom's own, of which the platform knows no more than that it is there."""
 
