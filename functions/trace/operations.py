@@ -38,6 +38,8 @@ from shared.store.counters import HOUR_MS, Counters, in_flight, template_scope
 from shared.store.timeline import KeptEvent, Timeline
 
 MAX_HOURS = 24 * 92
+MAX_REQUESTS = 20
+"""Of a reference that are named."""
 _RANK = {stage.value: i for i, stage in enumerate(Stage)}
 _ENGAGED = frozenset({Stage.OPENED, Stage.CLICKED})
 
@@ -68,7 +70,7 @@ class Reading:
         return view(message_id, events, self.clock.now_ms())
 
     def query_messages(self, call: Call) -> MessagePage:
-        """The messages to one recipient, newest first. Raises: InvalidError.
+        """The messages to one recipient, or with one reference, newest first. Raises: InvalidError.
 
         To a team or test key a page shows those of its kind: few, or none, and yet with a cursor.
         """
@@ -84,18 +86,29 @@ class Reading:
             raise invalid_field("after", "is later than `before`")
         below = _decode_cursor(query.cursor, "cursor")
         found: list[tuple[str, list[KeptEvent]]] = []
-        addresses = _addresses(query, tenant.region)
+        addresses = [] if query.to is None else _addresses(query.to, query.channel, tenant.region)
         # DynamoDB refuses a range whose end comes before its beginning.
         if after > before or (below is not None and ulid_time(below) < after):
             return MessagePage(messages=[])
+        span = (after, before, query.limit + 1, below)
         for channel, address in addresses:
             tag = Tagger(tenant.salt, channel)(address)
-            found += self.timeline.newest(tenant.id, tag, after, before, query.limit + 1, below)
+            found += self.timeline.newest(tenant.id, tag, *span)
+        if query.reference is not None:
+            ids = self.timeline.by_reference(tenant.id, query.reference, *span)
+            found = list(zip(ids, self.timeline.events_of_many(tenant.id, ids), strict=True))
         found.sort(key=lambda pair: pair[0], reverse=True)
         page = found[: query.limit]
         cursor = _encode_cursor(page[-1][0]) if len(found) > query.limit else None
-        mine = [view(message_id, events, now) for message_id, events in page if call.reaches(_kind(events))]
-        return MessagePage(messages=mine, cursor=cursor)
+        # The index may be ahead of the events by a moment.
+        mine = [view(message_id, events, now) for message_id, events in page if events and call.reaches(_kind(events))]
+        return MessagePage(messages=mine, requests=self._requests(call, query), cursor=cursor)
+
+    def _requests(self, call: Call, query: MessageQuery) -> list[str]:
+        if query.reference is None or query.cursor is not None:
+            return []
+        found = self.timeline.requests_by_reference(call.caller.tenant, query.reference, MAX_REQUESTS)
+        return [request for request, kind in found if call.reaches(KeyKind(kind))]
 
     def get_request(self, call: Call) -> RequestView:
         """A request's messages, a page at a time. Raises: ForbiddenError, NotFoundError, InvalidError."""
@@ -214,16 +227,16 @@ def _event(event: KeptEvent, ulid: str) -> TimelineEvent:
     )
 
 
-def _addresses(query: MessageQuery, region: str) -> list[tuple[str, str]]:
+def _addresses(to: str, wanted: Channel | None, region: str) -> list[tuple[str, str]]:
     """(channel, normalised address) for each channel that the address fits. Raises: InvalidError."""
     found, problem = [], "fits no channel"
-    for channel in [query.channel] if query.channel else list(Channel):
+    for channel in [wanted] if wanted else list(Channel):
         try:
-            found.append((channel.value, normalise(channel, query.to, region)))
+            found.append((channel.value, normalise(channel, to, region)))
         except AddressError as error:
             problem = str(error)
     if not found:
-        raise invalid_field("to", problem if query.channel else "is no email address, phone number or WeCom user id")
+        raise invalid_field("to", problem if wanted else "is no email address, phone number or WeCom user id")
     return found
 
 

@@ -30,7 +30,15 @@ from shared.store.counters import (
     run_scope,
 )
 from shared.store.dynamo import Item
-from shared.store.timeline import EventKey, event_item, event_key, hour_item, provider_item, request_item
+from shared.store.timeline import (
+    EventKey,
+    event_item,
+    event_key,
+    hour_item,
+    provider_item,
+    reference_items,
+    request_item,
+)
 
 logger = Logger(child=True)
 
@@ -201,10 +209,12 @@ def _other_items(record: StreamRecord, named: Named, ttl: int) -> list[Item]:
     an envelope which is the first of its messages: a root, or one by which others fell back. And see `_left_items`."""
     items = []
     for stage in (Stage.ACCEPTED, Stage.REJECTED):
-        ids = [message_id for message_id, row in named if row.stage == stage]
-        if ids:
+        of_stage = [(message_id, row) for message_id, row in named if row.stage == stage]
+        if of_stage:
             if record.run is None:
+                ids = [message_id for message_id, _ in of_stage]
                 items.append(request_item(record, ids, f"{record.envelope}#{stage}", ttl))
+                items += reference_items(record, of_stage, ttl)
             if stage is Stage.ACCEPTED:
                 items.append(hour_item(record, ttl))
     items += [provider_item(record, id, row, ttl) for id, row in named if row.indexed]

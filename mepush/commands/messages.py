@@ -147,16 +147,27 @@ def _send_csv(
 
 
 def trace(
-    what: Annotated[str, typer.Argument(metavar="ID|ADDRESS", help="A message id, a request id or an address.")],
+    what: Annotated[
+        str | None, typer.Argument(metavar="ID|ADDRESS", help="A message id, a request id or an address.")
+    ] = None,
+    reference: Annotated[
+        str | None, typer.Option("--reference", help="What was sent with this word of yours, instead.")
+    ] = None,
     channel: Annotated[Channel | None, typer.Option("--channel", help="For an address: this channel only.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=100, help="For an address: how many.")] = 20,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=100, help="For an address or a reference: how many.")
+    ] = 20,
     url: UrlOption = None,
     key: KeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what happened to a message, to the messages of a request, or what was sent to an address."""
+    """Show what happened to a message, to those of a request, to an address or with a reference."""
+    if (what is None) == (reference is None):
+        raise typer.BadParameter("Missing argument: give an id, an address or --reference", param_hint="ID|ADDRESS")
+    if what is None and channel is not None:
+        raise typer.BadParameter("belongs to an address; leave it out", param_hint="--channel")
     with session(url, key, as_json) as (api, out):
-        data = _find(api, what.strip(), channel, limit)
+        data = _query(api, limit, reference=reference) if what is None else _find(api, what.strip(), channel, limit)
         out.result(data, lambda console: _show_trace(console, data))
 
 
@@ -200,11 +211,11 @@ def _find(api: Client, what: str, channel: Channel | None, limit: int) -> dict[s
             # A WeCom user id may look like an id of ours; what is neither is reported as the id it seemed to be.
             if error.status != 404:
                 raise
-            page = _query(api, what, Channel.WECOM, limit)
+            page = _query(api, limit, to=what, channel=Channel.WECOM)
             if not page["messages"]:
                 raise
             return page
-    page = _query(api, what, channel, limit)
+    page = _query(api, limit, to=what, channel=channel)
     if not page["messages"] and channel is None and _LIKE_AN_ID.fullmatch(what):
         raise UsageError(
             f"{what} is no message id: one has {MESSAGE_ID_LENGTH} characters, a request's {REQUEST_ID_LENGTH}, and "
@@ -214,8 +225,8 @@ def _find(api: Client, what: str, channel: Channel | None, limit: int) -> dict[s
     return page
 
 
-def _query(api: Client, to: str, channel: Channel | None, limit: int) -> dict[str, Any]:
-    body = {"to": to, "channel": channel, "limit": limit}
+def _query(api: Client, limit: int, **of: str | None) -> dict[str, Any]:
+    body: dict[str, Any] = {**of, "limit": limit}
     return dict(api.post("/v1/messages/query", {k: v for k, v in body.items() if v is not None}, repeat=True))
 
 
@@ -243,8 +254,10 @@ def _show_trace(console: Console, data: dict[str, Any]) -> None:
     if "counts" in data:
         counts = ", ".join(f"{count:,} {status}" for status, count in sorted(data["counts"].items()))
         console.print(plain(f"request {data['request_id']}: {counts}"), style="bold")
-    if not messages:
-        console.print("Nothing was sent to this address; what was accepted in the last seconds appears shortly.")
+    for request in data.get("requests", []):
+        console.print(plain(f"request {request} has this reference: mepush trace {request}"))
+    if not messages and not data.get("requests"):
+        console.print("Nothing was sent so; what was accepted in the last seconds appears shortly.")
     for position, message in enumerate(messages[:_SHOWN_MESSAGES]):
         if position or "counts" in data:
             console.print()

@@ -1,11 +1,12 @@
 """What callers ask and read about messages that were accepted: their timelines, and how many there are."""
 
 from datetime import datetime
+from typing import Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, JsonValue, model_validator
 
 from shared.api.fields import Limit, Moment
-from shared.model.base import Model
+from shared.model.base import Model, one_of
 from shared.model.reasons import Blame
 from shared.model.words import Channel, KeyKind, MessageClass, Stage
 
@@ -83,23 +84,43 @@ class MessageView(Model):
     timeline: list[TimelineEvent]
 
 
+_CHANNEL_OF_ADDRESS: list[JsonValue] = [
+    {"properties": {"channel": {"type": "null"}}},
+    {"required": ["to"], "properties": {"to": {"not": {"type": "null"}}}},
+]
+
+
 class MessageQuery(Model):
-    """Find the messages to one recipient. Without `channel`, every channel that the address fits is searched."""
+    """Find the messages to one recipient, or those with one reference. Without `channel`, every channel that the
+    address fits is searched."""
 
-    model_config = _STRICT
+    model_config = _STRICT | one_of("to", "reference", anyOf=_CHANNEL_OF_ADDRESS)
 
-    to: str = Field(min_length=1, max_length=320)
+    to: str | None = Field(default=None, min_length=1, max_length=320)
+    reference: str | None = Field(default=None, min_length=1, max_length=100)
+    """Of messages that were sent by `POST /v1/messages`; it or `to`."""
     channel: Channel | None = None
+    """Of the address."""
     after: Moment | None = None
     before: Moment | None = None
     limit: Limit = 20
     cursor: str | None = Field(default=None, max_length=500)
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.to is None) == (self.reference is None):
+            raise ValueError("give either `to` or `reference`")
+        if self.channel is not None and self.to is None:
+            raise ValueError("`channel` is of an address; leave it out")
+        return self
 
 
 class MessagePage(Model):
     """Messages, newest first."""
 
     messages: list[MessageView]
+    requests: list[str] = Field(default_factory=list)
+    """The ids of up to 20 requests that have the reference as a whole, newest first; on the first page."""
     cursor: str | None = None
     """Give it back for the next page; absent on the last."""
 

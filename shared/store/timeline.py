@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 from zlib import crc32
 
@@ -34,6 +35,8 @@ EventKey = tuple[str, str]
 _HEADER = "h"
 """Where a request's item has what its messages have in common, if these have no item for that."""
 _PROVIDER = "provider:"
+_MESSAGE, _REQUEST = "message#", "request#"
+"""What the items of a reference lead to."""
 HOUR_BUCKETS = 16
 """Partitions of an hour's requests: one takes 1,000 writes a second (DynamoDB developer guide, partition limits)."""
 
@@ -154,6 +157,26 @@ def provider_item(record: StreamRecord, message_id: str, row: EventRow, ttl: int
         "d": {"S": f"{record.tenant}#{message_id}"},
         "ttl": {"N": str(ttl)},
     }
+
+
+def reference_items(record: StreamRecord, named: Sequence[tuple[str, EventRow]], ttl: int) -> list[Item]:
+    """The items by which the caller's own word finds messages, and requests that have it as a whole."""
+    words = {(row.reference, f"{_MESSAGE}{message_id}") for message_id, row in named if row.reference}
+    if record.reference and named:
+        words.add((record.reference, f"{_REQUEST}{record.request}"))
+    return [
+        {
+            "pk": {"S": _reference_pk(record.tenant, word)},
+            "sk": {"S": sk},
+            "d": {"S": record.kind.value},
+            "ttl": {"N": str(ttl)},
+        }
+        for word, sk in sorted(words)
+    ]
+
+
+def _reference_pk(tenant: str, reference: str) -> str:
+    return f"{tenant}#reference#{reference}"
 
 
 def _provider_pk(provider: str, provider_id: str) -> str:
@@ -316,6 +339,23 @@ class Timeline:
         for item in self._items(_request_pk(tenant, request_id), None, {}):
             ids.update(from_json(item["d"]["S"]))
         return sorted(ids)
+
+    def by_reference(
+        self, tenant: str, reference: str, after_ms: int, before_ms: int, limit: int, below: str | None = None
+    ) -> list[str]:
+        """The ids of messages with a reference of their own, accepted in a range of time, newest first."""
+        upper = below or first_ulid_at(before_ms)
+        values = {":a": {"S": _MESSAGE + first_ulid_at(after_ms)}, ":b": {"S": _MESSAGE + upper}}
+        items = self._items(_reference_pk(tenant, reference), "sk BETWEEN :a AND :b", values, forward=False)
+        ids = (item["sk"]["S"].removeprefix(_MESSAGE) for item in items)
+        return list(islice((id for id in ids if id != below), limit))
+
+    def requests_by_reference(self, tenant: str, reference: str, limit: int) -> list[tuple[str, str]]:
+        """The requests that have a reference as a whole, newest first: (id, kind of the key)."""
+        items = self._items(
+            _reference_pk(tenant, reference), "begins_with(sk, :a)", {":a": {"S": _REQUEST}}, forward=False
+        )
+        return [(item["sk"]["S"].removeprefix(_REQUEST), item["d"]["S"]) for item in islice(items, limit)]
 
     def requests_of_hour(self, tenant: str, hour: int, bucket: int, after: str, limit: int) -> list[str]:
         """Up to `limit` requests of one bucket of an hour, by id, those that come after `after`."""

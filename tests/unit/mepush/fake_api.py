@@ -275,6 +275,8 @@ class FakeApi:
         return {"request_id": request_id, "messages": page, "counts": {"sent": len(page)}, "cursor": cursor}
 
     def _query(self, body: dict[str, Any]) -> dict[str, Any]:
+        if "reference" in body:
+            return {"messages": list(self.messages.values())[:1], "requests": [ULID + "0"], "cursor": None}
         found = list(self.messages.values()) if body["to"] in {"ada@example.com", ULID + "0"} else []
         return {"messages": found[: body.get("limit", 20)], "cursor": None}
 

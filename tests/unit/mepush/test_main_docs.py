@@ -57,7 +57,7 @@ def test_there_are_commands_to_look_at_and_wrong_ones_are_found() -> None:
     assert sum(len(lines(page)) for page in PAGES) > 60
     assert wrong(["send", "--template", "a", "--toto", "b"])
     assert wrong(["campaign", "begin", "spring"])
-    assert wrong(["trace"])
+    assert wrong(["template", "show"])
 
 
 def test_the_pages_program_does_what_it_says(api: FakeApi, capsys: pytest.CaptureFixture[str]) -> None:

@@ -62,7 +62,16 @@ def test_an_address_by_query_that_never_stands_in_a_path(api: FakeApi, mepush: M
         "/v1/messages/query",
         {"to": "ada@example.com", "channel": "email", "limit": 2},
     )
-    assert "Nothing was sent to this address;" in mepush("trace", "eve@example.com").out
+    assert "Nothing was sent so;" in mepush("trace", "eve@example.com").out
+
+
+def test_a_reference_instead_of_an_address(api: FakeApi, mepush: Mepush, sent: list[str]) -> None:
+    ran = mepush("trace", "--reference", "order-4711")
+    assert api.requests[-1][:3] == ("POST", "/v1/messages/query", {"reference": "order-4711", "limit": 20})
+    assert f"request {REQUEST} has this reference" in ran.out and "What to do" in ran.out
+    for wrong in ([], ["ada@example.com", "--reference", "x"], ["--reference", "x", "--channel", "email"]):
+        refused = mepush("trace", *wrong)
+        assert refused.code == 2 and ("or --reference" in refused.err or "belongs to an address" in refused.err)
 
 
 @pytest.mark.parametrize("what", ["7" * 26, "7" * 26 + TAG])
