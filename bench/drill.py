@@ -20,6 +20,7 @@ from bench.figures import Figure
 from local.sandbox.faults import Fault
 from local.seed import EXAMPLES, account_body, first_key
 from local.stack import LocalStack
+from local.timeline_items import is_event
 from mepush.files.accounts import read_accounts
 from shared.model.events import fold
 from shared.model.ids import ulid_time
@@ -171,7 +172,7 @@ class Platform:
         """The events of each message."""
         found: dict[str, list[KeptEvent]] = {}
         for item in self._items("TimelineTable"):
-            if "#request#" not in item["pk"] and not item["pk"].startswith("provider:"):
+            if is_event(item["pk"]):
                 message_id = item["sk"].partition("#")[0]
                 found.setdefault(message_id, []).append(read_event(item["d"]))
         return found

@@ -16,6 +16,7 @@ from boto3.dynamodb.types import TypeDeserializer
 from local.runtime import Context
 from local.seed import EXAMPLES, account_body, first_key
 from local.stack import LocalStack, NotQuietError
+from local.timeline_items import is_event
 from mepush.client.api import Client
 from mepush.files.accounts import read_accounts
 from shared.dispatch import accounts
@@ -324,7 +325,7 @@ class Platform:
         """All events by message id."""
         found: dict[str, list[KeptEvent]] = defaultdict(list)
         for item in self._items("timeline"):
-            if "#request#" in item["pk"] or item["pk"].startswith("provider:"):
+            if not is_event(item["pk"]):
                 continue
             found[item["sk"].partition("#")[0]].append(read_event(item["d"]))
         return found

@@ -12,6 +12,7 @@ import pytest
 from functions.trace import aggregate
 from functions.trace.deps import aggregator_of, reading_of
 from functions.trace.function import TraceApiSettings
+from local.timeline_items import is_event
 from shared.api.kit import Api
 from shared.aws.stream import StreamReader
 from shared.model.envelope import Envelope, EnvelopeRecipient
@@ -124,8 +125,7 @@ class TraceHarness:
 
     def timeline(self) -> Counter[str]:
         items = self.aws.dynamodb.scan(TableName="timeline")["Items"]
-        others = ("#request#", "provider:")
-        events = [item for item in items if not any(other in item["pk"]["S"] for other in others)]
+        events = [item for item in items if is_event(item["pk"]["S"])]
         return Counter(json.loads(item["d"]["S"])["s"] for item in events)
 
     def counters(self, scope: str = "default#tenant") -> Counter[str]:

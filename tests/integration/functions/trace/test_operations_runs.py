@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from local.pollers import QueuePoller
+from local.timeline_items import is_event
 from mepush.client.errors import ApiError
 from tests.integration.functions.campaign.campaign_platform import CampaignPlatform, campaign_platform
 
@@ -61,5 +62,5 @@ def test_each_message_of_a_run_is_seen_from_the_queue_to_its_end(one: CampaignPl
     assert [(m["run"], stages(m)) for m in found] == [(run, ["accepted", "sent"])]
     one.check(run, people)
     items = one.stack.client("dynamodb").scan(TableName=one.stack.outputs["TimelineTable"])["Items"]
-    mine = [item for item in items if run in item.get("d", {}).get("S", "") and "#request#" not in item["pk"]["S"]]
+    mine = [item for item in items if run in item.get("d", {}).get("S", "") and is_event(item["pk"]["S"])]
     assert len(mine) == 250

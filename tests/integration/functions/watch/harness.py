@@ -12,6 +12,7 @@ from functions.trace.deps import aggregator_of
 from functions.watch.deps import health_of, sweep_of
 from functions.watch.function import SweepSettings
 from functions.watch.health import HealthReader
+from local.timeline_items import is_event
 from shared.base.channels import queue_name
 from shared.base.settings import DeadLetterSettings
 from shared.lifecycle.tail import tail
@@ -234,12 +235,12 @@ class WatchHarness:
     def stages(self) -> Counter[str]:
         """Events of the timeline by stage."""
         items = self.aws.dynamodb.scan(TableName="timeline")["Items"]
-        return Counter(json.loads(i["d"]["S"])["s"] for i in items if "#request#" not in i["pk"]["S"])
+        return Counter(json.loads(i["d"]["S"])["s"] for i in items if is_event(i["pk"]["S"]))
 
     def events(self, stage: str) -> list[KeptEvent]:
         """The events of a stage."""
         items = self.aws.dynamodb.scan(TableName="timeline")["Items"]
-        found = [read_event(i["d"]["S"]) for i in items if "#request#" not in i["pk"]["S"]]
+        found = [read_event(i["d"]["S"]) for i in items if is_event(i["pk"]["S"])]
         return [event for event in found if event.stage == stage]
 
     def counts(self) -> Counter[str]:
@@ -258,7 +259,7 @@ class WatchHarness:
         found: Counter[str] = Counter()
         for item in self.aws.dynamodb.scan(TableName="timeline")["Items"]:
             message_id, _, rest = item["sk"]["S"].partition("#")
-            if "#request#" not in item["pk"]["S"] and rest.partition("#")[0] in OUTCOMES:
+            if is_event(item["pk"]["S"]) and rest.partition("#")[0] in OUTCOMES:
                 found[message_id] += 1
         return found
 

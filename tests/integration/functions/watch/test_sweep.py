@@ -7,6 +7,7 @@ import pytest
 
 from functions.watch import hours
 from functions.watch.following import GRACE_MS, LOOK_AGAIN_MS
+from local.timeline_items import is_event
 from shared.aws.schedules import schedule_name
 from shared.lifecycle.tail import tail
 from shared.model.envelope import Envelope
@@ -284,7 +285,7 @@ def test_events_that_are_gone_are_reported(harness: WatchHarness) -> None:
     one = envelope(2)
     harness.accept(one)
     for item in harness.aws.dynamodb.scan(TableName="timeline")["Items"]:
-        if "#request#" not in item["pk"]["S"]:
+        if is_event(item["pk"]["S"]):
             harness.aws.dynamodb.delete_item(TableName="timeline", Key={"pk": item["pk"], "sk": item["sk"]})
     later(harness, 5 * DAY_S)
     assert harness.mend().found == {"untraced": 2}
