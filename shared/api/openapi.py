@@ -14,8 +14,11 @@ from shared.api.messages import SendRequest
 from shared.api.operation import Operation
 from shared.api.operations import OPERATIONS
 from shared.api.problems import CONTENT_TYPE, Problem
-from shared.api.suppressions import SuppressionQuery
+from shared.api.suppressions import SuppressionAdd, SuppressionQuery
+from shared.api.trace import MessageQuery
+from shared.model.campaigns import SILENT, Audience, Follows
 from shared.model.content import APPROVED, ApprovedTemplate, EmailContent, SmsContent, WecomFile, WecomImage
+from shared.model.suppression import SuppressionScope
 from shared.providers.registry import provider_module
 from shared.providers.table import PROVIDERS
 
@@ -231,6 +234,18 @@ def _schemas() -> Json:
     schemas[SuppressionQuery.__name__]["anyOf"] = [
         {"properties": {"address": _NONE}},
         _given("channel", "string"),
+    ]
+    schemas[SuppressionAdd.__name__]["anyOf"] = [
+        {"properties": {"topic": _NONE}},
+        {"required": ["scope"], "properties": {"scope": {"const": SuppressionScope.MARKETING}}},
+    ]
+    schemas[MessageQuery.__name__]["oneOf"] = [_given("to", "string"), _given("reference", "string")]
+    schemas[MessageQuery.__name__]["anyOf"] = [{"properties": {"channel": _NONE}}, _given("to", "string")]
+    schemas[Audience.__name__]["oneOf"] = [_given("file", "string"), _given("follows", "object")]
+    schemas[Follows.__name__]["oneOf"] = [_given("run", "string"), _given("campaign", "string")]
+    schemas[Follows.__name__]["anyOf"] = [
+        {"properties": {"after_hours": _NONE}},
+        {"properties": {"who": {"enum": sorted(SILENT)}}},
     ]
     for name in (RedriveRequest.__name__, DiscardRequest.__name__):
         schemas[name]["oneOf"] = [_ALL, _SOME]

@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Self
 
-from pydantic import ConfigDict, Field, JsonValue, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from shared.api.fields import Limit, Moment
-from shared.model.base import Model, one_of
+from shared.model.base import Model
 from shared.model.reasons import Blame
 from shared.model.words import Channel, KeyKind, MessageClass, Stage
 
@@ -84,17 +84,11 @@ class MessageView(Model):
     timeline: list[TimelineEvent]
 
 
-_CHANNEL_OF_ADDRESS: list[JsonValue] = [
-    {"properties": {"channel": {"type": "null"}}},
-    {"required": ["to"], "properties": {"to": {"not": {"type": "null"}}}},
-]
-
-
 class MessageQuery(Model):
     """Find the messages to one recipient, or those with one reference. Without `channel`, every channel that the
     address fits is searched."""
 
-    model_config = _STRICT | one_of("to", "reference", anyOf=_CHANNEL_OF_ADDRESS)
+    model_config = _STRICT
 
     to: str | None = Field(default=None, min_length=1, max_length=320)
     reference: str | None = Field(default=None, min_length=1, max_length=100)

@@ -1,6 +1,6 @@
 """What our models descend from."""
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict
 
 
 class Model(BaseModel):
@@ -20,9 +20,3 @@ def make_validators() -> None:
         kind = kinds.pop()
         kind.model_rebuild()
         kinds += kind.__subclasses__()
-
-
-def one_of(*names: str, **more: JsonValue) -> ConfigDict:
-    """Has the description of a model say that exactly one of these fields is given. more: beside that."""
-    ways: list[JsonValue] = [{"required": [n], "properties": {n: {"not": {"type": "null"}}}} for n in names]
-    return ConfigDict(json_schema_extra={"oneOf": ways, **more})

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
 from mepush.sheets.formats import FileFormat
-from shared.model.base import Model, one_of
+from shared.model.base import Model
 from shared.model.numbers import whole_number
 from shared.model.policies import ZoneName
 from shared.model.words import KeyKind
@@ -69,16 +69,8 @@ PATIENCE_HOURS = 24
 """So long after a message was sent it is waited for what may be said yet, unless said otherwise."""
 
 
-_PATIENT: list[JsonValue] = [
-    {"properties": {"who": {"enum": [who.value for who in sorted(SILENT)]}}},
-    {"properties": {"after_hours": {"type": "null"}}},
-]
-
-
 class Follows(CampaignModel):
     """The recipients are some of those of another run: by its id, or the latest one of a campaign that is over."""
-
-    model_config = one_of("run", "campaign", anyOf=_PATIENT)
 
     run: Annotated[str, Field(pattern=RUN_ID)] | None = None
     """`run` or `campaign`, not both."""
@@ -106,8 +98,6 @@ class Follows(CampaignModel):
 
 class Audience(CampaignModel):
     """The recipients: those in a file, or some of those of another run."""
-
-    model_config = one_of("file", "follows")
 
     file: str | None = Field(default=None, min_length=1, max_length=500, pattern=r"^[A-Za-z0-9][A-Za-z0-9!_.*'()/ -]*$")
     """In the assets bucket, named below `audiences/<tenant>/`, and read anew at every run. It or `follows`."""
