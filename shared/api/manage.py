@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, JsonValue
+from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, StrictBool
 
 from shared.api.fields import Moment, Ttl, Weight, moment, moment_or_none
 from shared.api.governance import ReviewView
@@ -125,7 +125,7 @@ class TemplateCreate(VersionCreate):
     fallback: Fallback | None = None
     topic: TopicId | None = None
     """What it is about, if it advertises: one of the settings' topics, from which recipients may unsubscribe."""
-    tracking: bool = False
+    tracking: StrictBool = False
     """Whether its emails tell that they were opened, and which links were clicked; not for verification codes."""
 
 
@@ -140,7 +140,7 @@ class TemplateUpdate(Model):
     policies: Policies | None = None
     fallback: Fallback | None = None
     topic: TopicId | None = None
-    tracking: bool | None = None
+    tracking: StrictBool | None = None
 
 
 class TemplateCopy(Model):
