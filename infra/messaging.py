@@ -77,6 +77,24 @@ class Queues(Construct):
         return Duration.seconds(VISIBILITY_FACTOR * spec.timeout_s + (trigger.window_s or 0))
 
 
+def consumed_queue(scope: Construct, name: str, stage: Stage, functions: Functions) -> tuple[sqs.Queue, sqs.Queue]:
+    """(a queue by the side of the messages' own, its dead-letter queue); its consumer is bound to `<name>.queue`."""
+    spec, trigger = consumer(f"{name}.queue", functions)
+    dead = dead_letter_queue(scope, "Dead", f"{stage.prefix}-{name}-dlq")
+    queue = sqs.Queue(
+        scope,
+        "Queue",
+        queue_name=f"{stage.prefix}-{name}",
+        visibility_timeout=Duration.seconds(VISIBILITY_FACTOR * spec.timeout_s + (trigger.window_s or 0)),
+        retention_period=RETENTION,
+        dead_letter_queue=sqs.DeadLetterQueue(queue=dead, max_receive_count=MAX_RECEIVES),
+        encryption=sqs.QueueEncryption.SQS_MANAGED,
+        enforce_ssl=True,
+        removal_policy=RemovalPolicy.DESTROY,
+    )
+    return queue, dead
+
+
 class TaskQueue(Construct):
     """The queue of the campaign function's tasks, and its dead-letter queue."""
 

@@ -3,15 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from aws_cdk import ArnFormat, Duration, RemovalPolicy, Stack
+from aws_cdk import ArnFormat, Duration, Stack
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.messaging import MAX_RECEIVES, RETENTION, VISIBILITY_FACTOR, dead_letter_queue
-from infra.specs import consumer
+from infra.messaging import consumed_queue
 from infra.stages import Stage
 from shared.function import Functions
 from shared.providers.spec import DEPLOYMENT
@@ -27,20 +25,8 @@ class Receipts(Construct):
 
     def __init__(self, scope: Construct, id: str, *, stage: Stage, functions: Functions) -> None:
         super().__init__(scope, id)
-        spec, trigger = consumer("receipts.queue", functions)
         self._prefix = stage.prefix
-        self.dead = dead_letter_queue(self, "Dead", f"{stage.prefix}-receipts-dlq")
-        self.queue = sqs.Queue(
-            self,
-            "Queue",
-            queue_name=f"{stage.prefix}-receipts",
-            visibility_timeout=Duration.seconds(VISIBILITY_FACTOR * spec.timeout_s + (trigger.window_s or 0)),
-            retention_period=RETENTION,
-            dead_letter_queue=sqs.DeadLetterQueue(queue=self.dead, max_receive_count=MAX_RECEIVES),
-            encryption=sqs.QueueEncryption.SQS_MANAGED,
-            enforce_ssl=True,
-            removal_policy=RemovalPolicy.DESTROY,
-        )
+        self.queue, self.dead = consumed_queue(self, "receipts", stage, functions)
         for provider in PROVIDERS.values():
             if provider.events is not None:
                 self._rule(provider.name, provider.events)

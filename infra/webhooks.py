@@ -1,11 +1,8 @@
 """How webhooks' deliveries wait: their queue, and its dead-letter queue."""
 
-from aws_cdk import Duration, RemovalPolicy
-from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.messaging import MAX_RECEIVES, RETENTION, VISIBILITY_FACTOR, dead_letter_queue
-from infra.specs import consumer
+from infra.messaging import consumed_queue
 from infra.stages import Stage
 from shared.function import Functions
 
@@ -15,16 +12,4 @@ class Webhooks(Construct):
 
     def __init__(self, scope: Construct, id: str, *, stage: Stage, functions: Functions) -> None:
         super().__init__(scope, id)
-        spec, trigger = consumer("webhooks.queue", functions)
-        self.dead = dead_letter_queue(self, "Dead", f"{stage.prefix}-webhooks-dlq")
-        self.queue = sqs.Queue(
-            self,
-            "Queue",
-            queue_name=f"{stage.prefix}-webhooks",
-            visibility_timeout=Duration.seconds(VISIBILITY_FACTOR * spec.timeout_s + (trigger.window_s or 0)),
-            retention_period=RETENTION,
-            dead_letter_queue=sqs.DeadLetterQueue(queue=self.dead, max_receive_count=MAX_RECEIVES),
-            encryption=sqs.QueueEncryption.SQS_MANAGED,
-            enforce_ssl=True,
-            removal_policy=RemovalPolicy.DESTROY,
-        )
+        self.queue, self.dead = consumed_queue(self, "webhooks", stage, functions)
