@@ -42,6 +42,7 @@ _STAGES: dict[Stage, tuple[str, str]] = {
     Stage.UNDELIVERED: ("Sent, but not delivered, as the provider reports.", "Look at the reason."),
     Stage.OPENED: ("Opened by the recipient.", "Nothing."),
     Stage.CLICKED: ("A link was followed by the recipient.", "Nothing."),
+    Stage.ACKNOWLEDGED: ("The recipient said that they have it.", "Nothing."),
     Stage.COMPLAINED: ("The recipient complained of it as spam.", "Do not send to this recipient again."),
     Stage.UNSUBSCRIBED: ("The recipient unsubscribed.", "Do not send marketing to this recipient again."),
     Stage.WITHDRAWN: (
@@ -67,6 +68,7 @@ _NOTES: dict[str, str] = {
     Stage.DISCARDED: "Why it was discarded",
     Stage.DELIVERED: "How far that is known",
     Stage.CLICKED: "What was pressed",
+    Stage.ACKNOWLEDGED: "How",
     Reason.RUN_PAUSED: "Paused by",
     Reason.RUN_CANCELLED: "Ended by",
 }
