@@ -188,6 +188,8 @@ class Reason(StrEnum):
     CARRIER_BLOCKED = "carrier_blocked"
     NO_ROUTE = "no_route"
     NOT_DELIVERED = "not_delivered"
+    NO_DELIVERY_IN_TIME = "no_delivery_in_time"
+    NO_ACKNOWLEDGEMENT_IN_TIME = "no_acknowledgement_in_time"
     NOT_TAKEN = "not_taken"
     UNRESOLVED = "unresolved"
     INTERRUPTED = "interrupted"

@@ -1,7 +1,14 @@
 """The function that takes receipts."""
 
 from shared.base.rights import CONSUME, PUBLISH, SEND, allow, table
-from shared.base.settings import CatalogSettings, ReceiptSettings, StreamSettings, TraceSettings
+from shared.base.settings import (
+    CatalogSettings,
+    GuardSettings,
+    QueueSettings,
+    ReceiptSettings,
+    StreamSettings,
+    TraceSettings,
+)
 from shared.function import ADDRESS_PACKAGES, CORE_PACKAGES, FunctionSpec, QueueTrigger
 
 BATCH_SIZE = 100
@@ -10,7 +17,7 @@ WINDOW_S = 1
 CONCURRENCY = 5
 
 
-class ReceiptsSettings(CatalogSettings, ReceiptSettings, StreamSettings, TraceSettings):
+class ReceiptsSettings(CatalogSettings, GuardSettings, QueueSettings, ReceiptSettings, StreamSettings, TraceSettings):
     """The environment of the function."""
 
 
@@ -27,6 +34,9 @@ FUNCTIONS = (
             table("timeline", "BatchGetItem", "Query"),
             table("catalog", "GetItem", "BatchGetItem"),
             table("catalog", "PutItem", "UpdateItem", keys=("suppressed#*", "suppressing#*")),
+            # Sent messages that may still fall back, and those by which they do, at once.
+            table("guard", "GetItem", "UpdateItem", keys=("awaiting#*",)),
+            allow(SEND, "queue.*"),
             allow((*CONSUME, *SEND), "receipts.queue"),
             PUBLISH,
         ),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from shared.model.clock import iso
-from shared.model.events import Facts
+from shared.model.events import Awaits, Facts
 from shared.model.given_up import explain_given_up
 from shared.model.reasons import EXPLANATIONS, Reason
 from shared.model.words import Channel, Stage
@@ -45,6 +45,7 @@ _STAGES: dict[Stage, tuple[str, str]] = {
     Stage.ACKNOWLEDGED: ("The recipient said that they have it.", "Nothing."),
     Stage.COMPLAINED: ("The recipient complained of it as spam.", "Do not send to this recipient again."),
     Stage.UNSUBSCRIBED: ("The recipient unsubscribed.", "Do not send marketing to this recipient again."),
+    Stage.FELL_BACK: ("It was sent, and another message takes its place.", "Nothing."),
     Stage.WITHDRAWN: (
         "Sent, and taken back by the provider at our request; the recipient may have read it before.",
         "Nothing; send it anew if that was a mistake.",
@@ -145,7 +146,7 @@ def describe(event: Facts, ulid: str = "") -> str:
     """One event in a sentence or two. ulid: of its message, by which it names those that are linked by fallback."""
     text = explain(event)[0]
     if event.stands_in_for is not None:
-        text += f" It takes the place of message {ulid}{event.stands_in_for}, which was not sent."
+        text += f" It takes the place of message {ulid}{event.stands_in_for}."
     text += "".join(_passed_over(*each) for each in event.passed_over)
     if event.provider is not None:
         text += f" Through account {event.account} ({event.provider})"
@@ -156,14 +157,23 @@ def describe(event: Facts, ulid: str = "") -> str:
         text += f" {said}: {event.code}."
     if event.note is not None:
         said = _NOTES.get(event.stage) or _NOTES.get(event.reason or "", "Recalled with the key")
-        text += f" {said}: {event.note}."
+        text += f" {said}: {event.note}{f', by {event.by}' if event.by else ''}."
     text += _when(event)
     if event.fell_back_to is not None:
         to = event.fell_back_to
         text += f" It falls back to message {ulid}{to.tag} by {to.channel} (template {to.template})."
+    if event.stage == Stage.SENT and event.awaits is not None:
+        text += _awaited(event.awaits)
     if event.stage == Stage.RETRYING and (event.account_down or event.avoid_account):
         text += " It is then sent through another account, if the template has one."
     return text
+
+
+def _awaited(awaits: Awaits) -> str:
+    """What a message has to come to, and what is sent if it does not."""
+    by = "" if awaits.due_at is None else f" by {iso(awaits.due_at)}, or"
+    unless = "" if awaits.due_at is None else f" if it is not {awaits.until}"
+    return f" It falls back to {awaits.to.channel} (template {awaits.to.template}){unless}{by} if it comes back."
 
 
 def _took(event: Facts) -> str:

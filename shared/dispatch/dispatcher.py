@@ -15,6 +15,7 @@ from shared.dispatch.outlet import Outlet
 from shared.dispatch.runs import Runs
 from shared.dispatch.together import Together
 from shared.dispatch.waves import Waves, Work
+from shared.lifecycle.awaiting import Keeping
 from shared.lifecycle.tail import Tail, tail
 from shared.model.envelope import Envelope, read_envelope
 from shared.model.events import EventRow
@@ -59,6 +60,7 @@ class Dispatcher:
         dead_letters: DeadLetters,
         stream: EventStream,
         pool: Executor,
+        keeping: Keeping,
     ) -> None:
         self._channel = channel
         self._waves = waves
@@ -67,6 +69,7 @@ class Dispatcher:
         self._dead_letters = dead_letters
         self._stream = stream
         self._pool = pool
+        self._keeping = keeping
 
     def run(self, event: dict[str, Any], context: Context) -> dict[str, Any]:
         """Work on one SQS batch; returns the partial batch response."""
@@ -157,7 +160,9 @@ class Dispatcher:
         dead += [(parents[id], t.dead) for id, t in left.ended if t.dead is not None]
         failed = self._dead_letters.send([e for _, e in dead])
         undone |= {parent for parent, e in dead if e.id in failed}
-        self._stream.put([record for t in (*tails, *(t for _, t in left.ended)) for record in t.records])
+        named = [*((t.record.envelope, t) for t in tails), *((parents[id], t) for id, t in left.ended)]
+        undone |= self._keeping.keep([(parent, t.awaited) for parent, t in named if t.awaited is not None])
+        self._stream.put([record for _, t in named for record in t.records])
         return undone
 
     def _park(self, parked: list[tuple[str, Envelope]]) -> tuple[list[tuple[str, Dispatch]], set[str]]:

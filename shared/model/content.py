@@ -165,11 +165,19 @@ class WecomFile(_Media):
     type: Literal["file"]
 
 
+TAKEN_MEMBER, TAKEN_TIME = "{member}", "{time}"
+
+
 class WecomTemplateCard(ContentModel):
     """A template card; `card` is WeCom's own object (text_notice, ...), its strings may hold placeholders."""
 
     type: Literal["template_card"]
     card: dict[str, JsonValue]
+    acknowledges: bool = True
+    """Whether who presses it acknowledges the message by that."""
+    taken: str | None = Field(default=None, min_length=1, max_length=100, pattern=r"^[^{}]*(\{(member|time)\}[^{}]*)*$")
+    """What its buttons turn into, for all who have it, once somebody has pressed one: a text without placeholders, in
+    which `{member}` is the member's id and `{time}` the time, such as 14:03."""
 
 
 WecomContent = WecomText | WecomMarkdown | WecomTextCard | WecomNews | WecomImage | WecomFile | WecomTemplateCard

@@ -73,6 +73,8 @@ class Reason(StrEnum):
     CARRIER_BLOCKED = "carrier_blocked"
     NO_ROUTE = "no_route"
     NOT_DELIVERED = "not_delivered"
+    NO_DELIVERY_IN_TIME = "no_delivery_in_time"
+    NO_ACKNOWLEDGEMENT_IN_TIME = "no_acknowledgement_in_time"
     # of asking what became of a message
     NOT_TAKEN = "not_taken"
     UNRESOLVED = "unresolved"
@@ -376,6 +378,16 @@ _ABOUT: dict[Reason, tuple[Blame, str, str]] = {
         Blame.NETWORK,
         "The provider reports that it did not deliver the message; its code says no more, or is not known here.",
         "Ask the provider about its code if many messages have it.",
+    ),
+    Reason.NO_DELIVERY_IN_TIME: (
+        Blame.POLICY,
+        "Nobody reported that it was delivered in the minutes that its template gives it.",
+        "Nothing; give the template more minutes if many messages arrive after that.",
+    ),
+    Reason.NO_ACKNOWLEDGEMENT_IN_TIME: (
+        Blame.POLICY,
+        "Nobody acknowledged it in the minutes that its template gives it.",
+        "Nothing; give the template more minutes if many are acknowledged after that.",
     ),
     Reason.NOT_TAKEN: (
         Blame.OURS,

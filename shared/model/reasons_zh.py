@@ -133,6 +133,14 @@ EXPLANATIONS_ZH: dict[Reason, tuple[str, str]] = {
         "服务商报告消息未送达；其返回码没有说明更多，或平台不认识该返回码。",
         "若许多消息都是该返回码，请询问服务商。",
     ),
+    Reason.NO_DELIVERY_IN_TIME: (
+        "在模板规定的分钟数内，没有收到送达报告。",
+        "无需处理；若许多消息在此之后才送达，请把模板的分钟数调大。",
+    ),
+    Reason.NO_ACKNOWLEDGEMENT_IN_TIME: (
+        "在模板规定的分钟数内，没有人确认收到。",
+        "无需处理；若许多消息在此之后才被确认，请把模板的分钟数调大。",
+    ),
     Reason.NOT_TAKEN: ("已询问服务商消息的去向，其没有记录：从未收下。", _NOTHING),
     Reason.UNRESOLVED: ("已询问服务商消息的去向，其无法确定。", _BY_CLASS),
     Reason.INTERRUPTED: (

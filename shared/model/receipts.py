@@ -53,6 +53,8 @@ class Receipt(Struct, kw_only=True, omit_defaults=True, frozen=True):
     suppresses: SuppressionReason | None = None
     """The recipient is put on the suppression list for this."""
     note: str | None = None
+    by: str | None = None
+    """Who did it, where that need not be the recipient, as the provider writes it."""
     machine: bool = False
     """Of an opening or a click: that no person did it, as the provider says."""
     took_ms: int | None = None
@@ -82,6 +84,16 @@ class Waiting(Struct, kw_only=True):
     waiting: list[Receipt]
 
 
-def as_json(value: Arrived | Waiting) -> str:
+class Look(Struct, kw_only=True):
+    """Has the function of receipts look, on their queue, for messages of an envelope whose time is over."""
+
+    v: int = field(default_factory=lambda: 1)
+    look: str
+    """The envelope's id."""
+    due_at: int
+    """In milliseconds since the epoch."""
+
+
+def as_json(value: Arrived | Waiting | Look) -> str:
     """As it goes on the queue."""
     return msgspec.json.encode(value).decode()

@@ -63,6 +63,8 @@ class KeptEvent(AcceptedFacts, kw_only=True, omit_defaults=True, rename={"messag
     """The caller's own, of the whole request."""
     accepted: AcceptedFacts | None = None
     """The message's accepted event, if it has no item of its own."""
+    envelope: str | None = None
+    """Of a message that may still fall back, the id of the envelope that was sent."""
 
 
 read_event = wire.Reader[KeptEvent](KeptEvent)
@@ -105,6 +107,7 @@ def kept_event(record: StreamRecord, row: EventRow) -> KeptEvent:
         run=record.run or None,
         variant=record.variant or None,
         request_reference=record.reference or None,
+        envelope=record.envelope if row.stage == Stage.SENT and row.awaits is not None else None,
     )
 
 

@@ -26,11 +26,13 @@ if TYPE_CHECKING:
     from shared.aws.tasks import Tasks
     from shared.aws.webhooks import DeliveryQueue, EventBus
     from shared.base import settings as by_name
+    from shared.lifecycle.awaiting import Keeping
     from shared.lifecycle.held import Releases
     from shared.lifecycle.redrive import Redriver
     from shared.model.clock import Clock
     from shared.store.accounts import AccountStore
     from shared.store.audit import AuditLog
+    from shared.store.awaiting import AwaitingStore
     from shared.store.campaigns import Campaigns
     from shared.store.caps import Caps
     from shared.store.catalog import Catalog
@@ -76,7 +78,7 @@ if TYPE_CHECKING:
 
 
 class Later:
-    """A client that is made when something is first asked of it. make: makes it, the same one each time."""
+    """A client or a part that is made when something is first asked of it. make: makes it, the same one each time."""
 
     def __init__(self, make: Callable[[], Any]) -> None:
         self._make = make
@@ -240,6 +242,12 @@ class Parts:
 
         return Parking(self.client("dynamodb"), self.settings.guard_table, self.clock)
 
+    @cached_property
+    def awaiting(self) -> "AwaitingStore":
+        from shared.store.awaiting import AwaitingStore
+
+        return AwaitingStore(self.client("dynamodb"), self.settings.guard_table, self.clock)
+
     # The timeline and the counters
 
     @cached_property
@@ -393,6 +401,14 @@ class Parts:
         return self.client("s3", endpoint_url=self.settings.upload_endpoint, signature_version="s3v4")
 
     # What follows from recorded rows
+
+    @cached_property
+    def keeping(self) -> "Keeping":
+        from shared.lifecycle.awaiting import Keeping
+
+        # Few messages have to come to more than to be sent.
+        store, queue = (cast(Any, Later(make)) for make in (lambda: self.awaiting, lambda: self.receipt_queue))
+        return Keeping(store, queue, self.clock)
 
     @cached_property
     def releases(self) -> "Releases":

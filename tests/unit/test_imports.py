@@ -130,6 +130,7 @@ MODELS: Mapping[str, frozenset[str]] = {
                 "phones",
                 "policies",
                 "reasons",
+                "receipts",
                 "run_states",
                 "sizes",
                 "suppression",

@@ -355,7 +355,10 @@ def _task(content: RenderedWecom, messages: Sequence[Outgoing]) -> dict[str, str
         return {}
     targets = [_target(message.to) for message in messages]
     members = all(target is not None and target.kind == "user" for target in targets)
-    return {"task_id": task_id_of([message.message_id for message in messages], members=members)}
+    ids, body = [message.message_id for message in messages], content.body
+    # What is rendered of an older version says nothing of it.
+    how = {"acknowledges": body.get("acknowledges", True), "taken": bool(body.get("taken"))}
+    return {"task_id": task_id_of(ids, members=members, **how)}
 
 
 def _given(source: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
