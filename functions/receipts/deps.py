@@ -6,6 +6,7 @@ from functools import cache
 
 from aws_lambda_powertools.metrics import EphemeralMetrics
 
+from functions.receipts.falling import Falling
 from functions.receipts.function import ReceiptsSettings
 from functions.receipts.listing import Listing
 from functions.receipts.matching import Matcher
@@ -37,6 +38,7 @@ def receiver_of(parts: Parts) -> Receiver:
     return Receiver(
         matcher,
         Listing(parts.suppressions, SoftBounces(parts.timeline)),
+        Falling(parts.awaiting, parts.queues, parts.receipt_queue, parts.stream, parts.clock),
         parts.receipt_queue,
         parts.stream,
         parts.clock,

@@ -1,4 +1,5 @@
-"""Takes receipts off their queue: reads them, finds their messages, lists who must not be written to, tells the stream.
+"""Takes receipts off their queue: reads them, finds their messages, lists who must not be written to, decides on the
+fallback of messages that wait for it, tells the stream.
 
 Every step may be repeated, and whatever breaks off before the last one is: a recipient is listed once, an event counts
 once. A receipt whose message is not known yet waits on the queue, for up to an hour.
@@ -11,6 +12,7 @@ from typing import Any, Protocol
 
 from aws_lambda_powertools import Logger
 
+from functions.receipts.falling import Falling
 from functions.receipts.listing import Listing
 from functions.receipts.matching import Matched, Matcher
 from functions.receipts.telling import records_of
@@ -18,7 +20,7 @@ from shared.aws.receipts import ReceiptQueue
 from shared.base.logs import log_error
 from shared.model.clock import Clock
 from shared.model.events import StreamRecord
-from shared.model.receipts import Alert, Arrived, Receipt, Waiting
+from shared.model.receipts import Alert, Arrived, Look, Receipt, Waiting
 from shared.model.wire import UnreadableError
 from shared.providers.reading import read_queued, read_receipts
 
@@ -66,9 +68,18 @@ class _Look:
 class Receiver:
     """Works on batches of the queue `receipts`."""
 
-    def __init__(self, matcher: Matcher, listing: Listing, queue: ReceiptQueue, stream: Stream, clock: Clock) -> None:
+    def __init__(
+        self,
+        matcher: Matcher,
+        listing: Listing,
+        falling: Falling,
+        queue: ReceiptQueue,
+        stream: Stream,
+        clock: Clock,
+    ) -> None:
         self._matcher = matcher
         self._listing = listing
+        self._falling = falling
         self._queue = queue
         self._stream = stream
         self._clock = clock
@@ -79,11 +90,14 @@ class Receiver:
         result = Received()
         fresh = _Look(now, 0)
         looks = [fresh]
+        overdue: list[tuple[str, Look]] = []
         for record in event["Records"]:
             try:
                 queued = read_queued(record["body"], now)
                 if isinstance(queued, Waiting):
                     looks.append(_Look(queued.since, queued.tries, queued.waiting))
+                elif isinstance(queued, Look):
+                    overdue.append((record["messageId"], queued))
                 else:
                     for said in self._read(queued):
                         if isinstance(said, Alert):
@@ -94,7 +108,17 @@ class Receiver:
                 logger.error("receipt cannot be read", message_id=record["messageId"], field=error.field)
                 result.failed.append(record["messageId"])
         self._take(looks, now, result)
+        # What arrived in the same moment counts.
+        result.failed += [id for id, look in overdue if not self._look(look)]
         return result
+
+    def _look(self, look: Look) -> bool:
+        try:
+            self._falling.look(look)
+        except Exception as error:  # of any kind: the look comes back, and the receipts beside it do not
+            log_error(logger, "fallback not decided yet", error, envelope=look.look)
+            return False
+        return True
 
     @staticmethod
     def _read(arrived: Arrived) -> Sequence[Receipt | Alert]:
@@ -116,6 +140,7 @@ class Receiver:
                 matches += found
                 left += others
         self._listing.add(matches, now)
+        left += self._falling.take(matches)
         self._tell(matches, now, result)
         unknown = set(map(id, left))
         for look in looks:
