@@ -72,7 +72,7 @@ def add(manage: manage_calls.ManageApi, channel: str, id: str = "", **changes: A
 def test_a_template_names_the_one_that_stands_in(manage: manage_calls.ManageApi) -> None:
     add(manage, "email")
     add(manage, "sms", fallback={"template": "email"})
-    wanted = {"template": "sms", "after_minutes": 5}
+    wanted = {"template": "sms", "after_minutes": 5, "until": "sent"}
     add(manage, "wecom", fallback=wanted)
     assert manage.call("GET /v1/templates/{id}", id="wecom").json["fallback"] == wanted
     assert manage.call("GET /v1/templates").json["templates"][2]["fallback"] == wanted
