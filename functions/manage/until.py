@@ -54,14 +54,17 @@ def _check_told(account: Account, after_minutes: int | None) -> None:
 
 
 def _check_acknowledgeable(content: Content) -> None:
-    card = content.card if isinstance(content, WecomTemplateCard) else None
-    if card is None or not is_pressed(card):
+    if not isinstance(content, WecomTemplateCard) or not is_pressed(content.card):
         raise invalid_field(
             _UNTIL,
             "nothing in the content lets people acknowledge it: use a WeCom card with buttons (`button_interaction`), "
             "or another `until`",
         )
-    if card.get("task_id"):
+    if not content.acknowledges:
+        raise invalid_field(
+            _UNTIL, "`acknowledges` of the content is false, so nothing acknowledges it; leave that out, or use `sent`"
+        )
+    if content.card.get("task_id"):
         raise invalid_field(
             "content.card.task_id",
             "what is pressed on a card with a task id of its own is not known; leave it out",

@@ -6,20 +6,22 @@ made from that anew as often as it takes: the message or the receipt comes back 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from aws_lambda_powertools import Logger
 from msgspec import Struct
+from msgspec.structs import replace
 
 from functions.receipts.matching import Matched
 from shared.aws.queue import Dispatch
 from shared.errors import NotQueuedError
 from shared.lifecycle.awaiting import Follower, followers
+from shared.model.address import mask
 from shared.model.clock import Clock
 from shared.model.envelope import Envelope
 from shared.model.events import StreamRecord
-from shared.model.ids import ULID_LENGTH, root_of, ulid_value
+from shared.model.ids import ULID_LENGTH, Numbering, root_of, ulid_value
 from shared.model.receipts import Look, Receipt
 from shared.model.words import MessageClass
 from shared.policy.awaiting import follows
@@ -73,6 +75,22 @@ class Falling(Struct, frozen=True):
             self.store.decide(envelope_id, recipients, What.ARRIVED)
         return [receipt for id, said in back.items() for receipt in self._came_back(id, said)]
 
+    def everybody(self, matches: Sequence[Matched]) -> tuple[list[Matched], list[Receipt]]:
+        """What holds for all who got a card, of the others beside who pressed it, as far as their messages wait; and
+        the receipts that must come again, since these are not kept yet. Raises: what the store raises."""
+        others: list[Matched] = []
+        again: list[Receipt] = []
+        for match in matches:
+            event = match.event
+            if not match.receipt.for_all or event.envelope is None:
+                continue
+            kept = self.store.read(event.envelope).envelope
+            if kept is None:
+                again.append(match.receipt)
+            else:
+                others += _of_the_others(match, kept)
+        return others, again
+
     def _came_back(self, envelope_id: str, said: Mapping[int, Receipt]) -> list[Receipt]:
         kept = self.store.read(envelope_id).envelope
         if kept is None:
@@ -106,6 +124,16 @@ class Falling(Struct, frozen=True):
         if self.queues.send([Dispatch(each.envelope, each.envelope.to_json()) for each in found]):
             raise NotQueuedError("messages that take the place of others")
         self.stream.put([record for each in found for record in each.records])
+
+
+def _of_the_others(match: Matched, kept: Envelope) -> Iterator[Matched]:
+    number = Numbering(kept.root)
+    for recipient in kept.recipients:
+        message_id = number(recipient.index) + recipient.tag
+        if message_id != match.message_id:
+            masked = mask(kept.channel.value, recipient.address)
+            event = replace(match.event, masked_address=masked, reference=recipient.reference, accepted=None)
+            yield replace(match, message_id=message_id, event=event)
 
 
 def _is_over(envelope: Envelope, now: int) -> bool:

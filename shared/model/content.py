@@ -14,6 +14,7 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
+    StrictBool,
     WithJsonSchema,
     model_validator,
 )
@@ -173,7 +174,7 @@ class WecomTemplateCard(ContentModel):
 
     type: Literal["template_card"]
     card: dict[str, JsonValue]
-    acknowledges: bool = True
+    acknowledges: StrictBool = True
     """Whether who presses it acknowledges the message by that."""
     taken: str | None = Field(default=None, min_length=1, max_length=100, pattern=r"^[^{}]*(\{(member|time)\}[^{}]*)*$")
     """What its buttons turn into, for all who have it, once somebody has pressed one: a text without placeholders, in

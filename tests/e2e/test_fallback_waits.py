@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from local.faults import FaultInput
 from local.sandbox.aws_sms_receipts import NUMBERS
 from local.seed import EXAMPLES, account_body
 from local.stack import LocalStack
@@ -33,7 +36,7 @@ class Alarms(App):
             [entry] = read_accounts(EXAMPLES / "accounts.toml", account)
             self.post("/v1/accounts", account_body(entry, stack.sandboxes))
             self._add(name, account, content, fallback)
-        self._add("card", "wecom-app", CONTENT, CARD)
+        self._add("card", "wecom-app", {**CONTENT, "taken": "Taken by {member} at {time}"}, CARD)
 
     def _add(self, name: str, account: str, content: dict[str, Any], fallback: dict[str, Any] | None) -> None:
         template = {"id": name, "name": name, "class": "notification", "accounts": [account], "fallback": fallback}
@@ -46,6 +49,11 @@ class Alarms(App):
         answer = self.post("/v1/messages", {"template": "card", "recipients": [person]})
         self.stack.drain(until_due=True, horizon_s=60)
         return str(answer["messages"][0]["message_id"])
+
+    def shown(self, member: str) -> str | None:
+        """What the buttons of a member's last card have become."""
+        [card] = self.stack.outbox.all("app", member)[-1:]
+        return card.data.get("buttons_became")
 
     def after(self, minutes: float) -> None:
         """Have all happen that does in so many minutes."""
@@ -107,6 +115,25 @@ def test_what_is_taken_in_time_goes_nowhere_else(alarms: Alarms) -> None:
     alarms.after(2 * MINUTES)
     assert ends(alarms.chain(id)) == [("wecom", "acknowledged")]
     assert alarms.stack.outbox.count() == before + 1
+
+
+def test_a_card_that_somebody_takes_says_so_to_all_who_have_it(alarms: Alarms) -> None:
+    team = ("sam", "tara", "uma")
+    people = [{"to": each, "fallback": {"sms": ARRIVES, "email": f"{each}@example.com"}} for each in team]
+    answer = alarms.post("/v1/messages", {"template": "card", "recipients": people})
+    alarms.stack.drain(until_due=True, horizon_s=60)
+    assert [alarms.shown(each) for each in team] == [None] * 3
+    alarms.stack.faults.add(FaultInput(provider="app", kind="status", status=502, at="message/update_template_card"))
+    pressed = datetime.fromtimestamp(alarms.stack.clock.now(), ZoneInfo("Asia/Shanghai"))
+    alarms.press("tara", "approve")
+    alarms.after(2 * MINUTES)
+    [shown] = {alarms.shown(each) for each in team}
+    assert shown in {f"Taken by tara at {pressed + timedelta(minutes=m):%H:%M}" for m in range(2)}
+    # Nobody else needs another message: none can press the card any more.
+    for message in answer["messages"]:
+        assert ends(alarms.chain(message["message_id"])) == [("wecom", "acknowledged")]
+        last = alarms.message(message["message_id"])["timeline"][-1]
+        assert last["stage"] == "acknowledged" and "by ta***" in last["text"]
 
 
 def test_a_text_that_arrives_ends_it(alarms: Alarms) -> None:

@@ -106,7 +106,14 @@ def test_whoever_reads_accounts_secrets_knows_where_they_may_lead(dev: Template,
             connecting.remove(name)
             environment = _environment(template, name)
             assert (environment["ALLOW_LOOPBACK_ENDPOINTS"], environment.get("PRIVATE_NETWORKS")) == ("false", None)
-        assert connecting == {"manage", "pulling", "recall", "mailboxes", *(s.function for s in CHANNELS.values())}
+        assert connecting == {
+            "manage",
+            "pulling",
+            "recall",
+            "receipts",
+            "mailboxes",
+            *(s.function for s in CHANNELS.values()),
+        }
         for name in connecting:
             environment = _environment(template, name)
             assert (environment["ALLOW_LOOPBACK_ENDPOINTS"], environment["PRIVATE_NETWORKS"]) == ("false", "[]")

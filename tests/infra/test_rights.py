@@ -45,6 +45,7 @@ def _dispatch(channel: Channel, *own: Statement) -> list[Statement]:
         (READ, (CATALOG,)),
         ((*READ, "dynamodb:BatchWriteItem", "dynamodb:UpdateItem"), (GUARD,)),
         (("sqs:SendMessage",), _queues(*Channel)),
+        (("sqs:SendMessage",), ("${ReceiptsInQueue.Arn}",)),
         (("sqs:SendMessage",), _queues(channel, dead=True)),
         (
             ("sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"),
@@ -135,6 +136,9 @@ EXPECTED: dict[str, list[Statement]] = {
         (("dynamodb:BatchGetItem", "dynamodb:Query"), (TIMELINE,)),
         (("dynamodb:BatchGetItem", "dynamodb:GetItem"), (CATALOG,)),
         (("dynamodb:PutItem", "dynamodb:UpdateItem"), (CATALOG,)),
+        (("dynamodb:GetItem", "dynamodb:UpdateItem"), (GUARD,)),
+        (("sqs:SendMessage",), _queues(*Channel)),
+        (("secretsmanager:GetSecretValue",), (SECRETS,)),
         (
             (
                 "sqs:ChangeMessageVisibility",
@@ -219,6 +223,7 @@ EXPECTED: dict[str, list[Statement]] = {
         (GET, (CATALOG,)),
         ((*READ, "dynamodb:UpdateItem"), (GUARD,)),
         (("sqs:SendMessage",), _queues(*Channel)),
+        (("sqs:SendMessage",), ("${ReceiptsInQueue.Arn}",)),
         (
             ("sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"),
             _queues(*Channel, dead=True),
@@ -390,7 +395,7 @@ def test_dispatchers_read_health_alone_and_write_shifts_alone(prod: Template, fu
     ("function", "channel"),
     [
         *(("dispatch_email", "email"), ("dispatch_sms", "sms"), ("dispatch_wecom", "wecom"), ("recall", "wecom")),
-        *(("callbacks", "wecom"), ("mailboxes", "email"), ("pulling", "sms")),
+        *(("callbacks", "wecom"), ("mailboxes", "email"), ("pulling", "sms"), ("receipts", "wecom")),
     ],
 )
 def test_secrets_are_read_by_the_channel_that_they_are_labelled_with(
@@ -404,7 +409,13 @@ def test_secrets_are_read_by_the_channel_that_they_are_labelled_with(
 def test_only_those_functions_and_the_one_that_writes_them_read_secrets(prod: Template) -> None:
     readers = {f for f in FUNCTIONS for each in _of(prod, f) if "secretsmanager:GetSecretValue" in each["Action"]}
     senders = {"dispatch_email", "dispatch_sms", "dispatch_wecom", "webhooks_send"}
-    assert readers == senders | {"recall", "manage", "callbacks", "mailboxes", "pulling"}
+    assert readers == senders | {"recall", "receipts", "manage", "callbacks", "mailboxes", "pulling"}
+
+
+def test_who_takes_receipts_reaches_of_the_guard_what_may_fall_back_and_tokens_alone(prod: Template) -> None:
+    (statement,) = [each for each in _of(prod, "receipts") if each["Resource"] == [GUARD]]
+    keys = {"dynamodb:LeadingKeys": ["awaiting#*", "token#*"]}
+    assert statement["Condition"] == {"ForAllValues:StringLike": keys}
 
 
 def test_who_reads_mailboxes_writes_how_far_and_nothing_else(prod: Template) -> None:

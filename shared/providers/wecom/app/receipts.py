@@ -63,6 +63,8 @@ def _pressed(arrived: Arrived, event: Event) -> list[Receipt]:
             code=event.event,
             note=clipped(event.key, NOTE_BYTES) or None,
             by=event.member.lower() or None,
+            response_code=(event.response_code or None) if task.taken and stage is Stage.CLICKED else None,
+            for_all=task.taken and stage is Stage.ACKNOWLEDGED,
         )
         for stage in stages
     ]

@@ -32,9 +32,14 @@ class Task(Struct, frozen=True):
     """The card is to show who pressed it."""
 
 
+def has_buttons(card: Mapping[str, Any]) -> bool:
+    """Whether a card is of a type with buttons or choices."""
+    return str(card.get("card_type", "")).endswith("_interaction")
+
+
 def is_pressed(card: Mapping[str, Any]) -> bool:
     """Whether a card has something to press of which WeCom tells: buttons, choices or a menu."""
-    return str(card.get("card_type", "")).endswith("_interaction") or bool(card.get("action_menu"))
+    return has_buttons(card) or bool(card.get("action_menu"))
 
 
 def task_id_of(message_ids: Sequence[str], *, members: bool, acknowledges: bool = True, taken: bool = False) -> str:

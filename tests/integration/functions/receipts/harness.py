@@ -14,7 +14,7 @@ from shared.model.receipts import Look, Receipt, Waiting, as_json
 from shared.model.suppression import SuppressionReason
 from shared.model.words import Channel, Stage
 from shared.store.suppressions import Suppressions
-from shared.wiring.parts import Parts
+from shared.wiring.accounts import AccountParts
 from tests.conftest import Aws
 from tests.fakes import FakeClock
 from tests.integration.functions.trace.test_aggregate import TraceHarness, rows
@@ -86,13 +86,14 @@ class ReceiptsHarness:
             stream_name="events",
             receipts_url="https://sqs/receipts",
             guard_table="guard",
+            secret_prefix="test",
             queue_urls="{}",
             schedule_group="",
             schedule_role_arn="",
             schedule_dlq_arn="",
         )
         return receiver_of(
-            Parts(
+            AccountParts(
                 settings,
                 client=lambda service: client or self.aws.dynamodb,
                 clock=self.clock,

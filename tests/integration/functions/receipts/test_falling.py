@@ -8,6 +8,7 @@ import pytest
 from functions.receipts.receiving import Received
 from shared.lifecycle.fallback import decide
 from shared.lifecycle.tail import tail
+from shared.model.address import mask
 from shared.model.envelope import Envelope, FallbackLeg
 from shared.model.events import fold
 from shared.model.ids import ULID_LENGTH, new_base
@@ -212,6 +213,24 @@ def test_the_next_channel_waits_as_its_own_template_says(world: World) -> None:
     [next_leg] = other.fallback
     assert (next_leg.channel, next_leg.until, next_leg.after_s) == (Channel.WECOM, Until.DELIVERED, 540)
     assert other.expires_at == other.accepted_at + 9 * MINUTE and other.waits
+
+
+def test_a_card_that_one_takes_is_taken_for_all_who_have_it(world: World) -> None:
+    parent = world.send(3, Until.ACKNOWLEDGED, kept=False)
+    press = receipt(ids(parent)[1], Stage.ACKNOWLEDGED, for_all=True, note="mine", by="u1")
+    world.receive(press)
+    assert [w.waiting for w, _ in world.queue.waiting] == [[press]], "who else has it is not known yet"
+    world.store.keep(world.awaited.envelope)
+    for _ in range(2):
+        world.receive(press)
+    world.time_is_over()
+    world.look(parent)
+    assert world.queues.sent == {}
+    world.tell_all()
+    for message_id, person in zip(ids(parent), parent.recipients, strict=True):
+        [told] = [e for e in world.events(message_id) if e.stage == "acknowledged"]
+        assert (told.note, told.masked_address) == ("mine", mask("email", person.address))
+    assert world.counts()["acknowledged"] == 3
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
