@@ -63,7 +63,7 @@ def test_a_code_is_over_after_three_days(card: Card) -> None:
     [
         (Fault("code", code="45009", at=STEP), Retry),
         (Fault("code", code="60020", at=STEP), AccountDown),
-        (Fault("status", status=502, at=STEP), Retry),
+        (Fault("status", status=502, at=STEP), Unknown),
         (Fault("reset_before", at=STEP), Unknown),
     ],
     ids=str,

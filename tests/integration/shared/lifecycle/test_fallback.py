@@ -165,11 +165,12 @@ def test_only_cards_with_buttons_show_who_took_them(manage: manage_calls.ManageA
     for taken, card, fields in (
         ("Taken by {member} at {time}", CARD["card"], None),
         ("Taken", notice, ["content.taken"]),
-        ("Taken by {{ name }}", CARD["card"], ["content.template_card.taken"]),
-        ("Taken by {who}", CARD["card"], ["content.template_card.taken"]),
+        ("Taken by {{ name }}", CARD["card"], ["content.taken"]),
+        ("Taken by {who}", CARD["card"], ["content.taken"]),
     ):
         content = {"type": "template_card", "card": card, "taken": taken}
-        answer = manage.call(CREATE, body("wecom", f"t{len(taken)}", content=content))
+        sample = {"name": "Ann"} if card is CARD["card"] else {}
+        answer = manage.call(CREATE, body("wecom", f"t{len(taken)}", content=content, sample=sample))
         assert (answer.status, answer.json.get("errors") and answer.fields) == (
             (422, fields) if fields else (201, None)
         )
