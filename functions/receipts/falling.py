@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from functions.receipts.matching import Matched
 from shared.aws.queue import Dispatch
 from shared.errors import NotQueuedError
-from shared.lifecycle.awaiting import Follower, followers
+from shared.lifecycle.awaiting import Follower, late_followers, undelivered_followers
 from shared.model.address import mask
 from shared.model.clock import Clock
 from shared.model.envelope import Envelope
@@ -97,7 +97,7 @@ class Falling(Struct, frozen=True):
             return list(said.values())
         if not _is_over(kept, self.clock.now_ms()):
             decided = self.store.decide(envelope_id, said, What.UNDELIVERED)
-            self._send(followers(kept, decided, said))
+            self._send(undelivered_followers(kept, decided, said))
         return []
 
     def look(self, look: Look) -> None:
@@ -116,7 +116,7 @@ class Falling(Struct, frozen=True):
         decided = dict(found.decisions)
         if found.open and not _is_over(found.envelope, now):
             decided |= self.store.decide(look.look, found.open, What.LATE)
-        self._send(followers(found.envelope, decided))
+        self._send(late_followers(found.envelope, decided))
 
     def _send(self, found: Sequence[Follower]) -> None:
         if not found:

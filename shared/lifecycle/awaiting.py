@@ -71,18 +71,25 @@ class Follower(NamedTuple):
     records: Sequence[StreamRecord]
 
 
-def followers(
-    envelope: Envelope, decisions: Mapping[int, Decision], why: Mapping[int, Receipt] | None = None
-) -> list[Follower]:
-    """What takes the place of messages: one envelope for all that were late; with `why`, one for each of these that
-    came back. Pure.
+def late_followers(envelope: Envelope, decisions: Mapping[int, Decision]) -> list[Follower]:
+    """One envelope in the place of all messages that were late; none if none was, or no other channel is known. Pure.
 
-    why: what was said of them. Of an envelope that knows no other channel nothing follows.
+    decisions: on all recipients, since a repeat must come to the same.
     """
     late = [i for i, decision in decisions.items() if decision.what is What.LATE]
-    groups = [(LATE, late)] if late else []
-    groups += [(undelivered_suffix(i), [i]) for i in why or () if decisions[i].what is What.UNDELIVERED]
-    found = (_follower(envelope, suffix, some, decisions, why or {}) for suffix, some in groups)
+    follower = _follower(envelope, LATE, late, decisions, {})
+    return [] if follower is None else [follower]
+
+
+def undelivered_followers(
+    envelope: Envelope, decisions: Mapping[int, Decision], why: Mapping[int, Receipt]
+) -> list[Follower]:
+    """An envelope in the place of each message that came back, unless its time had been over before. Pure.
+
+    why: what was said of them.
+    """
+    back = [i for i in why if decisions[i].what is What.UNDELIVERED]
+    found = (_follower(envelope, undelivered_suffix(i), [i], decisions, why) for i in back)
     return [each for each in found if each is not None]
 
 

@@ -188,6 +188,19 @@ def test_a_receipt_that_comes_too_late_changes_nothing_and_shows(world: World) -
     assert {"delivered", "undelivered"} <= {e.stage for e in world.events(ids(parent)[0])}
 
 
+def test_who_comes_back_while_the_late_are_queued_leaves_them_together(world: World) -> None:
+    """All of them were decided on, and none is queued yet: nobody else may make their envelope of some of them."""
+    parent = world.send(3, Until.DELIVERED)
+    world.time_is_over()
+    world.queues.broken = True
+    assert world.look(parent).failed == ["0"]
+    world.queues.broken = False
+    world.receive(receipt(ids(parent)[1], Stage.UNDELIVERED, reason="address_unknown"))
+    assert world.queues.sent == {}
+    world.look(parent)
+    assert world.others() == [("fl", [0, 1, 2])]
+
+
 def test_nothing_follows_once_the_whole_time_is_over(world: World) -> None:
     parent = world.send(2, Until.DELIVERED)
     world.clock.set(END)
