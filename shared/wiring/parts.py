@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from shared.store.tenants import TenantStore
     from shared.store.texts import Texts
     from shared.store.timeline import Timeline
+    from shared.store.veils import VeilStore
     from shared.store.webhooks import WebhookStore
 
     class Everything(
@@ -239,6 +240,12 @@ class Parts:
         from shared.store.parking import Parking
 
         return Parking(self.client("dynamodb"), self.settings.guard_table, self.clock)
+
+    @cached_property
+    def veils(self) -> "VeilStore":
+        from shared.store.veils import VeilStore
+
+        return VeilStore(self.client("dynamodb"), self.settings.guard_table, self.clock)
 
     # The timeline and the counters
 
