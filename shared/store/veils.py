@@ -30,11 +30,34 @@ class VeilStore:
         self._clock = clock
         self._known: TtlCache[Veils] = TtlCache(clock, REMEMBERED_S, 500, REMEMBERED_S)
 
-    def put(self, tenant: str, name: str, veil: Veil) -> None:
-        """Keep a veil, or keep it longer. Raises: what the client raises."""
-        ends = self._clock.now_ms() // 1000 + KEPT_S
-        item = {**_key(tenant, name), "tag": {"S": veil.tag}, "at": {"N": str(veil.at)}, "ttl": {"N": str(ends)}}
-        self._client.put_item(TableName=self._table, Item=item)
+    def put(self, tenant: str, name: str, veil: Veil) -> Veil:
+        """Keep a veil, or have the one that is there cover as much, and for longer; returns it as it is then.
+
+        Raises: what the client raises.
+        """
+        try:
+            return self._put(tenant, name, veil, "attribute_not_exists(#at) OR #at <= :at")
+        except self._client.exceptions.ConditionalCheckFailedException as error:
+            # The person was to be forgotten again since.
+            there = _veil(error.response["Item"])
+            return self._put(tenant, name, there, "#at >= :at")
+
+    def _put(self, tenant: str, name: str, veil: Veil, condition: str) -> Veil:
+        answer = self._client.update_item(
+            TableName=self._table,
+            Key=_key(tenant, name),
+            UpdateExpression="SET tag = if_not_exists(tag, :tag), #at = :at, #ttl = :ends",
+            ExpressionAttributeNames={"#at": "at", "#ttl": "ttl"},
+            ExpressionAttributeValues={
+                ":tag": {"S": veil.tag},
+                ":at": {"N": str(veil.at)},
+                ":ends": {"N": str(self._clock.now_ms() // 1000 + KEPT_S)},
+            },
+            ConditionExpression=condition,
+            ReturnValues="ALL_NEW",
+            ReturnValuesOnConditionCheckFailure="ALL_OLD",
+        )
+        return _veil(answer["Attributes"])
 
     def of(self, tenant: str, ulid: str) -> Veils:
         """The veils that may cover a message, envelope or request. ulid: what its id begins with; a new one has none.
@@ -57,7 +80,11 @@ class VeilStore:
             ExpressionAttributeValues={":pk": _key(tenant, "")["pk"]},
             ConsistentRead=True,
         )
-        return {item["sk"]["S"]: Veil(item["tag"]["S"], int(item["at"]["N"])) for item in found}
+        return {item["sk"]["S"]: _veil(item) for item in found}
+
+
+def _veil(item: Item) -> Veil:
+    return Veil(item["tag"]["S"], int(item["at"]["N"]))
 
 
 def _key(tenant: str, name: str) -> Item:

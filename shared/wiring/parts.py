@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from shared.aws.attachments import AttachmentStore
     from shared.aws.audiences import AudienceFiles
     from shared.aws.campaign_schedules import CampaignSchedules
+    from shared.aws.erasures import ErasureQueue
     from shared.aws.mappings import QueueMappings
+    from shared.aws.objects import Objects
     from shared.aws.queue import DeadLetters, Queues
     from shared.aws.receipts import ReceiptQueue
     from shared.aws.runfiles import RunFiles
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from shared.store.dead_letters import DeadLetterStore
     from shared.store.deliveries import Deliveries
     from shared.store.duplicates import Duplicates
+    from shared.store.erasures import ErasureStore
     from shared.store.health import HealthStore
     from shared.store.idempotency import Idempotency
     from shared.store.inboxes import Inboxes
@@ -66,6 +69,7 @@ if TYPE_CHECKING:
         by_name.ReceiptSettings,
         by_name.WatchSettings,
         by_name.WebhookSettings,
+        by_name.ErasureSettings,
         by_name.BusNameSettings,
         by_name.SecretSettings,
         by_name.UploadSettings,
@@ -185,6 +189,12 @@ class Parts:
 
         return WebhookStore(self.client("dynamodb"), self.settings.catalog_table, self.clock)
 
+    @cached_property
+    def erasures(self) -> "ErasureStore":
+        from shared.store.erasures import ErasureStore
+
+        return ErasureStore(self.client("dynamodb"), self.settings.catalog_table, self.clock)
+
     # The guard
 
     @cached_property
@@ -300,6 +310,12 @@ class Parts:
         return DeliveryQueue(self.client("sqs"), self.settings.webhooks_url)
 
     @cached_property
+    def erasure_queue(self) -> "ErasureQueue":
+        from shared.aws.erasures import ErasureQueue
+
+        return ErasureQueue(self.client("sqs"), self.settings.erasures_url)
+
+    @cached_property
     def event_bus(self) -> "EventBus":
         from shared.aws.webhooks import EventBus
 
@@ -378,6 +394,12 @@ class Parts:
         from shared.aws.runfiles import RunFiles
 
         return RunFiles(self.settings.assets_bucket, self._s3, self._signer)
+
+    @cached_property
+    def objects(self) -> "Objects":
+        from shared.aws.objects import Objects
+
+        return Objects(self.settings.assets_bucket, self._s3)
 
     @cached_property
     def secrets(self) -> "SecretStore":
