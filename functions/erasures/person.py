@@ -86,14 +86,19 @@ class Person:
         return self.may_be_in(text) and any(map(self.is_named, _WORDS(text)))
 
     def struck(self, text: str) -> str:
-        """A text that nobody can read any more in which the address, in its usual spellings, has become asterisks."""
-        return self._spelled.sub("***", text)
+        """A text of others in which the address has become as many asterisks: an email address or a number, in its
+        usual spellings. The ids of members of WeCom are words like others, so they stay."""
+        if self.channel is Channel.WECOM:
+            return text
+        return self._spelled.sub(lambda found: "*" * len(found[0]), text)
 
     @cached_property
     def _spelled(self) -> re.Pattern[str]:
-        plain = self.address.removeprefix("+")
-        spellings = {self.address, plain, quote(self.address, safe=""), *self._national()}
-        return re.compile("|".join(map(re.escape, sorted(spellings, key=len, reverse=True))), re.IGNORECASE)
+        spellings = {self.address, self.address.removeprefix("+"), quote(self.address, safe=""), *self._national()}
+        words = "|".join(map(re.escape, sorted(spellings, key=len, reverse=True)))
+        # Nobody else's, of which it is a part.
+        before, behind = (r"\d", r"\d") if self.channel is Channel.SMS else (r"[\w.+\-]", r"[\w\-]|\.\w")
+        return re.compile(rf"(?<!{before})(?:{words})(?!{behind})", re.IGNORECASE)
 
     def _national(self) -> set[str]:
         """A number without its country's code, if that is the tenant's own."""

@@ -85,9 +85,18 @@ class Rows:
 
     def _replaced(self, record: bytes, delimiter: str) -> bytes:
         if not self._is_theirs(record, delimiter):
-            return record
+            return self._struck(record)
         self.found += 1
         return filler(record, CSV_MARK if self.format is FileFormat.CSV else JSON_MARK)
+
+    def _struck(self, record: bytes) -> bytes:
+        """A row of somebody else, in which the person may be mentioned."""
+        try:
+            struck = self.person.struck(record.decode()).encode()
+        except UnicodeDecodeError:
+            return record
+        self.found += struck != record
+        return struck
 
     def _is_theirs(self, record: bytes, delimiter: str) -> bool:
         if not self.person.may_be_in(record.decode(errors="replace")):

@@ -48,18 +48,15 @@ class FileSearch:
                 yield versions[0].key
 
     def _take(self, versions: Sequence[Version], result: Result) -> None:
-        rows = self._rows(versions[0].key)
-        for version in versions if rows is not None else ():
-            found = self._found(version, result)
-            if not found:
-                continue
-            if self._is_open(version):
-                result.waiting[WAITING] += 1
-                continue
+        held = [version for version in versions if self._found(version, result)]
+        closed = [version for version in held if not self._is_open(version)]
+        result.waiting[WAITING] += len(held) - len(closed)
+        # What is older first: it may be what the newest version was before a search broke off.
+        for version in reversed(closed):
             if version.latest:
                 self._write_anew(version)
             else:
-                self._follow(version, versions)
+                self._follow(version, versions[0])
             self._objects.delete(version)
             result.erased[FILES] += 1
 
@@ -124,9 +121,8 @@ class FileSearch:
         if rows is not None:
             self._point(version, self._objects.rewrite(version, rows.rewritten(self._objects.read(version))))
 
-    def _follow(self, version: Version, versions: Sequence[Version]) -> None:
+    def _follow(self, version: Version, latest: Version) -> None:
         """Have runs find what was written anew, if a search broke off before they did."""
-        latest = versions[0]
         if latest.latest and self._objects.before(latest) == version.id:
             self._point(version, latest.id)
 
