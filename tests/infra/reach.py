@@ -23,7 +23,7 @@ Right = tuple[str, str]
 
 CATALOG = (
     *("accounts", "catalog_table", "keys", "templates", "tenants"),
-    *("audit", "campaigns", "dead_letters", "health", "inboxes", "suppressions", "webhooks"),
+    *("audit", "campaigns", "dead_letters", "health", "inboxes", "suppressions", "webhooks", "erasures"),
 )
 COUNTERS = ("counters", "marks")
 GUARD = (
@@ -38,6 +38,7 @@ GUARD = (
     "shards",
     "texts",
     "tokens",
+    "veils",
 )
 RESOURCES: Mapping[str, tuple[str, ...]] = {
     **{f"shared.store.{name}": ("Catalog",) for name in CATALOG},
@@ -47,6 +48,12 @@ RESOURCES: Mapping[str, tuple[str, ...]] = {
     "shared.aws.attachments": ("attachments",),
     "shared.aws.audiences": ("audiences",),
     "shared.aws.runfiles": ("audiences", "runs"),
+    "shared.aws.objects": ("audiences", "runs"),
+    "shared.aws.erasures": ("queues",),
+    "functions.erasures.search.tables": ("Catalog", "Guard", "Timeline", "Counters"),
+    "functions.erasures.search.catalog": ("Catalog",),
+    "functions.erasures.search.guard": ("Guard",),
+    "functions.erasures.search.timeline": ("Timeline",),
     "shared.aws.queue": ("queues", "dead letters"),
     "shared.aws.clock": ("Catalog",),
     "shared.aws.tasks": ("queues",),

@@ -18,7 +18,15 @@ def _dimension(alarm: dict[str, Any]) -> str:
 
 def test_one_message_in_a_dead_letter_queue_without_a_function_is_an_alarm(prod: Template) -> None:
     alarms = _alarms(prod, "ApproximateNumberOfMessagesVisible")
-    dead = {"TraceDead", "SchedulesDead", "CampaignsDead", "BusDead", "ReceiptsInDead", "WebhooksOutDead"}
+    dead = {
+        "TraceDead",
+        "SchedulesDead",
+        "CampaignsDead",
+        "BusDead",
+        "ReceiptsInDead",
+        "WebhooksOutDead",
+        "ErasuresToDead",
+    }
     assert {_dimension(each) for each in alarms} == {f"${{{id}.QueueName}}" for id in dead}
     for alarm in alarms:
         assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (0, "GreaterThanThreshold")

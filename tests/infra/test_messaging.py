@@ -22,6 +22,8 @@ OTHERS = {
     "ReceiptsInDead",
     "WebhooksOutQueue",
     "WebhooksOutDead",
+    "ErasuresToQueue",
+    "ErasuresToDead",
 }
 
 

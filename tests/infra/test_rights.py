@@ -172,6 +172,7 @@ EXPECTED: dict[str, list[Statement]] = {
         (GET, (CATALOG,)),
         (("dynamodb:Query",), (CATALOG,)),
         (("dynamodb:BatchGetItem", "dynamodb:BatchWriteItem"), (GUARD,)),
+        (("dynamodb:Query",), (GUARD,)),
         (("dynamodb:BatchGetItem",), (TIMELINE,)),
         (("kinesis:DescribeStream", "kinesis:DescribeStreamSummary", *LOOK), ("${Events.Arn}",)),
         (("sqs:SendMessage",), ("${WebhooksOutDead.Arn}", "${WebhooksOutQueue.Arn}")),
@@ -182,6 +183,7 @@ EXPECTED: dict[str, list[Statement]] = {
         (("dynamodb:PutItem",), (CATALOG,)),
         (("dynamodb:BatchWriteItem",), (GUARD,)),
         (("dynamodb:UpdateItem",), (GUARD,)),
+        (("dynamodb:Query",), (GUARD,)),
         (
             (
                 "sqs:ChangeMessageVisibility",
