@@ -79,7 +79,7 @@ FUNCTIONS = (
         packages=(*CORE_PACKAGES, *ADDRESS_PACKAGES),
         rights=(
             table("catalog", "GetItem", "Query"),
-            table("catalog", "PutItem", keys=("erasures#*", "audit#*")),
+            table("catalog", "PutItem", keys=("erasures#*", "audit#*", "tenant#*", "tenants")),
             table("guard", "UpdateItem", keys=("erased#*",)),
             allow(SEND, "erasures.queue"),
         ),

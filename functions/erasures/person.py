@@ -23,7 +23,7 @@ _INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\u00ad"))
 
 @dataclass(frozen=True)
 class Person:
-    """One address on one channel of a tenant. region: the country of numbers without a prefix."""
+    """One address on one channel of a tenant."""
 
     tenant: str
     channel: Channel
@@ -31,6 +31,7 @@ class Person:
     tag: str
     veil: Veil
     region: str
+    """The country of numbers without a prefix."""
     keep_suppression: bool
 
     @classmethod

@@ -24,12 +24,14 @@ SIZE = 1_000_000
 
 @dataclass(slots=True)
 class Rows:
-    """Rewrites one file, as it streams by. headed: whether a header comes first; delimiter: if that is known."""
+    """Rewrites one file, as it streams by."""
 
     person: Person
     format: FileFormat
     headed: bool = True
+    """Whether a header comes first."""
     delimiter: str = ""
+    """Empty if it is not known."""
     found: int = field(default=0, init=False)
     """Rows of the person so far."""
 

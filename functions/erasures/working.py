@@ -101,8 +101,10 @@ class Worker:
         return self._saved(stored, changes)
 
     def _search(self, stored: Stored[Erasure], remaining_s: Callable[[], float]) -> None:
-        region = self._tenants.ensure_tenant(stored.value.tenant).region
-        places = self._places(Person.of(stored.value, region))
+        tenant = self._tenants.tenant(stored.value.tenant)
+        if tenant is None:
+            raise LookupError("the erasure's tenant is gone")
+        places = self._places(Person.of(stored.value, tenant.region))
         while stored.value.step < len(places):
             result = Result()
             for position in places[stored.value.step].search(stored.value.position, result):

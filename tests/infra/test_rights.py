@@ -113,6 +113,8 @@ EXPECTED: dict[str, list[Statement]] = {
         (("dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:PutItem"), (TIMELINE,)),
         (("dynamodb:GetItem", "dynamodb:UpdateItem"), (COUNTERS,)),
         (("dynamodb:BatchWriteItem", "dynamodb:Query"), (COUNTERS,)),
+        (GET, (CATALOG,)),
+        (("dynamodb:Query",), (GUARD,)),
         (
             (
                 "kinesis:DescribeStream",
@@ -167,6 +169,58 @@ EXPECTED: dict[str, list[Statement]] = {
         (("dynamodb:PutItem",), (CATALOG,)),
         (("dynamodb:BatchGetItem",), (TIMELINE,)),
         (("sqs:SendMessage",), ("${ReceiptsInQueue.Arn}",)),
+    ],
+    "erasures": [
+        (("dynamodb:Scan",), (CATALOG, COUNTERS, GUARD, TIMELINE)),
+        (("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"), (CATALOG,)),
+        (("dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:UpdateItem"), (CATALOG,)),
+        (
+            (
+                "dynamodb:BatchWriteItem",
+                "dynamodb:DeleteItem",
+                "dynamodb:GetItem",
+                "dynamodb:PutItem",
+                "dynamodb:Query",
+                "dynamodb:UpdateItem",
+            ),
+            (GUARD,),
+        ),
+        (("dynamodb:BatchWriteItem", "dynamodb:PutItem", "dynamodb:Query"), (TIMELINE,)),
+        (("dynamodb:BatchWriteItem",), (COUNTERS,)),
+        (
+            (
+                "s3:AbortMultipartUpload",
+                "s3:DeleteObjectVersion",
+                "s3:GetObjectVersion",
+                "s3:GetObjectVersionTagging",
+                "s3:PutObject",
+                "s3:PutObjectTagging",
+            ),
+            ("${Assets.Arn}/audiences/*", "${Assets.Arn}/runs/*"),
+        ),
+        (("s3:ListBucket", "s3:ListBucketVersions"), BUCKET),
+        (("scheduler:ListSchedules",), ("*",)),
+        (
+            ("scheduler:GetSchedule", "scheduler:UpdateSchedule"),
+            (f"{AWS}:scheduler:{HERE}:schedule/mepush/*",),
+        ),
+        PASS_ROLE,
+        (
+            (
+                "sqs:ChangeMessageVisibility",
+                "sqs:DeleteMessage",
+                "sqs:GetQueueAttributes",
+                "sqs:ReceiveMessage",
+                "sqs:SendMessage",
+            ),
+            ("${ErasuresToQueue.Arn}",),
+        ),
+    ],
+    "erasures_api": [
+        (("dynamodb:GetItem", "dynamodb:Query"), (CATALOG,)),
+        (("dynamodb:PutItem",), (CATALOG,)),
+        (("dynamodb:UpdateItem",), (GUARD,)),
+        (("sqs:SendMessage",), ("${ErasuresToQueue.Arn}",)),
     ],
     "webhooks_feed": [
         (GET, (CATALOG,)),

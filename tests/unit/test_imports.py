@@ -134,7 +134,7 @@ MODELS: Mapping[str, frozenset[str]] = {
                 "sizes",
                 "suppression",
             ),
-            *("templates", "tenants", "topics", "wire", "words"),
+            *("templates", "tenants", "topics", "veils", "wire", "words"),
         }
     ),
 }
