@@ -15,7 +15,7 @@ CONCURRENCY = 2
 """Each search reads all tables: people are forgotten one after the other rather than at the expense of messages."""
 TIMEOUT_S = 900
 
-_REWRITE = ("PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem")
+_REWRITE = ("PutItem", "UpdateItem", "BatchWriteItem")
 
 
 class SearchSettings(
@@ -40,13 +40,10 @@ FUNCTIONS = (
             # No index names a recipient, so that everything has to be looked at.
             allow(("dynamodb:Scan",), "table.catalog", "table.guard", "table.timeline", "table.counters"),
             table("catalog", *READ),
-            table(
-                "catalog",
-                "PutItem",
-                "UpdateItem",
-                "DeleteItem",
-                keys=("erasures#*", "suppress*", "audit#*", "letter#*", "tenant#*"),
-            ),
+            table("catalog", "PutItem", keys=("erasures#*", "suppressed#*", "letter#*", "tenant#*")),
+            # Of the audit log a person is taken out of records; no record is taken out.
+            table("catalog", "UpdateItem", keys=("audit#*", "suppressing#*")),
+            table("catalog", "DeleteItem", keys=("suppressed#*", "suppressing#*")),
             table("guard", "GetItem", "Query", *_REWRITE),
             table("timeline", "Query", "PutItem", "BatchWriteItem"),
             table("counters", "BatchWriteItem", keys=("unkept#*",)),

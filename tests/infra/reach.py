@@ -70,6 +70,7 @@ NARROWER: Mapping[tuple[str, str], tuple[str, ...]] = {("shared.aws.runfiles", "
 """What they use some actions on, where that is less."""
 
 CALLS: Mapping[str, tuple[str, ...]] = {
+    "scan": ("dynamodb:Scan",),
     "put_item": ("dynamodb:PutItem",),
     "get_item": ("dynamodb:GetItem",),
     "update_item": ("dynamodb:UpdateItem",),
@@ -100,6 +101,11 @@ CALLS: Mapping[str, tuple[str, ...]] = {
     "head_object": ("s3:GetObject",),
     "get_object": ("s3:GetObject",),
     "put_object": ("s3:PutObject",),
+    "create_multipart_upload": ("s3:PutObject", "s3:PutObjectTagging"),
+    "abort_multipart_upload": ("s3:AbortMultipartUpload",),
+    # All of them of versions, by the one module that asks.
+    "get_object_tagging": ("s3:GetObjectVersionTagging",),
+    "delete_object": ("s3:DeleteObjectVersion",),
     "generate_presigned_url": ("s3:GetObject",),
     # S3 asks for the rights of who signed a form when it is used.
     "generate_presigned_post": ("s3:PutObject",),
