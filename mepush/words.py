@@ -155,6 +155,7 @@ class Reason(StrEnum):
     RECALLED = "recalled"
     RECALL_REFUSED = "recall_refused"
     KEY_LIMIT = "key_limit"
+    ERASED = "erased"
     QUIET_HOURS = "quiet_hours"
     DUPLICATE = "duplicate"
     CAPPED = "capped"

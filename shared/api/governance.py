@@ -29,6 +29,7 @@ from shared.model.tenants import (
     Concurrency,
     Country,
     Deployment,
+    RetentionDays,
     TenantSettings,
     TextsPerDay,
 )
@@ -148,6 +149,15 @@ class SettingsUpdate(Model):
     """What advertising may be about, in words for recipients, who unsubscribe from one topic or from all."""
     texts_per_key_per_day: Annotated[TextsPerDay, BeforeValidator(whole_number)] | None = None
     texts_abroad_per_key_per_day: Annotated[TextsPerDay, BeforeValidator(whole_number)] | None = None
+    retention: (
+        Annotated[
+            dict[MessageClass, Annotated[RetentionDays, BeforeValidator(whole_number)]],
+            Field(json_schema_extra={"additionalProperties": False}),
+        ]
+        | None
+    ) = None
+    """Class to the days for which what happened to its messages is kept; of what is not named, as it was deployed. What
+    is kept already stays for as long as it was to."""
 
 
 class SettingsRestore(Model):
@@ -176,6 +186,9 @@ class SettingsView(Model):
     )
     texts_abroad_per_key_per_day: int = Field(
         description="How many of these a key may send to numbers outside one's own country."
+    )
+    retention: dict[str, int] = Field(
+        description="Class to the days for which what happened to its messages is kept; else as it was deployed."
     )
     changed_by: str | None
     """The id of an API key."""

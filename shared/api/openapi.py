@@ -54,6 +54,7 @@ _TAGS = {
     "settings": "What holds for everything, in versions.",
     "deployment": "What all tenants of a deployment share.",
     "suppressions": "Who must not be written to, and why.",
+    "erasures": "Forget people, and see how far that is.",
     "webhooks": "Have events sent to your own endpoints.",
     "audit": "Every change: who, what, before and after.",
     "description": "This description.",

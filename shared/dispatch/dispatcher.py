@@ -21,7 +21,9 @@ from shared.model.envelope import Envelope, read_envelope
 from shared.model.events import EventRow
 from shared.model.wire import UnreadableError
 from shared.model.words import Channel
+from shared.policy.veiling import veiled_envelope
 from shared.store.ledger import HeldError
+from shared.store.veils import VeilStore
 
 logger = Logger(child=True)
 A = TypeVar("A")
@@ -61,6 +63,7 @@ class Dispatcher:
         stream: EventStream,
         pool: Executor,
         keeping: Keeping,
+        veils: VeilStore,
     ) -> None:
         self._channel = channel
         self._waves = waves
@@ -70,6 +73,7 @@ class Dispatcher:
         self._stream = stream
         self._pool = pool
         self._keeping = keeping
+        self._veils = veils
 
     def run(self, event: dict[str, Any], context: Context) -> dict[str, Any]:
         """Work on one SQS batch; returns the partial batch response."""
@@ -102,10 +106,15 @@ class Dispatcher:
 
     def _work(self, received: list[Received], remaining_s: Callable[[], float]) -> set[str]:
         # One message may stand twice in a batch: at-least-once delivery promises nothing else.
-        distinct = {r.envelope.id: r.envelope for r in received}
+        distinct = {r.envelope.id: self._veiled(r.envelope) for r in received}
         rows = self._send(list(distinct.values()), remaining_s)
         undone = self._finish([tail(distinct[id], found) for id, found in rows.items()])
         return {r.message_id for r in received if r.envelope.id not in rows or r.envelope.id in undone}
+
+    def _veiled(self, envelope: Envelope) -> Envelope:
+        """An envelope without those whose data were erased while it waited. Raises: what the table raises."""
+        veils = self._veils.of(envelope.tenant, envelope.id)
+        return veiled_envelope(envelope, veils) if veils else envelope
 
     def _send(self, envelopes: list[Envelope], remaining_s: Callable[[], float]) -> dict[str, list[EventRow]]:
         """Work envelopes off side by side; one that raises is left out and comes back."""

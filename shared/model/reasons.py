@@ -34,6 +34,7 @@ class Reason(StrEnum):
     RECALLED = "recalled"
     RECALL_REFUSED = "recall_refused"
     KEY_LIMIT = "key_limit"
+    ERASED = "erased"
     # of the sending policies
     QUIET_HOURS = "quiet_hours"
     DUPLICATE = "duplicate"
@@ -240,6 +241,11 @@ _ABOUT: dict[Reason, tuple[Blame, str, str]] = {
         Blame.PACE,
         "The account's rate was used up by messages before this one.",
         "Nothing if it waits; else raise the account's rate, add an account, or give it a longer time to live.",
+    ),
+    Reason.ERASED: (
+        Blame.CALLER,
+        "The recipient's data were erased while the message waited, so it was not sent any more.",
+        "Nothing; nobody can tell any more whom it was for.",
     ),
     Reason.RUN_PAUSED: (
         Blame.CALLER,

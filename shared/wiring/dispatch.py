@@ -98,6 +98,5 @@ class DispatchParts(AccountParts):
             self.public_url,
         )
         waves = Waves(Planner(sources, self.releases), self.pace, self.sender, self.ledger, self.clock, self.sleep)
-        return Dispatcher(
-            channel, waves, self.runs, self.outlet, self.dead_letters, self.stream, self.envelopes, self.keeping
-        )
+        outward = self.outlet, self.dead_letters, self.stream
+        return Dispatcher(channel, waves, self.runs, *outward, self.envelopes, self.keeping, self.veils)

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from shared.aws.attachments import AttachmentStore
     from shared.aws.audiences import AudienceFiles
     from shared.aws.campaign_schedules import CampaignSchedules
+    from shared.aws.erasures import ErasureQueue
     from shared.aws.mappings import QueueMappings
+    from shared.aws.objects import Objects
     from shared.aws.queue import DeadLetters, Queues
     from shared.aws.receipts import ReceiptQueue
     from shared.aws.runfiles import RunFiles
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from shared.store.dead_letters import DeadLetterStore
     from shared.store.deliveries import Deliveries
     from shared.store.duplicates import Duplicates
+    from shared.store.erasures import ErasureStore
     from shared.store.health import HealthStore
     from shared.store.idempotency import Idempotency
     from shared.store.inboxes import Inboxes
@@ -53,6 +56,7 @@ if TYPE_CHECKING:
     from shared.store.tenants import TenantStore
     from shared.store.texts import Texts
     from shared.store.timeline import Timeline
+    from shared.store.veils import VeilStore
     from shared.store.webhooks import WebhookStore
 
     class Everything(
@@ -67,6 +71,7 @@ if TYPE_CHECKING:
         by_name.ReceiptSettings,
         by_name.WatchSettings,
         by_name.WebhookSettings,
+        by_name.ErasureSettings,
         by_name.BusNameSettings,
         by_name.SecretSettings,
         by_name.UploadSettings,
@@ -186,6 +191,12 @@ class Parts:
 
         return WebhookStore(self.client("dynamodb"), self.settings.catalog_table, self.clock)
 
+    @cached_property
+    def erasures(self) -> "ErasureStore":
+        from shared.store.erasures import ErasureStore
+
+        return ErasureStore(self.client("dynamodb"), self.settings.catalog_table, self.clock)
+
     # The guard
 
     @cached_property
@@ -248,6 +259,12 @@ class Parts:
 
         return AwaitingStore(self.client("dynamodb"), self.settings.guard_table, self.clock)
 
+    @cached_property
+    def veils(self) -> "VeilStore":
+        from shared.store.veils import VeilStore
+
+        return VeilStore(self.client("dynamodb"), self.settings.guard_table, self.clock)
+
     # The timeline and the counters
 
     @cached_property
@@ -299,6 +316,12 @@ class Parts:
         from shared.aws.webhooks import DeliveryQueue
 
         return DeliveryQueue(self.client("sqs"), self.settings.webhooks_url)
+
+    @cached_property
+    def erasure_queue(self) -> "ErasureQueue":
+        from shared.aws.erasures import ErasureQueue
+
+        return ErasureQueue(self.client("sqs"), self.settings.erasures_url)
 
     @cached_property
     def event_bus(self) -> "EventBus":
@@ -379,6 +402,12 @@ class Parts:
         from shared.aws.runfiles import RunFiles
 
         return RunFiles(self.settings.assets_bucket, self._s3, self._signer)
+
+    @cached_property
+    def objects(self) -> "Objects":
+        from shared.aws.objects import Objects
+
+        return Objects(self.settings.assets_bucket, self._s3)
 
     @cached_property
     def secrets(self) -> "SecretStore":

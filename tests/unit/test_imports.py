@@ -135,7 +135,7 @@ MODELS: Mapping[str, frozenset[str]] = {
                 "sizes",
                 "suppression",
             ),
-            *("templates", "tenants", "topics", "wire", "words"),
+            *("templates", "tenants", "topics", "veils", "wire", "words"),
         }
     ),
 }
