@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from shared.aws.attachments import AttachmentStore
     from shared.aws.audiences import AudienceFiles
     from shared.aws.campaign_schedules import CampaignSchedules
+    from shared.aws.firehose import Firehose
     from shared.aws.mappings import QueueMappings
     from shared.aws.queue import DeadLetters, Queues
     from shared.aws.receipts import ReceiptQueue
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
         by_name.ReceiptSettings,
         by_name.WatchSettings,
         by_name.WebhookSettings,
+        by_name.ArchiveSettings,
         by_name.BusNameSettings,
         by_name.SecretSettings,
         by_name.UploadSettings,
@@ -351,6 +353,12 @@ class Parts:
         from shared.aws.stream import StreamLag
 
         return StreamLag(self.client("kinesis"), self.settings.stream_name)
+
+    @cached_property
+    def firehose(self) -> "Firehose":
+        from shared.aws.firehose import Firehose
+
+        return Firehose(self.client("firehose"), self.settings.archive_stream)
 
     # Files and secrets
 
