@@ -22,6 +22,7 @@ OTHERS = {
     "ReceiptsInDead",
     "WebhooksOutQueue",
     "WebhooksOutDead",
+    "ArchiveStoreDead",
 }
 
 
@@ -62,7 +63,7 @@ def test_every_queue_is_encrypted_and_standard(prod: Template) -> None:
 
 def test_dead_letters_wait_for_two_weeks(prod: Template) -> None:
     dead = [queue for id, queue in prod.of("SQS::Queue").items() if id.endswith("Dead")]
-    assert len(dead) == 15
+    assert len(dead) == 16
     for queue in dead:
         assert queue.properties["MessageRetentionPeriod"] == 14 * 86_400
         assert "RedrivePolicy" not in queue.properties
@@ -104,7 +105,7 @@ def test_each_queue_feeds_its_channels_function_under_its_own_cap(
 
 
 def test_the_stream_feeds_the_trace_with_bounded_retries(prod: Template) -> None:
-    assert len(prod.of("Lambda::EventSourceMapping")) == 2 * len(PAIRS) + 5
+    assert len(prod.of("Lambda::EventSourceMapping")) == 2 * len(PAIRS) + 6
     assert prod.of("Lambda::EventSourceMapping")["TraceSource"].properties == {
         "EventSourceArn": "${Events.Arn}",
         "FunctionName": "${TraceFunction}",
@@ -118,6 +119,15 @@ def test_the_stream_feeds_the_trace_with_bounded_retries(prod: Template) -> None
         "MaximumRecordAgeInSeconds": 86_400,
         "DestinationConfig": {"OnFailure": {"Destination": "${TraceDead.Arn}"}},
     }
+
+
+def test_the_archive_gathers_for_minutes_and_tries_until_the_stream_is_about_to_forget(prod: Template) -> None:
+    found = prod.of("Lambda::EventSourceMapping")["ArchiveSource"].properties
+    assert found["EventSourceArn"] == "${Events.Arn}"
+    assert (found["BatchSize"], found["MaximumBatchingWindowInSeconds"]) == (2000, 300)
+    assert (found["MaximumRetryAttempts"], found["MaximumRecordAgeInSeconds"]) == (-1, 6 * 86_400)
+    assert (found["BisectBatchOnFunctionError"], found["FunctionResponseTypes"]) == (True, ["ReportBatchItemFailures"])
+    assert found["DestinationConfig"] == {"OnFailure": {"Destination": "${ArchiveStoreDead.Arn}"}}
 
 
 def test_the_groups_of_schedules_are_those_that_functions_name(prod: Template) -> None:

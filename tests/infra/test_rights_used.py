@@ -22,6 +22,7 @@ LAMBDAS_OWN: dict[str, set[Right]] = {
     "webhooks_send": {(action, "queues") for action in CONSUME},
     "trace": STREAM,
     "webhooks_feed": STREAM,
+    "archive": STREAM,
 }
 """What the event source mappings of functions do under their roles."""
 ANSWERS = {("s3:ListBucket", "bucket"), ("s3:ListBucketVersions", "bucket")}
