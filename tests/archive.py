@@ -62,3 +62,9 @@ def ask(folder: Path, name: str, *parameters: str) -> list[dict[str, Any]]:
         answer = connection.execute(sql, parameters)
         names = [column[0] for column in answer.description or ()]
         return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+
+
+def column_table() -> str:
+    """The table of columns in docs/archive.md."""
+    lines = [f"| `{column.name}` | {column.type} | {column.about} |" for column in COLUMNS]
+    return "\n".join(("| column | type | |", "|---|---|---|", *lines))
