@@ -61,6 +61,7 @@ QUERIES = (
     bool_or(stage = 'undelivered' AND NOT transient) AS undelivered,
     bool_or(stage = 'opened' AND NOT by_machine) AS opened,
     bool_or(stage = 'clicked' AND NOT by_machine) AS clicked,
+    bool_or(stage = 'acknowledged') AS acknowledged,
     bool_or(stage = 'complained') AS complained,
     bool_or(stage = 'unsubscribed') AS unsubscribed
   FROM once
@@ -75,6 +76,7 @@ SELECT
   count_if(undelivered) AS undelivered,
   count_if(opened) AS opened,
   count_if(clicked) AS clicked,
+  count_if(acknowledged) AS acknowledged,
   count_if(complained) AS complained,
   count_if(unsubscribed) AS unsubscribed
 FROM messages
@@ -164,6 +166,7 @@ SELECT
   count_if(stage = 'undelivered' AND NOT transient) AS undelivered,
   count_if(stage = 'opened' AND number = 0) AS opened,
   count_if(stage = 'clicked' AND number = 0) AS clicked,
+  count_if(stage = 'acknowledged') AS acknowledged,
   count_if(stage = 'complained') AS complained,
   count_if(stage = 'unsubscribed') AS unsubscribed
 FROM once

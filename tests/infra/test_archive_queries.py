@@ -61,7 +61,9 @@ def emails(at: int, **more: Any) -> Iterator[tuple[str, StreamRecord]]:
     opened = [said("opened", 60_000), said("opened", 60_000, nth=60)]
     clicked = [said("clicked", 2 * HOUR_MS), said("clicked", 2 * HOUR_MS, nth=7200)]
     yield made(sent(), said("delivered", 3000), *opened, *clicked)
-    yield made(sent(), said("delivered", 3000), *opened, said("opened", HOUR_MS, nth=3600))
+    yield made(
+        sent(), said("delivered", 3000), *opened, said("opened", HOUR_MS, nth=3600), said("acknowledged", HOUR_MS)
+    )
     yield made(sent(), said("delivered", 3000), said("opened", 5000, nth=5, machine=True))
     yield made(sent(), said("delivered", 101_000), said("unsubscribed", HOUR_MS))
     yield made(
@@ -102,7 +104,7 @@ def test_copies_are_in_the_files(folder: Path) -> None:
 
 def test_the_funnel_is_by_the_day_of_acceptance(folder: Path) -> None:
     numbers = {"accepted": 10, "sent": 8, "not_sent": 2, "delivered": 4, "undelivered": 1}
-    numbers |= {"opened": 2, "clicked": 1, "complained": 1, "unsubscribed": 1}
+    numbers |= {"opened": 2, "clicked": 1, "acknowledged": 1, "complained": 1, "unsubscribed": 1}
     assert ask(folder, "funnel", *ALL, "sale") == [
         {"day": date(2026, 11, 10), "version": 1, **numbers},
         {"day": date(2026, 11, 11), "version": 2, **numbers},
@@ -200,6 +202,7 @@ def test_a_run_is_by_variant_version_and_hour(tmp_path: Path) -> None:
         assert [each["opened"] for each in part] == [2, 0, 0, 0]
         assert [(each["undelivered"], each["unsubscribed"]) for each in part] == [(0, 0), (1, 1), (0, 0), (0, 0)]
         assert [each["clicked"] for each in part] == [0, 0, 1, 0]
+        assert [each["acknowledged"] for each in part] == [0, 1, 0, 0]
         assert [each["complained"] for each in part] == [0, 0, 0, 1]
 
 
