@@ -118,7 +118,37 @@ class Archive(Construct):
         log = log_group(self, "Logs", f"/aws/kinesisfirehose/{self.stream_name}", self._stage)
         log_stream = logs.CfnLogStream(self, "LogStream", log_group_name=log.log_group_name, log_stream_name="delivery")
         role = self._role(log)
-        conversion = firehose.CfnDeliveryStream.DataFormatConversionConfigurationProperty(
+        hour = f"hour=!{{timestamp:{HOUR}}}/"
+        stream = firehose.CfnDeliveryStream(
+            self,
+            "Stream",
+            delivery_stream_name=self.stream_name,
+            delivery_stream_type="DirectPut",
+            delivery_stream_encryption_configuration_input=firehose.CfnDeliveryStream.DeliveryStreamEncryptionConfigurationInputProperty(
+                key_type="AWS_OWNED_CMK"
+            ),
+            extended_s3_destination_configuration=firehose.CfnDeliveryStream.ExtendedS3DestinationConfigurationProperty(
+                bucket_arn=self._bucket.bucket_arn,
+                role_arn=role.role_arn,
+                prefix=f"{EVENTS}{hour}",
+                error_output_prefix=f"{ERRORS}!{{firehose:error-output-type}}/{hour}",
+                buffering_hints=firehose.CfnDeliveryStream.BufferingHintsProperty(
+                    size_in_m_bs=BUFFER_MB, interval_in_seconds=BUFFER_S
+                ),
+                # Parquet is compressed within.
+                compression_format="UNCOMPRESSED",
+                data_format_conversion_configuration=self._conversion(role),
+                cloud_watch_logging_options=firehose.CfnDeliveryStream.CloudWatchLoggingOptionsProperty(
+                    enabled=True, log_group_name=log.log_group_name, log_stream_name=log_stream.log_stream_name
+                ),
+            ),
+        )
+        for needed in (role, table, log_stream):
+            stream.node.add_dependency(needed)
+
+    def _conversion(self, role: iam.Role) -> firehose.CfnDeliveryStream.DataFormatConversionConfigurationProperty:
+        """From JSON to Parquet, by the table's columns."""
+        return firehose.CfnDeliveryStream.DataFormatConversionConfigurationProperty(
             enabled=True,
             input_format_configuration=firehose.CfnDeliveryStream.InputFormatConfigurationProperty(
                 deserializer=firehose.CfnDeliveryStream.DeserializerProperty(
@@ -139,33 +169,6 @@ class Archive(Construct):
                 version_id="LATEST",
             ),
         )
-        hour = f"hour=!{{timestamp:{HOUR}}}/"
-        stream = firehose.CfnDeliveryStream(
-            self,
-            "Stream",
-            delivery_stream_name=self.stream_name,
-            delivery_stream_type="DirectPut",
-            delivery_stream_encryption_configuration_input=firehose.CfnDeliveryStream.DeliveryStreamEncryptionConfigurationInputProperty(
-                key_type="AWS_OWNED_CMK"
-            ),
-            extended_s3_destination_configuration=firehose.CfnDeliveryStream.ExtendedS3DestinationConfigurationProperty(
-                bucket_arn=self._bucket.bucket_arn,
-                role_arn=role.role_arn,
-                prefix=f"{EVENTS}{hour}",
-                error_output_prefix=f"{ERRORS}!{{firehose:error-output-type}}/{hour}",
-                buffering_hints=firehose.CfnDeliveryStream.BufferingHintsProperty(
-                    size_in_m_bs=BUFFER_MB, interval_in_seconds=BUFFER_S
-                ),
-                # Parquet is compressed within.
-                compression_format="UNCOMPRESSED",
-                data_format_conversion_configuration=conversion,
-                cloud_watch_logging_options=firehose.CfnDeliveryStream.CloudWatchLoggingOptionsProperty(
-                    enabled=True, log_group_name=log.log_group_name, log_stream_name=log_stream.log_stream_name
-                ),
-            ),
-        )
-        for needed in (role, table, log_stream):
-            stream.node.add_dependency(needed)
 
     def _role(self, log: logs.LogGroup) -> iam.Role:
         """What Firehose writes as (Firehose developer guide, "Controlling access")."""
