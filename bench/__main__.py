@@ -3,6 +3,7 @@
 import sys
 
 from bench import (
+    archive,
     campaign,
     cold,
     drill,
@@ -31,6 +32,7 @@ ALL = {
     "expand": expand.run,
     "campaign": campaign.run,
     "receipts": receipts.run,
+    "archive": archive.run,
     "scale": scale.run,
     "isolation": isolation.run,
     "examples": examples.run,

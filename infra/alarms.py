@@ -105,6 +105,31 @@ class Alarms(Construct):
             periods=5,
         )
 
+    def watch_archive(self, stream: str) -> None:
+        """Alarm when Firehose cannot read what it gets, and when it cannot store it. stream: its name."""
+
+        def metric(name: str, statistic: str) -> cloudwatch.Metric:
+            dimensions = {"DeliveryStreamName": stream}
+            return cloudwatch.Metric(
+                namespace="AWS/Firehose",
+                metric_name=name,
+                dimensions_map=dimensions,
+                period=Duration.minutes(5),
+                statistic=statistic,
+            )
+
+        self._alarm(
+            "archive-not-converted",
+            "Events of the archive are in the prefix errors/ of its bucket, not in its table: see docs/archive.md.",
+            metric("FailedConversion.Records", "Sum"),
+        )
+        self._alarm(
+            "archive-not-stored",
+            "Firehose has not stored events for two hours; after a day it forgets them: read its log.",
+            metric("DeliveryToS3.DataFreshness", "Maximum"),
+            above=2 * 3600,
+        )
+
     def watch(self, alarm: Alarm, function: lambda_.Function, name: str, deployment: str) -> None:
         """An alarm that a function asks for. name: of the function. deployment: its name in metrics."""
         period = Duration.minutes(alarm.minutes)

@@ -57,6 +57,7 @@ def _values(parts: Parts) -> dict[str, str]:
         "retention_days": str(stage.timeline_days),
         "allow_loopback_endpoints": str(stage.allow_loopback).lower(),
         "private_networks": json.dumps(stage.private_networks),
+        **({} if parts.archive is None else {"archive_stream": parts.archive.stream_name}),
     }
 
 

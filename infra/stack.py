@@ -42,6 +42,7 @@ class PlatformStack(Stack):
         # The CDK writes out that a function depends on its role, which the reference says already. Anybody's cfn-lint
         # reads this.
         self.template_options.metadata = {"cfn-lint": {"config": {"ignore_checks": ["W3005"]}}}
+        functions = {name: spec for name, spec in functions.items() if stage.archive or not spec.archive}
         self._parts = Parts(self, stage, functions)
         self._services = {name: Service(self, spec, stage=stage, code=code[name]) for name, spec in functions.items()}
         # Triggers first: some functions are told what hands messages to others.
@@ -95,8 +96,11 @@ class PlatformStack(Stack):
                 "receipts": parts.receipts.dead,
                 "webhooks": parts.webhooks.dead,
                 "erasures": parts.erasures.dead,
+                **({} if parts.archive is None else {"archive": parts.archive.dead}),
             }
         )
+        if parts.archive is not None:
+            alarms.watch_archive(parts.archive.stream_name)
         for name in queue_names():
             spec, _ = consumer(f"dead.{name}", functions)
             alarms.watch_kept_letters(name, parts.queue(f"dead.{name}"), spec.name)
@@ -128,6 +132,7 @@ class PlatformStack(Stack):
             "SecretPrefix": stage.prefix,
             "QueueUrls": self.to_json_string({name: parts.queue(f"queue.{name}").queue_url for name in names}),
             "DeadLetterUrls": self.to_json_string({name: parts.queue(f"dead.{name}").queue_url for name in names}),
+            **({} if parts.archive is None else parts.archive.outputs),
             **{f"{s.spec.construct_id}Function": s.function.function_name for s in self._services.values()},
         }
         for id, value in values.items():

@@ -230,9 +230,14 @@ def _events(operation: str, asked: Mapping[str, Any]) -> Iterator[Need]:
         yield Need(f"events:{operation}", _arn("events", f"event-bus/{entry.get('EventBusName', 'default')}"))
 
 
+def _firehose(operation: str, asked: Mapping[str, Any]) -> Iterator[Need]:
+    yield Need(f"firehose:{operation}", _arn("firehose", f"deliverystream/{asked['DeliveryStreamName']}"))
+
+
 _NEEDS: Mapping[str, Callable[[str, Mapping[str, Any]], Iterator[Need]]] = {
     "dynamodb": _dynamodb,
     "events": _events,
+    "firehose": _firehose,
     "kinesis": _kinesis,
     "pinpoint-sms-voice-v2": _sms,
     "s3": _s3,

@@ -15,7 +15,7 @@ from shared.model.events import EventRow, StreamRecord, read_record
 from shared.model.ids import Numbering, root_of, ulid_time
 from shared.model.wire import UnreadableError
 from shared.model.words import OUTCOMES, KeyKind, Stage
-from shared.policy.latency import latency_name
+from shared.policy.latency import latency_name, latency_of
 from shared.policy.routing import BUCKET_MS, counts_of
 from shared.store.counters import (
     HOUR_MS,
@@ -158,20 +158,12 @@ def _events(sequenced: Sequenced, named: Named, ttl: int) -> dict[EventKey, Foun
             more.append((keys[0], reason))
             if record.run is not None:
                 more.append(((run_scope(record.tenant, record.run), place(hour)), reason))
-        latency = _latency(row, accepted_at)
+        latency = latency_of(row, accepted_at)
         if latency is not None:
             more.append((keys[0], (latency_name(row.stage, latency),)))
         item = event_item(key, record, row, ttl, opened.get(row.index))
         events[key] = Found(sequenced.sequence, name, keys, item, more)
     return events
-
-
-def _latency(row: EventRow, accepted_at: int) -> int | None:
-    """How long a message took to come to a stage, in milliseconds, where that is worth counting: from its acceptance to
-    the provider, and from there to the recipient."""
-    if row.stage == Stage.SENT:
-        return max(0, row.at - accepted_at)
-    return row.took_ms if row.stage == Stage.DELIVERED else None
 
 
 def _opened(record: StreamRecord) -> dict[int, EventRow]:

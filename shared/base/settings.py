@@ -128,6 +128,13 @@ class ReceiptSettings(Settings):
     receipts_url: str
 
 
+class ArchiveSettings(Settings):
+    """Puts events into the archive."""
+
+    archive_stream: str
+    """The name of its delivery stream."""
+
+
 class WebhookSettings(Settings):
     """Puts deliveries of webhooks on their queue."""
 

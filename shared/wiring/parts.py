@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from shared.aws.audiences import AudienceFiles
     from shared.aws.campaign_schedules import CampaignSchedules
     from shared.aws.erasures import ErasureQueue
+    from shared.aws.firehose import Firehose
     from shared.aws.mappings import QueueMappings
     from shared.aws.objects import Objects
     from shared.aws.queue import DeadLetters, Queues
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
         by_name.WatchSettings,
         by_name.WebhookSettings,
         by_name.ErasureSettings,
+        by_name.ArchiveSettings,
         by_name.BusNameSettings,
         by_name.SecretSettings,
         by_name.UploadSettings,
@@ -382,6 +384,12 @@ class Parts:
         from shared.aws.stream import StreamLag
 
         return StreamLag(self.client("kinesis"), self.settings.stream_name)
+
+    @cached_property
+    def firehose(self) -> "Firehose":
+        from shared.aws.firehose import Firehose
+
+        return Firehose(self.client("firehose"), self.settings.archive_stream)
 
     # Files and secrets
 

@@ -469,6 +469,34 @@ MUTATIONS = (
         "tests/integration/functions/trace/test_aggregate_provider_ids.py"
         "::test_what_finds_a_message_goes_when_the_message_goes",
     ),
+    Mutation(
+        "what Firehose did not take is tried again",
+        "shared/aws/firehose.py",
+        'places = [place for place, result in results if result.get("ErrorCode")]',
+        "places = [place for place, result in results if not result]",
+        "tests/unit/shared/aws/test_firehose.py::test_only_what_was_not_taken_is_tried_again_each_time_later",
+    ),
+    Mutation(
+        "what Firehose did not take after all comes again from the stream",
+        "functions/archive/archiving.py",
+        "if left is None:",
+        "if left is None or left:",
+        "tests/unit/functions/archive/test_archiving.py::test_what_was_not_taken_comes_again_from_its_first_record_on",
+    ),
+    Mutation(
+        "the archive keeps no code that may be a sentence",
+        "shared/policy/archive.py",
+        "return code if code and _CODE(code) and not _LONG_NUMBER(code) else None",
+        "return code",
+        "tests/unit/shared/policy/test_archive.py::test_nothing_of_a_person_is_kept_whatever_an_event_holds",
+    ),
+    Mutation(
+        "a query of the archive counts an event once",
+        "infra/archive_queries.py",
+        "WHERE copy = 1",
+        "WHERE copy >= 1",
+        "tests/infra/test_archive_queries.py::test_reasons_are_by_provider_and_account",
+    ),
 )
 
 

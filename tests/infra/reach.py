@@ -109,6 +109,7 @@ CALLS: Mapping[str, tuple[str, ...]] = {
     "generate_presigned_url": ("s3:GetObject",),
     # S3 asks for the rights of who signed a form when it is used.
     "generate_presigned_post": ("s3:PutObject",),
+    "put_record_batch": ("firehose:PutRecordBatch",),
     "create_secret": ("secretsmanager:CreateSecret", "secretsmanager:TagResource"),
     "tag_resource": ("secretsmanager:TagResource",),
     "put_secret_value": ("secretsmanager:PutSecretValue",),

@@ -26,6 +26,7 @@ def test_one_message_in_a_dead_letter_queue_without_a_function_is_an_alarm(prod:
         "ReceiptsInDead",
         "WebhooksOutDead",
         "ErasuresToDead",
+        "ArchiveStoreDead",
     }
     assert {_dimension(each) for each in alarms} == {f"${{{id}.QueueName}}" for id in dead}
     for alarm in alarms:
@@ -69,8 +70,11 @@ def test_every_function_is_watched_for_errors_and_throttles(prod: Template) -> N
 
 def test_the_trace_must_not_lag(prod: Template) -> None:
     alarms = _alarms(prod, "IteratorAge")
-    assert {_dimension(alarm) for alarm in alarms} == {"${TraceFunction}", "${WebhooksFeedFunction}"}
-    assert {(alarm["Threshold"], alarm["Statistic"]) for alarm in alarms} == {(300_000, "Maximum")}
+    assert {_dimension(alarm): (alarm["Threshold"], alarm["Statistic"]) for alarm in alarms} == {
+        "${TraceFunction}": (300_000, "Maximum"),
+        "${WebhooksFeedFunction}": (300_000, "Maximum"),
+        "${ArchiveFunction}": (3_600_000, "Maximum"),
+    }
 
 
 def test_an_endpoint_that_gets_no_more_events_is_an_alarm(prod: Template) -> None:
@@ -131,7 +135,7 @@ def test_providers_are_asked_for_receipts_every_ten_minutes_and_before_the_next_
 
 def test_every_alarm_tells_the_topic_says_what_to_do_and_is_quiet_when_nothing_happens(prod: Template) -> None:
     alarms = prod.of("CloudWatch::Alarm").values()
-    assert len(alarms) == 7 + 2 * 9 + 2 * len(FUNCTIONS) + 1 + 2 + 2 * 2 + 1 + 2
+    assert len(alarms) == 7 + 2 * 9 + 2 * len(FUNCTIONS) + 1 + 2 + 2 * 2 + 1 + 2 + 3
     assert len({each.properties["AlarmName"] for each in alarms}) == len(alarms)
     for alarm in alarms:
         assert alarm.properties["AlarmActions"] == ["${AlarmsTopic}"]

@@ -24,6 +24,7 @@ OTHERS = {
     "WebhooksOutDead",
     "ErasuresToQueue",
     "ErasuresToDead",
+    "ArchiveStoreDead",
 }
 
 
@@ -120,6 +121,15 @@ def test_the_stream_feeds_the_trace_with_bounded_retries(prod: Template) -> None
         "MaximumRecordAgeInSeconds": 86_400,
         "DestinationConfig": {"OnFailure": {"Destination": "${TraceDead.Arn}"}},
     }
+
+
+def test_the_archive_gathers_for_minutes_and_tries_until_the_stream_is_about_to_forget(prod: Template) -> None:
+    found = prod.of("Lambda::EventSourceMapping")["ArchiveSource"].properties
+    assert found["EventSourceArn"] == "${Events.Arn}"
+    assert (found["BatchSize"], found["MaximumBatchingWindowInSeconds"]) == (2000, 300)
+    assert (found["MaximumRetryAttempts"], found["MaximumRecordAgeInSeconds"]) == (-1, 6 * 86_400)
+    assert (found["BisectBatchOnFunctionError"], found["FunctionResponseTypes"]) == (True, ["ReportBatchItemFailures"])
+    assert found["DestinationConfig"] == {"OnFailure": {"Destination": "${ArchiveStoreDead.Arn}"}}
 
 
 def test_the_groups_of_schedules_are_those_that_functions_name(prod: Template) -> None:

@@ -236,6 +236,11 @@ EXPECTED: dict[str, list[Statement]] = {
         (("kinesis:DescribeStream", "kinesis:DescribeStreamSummary", *LOOK), ("${Events.Arn}",)),
         (("sqs:SendMessage",), ("${WebhooksOutDead.Arn}", "${WebhooksOutQueue.Arn}")),
     ],
+    "archive": [
+        (("kinesis:DescribeStream", "kinesis:DescribeStreamSummary", *LOOK), ("${Events.Arn}",)),
+        (("firehose:PutRecordBatch",), (f"{AWS}:firehose:{HERE}:deliverystream/mepush-archive",)),
+        (("sqs:SendMessage",), ("${ArchiveStoreDead.Arn}",)),
+    ],
     "webhooks_send": [
         (GET, (CATALOG,)),
         (("dynamodb:Query",), (CATALOG,)),
@@ -419,11 +424,11 @@ def test_only_two_actions_have_no_resource(prod: Template) -> None:
 def test_every_role_has_only_its_own_policy_and_its_own_service(prod: Template) -> None:
     roles = prod.of("IAM::Role")
     scheduled = {"SchedulesRole", "WatchScheduleRole", "PullingScheduleRole", "MailboxesScheduleRole"}
-    assert len(roles) == len(FUNCTIONS) + len(scheduled)
+    assert len(roles) == len(FUNCTIONS) + len(scheduled) + 1
     for id, role in roles.items():
         assert "ManagedPolicyArns" not in role.properties
         (trust,) = role.properties["AssumeRolePolicyDocument"]["Statement"]
-        service = "scheduler" if id in scheduled else "lambda"
+        service = "scheduler" if id in scheduled else "firehose" if id == "ArchiveStoreRole" else "lambda"
         assert trust["Principal"] == {"Service": f"{service}.amazonaws.com"}
 
 
@@ -580,7 +585,7 @@ def test_only_this_api_and_the_rule_of_the_bus_call_functions(prod: Template) ->
 
 
 @pytest.mark.parametrize(
-    ("type", "count"), [("SQS::QueuePolicy", 29), ("S3::BucketPolicy", 1), ("SNS::TopicPolicy", 1)]
+    ("type", "count"), [("SQS::QueuePolicy", 30), ("S3::BucketPolicy", 3), ("SNS::TopicPolicy", 1)]
 )
 def test_nothing_is_reached_without_tls(prod: Template, type: str, count: int) -> None:
     policies = prod.of(type).values()

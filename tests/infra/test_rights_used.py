@@ -23,6 +23,7 @@ LAMBDAS_OWN: dict[str, set[Right]] = {
     "erasures": {(action, "queues") for action in CONSUME},
     "trace": STREAM,
     "webhooks_feed": STREAM,
+    "archive": STREAM,
 }
 """What the event source mappings of functions do under their roles."""
 ANSWERS = {("s3:ListBucket", "bucket"), ("s3:ListBucketVersions", "bucket")}
