@@ -4,7 +4,7 @@ Only the value of `href` in tags `<a …>` is touched, so that a mail that is br
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from html import escape, unescape
 from html.entities import html5
 from typing import Final
@@ -23,19 +23,30 @@ _END_OF_BODY = re.compile(r"</body\s*>", re.IGNORECASE)
 def with_links(html: str, link_of: Callable[[str], str | None]) -> str:
     """The mail with other links. link_of: from where a link leads to the other one; None leaves it as it is."""
     found: list[str] = []
-    copied = read = 0
-    for anchor in _ANCHOR.finditer(html):
-        if anchor.start() < read:
-            continue
-        href, read = _href(html, anchor.end())
-        target = "" if href is None else _read(href[2].strip("\"'")).strip()
+    copied = 0
+    for href, target in _hrefs(html):
         other = link_of(target) if is_web_address(target) else None
-        if href is not None and other is not None:
+        if other is not None:
             # On a line of its own: one of more than 998 bytes would cost a mail its place among fifty.
             found += (html[copied : href.start()], f'\nhref="{escape(other)}"')
             copied = href.end()
     found.append(html[copied:])
     return "".join(found)
+
+
+def links_in(html: str) -> Iterator[str]:
+    """Where the links of a mail, or of its template, lead; without those that say that they are not tracked."""
+    return (target for _, target in _hrefs(html))
+
+
+def _hrefs(html: str) -> Iterator[tuple[re.Match[str], str]]:
+    read = 0
+    for anchor in _ANCHOR.finditer(html):
+        if anchor.start() < read:
+            continue
+        href, read = _href(html, anchor.end())
+        if href is not None:
+            yield href, _read(href[2].strip("\"'")).strip()
 
 
 def with_picture(html: str, url: str) -> str:
