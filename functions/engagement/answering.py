@@ -10,14 +10,14 @@ from typing import Any, Final
 
 from aws_lambda_powertools import Logger
 
-from functions.engagement.machines import by_machine
+from functions.engagement.machines import sign_of
 from shared.api.headers import with_security
 from shared.aws.errors import AWS_ERRORS
 from shared.aws.receipts import ReceiptQueue
 from shared.base.logs import log_error
 from shared.errors import NotQueuedError
 from shared.model.clock import Clock
-from shared.model.ids import tag_of
+from shared.model.ids import new_base, random_tag, tag_of
 from shared.model.receipts import Receipt, Waiting
 from shared.model.words import Channel, Stage
 from shared.policy.suppression import wants_no_tracking
@@ -68,15 +68,9 @@ class Engagement:
 
     def _tell(self, tenant: str, tracked: Tracked, agent: str) -> None:
         now = self._clock.now_ms()
-        receipt = Receipt(
-            stage=Stage.CLICKED if tracked.number else Stage.OPENED,
-            at=now,
-            tenant=tenant,
-            message_id=tracked.message_id,
-            machine=by_machine(agent, tracked.message_id, now),
-        )
+        receipt = receipt_of(tenant, tracked, agent, now)
         try:
-            if not self._unwanted(tenant, tracked.message_id):
+            if tracked.message_id is None or not self._unwanted(tenant, tracked.message_id):
                 self._queue.wait(Waiting(since=now, tries=0, waiting=[receipt]), 0)
         except (*AWS_ERRORS, NotQueuedError) as error:
             # People go where they wanted to go; what is not told is not counted.
@@ -87,6 +81,28 @@ class Engagement:
         tag = tag_of(message_id)
         found = self._suppressions.load_all(tenant, Channel.EMAIL, [tag]).get(tag)
         return found is not None and wants_no_tracking(found.value.entries)
+
+
+def receipt_of(tenant: str, tracked: Tracked, agent: str, now: int) -> Receipt:
+    """What an opening or a click tells. agent: who says that it is (User-Agent)."""
+    sign = sign_of(agent, tracked.message_id, now)
+    # Each fetch counts once, however often it is told; whose it is nobody knows, so nobody's second one is left out.
+    message_id = tracked.message_id or new_base(now) + random_tag()
+    channel, _, origin = tracked.origin.partition("_")
+    anonymous = tracked.message_id is None
+    return Receipt(
+        stage=Stage.CLICKED if tracked.number else Stage.OPENED,
+        at=now,
+        tenant=tenant,
+        message_id=message_id,
+        machine=sign is not None,
+        sign=sign,
+        place=tracked.number,
+        link=tracked.link if tracked.number else None,
+        anonymous=anonymous,
+        channel=Channel(channel) if anonymous else None,
+        origin=f"{tenant}__{origin}" if anonymous else None,
+    )
 
 
 def _redirect(target: str) -> dict[str, Any]:

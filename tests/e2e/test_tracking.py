@@ -191,7 +191,7 @@ def test_what_cannot_be_tracked_says_so_when_it_is_saved(shop: Shop, change: dic
     assert answer.status_code == 422
     if "accounts" not in change:
         assert [each["field"] for each in answer.json()["errors"]] == ["tracking"]
-    assert shop.api.patch("/v1/templates/plain", json={"tracking": True}).json()["tracking"] is True
+    assert shop.api.patch("/v1/templates/plain", json={"tracking": True}).json()["tracking"] == "recipient"
     assert shop.call("PATCH", "/v1/templates/plain", {"tracking": False})["tracking"] is False
 
 
