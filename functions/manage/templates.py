@@ -103,7 +103,7 @@ class Templates:
             updated_at=now,
         )
         check_policies(template)
-        check_tracking(template)
+        check_tracking(template, body.content)
         check_topic(template, self._catalog)
         first = _version(call, body.id, 1, body, analysis, now)
         check_fallback(self._catalog, template, first)
@@ -140,7 +140,7 @@ class Templates:
                 check_fit(current, head.value.message_class, accounts)
             template = head.value.model_copy(update={**changes, "updated_at": self._now()})
             check_policies(template)
-            check_tracking(template)
+            check_tracking(template, current.content)
             if body.topic is not None:
                 check_topic(template, self._catalog)
             if body.fallback is not None:
@@ -166,6 +166,7 @@ class Templates:
             accounts = self._accounts(template.tenant, template.accounts, template.channel)
             analysis = check_content(body.content, template.message_class, body.sample, accounts, new=False)
             check_words(body.content, body.sample, self._catalog.settings(template.tenant).blocked_words)
+            check_tracking(template, body.content)
             version = _version(call, template.id, template.latest + 1, body, analysis, self._now())
             view = version_view(version)
             record = self._auditor.record(call, f"template/{template.id}/{version.version}", None, view)

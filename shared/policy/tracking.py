@@ -19,6 +19,7 @@ from shared.model.ids import MESSAGE_ID_BYTES, pack_message_id, unpack_message_i
 
 CLICK_PATH: Final = "/c/"
 OPEN_PATH: Final = "/o/"
+ACKNOWLEDGE_PATH: Final = "/a/"
 MOST_LINKS: Final = MOST_PLACES
 """Of a message that are tracked; those behind them lead straight on."""
 MOST_TARGET_BYTES: Final = 2000
@@ -27,6 +28,7 @@ _MAC_BYTES: Final = 10
 """80 bits: who guesses has to ask us each time."""
 _PURPOSE: Final = b"tracking.2"
 _ANONYMOUS: Final = b"anonymous"
+_ACKNOWLEDGES: Final = b"acknowledges"
 _BEFORE: Final = b"tracking"
 """Of tokens that do not say which link of the template it is; no new ones are made."""
 _AS_IT_IS: Final = "%:/?#[]@!$&'()*+,;=-._~"
@@ -44,6 +46,8 @@ class Tracked(Struct, frozen=True):
     """Where the link leads: a URL of ASCII characters."""
     link: int | None = None
     """Which link of the template it is, from 1 to 255; 0 for one that is none of them, None where that is not said."""
+    acknowledges: bool = False
+    """It leads to the page with the button by which a recipient says "I have it"."""
     origin: str = ""
     """Of an anonymous one, where it comes from (`shared/model/origin.py`): at most 255 ASCII characters."""
 
@@ -56,7 +60,8 @@ def click_link(public_url: str, tenant: str, salt: bytes, tracked: Tracked) -> s
     ascii_only = quote(tracked.target, safe=_AS_IT_IS)
     if len(ascii_only) > MOST_TARGET_BYTES:
         return None
-    return f"{public_url}{CLICK_PATH}{tenant}/{_token(salt, replace(tracked, target=ascii_only))}"
+    path = ACKNOWLEDGE_PATH if tracked.acknowledges else CLICK_PATH
+    return f"{public_url}{path}{tenant}/{_token(salt, replace(tracked, target=ascii_only))}"
 
 
 def open_link(public_url: str, tenant: str, salt: bytes, message_id: str | None, origin: str = "") -> str:
@@ -71,7 +76,8 @@ def read_token(salt: bytes, given: str) -> Tracked | None:
     except ValueError:
         return None
     message, anonymous = MESSAGE_ID_BYTES + 2, data[0] + 3 if data else 1
-    for purpose, size in ((_PURPOSE, message), (_ANONYMOUS, anonymous), (_BEFORE, MESSAGE_ID_BYTES + 1)):
+    forms = ((_PURPOSE, message), (_ACKNOWLEDGES, message), (_ANONYMOUS, anonymous), (_BEFORE, MESSAGE_ID_BYTES + 1))
+    for purpose, size in forms:
         head, mac, target = data[:size], data[size : size + _MAC_BYTES], data[size + _MAC_BYTES :]
         if hmac.compare_digest(mac, _mac(salt, purpose, head + target)):
             # The MAC is ours, so what it is of was packed here.
@@ -81,16 +87,17 @@ def read_token(salt: bytes, given: str) -> Tracked | None:
 
 def _unpacked(purpose: bytes, head: bytes, target: str) -> Tracked:
     if purpose == _ANONYMOUS:
-        return Tracked(None, head[-2], target, head[-1], head[1:-2].decode("ascii"))
-    link = head[-1] if purpose == _PURPOSE else None
-    return Tracked(unpack_message_id(head[:MESSAGE_ID_BYTES]), head[MESSAGE_ID_BYTES], target, link)
+        return Tracked(None, head[-2], target, head[-1], origin=head[1:-2].decode("ascii"))
+    message_id, place = unpack_message_id(head[:MESSAGE_ID_BYTES]), head[MESSAGE_ID_BYTES]
+    link = None if purpose == _BEFORE else head[-1]
+    return Tracked(message_id, place, target, link, acknowledges=purpose == _ACKNOWLEDGES)
 
 
 def _token(salt: bytes, tracked: Tracked) -> str:
     purpose, whose = (
         (_ANONYMOUS, bytes([len(tracked.origin)]) + tracked.origin.encode("ascii"))
         if tracked.message_id is None
-        else (_PURPOSE, pack_message_id(tracked.message_id))
+        else (_ACKNOWLEDGES if tracked.acknowledges else _PURPOSE, pack_message_id(tracked.message_id))
     )
     head, target = whose + bytes([tracked.number, tracked.link or 0]), tracked.target.encode("ascii")
     return urlsafe_b64encode(head + _mac(salt, purpose, head + target) + target).rstrip(b"=").decode()
