@@ -38,6 +38,7 @@ from shared.policy.template_links import template_links
 from shared.store.catalog import Catalog
 from shared.store.counters import HOUR_MS, Counters, in_flight, template_scope
 from shared.store.timeline import KeptEvent, Timeline
+from shared.store.versions import Versions
 
 MAX_HOURS = 24 * 92
 MAX_REQUESTS = 20
@@ -52,6 +53,7 @@ class Reading:
     timeline: Timeline
     counters: Counters
     catalog: Catalog
+    versions: Versions
     clock: Clock
 
     def operations(self) -> dict[str, OperationFunction]:
@@ -155,7 +157,7 @@ class Reading:
     def _targets(self, tenant: str, template: str, counts: Counts) -> Targets:
         """Where the links of those versions lead of which clicks were counted: one request for all of them."""
         newest = sorted(versions_followed(counts), reverse=True)[:MOST_VERSIONS]
-        found = self.catalog.versions(tenant, template, newest) if newest else {}
+        found = self.versions.find(tenant, template, newest) if newest else {}
         return {number: template_links(version.content) for number, version in found.items()}
 
     def _hours(self, query: RangeQuery) -> tuple[int, int]:

@@ -1,6 +1,5 @@
 """Templates and their versions."""
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from shared.base.cache import FOREVER, TtlCache
@@ -8,9 +7,8 @@ from shared.model.audit import AuditRecord
 from shared.model.clock import Clock
 from shared.model.templates import Template, TemplateVersion
 from shared.model.tenants import TenantSettings
-from shared.store.catalog_items import Page, Stored, key_of, read_item, tenant_pk, unchanged, version_sk
+from shared.store.catalog_items import Page, Stored, key_of, tenant_pk, unchanged, version_sk
 from shared.store.catalog_table import CatalogTable
-from shared.store.dynamo import batch_get
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -36,13 +34,6 @@ class TemplateStore(CatalogTable):
         """A version of a template; one that is not published yet is at most `cache_seconds` old."""
         pk, sk = tenant_pk(tenant), version_sk(template_id, version)
         return self._versions.get(f"{pk}#{sk}", lambda: self._value(TemplateVersion, pk, sk), self._fresh)
-
-    def versions(self, tenant: str, template_id: str, numbers: Iterable[int]) -> dict[int, TemplateVersion]:
-        """Those of some versions of a template that there are, by number, by one request for a hundred."""
-        keys = [key_of(tenant_pk(tenant), version_sk(template_id, number)) for number in numbers]
-        items = batch_get(self._client, self._table, keys, consistent=False)
-        found = (read_item(TemplateVersion, item).value for item in items)
-        return {version.version: version for version in found}
 
     def load_template(self, tenant: str, template_id: str) -> Stored[Template] | None:
         """A template as it is now."""

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from shared.store.tenants import TenantStore
     from shared.store.texts import Texts
     from shared.store.timeline import Timeline
+    from shared.store.versions import Versions
     from shared.store.webhooks import WebhookStore
 
     class Everything(
@@ -239,6 +240,12 @@ class Parts:
         from shared.store.parking import Parking
 
         return Parking(self.client("dynamodb"), self.settings.guard_table, self.clock)
+
+    @cached_property
+    def versions(self) -> "Versions":
+        from shared.store.versions import Versions
+
+        return Versions(self.client("dynamodb"), self.settings.catalog_table)
 
     # The timeline and the counters
 
