@@ -3,8 +3,6 @@
 from enum import StrEnum
 from typing import Final
 
-MOST_PLACES: Final = 255
-"""Of links in a message that are told apart."""
 _FIRST: Final = 1 << 36
 """Numbers from here on say more than the second, which they alone were before; all below 2**40."""
 _PER_SECOND: Final = 512

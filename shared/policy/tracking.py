@@ -14,13 +14,12 @@ from urllib.parse import quote
 from msgspec import Struct
 from msgspec.structs import replace
 
-from shared.model.engagement import MOST_PLACES
 from shared.model.ids import MESSAGE_ID_BYTES, pack_message_id, unpack_message_id
 
 CLICK_PATH: Final = "/c/"
 OPEN_PATH: Final = "/o/"
 ACKNOWLEDGE_PATH: Final = "/a/"
-MOST_LINKS: Final = MOST_PLACES
+MOST_LINKS: Final = 255
 """Of a message that are tracked; those behind them lead straight on."""
 MOST_TARGET_BYTES: Final = 2000
 """Of where a link leads; longer ones lead straight on. API Gateway takes 10 KB of path and headers together."""
