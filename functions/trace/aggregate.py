@@ -136,7 +136,8 @@ class Aggregator:
         # Of openings and clicks it was asked before.
         asked = [key for key in beyond if part.events[key].counter_keys]
         kept = self._timeline.existing(asked) if asked else set()
-        kept |= (books.unkept.keys() | known) & part.events.keys()
+        kept |= known & part.events.keys()
+        kept |= books.unkept.keys() & part.events.keys()
         counts = _counts((part.events[key] for key in beyond if key not in kept), part.engaged)
         if part.last > checkpoint:
             self._counters.add(
