@@ -104,7 +104,7 @@ class Templates:
             updated_at=now,
         )
         check_policies(template)
-        check_tracking(template)
+        check_tracking(template, body.content)
         check_topic(template, self._catalog)
         check_until(template, body.content, accounts)
         first = _version(call, body.id, 1, body, analysis, now)
@@ -142,7 +142,7 @@ class Templates:
                 check_fit(current, head.value.message_class, accounts)
             template = head.value.model_copy(update={**changes, "updated_at": self._now()})
             check_policies(template)
-            check_tracking(template)
+            check_tracking(template, current.content)
             if body.topic is not None:
                 check_topic(template, self._catalog)
             if body.fallback is not None:
@@ -172,6 +172,7 @@ class Templates:
             accounts = self._accounts(template.tenant, template.accounts, template.channel)
             analysis = check_content(body.content, template.message_class, body.sample, accounts, new=False)
             check_words(body.content, body.sample, self._catalog.settings(template.tenant).blocked_words)
+            check_tracking(template, body.content)
             version = _version(call, template.id, template.latest + 1, body, analysis, self._now())
             view = version_view(version)
             record = self._auditor.record(call, f"template/{template.id}/{version.version}", None, view)

@@ -186,7 +186,7 @@ def _told(receipt: Receipt) -> Matched | None:
         at=0,
         account=origin.account,
         provider=receipt.provider,
-        channel=PROVIDERS[receipt.provider].channel,
+        channel=receipt.channel or PROVIDERS[receipt.provider].channel,
         message_class=origin.message_class,
         template=origin.template,
         version=origin.version,

@@ -16,11 +16,12 @@ What became of tries through accounts, by which routing shifts weight, is counte
 
 import base64
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from aws_lambda_powertools import Logger
 
+from functions.trace.engaged import Engaged
 from functions.trace.keeping import Books, Keeper
 from functions.trace.known import Known
 from functions.trace.parts import Found, Part, Sequenced, parts_of, read_sequenced
@@ -39,6 +40,9 @@ DAY_S = 86_400
 MAX_AT_ONCE = 10
 """Items of the timeline in one transaction with what they count. Each costs twice as many write units there, which
 nobody notices of a lone message, and of a campaign everybody."""
+
+ANONYMOUS_S = 15 * 86_400
+"""How long anonymous openings and clicks are kept: longer than anything repeats them."""
 
 
 class Aggregator:
@@ -97,9 +101,11 @@ class Aggregator:
 
     def _work(self, books: Books, records: Sequence[Sequenced]) -> None:
         done: list[EventKey] = []
-        for part in parts_of(records, self._ttl):
-            if not self._at_once(part, books):
-                kept = self._count(part, books)
+        engaged = Engaged(books.counted)
+        engaged.load(self._timeline, (each.record for each in records), books.unkept)
+        for part in parts_of(records, self._ttl, engaged):
+            if not self._at_once(part, books, engaged.kept):
+                kept = self._count(part, books, engaged.kept)
                 books.count(part)
                 fresh = [found.item for key, found in part.events.items() if key not in kept]
                 self._keeper.put(books, [*fresh, *part.others.values()])
@@ -107,12 +113,15 @@ class Aggregator:
         self._keeper.close(books)
         self._known.keep(books, done)
 
-    def _at_once(self, part: Part, books: Books) -> bool:
-        """Count and put a small part in one transaction, if all of it is new; whether that is done."""
+    def _at_once(self, part: Part, books: Books, kept: Set[EventKey]) -> bool:
+        """Count and put a small part in one transaction, if all of it is new; whether that is done.
+
+        kept: events that are known to be there.
+        """
         if not books.clean or part.first <= books.counted:
             return False
-        fresh = [found for key, found in part.events.items() if not self._known.holds(key)]
-        counts = _counts(fresh)
+        fresh = [found for key, found in part.events.items() if key not in kept and not self._known.holds(key)]
+        counts = _counts(fresh, part.engaged)
         items = len(fresh) + len(part.others)
         if items > MAX_AT_ONCE or items + len(counts) > MAX_ITEMS:
             return False
@@ -129,13 +138,19 @@ class Aggregator:
         books.counted = books.at = part.last
         return True
 
-    def _count(self, part: Part, books: Books) -> set[EventKey]:
-        """Count what is new of a part, and move the checkpoint; returns which of its events are kept already."""
+    def _count(self, part: Part, books: Books, known: Set[EventKey]) -> set[EventKey]:
+        """Count what is new of a part, and move the checkpoint; returns which of its events are kept already.
+
+        known: some that are.
+        """
         checkpoint = books.counted
         beyond = [key for key, found in part.events.items() if found.sequence > checkpoint]
-        kept = self._timeline.existing(beyond) if beyond else set()
+        # Of openings and clicks it was asked before.
+        asked = [key for key in beyond if part.events[key].counter_keys]
+        kept = self._timeline.existing(asked) if asked else set()
+        kept |= known & part.events.keys()
         kept |= books.unkept.keys() & part.events.keys()
-        counts = _counts(part.events[key] for key in beyond if key not in kept)
+        counts = _counts((part.events[key] for key in beyond if key not in kept), part.engaged)
         if part.last > checkpoint:
             self._counters.add(
                 books.shard, checkpoint, part.last, counts, first=part.first, aside=books.any_aside, clean=books.clean
@@ -144,15 +159,23 @@ class Aggregator:
 
     def _ttl(self, record: StreamRecord) -> int:
         """When the items of a record may go. What is deferred is kept until it is due, and then as long as the rest."""
+        if any(row.anonymous for row in record.events):
+            # Nobody looks at these: they are there so that a repeat does not count.
+            return self._clock.now_ms() // 1000 + min(self._days_of(record) * DAY_S, ANONYMOUS_S)
         latest = max(((row.due_at or 0) for row in record.events), default=0)
         return max(self._clock.now_ms(), latest) // 1000 + self._days_of(record) * DAY_S
 
 
-def _counts(events: Iterable[Found]) -> dict[CounterKey, Counter[str]]:
+def _counts(events: Iterable[Found], engaged: Mapping[CounterKey, Counter[str]]) -> dict[CounterKey, Counter[str]]:
     counts: dict[CounterKey, Counter[str]] = defaultdict(Counter)
     for found in events:
         found.add_to(counts)
-    return counts
+    if not engaged:
+        return counts
+    for key, names in engaged.items():
+        for name, count in names.items():
+            counts[key][name] += count
+    return {key: left for key, names in counts.items() if (left := Counter({n: c for n, c in names.items() if c}))}
 
 
 def _shard(raw: dict[str, Any]) -> str:

@@ -40,4 +40,4 @@ def aggregator_of(parts: Parts) -> Aggregator:
 
 def reading_of(parts: Parts) -> Reading:
     """What says what happened."""
-    return Reading(parts.timeline, parts.counters, parts.catalog, parts.clock)
+    return Reading(parts.timeline, parts.counters, parts.catalog, parts.versions, parts.clock)

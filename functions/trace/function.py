@@ -35,7 +35,7 @@ FUNCTIONS = (
         timeout_s=60,
         rights=(
             # Few events are put in one transaction with what they count.
-            table("timeline", "BatchGetItem", "BatchWriteItem", "PutItem"),
+            table("timeline", "BatchGetItem", "BatchWriteItem", "PutItem", "Query"),
             table("counters", "GetItem", "UpdateItem"),
             # Events which the timeline did not take are set aside.
             table("counters", "BatchWriteItem", "Query", keys=("unkept#*",)),
@@ -64,7 +64,10 @@ FUNCTIONS = (
         "Answers what happened to messages",
         TraceApiSettings,
         packages=(*CORE_PACKAGES, *ADDRESS_PACKAGES, *ZONE_PACKAGES),
-        rights=(table("catalog", "GetItem"), allow(("dynamodb:Query",), "table.timeline", "table.counters")),
+        rights=(
+            table("catalog", "GetItem", "BatchGetItem"),
+            allow(("dynamodb:Query",), "table.timeline", "table.counters"),
+        ),
         triggers=(ApiTrigger(),),
     ),
 )

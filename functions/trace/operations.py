@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from functions.trace.statistics import stages_of, statistics
+from functions.trace.statistics import MOST_VERSIONS, Counts, Targets, stages_of, statistics, versions_followed
 from functions.trace.words import describe, explain, no_receipt
 from shared.api.kit import Call, OperationFunction
 from shared.api.lookup import named_message, named_request
@@ -33,15 +33,17 @@ from shared.model.ids import MESSAGE_ID_LENGTH, ULID_LENGTH, Tagger, ulid_time, 
 from shared.model.reasons import blame_of
 from shared.model.reasons_zh import meaning_zh
 from shared.model.words import OUTCOMES, Channel, KeyKind, Stage
+from shared.policy.engagement import judged
+from shared.policy.template_links import template_links
 from shared.store.catalog import Catalog
 from shared.store.counters import HOUR_MS, Counters, in_flight, template_scope
 from shared.store.timeline import KeptEvent, Timeline
+from shared.store.versions import Versions
 
 MAX_HOURS = 24 * 92
 MAX_REQUESTS = 20
 """Of a reference that are named."""
 _RANK = {stage.value: i for i, stage in enumerate(Stage)}
-_ENGAGED = frozenset({Stage.OPENED, Stage.CLICKED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class Reading:
     timeline: Timeline
     counters: Counters
     catalog: Catalog
+    versions: Versions
     clock: Clock
 
     def operations(self) -> dict[str, OperationFunction]:
@@ -148,7 +151,14 @@ class Reading:
         first, last = self._hours(query)
         counts = self.counters.read_groups(template_scope(call.caller.tenant, template), first, last)
         tenant = self.catalog.tenant(call.caller.tenant)
-        return statistics(template, counts, query.by, tenant.time_zone if tenant else "UTC")
+        targets = self._targets(call.caller.tenant, template, counts)
+        return statistics(template, counts, query.by, tenant.time_zone if tenant else "UTC", targets)
+
+    def _targets(self, tenant: str, template: str, counts: Counts) -> Targets:
+        """Where the links of those versions lead of which clicks were counted: one request for all of them."""
+        newest = sorted(versions_followed(counts), reverse=True)[:MOST_VERSIONS]
+        found = self.versions.find(tenant, template, newest) if newest else {}
+        return {number: template_links(version.content) for number, version in found.items()}
 
     def _hours(self, query: RangeQuery) -> tuple[int, int]:
         """The cohort hours asked for, both included; by default the last 24."""
@@ -168,9 +178,10 @@ def _kind(events: list[KeptEvent]) -> KeyKind:
 
 def view(message_id: str, events: list[KeptEvent], now: int) -> MessageView:
     """A message as callers see it, from its events. now: in milliseconds since the epoch."""
+    events = judged(events)
     deciding, final = deciding_event(events)
     meaning, action = no_receipt(deciding, now) or explain(deciding)
-    ordered = sorted(_told(events), key=lambda e: (e.at, _RANK[e.stage], e.nth))
+    ordered = sorted(events, key=lambda e: (e.at, _RANK[e.stage], e.nth))
     any_event, ulid = ordered[0], message_id[:ULID_LENGTH]
     fell = next((e.fell_back_to for e in events if e.fell_back_to), None)
     stands_in_for = next((e.stands_in_for for e in events if e.stands_in_for), None)
@@ -197,12 +208,6 @@ def view(message_id: str, events: list[KeptEvent], now: int) -> MessageView:
     )
 
 
-def _told(events: list[KeptEvent]) -> list[KeptEvent]:
-    """The events without what only says beside others that a message was opened or clicked at all, for counting."""
-    shown = {e.stage for e in events if e.stage in _ENGAGED and e.nth > 0 and not e.machine}
-    return [e for e in events if e.nth > 0 or e.stage not in shown]
-
-
 def _fallback(ulid: str, to: FallenTo) -> FallbackMessage:
     return FallbackMessage(message_id=ulid + to.tag, channel=Channel(to.channel), template=to.template)
 
@@ -221,6 +226,8 @@ def _event(event: KeptEvent, ulid: str) -> TimelineEvent:
         code=event.code,
         transient=event.transient,
         by_machine=event.machine,
+        machine_sign=event.sign,
+        link=event.link,
         until=None if event.due_at is None else _time(event.due_at),
         duration_ms=event.took_ms,
         passed_over=[PassedOver(account=a, reason=why, code=code) for a, why, code in event.passed_over],

@@ -5,16 +5,18 @@ count: expansion and the envelope's dispatch state all of them. What dispatch sa
 event's item. So a message of a campaign takes one item where others take two.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from aws_lambda_powertools import Logger
 
+from functions.trace.engaged import Engaged, is_judged
 from shared.model.events import EventRow, StreamRecord, read_record
 from shared.model.ids import Numbering, root_of, ulid_time
 from shared.model.wire import UnreadableError
 from shared.model.words import OUTCOMES, KeyKind, Stage
+from shared.policy.engagement import link_name
 from shared.policy.latency import latency_name, latency_of
 from shared.policy.routing import BUCKET_MS, counts_of
 from shared.store.counters import (
@@ -38,6 +40,7 @@ from shared.store.timeline import (
     provider_item,
     reference_items,
     request_item,
+    revised_item,
 )
 
 logger = Logger(child=True)
@@ -94,6 +97,8 @@ class Part:
     others: dict[EventKey, Item] = field(default_factory=dict)
     """Items that are not events."""
     counter_keys: set[CounterKey] = field(default_factory=set)
+    engaged: dict[CounterKey, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    """What its openings and clicks add to the counters, beside what events count by themselves."""
 
 
 def read_sequenced(sequence: str, data: bytes) -> Sequenced | None:
@@ -106,17 +111,23 @@ def read_sequenced(sequence: str, data: bytes) -> Sequenced | None:
     return Sequenced(int(sequence), record)
 
 
-def parts_of(records: Iterable[Sequenced], ttl_of: Callable[[StreamRecord], int]) -> Iterator[Part]:
-    """Cut a batch where the counters of one transaction are full; a record is never cut."""
+def parts_of(
+    records: Iterable[Sequenced], ttl_of: Callable[[StreamRecord], int], engaged: Engaged | None = None
+) -> Iterator[Part]:
+    """Cut a batch where the counters of one transaction are full; a record is never cut.
+
+    engaged: what is known of the messages' openings and clicks; None where nothing is counted.
+    """
     part = Part()
     for sequenced in records:
         ttl = ttl_of(sequenced.record)
         named = list(sequenced.record.message_ids())
         events = _events(sequenced, named, ttl)
+        added, others = _judge(engaged, sequenced, named, events, ttl)
         # Most events of a record count in the same places.
         places = {id(found.counter_keys): found.counter_keys for found in events.values()}
         keys = {key for counter_keys in places.values() for key in counter_keys}
-        keys |= {key for found in events.values() for key, _ in found.more}
+        keys |= {key for found in events.values() for key, _ in found.more} | added.keys()
         if part.events and len(part.counter_keys | keys) > MAX_ITEMS:
             yield part
             part = Part()
@@ -125,7 +136,10 @@ def parts_of(records: Iterable[Sequenced], ttl_of: Callable[[StreamRecord], int]
         part.counter_keys |= keys
         for key, found in events.items():
             part.events.setdefault(key, found)
-        for item in _other_items(sequenced.record, named, ttl):
+        for counter_key, names in added.items():
+            for name, count in names.items():
+                part.engaged[counter_key][name] += count
+        for item in [*_other_items(sequenced.record, named, ttl), *others]:
             part.others[item["pk"]["S"], item["sk"]["S"]] = item
     if part.last >= 0:
         yield part
@@ -158,12 +172,33 @@ def _events(sequenced: Sequenced, named: Named, ttl: int) -> dict[EventKey, Foun
             more.append((keys[0], reason))
             if record.run is not None:
                 more.append(((run_scope(record.tenant, record.run), place(hour)), reason))
+        if row.anonymous and row.link is not None:
+            more.append((keys[0], (link_name(name, row.link),)))
         latency = latency_of(row, accepted_at)
         if latency is not None:
             more.append((keys[0], (latency_name(row.stage, latency),)))
         item = event_item(key, record, row, ttl, opened.get(row.index))
         events[key] = Found(sequenced.sequence, name, keys, item, more)
     return events
+
+
+def _judge(
+    engaged: Engaged | None, sequenced: Sequenced, named: Named, events: dict[EventKey, Found], ttl: int
+) -> tuple[dict[CounterKey, Counter[str]], list[Item]]:
+    """(what the openings and clicks of a record add to the counters, notes on messages). They count nothing by
+    themselves then, and those beyond what is kept of a message are taken out."""
+    tenant = sequenced.record.tenant
+    if engaged is None or not engaged.any:
+        return {}, []
+    rows = [(message_id, row) for message_id, row in named if is_judged(row)]
+    taken = engaged.take(sequenced.sequence, sequenced.record, rows)
+    for message_id, row in rows:
+        key = event_key(tenant, message_id, row)
+        if key not in taken.events:
+            events.pop(key, None)
+        elif key in events:
+            events[key].counter_keys, events[key].more = [], []
+    return taken.added, [revised_item(tenant, message_id, ttl) for message_id in taken.revised]
 
 
 def _opened(record: StreamRecord) -> dict[int, EventRow]:

@@ -1,7 +1,7 @@
 """A template's messages in numbers, from its counters. Pure."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -9,6 +9,7 @@ from shared.api.stats import (
     GroupStats,
     Latencies,
     Latency,
+    LinkStats,
     ReasonStats,
     Span,
     StatsSpan,
@@ -22,12 +23,17 @@ from shared.store.counters import HOUR_MS, Group, in_flight
 
 Counts = Mapping[tuple[int, Group | None], Counter[str]]
 """By cohort hour and group; those from before there were groups have none."""
+Targets = Mapping[int, Sequence[str]]
+"""Version -> where its links lead, by number from 1."""
+MOST_LINKS = 20
+MOST_VERSIONS = 50
+"""Whose links are named, the newest first."""
 
 _SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
-def statistics(template: str, counts: Counts, by: Span, zone: str) -> TemplateStats:
-    """What a template's counts come to. zone: in which days begin."""
+def statistics(template: str, counts: Counts, by: Span, zone: str, targets: Targets) -> TemplateStats:
+    """What a template's counts come to. zone: in which days begin. targets: where links lead."""
     total: Counter[str] = Counter()
     for each in counts.values():
         total.update(each)
@@ -39,10 +45,11 @@ def statistics(template: str, counts: Counts, by: Span, zone: str) -> TemplateSt
         delivered_share=_delivered_share(total),
         latency=_latencies(total),
         reasons=_reasons(total),
-        versions=_grouped(counts, lambda group: str(group.version)),
-        accounts=_grouped(counts, lambda group: group.account),
-        runs=_grouped(counts, lambda group: group.run),
-        variants=_grouped(counts, lambda group: group.variant),
+        links=_links(counts, targets),
+        versions=_grouped(counts, targets, lambda group: str(group.version)),
+        accounts=_grouped(counts, targets, lambda group: group.account),
+        runs=_grouped(counts, targets, lambda group: group.run),
+        variants=_grouped(counts, targets, lambda group: group.variant),
         spans=_spans(counts, by, zone),
     )
 
@@ -55,7 +62,7 @@ def stages_of(counts: Mapping[str, int]) -> dict[str, int]:
 
 
 def _is_stage(name: str) -> bool:
-    return ":" not in name and "@" not in name and name.partition(".")[0] in Stage.__members__.values()
+    return not set(":@/") & set(name) and name.partition(".")[0] in Stage.__members__.values()
 
 
 def _no_receipt(counts: Mapping[str, int]) -> int:
@@ -89,7 +96,7 @@ def _reasons(counts: Mapping[str, int]) -> list[ReasonStats]:
     found = []
     for name, n in counts.items():
         stage, mark, reason = name.partition(":")
-        if not mark:
+        if not mark or not n:
             continue
         known = reason in Reason.__members__.values()
         explanation, action = EXPLANATIONS[Reason(reason)] if known else ("", "")
@@ -106,18 +113,57 @@ def _reasons(counts: Mapping[str, int]) -> list[ReasonStats]:
     return sorted(found, key=lambda each: (-each.messages, each.stage, each.reason))
 
 
-def _grouped(counts: Counts, name_of: Callable[[Group], str | None]) -> list[GroupStats]:
-    """The counts of groups that have the same name, the largest first."""
+def versions_followed(counts: Counts) -> set[int]:
+    """The versions of which clicks were counted by link."""
+    return {group.version for (_, group), names in counts.items() if group and any("/" in each for each in names)}
+
+
+def _links(counts: Counts, targets: Targets) -> list[LinkStats]:
+    """The links that were followed, the most first; of versions whose target is the same they are one."""
     found: dict[str, Counter[str]] = defaultdict(Counter)
     for (_, group), each in counts.items():
+        leads = targets.get(group.version, ()) if group is not None else ()
+        for name, n in each.items():
+            what, mark, number = name.partition("/")
+            if mark:
+                at = int(number)
+                found[leads[at - 1] if 0 < at <= len(leads) else ""][what] += n
+    made = [_link(target, names) for target, names in found.items() if any(names.values())]
+    return sorted(made, key=lambda each: (-each.messages, -each.times, -each.by_machine, each.target))[:MOST_LINKS]
+
+
+def _link(target: str, names: Mapping[str, int]) -> LinkStats:
+    clicked = Stage.CLICKED
+    return LinkStats(
+        target=target,
+        messages=names.get(clicked, 0),
+        times=names.get(f"{clicked}.times", 0) + names.get(f"{clicked}.anonymous", 0),
+        by_machine=names.get(f"{clicked}.machine", 0),
+    )
+
+
+def _grouped(counts: Counts, targets: Targets, name_of: Callable[[Group], str | None]) -> list[GroupStats]:
+    """The counts of groups that have the same name, the largest first."""
+    found: dict[str, dict[tuple[int, Group | None], Counter[str]]] = defaultdict(dict)
+    for (hour, group), each in counts.items():
         name = None if group is None else name_of(group)
         if name is not None:
-            found[name].update(each)
-    made = [
-        GroupStats(name=name, stages=stages_of(each), delivered_share=_delivered_share(each), latency=_latencies(each))
-        for name, each in found.items()
-    ]
+            found[name][hour, group] = each
+    made = [_group(name, some, targets) for name, some in found.items()]
     return sorted(made, key=lambda each: (-sum(each.stages.values()), each.name))
+
+
+def _group(name: str, counts: Counts, targets: Targets) -> GroupStats:
+    total: Counter[str] = Counter()
+    for each in counts.values():
+        total.update(each)
+    return GroupStats(
+        name=name,
+        stages=stages_of(total),
+        delivered_share=_delivered_share(total),
+        latency=_latencies(total),
+        links=_links(counts, targets),
+    )
 
 
 def _spans(counts: Counts, by: Span, zone: str) -> list[StatsSpan]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from shared.model.clock import iso
+from shared.model.engagement import MachineSign
 from shared.model.events import Awaits, Facts
 from shared.model.given_up import explain_given_up
 from shared.model.reasons import EXPLANATIONS, Reason
@@ -74,6 +75,16 @@ _NOTES: dict[str, str] = {
     Reason.RUN_CANCELLED: "Ended by",
 }
 """What a note is, by stage or reason."""
+
+_SIGNS: Mapping[str, str] = {
+    MachineSign.SCANNER: ", by its name: a scanner or a program",
+    MachineSign.PREFETCH: ", by its name: a mail program that fetches pictures ahead",
+    MachineSign.NO_NAME: ", since it gave no name",
+    MachineSign.TOO_SOON: ", since nobody reads a message so soon",
+    MachineSign.BURST: ", since more links of the message were followed at that moment than a person follows",
+    MachineSign.PROVIDER: ", as the provider says",
+}
+"""By what a machine is known."""
 
 _PLACES: dict[str, str] = {
     Reason.RATE_LIMITED: "It waits for its place in the rate of account {} until {}.",
@@ -158,7 +169,7 @@ def describe(event: Facts, ulid: str = "") -> str:
     if event.note is not None:
         said = _NOTES.get(event.stage) or _NOTES.get(event.reason or "", "Recalled with the key")
         text += f" {said}: {event.note}{f', by {event.by}' if event.by else ''}."
-    text += _when(event)
+    text += _machine(event) + _when(event)
     if event.fell_back_to is not None:
         to = event.fell_back_to
         text += f" It falls back to message {ulid}{to.tag} by {to.channel} (template {to.template})."
@@ -174,6 +185,13 @@ def _awaited(awaits: Awaits) -> str:
     by = "" if awaits.due_at is None else f" by {iso(awaits.due_at)}, or"
     unless = "" if awaits.due_at is None else f" if it is not {awaits.until}"
     return f" It falls back to {awaits.to.channel} (template {awaits.to.template}){unless}{by} if it comes back."
+
+
+def _machine(event: Facts) -> str:
+    """That a machine did it, and by what that is known."""
+    if not event.machine:
+        return ""
+    return f" By a machine{_SIGNS.get(event.sign or '', '')}; it does not count as a person's."
 
 
 def _took(event: Facts) -> str:

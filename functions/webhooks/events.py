@@ -42,6 +42,8 @@ def events_of(record: StreamRecord) -> Iterator[Event]:
     for message_id, row in record.message_ids():
         if row.nth == 0 and row.stage in _COUNTED_ALONE:
             continue  # says that it happened at all, beside the row that says when
+        if row.anonymous:
+            continue  # is about no message that anybody could name
         type = message_type(row.stage)
         data = _data(record, message_id, row, accepted.get(row.index, row))
         yield Event(message_id, row.stage, row.nth, type, body_of(type, row.at, data))

@@ -1,9 +1,10 @@
 """`mepush template stats`: a template's messages in numbers. It joins the group of `templates`."""
 
 import csv
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -13,7 +14,7 @@ from mepush.commands.reviews import app
 from mepush.commands.templates import TemplateArgument
 from mepush.output import JsonOption, KeyOption, UrlOption, parse_time, session
 from mepush.sheets.formulas import defused
-from mepush.views.statistics import as_rows, show_statistics
+from mepush.views.statistics import as_rows, link_rows, show_statistics
 
 DAYS = 14
 """So many are shown by day, if nothing else is asked for."""
@@ -26,6 +27,7 @@ def stats(
     before: Annotated[str | None, typer.Option("--before", help="And until this time.")] = None,
     by_day: Annotated[bool, typer.Option("--by-day", help=f"By day, of the last {DAYS} days if not said.")] = False,
     csv_file: Annotated[Path | None, typer.Option("--csv", help="Write a row per hour or day to this file.")] = None,
+    links_csv: Annotated[Path | None, typer.Option("--links-csv", help="Write a row per link to this file.")] = None,
     url: UrlOption = None,
     key: KeyOption = None,
     as_json: JsonOption = False,
@@ -38,16 +40,18 @@ def stats(
     with session(url, key, as_json) as (api, out):
         by = "day" if by_day else "hour"
         found = api.get(f"/v1/stats/templates/{segment(template)}", **query, by=by)
-        if csv_file is not None:
-            _write(csv_file, found)
-            out.say(f"{len(found['spans']):,} rows are in {csv_file}.")
+        for file, rows in ((csv_file, as_rows(found)), (links_csv, link_rows(found))):
+            if file is not None:
+                out.say(f"{_write(file, rows):,} rows are in {file}.")
         out.result(found, lambda console: show_statistics(console, found))
 
 
-def _write(file: Path, found: dict[str, Any]) -> None:
+def _write(file: Path, rows: Iterable[list[str]]) -> int:
+    """Write a table with its header; returns how many rows it has below that."""
+    lines = [[defused(cell) for cell in line] for line in rows]
     try:
         with file.open("w", encoding="utf-8-sig", newline="") as stream:
-            writer = csv.writer(stream)
-            writer.writerows([defused(cell) for cell in line] for line in as_rows(found))
+            csv.writer(stream).writerows(lines)
     except OSError as error:
         raise FileError(f"{file} cannot be written: {error.strerror or error}.") from None
+    return len(lines) - 1

@@ -130,8 +130,9 @@ def _show_template(console: Console, data: dict[str, Any]) -> None:
         console.print(plain(f"falls back to {fallback['template']}{_when(fallback)}"))
     if topic := data.get("topic"):
         console.print(plain(f"about the topic {topic}"))
-    if data.get("tracking"):
-        console.print("tracked: openings and clicks are told")
+    if tracking := data.get("tracking"):
+        whose = "counted, and of nobody" if tracking == "anonymous" else "told, of each message"
+        console.print(f"tracked: openings and clicks are {whose}")
     console.print(plain(f"required: {', '.join(current['required']) or '-'}"))
     console.print(plain(f"optional: {', '.join(current['optional']) or '-'}"))
     console.print()

@@ -9,6 +9,8 @@ from mepush.output import plain, row, table
 from mepush.views.messages import style_of
 
 _GROUPS = (("versions", "version"), ("accounts", "account"), ("runs", "run"), ("variants", "variant"))
+OTHERS = "(other links)"
+"""Those that the platform does not tell apart."""
 _COLUMNS = (
     *("accepted", "sent", "delivered", "undelivered"),
     *("opened", "clicked", "acknowledged", "unsubscribed", "complained"),
@@ -32,6 +34,7 @@ def show_statistics(console: Console, data: Mapping[str, Any]) -> None:
         if len(data[name]) > 1 or (name in ("runs", "variants") and data[name]):
             console.rule(f"By {title}", align="left")
             _show_groups(console, title, data[name])
+    _show_links(console, data.get("links", []))
     if data["reasons"]:
         console.rule("Why some were not sent, or did not arrive", align="left")
         made = table("end", "reason", "messages", "what it means, and what to do")
@@ -48,6 +51,26 @@ def as_rows(data: Mapping[str, Any]) -> Iterator[list[str]]:
     yield ["start", *stages]
     for each in data["spans"]:
         yield [each["start"], *(str(each["stages"].get(name, 0)) for name in stages)]
+
+
+def link_rows(data: Mapping[str, Any]) -> Iterator[list[str]]:
+    """A table of the links that were followed most, with its header, for a spreadsheet."""
+    yield ["link", "messages", "times", "by_machine"]
+    for each in data.get("links", []):
+        yield [each["target"] or OTHERS, *(str(each[name]) for name in ("messages", "times", "by_machine"))]
+
+
+def _show_links(console: Console, links: Iterable[Mapping[str, Any]]) -> None:
+    links = list(links)
+    if not links:
+        return
+    console.rule("Links that were followed most", align="left")
+    made = table("link", "messages", "times", "by machines")
+    for column in made.columns[1:]:
+        column.justify = "right"
+    for each in links:
+        row(made, each["target"] or OTHERS, *(f"{each[name]:,}" for name in ("messages", "times", "by_machine")))
+    console.print(made)
 
 
 def _latencies(data: Mapping[str, Any]) -> str:

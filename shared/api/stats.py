@@ -64,6 +64,18 @@ class ReasonStats(Model):
     action: str
 
 
+class LinkStats(Model):
+    """How often one link was followed."""
+
+    target: str
+    """Where it leads, as the template has it, placeholders and all; empty for links that are not told apart."""
+    messages: int
+    """In which a person followed it; of anonymous templates nobody knows."""
+    times: int
+    """By people, each time; of anonymous templates alike."""
+    by_machine: int
+
+
 class GroupStats(Model):
     """Messages that have something in common."""
 
@@ -72,6 +84,8 @@ class GroupStats(Model):
     delivered_share: float | None
     """Of those that were sent; None if none were, or nothing was reported of any."""
     latency: Latencies
+    links: list[LinkStats]
+    """As those of the template; of accounts none where tracking is anonymous."""
 
 
 class TemplateStats(Model):
@@ -79,6 +93,7 @@ class TemplateStats(Model):
 
     Stages count events: `undelivered` are those that came back for good, `undelivered.transient` those for now;
     `opened` and `clicked` count messages, `opened.times` and `clicked.times` each time, `.machine` what no person did.
+    Of anonymous templates `opened.anonymous` and `clicked.anonymous` count each time, at the time when it happened.
     """
 
     template: str
@@ -89,6 +104,8 @@ class TemplateStats(Model):
     """Sent, and nothing was reported of whether they arrived: which is no failure."""
     delivered_share: float | None
     latency: Latencies
+    links: list[LinkStats]
+    """The links that were followed most, at most 20."""
     reasons: list[ReasonStats]
     """Why messages were not sent or not delivered, the most frequent first."""
     versions: list[GroupStats]

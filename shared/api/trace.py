@@ -41,6 +41,11 @@ class TimelineEvent(Model):
     """Of an undelivered message: for now; the address may be good all the same."""
     by_machine: bool = False
     """Of an opening or a click: no person did it, as far as can be told, and it is not counted as a person's."""
+    machine_sign: str | None = None
+    """By what the machine is known: `scanner`, `prefetch`, `no_name`, `too_soon`, `provider`; or `burst`: more links
+    were followed at that moment than a person follows, which may be known only later."""
+    link: int | None = None
+    """Of a click, which link of the template it was, as in the template's figures; 0 for one that is none of them."""
     until: datetime | None = None
     duration_ms: int | None = None
     passed_over: list[PassedOver] = Field(default_factory=list)

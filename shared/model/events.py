@@ -58,6 +58,9 @@ _KEYS = {
     "index": "i",
     "machine": "bot",
     "indexed": "ix",
+    "sign": "sgn",
+    "link": "ln",
+    "anonymous": "an",
 }
 """How the fields of events are written on the stream and in ledgers; in the timeline too."""
 
@@ -107,7 +110,13 @@ class Facts(Struct, kw_only=True, omit_defaults=True, rename=_KEYS):
     transient: bool = False
     """Of one that is undelivered: the address may be good all the same, such as that of a full mailbox."""
     machine: bool = False
-    """Of an opening or a click: that no person did it, as far as can be told."""
+    """Of an opening or a click: that no person did it, as far as its request alone shows."""
+    sign: str | None = None
+    """By what the machine was known (`shared/model/engagement.py`)."""
+    link: int | None = None
+    """Of a click, which link of the template it was, from 1; 0 for one that is none of them."""
+    anonymous: bool = False
+    """Of an opening or a click of which nobody knows whose it was; its message id is made up."""
     indexed: bool = False
     """Of one that was sent: its receipts name nothing but `provider_id`, by which it must be found."""
 

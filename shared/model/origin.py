@@ -10,6 +10,8 @@ from shared.model.words import KeyKind, MessageClass
 
 MAX_LENGTH = 256
 """Of a tag of Amazon SES, which takes letters, digits, hyphens and underscores (SES API v2 reference, MessageTag)."""
+MAX_ANONYMOUS = 255
+"""Of what anonymous links have in the place of a message, without a tenant and an account."""
 _PARTS = 9
 _WAITS = "w"
 """Ends what belongs to messages that may fall back after they were sent: their receipts are looked up."""
@@ -22,7 +24,8 @@ class Origin(Struct, frozen=True):
     """What all events of a message have in common, but for what its id says."""
 
     tenant: str
-    account: str
+    account: str | None
+    """None where nobody knows through which it went."""
     template: str
     version: int
     message_class: MessageClass
@@ -61,7 +64,8 @@ def read_origin(text: str) -> Origin | None:
     if len(parts) != _PARTS + waits:
         return None
     tenant, account, template, version, letter, kind, campaign, ulid, variant = parts[:_PARTS]
-    if not version.isdecimal() or letter not in _CLASSES or kind not in _KINDS or not all((tenant, account, template)):
+    if not version.isdecimal() or letter not in _CLASSES or kind not in _KINDS or not (tenant and template):
         return None
     run = f"{campaign}.{ulid}" if ulid else campaign or None
-    return Origin(tenant, account, template, int(version), _CLASSES[letter], _KINDS[kind], run, variant or None, waits)
+    found = (template, int(version), _CLASSES[letter], _KINDS[kind], run, variant or None, waits)
+    return Origin(tenant, account or None, *found)

@@ -3,8 +3,9 @@
 import msgspec
 from msgspec import Struct, field
 
+from shared.model.engagement import MachineSign
 from shared.model.suppression import SuppressionReason
-from shared.model.words import Stage
+from shared.model.words import Channel, Stage
 
 
 class Arrived(Struct, kw_only=True, omit_defaults=True):
@@ -61,6 +62,16 @@ class Receipt(Struct, kw_only=True, omit_defaults=True, frozen=True):
     """Who did it, where that need not be the recipient, as the provider writes it."""
     machine: bool = False
     """Of an opening or a click: that no person did it, as the provider says."""
+    sign: MachineSign | None = None
+    """By what that is known."""
+    place: int | None = None
+    """Of an opening or a click by a tracked link: the link's place in the message, from 1; 0 is the picture."""
+    link: int | None = None
+    """Of a click: which link of the template it was (`Facts.link`)."""
+    anonymous: bool = False
+    """Nobody knows whose message it was: `message_id` is made up, and there is nothing to be found."""
+    channel: Channel | None = None
+    """Of an anonymous one, which no provider says."""
     took_ms: int | None = None
     """Of a delivery, how long it took from when the provider took the message, if the provider says so."""
     origin: str | None = None

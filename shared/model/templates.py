@@ -1,8 +1,9 @@
 """Templates and their immutable versions."""
 
 from enum import StrEnum
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, JsonValue, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, field_serializer, model_validator
 
 from shared.model.base import Model
 from shared.model.content import Content
@@ -32,6 +33,23 @@ class Fallback(Model):
         return self
 
 
+class TrackingMode(StrEnum):
+    """Whose openings and clicks of a template's messages are told."""
+
+    RECIPIENT = "recipient"
+    """Each message's."""
+    ANONYMOUS = "anonymous"
+    """Nobody's: they are counted for the template, the run and the link."""
+
+
+def tracking_of(given: object) -> object:
+    """A template's tracking in the one form in which it is kept: `true` is what `recipient` was called once."""
+    return TrackingMode.RECIPIENT if given is True else given
+
+
+Tracking = Annotated[Literal[False] | TrackingMode, BeforeValidator(tracking_of)]
+
+
 class Template(Model):
     """A template: what binds versions of content to a channel, a class and accounts."""
 
@@ -56,10 +74,15 @@ class Template(Model):
     """What is sent where its messages were not."""
     topic: TopicId | None = None
     """What it is about, if it advertises: one of the settings' topics."""
-    tracking: bool = False
-    """Whether its emails tell that they were opened, and which links were clicked."""
+    tracking: Tracking = False
+    """Whether its messages tell that they were opened, and which links were clicked, and of whom."""
     created_at: int
     updated_at: int
+
+    @field_serializer("tracking")
+    def _as_before(self, tracking: Tracking) -> bool | str:
+        """Functions from before a deployment that is under way read `recipient` by its older name alone."""
+        return True if tracking is TrackingMode.RECIPIENT else tracking
 
 
 class ReviewState(StrEnum):

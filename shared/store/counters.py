@@ -117,22 +117,22 @@ def counter_keys(tenant: str, template: str, hour: int, group: Group) -> list[Co
 def counted_as(row: EventRow) -> str:
     """The name that an event counts by: its stage, or more where an event of this stage does not say it all.
 
-    Of openings and clicks those of number 0 count messages, as their stage; the others count each time (`.times`), and
-    those of machines apart (`.machine`). What is undelivered for now counts apart from what is for good (`.transient`).
+    Of openings and clicks this is for anonymous ones, each of which counts; what those of a message count as,
+    `shared/policy/engagement.py` says of all of them together. What is undelivered for now counts apart from what is
+    for good (`.transient`).
     """
+    if row.anonymous and not row.machine:
+        return f"{row.stage}.anonymous"
     if row.machine:
         return f"{row.stage}.machine"
     if row.transient:
         return transient_name(row.stage)
-    return f"{row.stage}.times" if row.nth and row.stage in _EACH_TIME else row.stage
+    return row.stage
 
 
 def transient_name(stage: str) -> str:
     """The name by which it counts that messages came to a stage for a cause that may pass."""
     return f"{stage}.transient"
-
-
-_EACH_TIME = frozenset({Stage.OPENED, Stage.CLICKED})
 
 
 def health_scope(tenant: str, account: str) -> str:

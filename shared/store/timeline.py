@@ -26,6 +26,7 @@ from shared.model.ids import (
 )
 from shared.model.runs import MAX_BLOCK
 from shared.model.words import Stage
+from shared.policy.engagement import ENGAGED, judged
 from shared.store.counters import HOUR_MS
 from shared.store.dynamo import Item, batch_delete, batch_get, batch_put, key_of, put_what_goes
 
@@ -37,6 +38,8 @@ _HEADER = "h"
 _PROVIDER = "provider:"
 _MESSAGE, _REQUEST = "message#", "request#"
 """What the items of a reference lead to."""
+_REVISED = "revised#"
+"""In the partitions of their own where it is noted that a message's openings and clicks are judged anew."""
 HOUR_BUCKETS = 16
 """Partitions of an hour's requests: one takes 1,000 writes a second (DynamoDB developer guide, partition limits)."""
 
@@ -79,6 +82,17 @@ def event_key(tenant: str, message_id: str, row: EventRow) -> EventKey:
 def event_key_of(tenant: str, message_id: str, stage: Stage, nth: int = 0) -> EventKey:
     """Where an event of a message is kept, if there is one. Raises: ValueError for what is no message id."""
     return f"{tenant}#{tag_of(message_id)}", f"{message_id}#{stage}#{nth}"
+
+
+def revised_key(tenant: str, message_id: str) -> EventKey:
+    """Where it is noted that openings or clicks of a message that looked like a person's were a machine's."""
+    return f"{tenant}#{_REVISED}{message_id}", "revised"
+
+
+def revised_item(tenant: str, message_id: str, ttl: int) -> Item:
+    """The item that notes it; it is no event."""
+    pk, sk = revised_key(tenant, message_id)
+    return {"pk": {"S": pk}, "sk": {"S": sk}, "ttl": {"N": str(ttl)}}
 
 
 def event_item(key: EventKey, record: StreamRecord, row: EventRow, ttl: int, accepted: EventRow | None = None) -> Item:
@@ -258,6 +272,19 @@ class Timeline:
         items = self._items(pk, "begins_with(sk, :a)", {":a": {"S": message_id + "#"}})
         return _completed([read_event(item["d"]["S"]) for item in items])
 
+    def engagements(self, messages: Iterable[tuple[str, str]]) -> dict[tuple[str, str], dict[EventKey, KeptEvent]]:
+        """(tenant, message id) -> all that is kept of its openings and clicks, as it was told; a request for each."""
+        wanted = list(messages)
+        run = map if self._pool is None else self._pool.map
+        return dict(zip(wanted, run(self._engagements, wanted), strict=True))
+
+    def _engagements(self, message: tuple[str, str]) -> dict[EventKey, KeptEvent]:
+        tenant, message_id = message
+        values = {":a": {"S": f"{message_id}#{Stage.CLICKED}#"}, ":b": {"S": f"{message_id}#{Stage.OPENED}#~"}}
+        items = self._items(f"{tenant}#{tag_of(message_id)}", "sk BETWEEN :a AND :b", values, ConsistentRead=True)
+        found = {(item["pk"]["S"], item["sk"]["S"]): read_event(item["d"]["S"]) for item in items}
+        return {key: event for key, event in found.items() if event.stage in ENGAGED}
+
     def _opened(self, tenant: str, found: Mapping[str, list[KeptEvent]]) -> dict[str, list[KeptEvent]]:
         """Messages' events, with the accepted ones of which their envelopes' items alone know."""
         by_base: dict[str, list[str]] = defaultdict(list)
@@ -433,8 +460,8 @@ def _says_accepted(events: Sequence[KeptEvent]) -> bool:
 
 
 def _completed(events: list[KeptEvent]) -> list[KeptEvent]:
-    """A message's events, with the accepted one that another carries along."""
+    """A message's events, with the accepted one that another carries along, and classes as they are known now."""
     carrier = next((event for event in events if event.accepted is not None), None)
     if carrier is None or carrier.accepted is None or _says_accepted(events):
-        return events
-    return [replace(carrier, **asdict(carrier.accepted), accepted=None), *events]
+        return judged(events)
+    return judged([replace(carrier, **asdict(carrier.accepted), accepted=None), *events])

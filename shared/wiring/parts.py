@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from shared.store.texts import Texts
     from shared.store.timeline import Timeline
     from shared.store.veils import VeilStore
+    from shared.store.versions import Versions
     from shared.store.webhooks import WebhookStore
 
     class Everything(
@@ -266,6 +267,12 @@ class Parts:
         from shared.store.veils import VeilStore
 
         return VeilStore(self.client("dynamodb"), self.settings.guard_table, self.clock)
+
+    @cached_property
+    def versions(self) -> "Versions":
+        from shared.store.versions import Versions
+
+        return Versions(self.client("dynamodb"), self.settings.catalog_table)
 
     # The timeline and the counters
 

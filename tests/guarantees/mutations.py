@@ -455,6 +455,20 @@ MUTATIONS = (
         "::test_of_a_card_to_several_each_members_own_message_is_meant",
     ),
     Mutation(
+        "clicks that turn out to be a scanner's are taken back once",
+        "functions/trace/engaged.py",
+        "if sequence > self._checkpoint and len(known) > len(before):",
+        "if len(known) > len(before):",
+        "tests/integration/functions/trace/test_aggregate_engaged.py::test_it_may_die_at_every_call_and_still_be_exact[False]",
+    ),
+    Mutation(
+        "only a button acknowledges",
+        "functions/engagement/answering.py",
+        'if method != "POST":',
+        "if False:",
+        "tests/e2e/test_tracking.py::test_only_the_button_acknowledges",
+    ),
+    Mutation(
         "a part of a text that failed outlasts the delivery of another",
         "shared/providers/sms/aws/receipts.py",
         "and not _lasts(event, said)",

@@ -23,7 +23,7 @@ Right = tuple[str, str]
 
 CATALOG = (
     *("accounts", "catalog_table", "keys", "templates", "tenants"),
-    *("audit", "campaigns", "dead_letters", "health", "inboxes", "suppressions", "webhooks", "erasures"),
+    *("audit", "campaigns", "dead_letters", "erasures", "health", "inboxes", "suppressions", "versions", "webhooks"),
 )
 COUNTERS = ("counters", "marks")
 GUARD = (

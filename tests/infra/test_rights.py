@@ -111,7 +111,7 @@ EXPECTED: dict[str, list[Statement]] = {
     "dispatch_sms": _dispatch(Channel.SMS, SEND_SMS),
     "dispatch_wecom": _dispatch(Channel.WECOM),
     "trace": [
-        (("dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:PutItem"), (TIMELINE,)),
+        (("dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:PutItem", "dynamodb:Query"), (TIMELINE,)),
         (("dynamodb:GetItem", "dynamodb:UpdateItem"), (COUNTERS,)),
         (("dynamodb:BatchWriteItem", "dynamodb:Query"), (COUNTERS,)),
         (GET, (CATALOG,)),
@@ -326,7 +326,10 @@ EXPECTED: dict[str, list[Statement]] = {
         (("scheduler:GetSchedule",), SCHEDULE[1]),
         (("scheduler:ListSchedules",), ("*",)),
     ],
-    "trace_api": [(GET, (CATALOG,)), (("dynamodb:Query",), (TIMELINE, COUNTERS))],
+    "trace_api": [
+        (("dynamodb:BatchGetItem", "dynamodb:GetItem"), (CATALOG,)),
+        (("dynamodb:Query",), (TIMELINE, COUNTERS)),
+    ],
     "recall": [
         (GET, (CATALOG,)),
         (("dynamodb:BatchGetItem", "dynamodb:Query"), (TIMELINE,)),

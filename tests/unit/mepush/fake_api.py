@@ -420,7 +420,7 @@ class FakeApi:
         head = {name: body[name] for name in ("id", "name", "class", "accounts")}
         times = {"created_at": NOW, "updated_at": NOW}
         own = {name: body.get(name) for name in ("ttl_seconds", "fallback", "topic")}
-        own["tracking"] = body.get("tracking", False)
+        own["tracking"] = "recipient" if body.get("tracking") is True else body.get("tracking", False)
         self.templates[body["id"]] = {**facts, **head, **own, **times}
         self.versions[body["id"]] = []
         self._create_version(body, body["id"])

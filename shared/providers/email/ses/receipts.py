@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from shared.model.engagement import MachineSign
 from shared.model.reasons import Reason
 from shared.model.receipts import Arrived, Receipt
 from shared.model.suppression import SuppressionReason
@@ -188,7 +189,8 @@ def _clicked(event: Json, to: str) -> dict[str, Any]:
 
 def _engaged(stage: Stage, facts: Json) -> dict[str, Any]:
     # A text, and missing on older events, which says nothing.
-    return {"stage": stage, "at": _ms(facts), "machine": facts.get("isBotEvent") == "Likely"}
+    machine = facts.get("isBotEvent") == "Likely"
+    return {"stage": stage, "at": _ms(facts), "machine": machine, "sign": MachineSign.PROVIDER if machine else None}
 
 
 def _ms(facts: Json) -> int:
