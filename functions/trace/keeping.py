@@ -91,6 +91,11 @@ class Keeper:
             self._try_aside(books)
         return books
 
+    def kept(self, books: Books, part: Part) -> set[EventKey]:
+        """Which events of a part are in the timeline, or set aside."""
+        kept = self._timeline.existing(list(part.events)) if part.events else set()
+        return kept | (books.unkept.keys() & part.events.keys())
+
     def put(self, books: Books, items: Iterable[Item]) -> None:
         """Keep events, or set them aside. Raises: StoreError for too many; what the table of counters raises."""
         left = self._timeline.put(list(items), MAX_ASIDE - len(books.unkept))
@@ -129,7 +134,9 @@ class Keeper:
             found = True
             records = [one for each in page if (one := read_sequenced(each.sequence, each.data)) is not None]
             for part in parts_of(records, self._ttl_of):
-                self.put(books, chain((event.item for event in part.events.values()), part.others.values()))
+                kept = self.kept(books, part)
+                fresh = (found.item for key, found in part.events.items() if key not in kept)
+                self.put(books, chain(fresh, part.others.values()))
         if not found:
             logger.error("events are lost: the stream has forgotten what was counted", shard=books.shard)
 

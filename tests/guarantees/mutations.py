@@ -322,10 +322,24 @@ MUTATIONS = (
     ),
     Mutation(
         "an event that was stored separately does not count again",
-        "functions/trace/aggregate.py",
-        "kept |= books.unkept.keys() & part.events.keys()",
-        "kept |= set()",
+        "functions/trace/keeping.py",
+        "return kept | (books.unkept.keys() & part.events.keys())",
+        "return kept",
         f"{_KEEPING}::test_what_is_set_aside_is_known_to_the_shard_that_takes_anothers_place",
+    ),
+    Mutation(
+        "a copy of an event that comes again never overwrites it",
+        "functions/trace/aggregate.py",
+        "fresh = [found.item for key, found in part.events.items() if key not in kept]",
+        "fresh = [found.item for key, found in part.events.items()]",
+        f"{_KEEPING}::test_what_is_kept_stays_though_a_batch_that_died_says_it_differently",
+    ),
+    Mutation(
+        "a copy of an event that is read from the stream again never overwrites it",
+        "functions/trace/keeping.py",
+        "fresh = (found.item for key, found in part.events.items() if key not in kept)",
+        "fresh = (found.item for key, found in part.events.items())",
+        f"{_KEEPING}::test_what_is_kept_stays_though_a_batch_that_was_given_up_says_it_differently",
     ),
     Mutation(
         "a batch that the trace gave up is put on the stream again",
