@@ -40,9 +40,14 @@ def cover(one: Platform, name: str, scenario: Scenario, expected: dict[str, int]
     if any(struck[p] < least for p in everywhere) or not all(struck[p] for p in positions):
         raise AssertionError(f"{name}: of {calls} calls only {dict(struck)} were struck")
     written = ", ".join(f"{n} {end}" for end, n in sorted(ends.items()))
+    report(f"{name}: {calls} calls, struck at {struck.total()} points; {written}")
+
+
+def report(line: str) -> None:
+    """Write a line of what was covered; a run of tests prints all of them at its end."""
     GUARANTEES.parent.mkdir(parents=True, exist_ok=True)
-    with GUARANTEES.open("a", encoding="utf-8") as report:
-        report.write(f"{name}: {calls} calls, struck at {struck.total()} points; {written}\n")
+    with GUARANTEES.open("a", encoding="utf-8") as file:
+        file.write(f"{line}\n")
 
 
 def _undisturbed(one: Platform, scenario: Scenario, expected: dict[str, int]) -> int:
