@@ -1,8 +1,8 @@
-"""How soon what a provider says is in the timeline, on the local stack as `make run` serves it: `python -m bench latency`.
+"""How soon what a provider says is in the timeline, on the local stack as `make run` serves it.
 
-From the moment at which the sandbox of Amazon SES publishes that an email was delivered to the write of that event. Most
-of it is the windows in which the mappings of the queue and of the stream gather what comes, a second each in AWS: the
-local stack waits for a part of each (`local.pollers.WINDOW_SHARE`).
+From the moment at which the sandbox of Amazon SES publishes that an email was delivered to its write. Most
+of it is spent in the windows in which the mappings of the queue and of the stream gather what comes, a second each in
+AWS: the local stack waits for a part of each (`local.pollers.WINDOW_SHARE`).
 """
 
 import threading
