@@ -25,6 +25,7 @@ _KEEPING = "tests/integration/functions/trace/test_keeping.py"
 _PRINTS = "tests/integration/shared/store/test_suppressions_prints.py"
 _BULK = "tests/contract/email/ses/test_bulk.py"
 _CALLBACK = "tests/contract/wecom/app/test_app_callback.py"
+_AFTERWARDS = "tests/guarantees/test_crash_afterwards.py"
 _ONCE = f"{_MATRIX}_while_each_recipient_gets_it_once"
 
 
@@ -431,6 +432,34 @@ MUTATIONS = (
         "if may_be_of_some(error):",
         "if False:",
         f"{_BULK}::test_a_call_that_is_refused_for_one_has_each_go_alone",
+    ),
+    Mutation(
+        "a receipt that is early waits for its message",
+        "functions/receipts/receiving.py",
+        "if now - look.since < KEPT_MS:",
+        "if now - look.since < KEPT_MS and look.tries:",
+        f"{_AFTERWARDS}::test_receipts_that_come_early_may_be_struck_anywhere",
+    ),
+    Mutation(
+        "what was found in a mailbox is queued before it is noted as read",
+        "functions/mailboxes/reading.py",
+        """        self.queue.put_all(found.receipts)
+        state = after(claimed(state, now), found, self.clock.now_ms())
+        self.inboxes.save(account.tenant, account.id, state, rev)
+""",
+        """        state = after(claimed(state, now), found, self.clock.now_ms())
+        self.inboxes.save(account.tenant, account.id, state, rev)
+        self.queue.put_all(found.receipts)
+""",
+        f"{_AFTERWARDS}::test_a_mailbox_may_be_struck_anywhere",
+    ),
+    Mutation(
+        "an event is queued for an endpoint before it is noted as queued",
+        "functions/webhooks/feeding.py",
+        "        if self._queue.send(active, self._clock.now_ms()):",
+        """        self._deliveries.note_queued(delivery.id for _, delivery in new)
+        if self._queue.send(active, self._clock.now_ms()):""",
+        f"{_AFTERWARDS}::test_receipts_may_be_struck_anywhere",
     ),
     Mutation(
         "a callback of WeCom is refused without its signature",
