@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from functions.receipts.deps import receiver_of
 from functions.receipts.function import ReceiptsSettings
@@ -22,12 +22,14 @@ from shared.store.catalog import Catalog
 from shared.store.dynamo import Item
 from shared.store.suppressions import Suppressions
 from shared.store.timeline import read_event
+from shared.wiring.accounts import AccountParts
 from shared.wiring.parts import Parts
 from tests.fakes import FakeClock
 from tests.guarantees.plain_model import EventName, Place
 from tests.guarantees.what_happens import Sent
 from tests.integration.functions.trace.test_aggregate import Kinesis, raw
 
+P = TypeVar("P", bound=Parts)
 STRUCK = 0.02
 """Of the calls of AWS: the function dies before, or after it."""
 RARE = {"put_records": 5, "send_message": 5, "put_item": 5, "transact_write_items": 4}
@@ -130,7 +132,7 @@ class World:
 
     def _aggregator(self) -> Any:
         settings = TraceApiSettings(catalog_table="catalog", counters_table="counters", timeline_table="timeline")
-        return aggregator_of(self._parts(settings, stream_reader=self.stream.reader()))
+        return aggregator_of(self._parts(Parts, settings, stream_reader=self.stream.reader()))
 
     def _receive_batch(self, event: Any) -> None:
         """Have receipts worked on by a new process."""
@@ -140,12 +142,19 @@ class World:
             timeline_table="timeline",
             stream_name="events",
             receipts_url="https://sqs/receipts",
+            guard_table="guard",
+            secret_prefix="test",
+            queue_urls="{}",
+            schedule_group="",
+            schedule_role_arn="",
+            schedule_dlq_arn="",
         )
         stream = EventStream(self.stream, "events")
-        receiver_of(self._parts(settings, stream=stream, receipt_queue=self)).run(event)
+        parts = self._parts(AccountParts, settings, stream=stream, receipt_queue=self, queues=None)
+        receiver_of(parts).run(event)
 
-    def _parts(self, settings: Any, **given: Any) -> Parts:
-        return Parts(settings, client=lambda service: self._fragile, clock=self.clock, catalog=self._catalog, **given)
+    def _parts(self, kind: type[P], settings: Any, **given: Any) -> P:
+        return kind(settings, client=lambda service: self._fragile, clock=self.clock, catalog=self._catalog, **given)
 
     def wait(self, waiting: Waiting, delay_s: int) -> None:
         """Take receipts that come again; the queue may take them without an answer."""

@@ -467,7 +467,7 @@ def test_it_may_die_anywhere_while_it_falls_back(one: Platform, message_class: s
     cover(one, f"{message_class} falling back", scenario, {"sent": 3, "failed": 2})
 
 
-def waiting(message_class: str) -> Scenario:
+def waiting(message_class: str) -> Scenario[Platform]:
     """One request by email, whose messages must be delivered: one is, one comes back, and of one nothing is said."""
 
     def scenario(one: Platform) -> Callable[[], Ends]:

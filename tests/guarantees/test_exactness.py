@@ -28,7 +28,7 @@ def test_counters_timelines_and_the_list_say_what_happened(whole: bool) -> None:
     sent = list(envelopes(chance, ENVELOPES if whole else SAMPLE))
     stories = [story for one in sent for story in one.stories]
     clock = FakeClock(FIRST_MS + 3 * 86_400_000)
-    with tables(clock, "catalog", "timeline", "counters") as client:
+    with tables(clock, "catalog", "guard", "timeline", "counters") as client:
         world = World(client, clock, seed=7)
         world.happen(sent)
         events, took = world.timeline()
