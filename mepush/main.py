@@ -61,13 +61,14 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
     ] = False,
     profile: ProfileOption = None,
 ) -> None:
     """Options that stand before the command."""
-    choose_profile(profile)
+    choose_profile(profile, context)
 
 
 def main() -> None:

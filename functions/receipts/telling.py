@@ -13,9 +13,9 @@ from shared.model.events import EventRow, StreamRecord
 from shared.model.ids import block_of, tag_of, ulid_time
 from shared.model.receipts import Receipt
 from shared.model.sizes import clipped
-from shared.model.words import Channel, KeyKind, MessageClass, Stage
+from shared.model.words import Stage
 from shared.policy.engagement import ENGAGED
-from shared.store.timeline import KeptEvent
+from shared.store.timeline import KeptEvent, record_like
 
 ONCE = frozenset({Stage.DELIVERED, Stage.ACKNOWLEDGED, Stage.COMPLAINED, Stage.UNSUBSCRIBED})
 """Said again, they say nothing new: a message is at these stages once."""
@@ -33,7 +33,7 @@ def records_of(matches: Iterable[Matched], now: int) -> list[StreamRecord]:
             *(event.request, event.kind, event.run, event.variant, event.request_reference),
         )
         if common not in records:
-            records[common] = _record(match, block)
+            records[common] = record_like(event, match.tenant, block, [])
         row = _row(match, index, now)
         # Repeats that came together take no room.
         for each in (replace(row, nth=0), row) if _is_engagement(row) else (row,):
@@ -41,24 +41,6 @@ def records_of(matches: Iterable[Matched], now: int) -> list[StreamRecord]:
     for common, record in records.items():
         record.events.extend(rows[common].values())
     return list(records.values())
-
-
-def _record(match: Matched, block: str) -> StreamRecord:
-    event = match.event
-    return StreamRecord(
-        tenant=match.tenant,
-        envelope=block,
-        channel=Channel(event.channel),
-        message_class=MessageClass(event.message_class),
-        template=event.template,
-        version=event.version,
-        request=event.request,
-        run=event.run,
-        variant=event.variant,
-        kind=KeyKind(event.kind),
-        reference=event.request_reference,
-        events=[],
-    )
 
 
 def _row(match: Matched, index: int, now: int) -> EventRow:

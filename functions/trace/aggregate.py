@@ -6,7 +6,8 @@ and take the note away. The few events of a lone message are counted and put in 
 there yet (docs/adr/0031-a-lone-codes-requests.md). A crash between any two of these, a repeat of the batch or of a part
 of it, a batch that is given up, or a second copy of an event anywhere leaves the counters equal to the timeline:
 
-- what lies at or before the checkpoint is never counted again, though its events are put again;
+- what lies at or before the checkpoint is never counted again, though those of its events are put that are not there;
+- an event that is there is not put again: a copy may say other things, and what counts is what the first one said;
 - an event counts at its first place in the batch, so a copy of one that lies behind the checkpoint never counts;
 - repeats of an event share a partition key and so a shard, whose batches come one after the other;
 - nothing is counted as long as anything before it in the shard is counted and not kept.
@@ -145,11 +146,7 @@ class Aggregator:
         """
         checkpoint = books.counted
         beyond = [key for key, found in part.events.items() if found.sequence > checkpoint]
-        # Of openings and clicks it was asked before.
-        asked = [key for key in beyond if part.events[key].counter_keys]
-        kept = self._timeline.existing(asked) if asked else set()
-        kept |= known & part.events.keys()
-        kept |= books.unkept.keys() & part.events.keys()
+        kept = self._keeper.kept(books, part, known)
         counts = _counts((part.events[key] for key in beyond if key not in kept), part.engaged)
         if part.last > checkpoint:
             self._counters.add(

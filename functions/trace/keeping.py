@@ -9,7 +9,7 @@ Events that the timeline refuses while it takes others are set aside beside the 
 They are tried again with every batch, and a copy of one never counts.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -99,6 +99,15 @@ class Keeper:
             self._try_aside(books)
         return books
 
+    def kept(self, books: Books, part: Part, known: Set[EventKey] = frozenset()) -> set[EventKey]:
+        """Which events of a part are in the timeline, or set aside.
+
+        known: some that are. Openings and clicks that count beside others of their message are asked for with these.
+        """
+        asked = [key for key, found in part.events.items() if found.counter_keys]
+        kept = self._timeline.existing(asked) if asked else set()
+        return kept | ((known | books.unkept.keys()) & part.events.keys())
+
     def put(self, books: Books, items: Iterable[Item]) -> None:
         """Keep events, or set them aside. Raises: StoreError for too many; what the table of counters raises."""
         left = self._timeline.put(list(items), MAX_ASIDE - len(books.unkept))
@@ -137,7 +146,9 @@ class Keeper:
             found = True
             records = [one for each in page if (one := read_sequenced(each.sequence, each.data)) is not None]
             for part in parts_of(self._veiled(records), self._ttl_of):
-                self.put(books, chain((event.item for event in part.events.values()), part.others.values()))
+                kept = self.kept(books, part)
+                fresh = (found.item for key, found in part.events.items() if key not in kept)
+                self.put(books, chain(fresh, part.others.values()))
         if not found:
             logger.error("events are lost: the stream has forgotten what was counted", shard=books.shard)
 

@@ -15,10 +15,10 @@ from shared.model.events import EventRow, FallenTo, StreamRecord
 from shared.model.ids import Numbering, root_of, ulid_value
 from shared.model.letters import redriven_id
 from shared.model.reasons import Reason
-from shared.model.words import Channel, KeyKind, MessageClass, Stage
+from shared.model.words import Stage
 from shared.store.awaiting import Decision, What
 from shared.store.ledger import Entry, Marks
-from shared.store.timeline import EventKey, KeptEvent, Timeline
+from shared.store.timeline import EventKey, KeptEvent, Timeline, record_like
 
 UNBOUNDED_MS = 14 * 86_400_000
 """The time to live of what has none: after that no queue holds it any more (`infra/messaging.py`)."""
@@ -52,21 +52,7 @@ class Root:
 
     def record(self, envelope_id: str, rows: list[EventRow]) -> StreamRecord:
         """A stream record as the dispatcher would have written it."""
-        header = self.known
-        return StreamRecord(
-            tenant=self.tenant,
-            envelope=envelope_id,
-            channel=Channel(header.channel),
-            message_class=MessageClass(header.message_class),
-            template=header.template,
-            version=header.version,
-            request=header.request,
-            run=header.run,
-            variant=header.variant,
-            kind=KeyKind(header.kind),
-            reference=header.request_reference,
-            events=rows,
-        )
+        return record_like(self.known, self.tenant, envelope_id, rows)
 
 
 @dataclass(frozen=True, slots=True)

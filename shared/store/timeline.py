@@ -25,7 +25,7 @@ from shared.model.ids import (
     ulid_value,
 )
 from shared.model.runs import MAX_BLOCK
-from shared.model.words import Stage
+from shared.model.words import Channel, KeyKind, MessageClass, Stage
 from shared.policy.engagement import ENGAGED, judged
 from shared.store.counters import HOUR_MS
 from shared.store.dynamo import Item, batch_delete, batch_get, batch_put, key_of, put_what_goes
@@ -122,6 +122,24 @@ def kept_event(record: StreamRecord, row: EventRow) -> KeptEvent:
         variant=record.variant or None,
         request_reference=record.reference or None,
         envelope=record.envelope if row.stage == Stage.SENT and row.awaits is not None else None,
+    )
+
+
+def record_like(event: KeptEvent, tenant: str, envelope: str, rows: list[EventRow]) -> StreamRecord:
+    """A record of more events of a message, or of others that have the same in common. Raises: ValueError."""
+    return StreamRecord(
+        tenant=tenant,
+        envelope=envelope,
+        channel=Channel(event.channel),
+        message_class=MessageClass(event.message_class),
+        template=event.template,
+        version=event.version,
+        request=event.request,
+        run=event.run,
+        variant=event.variant,
+        kind=KeyKind(event.kind),
+        reference=event.request_reference,
+        events=rows,
     )
 
 

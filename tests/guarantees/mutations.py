@@ -25,6 +25,7 @@ _KEEPING = "tests/integration/functions/trace/test_keeping.py"
 _PRINTS = "tests/integration/shared/store/test_suppressions_prints.py"
 _BULK = "tests/contract/email/ses/test_bulk.py"
 _CALLBACK = "tests/contract/wecom/app/test_app_callback.py"
+_AFTERWARDS = "tests/guarantees/test_crash_afterwards.py"
 _ONCE = f"{_MATRIX}_while_each_recipient_gets_it_once"
 
 
@@ -322,10 +323,24 @@ MUTATIONS = (
     ),
     Mutation(
         "an event that was stored separately does not count again",
-        "functions/trace/aggregate.py",
-        "kept |= books.unkept.keys() & part.events.keys()",
-        "kept |= set()",
+        "functions/trace/keeping.py",
+        "return kept | (books.unkept.keys() & part.events.keys())",
+        "return kept",
         f"{_KEEPING}::test_what_is_set_aside_is_known_to_the_shard_that_takes_anothers_place",
+    ),
+    Mutation(
+        "a copy of an event that comes again never overwrites it",
+        "functions/trace/aggregate.py",
+        "fresh = [found.item for key, found in part.events.items() if key not in kept]",
+        "fresh = [found.item for key, found in part.events.items()]",
+        f"{_KEEPING}::test_what_is_kept_stays_though_a_batch_that_died_says_it_differently",
+    ),
+    Mutation(
+        "a copy of an event that is read from the stream again never overwrites it",
+        "functions/trace/keeping.py",
+        "fresh = (found.item for key, found in part.events.items() if key not in kept)",
+        "fresh = (found.item for key, found in part.events.items())",
+        f"{_KEEPING}::test_what_is_kept_stays_though_a_batch_that_was_given_up_says_it_differently",
     ),
     Mutation(
         "a batch that the trace gave up is put on the stream again",
@@ -417,6 +432,34 @@ MUTATIONS = (
         "if may_be_of_some(error):",
         "if False:",
         f"{_BULK}::test_a_call_that_is_refused_for_one_has_each_go_alone",
+    ),
+    Mutation(
+        "a receipt that is early waits for its message",
+        "functions/receipts/receiving.py",
+        "if now - look.since < KEPT_MS:",
+        "if now - look.since < KEPT_MS and look.tries:",
+        f"{_AFTERWARDS}::test_receipts_that_come_early_may_be_struck_anywhere",
+    ),
+    Mutation(
+        "what was found in a mailbox is queued before it is noted as read",
+        "functions/mailboxes/reading.py",
+        """        self.queue.put_all(found.receipts)
+        state = after(claimed(state, now), found, self.clock.now_ms())
+        self.inboxes.save(account.tenant, account.id, state, rev)
+""",
+        """        state = after(claimed(state, now), found, self.clock.now_ms())
+        self.inboxes.save(account.tenant, account.id, state, rev)
+        self.queue.put_all(found.receipts)
+""",
+        f"{_AFTERWARDS}::test_a_mailbox_may_be_struck_anywhere",
+    ),
+    Mutation(
+        "an event is queued for an endpoint before it is noted as queued",
+        "functions/webhooks/feeding.py",
+        "        if self._queue.send(active, self._clock.now_ms()):",
+        """        self._deliveries.note_queued(delivery.id for _, delivery in new)
+        if self._queue.send(active, self._clock.now_ms()):""",
+        f"{_AFTERWARDS}::test_receipts_may_be_struck_anywhere",
     ),
     Mutation(
         "a callback of WeCom is refused without its signature",

@@ -87,7 +87,7 @@ def sending(
     later_s: int = 0,
     tries: int = 2,
     most: int | None = None,
-) -> Scenario:
+) -> Scenario[Platform]:
     """One request, and all that follows.
 
     later_s: when it is due. tries: of each class. most: calls of a provider in one invocation.
@@ -238,7 +238,9 @@ def test_it_may_die_anywhere_while_messages_wait_for_their_places(
         one.set_rate("mail-smtp", None)
 
 
-def recalling(message_class: str, *scripts: Callable[[int], Outcome | None], at: int | None = None) -> Scenario:
+def recalling(
+    message_class: str, *scripts: Callable[[int], Outcome | None], at: int | None = None
+) -> Scenario[Platform]:
     """A request that the trace knows before it is due, in waves of two; all of it is recalled at some moment.
 
     at: when the provider is asked for the n-th time; else just before whatever is struck.
@@ -321,7 +323,7 @@ def test_it_may_die_anywhere_while_each_recipient_gets_it_once(one: Platform) ->
     cover(one, "smtp notification once each", once_each, {"sent": 4, "dead_lettered": 1, "duplicate": 3})
 
 
-def deciding(message_class: str, what: str, **more: str) -> Scenario:
+def deciding(message_class: str, what: str, **more: str) -> Scenario[Platform]:
     """Messages were given up; a person decides."""
 
     def scenario(one: Platform) -> Callable[[], Ends]:
@@ -373,7 +375,7 @@ def test_a_sweep_may_die_anywhere(one: Platform) -> None:
     cover(one, "sweep", scenario, {"expired": 2})
 
 
-def failing_over(message_class: str, down: str | None, *scripts: Callable[[int], Outcome | None]) -> Scenario:
+def failing_over(message_class: str, down: str | None, *scripts: Callable[[int], Outcome | None]) -> Scenario[Platform]:
     """One request by a template with two accounts, of which one may be down."""
 
     def scenario(one: Platform) -> Callable[[], Ends]:
@@ -410,7 +412,9 @@ def test_it_may_die_anywhere_and_what_is_unknown_never_fails_over(one: Platform)
     cover(one, "marketing unknown by one of two accounts", scenario, {"sent": 2, "unknown": 2})
 
 
-def falling_back(message_class: str, *scripts: Callable[[int], Outcome | None], recalled: bool = False) -> Scenario:
+def falling_back(
+    message_class: str, *scripts: Callable[[int], Outcome | None], recalled: bool = False
+) -> Scenario[Platform]:
     """One request by WeCom, which falls back to SMS; that takes all that it is given.
 
     recalled: the trace knows it before it is due, and it is recalled at some moment.
@@ -463,7 +467,7 @@ def test_it_may_die_anywhere_while_it_falls_back(one: Platform, message_class: s
     cover(one, f"{message_class} falling back", scenario, {"sent": 3, "failed": 2})
 
 
-def waiting(message_class: str) -> Scenario:
+def waiting(message_class: str) -> Scenario[Platform]:
     """One request by email, whose messages must be delivered: one is, one comes back, and of one nothing is said."""
 
     def scenario(one: Platform) -> Callable[[], Ends]:

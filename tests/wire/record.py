@@ -39,7 +39,7 @@ Kinds = dict[str, dict[str, list[Any]]]
 """What was written, by kind and shape."""
 
 
-def scenarios() -> Iterator[Scenario]:
+def scenarios() -> Iterator[Scenario[Platform]]:
     """Runs in which everything happens: tries, doubt, fallbacks, recalls, continuations, schedules, dead letters."""
     taken, refused, in_doubt = matrix.taken, matrix.refused, matrix.in_doubt
     for provider in PROVIDER_FAULTS:
