@@ -38,6 +38,8 @@ def _values(parts: Parts) -> dict[str, str]:
         "timeline_table": tables.timeline.table_name,
         "counters_table": tables.counters.table_name,
         "stream_name": parts.stream.stream_name,
+        "deployment": schedules.group_name,
+        "account_metrics": str(stage.account_metrics).lower(),
         "schedule_group": schedules.group_name,
         "schedule_role_arn": schedules.role.role_arn,
         "schedule_dlq_arn": schedules.dead_letters.queue_arn,

@@ -30,7 +30,7 @@ class Stage:
     allow_loopback: whether accounts may point at the machine itself.
     private_networks: of the company's own that accounts may point into, such as `10.20.0.0/16`; the functions must be
     able to reach them. snapshots: whether functions that ask for it start from snapshots, which are paid for by the
-    hour.
+    hour. account_metrics: whether CloudWatch has messages by account, too: up to eleven metrics for each account.
     """
 
     name: str
@@ -46,6 +46,7 @@ class Stage:
     allow_loopback: bool = False
     private_networks: tuple[str, ...] = ()
     snapshots: bool = False
+    account_metrics: bool = True
 
     def __post_init__(self) -> None:
         if not self.prefix.replace("-", "").isalnum() or len(self.prefix) > 20 or self.prefix != self.prefix.lower():

@@ -23,6 +23,7 @@ from aws_lambda_powertools import Logger
 
 from functions.trace.keeping import Books, Keeper
 from functions.trace.known import Known
+from functions.trace.live import Live
 from functions.trace.parts import Found, Part, Sequenced, parts_of, read_sequenced
 from shared.aws.errors import AWS_ERRORS
 from shared.aws.stream import StreamReader
@@ -43,7 +44,13 @@ class Aggregator:
     """Works on batches of one shard at a time."""
 
     def __init__(
-        self, timeline: Timeline, counters: Counters, clock: Clock, retention_days: int, reader: StreamReader
+        self,
+        timeline: Timeline,
+        counters: Counters,
+        clock: Clock,
+        retention_days: int,
+        reader: StreamReader,
+        live: Live,
     ) -> None:
         self._timeline = timeline
         self._counters = counters
@@ -51,6 +58,7 @@ class Aggregator:
         self._retention_s = retention_days * 86_400
         self._keeper = Keeper(timeline, counters, reader, self._ttl)
         self._known = Known()
+        self._live = live
 
     def run(self, event: dict[str, Any]) -> dict[str, Any]:
         """Work on one Kinesis batch; returns the partial batch response.
@@ -68,7 +76,11 @@ class Aggregator:
                 break
             records.append(read)
         if records:
-            self._aggregate(_shard(event["Records"][0]), records)
+            try:
+                self._aggregate(_shard(event["Records"][0]), records)
+            finally:
+                # Whatever breaks off, what was counted is not counted again.
+                self._live.tell()
         return {"batchItemFailures": [{"itemIdentifier": bad}] if bad else []}
 
     def _aggregate(self, shard: str, records: Sequence[Sequenced]) -> None:
@@ -115,6 +127,7 @@ class Aggregator:
             log_error(logger, "not counted and put at once", error)
             return False
         books.counted = books.at = part.last
+        self._live.add(fresh)
         return True
 
     def _count(self, part: Part, books: Books) -> set[EventKey]:
@@ -123,11 +136,18 @@ class Aggregator:
         beyond = [key for key, found in part.events.items() if found.sequence > checkpoint]
         kept = self._timeline.existing(beyond) if beyond else set()
         kept |= books.unkept.keys() & part.events.keys()
-        counts = _counts(part.events[key] for key in beyond if key not in kept)
+        fresh = [part.events[key] for key in beyond if key not in kept]
         if part.last > checkpoint:
             self._counters.add(
-                books.shard, checkpoint, part.last, counts, first=part.first, aside=books.any_aside, clean=books.clean
+                books.shard,
+                checkpoint,
+                part.last,
+                _counts(fresh),
+                first=part.first,
+                aside=books.any_aside,
+                clean=books.clean,
             )
+            self._live.add(fresh)
         return kept
 
     def _ttl(self, record: StreamRecord) -> int:

@@ -3,12 +3,14 @@
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
+from aws_lambda_powertools.metrics import EphemeralMetrics
+
 from functions.trace.aggregate import Aggregator
-from functions.trace.function import TraceApiSettings
+from functions.trace.function import AggregatorSettings, TraceApiSettings
+from functions.trace.live import Live
 from functions.trace.operations import Reading
 from shared.api.kit import Api
 from shared.aws.clock import service_clock
-from shared.base.settings import TraceSettings
 from shared.wiring.parts import Parts
 
 THREADS = 8
@@ -17,7 +19,7 @@ THREADS = 8
 @cache
 def deps() -> Aggregator:
     """The stream's consumer, built on first use."""
-    settings = TraceSettings.load()
+    settings = AggregatorSettings.load()
     # Others ask the catalog for the time, which it may not read.
     clock = service_clock(settings.counters_table)
     return aggregator_of(Parts(settings, pool=ThreadPoolExecutor(THREADS, "timeline"), clock=clock))
@@ -32,8 +34,9 @@ def api_deps() -> Api:
 
 def aggregator_of(parts: Parts) -> Aggregator:
     """What counts and keeps events."""
-    days = parts.settings.retention_days
-    return Aggregator(parts.timeline, parts.counters, parts.clock, days, parts.stream_reader)
+    settings = parts.settings
+    live = Live(EphemeralMetrics(), settings.deployment, by_account=settings.account_metrics)
+    return Aggregator(parts.timeline, parts.counters, parts.clock, settings.retention_days, parts.stream_reader, live)
 
 
 def reading_of(parts: Parts) -> Reading:

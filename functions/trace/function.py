@@ -1,7 +1,7 @@
 """The functions of timelines and counters: the stream's consumer, and the API that reads what it wrote."""
 
 from shared.base.rights import LOOK, SEND, allow, table
-from shared.base.settings import CatalogSettings, TraceSettings
+from shared.base.settings import CatalogSettings, LiveMetricsSettings, TraceSettings
 from shared.function import (
     ADDRESS_PACKAGES,
     CORE_PACKAGES,
@@ -18,6 +18,10 @@ RECORD_AGE_S = 24 * 3600
 """Without a bound, one poisonous record would hold up its shard until the stream forgets it."""
 
 
+class AggregatorSettings(TraceSettings, LiveMetricsSettings):
+    """The environment of the stream's consumer."""
+
+
 class TraceApiSettings(CatalogSettings, TraceSettings):
     """The environment of the API function."""
 
@@ -27,7 +31,7 @@ FUNCTIONS = (
         "trace",
         "functions.trace.handler.lambda_handler",
         "Turns events into timelines and counters",
-        TraceSettings,
+        AggregatorSettings,
         timeout_s=60,
         rights=(
             # Few events are put in one transaction with what they count.

@@ -170,6 +170,19 @@ class TraceSettings(CountersSettings):
     """How long the timeline is kept."""
 
 
+class DeploymentSettings(Settings):
+    """Names the deployment, such as in metrics."""
+
+    deployment: str
+
+
+class LiveMetricsSettings(DeploymentSettings):
+    """Tells metrics of messages."""
+
+    account_metrics: bool = True
+    """Whether they are told by account, too."""
+
+
 class LoopbackSettings(Settings):
     """Connects to servers that tenants name: on the internet alone."""
 

@@ -71,6 +71,7 @@ if TYPE_CHECKING:
         by_name.SecretSettings,
         by_name.UploadSettings,
         by_name.TraceSettings,
+        by_name.LiveMetricsSettings,
         by_name.NetworkSettings,
         by_name.PublicSettings,
     ):

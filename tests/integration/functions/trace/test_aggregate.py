@@ -11,7 +11,7 @@ import pytest
 
 from functions.trace import aggregate
 from functions.trace.deps import aggregator_of, reading_of
-from functions.trace.function import TraceApiSettings
+from functions.trace.function import AggregatorSettings, TraceApiSettings
 from local.timeline_items import is_event
 from shared.api.kit import Api
 from shared.aws.stream import StreamReader
@@ -101,6 +101,10 @@ class Kinesis:
         return {"Records": found, "NextShardIterator": following, "MillisBehindLatest": len(numbers[2:])}
 
 
+class BothSettings(AggregatorSettings, TraceApiSettings):
+    """Of both functions."""
+
+
 class TraceHarness:
     """The aggregator over moto's tables, and what they hold."""
 
@@ -112,7 +116,8 @@ class TraceHarness:
     def parts(self, client: Any = None) -> Parts:
         """The parts of both functions. client: of the tables, instead of moto's."""
         tables = client or self.aws.dynamodb
-        settings = TraceApiSettings(catalog_table="catalog", counters_table="counters", timeline_table="timeline")
+        tables_of: Any = {f"{name}_table": name for name in ("catalog", "counters", "timeline")}
+        settings = BothSettings(**tables_of, deployment="mepush")
         reader = self.kinesis.reader()
         return Parts(
             settings, client=lambda service: tables, clock=self.clock, catalog=self.catalog, stream_reader=reader

@@ -14,7 +14,7 @@ from functions.watch.function import SweepSettings
 from functions.watch.health import HealthReader
 from local.timeline_items import is_event
 from shared.base.channels import queue_name
-from shared.base.settings import DeadLetterSettings
+from shared.base.settings import DeadLetterSettings, LiveMetricsSettings
 from shared.lifecycle.tail import tail
 from shared.model.envelope import Envelope
 from shared.model.events import EventRow, StreamRecord, accepted_rows, record_of
@@ -125,7 +125,7 @@ class Shard:
         return {"Records": found, "MillisBehindLatest": 0}
 
 
-class WorldSettings(SweepSettings, DeadLetterSettings):
+class WorldSettings(SweepSettings, DeadLetterSettings, LiveMetricsSettings):
     """The environments of the sweep and of the API together."""
 
 
@@ -164,6 +164,7 @@ class WatchHarness:
 
     def _settings(self) -> WorldSettings:
         return WorldSettings(
+            deployment="mepush",
             catalog_table="catalog",
             guard_table="guard",
             counters_table="counters",
