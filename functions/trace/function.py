@@ -61,7 +61,7 @@ FUNCTIONS = (
         "Answers what happened to messages",
         TraceApiSettings,
         packages=(*CORE_PACKAGES, *ADDRESS_PACKAGES, *ZONE_PACKAGES),
-        rights=(table("catalog", "GetItem"), allow(("dynamodb:Query",), "table.timeline", "table.counters")),
+        rights=(table("catalog", "GetItem", "Query"), allow(("dynamodb:Query",), "table.timeline", "table.counters")),
         triggers=(ApiTrigger(),),
     ),
 )

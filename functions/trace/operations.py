@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from functions.trace.statistics import stages_of, statistics
+from functions.trace.statistics import account_statistics, stages_of, statistics
 from functions.trace.words import describe, explain, no_receipt
 from shared.api.kit import Call, OperationFunction
 from shared.api.lookup import named_message, named_request
 from shared.api.paging import PageQuery
-from shared.api.stats import TemplateStats
+from shared.api.stats import AccountStats, TemplateStats
 from shared.api.trace import (
     Balance,
     BalanceHour,
@@ -34,7 +34,7 @@ from shared.model.reasons import blame_of
 from shared.model.reasons_zh import meaning_zh
 from shared.model.words import OUTCOMES, Channel, KeyKind, Stage
 from shared.store.catalog import Catalog
-from shared.store.counters import HOUR_MS, Counters, in_flight, template_scope
+from shared.store.counters import HOUR_MS, Counters, account_scope, in_flight, template_scope
 from shared.store.timeline import KeptEvent, Timeline
 
 MAX_HOURS = 24 * 92
@@ -61,6 +61,7 @@ class Reading:
             "get_request": self.get_request,
             "get_balance": self.get_balance,
             "get_template_stats": self.get_template_stats,
+            "get_account_stats": self.get_account_stats,
         }
 
     def get_message(self, call: Call) -> MessageView:
@@ -147,8 +148,21 @@ class Reading:
             raise not_found("template")
         first, last = self._hours(query)
         counts = self.counters.read_groups(template_scope(call.caller.tenant, template), first, last)
+        providers = {account.id: account.provider for account in self.catalog.list_accounts(call.caller.tenant)}
+        return statistics(template, counts, query.by, self._zone(call), providers)
+
+    def get_account_stats(self, call: Call) -> AccountStats:
+        """An account's messages in numbers. Raises: NotFoundError, InvalidError."""
+        account = self.catalog.account(call.caller.tenant, call.path["id"])
+        if account is None:
+            raise not_found("account")
+        first, last = self._hours(call.query)
+        hours = self.counters.read(account_scope(account.tenant, account.id), first, last)
+        return account_statistics(account.id, account.provider, hours, call.query.by, self._zone(call))
+
+    def _zone(self, call: Call) -> str:
         tenant = self.catalog.tenant(call.caller.tenant)
-        return statistics(template, counts, query.by, tenant.time_zone if tenant else "UTC")
+        return tenant.time_zone if tenant else "UTC"
 
     def _hours(self, query: RangeQuery) -> tuple[int, int]:
         """The cohort hours asked for, both included; by default the last 24."""

@@ -158,14 +158,17 @@ def _events(sequenced: Sequenced, named: Named, ttl: int) -> dict[EventKey, Foun
         keys, where = places
         name = counted_as(row)
         more = _health(record, row, health_keys)
+        # The last one is the account's own, if there is any.
+        told_apart = keys[:1] if account is None else (keys[0], keys[-1])
         if row.reason is not None and row.stage in _WITH_REASON:
             reason = (reason_name(name, row.reason),)
-            more.append((keys[0], reason))
+            more += [(key, reason) for key in told_apart]
             if record.run is not None:
                 more.append(((run_scope(record.tenant, record.run), place(hour)), reason))
         latency = _latency(row, accepted_at)
         if latency is not None:
-            more.append((keys[0], (latency_name(row.stage, latency),)))
+            took = (latency_name(row.stage, latency),)
+            more += [(key, took) for key in told_apart]
         item = event_item(key, record, row, ttl, opened.get(row.index))
         events[key] = Found(sequenced.sequence, name, keys, item, more, 1, where, latency)
     return events

@@ -16,7 +16,7 @@ from shared.model.clock import Clock
 from shared.model.words import OUTCOMES, Stage
 from shared.policy.routing import FULL, Shift
 from shared.store.accounts import AccountStore
-from shared.store.counters import HOUR_MS, Counters, in_flight
+from shared.store.counters import HOUR_MS, Counters, account_scope, in_flight
 from shared.store.health import HealthStore
 from shared.store.marks import HourMark, Marks, SweepMark
 
@@ -114,7 +114,7 @@ class HealthReader:
     def _account(self, account: Account, shift: Shift, now: int) -> AccountHealth:
         last = now // HOUR_MS
         total: Counter[str] = Counter()
-        for counts in self.counters.read(f"{account.tenant}#account#{account.id}", last - 1, last).values():
+        for counts in self.counters.read(account_scope(account.tenant, account.id), last - 1, last).values():
             total.update(counts)
         names = (Stage.SENT, Stage.RETRYING, Stage.FAILED, Stage.UNKNOWN, Stage.DEAD_LETTERED)
         counts_of = {stage.value: total[stage] for stage in names}

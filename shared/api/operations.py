@@ -117,6 +117,17 @@ OPERATIONS: tuple[Operation, ...] = (
         errors=(404, 422),
     ),
     Operation(
+        "get_account_stats",
+        "GET",
+        "/v1/stats/accounts/{id}",
+        "trace_api",
+        Scope.READ,
+        "An account's messages in numbers: stages, reasons, how many arrived, latency, by hour or day",
+        "stats.AccountStats",
+        asks="stats.StatsQuery",
+        errors=(404, 422),
+    ),
+    Operation(
         "get_health",
         "GET",
         "/v1/health",

@@ -142,6 +142,7 @@ MATRIX: Mapping[str, Mapping[str, Access]] = {
     "counts and health": {
         "get_balance": SHARED,
         "get_template_stats": SHARED,
+        "get_account_stats": SHARED,
         "get_health": SHARED,
     },
     "the API's description": {

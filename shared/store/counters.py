@@ -101,8 +101,13 @@ def template_scope(tenant: str, template: str) -> str:
     return f"{tenant}#template#{template}"
 
 
+def account_scope(tenant: str, account: str) -> str:
+    """The scope of an account. Beside stages it has names of reasons and of latencies, as a template's has."""
+    return f"{tenant}#account#{account}"
+
+
 def counter_keys(tenant: str, template: str, hour: int, group: Group) -> list[CounterKey]:
-    """All that an event counts in; the first is that of the template."""
+    """All that an event counts in; the first is that of the template, the last that of the account, if there is one."""
     at = place(hour)
     found = [(template_scope(tenant, template), place(hour, group)), (f"{tenant}#tenant", at)]
     if group.run:
@@ -110,7 +115,7 @@ def counter_keys(tenant: str, template: str, hour: int, group: Group) -> list[Co
         if group.variant:
             found.append((run_scope(tenant, group.run, group.variant), at))
     if group.account:
-        found.append((f"{tenant}#account#{group.account}", at))
+        found.append((account_scope(tenant, group.account), at))
     return found
 
 

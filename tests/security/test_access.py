@@ -220,6 +220,7 @@ SHARED: Calls = {
     "list_audit": ({}, None),
     "get_balance": ({}, None),
     "get_template_stats": ({"id": "hello"}, None),
+    "get_account_stats": ({"id": "main"}, None),
     "get_health": ({}, None),
 }
 """Operations on what everybody shares, and those that make something of the caller's own kind."""
