@@ -51,6 +51,8 @@ def _values(parts: Parts) -> dict[str, str]:
         "bus_name": parts.bus.name,
         "schedules_dlq_url": schedules.dead_letters.queue_url,
         "trace_dlq_url": parts.trace_dead.queue_url,
+        "receipts_dlq_url": parts.receipts.dead.queue_url,
+        "webhooks_dlq_url": parts.webhooks.dead.queue_url,
         "events_dlq_url": parts.bus.dead.queue_url,
         "assets_bucket": parts.bucket.bucket_name,
         "upload_endpoint": f"https://s3.{stack.region}.{stack.url_suffix}",

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from aws_cdk import ArnFormat, Duration, Stack
+from aws_cdk import ArnFormat, CfnOutput, Duration, Stack
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from infra.messaging import consumed_queue
@@ -32,6 +33,37 @@ class Receipts(Construct):
                 self._rule(provider.name, provider.events)
         if any(provider.topic_fields for provider in PROVIDERS.values()):
             self._let_topics_in()
+        if stage.receipts_topic:
+            self._make_topic()
+
+    def _make_topic(self) -> None:
+        """A topic that configuration sets of SES in this account may publish to, and that passes all on to the queue.
+
+        Not encrypted with a key: SES cannot publish under the one that AWS manages for SNS (SES developer guide, "Set
+        up an Amazon SNS event destination").
+        """
+        stack = Stack.of(self)
+        topic = sns.Topic(self, "Topic", topic_name=f"{self._prefix}-receipts-ses", enforce_ssl=True)
+        sets = stack.format_arn(service="ses", resource="configuration-set", resource_name="*")
+        topic.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="ConfigurationSetsPublish",
+                principals=[iam.ServicePrincipal("ses.amazonaws.com")],
+                actions=["sns:Publish"],
+                resources=[topic.topic_arn],
+                conditions={"StringEquals": {"aws:SourceAccount": stack.account}, "ArnLike": {"aws:SourceArn": sets}},
+            )
+        )
+        # By its name it may put messages on the queue already.
+        sns.CfnSubscription(
+            self,
+            "Subscription",
+            topic_arn=topic.topic_arn,
+            protocol="sqs",
+            endpoint=self.queue.queue_arn,
+            raw_message_delivery=True,
+        )
+        CfnOutput(self, "TopicArn", value=topic.topic_arn)
 
     def _let_topics_in(self) -> None:
         """Let topics of the AWS account put messages on the queue that people make for it, in any Region."""

@@ -31,6 +31,7 @@ class Stage:
     private_networks: of the company's own that accounts may point into, such as `10.20.0.0/16`; the functions must be
     able to reach them. snapshots: whether functions that ask for it start from snapshots, which are paid for by the
     hour. account_metrics: whether CloudWatch has messages by account, too: up to eleven metrics for each account.
+    receipts_topic: whether there is a topic by which SES says what became of messages, beside EventBridge.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Stage:
     private_networks: tuple[str, ...] = ()
     snapshots: bool = False
     account_metrics: bool = True
+    receipts_topic: bool = False
 
     def __post_init__(self) -> None:
         if not self.prefix.replace("-", "").isalnum() or len(self.prefix) > 20 or self.prefix != self.prefix.lower():
@@ -66,7 +68,7 @@ STAGES: dict[str, Stage] = {
     stage.name: stage
     for stage in (
         Stage("local", "mepush", allow_loopback=True),
-        Stage("dev", "mepush-dev", timeline_days=14, concurrency=dict.fromkeys(MessageClass, 5)),
+        Stage("dev", "mepush-dev", timeline_days=14, concurrency=dict.fromkeys(MessageClass, 5), receipts_topic=True),
         Stage("prod", "mepush", keep_data=True, rate_per_s=2000, burst=1000, snapshots=True),
     )
 }

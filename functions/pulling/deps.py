@@ -14,17 +14,18 @@ from shared.wiring.parts import Parts
 
 @dataclass(frozen=True, slots=True)
 class PullingDeps:
-    """What asks, and where it counts what came of it."""
+    """What asks, where it counts what came of it, and for which deployment."""
 
     asker: Asker
     metrics: EphemeralMetrics
+    deployment: str
 
 
 @cache
 def deps() -> PullingDeps:
     """The function's parts, built on first use."""
     settings = PullingSettings.load()
-    return PullingDeps(asker_of(Parts(settings), settings), EphemeralMetrics())
+    return PullingDeps(asker_of(Parts(settings), settings), EphemeralMetrics(), settings.deployment)
 
 
 def asker_of(parts: Parts, settings: PullingSettings) -> Asker:

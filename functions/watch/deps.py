@@ -6,6 +6,7 @@ from functools import cache
 
 from aws_lambda_powertools.metrics import EphemeralMetrics
 
+from functions.watch.afterwards import Afterwards
 from functions.watch.deferred import DeferredReader
 from functions.watch.following import Follower
 from functions.watch.function import HealthSettings, SweepSettings
@@ -86,6 +87,14 @@ def health_of(parts: Parts, pool: Executor) -> HealthReader:
         dlq_urls=settings.dlq_urls,
         schedules_dlq_url=settings.schedules_dlq_url,
         trace_dlq_url=settings.trace_dlq_url,
+        afterwards=Afterwards(
+            parts.letters,
+            parts.webhooks,
+            parts.deliveries,
+            parts.client("sqs"),
+            settings.receipts_dlq_url,
+            settings.webhooks_dlq_url,
+        ),
         clock=parts.clock,
         pool=pool,
     )

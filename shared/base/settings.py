@@ -89,6 +89,15 @@ class WatchSettings(Settings):
     """Of batches that the trace gave up."""
 
 
+class AfterwardsSettings(Settings):
+    """Looks at what comes after sending."""
+
+    receipts_dlq_url: str
+    """Of receipts that cannot be read."""
+    webhooks_dlq_url: str
+    """Of batches of events that were not made into deliveries, and of deliveries that could not be tried."""
+
+
 class TaskSettings(Settings):
     """Tells the campaign function what to do."""
 

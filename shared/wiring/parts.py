@@ -66,6 +66,7 @@ if TYPE_CHECKING:
         by_name.BusSettings,
         by_name.ReceiptSettings,
         by_name.WatchSettings,
+        by_name.AfterwardsSettings,
         by_name.WebhookSettings,
         by_name.BusNameSettings,
         by_name.SecretSettings,

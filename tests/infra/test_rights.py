@@ -256,9 +256,17 @@ EXPECTED: dict[str, list[Statement]] = {
     "watch_api": [
         (READ, (CATALOG,)),
         (("dynamodb:GetItem", "dynamodb:Query"), (COUNTERS,)),
+        (("dynamodb:GetItem",), (GUARD,)),
         (
             ("sqs:GetQueueAttributes",),
-            (*_queues(*Channel), *_queues(*Channel, dead=True), "${SchedulesDead.Arn}", "${TraceDead.Arn}"),
+            (
+                *_queues(*Channel),
+                *_queues(*Channel, dead=True),
+                "${SchedulesDead.Arn}",
+                "${TraceDead.Arn}",
+                "${ReceiptsInDead.Arn}",
+                "${WebhooksOutDead.Arn}",
+            ),
         ),
         (LOOK, ("${Events.Arn}",)),
         (("scheduler:GetSchedule",), SCHEDULE[1]),
