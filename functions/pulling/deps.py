@@ -31,5 +31,5 @@ def deps() -> PullingDeps:
 def asker_of(parts: Parts, settings: PullingSettings) -> Asker:
     """What asks. Its tokens, if a provider needs any, are its own."""
     tokens = MemoryTokenCache(parts.clock)
-    accounts = Accounts(parts.catalog, parts.secrets, tokens, parts.clock, settings.network)
+    accounts = Accounts(parts.catalog, parts.secrets, tokens, parts.clock, settings.network, settings.deployment)
     return Asker(parts.catalog, accounts, parts.receipt_queue, parts.clock)
