@@ -26,9 +26,7 @@ class Root(LazyGroup):
         "doctor": Entry("mepush.commands.doctor:doctor", "Say whether the platform is well, and what to do."),
         "campaign": Entry("mepush.commands.campaigns:app", "Campaigns: from a file of recipients to messages."),
         "template": Entry("mepush.commands.statistics:app", "Templates: push, preview, review, publish, stats."),
-        "account": Entry(
-            "mepush.commands.account_statistics:app", "Accounts at providers: settings, secret, rate, stats."
-        ),
+        "account": Entry("mepush.commands.account_more:app", "Accounts at providers: settings, secret, rate, stats."),
         "suppress": Entry("mepush.commands.suppressions:app", "The suppression list: who is not written to."),
         "webhook": Entry("mepush.commands.webhooks:app", "Webhooks: have events sent to your own endpoints."),
         "dlq": Entry("mepush.commands.dead_letters:app", "Dead letters: look at them, send again, discard."),

@@ -266,6 +266,17 @@ OPERATIONS: tuple[Operation, ...] = (
         errors=(404, 409),
     ),
     Operation(
+        "mirror_suppressions",
+        "POST",
+        "/v1/accounts/{id}/suppressions",
+        "manage",
+        Scope.MANAGE,
+        "Compare a provider's own suppression list with the platform's, take it over, or take addresses off it",
+        "suppressions.MirrorReport",
+        "suppressions.MirrorRequest",
+        errors=(*_BODY, 404, 409),
+    ),
+    Operation(
         "create_template",
         "POST",
         "/v1/templates",

@@ -102,6 +102,7 @@ MATRIX: Mapping[str, Mapping[str, Access]] = {
         "verify_account": LIVE,
         "get_mailbox": SHARED,
         "rotate_callback": LIVE,
+        "mirror_suppressions": LIVE,
     },
     "keys": {
         "create_key": Access(ALL, _TEST, _TEST),

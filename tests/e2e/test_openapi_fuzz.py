@@ -119,6 +119,7 @@ def _fill(platform: Platform) -> None:
         "verify_account"
     ]
     platform.ids["rotate_callback"] = ["spare-tencent-0"]
+    platform.ids["mirror_suppressions"] = [each for each in platform.ids["verify_account"] if "ses" in each]
     platform.ids["delete_account"].append("mail-main")  # it is in use
     _fill_templates(platform)
     _fill_reviews(platform)

@@ -197,6 +197,7 @@ SHARED: Calls = {
     "verify_account": ({"id": "none"}, None),
     "get_mailbox": ({"id": MAIL}, None),
     "rotate_callback": ({"id": SMS}, None),
+    "mirror_suppressions": ({"id": "none"}, {}),
     "delete_account": ({"id": MAIL}, None),
     "get_settings": ({}, None),
     "list_settings": ({}, None),
