@@ -12,6 +12,7 @@ from constructs import Construct
 
 from infra.messaging import consumed_queue
 from infra.stages import Stage
+from shared.base.rights import Outside
 from shared.function import Functions
 from shared.providers.spec import DEPLOYMENT
 from shared.providers.table import PROVIDERS
@@ -33,37 +34,41 @@ class Receipts(Construct):
                 self._rule(provider.name, provider.events)
         if any(provider.topic_fields for provider in PROVIDERS.values()):
             self._let_topics_in()
-        if stage.receipts_topic:
-            self._make_topic()
+        for provider in PROVIDERS.values() if stage.receipts_topic else ():
+            if provider.topic_from is not None:
+                self._make_topic(provider.name, provider.topic_from)
 
-    def _make_topic(self) -> None:
-        """A topic that configuration sets of SES in this account may publish to, and that passes all on to the queue.
+    def _make_topic(self, provider: str, source: Outside) -> None:
+        """A topic that AWS may publish to for a provider's messages in this account, and that passes all to the queue.
 
-        Not encrypted with a key: SES cannot publish under the one that AWS manages for SNS (SES developer guide, "Set
-        up an Amazon SNS event destination").
+        Not encrypted with a key: services cannot publish under the one that AWS manages for SNS (SNS developer guide,
+        "Enable compatibility between event sources from AWS services and encrypted topics").
         """
-        stack = Stack.of(self)
-        topic = sns.Topic(self, "Topic", topic_name=f"{self._prefix}-receipts-ses", enforce_ssl=True)
-        sets = stack.format_arn(service="ses", resource="configuration-set", resource_name="*")
+        stack, name = Stack.of(self), provider.title()
+        topic = sns.Topic(self, f"{name}Topic", topic_name=f"{self._prefix}-receipts-{provider}", enforce_ssl=True)
+        sources = stack.format_arn(service=source.service, resource=source.kind, resource_name=source.name)
         topic.add_to_resource_policy(
             iam.PolicyStatement(
-                sid="ConfigurationSetsPublish",
-                principals=[iam.ServicePrincipal("ses.amazonaws.com")],
+                sid="SourcesPublish",
+                principals=[iam.ServicePrincipal(f"{source.service}.amazonaws.com")],
                 actions=["sns:Publish"],
                 resources=[topic.topic_arn],
-                conditions={"StringEquals": {"aws:SourceAccount": stack.account}, "ArnLike": {"aws:SourceArn": sets}},
+                conditions={
+                    "StringEquals": {"aws:SourceAccount": stack.account},
+                    "ArnLike": {"aws:SourceArn": sources},
+                },
             )
         )
         # By its name it may put messages on the queue already.
         sns.CfnSubscription(
             self,
-            "Subscription",
+            f"{name}Subscription",
             topic_arn=topic.topic_arn,
             protocol="sqs",
             endpoint=self.queue.queue_arn,
             raw_message_delivery=True,
         )
-        CfnOutput(self, "TopicArn", value=topic.topic_arn)
+        CfnOutput(self, f"{name}TopicArn", value=topic.topic_arn)
 
     def _let_topics_in(self) -> None:
         """Let topics of the AWS account put messages on the queue that people make for it, in any Region."""

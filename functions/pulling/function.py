@@ -1,7 +1,7 @@
 """The function that asks providers for receipts that no callback brought."""
 
 from shared.base.channels import CHANNELS
-from shared.base.rights import SEND, allow, read_secrets, table
+from shared.base.rights import SEND, allow, table
 from shared.base.settings import CatalogSettings, DeploymentSettings, NetworkSettings, ReceiptSettings, SecretSettings
 from shared.function import Alarm, Every, FunctionSpec
 from shared.providers.table import providers_of
@@ -30,7 +30,7 @@ FUNCTIONS = (
         rights=(
             table("catalog", "Query"),
             allow(SEND, "receipts.queue"),
-            *(read_secrets(channel) for channel in CHANNELS_ASKED),
+            *(right for provider in providers_of(*CHANNELS_ASKED) for right in provider.pulls),
         ),
         triggers=(Every(MINUTES),),
         alarms=(

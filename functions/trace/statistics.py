@@ -19,7 +19,7 @@ from shared.model.reasons import EXPLANATIONS, Reason
 from shared.model.reasons_zh import meaning_zh
 from shared.model.words import Stage
 from shared.policy.latency import counted, percentile
-from shared.store.counters import HOUR_MS, Group, in_flight
+from shared.store.counters import HOUR_MS, REPORTED, Group, in_flight, unreported
 
 Counts = Mapping[tuple[int, Group | None], Counter[str]]
 """By cohort hour and group; those from before there were groups have none."""
@@ -36,7 +36,7 @@ def statistics(
         template=template,
         stages=stages_of(total),
         in_flight=in_flight(total),
-        no_receipt=no_receipt(total),
+        no_receipt=unreported(total),
         **_shares(total),
         latency=_latencies(total),
         reasons=_reasons(total),
@@ -59,7 +59,7 @@ def account_statistics(
         account=account,
         provider=provider,
         stages=stages_of(total),
-        no_receipt=no_receipt(total),
+        no_receipt=unreported(total),
         **_shares(total),
         latency=_latencies(total),
         reasons=_reasons(total),
@@ -85,16 +85,8 @@ def _is_stage(name: str) -> bool:
     return ":" not in name and "@" not in name and name.partition(".")[0] in Stage.__members__.values()
 
 
-def no_receipt(counts: Mapping[str, int]) -> int:
-    """How many messages were sent, or may have been, and nothing was reported of whether they arrived."""
-    sent = counts.get(Stage.SENT, 0) + counts.get(Stage.UNKNOWN, 0)
-    return max(0, sent - _reported(counts))
-
-
 def _reported(counts: Mapping[str, int]) -> int:
-    """How many messages it was said of whether they arrived; one that did and came back later counts as two."""
-    names = (Stage.DELIVERED, Stage.UNDELIVERED, f"{Stage.UNDELIVERED}.transient")
-    return sum(counts.get(name, 0) for name in names)
+    return sum(counts.get(name, 0) for name in REPORTED)
 
 
 def _shares(counts: Mapping[str, int]) -> dict[str, float | None]:

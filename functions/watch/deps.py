@@ -16,6 +16,7 @@ from functions.watch.hours import Hours
 from functions.watch.runs import OpenRuns
 from functions.watch.schedules import OverdueSchedules
 from functions.watch.sweep import Sweep
+from functions.watch.unreported import Unreported
 from shared.api.kit import Api
 from shared.wiring.parts import Parts
 
@@ -67,6 +68,7 @@ def sweep_of(parts: Parts, pool: Executor) -> Sweep:
         given_up=GivenUp(parts.stream_reader, parts.stream, parts.counters, sqs, settings.trace_dlq_url, clock),
         hours=Hours(parts.timeline, parts.counters, parts.marks, follower, clock),
         lag=parts.stream_lag,
+        unreported=Unreported(parts.account_store, parts.counters),
         counters=parts.counters,
         marks=parts.marks,
         clock=clock,

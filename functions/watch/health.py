@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from functions.watch.afterwards import Afterwards
 from functions.watch.findings import findings, warnings
+from functions.watch.unreported import tells
 from shared.api.health import AccountHealth, Health, HealthBalance, QueueView, ShardView, SweepView
 from shared.api.kit import Call, OperationFunction
 from shared.aws.queue import depth_of
@@ -141,14 +142,6 @@ def judge(counts: Mapping[str, int]) -> Literal["healthy", "failing", "idle"]:
     if not sent + bad:
         return "idle"
     return "failing" if bad >= FEW_TRIES and bad > sent else "healthy"
-
-
-def tells(account: Account) -> bool:
-    """Whether an account's provider says of each message whether it arrived: mail servers say it of failures alone."""
-    from shared.providers.table import PROVIDERS
-
-    spec = PROVIDERS.get(account.provider)
-    return spec is not None and spec.receipts and not spec.sent_is_final and not spec.mailbox
 
 
 def _oldest(hours: list[HourMark]) -> datetime | None:

@@ -71,6 +71,17 @@ def in_flight(counts: Mapping[str, int]) -> int:
     return opened - sum(n for stage, n in counts.items() if stage in OUTCOMES)
 
 
+REPORTED = (Stage.DELIVERED, Stage.UNDELIVERED, f"{Stage.UNDELIVERED}.transient")
+"""By these names it counts that something was said of whether messages arrived; one that did and came back later counts
+as two."""
+
+
+def unreported(counts: Mapping[str, int]) -> int:
+    """How many messages were sent, or may have been, and nothing was said of whether they arrived."""
+    sent = counts.get(Stage.SENT, 0) + counts.get(Stage.UNKNOWN, 0)
+    return max(0, sent - sum(counts.get(name, 0) for name in REPORTED))
+
+
 class Progress(Struct, frozen=True):
     """How far a shard is, in sequence numbers."""
 

@@ -9,7 +9,8 @@ import pytest
 
 from functions.watch import afterwards
 from functions.watch.findings import MEANINGS, SILENT_SENT
-from functions.watch.health import judge, tells
+from functions.watch.health import judge
+from functions.watch.unreported import tells
 from shared.api.kit import Api
 from shared.aws.stream import StreamLag
 from shared.lifecycle.tail import tail
