@@ -27,6 +27,9 @@ from shared.store.catalog_items import CatalogConflictError, Stored
 
 logger = Logger(child=True)
 
+BAD_CURSOR = frozenset({"BadRequestException", "InvalidNextTokenException"})
+"""What providers call one of another list, or of none."""
+
 
 def mirror_operations(deps: ManageDeps) -> dict[str, OperationFunction]:
     """The operations on providers' own lists, by id."""
@@ -75,6 +78,8 @@ class Mirroring:
         try:
             return self._do(call, account, provider, naming, wanted)
         except ListError as error:
+            if body.cursor is not None and error.code in BAD_CURSOR:
+                raise invalid_field("cursor", "give back the cursor of an earlier page as it was") from None
             logger.warning("a provider's list is out of reach", account=account.id, code=error.code)
             detail = f"The provider does not let its list be read or changed now: {error.code}."
             raise ConflictError(f"{detail} See to the rights and the Region of the account, or try again.") from None

@@ -97,5 +97,7 @@ def test_what_cannot_be_done_is_said(shop: Shop) -> None:
     assert "addresses.0" in shop.run("mail-ses", "--release", "nobody", code=1)
     with Client(shop.stack.url, shop.key) as api, pytest.raises(ApiError):
         api.post("/v1/accounts/mail-ses/suppressions", {"action": "release"})
+    with Client(shop.stack.url, shop.key) as api, pytest.raises(ApiError, match="cursor"):
+        api.post("/v1/accounts/mail-ses/suppressions", {"cursor": "made up"})
     shop.ses.faults.add(Fault("code", at="ListSuppressedDestinations", code="AccessDeniedException", times=-1))
     assert "AccessDeniedException" in shop.run("mail-ses", code=1)
