@@ -90,17 +90,18 @@ class Mirroring:
         body: MirrorRequest = call.body
         listed = provider.listed(body.cursor)
         page = self._read(naming, account, listed.addresses)
-        missing = page.missing
+        only_theirs = page.missing
+        missing = [tag for tag in only_theirs if tag in wanted or not wanted]
         added = self._add(call, page, missing) if body.action is MirrorAction.MIRROR else 0
-        released = self._release(call, provider, page, wanted & set(missing)) if wanted else 0
+        release = wanted & set(missing) if body.action is MirrorAction.RELEASE else set()
         return MirrorReport(
             theirs=len(listed.addresses),
-            on_both=len(page.theirs) - len(missing),
+            on_both=len(page.theirs) - len(only_theirs),
             missing=[page.named[tag].address for tag in missing],
             unreadable=page.unreadable,
             added=added,
-            released=released,
-            kept=len(wanted & page.theirs.keys() - set(missing)),
+            released=self._release(call, provider, page, release),
+            kept=len(wanted & page.theirs.keys() - set(only_theirs)),
             cursor=listed.cursor,
         )
 

@@ -14,7 +14,7 @@ from shared.api.messages import SendRequest
 from shared.api.operation import Operation
 from shared.api.operations import OPERATIONS
 from shared.api.problems import CONTENT_TYPE, Problem
-from shared.api.suppressions import MirrorAction, MirrorRequest, SuppressionAdd, SuppressionQuery
+from shared.api.suppressions import SuppressionAdd, SuppressionQuery
 from shared.api.trace import MessageQuery
 from shared.model.campaigns import SILENT, Audience, Follows
 from shared.model.content import APPROVED, ApprovedTemplate, EmailContent, SmsContent, WecomFile, WecomImage
@@ -240,18 +240,6 @@ def _schemas() -> Json:
     schemas[SuppressionAdd.__name__]["anyOf"] = [
         {"properties": {"topic": _NONE}},
         {"required": ["scope"], "properties": {"scope": {"const": SuppressionScope.MARKETING}}},
-    ]
-    schemas[MirrorRequest.__name__]["oneOf"] = [
-        {
-            "required": ["action", "addresses"],
-            "properties": {"action": {"const": MirrorAction.RELEASE}, "addresses": {"minItems": 1}},
-        },
-        {
-            "properties": {
-                "action": {"enum": [MirrorAction.COMPARE, MirrorAction.MIRROR]},
-                "addresses": {"maxItems": 0},
-            }
-        },
     ]
     schemas[MessageQuery.__name__]["oneOf"] = [_given("to", "string"), _given("reference", "string")]
     schemas[MessageQuery.__name__]["anyOf"] = [{"properties": {"channel": _NONE}}, _given("to", "string")]

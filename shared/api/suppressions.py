@@ -194,15 +194,9 @@ class MirrorRequest(Model):
 
     action: MirrorAction = MirrorAction.COMPARE
     addresses: list[Address] = Field(default_factory=list, max_length=MAX_RELEASED)
-    """To release, in any letter case."""
+    """Those that are meant, in any letter case. None are all for the other actions, and nobody for `release`."""
     cursor: str | None = Field(default=None, max_length=2_000)
     """Of the page before."""
-
-    @model_validator(mode="after")
-    def _with_addresses(self) -> Self:
-        if (self.action is MirrorAction.RELEASE) != bool(self.addresses):
-            raise ValueError("name addresses to release them, and with no other action")
-        return self
 
 
 class MirrorReport(Model):
@@ -212,13 +206,13 @@ class MirrorReport(Model):
     """Addresses on this page."""
     on_both: int
     missing: list[str]
-    """Addresses that only the provider's list has, as they are normalised here: before anything was added."""
+    """Addresses that only the provider's list has, of those that are meant, before anything was added; normalised."""
     unreadable: int
     """What is no address that could be written to here."""
     added: int
     released: int
     kept: int
-    """Addresses that were to be released, and are not: they are on the platform's own list."""
+    """Addresses that are meant and on the platform's own list too: they are not released."""
     cursor: str | None
     """Give it back for the next page; null at the end."""
 
