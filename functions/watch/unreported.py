@@ -47,4 +47,4 @@ def tells(account: Account) -> bool:
     from shared.providers.table import PROVIDERS
 
     spec = PROVIDERS.get(account.provider)
-    return spec is not None and spec.receipts and not spec.sent_is_final and not spec.mailbox
+    return spec is not None and spec.receipts and not spec.sent_is_final and not spec.failures_alone
