@@ -60,6 +60,16 @@ class Alarms(Construct):
                 above=0,
             )
 
+    def watch_age(self, name: str, queue: sqs.Queue, seconds: int, description: str) -> None:
+        """Alarm when the oldest message of a queue has been there for so long."""
+        self._alarm(
+            f"{name}-old",
+            description,
+            queue.metric_approximate_age_of_oldest_message(period=self._period, statistic="Maximum"),
+            above=seconds,
+            periods=STUCK_MINUTES,
+        )
+
     def watch_kept_letters(self, name: str, queue: sqs.Queue, function: str) -> None:
         """Alarm when dead letters are kept, and when they are not taken from their queue. function: that takes them."""
         label = name.replace(".", "-")

@@ -19,6 +19,10 @@ from shared.api.operations import OPERATIONS
 from shared.base.channels import queue_names
 from shared.function import ApiTrigger, AuthorizerTrigger, Functions, OpenRoutes
 
+DEAD_DAYS = 7
+"""Half of the time for which a dead-letter queue keeps them."""
+RECEIPTS_OLD_S = 3600
+
 
 class PlatformStack(Stack):
     """Everything that one stage of the platform is made of.
@@ -101,6 +105,7 @@ class PlatformStack(Stack):
         )
         if parts.archive is not None:
             alarms.watch_archive(parts.archive.stream_name)
+        self._watch_ages(alarms)
         for name in queue_names():
             spec, _ = consumer(f"dead.{name}", functions)
             alarms.watch_kept_letters(name, parts.queue(f"dead.{name}"), spec.name)
@@ -109,6 +114,18 @@ class PlatformStack(Stack):
             for alarm in service.spec.alarms:
                 alarms.watch(alarm, service.function, name, parts.schedules.group_name)
         CfnOutput(self, "AlarmTopic", value=alarms.topic.topic_arn)
+
+    def _watch_ages(self, alarms: Alarms) -> None:
+        parts = self._parts
+        lost = "Mend the cause and redrive them: in seven days the first of them is lost."
+        for name, dead in (("receipts", parts.receipts.dead), ("webhooks", parts.webhooks.dead)):
+            alarms.watch_age(f"dead-letters-{name}", dead, DEAD_DAYS * 86_400, f"Dead letters lie in {name}. {lost}")
+        alarms.watch_age(
+            "receipts",
+            parts.receipts.queue,
+            RECEIPTS_OLD_S,
+            "Receipts are not taken for an hour: read the log of receipts.",
+        )
 
     def _outputs(self, api: HttpApi, stage: Stage) -> None:
         """What people and the command need to find."""

@@ -34,6 +34,8 @@ class Stage:
     able to reach them. snapshots: whether functions that ask for it start from snapshots, which are paid for by the
     hour. archive: whether all events are kept in S3, to be asked by SQL (docs/archive.md). archive_days: for how long,
     more than `COLD_AFTER_DAYS`. archive_scan_gb: the most that one query may read of it, in gigabytes.
+    hour. account_metrics: whether CloudWatch has messages by account, too: up to eleven metrics for each account.
+    receipts_topic: whether there is a topic by which SES says what became of messages, beside EventBridge.
     """
 
     name: str
@@ -52,6 +54,8 @@ class Stage:
     archive: bool = False
     archive_days: int = 5 * 365
     archive_scan_gb: int = 10
+    account_metrics: bool = True
+    receipts_topic: bool = False
 
     def __post_init__(self) -> None:
         if not self.prefix.replace("-", "").isalnum() or len(self.prefix) > 20 or self.prefix != self.prefix.lower():
@@ -75,7 +79,7 @@ STAGES: dict[str, Stage] = {
     stage.name: stage
     for stage in (
         Stage("local", "mepush", allow_loopback=True),
-        Stage("dev", "mepush-dev", timeline_days=14, concurrency=dict.fromkeys(MessageClass, 5)),
+        Stage("dev", "mepush-dev", timeline_days=14, concurrency=dict.fromkeys(MessageClass, 5), receipts_topic=True),
         Stage("prod", "mepush", keep_data=True, rate_per_s=2000, burst=1000, snapshots=True, archive=True),
     )
 }

@@ -21,7 +21,7 @@ from shared.aws.receipts import ReceiptQueue
 from shared.base.logs import log_error
 from shared.model.clock import Clock
 from shared.model.events import StreamRecord
-from shared.model.receipts import Alert, Arrived, CardChange, Look, Receipt, Waiting
+from shared.model.receipts import Alert, Arrived, CardChange, Look, Notice, Receipt, Waiting
 from shared.model.wire import UnreadableError
 from shared.providers.reading import read_queued, read_receipts
 
@@ -55,6 +55,8 @@ class Received:
     """`<tenant>/<account>` -> cards that do not show who pressed them."""
     alerts: list[Alert] = field(default_factory=list)
     """What providers said of accounts."""
+    notices: Counter[str] = field(default_factory=Counter)
+    """Source -> what is no receipt, such as the messages by which topics are tried."""
     failed: list[str] = field(default_factory=list)
     """The ids of messages that come back."""
 
@@ -106,12 +108,10 @@ class Receiver:
                     overdue.append((record["messageId"], queued))
                 elif isinstance(queued, CardChange):
                     changes.append((record["messageId"], queued))
+                elif isinstance(queued, Notice):
+                    result.notices[queued.source] += 1
                 else:
-                    for said in self._read(queued):
-                        if isinstance(said, Alert):
-                            result.alerts.append(said)
-                        else:
-                            fresh.receipts.append(said)
+                    self._sort(self._read(queued), fresh, result)
             except UnreadableError as error:
                 logger.error("receipt cannot be read", message_id=record["messageId"], field=error.field)
                 result.failed.append(record["messageId"])
@@ -137,6 +137,14 @@ class Receiver:
             log_error(logger, "fallback not decided yet", error, envelope=look.look)
             return False
         return True
+
+    @staticmethod
+    def _sort(said: Sequence[Receipt | Alert], fresh: _Look, result: Received) -> None:
+        for each in said:
+            if isinstance(each, Alert):
+                result.alerts.append(each)
+            else:
+                fresh.receipts.append(each)
 
     @staticmethod
     def _read(arrived: Arrived) -> Sequence[Receipt | Alert]:

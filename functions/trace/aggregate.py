@@ -25,6 +25,7 @@ from aws_lambda_powertools import Logger
 from functions.trace.engaged import Engaged
 from functions.trace.keeping import Books, Keeper
 from functions.trace.known import Known
+from functions.trace.live import Live
 from functions.trace.parts import Found, Part, Sequenced, parts_of, read_sequenced
 from functions.trace.veiling import Veiling, unveiled
 from shared.aws.errors import AWS_ERRORS
@@ -59,6 +60,7 @@ class Aggregator:
         clock: Clock,
         days_of: Callable[[StreamRecord], int],
         reader: StreamReader,
+        live: Live,
         veiled: Veiling = unveiled,
     ) -> None:
         self._timeline = timeline
@@ -68,6 +70,7 @@ class Aggregator:
         self._veiled = veiled
         self._keeper = Keeper(timeline, counters, reader, self._ttl, veiled)
         self._known = Known()
+        self._live = live
 
     def run(self, event: dict[str, Any]) -> dict[str, Any]:
         """Work on one Kinesis batch; returns the partial batch response.
@@ -85,7 +88,11 @@ class Aggregator:
                 break
             records.append(read)
         if records:
-            self._aggregate(_shard(event["Records"][0]), self._veiled(records))
+            try:
+                self._aggregate(_shard(event["Records"][0]), self._veiled(records))
+            finally:
+                # Whatever breaks off, what was counted is not counted again.
+                self._live.tell()
         return {"batchItemFailures": [{"itemIdentifier": bad}] if bad else []}
 
     def _aggregate(self, shard: str, records: Sequence[Sequenced]) -> None:
@@ -137,6 +144,7 @@ class Aggregator:
             log_error(logger, "not counted and put at once", error)
             return False
         books.counted = books.at = part.last
+        self._live.add(fresh)
         return True
 
     def _count(self, part: Part, books: Books, known: Set[EventKey]) -> set[EventKey]:
@@ -147,11 +155,18 @@ class Aggregator:
         checkpoint = books.counted
         beyond = [key for key, found in part.events.items() if found.sequence > checkpoint]
         kept = self._keeper.kept(books, part, known)
-        counts = _counts((part.events[key] for key in beyond if key not in kept), part.engaged)
+        fresh = [part.events[key] for key in beyond if key not in kept]
         if part.last > checkpoint:
             self._counters.add(
-                books.shard, checkpoint, part.last, counts, first=part.first, aside=books.any_aside, clean=books.clean
+                books.shard,
+                checkpoint,
+                part.last,
+                _counts(fresh, part.engaged),
+                first=part.first,
+                aside=books.any_aside,
+                clean=books.clean,
             )
+            self._live.add(fresh)
         return kept
 
     def _ttl(self, record: StreamRecord) -> int:

@@ -1,7 +1,7 @@
 """The functions of timelines and counters: the stream's consumer, and the API that reads what it wrote."""
 
 from shared.base.rights import LOOK, SEND, allow, table
-from shared.base.settings import CatalogSettings, GuardSettings, TraceSettings
+from shared.base.settings import CatalogSettings, GuardSettings, LiveMetricsSettings, TraceSettings
 from shared.function import (
     ADDRESS_PACKAGES,
     CORE_PACKAGES,
@@ -18,8 +18,8 @@ RECORD_AGE_S = 24 * 3600
 """Without a bound, one poisonous record would hold up its shard until the stream forgets it."""
 
 
-class AggregateSettings(CatalogSettings, GuardSettings, TraceSettings):
-    """The environment of the consumer."""
+class AggregatorSettings(CatalogSettings, GuardSettings, TraceSettings, LiveMetricsSettings):
+    """The environment of the stream's consumer."""
 
 
 class TraceApiSettings(CatalogSettings, TraceSettings):
@@ -31,7 +31,7 @@ FUNCTIONS = (
         "trace",
         "functions.trace.handler.lambda_handler",
         "Turns events into timelines and counters",
-        AggregateSettings,
+        AggregatorSettings,
         timeout_s=60,
         rights=(
             # Few events are put in one transaction with what they count.
@@ -65,7 +65,7 @@ FUNCTIONS = (
         TraceApiSettings,
         packages=(*CORE_PACKAGES, *ADDRESS_PACKAGES, *ZONE_PACKAGES),
         rights=(
-            table("catalog", "GetItem", "BatchGetItem"),
+            table("catalog", "GetItem", "BatchGetItem", "Query"),
             allow(("dynamodb:Query",), "table.timeline", "table.counters"),
         ),
         triggers=(ApiTrigger(),),

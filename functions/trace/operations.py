@@ -7,12 +7,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from functions.trace.statistics import MOST_VERSIONS, Counts, Targets, stages_of, statistics, versions_followed
+from functions.trace.statistics import (
+    MOST_VERSIONS,
+    Counts,
+    Targets,
+    account_statistics,
+    stages_of,
+    statistics,
+    versions_followed,
+)
 from functions.trace.words import describe, explain, no_receipt
 from shared.api.kit import Call, OperationFunction
 from shared.api.lookup import named_message, named_request
 from shared.api.paging import PageQuery
-from shared.api.stats import TemplateStats
+from shared.api.stats import AccountStats, TemplateStats
 from shared.api.trace import (
     Balance,
     BalanceHour,
@@ -36,7 +44,7 @@ from shared.model.words import OUTCOMES, Channel, KeyKind, Stage
 from shared.policy.engagement import judged
 from shared.policy.template_links import template_links
 from shared.store.catalog import Catalog
-from shared.store.counters import HOUR_MS, Counters, in_flight, template_scope
+from shared.store.counters import HOUR_MS, Counters, account_scope, in_flight, template_scope
 from shared.store.timeline import KeptEvent, Timeline
 from shared.store.versions import Versions
 
@@ -64,6 +72,7 @@ class Reading:
             "get_request": self.get_request,
             "get_balance": self.get_balance,
             "get_template_stats": self.get_template_stats,
+            "get_account_stats": self.get_account_stats,
         }
 
     def get_message(self, call: Call) -> MessageView:
@@ -150,9 +159,22 @@ class Reading:
             raise not_found("template")
         first, last = self._hours(query)
         counts = self.counters.read_groups(template_scope(call.caller.tenant, template), first, last)
-        tenant = self.catalog.tenant(call.caller.tenant)
+        providers = {account.id: account.provider for account in self.catalog.list_accounts(call.caller.tenant)}
         targets = self._targets(call.caller.tenant, template, counts)
-        return statistics(template, counts, query.by, tenant.time_zone if tenant else "UTC", targets)
+        return statistics(template, counts, query.by, self._zone(call), targets, providers)
+
+    def get_account_stats(self, call: Call) -> AccountStats:
+        """An account's messages in numbers. Raises: NotFoundError, InvalidError."""
+        account = self.catalog.account(call.caller.tenant, call.path["id"])
+        if account is None:
+            raise not_found("account")
+        first, last = self._hours(call.query)
+        hours = self.counters.read(account_scope(account.tenant, account.id), first, last)
+        return account_statistics(account.id, account.provider, hours, call.query.by, self._zone(call))
+
+    def _zone(self, call: Call) -> str:
+        tenant = self.catalog.tenant(call.caller.tenant)
+        return tenant.time_zone if tenant else "UTC"
 
     def _targets(self, tenant: str, template: str, counts: Counts) -> Targets:
         """Where the links of those versions lead of which clicks were counted: one request for all of them."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from aws_lambda_powertools import Logger
 
 from functions.trace.engaged import Engaged, is_judged
+from functions.trace.live import Where
 from shared.model.events import EventRow, StreamRecord, read_record
 from shared.model.ids import Numbering, root_of, ulid_time
 from shared.model.wire import UnreadableError
@@ -78,6 +79,10 @@ class Found:
     """Other names that it counts by."""
     messages: int = 1
     """Of how many it is."""
+    where: Where | None = None
+    """Where metrics count it; None for messages of test keys, which nobody is called for."""
+    took_ms: int | None = None
+    """How long its message took to this stage, where that is counted."""
 
     def add_to(self, counts: dict[CounterKey, Counter[str]]) -> None:
         """Count the event."""
@@ -151,7 +156,7 @@ def _events(sequenced: Sequenced, named: Named, ttl: int) -> dict[EventKey, Foun
     accepted_at = ulid_time(record.envelope)
     hour = accepted_at // HOUR_MS
     events: dict[EventKey, Found] = {}
-    by_account: dict[str | None, list[CounterKey]] = {}
+    by_account: dict[str | None, tuple[list[CounterKey], Where | None]] = {}
     health_keys: set[CounterKey] = set()
     opened = _opened(record)
     if opened:
@@ -161,24 +166,27 @@ def _events(sequenced: Sequenced, named: Named, ttl: int) -> dict[EventKey, Foun
         if key in events or (row.stage == Stage.ACCEPTED and opened):
             continue
         account = row.account
-        keys = by_account.get(account)
-        if keys is None:
-            group = Group(record.version, account, record.run, record.variant)
-            keys = by_account[account] = counter_keys(record.tenant, record.template, hour, group)
+        places = by_account.get(account)
+        if places is None:
+            places = by_account[account] = _places(record, account, hour)
+        keys, where = places
         name = counted_as(row)
         more = _health(record, row, health_keys)
+        # The last one is the account's own, if there is any.
+        told_apart = keys[:1] if account is None else (keys[0], keys[-1])
         if row.reason is not None and row.stage in _WITH_REASON:
             reason = (reason_name(name, row.reason),)
-            more.append((keys[0], reason))
+            more += [(key, reason) for key in told_apart]
             if record.run is not None:
                 more.append(((run_scope(record.tenant, record.run), place(hour)), reason))
         if row.anonymous and row.link is not None:
             more.append((keys[0], (link_name(name, row.link),)))
         latency = latency_of(row, accepted_at)
         if latency is not None:
-            more.append((keys[0], (latency_name(row.stage, latency),)))
+            took = (latency_name(row.stage, latency),)
+            more += [(key, took) for key in told_apart]
         item = event_item(key, record, row, ttl, opened.get(row.index))
-        events[key] = Found(sequenced.sequence, name, keys, item, more)
+        events[key] = Found(sequenced.sequence, name, keys, item, more, 1, where, latency)
     return events
 
 
@@ -201,6 +209,19 @@ def _judge(
     return taken.added, [revised_item(tenant, message_id, ttl) for message_id in taken.revised]
 
 
+def _places(record: StreamRecord, account: str | None, hour: int) -> tuple[list[CounterKey], Where | None]:
+    """Where events of a record count that name an account, or none: in counters, and in metrics."""
+    group = Group(record.version, account, record.run, record.variant)
+    return counter_keys(record.tenant, record.template, hour, group), _where(record, account)
+
+
+def _where(record: StreamRecord, account: str | None) -> Where | None:
+    if record.kind is KeyKind.TEST:
+        return None
+    named = None if account is None else f"{record.tenant}/{account}"
+    return Where(record.channel.value, record.message_class.value, named)
+
+
 def _opened(record: StreamRecord) -> dict[int, EventRow]:
     """The accepted events of a record of a campaign, by recipient."""
     return {} if record.run is None else {row.index: row for row in record.events if row.stage == Stage.ACCEPTED}
@@ -209,14 +230,12 @@ def _opened(record: StreamRecord) -> dict[int, EventRow]:
 def _accepted(sequenced: Sequenced, rows: Sequence[EventRow], ttl: int) -> dict[EventKey, Found]:
     """One event for all messages of an envelope: expansion and the envelope's dispatch state the same ones."""
     record = sequenced.record
-    hour = ulid_time(record.envelope) // HOUR_MS
-    group = Group(record.version, None, record.run, record.variant)
-    keys = counter_keys(record.tenant, record.template, hour, group)
+    keys, where = _places(record, None, ulid_time(record.envelope) // HOUR_MS)
     number = Numbering(root_of(record.envelope))
     ids = [number(row.index) + row.tag for row in rows]
     item = request_item(record, ids, f"{record.envelope}#{Stage.ACCEPTED}", ttl, rows[0])
     key = item["pk"]["S"], item["sk"]["S"]
-    return {key: Found(sequenced.sequence, Stage.ACCEPTED, keys, item, [], len(ids))}
+    return {key: Found(sequenced.sequence, Stage.ACCEPTED, keys, item, [], len(ids), where)}
 
 
 def _health(record: StreamRecord, row: EventRow, keys: set[CounterKey]) -> Names:

@@ -1,4 +1,4 @@
-"""A template's messages in numbers, from its counters. Pure."""
+"""The messages of a template, or of an account, in numbers: from its counters. Pure."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from shared.api.stats import (
+    AccountStats,
     GroupStats,
     Latencies,
     Latency,
@@ -19,7 +20,7 @@ from shared.model.reasons import EXPLANATIONS, Reason
 from shared.model.reasons_zh import meaning_zh
 from shared.model.words import Stage
 from shared.policy.latency import counted, percentile
-from shared.store.counters import HOUR_MS, Group, in_flight
+from shared.store.counters import HOUR_MS, REPORTED, Group, in_flight, unreported
 
 Counts = Mapping[tuple[int, Group | None], Counter[str]]
 """By cohort hour and group; those from before there were groups have none."""
@@ -32,26 +33,60 @@ MOST_VERSIONS = 50
 _SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
-def statistics(template: str, counts: Counts, by: Span, zone: str, targets: Targets) -> TemplateStats:
-    """What a template's counts come to. zone: in which days begin. targets: where links lead."""
-    total: Counter[str] = Counter()
-    for each in counts.values():
-        total.update(each)
+def statistics(
+    template: str,
+    counts: Counts,
+    by: Span,
+    zone: str,
+    targets: Targets,
+    providers: Mapping[str, str] | None = None,
+) -> TemplateStats:
+    """What a template's counts come to.
+
+    zone: in which days begin. targets: where links lead. providers: of the accounts that there are.
+    """
+    total, known = _total(counts), providers or {}
     return TemplateStats(
         template=template,
         stages=stages_of(total),
         in_flight=in_flight(total),
-        no_receipt=_no_receipt(total),
-        delivered_share=_delivered_share(total),
+        no_receipt=unreported(total),
+        **_shares(total),
         latency=_latencies(total),
         reasons=_reasons(total),
         links=_links(counts, targets),
         versions=_grouped(counts, targets, lambda group: str(group.version)),
         accounts=_grouped(counts, targets, lambda group: group.account),
+        providers=_grouped(counts, targets, lambda group: known.get(group.account or "")),
         runs=_grouped(counts, targets, lambda group: group.run),
         variants=_grouped(counts, targets, lambda group: group.variant),
         spans=_spans(counts, by, zone),
     )
+
+
+def account_statistics(
+    account: str, provider: str, hours: Mapping[int, Counter[str]], by: Span, zone: str
+) -> AccountStats:
+    """What an account's counts by cohort hour come to. zone: in which days begin."""
+    counts: Counts = {(hour, None): each for hour, each in hours.items()}
+    total = _total(counts)
+    return AccountStats(
+        account=account,
+        provider=provider,
+        stages=stages_of(total),
+        no_receipt=unreported(total),
+        **_shares(total),
+        latency=_latencies(total),
+        reasons=_reasons(total),
+        spans=_spans(counts, by, zone),
+    )
+
+
+def _total(counts: Counts) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for each in counts.values():
+        total.update(each)
+    return total
 
 
 def stages_of(counts: Mapping[str, int]) -> dict[str, int]:
@@ -65,22 +100,31 @@ def _is_stage(name: str) -> bool:
     return not set(":@/") & set(name) and name.partition(".")[0] in Stage.__members__.values()
 
 
-def _no_receipt(counts: Mapping[str, int]) -> int:
-    sent = counts.get(Stage.SENT, 0) + counts.get(Stage.UNKNOWN, 0)
-    return max(0, sent - _reported(counts))
-
-
 def _reported(counts: Mapping[str, int]) -> int:
-    """How many messages it was said of whether they arrived; one that did and came back later counts as two."""
-    names = (Stage.DELIVERED, Stage.UNDELIVERED, f"{Stage.UNDELIVERED}.transient")
-    return sum(counts.get(name, 0) for name in names)
+    return sum(counts.get(name, 0) for name in REPORTED)
 
 
-def _delivered_share(counts: Mapping[str, int]) -> float | None:
-    sent = counts.get(Stage.SENT, 0)
-    if not sent or not _reported(counts):
-        return None
-    return round(min(1.0, counts.get(Stage.DELIVERED, 0) / sent), 4)
+def _shares(counts: Mapping[str, int]) -> dict[str, float | None]:
+    """The fields of `Shares`."""
+    sent, reported = counts.get(Stage.SENT, 0), _reported(counts)
+    of_sent = _share(counts.get(Stage.DELIVERED, 0), sent if reported else 0)
+    return {
+        "delivered_share": of_sent,
+        "delivered_share_of_reported": _share(counts.get(Stage.DELIVERED, 0), reported),
+    }
+
+
+def _share(part: int, whole: int) -> float | None:
+    return round(min(1.0, part / whole), 4) if whole else None
+
+
+def _undelivered_for(counts: Mapping[str, int]) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for name, n in counts.items():
+        stage, _, reason = name.partition(":")
+        if reason and stage.partition(".")[0] == Stage.UNDELIVERED:
+            found[reason] += n
+    return dict(found.most_common())
 
 
 def _latencies(counts: Mapping[str, int]) -> Latencies:
@@ -154,14 +198,13 @@ def _grouped(counts: Counts, targets: Targets, name_of: Callable[[Group], str | 
 
 
 def _group(name: str, counts: Counts, targets: Targets) -> GroupStats:
-    total: Counter[str] = Counter()
-    for each in counts.values():
-        total.update(each)
+    total = _total(counts)
     return GroupStats(
         name=name,
         stages=stages_of(total),
-        delivered_share=_delivered_share(total),
+        **_shares(total),
         latency=_latencies(total),
+        undelivered_for=_undelivered_for(total),
         links=_links(counts, targets),
     )
 
@@ -170,7 +213,10 @@ def _spans(counts: Counts, by: Span, zone: str) -> list[StatsSpan]:
     found: dict[datetime, Counter[str]] = defaultdict(Counter)
     for (hour, _), each in counts.items():
         found[_start(hour, by, zone)].update(each)
-    return [StatsSpan(start=start, stages=stages_of(each)) for start, each in sorted(found.items())]
+    return [
+        StatsSpan(start=start, stages=stages_of(each), **_shares(each), latency=_latencies(each))
+        for start, each in sorted(found.items())
+    ]
 
 
 def _start(hour: int, by: Span, zone: str) -> datetime:

@@ -193,6 +193,10 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
         "recipient": {"channel": "email", "address": "bob@example.com"},
         "unsubscribed": {"channel": "sms", "reason": "unsubscribe", "limit": 1000},
     },
+    "mirror_suppressions": {
+        "compare": {"action": "compare"},
+        "release": {"action": "release", "addresses": ["ann@example.com"]},
+    },
     "import_suppressions": {
         "bounces": {
             "channel": "email",

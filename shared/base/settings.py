@@ -94,6 +94,15 @@ class WatchSettings(Settings):
     """Of batches that the trace gave up."""
 
 
+class AfterwardsSettings(Settings):
+    """Looks at what comes after sending."""
+
+    receipts_dlq_url: str
+    """Of receipts that cannot be read."""
+    webhooks_dlq_url: str
+    """Of batches of events that were not made into deliveries, and of deliveries that could not be tried."""
+
+
 class TaskSettings(Settings):
     """Tells the campaign function what to do."""
 
@@ -187,6 +196,19 @@ class TraceSettings(CountersSettings):
     timeline_table: str
     retention_days: int = 90
     """How long the timeline is kept."""
+
+
+class DeploymentSettings(Settings):
+    """Names the deployment, such as in metrics."""
+
+    deployment: str
+
+
+class LiveMetricsSettings(DeploymentSettings):
+    """Tells metrics of messages."""
+
+    account_metrics: bool = True
+    """Whether they are told by account, too."""
 
 
 class LoopbackSettings(Settings):

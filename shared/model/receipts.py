@@ -88,6 +88,13 @@ class Alert(Struct, kw_only=True, omit_defaults=True, frozen=True):
     """The provider's own name of it."""
 
 
+class Notice(Struct, frozen=True):
+    """What is no receipt, such as the message by which a service tries a topic: it is counted and dropped."""
+
+    source: str
+    """Who sent it, as far as that can be told."""
+
+
 class Waiting(Struct, kw_only=True):
     """Receipts, on the queue, whose messages were not known yet: they may have overtaken what dispatch tells."""
 

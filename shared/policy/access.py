@@ -102,6 +102,7 @@ MATRIX: Mapping[str, Mapping[str, Access]] = {
         "verify_account": LIVE,
         "get_mailbox": SHARED,
         "rotate_callback": LIVE,
+        "mirror_suppressions": LIVE,
     },
     "keys": {
         "create_key": Access(ALL, _TEST, _TEST),
@@ -146,6 +147,7 @@ MATRIX: Mapping[str, Mapping[str, Access]] = {
     "counts and health": {
         "get_balance": SHARED,
         "get_template_stats": SHARED,
+        "get_account_stats": SHARED,
         "get_health": SHARED,
     },
     "the API's description": {

@@ -57,6 +57,33 @@ class PullError(Exception):
         self.code = code
 
 
+class ListError(Exception):
+    """A provider's own suppression list cannot be read or changed now; `code` is the provider's, or what became of the
+    call."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class ListedAddress(Struct, frozen=True):
+    """An address on a provider's own suppression list."""
+
+    address: str
+    """In the letter case in which the provider has it."""
+    reason: str
+    """The provider's word, such as `bounce`."""
+    at: int
+    """Since when, in milliseconds since the epoch."""
+
+
+class ListedPage(Struct, frozen=True):
+    """Some of a provider's own suppression list, and where it goes on; None at its end."""
+
+    addresses: tuple[ListedAddress, ...]
+    cursor: str | None
+
+
 class Token(Struct, frozen=True):
     """An access token and the time it stops working, in milliseconds since the epoch."""
 
@@ -170,6 +197,14 @@ class Provider(ABC):
         Raises: PullError, after all else has been asked for.
         """
         return iter(())
+
+    def listed(self, cursor: str | None) -> ListedPage:
+        """A page of the provider's own suppression list, where it has one. Raises: ListError."""
+        return ListedPage((), None)
+
+    def release(self, address: str) -> bool:
+        """Take an address, as the provider writes it, off its own list; whether it was there. Raises: ListError."""
+        return False
 
     def limits(self, to: str) -> bool:
         """Whether messages to an address are limited by `recipient_lane`."""

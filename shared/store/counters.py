@@ -71,6 +71,17 @@ def in_flight(counts: Mapping[str, int]) -> int:
     return opened - sum(n for stage, n in counts.items() if stage in OUTCOMES)
 
 
+REPORTED = (Stage.DELIVERED, Stage.UNDELIVERED, f"{Stage.UNDELIVERED}.transient")
+"""By these names it counts that something was said of whether messages arrived; one that did and came back later counts
+as two."""
+
+
+def unreported(counts: Mapping[str, int]) -> int:
+    """How many messages were sent, or may have been, and nothing was said of whether they arrived."""
+    sent = counts.get(Stage.SENT, 0) + counts.get(Stage.UNKNOWN, 0)
+    return max(0, sent - sum(counts.get(name, 0) for name in REPORTED))
+
+
 class Progress(Struct, frozen=True):
     """How far a shard is, in sequence numbers."""
 
@@ -101,8 +112,13 @@ def template_scope(tenant: str, template: str) -> str:
     return f"{tenant}#template#{template}"
 
 
+def account_scope(tenant: str, account: str) -> str:
+    """The scope of an account. Beside stages it has names of reasons and of latencies, as a template's has."""
+    return f"{tenant}#account#{account}"
+
+
 def counter_keys(tenant: str, template: str, hour: int, group: Group) -> list[CounterKey]:
-    """All that an event counts in; the first is that of the template."""
+    """All that an event counts in; the first is that of the template, the last that of the account, if there is one."""
     at = place(hour)
     found = [(template_scope(tenant, template), place(hour, group)), (f"{tenant}#tenant", at)]
     if group.run:
@@ -110,7 +126,7 @@ def counter_keys(tenant: str, template: str, hour: int, group: Group) -> list[Co
         if group.variant:
             found.append((run_scope(tenant, group.run, group.variant), at))
     if group.account:
-        found.append((f"{tenant}#account#{group.account}", at))
+        found.append((account_scope(tenant, group.account), at))
     return found
 
 

@@ -72,6 +72,7 @@ if TYPE_CHECKING:
         by_name.BusSettings,
         by_name.ReceiptSettings,
         by_name.WatchSettings,
+        by_name.AfterwardsSettings,
         by_name.WebhookSettings,
         by_name.ErasureSettings,
         by_name.ArchiveSettings,
@@ -79,6 +80,7 @@ if TYPE_CHECKING:
         by_name.SecretSettings,
         by_name.UploadSettings,
         by_name.TraceSettings,
+        by_name.LiveMetricsSettings,
         by_name.NetworkSettings,
         by_name.PublicSettings,
     ):

@@ -115,8 +115,11 @@ def _fill(platform: Platform) -> None:
         for number in range(SPARES):
             spare = platform.make("create_account", body | {"id": f"spare-{provider}-{number}"})
             platform.ids.setdefault("delete_account" if number else "update_account", []).append(spare["id"])
-    platform.ids["get_account"] = platform.ids["get_mailbox"] = platform.ids["verify_account"]
+    platform.ids["get_account"] = platform.ids["get_mailbox"] = platform.ids["get_account_stats"] = platform.ids[
+        "verify_account"
+    ]
     platform.ids["rotate_callback"] = ["spare-tencent-0"]
+    platform.ids["mirror_suppressions"] = [each for each in platform.ids["verify_account"] if "ses" in each]
     platform.ids["delete_account"].append("mail-main")  # it is in use
     _fill_templates(platform)
     _fill_reviews(platform)

@@ -123,6 +123,11 @@ CALLS: Mapping[str, tuple[str, ...]] = {
     "test_render_email_template": ("ses:TestRenderEmailTemplate",),
     "get_account": ("ses:GetAccount",),
     "get_email_identity": ("ses:GetEmailIdentity",),
+    "list_suppressed_destinations": ("ses:ListSuppressedDestinations",),
+    "delete_suppressed_destination": ("ses:DeleteSuppressedDestination",),
+    "create_export_job": ("ses:CreateExportJob",),
+    "get_export_job": ("ses:GetExportJob",),
+    "list_export_jobs": ("ses:ListExportJobs",),
     "send_text_message": ("sms-voice:SendTextMessage",),
 }
 """The actions that calls need, by the method of a client, or the function that stands for it."""

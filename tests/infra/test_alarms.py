@@ -135,7 +135,7 @@ def test_providers_are_asked_for_receipts_every_ten_minutes_and_before_the_next_
 
 def test_every_alarm_tells_the_topic_says_what_to_do_and_is_quiet_when_nothing_happens(prod: Template) -> None:
     alarms = prod.of("CloudWatch::Alarm").values()
-    assert len(alarms) == 7 + 2 * 9 + 2 * len(FUNCTIONS) + 1 + 2 + 2 * 2 + 1 + 2 + 3
+    assert len(alarms) == 6 + 3 + 2 * 9 + 2 * len(FUNCTIONS) + 1 + 2 + 2 * 2 + 1 + 2 + 2 + 3 + 1
     assert len({each.properties["AlarmName"] for each in alarms}) == len(alarms)
     for alarm in alarms:
         assert alarm.properties["AlarmActions"] == ["${AlarmsTopic}"]
@@ -163,3 +163,36 @@ def test_a_key_that_has_sent_its_texts_of_the_day_or_nearly_is_an_alarm_of_each_
             for function in ("ingest", "ingest_events")
         }
         assert found == {service: f"mepush-key-limit-{name}-{f.replace('_', '-')}" for f, service in wanted.items()}
+
+
+def test_callbacks_and_pulls_that_fail_are_alarms_of_the_deployment(prod: Template) -> None:
+    for metric, function, period, periods, above in (
+        ("CallbacksFailed", "callbacks", 900, 1, 4),
+        ("PullsFailed", "pulling", 600, 6, 0),
+    ):
+        (alarm,) = _alarms(prod, metric)
+        variables = prod.functions()[function].properties["Environment"]["Variables"]
+        assert {each["Name"]: each["Value"] for each in alarm["Dimensions"]} == {
+            "deployment": variables["DEPLOYMENT"],
+            "service": variables["POWERTOOLS_SERVICE_NAME"],
+        }
+        assert (alarm["Period"], alarm["EvaluationPeriods"], alarm["Threshold"]) == (period, periods, above)
+
+
+def test_receipts_and_dead_letters_that_get_old_are_alarms(prod: Template) -> None:
+    found = {alarm["AlarmName"]: alarm for alarm in _alarms(prod, "ApproximateAgeOfOldestMessage")}
+    week = 7 * 86_400
+    assert {name: alarm["Threshold"] for name, alarm in found.items()} == {
+        "mepush-receipts-old": 3600,
+        "mepush-dead-letters-receipts-old": week,
+        "mepush-dead-letters-webhooks-old": week,
+    }
+    queues = {name: _dimension(alarm) for name, alarm in found.items()}
+    assert len(set(queues.values())) == 3 and "Dead" not in queues["mepush-receipts-old"]
+    for queue in ("receipts", "webhooks"):
+        (kept,) = {
+            each.properties["MessageRetentionPeriod"]
+            for each in prod.of("SQS::Queue").values()
+            if each.properties.get("QueueName") == f"mepush-{queue}-dlq"
+        }
+        assert week < kept

@@ -1,5 +1,6 @@
 """Queues, their dead letters, and what feeds the functions."""
 
+from fnmatch import fnmatch
 from itertools import product
 
 import pytest
@@ -146,3 +147,36 @@ def test_a_task_is_hidden_as_long_as_its_function_may_take(prod: Template) -> No
     assert queue["RedrivePolicy"] == {"deadLetterTargetArn": "${CampaignsDead.Arn}", "maxReceiveCount": 6}
     mapping = prod.of("Lambda::EventSourceMapping")["CampaignSource"].properties
     assert (mapping["BatchSize"], mapping["ScalingConfig"]) == (1, {"MaximumConcurrency": 50})
+
+
+def test_a_stage_may_have_a_topic_that_configuration_sets_publish_to_and_the_queue_of_receipts_listens_to(
+    dev: Template, prod: Template
+) -> None:
+    name = "mepush-dev-receipts-ses"
+    (topic,) = (each for each in dev.of("SNS::Topic").values() if each.properties["TopicName"] == name)
+    (subscription,) = dev.of("SNS::Subscription").values()
+    assert subscription.properties == {
+        "Endpoint": "${ReceiptsInQueue.Arn}",
+        "Protocol": "sqs",
+        "RawMessageDelivery": True,
+        "TopicArn": f"${{{topic.id}}}",
+    }
+    statements = [
+        statement
+        for policy in dev.of("SNS::TopicPolicy").values()
+        if policy.properties["Topics"] == [f"${{{topic.id}}}"]
+        for statement in policy.properties["PolicyDocument"]["Statement"]
+    ]
+    (publish,) = (each for each in statements if each["Effect"] == "Allow")
+    assert (publish["Action"], publish["Principal"]) == ("sns:Publish", {"Service": "ses.amazonaws.com"})
+    assert publish["Condition"]["StringEquals"] == {"aws:SourceAccount": "${AWS::AccountId}"}
+    assert publish["Condition"]["ArnLike"]["aws:SourceArn"].endswith(":configuration-set/*")
+    (letting,) = (
+        statement
+        for policy in dev.of("SQS::QueuePolicy").values()
+        for statement in policy.properties["PolicyDocument"]["Statement"]
+        if statement.get("Principal") == {"Service": "sns.amazonaws.com"}
+    )
+    pattern = letting["Condition"]["ArnLike"]["aws:SourceArn"].rpartition(":")[2]
+    assert letting["Action"] == "sqs:SendMessage" and fnmatch(name, pattern) and not fnmatch("mepush-alarms", pattern)
+    assert not prod.of("SNS::Subscription")

@@ -155,6 +155,7 @@ EXPECTED: dict[str, list[Statement]] = {
     ],
     "pulling": [
         (("dynamodb:Query",), (CATALOG,)),
+        (("ses:CreateExportJob", "ses:GetExportJob", "ses:ListExportJobs"), ("*",)),
         (("sqs:SendMessage",), ("${ReceiptsInQueue.Arn}",)),
         (("secretsmanager:GetSecretValue",), (SECRETS,)),
     ],
@@ -318,16 +319,24 @@ EXPECTED: dict[str, list[Statement]] = {
     "watch_api": [
         (READ, (CATALOG,)),
         (("dynamodb:GetItem", "dynamodb:Query"), (COUNTERS,)),
+        (("dynamodb:GetItem",), (GUARD,)),
         (
             ("sqs:GetQueueAttributes",),
-            (*_queues(*Channel), *_queues(*Channel, dead=True), "${SchedulesDead.Arn}", "${TraceDead.Arn}"),
+            (
+                *_queues(*Channel),
+                *_queues(*Channel, dead=True),
+                "${SchedulesDead.Arn}",
+                "${TraceDead.Arn}",
+                "${ReceiptsInDead.Arn}",
+                "${WebhooksOutDead.Arn}",
+            ),
         ),
         (LOOK, ("${Events.Arn}",)),
         (("scheduler:GetSchedule",), SCHEDULE[1]),
         (("scheduler:ListSchedules",), ("*",)),
     ],
     "trace_api": [
-        (("dynamodb:BatchGetItem", "dynamodb:GetItem"), (CATALOG,)),
+        (("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"), (CATALOG,)),
         (("dynamodb:Query",), (TIMELINE, COUNTERS)),
     ],
     "recall": [
@@ -355,6 +364,7 @@ EXPECTED: dict[str, list[Statement]] = {
         ),
         (("lambda:UpdateEventSourceMapping",), _mappings()),
         (("ses:GetAccount",), ("*",)),
+        (("ses:DeleteSuppressedDestination", "ses:ListSuppressedDestinations"), ("*",)),
         (("ses:GetEmailIdentity",), (f"{AWS}:ses:*:${{AWS::AccountId}}:identity/*",)),
         TRY_TEMPLATES,
         SEND_SMS,
@@ -417,11 +427,16 @@ def test_no_statement_allows_a_wildcard_of_actions(prod: Template) -> None:
     assert [action for each in statements for action in each["Action"] if "*" in action] == []
 
 
-def test_only_two_actions_have_no_resource(prod: Template) -> None:
+def test_few_actions_have_no_resource(prod: Template) -> None:
     statements = [each for role in prod.of("IAM::Role") for each in prod.statements(role)]
     found = [each["Action"] for each in statements if "*" in each["Resource"]]
-    # AWS lets nobody name a resource for either (Service Authorization Reference).
-    assert sorted(found) == [*[["scheduler:ListSchedules"]] * 3, ["ses:GetAccount"]]
+    # AWS lets nobody name a resource for them (Service Authorization Reference).
+    assert sorted(found) == [
+        *[["scheduler:ListSchedules"]] * 3,
+        ["ses:CreateExportJob", "ses:GetExportJob", "ses:ListExportJobs"],
+        ["ses:GetAccount"],
+        ["ses:ListSuppressedDestinations", "ses:DeleteSuppressedDestination"],
+    ]
 
 
 def test_every_role_has_only_its_own_policy_and_its_own_service(prod: Template) -> None:

@@ -197,6 +197,7 @@ SHARED: Calls = {
     "verify_account": ({"id": "none"}, None),
     "get_mailbox": ({"id": MAIL}, None),
     "rotate_callback": ({"id": SMS}, None),
+    "mirror_suppressions": ({"id": "none"}, {}),
     "delete_account": ({"id": MAIL}, None),
     "get_settings": ({}, None),
     "list_settings": ({}, None),
@@ -220,6 +221,7 @@ SHARED: Calls = {
     "list_audit": ({}, None),
     "get_balance": ({}, None),
     "get_template_stats": ({"id": "hello"}, None),
+    "get_account_stats": ({"id": "main"}, None),
     "get_health": ({}, None),
 }
 """Operations on what everybody shares, and those that make something of the caller's own kind."""

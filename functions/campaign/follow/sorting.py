@@ -13,7 +13,7 @@ from shared.model.clock import Clock
 from shared.model.ids import ULID_LENGTH
 from shared.model.runs import Run
 from shared.model.words import Stage
-from shared.store.counters import HOUR_MS, run_scope, transient_name
+from shared.store.counters import HOUR_MS, account_scope, run_scope, transient_name
 from shared.store.dynamo import MAX_GET
 from shared.store.timeline import EventKey, KeptEvent, revised_key
 
@@ -120,8 +120,7 @@ class _Speaking:
 
     def __contains__(self, account: object) -> bool:
         if account not in self._known:
-            hours = self._counters.read(
-                f"{self._tenant}#account#{account}", self._hour - HEARD_BEFORE, self._hour + HEARD_AFTER
-            )
+            scope = account_scope(self._tenant, str(account))
+            hours = self._counters.read(scope, self._hour - HEARD_BEFORE, self._hour + HEARD_AFTER)
             self._known[str(account)] = any(counts.get(Stage.DELIVERED) for counts in hours.values())
         return self._known[str(account)]

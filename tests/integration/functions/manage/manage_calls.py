@@ -12,6 +12,7 @@ from functions.manage.deps import deps_of
 from functions.manage.function import ManageSettings
 from functions.manage.keys import key_operations
 from functions.manage.mailboxes import mailbox_operations
+from functions.manage.mirroring import mirror_operations
 from functions.manage.reviews import review_operations
 from functions.manage.settings import settings_operations
 from functions.manage.suppressions import suppression_operations
@@ -81,6 +82,7 @@ class ManageApi:
             {
                 **account_operations(self.deps),
                 **mailbox_operations(self.deps),
+                **mirror_operations(self.deps),
                 **template_operations(self.deps),
                 **review_operations(self.deps),
                 **key_operations(self.deps),

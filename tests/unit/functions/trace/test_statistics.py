@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from functions.trace.statistics import statistics
+from functions.trace.statistics import account_statistics, statistics
 from shared.api.stats import GroupStats, Span
 from shared.policy.latency import latency_name
 from shared.store.counters import Group
@@ -57,6 +57,30 @@ def test_each_group_has_its_own_figures() -> None:
     shares = {each.name: each.delivered_share for each in found.accounts}
     # Of the other nothing was ever reported: which is not that nothing arrived.
     assert shares == {"mail-ses": round(80 / 90, 4), "mail-smtp": None}
+
+
+def test_providers_are_their_accounts_together() -> None:
+    other = {(HOUR, Group(1, "mail-two")): counts(sent=10, delivered=10, undelivered=10)}
+    known = {"mail-ses": "ses", "mail-two": "ses"}
+    [ses] = statistics("sale", FOUND | other, Span.HOUR, "UTC", {}, known).providers
+    # That of the third account is not known: it is deleted.
+    assert (ses.name, ses.stages["sent"], ses.delivered_share) == ("ses", 100, 0.9)
+    assert ses.delivered_share_of_reported == round(90 / 106, 4)
+    assert ses.undelivered_for == {"mailbox_full": 1}
+
+
+def test_an_account_has_its_figures_by_hour_or_day() -> None:
+    hours = {HOUR: counts(sent=4, delivered=2), HOUR + 1: counts(sent=6, delivered=6)}
+    found = account_statistics("mail-ses", "ses", hours, Span.HOUR, "UTC")
+    assert (found.stages, found.delivered_share, found.no_receipt) == ({"sent": 10, "delivered": 8}, 0.8, 2)
+    assert [each.delivered_share for each in found.spans] == [0.5, 1.0]
+    [day] = account_statistics("mail-ses", "ses", hours, Span.DAY, "UTC").spans
+    assert day.delivered_share == 0.8
+
+
+def test_of_nothing_no_share_is_known() -> None:
+    found = account_statistics("mail-ses", "ses", {}, Span.HOUR, "UTC")
+    assert (found.delivered_share, found.delivered_share_of_reported) == (None, None)
 
 
 def test_reasons_say_what_they_mean() -> None:
