@@ -148,6 +148,7 @@ class SettingsUpdate(Model):
     """What advertising may be about, in words for recipients, who unsubscribe from one topic or from all."""
     texts_per_key_per_day: Annotated[TextsPerDay, BeforeValidator(whole_number)] | None = None
     texts_abroad_per_key_per_day: Annotated[TextsPerDay, BeforeValidator(whole_number)] | None = None
+    keep_addresses: StrictBool | None = None
 
 
 class SettingsRestore(Model):
@@ -176,6 +177,9 @@ class SettingsView(Model):
     )
     texts_abroad_per_key_per_day: int = Field(
         description="How many of these a key may send to numbers outside one's own country."
+    )
+    keep_addresses: bool = Field(
+        description="Whether the timeline keeps whole addresses of new messages, for keys with the scope `unmask`."
     )
     changed_by: str | None
     """The id of an API key."""
@@ -218,11 +222,11 @@ class AuditQuery(PageQuery):
         default=None,
         description="What was changed, and all that belongs to it, such as `account/mail`, `template` or `settings`.",
     )
-    action: _Text | None = Field(default=None, description="The id of an operation.")
+    action: _Text | None = Field(default=None, description="The id of an operation, or `unmask`.")
 
 
 class AuditView(Model):
-    """One change."""
+    """One change, or one look at whole addresses."""
 
     id: str
     at: datetime

@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 from aws_lambda_powertools import Logger
 from msgspec import Struct
 
+from shared.acceptance.addresses import Seals
 from shared.aws.queue import DeadLetters, Dispatch
 from shared.aws.stream import EventStream
 from shared.base.logs import log_error
@@ -59,6 +60,7 @@ class Dispatcher:
         dead_letters: DeadLetters,
         stream: EventStream,
         pool: Executor,
+        seals: Seals,
     ) -> None:
         self._channel = channel
         self._waves = waves
@@ -67,6 +69,7 @@ class Dispatcher:
         self._dead_letters = dead_letters
         self._stream = stream
         self._pool = pool
+        self._seals = seals
 
     def run(self, event: dict[str, Any], context: Context) -> dict[str, Any]:
         """Work on one SQS batch; returns the partial batch response."""
@@ -101,8 +104,11 @@ class Dispatcher:
         # One message may stand twice in a batch: at-least-once delivery promises nothing else.
         distinct = {r.envelope.id: r.envelope for r in received}
         rows = self._send(list(distinct.values()), remaining_s)
-        undone = self._finish([tail(distinct[id], found) for id, found in rows.items()])
+        undone = self._finish([self._tail(distinct[id], found) for id, found in rows.items()])
         return {r.message_id for r in received if r.envelope.id not in rows or r.envelope.id in undone}
+
+    def _tail(self, envelope: Envelope, rows: list[EventRow]) -> Tail:
+        return tail(envelope, rows, self._seals.of(envelope.tenant))
 
     def _send(self, envelopes: list[Envelope], remaining_s: Callable[[], float]) -> dict[str, list[EventRow]]:
         """Work envelopes off side by side; one that raises is left out and comes back."""

@@ -1,6 +1,6 @@
 """Events: facts about messages at stages, how they travel on the stream, and how status is folded from them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from msgspec import Struct, field
@@ -30,6 +30,7 @@ _KEYS = {
     "stage": "s",
     "nth": "n",
     "masked_address": "to",
+    "sealed_address": "seal",
     "account": "acc",
     "provider": "prov",
     "provider_id": "pid",
@@ -60,6 +61,8 @@ class Facts(Struct, kw_only=True, omit_defaults=True, rename=_KEYS):
     """Which time it is at this stage, from 0. Later generations count from a hundred times their number."""
     at: int
     masked_address: str | None = None
+    sealed_address: str | None = None
+    """The whole address, sealed (`shared.policy.sealing`); of accepted and rejected messages whose tenant keeps it."""
     account: str | None = None
     provider: str | None = None
     provider_id: str | None = None
@@ -151,8 +154,13 @@ read_rows = wire.Reader[list[EventRow]](list[EventRow])
 """Reads rows. Raises: UnreadableError."""
 
 
-def accepted_rows(envelope: Envelope) -> list[EventRow]:
-    """An `accepted` event for each recipient of an envelope."""
+Seal = Callable[[str, str], str]
+"""Seals the address of a message: (message id, address) -> what is kept of it."""
+
+
+def accepted_rows(envelope: Envelope, seal: Seal | None = None) -> list[EventRow]:
+    """An `accepted` event for each recipient of an envelope. seal: None where addresses are not kept."""
+    number = Numbering(envelope.root)
     at, channel, stage = envelope.accepted_at, envelope.channel.value, Stage.ACCEPTED.value
     return [
         EventRow(
@@ -162,6 +170,7 @@ def accepted_rows(envelope: Envelope) -> list[EventRow]:
             nth=0,
             at=at,
             masked_address=mask(channel, r.address),
+            sealed_address=None if seal is None else seal(number(r.index) + r.tag, r.address),
             reference=r.reference,
             stands_in_for=r.stands_in_for,
         )
