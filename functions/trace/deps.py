@@ -6,6 +6,7 @@ from functools import cache
 from functions.trace.aggregate import Aggregator
 from functions.trace.function import TraceApiSettings
 from functions.trace.operations import Reading
+from functions.trace.unmasking import Unmasking
 from shared.api.kit import Api
 from shared.aws.clock import service_clock
 from shared.base.settings import TraceSettings
@@ -38,4 +39,5 @@ def aggregator_of(parts: Parts) -> Aggregator:
 
 def reading_of(parts: Parts) -> Reading:
     """What says what happened."""
-    return Reading(parts.timeline, parts.counters, parts.catalog, parts.clock)
+    unmasking = Unmasking(parts.catalog, parts.audit_log, parts.clock)
+    return Reading(parts.timeline, parts.counters, parts.catalog, parts.clock, unmasking)

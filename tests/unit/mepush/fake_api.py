@@ -63,7 +63,7 @@ class FakeApi:
         self.upload_status = 204
         self.upload_url = ""
         self.health = json.loads(json.dumps(HEALTH))
-        self.scopes = {"send", "read", "manage", "operate"}
+        self.scopes = {"send", "read", "manage", "operate", "unmask"}
         self.campaigns = FakeCampaigns(Refusal, lambda: self.url)
         self._routes: list[tuple[str, str, str, Callable[..., Any]]] = [
             ("POST", r"/v1/messages", "send", self._send),
