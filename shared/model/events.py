@@ -46,6 +46,10 @@ _KEYS = {
     "maybe_sent": "maybe",
     "fell_back_to": "fell",
     "stands_in_for": "of",
+    "arrived_at": "seen",
+    "because_of": "by",
+    "clear_at": "clear",
+    "asked_s": "asked",
     "index": "i",
     "machine": "bot",
     "indexed": "ix",
@@ -97,6 +101,22 @@ class Facts(Struct, kw_only=True, omit_defaults=True, rename=_KEYS):
     """Of one that is undelivered: the address may be good all the same, such as that of a full mailbox."""
     machine: bool = False
     """Of an opening or a click: that no person did it, as far as can be told."""
+    share: tuple[int, int] | None = None
+    """Of messages that an account was chosen for among several: its part of them in percent, and what it would be
+    without regard to the accounts' health."""
+    asked_s: int | None = None
+    """How long the provider asked to wait, in seconds."""
+    arrived_at: int | None = None
+    """When a receipt came to the platform; `at` is the provider's time."""
+    because_of: str | None = None
+    """The id of the message for which this one was stopped: its duplicate, or whose receipt put the recipient on the
+    suppression list."""
+    listed_at: int | None = None
+    """Since when the recipient is on the suppression list."""
+    limit: tuple[int, int] | None = None
+    """The cap that stopped it: so many messages in so many minutes, or on a calendar day if that is 0."""
+    clear_at: int | None = None
+    """From when on nothing of that kind would have stopped it."""
     indexed: bool = False
     """Of one that was sent: its receipts name nothing but `provider_id`, by which it must be found."""
 
