@@ -4,7 +4,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from functions.trace.deps import api_deps
+from functions.trace.api_deps import api_deps
 from shared.wiring.starting import start
 
 logger = Logger()

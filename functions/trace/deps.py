@@ -1,13 +1,9 @@
-"""Wires the trace functions: the stream's consumer and the API that reads what it wrote."""
+"""Wires the stream's consumer."""
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 from functions.trace.aggregate import Aggregator
-from functions.trace.function import TraceApiSettings
-from functions.trace.operations import Reading
-from functions.trace.unmasking import Unmasking
-from shared.api.kit import Api
 from shared.aws.clock import service_clock
 from shared.base.settings import TraceSettings
 from shared.wiring.parts import Parts
@@ -24,20 +20,7 @@ def deps() -> Aggregator:
     return aggregator_of(Parts(settings, pool=ThreadPoolExecutor(THREADS, "timeline"), clock=clock))
 
 
-@cache
-def api_deps() -> Api:
-    """The API, built on first use."""
-    parts = Parts(TraceApiSettings.load(), pool=ThreadPoolExecutor(THREADS, "timeline"))
-    return Api(reading_of(parts).operations())
-
-
 def aggregator_of(parts: Parts) -> Aggregator:
     """What counts and keeps events."""
     days = parts.settings.retention_days
     return Aggregator(parts.timeline, parts.counters, parts.clock, days, parts.stream_reader)
-
-
-def reading_of(parts: Parts) -> Reading:
-    """What says what happened."""
-    unmasking = Unmasking(parts.catalog, parts.audit_log, parts.clock)
-    return Reading(parts.timeline, parts.counters, parts.catalog, parts.clock, unmasking)

@@ -23,18 +23,35 @@ class PassedOver(Model):
     code: str
 
 
+class CapFigures(Model):
+    """How many messages of a class a recipient gets on a channel."""
+
+    count: int
+    minutes: int | None
+    """In so many minutes; on a calendar day without."""
+
+
 class TimelineEvent(Model):
     """One event of a message, in words too."""
 
     stage: Stage
     at: datetime
     text: str
+    text_zh: str
+    """The same in Chinese."""
+    attempt: int | None = None
+    """Which try it was, of those of the message's class."""
+    attempts: int | None = None
+    """How many tries the class has."""
     account: str | None = None
     provider: str | None = None
     provider_message_id: str | None = None
     reason: str | None = None
     reason_zh: str | None = None
     """What it means, in Chinese."""
+    action: str | None = None
+    """What to do about the reason."""
+    action_zh: str | None = None
     blame: Blame | None = None
     """Whose fault the reason is."""
     code: str | None = None
@@ -46,6 +63,23 @@ class TimelineEvent(Model):
     duration_ms: int | None = None
     passed_over: list[PassedOver] = Field(default_factory=list)
     """Accounts that could not send it, before the one that is named."""
+    share: int | None = None
+    """Which part of all messages the account got when it was chosen among several, in percent."""
+    share_configured: int | None = None
+    """The same by the accounts' weights alone, without regard to their health."""
+    provider_asked_s: int | None = None
+    """How many seconds the provider asked to wait before the next try."""
+    because_of: str | None = None
+    """The id of the message for which this one was stopped: its duplicate, or the one whose receipt put the recipient
+    on the suppression list."""
+    listed_at: datetime | None = None
+    """Since when the recipient is on the suppression list."""
+    cap: CapFigures | None = None
+    """The cap that stopped it."""
+    clear_at: datetime | None = None
+    """From when on what stopped it would let it pass."""
+    arrived_at: datetime | None = None
+    """When the platform learnt of it, of what a provider reported; `at` is the provider's time."""
 
 
 class FallbackMessage(Model):
@@ -64,7 +98,9 @@ class MessageView(Model):
     status: Stage
     final: bool
     explanation: str
+    explanation_zh: str
     action: str
+    action_zh: str
     channel: Channel
     message_class: MessageClass = Field(serialization_alias="class")
     template: str

@@ -259,7 +259,11 @@ EXPECTED: dict[str, list[Statement]] = {
         (("scheduler:GetSchedule",), SCHEDULE[1]),
         (("scheduler:ListSchedules",), ("*",)),
     ],
-    "trace_api": [(GET, (CATALOG,)), (("dynamodb:Query",), (TIMELINE, COUNTERS))],
+    "trace_api": [
+        (GET, (CATALOG,)),
+        (("dynamodb:PutItem",), (CATALOG,)),
+        (("dynamodb:Query",), (TIMELINE, COUNTERS)),
+    ],
     "recall": [
         (GET, (CATALOG,)),
         (("dynamodb:BatchGetItem", "dynamodb:Query"), (TIMELINE,)),
