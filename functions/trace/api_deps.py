@@ -13,7 +13,7 @@ THREADS = 8
 
 
 @cache
-def api_deps() -> Api:
+def deps() -> Api:
     """The API, built on first use."""
     parts = Parts(TraceApiSettings.load(), pool=ThreadPoolExecutor(THREADS, "timeline"))
     return Api(reading_of(parts).operations())

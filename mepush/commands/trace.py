@@ -10,7 +10,7 @@ from rich.console import Console
 from mepush.client.api import Client, segment
 from mepush.client.errors import ApiError, UsageError
 from mepush.output import JsonOption, KeyOption, UrlOption, plain, session
-from mepush.views.timelines import Language, Reader, reader, timeline
+from mepush.views.timelines import Language, Reader, about_times, reader, timeline
 from mepush.words import MESSAGE_ID_LENGTH, REQUEST_ID_LENGTH, Channel
 
 _LETTER = "[0-9A-HJKMNP-TV-Z]"
@@ -125,6 +125,7 @@ def _found(finding: Finding, what: list[str], reference: str | None, channel: Ch
 def _show_trace(console: Console, data: dict[str, Any], who: Reader) -> None:
     if "timeline" in data:
         console.print(timeline(data, who))
+        _say_zone(console, [data], who)
         return
     messages = data["messages"]
     if "counts" in data:
@@ -138,7 +139,13 @@ def _show_trace(console: Console, data: dict[str, Any], who: Reader) -> None:
         if position or "counts" in data:
             console.print()
         console.print(timeline(message, who))
+    _say_zone(console, messages, who)
     if len(messages) > _SHOWN_MESSAGES:
         console.print(f"\n... and {len(messages) - _SHOWN_MESSAGES:,} more; --json has them all")
     elif data.get("cursor"):
         console.print("\nThere are older ones; raise --limit.")
+
+
+def _say_zone(console: Console, messages: list[dict[str, Any]], who: Reader) -> None:
+    if words := about_times(messages, who):
+        console.print(plain(words), style="dim")

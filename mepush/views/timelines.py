@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
@@ -126,8 +126,13 @@ def timeline(message: dict[str, Any], who: Reader) -> RenderableType:
     if message.get("action"):
         parts.append(Text(who.say("do", who.words(message, "action"))))
     parts.append(_Events(message["timeline"], who))
-    zone = who.zone_name(message["accepted_at"])
-    return Group(*parts, Text(who.say("zone", zone), style="dim")) if zone else Group(*parts)
+    return Group(*parts)
+
+
+def about_times(messages: Sequence[dict[str, Any]], who: Reader) -> str:
+    """Of which zone the times of messages are; empty for UTC, and for none."""
+    zone = who.zone_name(messages[0]["accepted_at"]) if messages else ""
+    return who.say("zone", zone) if zone else ""
 
 
 def _about(message: dict[str, Any], who: Reader) -> str:
