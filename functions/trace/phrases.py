@@ -96,6 +96,7 @@ EN = Phrases(
         Stage.UNDELIVERED: ("Sent, but not delivered, as the provider reports.", "Look at the reason."),
         Stage.OPENED: ("Opened by the recipient.", "Nothing."),
         Stage.CLICKED: ("A link was followed by the recipient.", "Nothing."),
+        Stage.ACKNOWLEDGED: ("The recipient said that they have it.", "Nothing."),
         Stage.COMPLAINED: ("The recipient complained of it as spam.", "Do not send to this recipient again."),
         Stage.UNSUBSCRIBED: ("The recipient unsubscribed.", "Do not send marketing to this recipient again."),
         Stage.WITHDRAWN: (
@@ -129,6 +130,7 @@ EN = Phrases(
         Stage.DISCARDED: "Why it was discarded: {note}.",
         Stage.DELIVERED: "How far that is known: {note}.",
         Stage.CLICKED: "What was pressed: {note}.",
+        Stage.ACKNOWLEDGED: "How: {note}.",
         Reason.RUN_PAUSED: "Paused by: {note}.",
         Reason.RUN_CANCELLED: "Ended by: {note}.",
         "": "Recalled with the key: {note}.",

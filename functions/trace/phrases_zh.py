@@ -31,6 +31,7 @@ ZH = Phrases(
         Stage.UNDELIVERED: ("已发送，但服务商报告未送达。", "查看原因。"),
         Stage.OPENED: ("收件人已打开。", _NOTHING),
         Stage.CLICKED: ("收件人点击了链接。", _NOTHING),
+        Stage.ACKNOWLEDGED: ("收件人已确认收到。", _NOTHING),
         Stage.COMPLAINED: ("收件人将其投诉为垃圾消息。", "不要再发送给该收件人。"),
         Stage.UNSUBSCRIBED: ("收件人已退订。", "不要再向该收件人发送营销消息。"),
         Stage.WITHDRAWN: (
@@ -57,6 +58,7 @@ ZH = Phrases(
         Stage.DISCARDED: "丢弃的原因：{note}。",
         Stage.DELIVERED: "已知的程度：{note}。",
         Stage.CLICKED: "点击的内容：{note}。",
+        Stage.ACKNOWLEDGED: "方式：{note}。",
         Reason.RUN_PAUSED: "暂停者：{note}。",
         Reason.RUN_CANCELLED: "结束者：{note}。",
         "": "撤回所用的密钥：{note}。",

@@ -406,6 +406,7 @@ _RECEIPTS = {
     "delayed": "the provider goes on trying; each time counts",
     "opened": "",
     "clicked": "",
+    "acknowledged": "said that they have it",
     "complained": "reported it as spam",
     "unsubscribed": "",
 }
@@ -423,7 +424,10 @@ def _show_receipts(console: Console, receipts: Mapping[str, int], sent: int) -> 
 
 
 def _show_variants(console: Console, variants: list[dict[str, Any]]) -> None:
-    order = ("sent", "delivered", "opened", "clicked", "undelivered", "complained", "unsubscribed", "failed")
+    order = (
+        *("sent", "delivered", "opened", "clicked", "acknowledged"),
+        *("undelivered", "complained", "unsubscribed", "failed"),
+    )
     there = {stage for each in variants for stage in each["stages"]}
     stages = [stage for stage in order if stage in there]
     made = table("variant", "template", "weight", "accepted", *stages)

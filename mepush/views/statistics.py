@@ -9,7 +9,10 @@ from mepush.output import plain, row, table
 from mepush.views.timelines import style_of
 
 _GROUPS = (("versions", "version"), ("accounts", "account"), ("runs", "run"), ("variants", "variant"))
-_COLUMNS = ("accepted", "sent", "delivered", "undelivered", "opened", "clicked", "unsubscribed", "complained")
+_COLUMNS = (
+    *("accepted", "sent", "delivered", "undelivered"),
+    *("opened", "clicked", "acknowledged", "unsubscribed", "complained"),
+)
 
 
 def show_statistics(console: Console, data: Mapping[str, Any]) -> None:

@@ -15,13 +15,13 @@ from rich.text import Text
 
 from mepush.output import plain
 
-_GOOD = frozenset({"sent", "delivered", "opened", "clicked", "accepted"})
+_GOOD = frozenset({"sent", "delivered", "opened", "clicked", "acknowledged", "accepted"})
 _BAD = frozenset(
     {"rejected", "failed", "unknown", "dead_lettered", "undelivered", "complained", "expired", "not_queued", "invalid"}
 )
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
-_SAID = (" The provider said: {}.", " What was found: {}.", "服务商的答复：{}。", "发现的问题：{}。")
-"""Where the API's words name a raw code, in both languages."""
+_SAID = (" The provider said: {}.", "服务商的答复：{}。")
+"""Where the API's words name a provider's raw code, in both languages. What the platform itself has found is no such."""
 _NAMED = ("reference", "run", "variant")
 NARROW = 100
 """Columns below which an event's words stand under its time, and not beside it."""

@@ -64,6 +64,7 @@ class Stage(StrEnum):
     UNDELIVERED = "undelivered"
     OPENED = "opened"
     CLICKED = "clicked"
+    ACKNOWLEDGED = "acknowledged"
     COMPLAINED = "complained"
     UNSUBSCRIBED = "unsubscribed"
     WITHDRAWN = "withdrawn"

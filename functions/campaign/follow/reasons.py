@@ -23,6 +23,7 @@ class Why(StrEnum):
     NOT_UNDELIVERED = "not_undelivered"
     OPENED = "opened"
     CLICKED = "clicked"
+    ACKNOWLEDGED = "acknowledged"
     COMPLAINED = "complained"
     UNSUBSCRIBED = "unsubscribed"
     TOO_RECENT = "too_recent"
@@ -44,6 +45,7 @@ EXPLANATIONS: dict[str, str] = {
     Why.NOT_UNDELIVERED: "Nobody said that the message came back for good.",
     Why.OPENED: "The message was opened.",
     Why.CLICKED: "A link of the message was clicked.",
+    Why.ACKNOWLEDGED: "They said that they have it.",
     Why.COMPLAINED: "They reported the message as spam.",
     Why.UNSUBSCRIBED: "They do not want more of it.",
     Why.TOO_RECENT: "The message was sent too short a time ago: it may still be said. Start another run later.",

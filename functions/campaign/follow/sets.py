@@ -17,6 +17,9 @@ from shared.store.timeline import KeptEvent
 Found = Mapping[str, KeptEvent]
 """By stage."""
 
+_ANSWERED = (Stage.COMPLAINED, Stage.UNSUBSCRIBED, Stage.ACKNOWLEDGED)
+"""What people do who are not to be asked again."""
+
 ROUNDS: Mapping[Who, Sequence[Sequence[Stage]]] = {
     Who.FAILED: (
         (Stage.SENT,),
@@ -25,30 +28,34 @@ ROUNDS: Mapping[Who, Sequence[Sequence[Stage]]] = {
             *(Stage.SUPPRESSED, Stage.CAPPED, Stage.DUPLICATE, Stage.RECALLED),
         ),
     ),
-    Who.UNDELIVERED: ((Stage.UNDELIVERED,), (Stage.COMPLAINED, Stage.UNSUBSCRIBED)),
+    Who.UNDELIVERED: ((Stage.UNDELIVERED,), _ANSWERED),
     Who.NO_RECEIPT: (
         (Stage.DELIVERED,),
-        (Stage.SENT, Stage.UNDELIVERED, Stage.OPENED, Stage.CLICKED, Stage.COMPLAINED, Stage.UNSUBSCRIBED),
+        (Stage.SENT, Stage.UNDELIVERED, Stage.OPENED, Stage.CLICKED, *_ANSWERED),
         (Stage.DEAD_LETTERED,),
     ),
     Who.NOT_OPENED: (
         (Stage.OPENED,),
-        (Stage.SENT, Stage.CLICKED, Stage.UNDELIVERED, Stage.COMPLAINED, Stage.UNSUBSCRIBED),
+        (Stage.SENT, Stage.CLICKED, Stage.UNDELIVERED, *_ANSWERED),
         (Stage.DEAD_LETTERED,),
     ),
     Who.NOT_CLICKED: (
         (Stage.CLICKED,),
-        (Stage.SENT, Stage.UNDELIVERED, Stage.COMPLAINED, Stage.UNSUBSCRIBED),
+        (Stage.SENT, Stage.UNDELIVERED, *_ANSWERED),
         (Stage.DEAD_LETTERED,),
     ),
 }
 """Which events of a message are asked for, until it is settled."""
 
-_REFUSED = {Stage.COMPLAINED: Why.COMPLAINED, Stage.UNSUBSCRIBED: Why.UNSUBSCRIBED}
+_SAID = {
+    Stage.COMPLAINED: Why.COMPLAINED,
+    Stage.UNSUBSCRIBED: Why.UNSUBSCRIBED,
+    Stage.ACKNOWLEDGED: Why.ACKNOWLEDGED,
+}
 _HEARD: Mapping[Who, Mapping[Stage, Why]] = {
-    Who.UNDELIVERED: _REFUSED,
+    Who.UNDELIVERED: _SAID,
     Who.NO_RECEIPT: {
-        **_REFUSED,
+        **_SAID,
         Stage.UNDELIVERED: Why.UNDELIVERED,
         Stage.DELIVERED: Why.DELIVERED,
         Stage.CLICKED: Why.CLICKED,
@@ -56,18 +63,16 @@ _HEARD: Mapping[Who, Mapping[Stage, Why]] = {
     },
     # Who clicks has opened it, whether or not their program loaded its pictures.
     Who.NOT_OPENED: {
-        **_REFUSED,
+        **_SAID,
         Stage.UNDELIVERED: Why.UNDELIVERED,
         Stage.CLICKED: Why.CLICKED,
         Stage.OPENED: Why.OPENED,
     },
-    Who.NOT_CLICKED: {**_REFUSED, Stage.UNDELIVERED: Why.UNDELIVERED, Stage.CLICKED: Why.CLICKED},
+    Who.NOT_CLICKED: {**_SAID, Stage.UNDELIVERED: Why.UNDELIVERED, Stage.CLICKED: Why.CLICKED},
 }
 """What is said of those who are not in a set, by what counts most."""
 _STOPPED = (Stage.RECALLED, Stage.SUPPRESSED, Stage.CAPPED, Stage.DUPLICATE)
-_REPORTED = frozenset(
-    {Stage.DELIVERED, Stage.UNDELIVERED, Stage.OPENED, Stage.CLICKED, Stage.COMPLAINED, Stage.UNSUBSCRIBED}
-)
+_REPORTED = frozenset({Stage.DELIVERED, Stage.UNDELIVERED, Stage.OPENED, Stage.CLICKED, *_ANSWERED})
 
 
 @dataclass(frozen=True, slots=True)

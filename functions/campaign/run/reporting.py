@@ -30,11 +30,11 @@ from shared.store.shards import Shards
 
 _RECEIPTS = (
     *(Stage.DELIVERED, Stage.UNDELIVERED, transient_name(Stage.UNDELIVERED), Stage.DELAYED),
-    *(Stage.OPENED, Stage.CLICKED, Stage.COMPLAINED, Stage.UNSUBSCRIBED),
+    *(Stage.OPENED, Stage.CLICKED, Stage.ACKNOWLEDGED, Stage.COMPLAINED, Stage.UNSUBSCRIBED),
 )
 _NEVER: Mapping[Who, tuple[str, Sequence[Why]]] = {
-    Who.NOT_OPENED: ("opened", (Why.OPENED, Why.CLICKED)),
-    Who.NOT_CLICKED: ("clicked in", (Why.CLICKED,)),
+    Who.NOT_OPENED: ("opened", (Why.OPENED, Why.CLICKED, Why.ACKNOWLEDGED)),
+    Who.NOT_CLICKED: ("clicked in", (Why.CLICKED, Why.ACKNOWLEDGED)),
 }
 _REASON = ":"
 _VARIABLE = "."

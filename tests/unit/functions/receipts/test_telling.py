@@ -63,7 +63,8 @@ def test_a_burst_is_told_in_few_records_and_each_message_always_in_the_same_shar
 
 def test_what_is_said_twice_has_one_name_and_what_is_said_anew_another() -> None:
     times = [NOW + 5_000, NOW + 5_999, NOW + 6_000]
-    for stage, soft in product((Stage.DELIVERED, Stage.UNDELIVERED, Stage.COMPLAINED, Stage.UNSUBSCRIBED), (False,)):
+    told_once = (Stage.DELIVERED, Stage.UNDELIVERED, Stage.ACKNOWLEDGED, Stage.COMPLAINED, Stage.UNSUBSCRIBED)
+    for stage, soft in product(told_once, (False,)):
         assert {row.nth for row in rows_of(*(matched(0, stage, at=at, transient=soft) for at in times))} == {0}
     assert [row.nth for row in rows_of(*(matched(0, Stage.DELAYED, at=at) for at in times))] == [5, 6]
     assert [row.nth for row in rows_of(*(matched(0, Stage.UNDELIVERED, at=at, transient=True) for at in times))] == [

@@ -26,6 +26,7 @@ def test_whether_something_may_follow_is_said_by_who_sent_it(provider: str | Non
     ("stage", "note", "said"),
     [
         (Stage.CLICKED, "approve", "What was pressed: approve."),
+        (Stage.ACKNOWLEDGED, "by the button approve", "How: by the button approve."),
         (Stage.DELIVERED, "as far as the carrier", "How far that is known: as far as the carrier."),
         (Stage.RECALLED, "key1", "Recalled with the key: key1."),
     ],
