@@ -21,7 +21,7 @@ _BAD = frozenset(
 )
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 _SAID = (" The provider said: {}.", "服务商的答复：{}。")
-"""Where the API's words name a provider's raw code, in both languages. What the platform itself has found is no such."""
+"""Where the API's words name a provider's raw code, in both languages. What the platform itself found is none."""
 _NAMED = ("reference", "run", "variant")
 NARROW = 100
 """Columns below which an event's words stand under its time, and not beside it."""
