@@ -168,7 +168,7 @@ def _trace_cpu() -> float:
 
     def work() -> int:
         # One that has seen them before would know them, and ask for nothing.
-        aggregator = Aggregator(Timeline(client, "timeline"), Counters(client, "counters"), clock, 90, reader)
+        aggregator = Aggregator(Timeline(client, "timeline"), Counters(client, "counters"), clock, lambda _: 90, reader)
         aggregator.run({"Records": batches})
         return len(made) * 100
 

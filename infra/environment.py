@@ -46,6 +46,7 @@ def _values(parts: Parts) -> dict[str, str]:
         "receipts_url": parts.receipts.queue.queue_url,
         "public_url": parts.public_url,
         "webhooks_url": parts.webhooks.queue.queue_url,
+        "erasures_url": parts.erasures.queue.queue_url,
         "bus_name": parts.bus.name,
         "schedules_dlq_url": schedules.dead_letters.queue_url,
         "trace_dlq_url": parts.trace_dead.queue_url,

@@ -9,6 +9,7 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
 
 from infra.data import Tables, assets_bucket, event_stream
+from infra.erasures import Erasures
 from infra.events import Bus
 from infra.messaging import Queues, Schedules, TaskQueue, dead_letter_queue
 from infra.nag import acknowledge
@@ -40,6 +41,7 @@ class Parts:
         self.bus = Bus(stack, "Bus", stage=stage)
         self.receipts = Receipts(stack, "ReceiptsIn", stage=stage, functions=functions)
         self.webhooks = Webhooks(stack, "WebhooksOut", stage=stage, functions=functions)
+        self.erasures = Erasures(stack, "ErasuresTo", stage=stage, functions=functions)
         self.queues: dict[str, sqs.Queue] = {
             **{f"queue.{name}": queue for name, queue in self.envelopes.queues.items()},
             **{f"dead.{name}": queue for name, queue in self.envelopes.dead_letters.items()},
@@ -50,6 +52,8 @@ class Parts:
             "receipts.dead": self.receipts.dead,
             "webhooks.queue": self.webhooks.queue,
             "webhooks.dead": self.webhooks.dead,
+            "erasures.queue": self.erasures.queue,
+            "erasures.dead": self.erasures.dead,
             "schedules.dead": self.schedules.dead_letters,
             "trace.dead": self.trace_dead,
         }

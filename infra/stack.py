@@ -94,6 +94,7 @@ class PlatformStack(Stack):
                 "events": parts.bus.dead,
                 "receipts": parts.receipts.dead,
                 "webhooks": parts.webhooks.dead,
+                "erasures": parts.erasures.dead,
             }
         )
         for name in queue_names():
@@ -123,6 +124,7 @@ class PlatformStack(Stack):
             "CampaignsUrl": parts.tasks.queue.queue_url,
             "ReceiptsUrl": parts.receipts.queue.queue_url,
             "WebhooksUrl": parts.webhooks.queue.queue_url,
+            "ErasuresUrl": parts.erasures.queue.queue_url,
             "SecretPrefix": stage.prefix,
             "QueueUrls": self.to_json_string({name: parts.queue(f"queue.{name}").queue_url for name in names}),
             "DeadLetterUrls": self.to_json_string({name: parts.queue(f"dead.{name}").queue_url for name in names}),

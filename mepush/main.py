@@ -28,6 +28,8 @@ class Root(LazyGroup):
         "template": Entry("mepush.commands.statistics:app", "Templates: push, preview, review, publish, stats."),
         "account": Entry("mepush.commands.accounts:app", "Accounts at providers: settings, secret, rate."),
         "suppress": Entry("mepush.commands.suppressions:app", "The suppression list: who is not written to."),
+        "forget": Entry("mepush.commands.erasures:forget", "Forget a person: take an address out of all that is kept."),
+        "erasure": Entry("mepush.commands.erasures:erasure", "Show how far it is that a person is forgotten."),
         "webhook": Entry("mepush.commands.webhooks:app", "Webhooks: have events sent to your own endpoints."),
         "dlq": Entry("mepush.commands.dead_letters:app", "Dead letters: look at them, send again, discard."),
         "settings": Entry("mepush.commands.settings:app", "Settings of the whole tenant, with their versions."),

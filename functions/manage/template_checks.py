@@ -16,6 +16,7 @@ from shared.policy.blocked_words import blocked_word
 from shared.policy.unsubscribing import VARIABLE
 from shared.providers.declared import check, usable_by
 from shared.providers.table import PROVIDERS
+from shared.providers.wecom.app.tasks import has_buttons
 from shared.rendering.render import Analysis, RenderingError, TemplateError, analyse, compile_content
 from shared.store.catalog import Catalog
 
@@ -69,6 +70,9 @@ def check_content(
         errors.append(FieldError(field="content", message=message))
     if isinstance(content, WecomTemplateCard) and (problem := check_variables(content.card, MAX_CARD_DEPTH)):
         errors.append(FieldError(field="content.card", message=problem))
+    if isinstance(content, WecomTemplateCard) and content.taken is not None and not has_buttons(content.card):
+        message = "only cards of a type with buttons (`..._interaction`) show who took them; leave it out"
+        errors.append(FieldError(field="content.taken", message=message))
     if isinstance(content, EmailContent):
         errors += [FieldError(field=f"content.{field}", message=text) for field, text in content_problems(content)]
     for position, account in enumerate(accounts):

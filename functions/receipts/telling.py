@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from functions.receipts.matching import Matched
 from shared.lifecycle.verdict import CODE_BYTES
+from shared.model.address import mask
 from shared.model.events import EventRow, StreamRecord
 from shared.model.ids import block_of, tag_of, ulid_time
 from shared.model.receipts import Receipt
@@ -78,6 +79,7 @@ def _row(match: Matched, index: int, now: int) -> EventRow:
         code=clipped(receipt.code, CODE_BYTES) if receipt.code else None,
         note=receipt.note,
         arrived_at=now,
+        by=mask(event.channel, receipt.by) if receipt.by else None,
         transient=receipt.transient,
         machine=receipt.machine,
     )

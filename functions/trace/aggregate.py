@@ -16,7 +16,7 @@ What became of tries through accounts, by which routing shifts weight, is counte
 
 import base64
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from aws_lambda_powertools import Logger
@@ -24,6 +24,7 @@ from aws_lambda_powertools import Logger
 from functions.trace.keeping import Books, Keeper
 from functions.trace.known import Known
 from functions.trace.parts import Found, Part, Sequenced, parts_of, read_sequenced
+from functions.trace.veiling import Veiling, unveiled
 from shared.aws.errors import AWS_ERRORS
 from shared.aws.stream import StreamReader
 from shared.base.logs import log_error
@@ -34,22 +35,33 @@ from shared.store.timeline import EventKey, Timeline
 
 logger = Logger(child=True)
 
+DAY_S = 86_400
 MAX_AT_ONCE = 10
 """Items of the timeline in one transaction with what they count. Each costs twice as many write units there, which
 nobody notices of a lone message, and of a campaign everybody."""
 
 
 class Aggregator:
-    """Works on batches of one shard at a time."""
+    """Works on batches of one shard at a time.
+
+    days_of: for how many days the events of a record are kept. veiled: takes out who is erased.
+    """
 
     def __init__(
-        self, timeline: Timeline, counters: Counters, clock: Clock, retention_days: int, reader: StreamReader
+        self,
+        timeline: Timeline,
+        counters: Counters,
+        clock: Clock,
+        days_of: Callable[[StreamRecord], int],
+        reader: StreamReader,
+        veiled: Veiling = unveiled,
     ) -> None:
         self._timeline = timeline
         self._counters = counters
         self._clock = clock
-        self._retention_s = retention_days * 86_400
-        self._keeper = Keeper(timeline, counters, reader, self._ttl)
+        self._days_of = days_of
+        self._veiled = veiled
+        self._keeper = Keeper(timeline, counters, reader, self._ttl, veiled)
         self._known = Known()
 
     def run(self, event: dict[str, Any]) -> dict[str, Any]:
@@ -68,7 +80,7 @@ class Aggregator:
                 break
             records.append(read)
         if records:
-            self._aggregate(_shard(event["Records"][0]), records)
+            self._aggregate(_shard(event["Records"][0]), self._veiled(records))
         return {"batchItemFailures": [{"itemIdentifier": bad}] if bad else []}
 
     def _aggregate(self, shard: str, records: Sequence[Sequenced]) -> None:
@@ -133,7 +145,7 @@ class Aggregator:
     def _ttl(self, record: StreamRecord) -> int:
         """When the items of a record may go. What is deferred is kept until it is due, and then as long as the rest."""
         latest = max(((row.due_at or 0) for row in record.events), default=0)
-        return max(self._clock.now_ms(), latest) // 1000 + self._retention_s
+        return max(self._clock.now_ms(), latest) // 1000 + self._days_of(record) * DAY_S
 
 
 def _counts(events: Iterable[Found]) -> dict[CounterKey, Counter[str]]:

@@ -4,8 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 from functions.trace.aggregate import Aggregator
+from functions.trace.function import AggregateSettings
+from functions.trace.retention import Retention
+from functions.trace.veiling import Veiler
 from shared.aws.clock import service_clock
-from shared.base.settings import TraceSettings
 from shared.wiring.parts import Parts
 
 THREADS = 8
@@ -14,7 +16,7 @@ THREADS = 8
 @cache
 def deps() -> Aggregator:
     """The stream's consumer, built on first use."""
-    settings = TraceSettings.load()
+    settings = AggregateSettings.load()
     # Others ask the catalog for the time, which it may not read.
     clock = service_clock(settings.counters_table)
     return aggregator_of(Parts(settings, pool=ThreadPoolExecutor(THREADS, "timeline"), clock=clock))
@@ -22,5 +24,6 @@ def deps() -> Aggregator:
 
 def aggregator_of(parts: Parts) -> Aggregator:
     """What counts and keeps events."""
-    days = parts.settings.retention_days
-    return Aggregator(parts.timeline, parts.counters, parts.clock, days, parts.stream_reader)
+    retention = Retention(parts.tenants, parts.clock, parts.settings.retention_days)
+    veiled = Veiler(parts.veils, parts.timeline)
+    return Aggregator(parts.timeline, parts.counters, parts.clock, retention, parts.stream_reader, veiled)

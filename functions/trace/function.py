@@ -1,7 +1,7 @@
 """The functions of timelines and counters: the stream's consumer, and the API that reads what it wrote."""
 
 from shared.base.rights import LOOK, SEND, allow, table
-from shared.base.settings import CatalogSettings, TraceSettings
+from shared.base.settings import CatalogSettings, GuardSettings, TraceSettings
 from shared.function import (
     ADDRESS_PACKAGES,
     CORE_PACKAGES,
@@ -19,6 +19,10 @@ RECORD_AGE_S = 24 * 3600
 """Without a bound, one poisonous record would hold up its shard until the stream forgets it."""
 
 
+class AggregateSettings(CatalogSettings, GuardSettings, TraceSettings):
+    """The environment of the consumer."""
+
+
 class TraceApiSettings(CatalogSettings, TraceSettings):
     """The environment of the API function."""
 
@@ -28,7 +32,7 @@ FUNCTIONS = (
         "trace",
         "functions.trace.handler.lambda_handler",
         "Turns events into timelines and counters",
-        TraceSettings,
+        AggregateSettings,
         timeout_s=60,
         rights=(
             # Few events are put in one transaction with what they count.
@@ -36,6 +40,9 @@ FUNCTIONS = (
             table("counters", "GetItem", "UpdateItem"),
             # Events which the timeline did not take are set aside.
             table("counters", "BatchWriteItem", "Query", keys=("unkept#*",)),
+            # How long events are kept, and who is erased.
+            table("catalog", "GetItem", keys=("tenant#*",)),
+            table("guard", "Query", keys=("erased#*",)),
             allow(("kinesis:DescribeStream", "kinesis:DescribeStreamSummary", *LOOK), "stream"),
             allow(SEND, "trace.dead"),
         ),

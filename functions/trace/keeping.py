@@ -16,6 +16,7 @@ from itertools import chain
 from aws_lambda_powertools import Logger
 
 from functions.trace.parts import Part, parts_of, read_sequenced
+from functions.trace.veiling import Veiling, unveiled
 from shared.aws.stream import StreamReader
 from shared.model.events import StreamRecord
 from shared.store.counters import Counters, Progress
@@ -66,15 +67,22 @@ class Books:
 
 
 class Keeper:
-    """Keeps events. ttl_of: when the items of a record may go, in seconds since the epoch."""
+    """Keeps events. ttl_of: when the items of a record may go, in seconds since the epoch. veiled: takes out who is
+    erased."""
 
     def __init__(
-        self, timeline: Timeline, counters: Counters, reader: StreamReader, ttl_of: Callable[[StreamRecord], int]
+        self,
+        timeline: Timeline,
+        counters: Counters,
+        reader: StreamReader,
+        ttl_of: Callable[[StreamRecord], int],
+        veiled: Veiling = unveiled,
     ) -> None:
         self._timeline = timeline
         self._counters = counters
         self._reader = reader
         self._ttl_of = ttl_of
+        self._veiled = veiled
 
     def open(self, shard: str, first: int) -> Books:
         """Keep what was counted before the record `first`; returns how far the shard is.
@@ -128,7 +136,7 @@ class Keeper:
         for page in self._reader.pages(books.shard, first, last):
             found = True
             records = [one for each in page if (one := read_sequenced(each.sequence, each.data)) is not None]
-            for part in parts_of(records, self._ttl_of):
+            for part in parts_of(self._veiled(records), self._ttl_of):
                 self.put(books, chain((event.item for event in part.events.values()), part.others.values()))
         if not found:
             logger.error("events are lost: the stream has forgotten what was counted", shard=books.shard)

@@ -45,7 +45,7 @@ logger = Logger(child=True)
 MAX_HEALTH_KEYS = 60
 """Of a record, so that whatever it says fits one transaction; health beyond that is not counted."""
 
-_WITH_REASON = OUTCOMES | {Stage.UNDELIVERED}
+_WITH_REASON = OUTCOMES | {Stage.UNDELIVERED, Stage.FELL_BACK}
 """Stages that are told apart by reasons too."""
 
 Names = list[tuple[CounterKey, tuple[str, ...]]]

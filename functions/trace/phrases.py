@@ -50,6 +50,12 @@ class Phrases(Struct, frozen=True, kw_only=True):
     wait_asked: str
     wait_random: str
     falls_back: str
+    by: str
+    """Who did what a note tells of."""
+    awaited: str
+    """What is sent if a message comes back."""
+    awaited_until: str
+    """The same, or if it has not come far enough in time."""
     other_account: str
     try_of: str
     duplicate_of: str
@@ -96,6 +102,7 @@ EN = Phrases(
         Stage.UNDELIVERED: ("Sent, but not delivered, as the provider reports.", "Look at the reason."),
         Stage.OPENED: ("Opened by the recipient.", "Nothing."),
         Stage.CLICKED: ("A link was followed by the recipient.", "Nothing."),
+        Stage.FELL_BACK: ("It was sent, and another message takes its place.", "Nothing."),
         Stage.ACKNOWLEDGED: ("The recipient said that they have it.", "Nothing."),
         Stage.COMPLAINED: ("The recipient complained of it as spam.", "Do not send to this recipient again."),
         Stage.UNSUBSCRIBED: ("The recipient unsubscribed.", "Do not send marketing to this recipient again."),
@@ -127,19 +134,19 @@ EN = Phrases(
     by_other="Nothing: a message by {channel} follows.",
     maybe_sent="One of its tries may have come through all the same.",
     notes={
-        Stage.DISCARDED: "Why it was discarded: {note}.",
-        Stage.DELIVERED: "How far that is known: {note}.",
-        Stage.CLICKED: "What was pressed: {note}.",
-        Stage.ACKNOWLEDGED: "How: {note}.",
-        Reason.RUN_PAUSED: "Paused by: {note}.",
-        Reason.RUN_CANCELLED: "Ended by: {note}.",
-        "": "Recalled with the key: {note}.",
+        Stage.DISCARDED: "Why it was discarded: {note}{by}.",
+        Stage.DELIVERED: "How far that is known: {note}{by}.",
+        Stage.CLICKED: "What was pressed: {note}{by}.",
+        Stage.ACKNOWLEDGED: "How: {note}{by}.",
+        Reason.RUN_PAUSED: "Paused by: {note}{by}.",
+        Reason.RUN_CANCELLED: "Ended by: {note}{by}.",
+        "": "Recalled with the key: {note}{by}.",
     },
     places={
         Reason.RATE_LIMITED: "It waits for its place in the rate of account {account} until {when}.",
         Reason.RECIPIENT_LIMIT: "It waits for account {account}, which may send to this recipient again at {when}.",
     },
-    stands_in="It takes the place of message {id}, which was not sent.",
+    stands_in="It takes the place of message {id}.",
     avoided="Account {account} had been down a moment before and was not asked.",
     passed_over="Account {account} could not send it ({reason}), so another one was asked.",
     passed_over_said="Account {account} could not send it ({reason}; the provider said: {code}), so another one was "
@@ -156,6 +163,10 @@ EN = Phrases(
     wait_asked="That is {wait} later: the provider asked for {asked} s.",
     wait_random="That is {wait} later: a random wait, whose limit doubles with each try.",
     falls_back="It falls back to message {id} by {channel} (template {template}).",
+    by=", by {who}",
+    awaited="It falls back to {channel} (template {template}) if it comes back.",
+    awaited_until="It falls back to {channel} (template {template}) if it is not {until} by {when}, or if it comes "
+    "back.",
     other_account="It is then sent through another account, if the template has one.",
     try_of="Try {n} of {all}.",
     duplicate_of="Message {id} had the same content.",

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from functions.trace.phrases import EN, Phrases
 from shared.model.clock import iso
-from shared.model.events import Facts
+from shared.model.events import Awaits, Facts
 from shared.model.reasons import Reason
 from shared.model.words import Channel, MessageClass, Stage
 from shared.policy.retry import SCHEDULES
@@ -86,15 +86,26 @@ def _details(event: Facts, ulid: str, say: Phrases) -> Iterator[str]:
         yield (say.found if event.provider is None else say.said).format(code=event.code)
     if event.note is not None:
         said = say.notes.get(event.stage) or say.notes.get(event.reason or "") or say.notes[""]
-        yield said.format(note=event.note)
+        yield said.format(note=event.note, by=say.by.format(who=event.by) if event.by else "")
     yield from _when(event, say)
     if event.fell_back_to is not None:
         to = event.fell_back_to
         yield say.falls_back.format(id=ulid + to.tag, channel=to.channel, template=to.template)
+    if event.stage == Stage.SENT and event.awaits is not None:
+        yield _awaited(event.awaits, say)
     if event.stage == Stage.RETRYING and (event.account_down or event.avoid_account):
         yield say.other_account
     if event.arrived_at is not None:
         yield say.arrived.format(when=iso(event.arrived_at))
+
+
+def _awaited(awaits: Awaits, say: Phrases) -> str:
+    """What is sent if a message does not come as far as it must."""
+    to, due_at = awaits.to, awaits.due_at
+    if due_at is None:
+        return say.awaited.format(channel=to.channel, template=to.template)
+    facts = {"channel": to.channel, "template": to.template, "until": awaits.until, "when": iso(due_at)}
+    return say.awaited_until.format(**facts)
 
 
 def _stopped(event: Facts, say: Phrases) -> Iterator[str]:

@@ -9,11 +9,13 @@ from mepush.files.templates import TemplateFile
 from mepush.words import CHANNEL_OF_TYPE
 
 DEFAULTS: dict[str, Any] = {
+    "acknowledges": True,
     "action": "defer",
     "days": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"],
     "filename": "file",
     "spread_minutes": 15,
     "tracking": False,
+    "until": "sent",
 }
 """What the platform takes for fields that are absent, beside null and empty lists."""
 _AS_IT_IS = "card"

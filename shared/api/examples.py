@@ -175,6 +175,10 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
     },
     "update_deployment": {"more": {"concurrency": {"email.marketing": 40}}},
     "restore_settings": {"earlier": {"version": 2}},
+    "create_erasure": {
+        "person": {"channel": "email", "address": "ada@example.com"},
+        "altogether": {"channel": "sms", "address": "13900139001", "keep_suppression": False},
+    },
     "add_suppression": {
         "block": {"channel": "email", "address": "bob@example.com", "note": "Asked us by phone."},
         "unsubscribe": {

@@ -29,6 +29,7 @@ from shared.model.tenants import (
     Concurrency,
     Country,
     Deployment,
+    RetentionDays,
     TenantSettings,
     TextsPerDay,
 )
@@ -149,6 +150,15 @@ class SettingsUpdate(Model):
     texts_per_key_per_day: Annotated[TextsPerDay, BeforeValidator(whole_number)] | None = None
     texts_abroad_per_key_per_day: Annotated[TextsPerDay, BeforeValidator(whole_number)] | None = None
     keep_addresses: StrictBool | None = None
+    retention: (
+        Annotated[
+            dict[MessageClass, Annotated[RetentionDays, BeforeValidator(whole_number)]],
+            Field(json_schema_extra={"additionalProperties": False}),
+        ]
+        | None
+    ) = None
+    """Class to the days for which what happened to its messages is kept; of what is not named, as it was deployed. What
+    is kept already stays for as long as it was to."""
 
 
 class SettingsRestore(Model):
@@ -180,6 +190,9 @@ class SettingsView(Model):
     )
     keep_addresses: bool = Field(
         description="Whether the timeline keeps whole addresses of new messages, for keys with the scope `unmask`."
+    )
+    retention: dict[str, int] = Field(
+        description="Class to the days for which what happened to its messages is kept; else as it was deployed."
     )
     changed_by: str | None
     """The id of an API key."""

@@ -19,6 +19,8 @@ from shared.api.trace import MessageQuery
 from shared.model.campaigns import SILENT, Audience, Follows
 from shared.model.content import APPROVED, ApprovedTemplate, EmailContent, SmsContent, WecomFile, WecomImage
 from shared.model.suppression import SuppressionScope
+from shared.model.templates import Fallback
+from shared.model.words import Until
 from shared.providers.registry import provider_module
 from shared.providers.table import PROVIDERS
 
@@ -52,6 +54,7 @@ _TAGS = {
     "settings": "What holds for everything, in versions.",
     "deployment": "What all tenants of a deployment share.",
     "suppressions": "Who must not be written to, and why.",
+    "erasures": "Forget people, and see how far that is.",
     "webhooks": "Have events sent to your own endpoints.",
     "audit": "Every change: who, what, before and after.",
     "description": "This description.",
@@ -250,6 +253,10 @@ def _schemas() -> Json:
     schemas[Follows.__name__]["anyOf"] = [
         {"properties": {"after_hours": _NONE}},
         {"properties": {"who": {"enum": sorted(SILENT)}}},
+    ]
+    schemas[Fallback.__name__]["anyOf"] = [
+        {"properties": {"until": {"enum": sorted({*Until} - {Until.ACKNOWLEDGED})}}},
+        _given("after_minutes", "integer"),
     ]
     for name in (RedriveRequest.__name__, DiscardRequest.__name__):
         schemas[name]["oneOf"] = [_ALL, _SOME]

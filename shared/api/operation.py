@@ -21,6 +21,7 @@ ApiFunction = Literal[
     "watch_api",
     "campaign_api",
     "webhooks_api",
+    "erasures_api",
     "describe",
 ]
 

@@ -31,6 +31,7 @@ class Right(Struct, frozen=True):
     | `campaigns.queue` | tasks of campaigns |
     | `receipts.queue` | receipts |
     | `webhooks.queue` | deliveries of webhooks |
+    | `erasures.queue` `erasures.dead` | tasks of erasures, and those that were given up |
     | `campaigns.dead` `events.dead` `receipts.dead` `schedules.dead` | dead-letter queues |
     | `trace.dead` `webhooks.dead` | and more of them |
     | `schedules.messages` `schedules.campaigns` `schedules.role` | schedules, and the role that they fire with |

@@ -55,14 +55,19 @@ class StreamSettings(Settings):
     stream_name: str
 
 
-class QueueSettings(Settings):
+class ScheduleSettings(Settings):
+    """Reads or makes schedules of envelopes that are due later than SQS can delay."""
+
+    schedule_group: str
+
+
+class QueueSettings(ScheduleSettings):
     """Sends envelopes."""
 
     queue_urls: Json[dict[str, str]]
     """`<channel>.<class>` -> URL."""
-    schedule_group: str
-    """`schedule_group`, `schedule_role_arn` and `schedule_dlq_arn`: for envelopes due later than SQS can delay."""
     schedule_role_arn: str
+    """`schedule_role_arn` and `schedule_dlq_arn`: for those that are due later."""
     schedule_dlq_arn: str
 
 
@@ -127,6 +132,13 @@ class WebhookSettings(Settings):
     """Puts deliveries of webhooks on their queue."""
 
     webhooks_url: str
+
+
+class ErasureSettings(Settings):
+    """Has people forgotten."""
+
+    erasures_url: str
+    """Of the queue by which that goes on."""
 
 
 class BusNameSettings(Settings):

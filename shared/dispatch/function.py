@@ -11,6 +11,7 @@ from shared.base.settings import (
     NetworkSettings,
     PublicSettings,
     QueueSettings,
+    ReceiptSettings,
     SecretSettings,
     StreamSettings,
 )
@@ -34,6 +35,7 @@ class DispatchSettings(
     GuardSettings,
     StreamSettings,
     QueueSettings,
+    ReceiptSettings,
     DeadLetterSettings,
     SecretSettings,
     NetworkSettings,
@@ -63,6 +65,8 @@ def dispatch_function(channel: Channel, *more: Right) -> FunctionSpec:
             table("catalog", "PutItem", keys=("shift#*", "audit#*")),
             # A message may fall back to another channel, but is given up by its own.
             *SENDING,
+            # What was sent and may still fall back is looked at there.
+            allow(SEND, "receipts.queue"),
             allow(SEND, f"dead.{channel}.*"),
             allow(CONSUME, f"queue.{channel}.*"),
             read_secrets(channel),

@@ -10,6 +10,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from shared.aws.queue import Dispatch
+from shared.lifecycle.awaiting import Awaited, awaited
 from shared.lifecycle.fallback import fallen
 from shared.lifecycle.lineage import Child, children, fallbacks, place_key
 from shared.model.address import mask
@@ -34,6 +35,8 @@ class Tail(Struct):
     """Records of messages on another channel."""
     dead: Envelope | None = None
     """The envelope for the dead-letter queue."""
+    awaited: Awaited | None = None
+    """What is kept of those that were sent and may still fall back."""
 
     @property
     def records(self) -> list[StreamRecord]:
@@ -46,11 +49,17 @@ def tail(envelope: Envelope, rows: list[EventRow], seal: Seal | None = None) -> 
 
     seal: None where addresses are not kept.
     """
-    events = _named(envelope, rows + receipts(rows))
+    simulated = receipts(rows)
+    kept = awaited(envelope, rows, simulated)
+    if kept is not None and kept.receipts:
+        # They go the way of real ones, which decide on the fallback, and tell of them.
+        waiting = {row.index for row in rows if row.awaits is not None}
+        simulated = [row for row in simulated if row.index not in waiting]
+    events = _named(envelope, rows + simulated)
     if envelope.opens:
         # Repeats cost nothing, and who queued it may have failed to tell.
         events = accepted_rows(envelope, seal) + events
-    result = Tail(record_of(envelope, events))
+    result = Tail(record_of(envelope, events), awaited=kept)
     by_i = {row.index: row for row in rows}
     everyone = [r.index for r in envelope.recipients]
     asked, in_doubt = envelope.ask_account, envelope.maybe_sent

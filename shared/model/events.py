@@ -8,9 +8,9 @@ from msgspec import Struct, field
 from shared.model import wire
 from shared.model.address import mask
 from shared.model.base import Model
-from shared.model.envelope import Envelope
+from shared.model.envelope import Envelope, EnvelopeRecipient
 from shared.model.ids import Numbering, root_of
-from shared.model.words import OUTCOMES, Channel, KeyKind, MessageClass, Stage
+from shared.model.words import OUTCOMES, Channel, KeyKind, MessageClass, Stage, Until
 
 
 class FallenTo(Struct, frozen=True):
@@ -21,6 +21,15 @@ class FallenTo(Struct, frozen=True):
     version: int
     tag: str
     """The recipient's tag there."""
+
+
+class Awaits(Struct, frozen=True, omit_defaults=True):
+    """What is to be known of a message, and the other one that is sent if it is not."""
+
+    to: FallenTo
+    until: Until
+    due_at: int | None = None
+    """By when, in milliseconds since the epoch; None for no such time: then only what comes back falls back."""
 
 
 PassedOver = tuple[str, str, str]
@@ -47,9 +56,10 @@ _KEYS = {
     "fell_back_to": "fell",
     "stands_in_for": "of",
     "arrived_at": "seen",
-    "because_of": "by",
+    "because_of": "for",
     "clear_at": "clear",
     "asked_s": "asked",
+    "awaits": "wait",
     "index": "i",
     "machine": "bot",
     "indexed": "ix",
@@ -97,6 +107,10 @@ class Facts(Struct, kw_only=True, omit_defaults=True, rename=_KEYS):
     """The message that takes its place."""
     stands_in_for: str | None = None
     """The tag of the message whose place it takes."""
+    awaits: Awaits | None = None
+    """Of one that was accepted or sent: what it has to come to, else another one is sent."""
+    by: str | None = None
+    """Who did it, where that need not be the recipient: a member of WeCom, masked."""
     transient: bool = False
     """Of one that is undelivered: the address may be good all the same, such as that of a full mailbox."""
     machine: bool = False
@@ -190,12 +204,23 @@ def accepted_rows(envelope: Envelope, seal: Seal | None = None) -> list[EventRow
             nth=0,
             at=at,
             masked_address=mask(channel, r.address),
-            sealed_address=None if seal is None else seal(number(r.index) + r.tag, r.address),
+            sealed_address=None if seal is None or not r.address else seal(number(r.index) + r.tag, r.address),
             reference=r.reference,
             stands_in_for=r.stands_in_for,
+            awaits=awaits(envelope, r),
         )
         for r in envelope.recipients
     ]
+
+
+def awaits(envelope: Envelope, recipient: EnvelopeRecipient, sent_at: int | None = None) -> Awaits | None:
+    """What a recipient's message has to come to, if it is more than to be sent. sent_at: if it is, in milliseconds."""
+    leg = envelope.fallback[0] if envelope.fallback else None
+    if leg is None or leg.until is Until.SENT or leg.channel not in recipient.other_addresses:
+        return None
+    to = FallenTo(leg.channel.value, leg.template, leg.version, recipient.other_addresses[leg.channel][1])
+    due_at = None if sent_at is None or leg.after_s is None else sent_at + 1000 * leg.after_s
+    return Awaits(to, leg.until, due_at)
 
 
 def record_of(envelope: Envelope, rows: list[EventRow]) -> StreamRecord:
@@ -294,7 +319,7 @@ def sequence_of(event: Facts) -> int:
 
     What says nothing of the status, such as a click by a machine, has 0.
     """
-    if event.machine:
+    if event.machine or event.stage == Stage.FELL_BACK:
         return 0
     if event.stage in (Stage.REJECTED, Stage.DISCARDED):
         return _LAST

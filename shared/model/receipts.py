@@ -53,6 +53,12 @@ class Receipt(Struct, kw_only=True, omit_defaults=True, frozen=True):
     suppresses: SuppressionReason | None = None
     """The recipient is put on the suppression list for this."""
     note: str | None = None
+    response_code: str | None = None
+    """Of a card that is to show who pressed it: by which the provider lets it be changed, once."""
+    for_all: bool = False
+    """It holds for the messages of all who got the card by the same request."""
+    by: str | None = None
+    """Who did it, where that need not be the recipient, as the provider writes it."""
     machine: bool = False
     """Of an opening or a click: that no person did it, as the provider says."""
     took_ms: int | None = None
@@ -82,6 +88,34 @@ class Waiting(Struct, kw_only=True):
     waiting: list[Receipt]
 
 
-def as_json(value: Arrived | Waiting) -> str:
+class Look(Struct, kw_only=True):
+    """Has the function of receipts look, on their queue, for messages of an envelope whose time is over."""
+
+    v: int = field(default_factory=lambda: 1)
+    look: str
+    """The envelope's id."""
+    due_at: int
+    """In milliseconds since the epoch."""
+
+
+class CardChange(Struct, kw_only=True):
+    """A card, on the queue of receipts, that is to show who pressed it."""
+
+    v: int = field(default_factory=lambda: 1)
+    card: str
+    """The code by which the provider lets it be changed, once."""
+    tenant: str
+    account: str
+    template: str
+    version: int
+    """`template` and `version`: which say what it is to show."""
+    member: str
+    at: int
+    """When it was pressed, in milliseconds since the epoch."""
+    tries: int = 0
+    """That were made."""
+
+
+def as_json(value: Arrived | Waiting | Look | CardChange) -> str:
     """As it goes on the queue."""
     return msgspec.json.encode(value).decode()

@@ -2,13 +2,13 @@
 
 from enum import StrEnum
 
-from pydantic import ConfigDict, Field, JsonValue
+from pydantic import ConfigDict, Field, JsonValue, model_validator
 
 from shared.model.base import Model
 from shared.model.content import Content
 from shared.model.policies import Policies
 from shared.model.topics import TopicId
-from shared.model.words import Channel, MessageClass
+from shared.model.words import Channel, MessageClass, Until
 
 
 class Fallback(Model):
@@ -19,7 +19,17 @@ class Fallback(Model):
     template: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,59}$")
     """Of another channel and the same class."""
     after_minutes: int | None = Field(default=None, ge=1, le=3 * 1440)
-    """In which a message must have been sent, else the other one is; without it, when it ends unsent."""
+    """In which a message must have been sent, else the other one is; without it, when it ends unsent. With another
+    `until` than `sent`, also the minutes that it has from then on to come to that."""
+    until: Until = Until.SENT
+    """What a message must come to, else the other one is sent: also at once when it comes back for good. `delivered`
+    without `after_minutes`: only then."""
+
+    @model_validator(mode="after")
+    def _minutes(self) -> "Fallback":
+        if self.until is Until.ACKNOWLEDGED and self.after_minutes is None:
+            raise ValueError("with `until` acknowledged, say in `after_minutes` how long people have for it")
+        return self
 
 
 class Template(Model):

@@ -38,6 +38,14 @@ class Scope(StrEnum):
     UNMASK = "unmask"
 
 
+class Until(StrEnum):
+    """What must be known of a message so that the one by which it falls back is not sent."""
+
+    SENT = "sent"
+    DELIVERED = "delivered"
+    ACKNOWLEDGED = "acknowledged"
+
+
 class Stage(StrEnum):
     """A fact about a message. Status is folded from these, never stored."""
 
@@ -68,6 +76,10 @@ class Stage(StrEnum):
     COMPLAINED = "complained"
     UNSUBSCRIBED = "unsubscribed"
     WITHDRAWN = "withdrawn"
+
+    FELL_BACK = "fell_back"
+    """Sent, but not known to have arrived, or to be acknowledged, in time: another message takes its place. It says
+    nothing of the status."""
 
 
 OUTCOMES: frozenset[Stage] = frozenset(

@@ -125,6 +125,10 @@ MATRIX: Mapping[str, Mapping[str, Access]] = {
         "query_suppressions": LIVE,
         "import_suppressions": LIVE,
     },
+    "erasures": {
+        "create_erasure": LIVE,
+        "get_erasure": LIVE,
+    },
     "webhooks": {
         "create_webhook": LIVE,
         "list_webhooks": LIVE,

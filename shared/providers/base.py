@@ -15,7 +15,7 @@ from msgspec import Struct
 from shared.model.accounts import Rate
 from shared.model.clock import Clock
 from shared.model.content import Rendered
-from shared.model.outcome import Outcome, Rejected, Unknown, Withdrawal
+from shared.model.outcome import Change, Outcome, Rejected, Unknown, Withdrawal
 from shared.model.reasons import Reason
 from shared.net.network import PUBLIC, Network
 from shared.policy.rates import Lane
@@ -154,6 +154,14 @@ class Provider(ABC):
         Never raises for what a provider or a network may do; doing it again does no harm.
         """
         return Rejected(Reason.RECALL_REFUSED, "")
+
+    def change_card(self, response_code: str, text: str) -> Change:
+        """Have a card show a text instead of what could be pressed on it, for all who have it.
+
+        response_code: as the provider gave it when somebody pressed. Answers and errors as of `recall`, but that doing
+        it again may be refused.
+        """
+        return Rejected(Reason.CONTENT_INVALID, "no_cards")
 
     def pulled(self) -> Iterator[Sequence[str]]:
         """What it tells of messages when it is asked, call by call, each text for the module `receipts` to read.

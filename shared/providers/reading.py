@@ -8,7 +8,7 @@ from typing import Any, Protocol, cast
 from msgspec import Struct, field
 
 from shared.model import wire
-from shared.model.receipts import Alert, Arrived, Receipt, Waiting
+from shared.model.receipts import Alert, Arrived, CardChange, Look, Receipt, Waiting
 from shared.model.wire import UnreadableError
 from shared.providers.spec import ProviderSpec
 from shared.providers.table import PROVIDERS
@@ -27,6 +27,8 @@ class _Some(Struct):
 
     provider: str | None = None
     waiting: Any = None
+    look: str | None = None
+    card: str | None = None
     source: str | None = None
     message: str | None = field(default=None, name="Message")
     """Of what a topic of SNS passes on."""
@@ -36,9 +38,11 @@ _some = wire.Reader[_Some](_Some)
 _fields = wire.Reader[dict[str, Any]](dict[str, Any])
 _arrived = wire.Reader[Arrived](Arrived)
 _waiting = wire.Reader[Waiting](Waiting)
+_change = wire.Reader[CardChange](CardChange)
+_look = wire.Reader[Look](Look)
 
 
-def read_queued(text: str, now: int) -> Arrived | Waiting:
+def read_queued(text: str, now: int) -> Arrived | Waiting | Look | CardChange:
     """What a message of the queue `receipts` holds: of ours, an event of EventBridge, or what a topic of SNS passed on.
 
     now: in milliseconds since the epoch. Raises: UnreadableError.
@@ -46,6 +50,10 @@ def read_queued(text: str, now: int) -> Arrived | Waiting:
     found = _some(text)
     if found.waiting is not None:
         return _waiting(text)
+    if found.look is not None:
+        return _look(text)
+    if found.card is not None:
+        return _change(text)
     if found.provider is not None:
         return _arrived(text)
     if found.source is not None:

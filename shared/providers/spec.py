@@ -63,6 +63,8 @@ class ProviderSpec(Struct, frozen=True):
     """Of what it says by a topic of SNS: one of these fields is in all of it, and in nothing that others say."""
     sent_is_final: bool = False
     """Whether nothing ever tells that a message arrived: that it was sent is the last that is known of it."""
+    failures_alone: bool = False
+    """Whether only those messages are reported that do not arrive."""
     mailbox: bool = False
     """Whether its accounts may name a mailbox that receipts come to; the folder then has a module `mailbox`."""
     rights: tuple[Right, ...] = ()

@@ -27,7 +27,7 @@ from shared.model.ids import (
 from shared.model.runs import MAX_BLOCK
 from shared.model.words import Stage
 from shared.store.counters import HOUR_MS
-from shared.store.dynamo import Item, batch_get, put_what_goes
+from shared.store.dynamo import Item, batch_delete, batch_get, batch_put, key_of, put_what_goes
 
 EventKey = tuple[str, str]
 """(partition, sort key) of an event."""
@@ -63,6 +63,8 @@ class KeptEvent(AcceptedFacts, kw_only=True, omit_defaults=True, rename={"messag
     """The caller's own, of the whole request."""
     accepted: AcceptedFacts | None = None
     """The message's accepted event, if it has no item of its own."""
+    envelope: str | None = None
+    """Of a message that may still fall back, the id of the envelope that was sent."""
 
 
 read_event = wire.Reader[KeptEvent](KeptEvent)
@@ -105,6 +107,7 @@ def kept_event(record: StreamRecord, row: EventRow) -> KeptEvent:
         run=record.run or None,
         variant=record.variant or None,
         request_reference=record.reference or None,
+        envelope=record.envelope if row.stage == Stage.SENT and row.awaits is not None else None,
     )
 
 
@@ -400,6 +403,20 @@ class Timeline:
             self._client, self._table, [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in keys], consistent=False
         )
         return {(item["pk"]["S"], item["sk"]["S"]): read_event(item["d"]["S"]) for item in items}
+
+    def items(self, keys: Sequence[EventKey]) -> dict[EventKey, Item]:
+        """Those of these events that are kept, as they are kept now. Raises: StoreError; what the client raises."""
+        asked = [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in dict.fromkeys(keys)]
+        found = batch_get(self._client, self._table, asked, consistent=True)
+        return {key_of(item): item for item in found}
+
+    def rename(self, events: Mapping[EventKey, Item]) -> None:
+        """Keep events under other keys, then no more under their own. Done again it changes nothing.
+
+        Raises: StoreError; what the client raises. Some may stand under both keys then.
+        """
+        batch_put(self._client, self._table, list(events.values()))
+        batch_delete(self._client, self._table, [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in events])
 
     def _items(
         self, pk: str, condition: str | None, values: dict[str, Any], *, forward: bool = True, **more: Any

@@ -99,5 +99,5 @@ class DispatchParts(AccountParts):
             self.public_url,
         )
         waves = Waves(Planner(sources, self.releases), self.pace, self.sender, self.ledger, self.clock, self.sleep)
-        out, seals = (self.outlet, self.dead_letters, self.stream), Seals(self.catalog)
-        return Dispatcher(channel, waves, self.runs, *out, self.envelopes, seals)
+        outward, seals = (self.outlet, self.dead_letters, self.stream), Seals(self.catalog)
+        return Dispatcher(channel, waves, self.runs, *outward, self.envelopes, seals, self.keeping, self.veils)

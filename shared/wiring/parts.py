@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from shared.aws.attachments import AttachmentStore
     from shared.aws.audiences import AudienceFiles
     from shared.aws.campaign_schedules import CampaignSchedules
+    from shared.aws.erasures import ErasureQueue
     from shared.aws.mappings import QueueMappings
+    from shared.aws.objects import Objects
     from shared.aws.queue import DeadLetters, Queues
     from shared.aws.receipts import ReceiptQueue
     from shared.aws.runfiles import RunFiles
@@ -26,11 +28,13 @@ if TYPE_CHECKING:
     from shared.aws.tasks import Tasks
     from shared.aws.webhooks import DeliveryQueue, EventBus
     from shared.base import settings as by_name
+    from shared.lifecycle.awaiting import Keeping
     from shared.lifecycle.held import Releases
     from shared.lifecycle.redrive import Redriver
     from shared.model.clock import Clock
     from shared.store.accounts import AccountStore
     from shared.store.audit import AuditLog
+    from shared.store.awaiting import AwaitingStore
     from shared.store.campaigns import Campaigns
     from shared.store.caps import Caps
     from shared.store.catalog import Catalog
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
     from shared.store.dead_letters import DeadLetterStore
     from shared.store.deliveries import Deliveries
     from shared.store.duplicates import Duplicates
+    from shared.store.erasures import ErasureStore
     from shared.store.health import HealthStore
     from shared.store.idempotency import Idempotency
     from shared.store.inboxes import Inboxes
@@ -51,6 +56,7 @@ if TYPE_CHECKING:
     from shared.store.tenants import TenantStore
     from shared.store.texts import Texts
     from shared.store.timeline import Timeline
+    from shared.store.veils import VeilStore
     from shared.store.webhooks import WebhookStore
 
     class Everything(
@@ -65,6 +71,7 @@ if TYPE_CHECKING:
         by_name.ReceiptSettings,
         by_name.WatchSettings,
         by_name.WebhookSettings,
+        by_name.ErasureSettings,
         by_name.BusNameSettings,
         by_name.SecretSettings,
         by_name.UploadSettings,
@@ -76,7 +83,7 @@ if TYPE_CHECKING:
 
 
 class Later:
-    """A client that is made when something is first asked of it. make: makes it, the same one each time."""
+    """A client or a part that is made when something is first asked of it. make: makes it, the same one each time."""
 
     def __init__(self, make: Callable[[], Any]) -> None:
         self._make = make
@@ -184,6 +191,12 @@ class Parts:
 
         return WebhookStore(self.client("dynamodb"), self.settings.catalog_table, self.clock)
 
+    @cached_property
+    def erasures(self) -> "ErasureStore":
+        from shared.store.erasures import ErasureStore
+
+        return ErasureStore(self.client("dynamodb"), self.settings.catalog_table, self.clock)
+
     # The guard
 
     @cached_property
@@ -240,6 +253,18 @@ class Parts:
 
         return Parking(self.client("dynamodb"), self.settings.guard_table, self.clock)
 
+    @cached_property
+    def awaiting(self) -> "AwaitingStore":
+        from shared.store.awaiting import AwaitingStore
+
+        return AwaitingStore(self.client("dynamodb"), self.settings.guard_table, self.clock)
+
+    @cached_property
+    def veils(self) -> "VeilStore":
+        from shared.store.veils import VeilStore
+
+        return VeilStore(self.client("dynamodb"), self.settings.guard_table, self.clock)
+
     # The timeline and the counters
 
     @cached_property
@@ -291,6 +316,12 @@ class Parts:
         from shared.aws.webhooks import DeliveryQueue
 
         return DeliveryQueue(self.client("sqs"), self.settings.webhooks_url)
+
+    @cached_property
+    def erasure_queue(self) -> "ErasureQueue":
+        from shared.aws.erasures import ErasureQueue
+
+        return ErasureQueue(self.client("sqs"), self.settings.erasures_url)
 
     @cached_property
     def event_bus(self) -> "EventBus":
@@ -373,6 +404,12 @@ class Parts:
         return RunFiles(self.settings.assets_bucket, self._s3, self._signer)
 
     @cached_property
+    def objects(self) -> "Objects":
+        from shared.aws.objects import Objects
+
+        return Objects(self.settings.assets_bucket, self._s3)
+
+    @cached_property
     def secrets(self) -> "SecretStore":
         from shared.aws.secrets import SecretStore
 
@@ -393,6 +430,14 @@ class Parts:
         return self.client("s3", endpoint_url=self.settings.upload_endpoint, signature_version="s3v4")
 
     # What follows from recorded rows
+
+    @cached_property
+    def keeping(self) -> "Keeping":
+        from shared.lifecycle.awaiting import Keeping
+
+        # Few messages have to come to more than to be sent.
+        store, queue = (cast(Any, Later(make)) for make in (lambda: self.awaiting, lambda: self.receipt_queue))
+        return Keeping(store, queue, self.clock)
 
     @cached_property
     def releases(self) -> "Releases":

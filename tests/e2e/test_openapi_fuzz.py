@@ -146,6 +146,7 @@ def _fill_webhooks(platform: Platform) -> None:
         for name in ("delete",) if number else ("get", "update", "rotate", "test", "replay"):
             platform.ids.setdefault(f"{name}_webhook", []).append(made["id"])
     platform.ids["list_deliveries"] = platform.ids["get_webhook"]
+    platform.ids["get_erasure"] = [platform.make("create_erasure", {"channel": "wecom", "address": "ada"})["id"]]
 
 
 def _fill_templates(platform: Platform) -> None:

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 MINUTES = 5
 _SECONDS = itertools.count(int(time.time()))
 _LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".*_cache", ".hypothesis", "__pycache__", "*.egg-info")
+_FALLING = "tests/integration/functions/receipts/test_falling.py"
 _MATRIX = "tests/guarantees/test_crash_matrix.py::test_it_may_die_anywhere"
 _AT_ONCE = "tests/integration/functions/trace/test_aggregate_at_once.py"
 _FOLLOW = "tests/unit/functions/campaign/follow"
@@ -157,6 +158,20 @@ MUTATIONS = (
         "rows=self.plan.told()",
         'rows=[{k: r[k] for k in r if k != "fell"} for r in self.plan.told()]',
         "tests/unit/shared/lifecycle/test_fallback.py::test_the_tail_may_be_repeated",
+    ),
+    Mutation(
+        "a sent message that arrived, or was acknowledged, in time does not fall back",
+        "functions/receipts/falling.py",
+        "            self.store.decide(envelope_id, recipients, What.ARRIVED)",
+        "            pass",
+        f"{_FALLING}::test_who_is_not_heard_of_in_time_gets_the_other_message",
+    ),
+    Mutation(
+        "of a receipt, a recall and the end of the time one decides on a sent message",
+        "shared/store/awaiting.py",
+        '" AND ".join(f"attribute_not_exists({name})" for name in names)',
+        '"attribute_not_exists(nothing)"',
+        f"{_FALLING}::test_a_receipt_that_comes_too_late_changes_nothing_and_shows",
     ),
     Mutation(
         "a message that may have been sent never falls back",

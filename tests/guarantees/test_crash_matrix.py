@@ -7,6 +7,7 @@ providers, and deletes of the queues' mappings. Then the run is repeated for eac
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -19,6 +20,7 @@ from shared.model.events import fold
 from shared.model.ids import ULID_LENGTH
 from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Unknown
 from shared.model.reasons import Reason
+from shared.model.receipts import Receipt
 from shared.model.words import MessageClass, Stage
 from shared.providers.base import Outgoing
 from shared.providers.email.smtp import provider as smtp
@@ -29,6 +31,7 @@ from tests.guarantees.platform import (
     ONCE,
     PAIR,
     PROVIDER_FAULTS,
+    WAITING,
     Platform,
     Script,
     ViolationError,
@@ -458,6 +461,46 @@ def test_it_may_die_anywhere_while_it_falls_back(one: Platform, message_class: s
     # WeCom takes one, refuses one, and is busy for one until its tries are used up.
     scenario = falling_back(message_class, taken, lambda n: REFUSED, refused(99))
     cover(one, f"{message_class} falling back", scenario, {"sent": 3, "failed": 2})
+
+
+def waiting(message_class: str) -> Scenario:
+    """One request by email, whose messages must be delivered: one is, one comes back, and of one nothing is said."""
+
+    def scenario(one: Platform) -> Callable[[], Ends]:
+        one.script = lambda message, n: None
+
+        def rest() -> Ends:
+            pairs = zip(one.addresses("ses", 3), one.addresses("aws", 3), strict=True)
+            people = [{"to": to, "variables": {"name": "1"}, "fallback": {"sms": sms}} for to, sms in pairs]
+            first = one.send(f"{WAITING}-{message_class}", [], recipients=people)
+            said: dict[str, Any] = {"tenant": "default", "at": one.stack.clock.now_ms()}
+            one.report(
+                Receipt(stage=Stage.DELIVERED, message_id=first[0], **said),
+                Receipt(stage=Stage.UNDELIVERED, message_id=first[1], reason=Reason.ADDRESS_UNKNOWN, **said),
+            )
+            one.work()
+            timelines = one.timelines()
+            for id, others in zip(first, (0, 1, 1), strict=True):
+                _check_waiting(one, id, [m for m in timelines if m[:ULID_LENGTH] == id[:ULID_LENGTH]], others)
+            return one.check(list(timelines))
+
+        return rest
+
+    return scenario
+
+
+def _check_waiting(one: Platform, first: str, messages: list[str], others: int) -> None:
+    """A sent message has so many in its place, and each of them has taken one's place."""
+    events = {id: one.timelines()[id] for id in messages}
+    fell = [first[:ULID_LENGTH] + e.fell_back_to.tag for e in events[first] if e.fell_back_to is not None]
+    if len(fell) != others or sorted([first, *fell]) != sorted(messages):
+        raise ViolationError(f"{len(fell)} fell back instead of {others}, and there are {len(messages)} messages")
+
+
+@pytest.mark.xdist_group("crash-waiting")
+def test_it_may_die_anywhere_while_sent_messages_wait_to_arrive(one: Platform) -> None:
+    ends = {"delivered": 1, "undelivered": 1, "sent": 3}
+    cover(one, "notification that must arrive", waiting("notification"), ends)
 
 
 @pytest.mark.xdist_group("crash-fallback")

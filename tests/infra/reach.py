@@ -23,7 +23,7 @@ Right = tuple[str, str]
 
 CATALOG = (
     *("accounts", "catalog_table", "keys", "templates", "tenants"),
-    *("audit", "campaigns", "dead_letters", "health", "inboxes", "suppressions", "webhooks"),
+    *("audit", "campaigns", "dead_letters", "health", "inboxes", "suppressions", "webhooks", "erasures"),
 )
 COUNTERS = ("counters", "marks")
 GUARD = (
@@ -38,6 +38,7 @@ GUARD = (
     "shards",
     "texts",
     "tokens",
+    "veils",
 )
 RESOURCES: Mapping[str, tuple[str, ...]] = {
     **{f"shared.store.{name}": ("Catalog",) for name in CATALOG},
@@ -47,6 +48,12 @@ RESOURCES: Mapping[str, tuple[str, ...]] = {
     "shared.aws.attachments": ("attachments",),
     "shared.aws.audiences": ("audiences",),
     "shared.aws.runfiles": ("audiences", "runs"),
+    "shared.aws.objects": ("audiences", "runs"),
+    "shared.aws.erasures": ("queues",),
+    "functions.erasures.search.tables": ("Catalog", "Guard", "Timeline", "Counters"),
+    "functions.erasures.search.catalog": ("Catalog",),
+    "functions.erasures.search.guard": ("Guard",),
+    "functions.erasures.search.timeline": ("Timeline",),
     "shared.aws.queue": ("queues", "dead letters"),
     "shared.aws.clock": ("Catalog",),
     "shared.aws.tasks": ("queues",),
@@ -63,6 +70,7 @@ NARROWER: Mapping[tuple[str, str], tuple[str, ...]] = {("shared.aws.runfiles", "
 """What they use some actions on, where that is less."""
 
 CALLS: Mapping[str, tuple[str, ...]] = {
+    "scan": ("dynamodb:Scan",),
     "put_item": ("dynamodb:PutItem",),
     "get_item": ("dynamodb:GetItem",),
     "update_item": ("dynamodb:UpdateItem",),
@@ -93,6 +101,11 @@ CALLS: Mapping[str, tuple[str, ...]] = {
     "head_object": ("s3:GetObject",),
     "get_object": ("s3:GetObject",),
     "put_object": ("s3:PutObject",),
+    "create_multipart_upload": ("s3:PutObject", "s3:PutObjectTagging"),
+    "abort_multipart_upload": ("s3:AbortMultipartUpload",),
+    # All of them of versions, by the one module that asks.
+    "get_object_tagging": ("s3:GetObjectVersionTagging",),
+    "delete_object": ("s3:DeleteObjectVersion",),
     "generate_presigned_url": ("s3:GetObject",),
     # S3 asks for the rights of who signed a form when it is used.
     "generate_presigned_post": ("s3:PutObject",),

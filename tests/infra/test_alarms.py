@@ -18,7 +18,15 @@ def _dimension(alarm: dict[str, Any]) -> str:
 
 def test_one_message_in_a_dead_letter_queue_without_a_function_is_an_alarm(prod: Template) -> None:
     alarms = _alarms(prod, "ApproximateNumberOfMessagesVisible")
-    dead = {"TraceDead", "SchedulesDead", "CampaignsDead", "BusDead", "ReceiptsInDead", "WebhooksOutDead"}
+    dead = {
+        "TraceDead",
+        "SchedulesDead",
+        "CampaignsDead",
+        "BusDead",
+        "ReceiptsInDead",
+        "WebhooksOutDead",
+        "ErasuresToDead",
+    }
     assert {_dimension(each) for each in alarms} == {f"${{{id}.QueueName}}" for id in dead}
     for alarm in alarms:
         assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (0, "GreaterThanThreshold")
@@ -123,7 +131,7 @@ def test_providers_are_asked_for_receipts_every_ten_minutes_and_before_the_next_
 
 def test_every_alarm_tells_the_topic_says_what_to_do_and_is_quiet_when_nothing_happens(prod: Template) -> None:
     alarms = prod.of("CloudWatch::Alarm").values()
-    assert len(alarms) == 6 + 2 * 9 + 2 * len(FUNCTIONS) + 1 + 2 + 2 * 2 + 1 + 2
+    assert len(alarms) == 7 + 2 * 9 + 2 * len(FUNCTIONS) + 1 + 2 + 2 * 2 + 1 + 2
     assert len({each.properties["AlarmName"] for each in alarms}) == len(alarms)
     for alarm in alarms:
         assert alarm.properties["AlarmActions"] == ["${AlarmsTopic}"]

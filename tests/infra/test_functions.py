@@ -106,7 +106,14 @@ def test_whoever_reads_accounts_secrets_knows_where_they_may_lead(dev: Template,
             connecting.remove(name)
             environment = _environment(template, name)
             assert (environment["ALLOW_LOOPBACK_ENDPOINTS"], environment.get("PRIVATE_NETWORKS")) == ("false", None)
-        assert connecting == {"manage", "pulling", "recall", "mailboxes", *(s.function for s in CHANNELS.values())}
+        assert connecting == {
+            "manage",
+            "pulling",
+            "recall",
+            "receipts",
+            "mailboxes",
+            *(s.function for s in CHANNELS.values()),
+        }
         for name in connecting:
             environment = _environment(template, name)
             assert (environment["ALLOW_LOOPBACK_ENDPOINTS"], environment["PRIVATE_NETWORKS"]) == ("false", "[]")
@@ -114,7 +121,13 @@ def test_whoever_reads_accounts_secrets_knows_where_they_may_lead(dev: Template,
 
 def test_lambda_does_not_take_retries_for_a_runaway_loop(prod: Template) -> None:
     loops = {name for name, each in prod.functions().items() if each.properties.get("RecursiveLoop") == "Allow"}
-    assert loops == {*(spec.function for spec in CHANNELS.values()), "campaign", "receipts", "webhooks_send"}
+    assert loops == {
+        *(spec.function for spec in CHANNELS.values()),
+        "campaign",
+        "receipts",
+        "webhooks_send",
+        "erasures",
+    }
 
 
 def test_what_the_api_waits_for_ends_before_the_api_gives_up(prod: Template) -> None:

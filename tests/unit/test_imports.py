@@ -130,11 +130,12 @@ MODELS: Mapping[str, frozenset[str]] = {
                 "phones",
                 "policies",
                 "reasons",
+                "receipts",
                 "run_states",
                 "sizes",
                 "suppression",
             ),
-            *("templates", "tenants", "topics", "wire", "words"),
+            *("templates", "tenants", "topics", "veils", "wire", "words"),
         }
     ),
 }

@@ -139,7 +139,7 @@ def traced(records: Sequence[str]) -> Iterator[str]:
     clock = FakeClock(NOW)
     with tables(clock, "timeline", "counters") as client:
         reader: Any = SimpleNamespace(parents=lambda shard: [])
-        aggregator = Aggregator(Timeline(client, "timeline"), Counters(client, "counters"), clock, 90, reader)
+        aggregator = Aggregator(Timeline(client, "timeline"), Counters(client, "counters"), clock, lambda _: 90, reader)
         events = [_event(number, record.encode()) for number, record in enumerate(records, 10**55)]
         if aggregator.run({"Records": events}).get("batchItemFailures"):
             raise RuntimeError("the trace did not take all records")

@@ -152,6 +152,7 @@ class DeadLetterHarness:
             schedule_group="",
             schedule_role_arn="",
             schedule_dlq_arn="",
+            receipts_url="https://sqs/receipts",
         )
         # What is configured is read without fail.
         catalog = Catalog(aws.dynamodb, "catalog", clock)

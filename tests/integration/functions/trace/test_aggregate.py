@@ -12,13 +12,15 @@ import pytest
 from functions.trace import aggregate
 from functions.trace.api_deps import reading_of
 from functions.trace.deps import aggregator_of
-from functions.trace.function import TraceApiSettings
+from functions.trace.function import AggregateSettings
 from local.timeline_items import is_event
 from shared.api.kit import Api
 from shared.aws.stream import StreamReader
 from shared.model.envelope import Envelope, EnvelopeRecipient
 from shared.model.events import EventRow, StreamRecord, accepted_rows, record_of
 from shared.model.ids import Numbering, Tagger, new_base
+from shared.model.tenants import TenantSettings
+from shared.model.veils import Veils
 from shared.store.catalog import Catalog
 from shared.store.timeline import Timeline
 from shared.wiring.parts import Parts
@@ -108,16 +110,24 @@ class TraceHarness:
     def __init__(self, aws: Aws, clock: FakeClock) -> None:
         self.aws, self.clock, self.kinesis = aws, clock, Kinesis()
         self.catalog = Catalog(aws.dynamodb, aws.catalog, clock)
+        self.veils: Veils = {}
+        self.tenant_settings = TenantSettings()
         self.salt = self.catalog.ensure_tenant("default").salt
 
     def parts(self, client: Any = None) -> Parts:
         """The parts of both functions. client: of the tables, instead of moto's."""
         tables = client or self.aws.dynamodb
-        settings = TraceApiSettings(catalog_table="catalog", counters_table="counters", timeline_table="timeline")
+        names = {f"{name}_table": name for name in ("catalog", "guard", "counters", "timeline")}
+        settings = AggregateSettings.load({name.upper(): value for name, value in names.items()})
         reader = self.kinesis.reader()
-        return Parts(
-            settings, client=lambda service: tables, clock=self.clock, catalog=self.catalog, stream_reader=reader
-        )
+        given: Any = {"catalog": self.catalog, "tenants": self, "veils": self}
+        return Parts(settings, client=lambda service: tables, clock=self.clock, stream_reader=reader, **given)
+
+    def of(self, tenant: str, ulid: str) -> Veils:
+        return self.veils
+
+    def settings(self, tenant: str) -> TenantSettings:
+        return self.tenant_settings
 
     def aggregate(self, records: list[tuple[int, StreamRecord]], client: Any = None, shard: str = "shardId-0") -> Any:
         aggregator = aggregator_of(self.parts(client))

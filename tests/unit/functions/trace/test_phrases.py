@@ -56,7 +56,7 @@ def test_both_languages_fill_in_the_same() -> None:
         ({"due_at": 4200}, "That is 4.2 s later: a random wait", "即 4.2 s 之后：随机等待"),
         ({"due_at": 4200, "asked_s": 4}, "the provider asked for 4 s.", "服务商要求等待 4 秒。"),
         ({"fell_back_to": FallenTo("sms", "t", 1, TAG)}, f"message {ULID}{TAG} by sms", "改为通过 sms"),
-        ({"stands_in_for": TAG}, f"place of message {ULID}{TAG}", "它代替未能发送的消息"),
+        ({"stands_in_for": TAG}, f"place of message {ULID}{TAG}", "它代替消息"),
     ],
 )
 def test_figures_are_told_in_both_languages(facts: dict[str, object], en: str, zh: str) -> None:

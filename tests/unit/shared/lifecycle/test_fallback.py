@@ -18,7 +18,7 @@ from shared.model.policies import ClassPolicies, Policies, QuietHours, QuietWind
 from shared.model.reasons import Reason
 from shared.model.suppression import SuppressionEntry, SuppressionReason, SuppressionScope
 from shared.model.tenants import TenantSettings
-from shared.model.words import Channel, KeyKind, MessageClass
+from shared.model.words import Channel, KeyKind, MessageClass, Until
 from shared.policy.sealing import Sealer
 from shared.providers.base import Outgoing
 from shared.store.ledger import Entry
@@ -35,9 +35,9 @@ BUSY = Retry(Reason.THROTTLED, "busy")
 LOST = Unknown(Reason.TIMED_OUT, "lost")
 
 
-def leg(channel: Channel, after_minutes: int | None = None) -> FallbackLeg:
+def leg(channel: Channel, after_minutes: int | None = None, until: Until = Until.SENT) -> FallbackLeg:
     after_s = None if after_minutes is None else 60 * after_minutes
-    return FallbackLeg(channel, f"code-{channel}", 4, after_s, END, ["name"])
+    return FallbackLeg(channel, f"code-{channel}", 4, after_s, END, ["name"], until)
 
 
 SMS = leg(Channel.SMS)
