@@ -19,7 +19,7 @@ class Root(LazyGroup):
 
     entries: ClassVar[Mapping[str, Entry]] = {
         "send": Entry("mepush.commands.messages:send", "Send a template to an address or to a CSV's rows."),
-        "trace": Entry("mepush.commands.messages:trace", "Show what happened to a message, and why."),
+        "trace": Entry("mepush.commands.trace:trace", "Show what happened to a message, and why."),
         "recall": Entry("mepush.commands.recall:recall", "Take back what is not sent yet, or can be withdrawn."),
         "balance": Entry("mepush.commands.messages:balance", "Show accepted messages, outcomes, what is in flight."),
         "deferred": Entry("mepush.commands.deferred:deferred", "List what waits for its time."),

@@ -65,6 +65,7 @@ class Scope(StrEnum):
     READ = "read"
     MANAGE = "manage"
     OPERATE = "operate"
+    UNMASK = "unmask"
 
 
 class DeliveryState(StrEnum):

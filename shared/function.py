@@ -15,6 +15,8 @@ from shared.model.words import Channel, MessageClass
 CORE_PACKAGES = ("aws-lambda-powertools", "boto3", "msgspec", "pydantic")
 ADDRESS_PACKAGES = ("email-validator", "phonenumbers")
 RENDERING_PACKAGES = ("jinja2",)
+SEALING_PACKAGES = ("cryptography",)
+"""Of functions that keep addresses or show them."""
 ZONE_PACKAGES = ("tzdata",)
 """Of functions that look at recipients' clocks, or read settings, which may name a time zone: the runtime has none of
 its own."""

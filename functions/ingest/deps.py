@@ -9,6 +9,7 @@ from functions.ingest.consumer import BadEvents, EventConsumer
 from functions.ingest.function import EventSettings, IngestSettings
 from functions.ingest.service import Ingest
 from functions.ingest.texts import TextLimits
+from shared.acceptance.addresses import Seals
 from shared.api.kit import Api
 from shared.wiring.parts import Parts
 
@@ -45,4 +46,5 @@ def ingest_of(parts: Parts, metrics: EphemeralMetrics) -> Ingest:
         parts.clock,
         Attachments(parts.attachments, parts.clock),
         texts,
+        Seals(parts.catalog),
     )

@@ -15,6 +15,7 @@ from functions.ingest.accept import Context, Plan, plan
 from functions.ingest.attachments import Attachments
 from functions.ingest.fallback import steps
 from functions.ingest.texts import Grant, TextLimits, uncounted
+from shared.acceptance.addresses import Seals
 from shared.acceptance.telling import Acceptance
 from shared.api.kit import Call, Caller
 from shared.api.messages import SendRequest, SendResponse
@@ -55,6 +56,7 @@ class Ingest(Struct, frozen=True):
     clock: Clock
     attachments: Attachments
     limits: TextLimits
+    seals: Seals
 
     def send_messages(self, call: Call) -> SendResponse:
         """Accept a request of the API. Raises: PlatformError."""
@@ -179,7 +181,8 @@ class Ingest(Struct, frozen=True):
         texts = Channel.SMS in (template.channel, *(step.template.channel for step in found))
         countries = frozenset(catalog.settings(caller.tenant).countries if texts else ())
         new = claimed is None
-        context = Context(tenant, template, version, caller.kind, base, team, files, found, new, countries, grant)
+        seal = self.seals.of(caller.tenant)
+        context = Context(tenant, template, version, caller.kind, base, team, files, found, new, countries, grant, seal)
         return plan(request, context), number
 
     def _carry_out(self, planned: Plan) -> SendResponse:

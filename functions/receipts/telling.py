@@ -62,6 +62,7 @@ def _row(match: Matched, index: int, now: int) -> EventRow:
         reason=receipt.reason,
         code=clipped(receipt.code, CODE_BYTES) if receipt.code else None,
         note=receipt.note,
+        arrived_at=now,
         by=mask(event.channel, receipt.by) if receipt.by else None,
         transient=receipt.transient,
         machine=receipt.machine,

@@ -1,4 +1,4 @@
-"""Wires the trace functions: the stream's consumer and the API that reads what it wrote."""
+"""Wires the stream's consumer."""
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -6,12 +6,10 @@ from functools import cache
 from aws_lambda_powertools.metrics import EphemeralMetrics
 
 from functions.trace.aggregate import Aggregator
-from functions.trace.function import AggregatorSettings, TraceApiSettings
+from functions.trace.function import AggregatorSettings
 from functions.trace.live import Live
-from functions.trace.operations import Reading
 from functions.trace.retention import Retention
 from functions.trace.veiling import Veiler
-from shared.api.kit import Api
 from shared.aws.clock import service_clock
 from shared.wiring.parts import Parts
 
@@ -27,13 +25,6 @@ def deps() -> Aggregator:
     return aggregator_of(Parts(settings, pool=ThreadPoolExecutor(THREADS, "timeline"), clock=clock))
 
 
-@cache
-def api_deps() -> Api:
-    """The API, built on first use."""
-    parts = Parts(TraceApiSettings.load(), pool=ThreadPoolExecutor(THREADS, "timeline"))
-    return Api(reading_of(parts).operations())
-
-
 def aggregator_of(parts: Parts) -> Aggregator:
     """What counts and keeps events."""
     settings = parts.settings
@@ -41,8 +32,3 @@ def aggregator_of(parts: Parts) -> Aggregator:
     live = Live(EphemeralMetrics(), settings.deployment, by_account=settings.account_metrics)
     veiled = Veiler(parts.veils, parts.timeline)
     return Aggregator(parts.timeline, parts.counters, parts.clock, retention, parts.stream_reader, live, veiled)
-
-
-def reading_of(parts: Parts) -> Reading:
-    """What says what happened."""
-    return Reading(parts.timeline, parts.counters, parts.catalog, parts.versions, parts.clock)

@@ -5,6 +5,7 @@ from shared.base.settings import CatalogSettings, GuardSettings, LiveMetricsSett
 from shared.function import (
     ADDRESS_PACKAGES,
     CORE_PACKAGES,
+    SEALING_PACKAGES,
     ZONE_PACKAGES,
     Alarm,
     ApiTrigger,
@@ -63,9 +64,11 @@ FUNCTIONS = (
         "functions.trace.api.lambda_handler",
         "Answers what happened to messages",
         TraceApiSettings,
-        packages=(*CORE_PACKAGES, *ADDRESS_PACKAGES, *ZONE_PACKAGES),
+        packages=(*CORE_PACKAGES, *ADDRESS_PACKAGES, *SEALING_PACKAGES, *ZONE_PACKAGES),
         rights=(
             table("catalog", "GetItem", "BatchGetItem", "Query"),
+            # Who looks at whole addresses is recorded before they are shown.
+            table("catalog", "PutItem", keys=("audit#*",)),
             allow(("dynamodb:Query",), "table.timeline", "table.counters"),
         ),
         triggers=(ApiTrigger(),),

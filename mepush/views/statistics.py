@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 
 from mepush.output import plain, row, table
-from mepush.views.messages import style_of
+from mepush.views.timelines import style_of
 
 _GROUPS = (
     ("versions", "version"),

@@ -149,6 +149,7 @@ class SettingsUpdate(Model):
     """What advertising may be about, in words for recipients, who unsubscribe from one topic or from all."""
     texts_per_key_per_day: Annotated[TextsPerDay, BeforeValidator(whole_number)] | None = None
     texts_abroad_per_key_per_day: Annotated[TextsPerDay, BeforeValidator(whole_number)] | None = None
+    keep_addresses: StrictBool | None = None
     retention: (
         Annotated[
             dict[MessageClass, Annotated[RetentionDays, BeforeValidator(whole_number)]],
@@ -186,6 +187,9 @@ class SettingsView(Model):
     )
     texts_abroad_per_key_per_day: int = Field(
         description="How many of these a key may send to numbers outside one's own country."
+    )
+    keep_addresses: bool = Field(
+        description="Whether the timeline keeps whole addresses of new messages, for keys with the scope `unmask`."
     )
     retention: dict[str, int] = Field(
         description="Class to the days for which what happened to its messages is kept; else as it was deployed."
@@ -231,11 +235,11 @@ class AuditQuery(PageQuery):
         default=None,
         description="What was changed, and all that belongs to it, such as `account/mail`, `template` or `settings`.",
     )
-    action: _Text | None = Field(default=None, description="The id of an operation.")
+    action: _Text | None = Field(default=None, description="The id of an operation, or `unmask`.")
 
 
 class AuditView(Model):
-    """One change."""
+    """One change, or one look at whole addresses."""
 
     id: str
     at: datetime

@@ -242,7 +242,11 @@ def _schemas() -> Json:
         {"properties": {"topic": _NONE}},
         {"required": ["scope"], "properties": {"scope": {"const": SuppressionScope.MARKETING}}},
     ]
-    schemas[MessageQuery.__name__]["oneOf"] = [_given("to", "string"), _given("reference", "string")]
+    schemas[MessageQuery.__name__]["oneOf"] = [
+        _given("to", "string"),
+        _given("addresses", "array"),
+        _given("reference", "string"),
+    ]
     schemas[MessageQuery.__name__]["anyOf"] = [{"properties": {"channel": _NONE}}, _given("to", "string")]
     schemas[Audience.__name__]["oneOf"] = [_given("file", "string"), _given("follows", "object")]
     schemas[Follows.__name__]["oneOf"] = [_given("run", "string"), _given("campaign", "string")]

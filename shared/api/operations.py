@@ -50,7 +50,8 @@ OPERATIONS: tuple[Operation, ...] = (
         Scope.READ,
         "What happened to a message, and why",
         "trace.MessageView",
-        errors=(404,),
+        asks="trace.MessageLook",
+        errors=(404, 422),
     ),
     Operation(
         "query_messages",
@@ -71,7 +72,7 @@ OPERATIONS: tuple[Operation, ...] = (
         Scope.READ,
         "The messages of a request",
         "trace.RequestView",
-        asks="paging.PageQuery",
+        asks="trace.RequestLook",
         errors=(404, 422),
     ),
     Operation(

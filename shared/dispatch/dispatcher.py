@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 from aws_lambda_powertools import Logger
 from msgspec import Struct
 
+from shared.acceptance.addresses import Seals
 from shared.aws.queue import DeadLetters, Dispatch
 from shared.aws.stream import EventStream
 from shared.base.logs import log_error
@@ -62,6 +63,7 @@ class Dispatcher:
         dead_letters: DeadLetters,
         stream: EventStream,
         pool: Executor,
+        seals: Seals,
         keeping: Keeping,
         veils: VeilStore,
     ) -> None:
@@ -72,6 +74,7 @@ class Dispatcher:
         self._dead_letters = dead_letters
         self._stream = stream
         self._pool = pool
+        self._seals = seals
         self._keeping = keeping
         self._veils = veils
 
@@ -108,8 +111,11 @@ class Dispatcher:
         # One message may stand twice in a batch: at-least-once delivery promises nothing else.
         distinct = {r.envelope.id: self._veiled(r.envelope) for r in received}
         rows = self._send(list(distinct.values()), remaining_s)
-        undone = self._finish([tail(distinct[id], found) for id, found in rows.items()])
+        undone = self._finish([self._tail(distinct[id], found) for id, found in rows.items()])
         return {r.message_id for r in received if r.envelope.id not in rows or r.envelope.id in undone}
+
+    def _tail(self, envelope: Envelope, rows: list[EventRow]) -> Tail:
+        return tail(envelope, rows, self._seals.of(envelope.tenant))
 
     def _veiled(self, envelope: Envelope) -> Envelope:
         """An envelope without those whose data were erased while it waited. Raises: what the table raises."""

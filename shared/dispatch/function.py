@@ -15,7 +15,14 @@ from shared.base.settings import (
     SecretSettings,
     StreamSettings,
 )
-from shared.function import CORE_PACKAGES, RENDERING_PACKAGES, ZONE_PACKAGES, FunctionSpec, QueueTrigger
+from shared.function import (
+    CORE_PACKAGES,
+    RENDERING_PACKAGES,
+    SEALING_PACKAGES,
+    ZONE_PACKAGES,
+    FunctionSpec,
+    QueueTrigger,
+)
 from shared.model.words import Channel, MessageClass
 from shared.providers.table import providers_of
 
@@ -49,7 +56,7 @@ def dispatch_function(channel: Channel, *more: Right) -> FunctionSpec:
         DispatchSettings,
         timeout_s=TIMEOUT_S,
         channels=(channel,),
-        packages=(*CORE_PACKAGES, *RENDERING_PACKAGES, *ZONE_PACKAGES),
+        packages=(*CORE_PACKAGES, *RENDERING_PACKAGES, *SEALING_PACKAGES, *ZONE_PACKAGES),
         rights=(
             table("catalog", *READ),
             table("guard", *SETTLE, "BatchWriteItem"),

@@ -15,7 +15,7 @@ from shared.lifecycle.fallback import fallen
 from shared.lifecycle.lineage import Child, children, fallbacks, place_key
 from shared.model.address import mask
 from shared.model.envelope import Envelope, EnvelopeRecipient
-from shared.model.events import EventRow, StreamRecord, accepted_rows, record_of
+from shared.model.events import EventRow, Seal, StreamRecord, accepted_rows, record_of
 from shared.model.reasons import Reason
 from shared.model.words import Stage
 from shared.policy.fallback import expires_at
@@ -44,8 +44,11 @@ class Tail(Struct):
         return [self.record, *self.opened]
 
 
-def tail(envelope: Envelope, rows: list[EventRow]) -> Tail:
-    """What follows from `rows`; recipients without one are carried on by a continuation."""
+def tail(envelope: Envelope, rows: list[EventRow], seal: Seal | None = None) -> Tail:
+    """What follows from `rows`; recipients without one are carried on by a continuation.
+
+    seal: None where addresses are not kept.
+    """
     simulated = receipts(rows)
     kept = awaited(envelope, rows, simulated)
     if kept is not None and kept.receipts:
@@ -55,7 +58,7 @@ def tail(envelope: Envelope, rows: list[EventRow]) -> Tail:
     events = _named(envelope, rows + simulated)
     if envelope.opens:
         # Repeats cost nothing, and who queued it may have failed to tell.
-        events = accepted_rows(envelope) + events
+        events = accepted_rows(envelope, seal) + events
     result = Tail(record_of(envelope, events), awaited=kept)
     by_i = {row.index: row for row in rows}
     everyone = [r.index for r in envelope.recipients]
@@ -70,7 +73,7 @@ def tail(envelope: Envelope, rows: list[EventRow]) -> Tail:
         other = fallen(envelope, suffix, recipients, by_i)
         if other is not None:
             result.dispatches.append(Dispatch(other, other.to_json()))
-            result.opened.append(record_of(other, accepted_rows(other)))
+            result.opened.append(record_of(other, accepted_rows(other, seal)))
     dead = [r for r in envelope.recipients if r.index in by_i and by_i[r.index].stage == Stage.DEAD_LETTERED]
     if dead:
         reasons = {r.index: _cause(by_i[r.index]) for r in dead}

@@ -1,6 +1,6 @@
 """Events: facts about messages at stages, how they travel on the stream, and how status is folded from them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from msgspec import Struct, field
@@ -39,6 +39,7 @@ _KEYS = {
     "stage": "s",
     "nth": "n",
     "masked_address": "to",
+    "sealed_address": "seal",
     "account": "acc",
     "provider": "prov",
     "provider_id": "pid",
@@ -54,6 +55,10 @@ _KEYS = {
     "maybe_sent": "maybe",
     "fell_back_to": "fell",
     "stands_in_for": "of",
+    "arrived_at": "seen",
+    "because_of": "for",
+    "clear_at": "clear",
+    "asked_s": "asked",
     "awaits": "wait",
     "index": "i",
     "machine": "bot",
@@ -73,6 +78,8 @@ class Facts(Struct, kw_only=True, omit_defaults=True, rename=_KEYS):
     """Which time it is at this stage, from 0. Later generations count from a hundred times their number."""
     at: int
     masked_address: str | None = None
+    sealed_address: str | None = None
+    """The whole address, sealed (`shared.policy.sealing`); of accepted and rejected messages whose tenant keeps it."""
     account: str | None = None
     provider: str | None = None
     provider_id: str | None = None
@@ -117,6 +124,22 @@ class Facts(Struct, kw_only=True, omit_defaults=True, rename=_KEYS):
     """Of a click, which link of the template it was, from 1; 0 for one that is none of them."""
     anonymous: bool = False
     """Of an opening or a click of which nobody knows whose it was; its message id is made up."""
+    share: tuple[int, int] | None = None
+    """Of messages that an account was chosen for among several: its part of them in percent, and what it would be
+    without regard to the accounts' health."""
+    asked_s: int | None = None
+    """How long the provider asked to wait, in seconds."""
+    arrived_at: int | None = None
+    """When a receipt came to the platform; `at` is the provider's time."""
+    because_of: str | None = None
+    """The id of the message for which this one was stopped: its duplicate, or whose receipt put the recipient on the
+    suppression list."""
+    listed_at: int | None = None
+    """Since when the recipient is on the suppression list."""
+    limit: tuple[int, int] | None = None
+    """The cap that stopped it: so many messages in so many minutes, or on a calendar day if that is 0."""
+    clear_at: int | None = None
+    """From when on nothing of that kind would have stopped it."""
     indexed: bool = False
     """Of one that was sent: its receipts name nothing but `provider_id`, by which it must be found."""
 
@@ -174,8 +197,13 @@ read_rows = wire.Reader[list[EventRow]](list[EventRow])
 """Reads rows. Raises: UnreadableError."""
 
 
-def accepted_rows(envelope: Envelope) -> list[EventRow]:
-    """An `accepted` event for each recipient of an envelope."""
+Seal = Callable[[str, str], str]
+"""Seals the address of a message: (message id, address) -> what is kept of it."""
+
+
+def accepted_rows(envelope: Envelope, seal: Seal | None = None) -> list[EventRow]:
+    """An `accepted` event for each recipient of an envelope. seal: None where addresses are not kept."""
+    number = Numbering(envelope.root)
     at, channel, stage = envelope.accepted_at, envelope.channel.value, Stage.ACCEPTED.value
     return [
         EventRow(
@@ -185,6 +213,7 @@ def accepted_rows(envelope: Envelope) -> list[EventRow]:
             nth=0,
             at=at,
             masked_address=mask(channel, r.address),
+            sealed_address=None if seal is None or not r.address else seal(number(r.index) + r.tag, r.address),
             reference=r.reference,
             stands_in_for=r.stands_in_for,
             awaits=awaits(envelope, r),

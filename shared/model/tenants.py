@@ -83,6 +83,8 @@ class TenantSettings(Model):
     """How many texts a key without a limit of its own has accepted on a day (UTC), campaigns' not among them."""
     texts_abroad_per_key_per_day: TextsPerDay = TEXTS_ABROAD_PER_DAY
     """How many of these, of every key, to numbers outside the tenant's region."""
+    keep_addresses: bool = True
+    """The timeline keeps whole addresses, sealed, for who may unmask them."""
     retention: dict[MessageClass, RetentionDays] = Field(default_factory=dict)
     """For how many days the timeline keeps messages of a class; of what is not named, as long as was deployed."""
     changed_by: str = ""

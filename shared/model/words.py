@@ -28,12 +28,14 @@ class KeyKind(StrEnum):
 
 
 class Scope(StrEnum):
-    """What an API key may do. operate: change what belongs to the whole deployment, with all its tenants."""
+    """What an API key may do. operate: change what belongs to the whole deployment, with all its tenants. unmask: see
+    whole addresses, besides what its other scopes allow; each look is recorded."""
 
     SEND = "send"
     READ = "read"
     MANAGE = "manage"
     OPERATE = "operate"
+    UNMASK = "unmask"
 
 
 class Until(StrEnum):

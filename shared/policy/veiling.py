@@ -68,6 +68,8 @@ def veiled_row(row: EventRow, find: Finder) -> EventRow:
             row,
             tag=veil.tag,
             masked_address=None,
+            sealed_address=None,
+            because_of=None,
             reference=None,
             provider_id=None,
             note=None,

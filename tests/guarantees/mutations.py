@@ -247,8 +247,8 @@ MUTATIONS = (
     Mutation(
         "a message is not a duplicate of itself",
         "shared/store/duplicates.py",
-        'return Answer.HAD if there["message"]["S"] == who.ulid else Answer.REFUSED',
-        "return Answer.REFUSED",
+        "return Claim(Answer.HAD) if message == who.ulid else Claim(Answer.REFUSED, message, ends)",
+        "return Claim(Answer.REFUSED, message, ends)",
         _ONCE,
     ),
     Mutation(

@@ -337,6 +337,7 @@ EXPECTED: dict[str, list[Statement]] = {
     ],
     "trace_api": [
         (("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"), (CATALOG,)),
+        (("dynamodb:PutItem",), (CATALOG,)),
         (("dynamodb:Query",), (TIMELINE, COUNTERS)),
     ],
     "recall": [

@@ -22,7 +22,7 @@ from shared.store.catalog import Catalog
 from shared.store.dead_letters import DeadLetterStore
 from tests.security.attempts import Attempts
 
-SCOPES = ["send", "read", "manage", "operate"]
+SCOPES = ["send", "read", "manage", "operate", "unmask"]
 TO, MAIL, SMS = "qa@example.com", "mail-smtp", "sms-tencent"
 CONTENT = {"type": "email", "subject": "Hello", "text": "Hello"}
 NEXT = "written by the next one"

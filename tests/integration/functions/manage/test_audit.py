@@ -306,7 +306,7 @@ def test_the_first_key_is_recorded_as_well(aws: Aws, clock: FakeClock) -> None:
     key_id = text.split("_")[2]
     assert (found["who"], found["action"], found["target"]) == ("bootstrap", "create_key", f"key/{key_id}")
     assert found["before"] is None
-    assert found["after"]["scopes"] == ["manage", "send", "read", "operate"]
+    assert found["after"]["scopes"] == ["manage", "send", "read", "unmask", "operate"]
     assert text.split("_")[3] not in str(contents(aws))
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from functions.trace import aggregate
-from functions.trace.deps import aggregator_of, reading_of
+from functions.trace.api_deps import reading_of
+from functions.trace.deps import aggregator_of
 from functions.trace.function import AggregatorSettings, TraceApiSettings
 from local.timeline_items import is_event
 from shared.api.kit import Api

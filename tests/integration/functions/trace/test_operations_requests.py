@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from functions.trace.deps import reading_of
+from functions.trace.api_deps import reading_of
 from shared.api.kit import Api
 from shared.model.events import StreamRecord, accepted_rows, record_of
 from shared.model.ids import Numbering, Tagger, derived_base

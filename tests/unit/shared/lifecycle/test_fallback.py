@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from functions.trace.operations import view
+from functions.trace.views import view
 from shared.lifecycle.settle import settle
 from shared.lifecycle.tail import tail
 from shared.model.envelope import Envelope, EnvelopeRecipient, FallbackLeg
@@ -19,6 +19,7 @@ from shared.model.reasons import Reason
 from shared.model.suppression import SuppressionEntry, SuppressionReason, SuppressionScope
 from shared.model.tenants import TenantSettings
 from shared.model.words import Channel, KeyKind, MessageClass, Until
+from shared.policy.sealing import Sealer
 from shared.providers.base import Outgoing
 from shared.store.ledger import Entry
 from shared.store.timeline import KeptEvent, kept_event
@@ -108,7 +109,7 @@ def test_the_fallback_says_again_that_it_is_accepted() -> None:
     with harness(lambda m: REFUSED) as w:
         w.run(one())
         [child] = children(w)
-        told = tail(child, [])
+        told = tail(child, [], Sealer(TENANT.salt).seal)
         accepted = [e for e in told.record.events if e.stage == "accepted"]
         assert accepted == events(w, "accepted", Channel.SMS)
         # What carries it on begins nothing.
