@@ -14,7 +14,7 @@ from shared.model.sizes import clipped
 from shared.model.words import Channel, KeyKind, MessageClass, Stage
 from shared.store.timeline import KeptEvent
 
-ONCE = frozenset({Stage.DELIVERED, Stage.ACKNOWLEDGED, Stage.COMPLAINED, Stage.UNSUBSCRIBED})
+ONCE = frozenset({Stage.DELIVERED, Stage.ACKNOWLEDGED, Stage.VERIFIED, Stage.COMPLAINED, Stage.UNSUBSCRIBED})
 """Said again, they say nothing new: a message is at these stages once."""
 
 

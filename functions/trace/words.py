@@ -43,6 +43,7 @@ _STAGES: dict[Stage, tuple[str, str]] = {
     Stage.OPENED: ("Opened by the recipient.", "Nothing."),
     Stage.CLICKED: ("A link was followed by the recipient.", "Nothing."),
     Stage.ACKNOWLEDGED: ("The recipient said that they have it.", "Nothing."),
+    Stage.VERIFIED: ("The recipient gave its code back, or confirmed by its link.", "Nothing."),
     Stage.COMPLAINED: ("The recipient complained of it as spam.", "Do not send to this recipient again."),
     Stage.UNSUBSCRIBED: ("The recipient unsubscribed.", "Do not send marketing to this recipient again."),
     Stage.WITHDRAWN: (

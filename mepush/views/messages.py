@@ -9,7 +9,7 @@ from rich.text import Text
 from mepush.files.sending import FileResult, RowResult, recipient_field
 from mepush.output import plain, row, table
 
-_GOOD = frozenset({"sent", "delivered", "opened", "clicked", "acknowledged", "accepted"})
+_GOOD = frozenset({"sent", "delivered", "opened", "clicked", "acknowledged", "verified", "accepted"})
 _BAD = frozenset(
     {"rejected", "failed", "unknown", "dead_lettered", "undelivered", "complained", "expired", "not_queued", "invalid"}
 )

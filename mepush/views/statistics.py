@@ -11,7 +11,7 @@ from mepush.views.messages import style_of
 _GROUPS = (("versions", "version"), ("accounts", "account"), ("runs", "run"), ("variants", "variant"))
 _COLUMNS = (
     *("accepted", "sent", "delivered", "undelivered"),
-    *("opened", "clicked", "acknowledged", "unsubscribed", "complained"),
+    *("opened", "clicked", "acknowledged", "verified", "unsubscribed", "complained"),
 )
 
 

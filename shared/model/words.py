@@ -63,6 +63,7 @@ class Stage(StrEnum):
     OPENED = "opened"
     CLICKED = "clicked"
     ACKNOWLEDGED = "acknowledged"
+    VERIFIED = "verified"
     COMPLAINED = "complained"
     UNSUBSCRIBED = "unsubscribed"
     WITHDRAWN = "withdrawn"
