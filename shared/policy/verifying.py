@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Sequence
 from enum import StrEnum
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -55,6 +55,11 @@ def bound_to(salt: bytes, given: str) -> str:
 def as_entered(code: str) -> str:
     """A code without what people and their keyboards put between its digits; full-width digits are digits."""
     return "".join(c for c in unicodedata.normalize("NFKC", code) if not c.isspace() and c not in "-.·")
+
+
+def variables_of(proof: Proof, salt: bytes) -> dict[str, Any]:
+    """What templates show of a verification: in what is rendered alone, and in nothing that waits or is kept."""
+    return {CODE: code_of(salt, proof), MINUTES: proof.minutes}
 
 
 class Result(StrEnum):
@@ -108,11 +113,32 @@ def matches(found: Verification, code: str, bind: str | None, salt: bytes) -> bo
     return same & bound
 
 
+_PLAYED = {
+    "0": Judged(Result.WRONG, MOST_CHECKS - 1),
+    "1": Judged(Result.APPROVED),
+    "2": Judged(Result.EXPIRED),
+    "3": Judged(Result.LOCKED),
+    "4": Judged(Result.USED),
+    "5": Judged(Result.CANCELLED),
+}
+
+
+def played(found: Verification, code: str) -> Judged | None:
+    """What a check by a test key plays, whatever the state: `000000` is wrong, `111111` approved, and so on.
+
+    None for a code that is not of one of these digits: it is checked as any other.
+    """
+    digits = as_entered(code)
+    return _PLAYED.get(digits[:1]) if len(digits) == found.length and len(set(digits)) == 1 else None
+
+
 class Wanted(Struct, frozen=True, kw_only=True):
     """What a caller asks to be sent."""
 
+    id: str
+    """Of the verification, if it is a new one: of the first message to the address."""
     message_id: str
-    """Of the message that will carry it; the id of the verification too, if it is a new one."""
+    """Of the message that will carry it: another one's if it goes by another channel."""
     purpose: str
     template: str
     version: int
@@ -200,7 +226,7 @@ def _goes_on(each: Verification, wanted: Wanted, now: int) -> bool:
 
 def _new(wanted: Wanted, generation: int, now: int) -> Verification:
     return Verification(
-        id=wanted.message_id,
+        id=wanted.id,
         purpose=wanted.purpose,
         template=wanted.template,
         version=wanted.version,

@@ -41,6 +41,7 @@ def begin(store: Verifications, clock: FakeClock, n: int = 0, purpose: str = "lo
     before = store.load("default", TAG)
     now = clock.now_ms()
     asked = Wanted(
+        id=number(n) + TAG,
         message_id=number(n) + TAG,
         purpose=purpose,
         template="code",

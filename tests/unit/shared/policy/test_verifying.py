@@ -37,6 +37,7 @@ number = Numbering(new_base(NOW))
 
 def wanted(n: int = 0, *, bind: str | None = None, purpose: str = "login", length: int = 6) -> Wanted:
     return Wanted(
+        id=number(n) + "0" * TAG_LENGTH,
         message_id=number(n) + "0" * TAG_LENGTH,
         purpose=purpose,
         template="code",
