@@ -104,7 +104,7 @@ MODELS: Mapping[str, frozenset[str]] = {
                 "tenants",
                 "topics",
             ),
-            *("variables", "wire", "words"),
+            *("variables", "verifications", "wire", "words"),
         }
     ),
     "dispatch_sms": frozenset(
@@ -134,7 +134,7 @@ MODELS: Mapping[str, frozenset[str]] = {
                 "sizes",
                 "suppression",
             ),
-            *("templates", "tenants", "topics", "wire", "words"),
+            *("templates", "tenants", "topics", "verifications", "wire", "words"),
         }
     ),
 }
@@ -151,6 +151,7 @@ API = frozenset(
             "messages",
             "operation",
             "operations",
+            "verifications",
             "webhook_operations",
         ),
         "problems",
