@@ -24,6 +24,7 @@ class Root(LazyGroup):
         "balance": Entry("mepush.commands.messages:balance", "Show accepted messages, outcomes, what is in flight."),
         "deferred": Entry("mepush.commands.deferred:deferred", "List what waits for its time."),
         "doctor": Entry("mepush.commands.doctor:doctor", "Say whether the platform is well, and what to do."),
+        "verify": Entry("mepush.commands.verify:app", "Verifications: send a code, check what is entered."),
         "campaign": Entry("mepush.commands.campaigns:app", "Campaigns: from a file of recipients to messages."),
         "template": Entry("mepush.commands.statistics:app", "Templates: push, preview, review, publish, stats."),
         "account": Entry("mepush.commands.account_more:app", "Accounts at providers: settings, secret, rate, stats."),

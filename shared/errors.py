@@ -7,6 +7,7 @@
      │    └── NotFoundError       there is no such thing
      ├── ConflictError           the state does not allow it: look at it, then decide
      │    └── BusyError           the same request is being carried out: ask again for its answer
+     ├── TooManyError            asked too often: come back when it says
      ├── LostError               somebody else was faster: read again, then try again
      ├── UnavailableError        what it needs does not answer: try again later
      │    ├── NotQueuedError      nothing was accepted
@@ -70,6 +71,14 @@ class ConflictError(PlatformError):
 
 class BusyError(ConflictError):
     """The same request is being carried out."""
+
+
+class TooManyError(PlatformError):
+    """It was asked for too often. retry_after_s: when to ask again, in seconds."""
+
+    def __init__(self, detail: str, errors: Sequence[FieldError] = (), retry_after_s: int = 1) -> None:
+        super().__init__(detail, errors)
+        self.retry_after_s = retry_after_s
 
 
 class LostError(PlatformError):

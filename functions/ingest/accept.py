@@ -4,12 +4,14 @@ The same request with the same base and template version always yields the same 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
 from functions.ingest.attachments import Files, attach
+from functions.ingest.carrying import Carrying
 from functions.ingest.fallback import Addresses, Step, by_legs
 from functions.ingest.texts import Grant, Seats
 from shared.acceptance.packing import RecipientTooLargeError, check_sizes, pack
@@ -25,6 +27,7 @@ from shared.model.reasons import Reason
 from shared.model.templates import Template, TemplateVersion
 from shared.model.tenants import Tenant
 from shared.model.variables import check_variables, not_finite
+from shared.model.verifications import Proof
 from shared.model.words import Channel, KeyKind, Stage
 from shared.policy.admission import Gate, RefusedError
 from shared.policy.fallback import expires_at
@@ -52,6 +55,10 @@ class Context(Struct, frozen=True):
     """No earlier request was accepted under the same key."""
     countries: frozenset[str] = frozenset()
     """To whose numbers texts may go; without any, see `Gate`."""
+    carrying: Carrying | None = None
+    """What its message carries beside what the caller gave."""
+    proof: Proof | None = None
+    """The verification that it carries, once it is kept."""
     grant: Grant | None = None
     """The places for texts that the request has got; None as long as it needs to know how many it takes."""
     seal: Seal | None = None
@@ -107,6 +114,7 @@ def plan(request: SendRequest, context: Context) -> Plan:
         accepted_at=accepted_at,
         expires_at=ends_at,
         variables=request.variables,
+        proof=context.proof,
         attachments=attach(request.attachments, context.files, context.version.content, ends_at),
         recipients=[],
     )
@@ -126,11 +134,14 @@ def _field(request: SendRequest, index: int, name: str) -> str:
 
 def _check_variables(request: SendRequest, recipients: Sequence[RecipientIn], context: Context) -> None:
     version, shared = context.version, request.variables
+    supplied = _supplied(context)
     # A pinned version may know fewer variables than the templates to which it falls back. What was accepted before
     # stays so, though these need others by now.
     needed = [name for step in context.steps for name in step.version.required]
     required, optional = (needed, []) if context.new else ([], needed)
-    rules = VariableRules([*version.required, *required], [*version.optional, *optional], shared)
+    names = ([name for name in some if name not in supplied] for some in (version.required, required))
+    others = ([name for name in some if name not in supplied] for some in (version.optional, optional))
+    rules = VariableRules([*chain(*names)], [*chain(*others)], shared)
     errors = [
         FieldError(
             field=f"variables.{name}", message=f"the variable `{name}` is not used by the template; leave it out"
@@ -150,6 +161,20 @@ def _check_variables(request: SendRequest, recipients: Sequence[RecipientIn], co
         errors += _wrong(request, recipients, check_variables)
     if errors:
         raise invalid(errors[:MAX_ERRORS], "Variables do not fit the template.")
+
+
+def _supplied(context: Context) -> frozenset[str]:
+    """The variables that the platform fills in. Raises: InvalidError if a template does not show what it must."""
+    carrying = context.carrying
+    if carrying is None:
+        return frozenset()
+    for found in (context.version, *(step.version for step in context.steps)):
+        if missing := sorted(carrying.needed - {*found.required, *found.optional}):
+            message = (
+                f"the template `{found.template}` does not show {{{{ {missing[0]} }}}}; publish a version that does"
+            )
+            raise invalid([FieldError(field="template", message=message)])
+    return carrying.supplied
 
 
 def _wrong(

@@ -9,6 +9,7 @@ from functions.ingest.consumer import BadEvents, EventConsumer
 from functions.ingest.function import EventSettings, IngestSettings
 from functions.ingest.service import Ingest
 from functions.ingest.texts import TextLimits
+from functions.ingest.verifications import Starting
 from shared.acceptance.addresses import Seals
 from shared.api.kit import Api
 from shared.wiring.parts import Parts
@@ -17,10 +18,12 @@ from shared.wiring.parts import Parts
 @cache
 def deps() -> Api:
     """The function's API, built on first use."""
-    ingest = ingest_of(Parts(IngestSettings.load()), EphemeralMetrics())
+    parts = Parts(IngestSettings.load())
+    ingest = ingest_of(parts, EphemeralMetrics())
     return Api(
         {
             "send_messages": ingest.send_messages,
+            "start_verification": starting_of(parts, ingest).start_verification,
             "create_attachment": ingest.attachments.create,
             "get_attachment": ingest.attachments.get,
         }
@@ -33,6 +36,11 @@ def events_deps() -> EventConsumer:
     parts = Parts(EventSettings.load())
     bad = BadEvents(parts.client("sqs"), parts.settings.events_dlq_url, parts.clock)
     return EventConsumer(ingest_of(parts, EphemeralMetrics()), bad)
+
+
+def starting_of(parts: Parts, ingest: Ingest) -> Starting:
+    """What starts verifications."""
+    return Starting(ingest, parts.catalog, parts.verifications, parts.clock)
 
 
 def ingest_of(parts: Parts, metrics: EphemeralMetrics) -> Ingest:

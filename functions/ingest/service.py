@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from functions.ingest.accept import Context, Plan, plan
 from functions.ingest.attachments import Attachments
+from functions.ingest.carrying import Carrying
 from functions.ingest.fallback import steps
 from functions.ingest.texts import Grant, TextLimits, uncounted
 from shared.acceptance.addresses import Seals
@@ -26,6 +27,7 @@ from shared.model.clock import Clock
 from shared.model.ids import new_base
 from shared.model.reasons import EXPLANATIONS, Reason
 from shared.model.templates import Template
+from shared.model.verifications import Proof
 from shared.model.words import Channel
 from shared.store.catalog import Catalog
 from shared.store.idempotency import Claim, Fingerprint, Idempotency, Slot
@@ -61,43 +63,65 @@ class Ingest(Struct, frozen=True):
     def send_messages(self, call: Call) -> SendResponse:
         """Accept a request of the API. Raises: PlatformError."""
         request: SendRequest = call.body
-        return self.accept(call.caller, request, call.raw_body, _idempotency_key(call, request))
+        return self.accept(call.caller, request, call.raw_body, idempotency_key(call, request))
 
-    def accept(self, caller: Caller, request: SendRequest, raw: bytes, key: RepeatKey | None) -> SendResponse:
+    def accept(
+        self,
+        caller: Caller,
+        request: SendRequest,
+        raw: bytes,
+        key: RepeatKey | None,
+        carrying: Carrying | None = None,
+    ) -> SendResponse:
         """Accept a request from wherever it comes. raw: as it came, to tell a repeat from another request.
 
-        Raises: PlatformError.
+        carrying: what its one message carries beside; it is kept before anything is queued. Raises: PlatformError.
         """
         _check_send_at(request, self.clock.now_ms())
         try:
-            planned, version = self._plan_new(caller, request)
+            planned, version = self._plan_new(caller, request, carrying)
         except RequestError:
             # What was accepted under this key stays accepted, though the template has changed since.
-            earlier = self._earlier(caller, request, raw, key)
+            earlier = self._earlier(caller, request, raw, key, carrying)
             if earlier is None:
                 raise
             # Of its files nothing is in the answer, and they may have ended.
             request = request.model_copy(update={"attachments": []})
-            planned, _ = self._plan(caller, request, earlier.base, earlier.version, grant=_granted(earlier))
+            planned, _ = self._plan(
+                caller, request, earlier.base, earlier.version, grant=_granted(earlier), carrying=carrying
+            )
             return _response(planned, set())
         if key is None:
-            return self._carry_out(self._limited(caller, request, planned, version, None))
+            planned = self._limited(caller, request, planned, version, None, carrying)
+            return self._carry_out(self._kept(caller, request, planned, version, carrying))
         slot = Slot(caller.tenant, caller.kind, key.text)
-        claim = self._claim(caller, slot, fingerprint(request, raw), planned, version)
+        claim = self._claim(caller, slot, fingerprint(request, raw, carrying), planned, version)
         _check_claim(claim, key.field)
         if claim.base != planned.base:
-            planned, _ = self._plan(caller, request, claim.base, claim.version, grant=_granted(claim))
+            planned, _ = self._plan(
+                caller, request, claim.base, claim.version, grant=_granted(claim), carrying=carrying
+            )
         if claim.done:
             return _response(planned, set())
         try:
             if claim.grant is None:
-                planned = self._limited(caller, request, planned, claim.version, slot)
-            response = self._carry_out(planned)
+                planned = self._limited(caller, request, planned, claim.version, slot, carrying)
+            response = self._carry_out(self._kept(caller, request, planned, claim.version, carrying))
         except PlatformError:
             self._finish(slot, done=False)
             raise
         self._finish(slot, done=response.not_queued == 0)
         return response
+
+    def _kept(
+        self, caller: Caller, request: SendRequest, planned: Plan, version: int, carrying: Carrying | None
+    ) -> Plan:
+        """A plan with what its message carries, which is kept now. Raises: PlatformError."""
+        if carrying is None:
+            return planned
+        proof, grant = carrying.keep(planned.base, version), planned.seats.grant
+        found, _ = self._plan(caller, request, planned.base, version, grant=grant, carrying=carrying, proof=proof)
+        return found
 
     def _claim(self, caller: Caller, slot: Slot, body: Fingerprint, planned: Plan, version: int) -> Claim:
         """Claim a request, with its places for texts if the process has them: else they are kept by another write."""
@@ -108,14 +132,24 @@ class Ingest(Struct, frozen=True):
             self.limits.give_back(caller, grant)
         return claim
 
-    def _earlier(self, caller: Caller, request: SendRequest, raw: bytes, key: RepeatKey | None) -> Claim | None:
+    def _earlier(
+        self, caller: Caller, request: SendRequest, raw: bytes, key: RepeatKey | None, carrying: Carrying | None
+    ) -> Claim | None:
         """The claim of the same request, if it was carried out before."""
         if key is None:
             return None
         slot = Slot(caller.tenant, caller.kind, key.text)
-        return self.idempotency.find(slot, fingerprint(request, raw))
+        return self.idempotency.find(slot, fingerprint(request, raw, carrying))
 
-    def _limited(self, caller: Caller, request: SendRequest, planned: Plan, version: int, slot: Slot | None) -> Plan:
+    def _limited(
+        self,
+        caller: Caller,
+        request: SendRequest,
+        planned: Plan,
+        version: int,
+        slot: Slot | None,
+        carrying: Carrying | None,
+    ) -> Plan:
         """A plan without the texts that the key may not send today. Its places are kept with the claim before anything
         is queued; those of what cannot be queued then, or of a claim that cannot be written, count as spent.
 
@@ -125,7 +159,7 @@ class Ingest(Struct, frozen=True):
         if grant is None:
             return planned
         if (grant.all, grant.abroad) != (planned.seats.all, planned.seats.abroad):
-            planned, _ = self._plan(caller, request, planned.base, version, grant=grant)
+            planned, _ = self._plan(caller, request, planned.base, version, grant=grant, carrying=carrying)
         if slot is not None:
             try:
                 self.idempotency.keep(slot, grant.model_dump_json())
@@ -141,17 +175,17 @@ class Ingest(Struct, frozen=True):
         except AWS_ERRORS as error:
             log_error(logger, "claim not marked", error)
 
-    def _plan_new(self, caller: Caller, request: SendRequest) -> tuple[Plan, int]:
+    def _plan_new(self, caller: Caller, request: SendRequest, carrying: Carrying | None) -> tuple[Plan, int]:
         """Plan a request. What would be refused by what is remembered is looked at again by what is stored now: who
         has just published a template, or put somebody on a list, need not wait. Raises: PlatformError."""
         base = new_base(self.clock.now_ms())
         try:
-            planned, version = self._plan(caller, request, base, None)
+            planned, version = self._plan(caller, request, base, None, carrying=carrying)
             if planned.rejected is None or not any(row.reason in _LISTS for row in planned.rejected.events):
                 return planned, version
         except RequestError:
             pass
-        return self._plan(caller, request, base, None, self.catalog.fresh)
+        return self._plan(caller, request, base, None, self.catalog.fresh, carrying=carrying)
 
     def _plan(
         self,
@@ -161,6 +195,8 @@ class Ingest(Struct, frozen=True):
         claimed: int | None,
         fresh: Catalog | None = None,
         grant: Grant | None = None,
+        carrying: Carrying | None = None,
+        proof: Proof | None = None,
     ) -> tuple[Plan, int]:
         """Plan a request with a base; `claimed` is the template version that an earlier claim of it went by,
         `grant` its places for texts, once it has some. fresh: the catalog to read anew, for a second look."""
@@ -180,9 +216,23 @@ class Ingest(Struct, frozen=True):
         team = catalog.team(caller.key_id, caller.kind)
         texts = Channel.SMS in (template.channel, *(step.template.channel for step in found))
         countries = frozenset(catalog.settings(caller.tenant).countries if texts else ())
-        new = claimed is None
-        seal = self.seals.of(caller.tenant)
-        context = Context(tenant, template, version, caller.kind, base, team, files, found, new, countries, grant, seal)
+        seal, new = self.seals.of(caller.tenant), claimed is None
+        context = Context(
+            tenant,
+            template,
+            version,
+            caller.kind,
+            base,
+            team,
+            files,
+            found,
+            new,
+            countries,
+            carrying,
+            proof,
+            grant,
+            seal,
+        )
         return plan(request, context), number
 
     def _carry_out(self, planned: Plan) -> SendResponse:
@@ -192,9 +242,11 @@ class Ingest(Struct, frozen=True):
         return _response(planned, failed)
 
 
-def fingerprint(request: SendRequest, raw: bytes) -> Fingerprint:
+def fingerprint(request: SendRequest, raw: bytes, carrying: Carrying | None = None) -> Fingerprint:
     """What a repeat of a request is told by: its meaning, whatever the order of its fields, blanks, or how its time is
     written."""
+    if carrying is not None:
+        return Fingerprint(_digest(carrying.meaning.model_dump_json().encode()), _digest(raw))
     if request.send_at is not None:
         request = request.model_copy(update={"send_at": request.send_at.astimezone(UTC)})
     meaning = json.dumps(request.model_dump(mode="json"), sort_keys=True).encode()
@@ -213,7 +265,8 @@ def reference_key(request: SendRequest) -> RepeatKey | None:
     return RepeatKey(f"\x1f{request.template}\x1f{request.reference}", "reference")
 
 
-def _idempotency_key(call: Call, request: SendRequest) -> RepeatKey | None:
+def idempotency_key(call: Call, request: SendRequest) -> RepeatKey | None:
+    """Under which key a repeat of a request gets the same answer, if under any. Raises: InvalidError."""
     key = call.headers.get(KEY_HEADER)
     if key is None:
         return reference_key(request)

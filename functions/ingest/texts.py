@@ -60,13 +60,13 @@ class Seats:
 
     def __init__(self, region: str, grant: Grant | None) -> None:
         self._region = region
-        self._grant = grant
+        self.grant = grant
         self.all = self.abroad = 0
 
     def take(self, field: str, number: str) -> None:
         """Give a number a place. Raises: RefusedError if there is none."""
         abroad = takes_texts(number)[0] != self._region
-        grant = self._grant
+        grant = self.grant
         if grant is not None and abroad and self.abroad >= grant.abroad:
             raise RefusedError(field, number, Reason.KEY_LIMIT, _words(grant, field, abroad=True))
         if grant is not None and self.all >= grant.all:

@@ -17,7 +17,7 @@ REACH_MS = 180 * 86_400_000
 """How far back bounces count; the timeline may reach less far."""
 LOOKED_AT = 30
 """So many of a recipient's last messages are looked at: of some nothing was reported."""
-_ARRIVED = frozenset({Stage.DELIVERED, Stage.OPENED, Stage.CLICKED, Stage.ACKNOWLEDGED})
+_ARRIVED = frozenset({Stage.DELIVERED, Stage.OPENED, Stage.CLICKED, Stage.ACKNOWLEDGED, Stage.VERIFIED})
 
 
 class SoftBounces:

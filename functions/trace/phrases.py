@@ -109,6 +109,7 @@ EN = Phrases(
         Stage.CLICKED: ("A link was followed by the recipient.", "Nothing."),
         Stage.FELL_BACK: ("It was sent, and another message takes its place.", "Nothing."),
         Stage.ACKNOWLEDGED: ("The recipient said that they have it.", "Nothing."),
+        Stage.VERIFIED: ("The recipient gave its code back, or confirmed by its link.", "Nothing."),
         Stage.COMPLAINED: ("The recipient complained of it as spam.", "Do not send to this recipient again."),
         Stage.UNSUBSCRIBED: ("The recipient unsubscribed.", "Do not send marketing to this recipient again."),
         Stage.WITHDRAWN: (

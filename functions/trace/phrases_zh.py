@@ -34,6 +34,7 @@ ZH = Phrases(
         Stage.CLICKED: ("收件人点击了链接。", _NOTHING),
         Stage.FELL_BACK: ("已发送，现由另一条消息代替。", _NOTHING),
         Stage.ACKNOWLEDGED: ("收件人已确认收到。", _NOTHING),
+        Stage.VERIFIED: ("收件人已填回验证码，或已通过链接确认。", _NOTHING),
         Stage.COMPLAINED: ("收件人将其投诉为垃圾消息。", "不要再发送给该收件人。"),
         Stage.UNSUBSCRIBED: ("收件人已退订。", "不要再向该收件人发送营销消息。"),
         Stage.WITHDRAWN: (

@@ -34,7 +34,7 @@ logger = Logger(child=True)
 REPORTED = frozenset(
     {
         *(Stage.DELAYED, Stage.DELIVERED, Stage.UNDELIVERED, Stage.OPENED, Stage.CLICKED),
-        *(Stage.ACKNOWLEDGED, Stage.COMPLAINED, Stage.UNSUBSCRIBED, Stage.WITHDRAWN),
+        *(Stage.ACKNOWLEDGED, Stage.VERIFIED, Stage.COMPLAINED, Stage.UNSUBSCRIBED, Stage.WITHDRAWN),
     }
 )
 """What is told of messages after they were sent."""

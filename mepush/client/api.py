@@ -11,11 +11,13 @@ from uuid import uuid4
 import httpx
 
 from mepush.client.errors import ApiError, ConnectionProblemError, UsageError
+from mepush.client.verifications import Verifications
 
 TRIES = 4
 """Of a call that may be repeated without harm."""
 
 _CONNECT_TIMEOUT_S = 10.0
+_LONGEST_PAUSE_S = 5.0
 _BUSY = frozenset({429, 502, 503, 504})
 
 
@@ -50,6 +52,11 @@ class Client:
             trust_env=not loopback,
         )
 
+    @property
+    def verifications(self) -> Verifications:
+        """Codes that are sent to people and checked."""
+        return Verifications(self)
+
     def __enter__(self) -> Self:
         return self
 
@@ -66,9 +73,9 @@ class Client:
         """Read something; tried again while the API is busy. Raises: ApiError, ConnectionProblemError."""
         return self._call("GET", path, repeat=True, params={k: v for k, v in params.items() if v is not None})
 
-    def post(self, path: str, body: Any = None, repeat: bool = False) -> Any:
+    def post(self, path: str, body: Any = None, repeat: bool = False, headers: dict[str, str] | None = None) -> Any:
         """Create or do something. repeat: it changes nothing to do it twice. Raises: as `get`."""
-        return self._call("POST", path, repeat=repeat, body={} if body is None else body)
+        return self._call("POST", path, repeat=repeat, body={} if body is None else body, headers=headers)
 
     def patch(self, path: str, body: Any) -> Any:
         """Change something. Raises: as `get`."""
@@ -126,10 +133,21 @@ class Client:
                 if tried == tries or isinstance(error, httpx.ConnectError):
                     raise _unreachable(self.url, error) from None
             else:
-                if response.status_code not in _BUSY or tried == tries:
+                if response.status_code not in _BUSY or tried == tries or _much_later(response):
                     return _read(response)
-            self._pause(min(0.5 * 2**tried, 5.0))
+            self._pause(min(0.5 * 2**tried, _LONGEST_PAUSE_S))
         raise AssertionError("unreachable")  # pragma: no cover - the last try returns or raises
+
+
+def _retry_after(response: httpx.Response) -> int | None:
+    """When to ask again, in seconds, as the API says."""
+    text = response.headers.get("retry-after", "")
+    return int(text) if text.isascii() and text.isdecimal() else None
+
+
+def _much_later(response: httpx.Response) -> bool:
+    """Whether the API says that asking again within seconds is of no use."""
+    return (_retry_after(response) or 0) > _LONGEST_PAUSE_S
 
 
 def _pause(seconds: float) -> None:
@@ -224,4 +242,6 @@ def _api_error(response: httpx.Response) -> ApiError:
     # API Gateway's own errors have a `message` and nothing else.
     detail = body.get("detail") or body.get("message") or ""
     errors = [(str(e.get("field", "")), str(e.get("message", ""))) for e in body.get("errors") or []]
-    return ApiError(response.status_code, str(body.get("type") or ""), str(title), str(detail), errors)
+    return ApiError(
+        response.status_code, str(body.get("type") or ""), str(title), str(detail), errors, _retry_after(response)
+    )

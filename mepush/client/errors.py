@@ -43,9 +43,20 @@ class ConnectionProblemError(MepushError):
 
 
 class ApiError(MepushError):
-    """The API said no. status: of HTTP. kind: the problem's stable name, such as `urn:mepush:problem:conflict`."""
+    """The API said no. status: of HTTP. kind: the problem's stable name, such as `urn:mepush:problem:conflict`.
 
-    def __init__(self, status: int, kind: str, title: str, detail: str, details: list[tuple[str, str]]) -> None:
+    retry_after_s: when to ask again, where the API says so.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        kind: str,
+        title: str,
+        detail: str,
+        details: list[tuple[str, str]],
+        retry_after_s: int | None = None,
+    ) -> None:
         said = _same_words(detail, title)
         if len(details) == 1 and _same_words(details[0][1], detail):
             # A single finding is often the detail itself: say it once, beside its field where that helps.
@@ -55,6 +66,7 @@ class ApiError(MepushError):
         super().__init__(title if said or not detail else f"{title}: {detail}", details=details)
         self.status = status
         self.kind = kind
+        self.retry_after_s = retry_after_s
 
     def as_json(self) -> dict[str, Any]:
         return {**super().as_json(), "status": self.status, "type": self.kind}

@@ -19,7 +19,7 @@ OTHERS = "(other links)"
 """Those that the platform does not tell apart."""
 _COLUMNS = (
     *("accepted", "sent", "delivered", "undelivered"),
-    *("opened", "clicked", "acknowledged", "unsubscribed", "complained"),
+    *("opened", "clicked", "acknowledged", "verified", "unsubscribed", "complained"),
 )
 
 

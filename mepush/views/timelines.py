@@ -15,7 +15,7 @@ from rich.text import Text
 
 from mepush.output import plain
 
-_GOOD = frozenset({"sent", "delivered", "opened", "clicked", "acknowledged", "accepted"})
+_GOOD = frozenset({"sent", "delivered", "opened", "clicked", "acknowledged", "verified", "accepted"})
 _BAD = frozenset(
     {"rejected", "failed", "unknown", "dead_lettered", "undelivered", "complained", "expired", "not_queued", "invalid"}
 )

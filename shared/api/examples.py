@@ -21,6 +21,19 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
             "reference": "nightly-shipping",
         },
     },
+    "start_verification": {
+        "one": {"to": "alice@example.com", "template": "login-code", "purpose": "login"},
+        "bound": {
+            "to": "bob@example.com",
+            "template": "login-code",
+            "purpose": "payment",
+            "locale": "zh-CN",
+            "bind": "session-7f3a",
+            "fallback": {"sms": "+8613800138000"},
+            "valid_minutes": 5,
+        },
+    },
+    "check_verification": {"one": {"code": "428113"}, "bound": {"code": "428 113", "bind": "session-7f3a"}},
     "create_attachment": {
         "pdf": {"name": "invoice-1001.pdf", "size": 48213},
         "picture": {

@@ -29,6 +29,7 @@ from shared.errors import (
     FieldError,
     InvalidError,
     PlatformError,
+    TooManyError,
     UnavailableError,
     forbidden,
     invalid,
@@ -235,8 +236,11 @@ def _answer(operation: Operation, result: Any) -> dict[str, Any]:
 
 def _problem(error: PlatformError) -> dict[str, Any]:
     row = row_of(error)
+    headers = dict(row.headers)
+    if isinstance(error, TooManyError):
+        headers["Retry-After"] = str(error.retry_after_s)
     return {
         "statusCode": row.status,
-        "headers": with_security({"content-type": CONTENT_TYPE, **row.headers}),
+        "headers": with_security({"content-type": CONTENT_TYPE, **headers}),
         "body": to_json(problem_of(error)).decode(),
     }

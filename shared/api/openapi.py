@@ -38,6 +38,7 @@ field that is wrong and say what to do. A message is accepted once it is queued;
 
 _TAGS = {
     "messages": "Send messages, and follow them.",
+    "verifications": "Send codes, and check them.",
     "attachments": "Files for emails to carry.",
     "requests": "The messages of one request.",
     "audiences": "Files of recipients.",
@@ -73,6 +74,7 @@ _STATUSES = {
     413: "The body is too large.",
     415: "The body is not JSON by its content type.",
     422: "The request is well formed, but something in it is not valid; `errors` names the fields.",
+    429: "Asked too often; ask again in as many seconds as `Retry-After` says.",
     500: "An error of the platform; try again.",
     503: "Nothing could be done now; try again, with the same Idempotency-Key.",
 }
@@ -168,7 +170,7 @@ def _parameters(operation: Operation) -> list[Json]:
         {"name": name, "in": "path", "required": True, "schema": _PARAMETERS[name]}
         for name in re.findall(r"\{(\w+)\}", operation.path)
     ]
-    if operation.id == "send_messages":
+    if operation.id in ("send_messages", "start_verification"):
         found.append(_IDEMPOTENCY_KEY)
     if operation.query is not None:
         schema = operation.query.model_json_schema(schema_generator=DescribedFields)
@@ -211,6 +213,8 @@ def _problem(status: int) -> Json:
     }
     if status == 401:
         found["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}, "description": "Always `Bearer`."}}
+    if status == 429:
+        found["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "In seconds."}}
     return found
 
 

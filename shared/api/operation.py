@@ -16,6 +16,7 @@ ApiFunction = Literal[
     "ingest",
     "manage",
     "trace_api",
+    "verify",
     "recall",
     "dead_letters_api",
     "watch_api",

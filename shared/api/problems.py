@@ -20,6 +20,7 @@ from shared.errors import (
     NotRecordedError,
     PlatformError,
     RequestError,
+    TooManyError,
     UnavailableError,
 )
 from shared.model.base import Model
@@ -77,6 +78,7 @@ TABLE: Mapping[type[PlatformError], Row] = {
     LostError: Row(409, "conflict", "Not possible now", _SOON, "Others are changing this; look at it and try again."),
     TooLargeError: Row(413, "too-large", "The body is too large"),
     MediaTypeError: Row(415, "unsupported-media-type", "The body is not JSON"),
+    TooManyError: Row(429, "too-many", "Asked too often"),
     InvalidError: Row(422, "invalid-request", "The request is not valid"),
     NotQueuedError: Row(503, "not-queued", "Nothing could be queued", _SOON),
     NotCountedError: Row(503, "not-counted", "Texts cannot be counted", _SOON),

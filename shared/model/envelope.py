@@ -9,6 +9,7 @@ from shared.model import wire
 from shared.model.attachments import AttachmentRef
 from shared.model.ids import root_of
 from shared.model.sizes import queueable
+from shared.model.verifications import Proof
 from shared.model.words import Channel, KeyKind, MessageClass, Until
 
 MAX_RECIPIENTS = 100
@@ -72,6 +73,7 @@ _ENVELOPE_KEYS = {
     "maybe_sent": "doubtful",
     "times_put_off": "waits",
     "places": "slots",
+    "proof": "proves",
 }
 
 
@@ -126,6 +128,8 @@ class Envelope(Struct, kw_only=True, omit_defaults=True, frozen=True, rename=_EN
     `<account>/recipients`."""
     attachments: list[AttachmentRef] = []
     """The files that go along, for all recipients."""
+    proof: Proof | None = None
+    """The verification that it carries: its code or its link is in no envelope, and filled in when it is rendered."""
     fallback: list[FallbackLeg] = []
     """The messages that may take the place of this envelope's, one after the other."""
 

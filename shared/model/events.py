@@ -268,6 +268,8 @@ _REPORTED = (
     Stage.WITHDRAWN,
     Stage.COMPLAINED,
     Stage.UNSUBSCRIBED,
+    # Who gave the code back has read it.
+    Stage.VERIFIED,
     # Somebody said that they have it, whatever is said of how it went there.
     Stage.ACKNOWLEDGED,
     # A server may accept a message and send it back later. Who opened it meanwhile was no person (docs/receipts.md).

@@ -73,6 +73,7 @@ class Stage(StrEnum):
     OPENED = "opened"
     CLICKED = "clicked"
     ACKNOWLEDGED = "acknowledged"
+    VERIFIED = "verified"
     COMPLAINED = "complained"
     UNSUBSCRIBED = "unsubscribed"
     WITHDRAWN = "withdrawn"

@@ -45,6 +45,12 @@ MATRIX: Mapping[str, Mapping[str, Access]] = {
         "recall_request": OWN,
         "list_deferred": OWN,
     },
+    "verifications": {
+        "start_verification": OWN,
+        "check_verification": OWN,
+        "get_verification": OWN,
+        "cancel_verification": OWN,
+    },
     "dead letters": {
         "list_dead_letters": OWN,
         "redrive_dead_letters": OWN,

@@ -31,16 +31,20 @@ class Gate(Struct, frozen=True):
     """To whose numbers texts may go; without any, to those of the tenant's region alone."""
 
     def admit(self, field: str, channel: str, raw: str) -> str:
-        """The canonical form of an address. Raises: RefusedError."""
-        try:
-            address = normalise(channel, raw, self.region)
-        except AddressError as error:
-            raise RefusedError(field, raw.strip().lower(), Reason.ADDRESS_INVALID, str(error)) from None
+        """The canonical form of an address that may be sent to. Raises: RefusedError."""
+        address = self.canonical(field, channel, raw)
         if self.team is not None and f"{channel}:{address}" not in self.team:
             raise RefusedError(field, address, Reason.NOT_IN_TEAM_LIST)
         if channel == Channel.SMS:
             self._check_number(field, address)
         return address
+
+    def canonical(self, field: str, channel: str, raw: str) -> str:
+        """The canonical form of an address, whether or not it may be sent to. Raises: RefusedError."""
+        try:
+            return normalise(channel, raw, self.region)
+        except AddressError as error:
+            raise RefusedError(field, raw.strip().lower(), Reason.ADDRESS_INVALID, str(error)) from None
 
     def admits_all(self, channel: str) -> bool:
         """Whether every address that `canonical` knows is let through, so that it need not be asked about."""

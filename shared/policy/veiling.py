@@ -41,7 +41,7 @@ def veiled_envelope(envelope: Envelope, veils: Veils) -> Envelope:
     unsure = sorted({*envelope.maybe_sent, *(envelope.ask_account.keys() & gone)})
     changed = replace(envelope, recipients=recipients, ask_account=asked, maybe_sent=unsure)
     if len(gone) == len(recipients):
-        return replace(changed, variables={}, reference=None, attachments=[])
+        return replace(changed, variables={}, reference=None, attachments=[], proof=None)
     return changed
 
 
@@ -73,6 +73,7 @@ def veiled_row(row: EventRow, find: Finder) -> EventRow:
             reference=None,
             provider_id=None,
             note=None,
+            by=None,
             indexed=False,
             fell_back_to=fell,
             stands_in_for=stands_in_for,

@@ -8,7 +8,7 @@ from shared.model.veils import Veil
 from shared.store.dynamo import Item
 from shared.store.timeline import EventKey, KeptEvent, read_event
 
-_OWN = ("masked_address", "sealed_address", "because_of", "reference", "provider_id", "note")
+_OWN = ("masked_address", "sealed_address", "because_of", "reference", "provider_id", "note", "by")
 
 
 def veiled_key(key: EventKey, veil: Veil) -> EventKey:

@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from shared.store.texts import Texts
     from shared.store.timeline import Timeline
     from shared.store.veils import VeilStore
+    from shared.store.verifications import Verifications
     from shared.store.versions import Versions
     from shared.store.webhooks import WebhookStore
 
@@ -245,6 +246,12 @@ class Parts:
         from shared.store.texts import Texts
 
         return Texts(self.client("dynamodb"), self.settings.guard_table, self.clock)
+
+    @cached_property
+    def verifications(self) -> "Verifications":
+        from shared.store.verifications import Verifications
+
+        return Verifications(self.client("dynamodb"), self.settings.guard_table, self.clock)
 
     @cached_property
     def shards(self) -> "Shards":

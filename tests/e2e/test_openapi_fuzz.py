@@ -207,6 +207,10 @@ def _fill_messages(platform: Platform) -> None:
         platform.ids.setdefault("get_request", []).append(sent["request_id"])
         platform.ids.setdefault("get_message", []).append(sent["messages"][0]["message_id"])
     platform.ids |= {"recall_request": platform.ids["get_request"], "recall_message": platform.ids["get_message"]}
+    for name in ("get_verification", "check_verification", "cancel_verification"):
+        for number in range(SPARES):
+            body = {"to": f"{name}-{number}@example.com", "template": "login-code", "purpose": "login"}
+            platform.ids.setdefault(name, []).append(platform.make("start_verification", body)["id"])
     platform.stack.drain(until_due=True, horizon_s=60)
 
 

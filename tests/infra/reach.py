@@ -37,6 +37,7 @@ GUARD = (
     "rates",
     "shards",
     "texts",
+    "verifications",
     "tokens",
     "veils",
 )

@@ -143,7 +143,7 @@ def test_what_the_api_waits_for_ends_before_the_api_gives_up(prod: Template) -> 
     assert timeouts["authorize"] < 10
 
 
-SNAPSHOTS = {"authorize", "ingest", *(spec.function for spec in CHANNELS.values())}
+SNAPSHOTS = {"authorize", "ingest", "verify", *(spec.function for spec in CHANNELS.values())}
 
 
 def test_what_a_person_waits_for_starts_from_a_snapshot_of_its_published_version(prod: Template) -> None:

@@ -168,6 +168,11 @@ EXPECTED: dict[str, list[Statement]] = {
         (("dynamodb:BatchGetItem", "dynamodb:GetItem"), (CATALOG,)),
         (("sqs:SendMessage",), ("${ReceiptsInQueue.Arn}",)),
     ],
+    "verify": [
+        (GET, (CATALOG,)),
+        (("dynamodb:GetItem", "dynamodb:UpdateItem"), (GUARD,)),
+        (("sqs:SendMessage",), ("${ReceiptsInQueue.Arn}",)),
+    ],
     "preferences": [
         (("dynamodb:BatchGetItem", "dynamodb:GetItem"), (CATALOG,)),
         (("dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:UpdateItem"), (CATALOG,)),
@@ -588,6 +593,7 @@ def test_only_this_api_and_the_rule_of_the_bus_call_functions(prod: Template) ->
         "${AuthorizeLive}": f"{api}/authorizers/${{ApiAuthorizer}}",
         "${CallbacksFunction.Arn}": f"{api}/*/*/*",
         "${IngestLive}": f"{api}/*/*/*",
+        "${VerifyLive}": f"{api}/*/*/*",
         "${ManageFunction.Arn}": f"{api}/*/*/*",
         "${DeadLettersApiFunction.Arn}": f"{api}/*/*/*",
         "${TraceApiFunction.Arn}": f"{api}/*/*/*",

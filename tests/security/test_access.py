@@ -41,6 +41,7 @@ class Things:
     run: str
     letter: str
     spare: str
+    verification: str
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,10 @@ def platform() -> Iterator[Platform]:
                 body = {"id": id, "name": id, "class": "marketing", "accounts": [MAIL], "content": CONTENT}
                 api.post("/v1/templates", body)
             api.post("/v1/templates/hello/versions/1/publish", {})
+            code = {"type": "email", "subject": "Code", "text": "{{ code }}"}
+            body = {"id": "code", "name": "code", "class": "verification", "accounts": [MAIL], "content": code}
+            api.post("/v1/templates", {**body, "sample": {"code": "123456"}})
+            api.post("/v1/templates/code/versions/1/publish", {})
             api.post("/v1/templates/hello/versions/1/submit", {})
         yield Platform(stack, {kind: _things(stack, first, kind) for kind in KeyKind})
 
@@ -92,8 +97,9 @@ def _things(stack: LocalStack, first: str, kind: KeyKind) -> Things:
         sent = api.send({"template": "hello", "to": TO})
         stack.drain(until_due=True, horizon_s=10)
         message = sent["messages"][0]["message_id"]
+        verification = api.post("/v1/verifications", CODE)["id"]
     letter = _letter(stack, kind)
-    ids = (message, sent["request_id"], form["id"], upload["file"], f"c-{kind}", run, letter, spare)
+    ids = (message, sent["request_id"], form["id"], upload["file"], f"c-{kind}", run, letter, spare, verification)
     return Things(key, *ids)
 
 
@@ -138,6 +144,9 @@ def on(things: Things, kind: KeyKind) -> Calls:
         "get_message": ({"id": things.message}, None),
         "get_request": ({"id": things.request}, None),
         "recall_message": ({"id": things.message}, None),
+        "get_verification": ({"id": things.verification}, None),
+        "check_verification": ({"id": things.verification}, {"code": "no code"}),
+        "cancel_verification": ({"id": things.verification}, None),
         "recall_request": ({"id": things.request}, None),
         "get_attachment": ({"id": things.attachment}, None),
         "get_campaign": (campaign, None),
@@ -172,7 +181,9 @@ LISTS = {
 """Operation -> its body, and what of `Things` it shows."""
 
 TEMPLATE = {"id": "hello", "version": "1"}
+CODE = {"to": TO, "template": "code", "purpose": "login"}
 SHARED: Calls = {
+    "start_verification": ({}, CODE),
     "list_deferred": ({}, None),
     "create_attachment": ({}, {"name": "b.txt", "size": 1}),
     "create_audience": ({}, {}),
@@ -226,12 +237,12 @@ SHARED: Calls = {
 }
 """Operations on what everybody shares, and those that make something of the caller's own kind."""
 OPEN = {"get_openapi", "get_docs"}
-OWN = {"list_deferred", "create_attachment", "create_audience", "create_campaign"}
+OWN = {"list_deferred", "start_verification", "create_attachment", "create_audience", "create_campaign"}
 """Of the shared ones, those where the object is the caller's own."""
 
 
 def test_every_operation_is_tried() -> None:
-    things = Things(*[""] * 9)
+    things = Things(*[""] * 10)
     tried = [*on(things, KeyKind.LIVE), *LISTS, *SHARED, *OPEN]
     assert sorted(tried) == sorted(operation.id for operation in OPERATIONS)
 

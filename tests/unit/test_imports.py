@@ -104,7 +104,7 @@ MODELS: Mapping[str, frozenset[str]] = {
                 "tenants",
                 "topics",
             ),
-            *("variables", "wire", "words"),
+            *("variables", "verifications", "wire", "words"),
         }
     ),
     "dispatch_sms": frozenset(
@@ -135,7 +135,7 @@ MODELS: Mapping[str, frozenset[str]] = {
                 "sizes",
                 "suppression",
             ),
-            *("templates", "tenants", "topics", "veils", "wire", "words"),
+            *("templates", "tenants", "topics", "veils", "verifications", "wire", "words"),
         }
     ),
 }
@@ -152,6 +152,7 @@ API = frozenset(
             "messages",
             "operation",
             "operations",
+            "verifications",
             "webhook_operations",
         ),
         "problems",

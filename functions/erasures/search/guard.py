@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from functions.erasures.person import Person
 from functions.erasures.search.result import Result
 from functions.erasures.search.tables import texts_of
@@ -17,7 +19,8 @@ from shared.policy.veiling import finder, veiled_envelope, veiled_rows
 from shared.store.dynamo import Item, batch_delete, key_of
 
 LEDGERS, PARKED, DELIVERIES, CLAIMS = "ledgers", "envelopes of paused runs", "webhook deliveries", "idempotency keys"
-MARKS = {"cap": "caps", "duplicate": "duplicates", "rate": "rates"}
+AWAITING = "envelopes that may still fall back"
+MARKS = {"cap": "caps", "duplicate": "duplicates", "rate": "rates", "verification": "verifications"}
 """Kind of partition -> place: those that a recipient's tag ends."""
 
 
@@ -55,6 +58,8 @@ class GuardItems:
             self._ledger(item, result)
         elif kind == "parked":
             self._parked(item, result)
+        elif kind == "awaiting":
+            self._awaiting(item, result)
         elif kind == "idempotency" and self._is_claim(item):
             # It keeps a repeated request from being sent twice, and is gone within a day.
             result.left[CLAIMS] += 1
@@ -88,6 +93,22 @@ class GuardItems:
             data = zlib.compress(changed.to_json().encode(), 1)
             found: Counter[str] = result.erased if self._replace(item, "body", data) else result.waiting
             found[PARKED] += 1
+
+    def _awaiting(self, item: Item, result: Result) -> None:
+        """Leave out whoever would fall back to the person, or from them: no other message follows."""
+        if "body" not in item:
+            return
+        envelope = read_envelope(zlib.decompress(item["body"]["B"]).decode())
+        veiled = veiled_envelope(envelope, self._person.veils)
+        pairs = zip(veiled.recipients, envelope.recipients, strict=True)
+        left = [old for new, old in pairs if new is old]
+        if veiled is envelope or len(left) == len(envelope.recipients):
+            return
+        result.erased[AWAITING] += len(envelope.recipients) - len(left)
+        if not left:
+            batch_delete(self._client, self._table, [{"pk": item["pk"], "sk": item["sk"]}])
+            return
+        self._replace(item, "body", zlib.compress(replace(envelope, recipients=left).to_json().encode(), 1))
 
     def _replace(self, item: Item, name: str, data: bytes) -> bool:
         """Replace a part of an item, if it is as it was; whether that is done."""

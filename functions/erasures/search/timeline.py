@@ -13,11 +13,12 @@ from shared.store.dynamo import Item, batch_delete, key_of
 from shared.store.timeline import EventKey, Timeline, read_event
 from shared.store.veiled_items import veiled_event
 
-EVENTS, REQUESTS, REFERENCES, PROVIDERS, OTHERS = (
+EVENTS, REQUESTS, REFERENCES, PROVIDERS, REVISED, OTHERS = (
     "timeline: events",
     "timeline: requests",
     "timeline: references",
     "timeline: providers' ids",
+    "timeline: notes on openings and clicks",
     "timeline: messages they fell back from or to",
 )
 
@@ -33,6 +34,7 @@ class TimelineItems:
         self._own = f"{person.tenant}#{person.tag}"
         self._references = f"{person.tenant}#reference#"
         self._requests = f"{person.tenant}#request#"
+        self._revised = f"{person.tenant}#revised#"
 
     def __call__(self, items: Sequence[Item], result: Result) -> None:
         """Take the person out of some items. Raises: what the table raises."""
@@ -46,12 +48,17 @@ class TimelineItems:
                     gone |= {key_of(key): key for key in self._references_of(item)}
             elif self._leads_to(pk, sk, item):
                 gone[pk, sk] = {"pk": item["pk"], "sk": item["sk"]}
-                result.erased[REFERENCES if pk.startswith(self._references) else PROVIDERS] += 1
+                result.erased[self._place(pk)] += 1
             elif any(map(self._person.tagged, texts_of(item))):
                 self._rewrite(item, result)
         self._timeline.rename(events)
         batch_delete(self._client, self._table, list(gone.values()))
         result.erased[EVENTS] += len(events)
+
+    def _place(self, pk: str) -> str:
+        if pk.startswith(self._references):
+            return REFERENCES
+        return REVISED if pk.startswith(self._revised) else PROVIDERS
 
     def _leads_to(self, pk: str, sk: str, item: Item) -> bool:
         """Whether an item does nothing but lead to a message of the person, or has their address as its word."""
@@ -59,6 +66,8 @@ class TimelineItems:
             word = pk.removeprefix(self._references)
             named = self._person.may_be_in(word) and self._person.is_named(word)
             return named or self._person.covers(sk.partition("#")[2])
+        if pk.startswith(self._revised):
+            return self._person.covers(pk.removeprefix(self._revised))
         if pk.startswith("provider:"):
             tenant, _, message_id = item["d"]["S"].partition("#")
             return tenant == self._person.tenant and self._person.covers(message_id)

@@ -7,10 +7,17 @@ decided on. When it ends unsent the slot is given back (`shared/lifecycle/held.p
 from shared.dispatch.decide.step import Batch, Step, Taken
 from shared.lifecycle.held import claimants_of
 from shared.lifecycle.verdict import row
+from shared.model.ids import tag_of
 from shared.model.reasons import Reason
 from shared.model.words import Stage
 from shared.policy.caps import since
 from shared.store.claims import Answer
+
+
+def _starts(batch: Batch) -> bool:
+    """Whether the messages are to the address of the verification that they carry, and not where it falls back to."""
+    proof = batch.envelope.proof
+    return proof is not None and all(candidate.recipient.tag == tag_of(proof.id) for candidate in batch.candidates)
 
 
 class Caps(Step):
@@ -18,7 +25,8 @@ class Caps(Step):
 
     def take(self, batch: Batch) -> Taken:
         cap = batch.policies.cap
-        if cap is None or not cap.count:
+        # How often a verification is sent to its own address is counted where it is started.
+        if cap is None or not cap.count or _starts(batch):
             return batch.candidates, []
         envelope, held, now = batch.envelope, batch.held, self.now()
         held.at = held.at or now

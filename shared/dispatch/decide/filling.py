@@ -1,7 +1,9 @@
 """Fills a template in for the recipients of one envelope, for as long as an envelope may take."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
 from shared.acceptance.sendable import Unfit, fill
 from shared.dispatch.plan import Rendered
@@ -23,7 +25,7 @@ class Filling:
 
     Who is not reached in time gets neither row nor message: a continuation carries them on, behind what waits in the
     queue. At least one recipient is reached each time. spent: processor time of this thread; gone_by: a time that goes
-    by no slower; both in seconds.
+    by no slower; both in seconds. secret: variables that are in no envelope.
     """
 
     def __init__(
@@ -31,12 +33,14 @@ class Filling:
         envelope: Envelope,
         compiled: Compiled,
         clock: Clock,
+        secret: Mapping[str, Any] = MappingProxyType({}),
         spent: Callable[[], float] = time.thread_time,
         gone_by: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._envelope = envelope
         self._origin = origin_of(envelope)
         self._compiled = compiled
+        self._shared = {**envelope.variables, **secret} if secret else envelope.variables
         self._clock = clock
         self._spent = spent
         self._gone_by = gone_by
@@ -56,7 +60,7 @@ class Filling:
         for position, recipient in enumerate(recipients):
             if position and self._is_late():
                 break
-            found = fill(self._compiled, envelope.variables, recipient.variables, words)
+            found = fill(self._compiled, self._shared, recipient.variables, words)
             if isinstance(found, Unfit):
                 rows.append(failed(envelope, recipient, found.reason, found.found, self._clock.now_ms()))
                 continue

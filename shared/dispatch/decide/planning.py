@@ -19,6 +19,7 @@ from shared.model.envelope import Envelope, EnvelopeRecipient
 from shared.model.events import EventRow
 from shared.model.outcome import Unknown
 from shared.model.reasons import Reason
+from shared.policy.verifying import variables_of
 from shared.rendering.render import Compiled, compile_content
 from shared.store.ledger import Entry
 
@@ -83,7 +84,12 @@ class Planner:
 
     def _filling(self, envelope: Envelope) -> Filling:
         compiled = self._compiled(envelope.tenant, envelope.template, envelope.version)
-        return Filling(envelope, compiled, self._sources.clock)
+        proof, clock = envelope.proof, self._sources.clock
+        if proof is None:
+            return Filling(envelope, compiled, clock)
+        tenant = self._configured.tenant(envelope.tenant)
+        secret = {} if tenant is None else variables_of(proof, tenant.salt)
+        return Filling(envelope, compiled, clock, secret)
 
     def _compile(self, tenant: str, template: str, version: int) -> Compiled:
         found = self._configured.version(tenant, template, version)

@@ -62,6 +62,7 @@ ROBOT = event(Stage.CLICKED, 7, at=7, machine=True)
         ([LATER, BACK, event(Stage.COMPLAINED, at=1)], Stage.COMPLAINED, None),
         ([LATER, READ, event(Stage.CLICKED), event(Stage.UNSUBSCRIBED)], Stage.UNSUBSCRIBED, None),
         ([LATER, BACK, READ, event(Stage.CLICKED), event(Stage.ACKNOWLEDGED)], Stage.ACKNOWLEDGED, None),
+        ([BACK, event(Stage.ACKNOWLEDGED), event(Stage.VERIFIED)], Stage.VERIFIED, None),
         ([event(Stage.ACKNOWLEDGED), event(Stage.UNSUBSCRIBED)], Stage.UNSUBSCRIBED, None),
         ([event(Stage.ACKNOWLEDGED), event(Stage.COMPLAINED)], Stage.COMPLAINED, None),
         ([LATER, ROBOT], Stage.DELIVERED, None),

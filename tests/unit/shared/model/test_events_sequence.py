@@ -11,7 +11,7 @@ from shared.model.words import OUTCOMES, Stage
 
 REPORTS = (
     *(Stage.DELAYED, Stage.DELIVERED, Stage.UNDELIVERED, Stage.OPENED, Stage.CLICKED),
-    *(Stage.ACKNOWLEDGED, Stage.COMPLAINED, Stage.UNSUBSCRIBED, Stage.WITHDRAWN),
+    *(Stage.ACKNOWLEDGED, Stage.VERIFIED, Stage.COMPLAINED, Stage.UNSUBSCRIBED, Stage.WITHDRAWN),
 )
 
 

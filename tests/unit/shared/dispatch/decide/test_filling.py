@@ -15,7 +15,7 @@ COMPILED = compile_content(EmailContent(subject="Hello {{ name }}", text="x"))
 def reached(spent: Iterator[float], gone_by: Iterator[float], recipients: int = 40) -> int:
     """How many recipients are reached while the two times go on as they say."""
     made = envelope(recipients)
-    filling = Filling(made, COMPILED, SystemClock(), spent.__next__, gone_by.__next__)
+    filling = Filling(made, COMPILED, SystemClock(), {}, spent.__next__, gone_by.__next__)
     pairs, rows = filling.fill(made.recipients)
     assert rows == []
     return len(pairs)

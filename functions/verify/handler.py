@@ -1,0 +1,22 @@
+"""Checks codes.
+
+Nothing of a body is logged: it has the code.
+"""
+
+from typing import Any
+
+from aws_lambda_powertools import Logger
+
+from functions.verify.deps import deps
+from shared.wiring.starting import start
+
+logger = Logger()
+
+
+@logger.inject_lambda_context(clear_state=True)
+def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Answer one API Gateway event (HTTP API, payload 2.0)."""
+    return deps()(event)
+
+
+start(deps)
