@@ -14,6 +14,7 @@ from infra.archive_queries import QUERIES, TABLE
 from infra.functions import log_group
 from infra.messaging import dead_letter_queue
 from infra.nag import acknowledge
+from infra.roles import Role
 from infra.stages import COLD_AFTER_DAYS, Stage
 from infra.wildcards import files
 from shared.policy.archive import COLUMNS
@@ -129,7 +130,7 @@ class Archive(Construct):
             ),
             extended_s3_destination_configuration=firehose.CfnDeliveryStream.ExtendedS3DestinationConfigurationProperty(
                 bucket_arn=self._bucket.bucket_arn,
-                role_arn=role.role_arn,
+                role_arn=role.arn,
                 prefix=f"{EVENTS}{hour}",
                 error_output_prefix=f"{ERRORS}!{{firehose:error-output-type}}/{hour}",
                 buffering_hints=firehose.CfnDeliveryStream.BufferingHintsProperty(
@@ -143,10 +144,10 @@ class Archive(Construct):
                 ),
             ),
         )
-        for needed in (role, table, log_stream):
+        for needed in (role.role, table, log_stream):
             stream.node.add_dependency(needed)
 
-    def _conversion(self, role: iam.Role) -> firehose.CfnDeliveryStream.DataFormatConversionConfigurationProperty:
+    def _conversion(self, role: Role) -> firehose.CfnDeliveryStream.DataFormatConversionConfigurationProperty:
         """From JSON to Parquet, by the table's columns."""
         return firehose.CfnDeliveryStream.DataFormatConversionConfigurationProperty(
             enabled=True,
@@ -165,14 +166,14 @@ class Archive(Construct):
                 database_name=self._database,
                 table_name=TABLE,
                 region=self._stack.region,
-                role_arn=role.role_arn,
+                role_arn=role.arn,
                 version_id="LATEST",
             ),
         )
 
-    def _role(self, log: logs.LogGroup) -> iam.Role:
+    def _role(self, log: logs.LogGroup) -> Role:
         """What Firehose writes as (Firehose developer guide, "Controlling access")."""
-        role = iam.Role(
+        role = Role(
             self,
             "Role",
             description="Firehose writes the archive's files",
@@ -189,7 +190,7 @@ class Archive(Construct):
             files(stack, bucket, prefix, "Firehose names the files that it writes") for prefix in (ERRORS, EVENTS)
         ]
         for each in written:
-            acknowledge(role, f"IAM5[Resource::{each.finding}]", each.reason)
+            acknowledge(role.role, f"IAM5[Resource::{each.finding}]", each.reason)
         write = ("s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject")
         self._allow(role, write, *(each.arn for each in written))
         self._allow(role, ("s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"), bucket.bucket_arn)
@@ -197,8 +198,8 @@ class Archive(Construct):
         self._allow(role, ("logs:PutLogEvents",), log.log_group_arn)
         return role
 
-    def _allow(self, role: iam.Role, actions: tuple[str, ...], *resources: str) -> None:
-        role.add_to_policy(iam.PolicyStatement(actions=list(actions), resources=list(resources)))
+    def _allow(self, role: Role, actions: tuple[str, ...], *resources: str) -> None:
+        role.allow(iam.PolicyStatement(actions=list(actions), resources=list(resources)))
 
     def _ask(self, table: glue.CfnTable) -> None:
         """Where people ask: a workgroup with its limit, and queries that are there already."""

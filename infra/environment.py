@@ -41,7 +41,7 @@ def _values(parts: Parts) -> dict[str, str]:
         "deployment": schedules.group_name,
         "account_metrics": str(stage.account_metrics).lower(),
         "schedule_group": schedules.group_name,
-        "schedule_role_arn": schedules.role.role_arn,
+        "schedule_role_arn": schedules.role.arn,
         "schedule_dlq_arn": schedules.dead_letters.queue_arn,
         "campaigns_group": schedules.campaigns_group,
         "campaigns_url": parts.tasks.queue.queue_url,

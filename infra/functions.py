@@ -8,6 +8,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from infra.roles import Role
 from infra.specs import PYTHON_VERSION
 from infra.stages import LOG_DAYS, Stage
 from shared.function import FunctionSpec
@@ -52,7 +53,7 @@ class Service(Construct):
         name = f"{stage.prefix}-{spec.name}"
         snapshot = spec.snapshot and stage.snapshots
         self.log_group = log_group(self, "Logs", f"/aws/lambda/{name}", stage)
-        self.role = iam.Role(
+        self.role = Role(
             self,
             "Role",
             description=f"What {name} may do",
@@ -67,7 +68,7 @@ class Service(Construct):
             architecture=lambda_.Architecture.ARM_64,
             handler=spec.handler,
             code=code,
-            role=self.role,
+            role=self.role.role,
             log_group=self.log_group,
             memory_size=spec.memory_mb,
             timeout=Duration.seconds(spec.timeout_s),
@@ -81,7 +82,7 @@ class Service(Construct):
         )
         self.called: lambda_.IFunction = self._published() if snapshot else self.function
         """What triggers call."""
-        self.role.add_to_policy(
+        self.role.allow(
             iam.PolicyStatement(
                 actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[self.log_group.log_group_arn]
             )

@@ -7,6 +7,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.nag import acknowledge
+from infra.roles import Role
 from infra.specs import consumer
 from infra.stages import Stage
 from shared.base.channels import CHANNELS, queue_name
@@ -144,7 +145,7 @@ class Schedules(Construct):
             stack.format_arn(service="scheduler", resource="schedule", resource_name=f"{name}/*") for name in names
         )
         # Only schedules of this account's groups may take the role.
-        self.role = iam.Role(
+        self.role = Role(
             self,
             "Role",
             description="EventBridge Scheduler puts due envelopes and tasks on their queues",
@@ -157,6 +158,6 @@ class Schedules(Construct):
             ),
         )
         targets = [*queues.queues.values(), tasks.queue, self.dead_letters]
-        self.role.add_to_policy(
+        self.role.allow(
             iam.PolicyStatement(actions=["sqs:SendMessage"], resources=[queue.queue_arn for queue in targets])
         )

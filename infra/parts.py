@@ -69,7 +69,7 @@ class Parts:
             "stream": self.stream.stream_arn,
             "bus": self.bus.arn,
             **({} if self.archive is None else {"archive": self.archive.stream_arn}),
-            "schedules.role": self.schedules.role.role_arn,
+            "schedules.role": self.schedules.role.arn,
             "schedules.messages": self._scheduled(self.schedules.schedule_arns),
             "schedules.campaigns": self._scheduled(self.schedules.campaign_arns),
             "bucket": self.bucket.bucket_arn,

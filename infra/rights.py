@@ -7,17 +7,18 @@ from aws_cdk import aws_iam as iam
 
 from infra.nag import acknowledge
 from infra.parts import Parts
+from infra.roles import Role
 from infra.wildcards import Wildcard, wildcard
 from shared.base.rights import Outside, Right
 
 
-def grant(role: iam.Role, right: Right, parts: Parts) -> None:
+def grant(role: Role, right: Right, parts: Parts) -> None:
     """Add one statement to a role. Raises: FunctionError for parts that there are not."""
     arns = [arn for on in right.on for arn in _resources(on, right, parts)]
     for each in arns:
         if isinstance(each, Wildcard):
-            acknowledge(role, f"IAM5[Resource::{each.finding}]", each.reason)
-    role.add_to_policy(
+            acknowledge(role.role, f"IAM5[Resource::{each.finding}]", each.reason)
+    role.allow(
         iam.PolicyStatement(
             actions=list(right.actions),
             resources=[each.arn if isinstance(each, Wildcard) else each for each in arns],

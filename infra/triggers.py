@@ -9,6 +9,7 @@ from aws_cdk import aws_scheduler as scheduler
 
 from infra.functions import Service
 from infra.parts import Parts
+from infra.roles import Role
 from infra.specs import FunctionError
 from shared.function import (
     ApiTrigger,
@@ -84,7 +85,7 @@ def _regularly(service: Service, trigger: Every, parts: Parts) -> None:
     stack, name = parts.stack, f"{parts.stage.prefix}-{service.spec.name}"
     # Envelopes have a group of schedules to themselves, so this one is in the group that every account has.
     group_arn = stack.format_arn(service="scheduler", resource="schedule-group", resource_name="default")
-    role = iam.Role(
+    role = Role(
         service,
         "ScheduleRole",
         description=f"Runs {name} regularly",
@@ -96,14 +97,12 @@ def _regularly(service: Service, trigger: Every, parts: Parts) -> None:
             },
         ),
     )
-    role.add_to_policy(
-        iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[service.function.function_arn])
-    )
+    role.allow(iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[service.function.function_arn]))
     scheduler.CfnSchedule(
         service,
         "Schedule",
         name=name,
         schedule_expression=f"rate({trigger.minutes} minutes)",
         flexible_time_window=scheduler.CfnSchedule.FlexibleTimeWindowProperty(mode="OFF"),
-        target=scheduler.CfnSchedule.TargetProperty(arn=service.function.function_arn, role_arn=role.role_arn),
+        target=scheduler.CfnSchedule.TargetProperty(arn=service.function.function_arn, role_arn=role.arn),
     )

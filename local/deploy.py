@@ -362,14 +362,13 @@ class _Deployer:
             self._resolve(self._made[name]["Properties"].get("Role", name)): self._function(name).name
             for name in self._of(_FUNCTION)
         }
-        names = {self._attribute(name, "Arn"): self._ref(name) for name in self._of("AWS::IAM::Role")}
-        for name in self._of("AWS::IAM::Policy"):
-            policy = self._played[name].get("Properties", {})
-            statements = tuple(map(self._statement, policy.get("PolicyDocument", {}).get("Statement", ())))
-            owners = {self._resolve(role) for role in policy.get("Roles", ())}
-            for arn, function in roles.items():
-                if names.get(arn) in owners:
-                    found[function] = found.get(function, ()) + statements
+        policies = {
+            self._attribute(name, "Arn"): self._template["Resources"][name]["Properties"].get("Policies", ())
+            for name in self._of("AWS::IAM::Role")
+        }
+        for arn, function in roles.items():
+            documents = [policy["PolicyDocument"]["Statement"] for policy in policies.get(arn, ())]
+            found[function] = tuple(self._statement(each) for several in documents for each in several)
         return found
 
     def _statement(self, statement: Mapping[str, Any]) -> Statement:

@@ -27,7 +27,6 @@ PLAYED_HERE = frozenset(
         "AWS::ApiGatewayV2::Stage",
         "AWS::Events::EventBus",
         "AWS::Events::Rule",
-        "AWS::IAM::Policy",
         "AWS::KinesisFirehose::DeliveryStream",
         "AWS::Lambda::EventInvokeConfig",
         "AWS::Lambda::EventSourceMapping",
@@ -76,7 +75,7 @@ def split(template: Mapping[str, Any]) -> tuple[dict[str, Resource], dict[str, R
     for name, resource in template["Resources"].items():
         kind = resource["Type"]
         if kind in MADE_BY_MOTO:
-            made[name] = resource
+            made[name] = _without_rights(resource) if kind == "AWS::IAM::Role" else resource
         elif kind in PLAYED_HERE:
             played[name] = resource
         elif kind not in WITHOUT_MEANING_HERE:
@@ -84,6 +83,11 @@ def split(template: Mapping[str, Any]) -> tuple[dict[str, Resource], dict[str, R
         if "Condition" in resource:
             raise TemplateError(f"{name} has a condition, which the local stack does not read")
     return made, played
+
+
+def _without_rights(role: Resource) -> Resource:
+    """A role as moto makes it: what it may do is enforced here, and speaks of things that are left out."""
+    return {**role, "Properties": {name: value for name, value in role["Properties"].items() if name != "Policies"}}
 
 
 def rewrite(value: Any, replace: Callable[[str, Any], Any]) -> Any:

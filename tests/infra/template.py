@@ -71,11 +71,8 @@ class Template:
 
     def statements(self, role: str) -> list[dict[str, Any]]:
         """What the policies of a role (by short id) allow, actions and resources always as lists."""
-        found = []
-        for policy in self.of("IAM::Policy").values():
-            if policy.properties["Roles"] == [f"${{{role}}}"]:
-                found += [_listed(each) for each in policy.properties["PolicyDocument"]["Statement"]]
-        return found
+        policies = self.of("IAM::Role")[role].properties.get("Policies", [])
+        return [_listed(each) for policy in policies for each in policy["PolicyDocument"]["Statement"]]
 
 
 def _listed(statement: dict[str, Any]) -> dict[str, Any]:

@@ -75,9 +75,7 @@ def test_the_table_has_the_columns_that_rows_have(prod: Template) -> None:
 def test_firehose_is_made_after_what_it_needs(prod: Template) -> None:
     (stream,) = prod.of("KinesisFirehose::DeliveryStream").values()
     needed = " ".join(stream.raw["DependsOn"])
-    assert all(
-        each in needed for each in ("ArchiveStoreRoleDefaultPolicy", "ArchiveStoreTable", "ArchiveStoreLogStream")
-    )
+    assert all(each in needed for each in ("ArchiveStoreRole", "ArchiveStoreTable", "ArchiveStoreLogStream"))
 
 
 def test_firehose_may_write_its_files_read_the_schema_and_log(prod: Template) -> None:

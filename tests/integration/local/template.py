@@ -42,7 +42,6 @@ def _storage() -> Resources:
     """A role, a table, a stream and queues."""
     return {
         "Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": {"Statement": []}}},
-        "Policy": {"Type": "AWS::IAM::Policy", "Properties": {}},
         "Logs": {"Type": "AWS::Logs::LogGroup", "Properties": {}},
         "Table": {
             "Type": "AWS::DynamoDB::Table",
