@@ -26,6 +26,10 @@ _NO_LINKS_IN_SMS = (
     "carriers' review approved, of a domain with an ICP filing, so it says of nobody who followed it; elsewhere a link "
     "of ours would cost each recipient another text or two"
 )
+_ONE_CALL = (
+    "one call carries a WeCom message to up to a thousand members, so its links are the same for all; write "
+    '`"anonymous"`. Buttons of cards tell by whom they were pressed without tracking'
+)
 MAX_ERRORS = 50
 MAX_CARD_DEPTH = 20
 """Far beyond the cards that WeCom documents."""
@@ -150,10 +154,8 @@ def check_tracking(template: Template, content: Content | None = None) -> None:
         return
     if template.channel is Channel.SMS:
         raise invalid_field("tracking", _NO_LINKS_IN_SMS)
-    if template.channel is not Channel.EMAIL:
-        raise invalid_field(
-            "tracking", f"only emails are tracked, and the template is for {template.channel}; leave it out"
-        )
+    if template.channel is Channel.WECOM and template.tracking != TrackingMode.ANONYMOUS:
+        raise invalid_field("tracking", _ONE_CALL)
     if template.message_class is MessageClass.VERIFICATION:
         raise invalid_field("tracking", "codes are not tracked: their links must lead straight on; leave it out")
 

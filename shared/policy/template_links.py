@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
-from shared.model.content import Content, EmailContent
+from shared.model.content import Content, EmailContent, SmsContent
 from shared.policy.links import is_web_address
 from shared.policy.tracked_html import links_in
+from shared.policy.tracked_wecom import wecom_links_in
 from shared.policy.unsubscribing import VARIABLE
 
 MOST: Final = 255
@@ -35,7 +36,12 @@ def _may_be_tracked(link: str) -> bool:
 
 def template_links(content: Content) -> list[str]:
     """Where the links of a content lead that may be tracked."""
-    return links_of(content.html) if isinstance(content, EmailContent) and content.html is not None else []
+    if isinstance(content, EmailContent):
+        return links_of(content.html) if content.html is not None else []
+    if isinstance(content, SmsContent):
+        return []
+    links = wecom_links_in(content.type, content.model_dump(exclude={"data"}))
+    return [link for link in links if _may_be_tracked(link)][:MOST]
 
 
 class Numbers:

@@ -1,4 +1,5 @@
-"""Tracking: the links of an email lead by way of the platform, and a picture tells that it was opened.
+"""Tracking: the links of an email or of a WeCom message lead by way of the platform, and a picture tells that an email
+was opened.
 
 Only where its template says so, and never for who does not want it. Links by which a recipient says "I have it" go that
 way in any case: nobody is watched by them. Behind `UnsubscribeLinks`, whose link stays.
@@ -10,13 +11,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from shared.dispatch.decide.step import Batch, Candidate, Step, Taken
-from shared.model.content import EmailContent, RenderedEmail
+from shared.model.content import EmailContent, RenderedEmail, RenderedWecom
 from shared.model.origin import MAX_ANONYMOUS, origin_of
 from shared.model.templates import TrackingMode
 from shared.model.tenants import Tenant
 from shared.model.words import Channel, MessageClass
-from shared.policy.template_links import numbers_in
+from shared.policy.template_links import Numbers, numbers_in, template_links
 from shared.policy.tracked_html import ACKNOWLEDGES, with_links, with_picture
+from shared.policy.tracked_wecom import with_wecom_links
 from shared.policy.tracking import MOST_LINKS, Tracked, click_link, open_link
 
 
@@ -37,8 +39,8 @@ class TrackedLinks(Step):
 
     def take(self, batch: Batch) -> Taken:
         envelope = batch.envelope
-        emails = envelope.channel is Channel.EMAIL and envelope.message_class is not MessageClass.VERIFICATION
-        way = self._way(batch) if emails and self.sources.public_url and batch.candidates else None
+        links = envelope.channel is not Channel.SMS and envelope.message_class is not MessageClass.VERIFICATION
+        way = self._way(batch) if links and self.sources.public_url and batch.candidates else None
         if way is not None:
             for candidate in batch.candidates:
                 _put_in(candidate, way, way.tracked and candidate.recipient.tag not in batch.untracked)
@@ -57,12 +59,16 @@ class TrackedLinks(Step):
         origin = f"{envelope.channel}_{origin_of(envelope)}" if anonymous else ""
         if tenant is None or len(origin) > MAX_ANONYMOUS:
             return None
-        return _Way(self.sources.public_url, tenant, bool(tracking), acknowledges, origin, numbers_in(html))
+        number_of = numbers_in(html) if html or content is None else Numbers(template_links(content))
+        return _Way(self.sources.public_url, tenant, bool(tracking), acknowledges, origin, number_of)
 
 
 def _put_in(candidate: Candidate, way: _Way, tracked: bool) -> None:
     message = candidate.message
     content = message.content
+    if isinstance(content, RenderedWecom):
+        _put_in_wecom(candidate, content, way, tracked)
+        return
     if not isinstance(content, RenderedEmail) or content.html is None or not (tracked or way.acknowledges):
         return
     html = with_links(content.html, _numbered(way, message.message_id, candidate.recipient.address, tracked))
@@ -70,6 +76,16 @@ def _put_in(candidate: Candidate, way: _Way, tracked: bool) -> None:
         whose = None if way.origin else message.message_id
         html = with_picture(html, open_link(way.public_url, way.tenant.id, way.tenant.salt, whose, way.origin))
     candidate.outgoing = replace(message, content=replace(content, html=html))
+
+
+def _put_in_wecom(candidate: Candidate, content: RenderedWecom, way: _Way, tracked: bool) -> None:
+    # Links that say whose they are would take a call for each member.
+    if not (tracked and way.origin):
+        return
+    link_of = _numbered(way, "", candidate.recipient.address, tracked)
+    body = with_wecom_links(content.type, content.body, lambda target: link_of(target, False))
+    # Equal messages have equal links, so they still share a call.
+    candidate.outgoing = replace(candidate.message, content=replace(content, body=body))
 
 
 def _numbered(way: _Way, message_id: str, address: str, tracked: bool) -> Callable[[str, bool], str | None]:
