@@ -6,6 +6,7 @@ from pydantic import Base64Bytes, ConfigDict, Field
 
 from shared.model.base import Model
 from shared.model.policies import ClassPolicies, ZoneName
+from shared.model.pumping import VerificationGuard
 from shared.model.topics import MAX_TOPICS, Topic, TopicId
 
 DEFAULT_TENANT = "default"
@@ -79,6 +80,8 @@ class TenantSettings(Model):
     """How many texts a key without a limit of its own has accepted on a day (UTC), campaigns' not among them."""
     texts_abroad_per_key_per_day: TextsPerDay = TEXTS_ABROAD_PER_DAY
     """How many of these, of every key, to numbers outside the tenant's region."""
+    verification_guard: VerificationGuard = VerificationGuard.model_construct()
+    """The guard against SMS pumping."""
     changed_by: str = ""
     changed_at: int | None = None
     restored: int | None = None
