@@ -59,7 +59,15 @@ FUNCTIONS = (
         "Accepts messages",
         IngestSettings,
         packages=_PACKAGES,
-        rights=(*_TABLES, allow(("s3:GetObject", "s3:PutObject"), "bucket.attachments"), LIST_FILES, *SENDING),
+        rights=(
+            *_TABLES,
+            # What the guard against SMS pumping counts; every hold is recorded.
+            table("guard", "Query", "BatchGetItem", "BatchWriteItem", keys=("pumping#*",)),
+            table("catalog", "PutItem", keys=("audit#*",)),
+            allow(("s3:GetObject", "s3:PutObject"), "bucket.attachments"),
+            LIST_FILES,
+            *SENDING,
+        ),
         triggers=(ApiTrigger(),),
         alarms=_limits("ingest"),
         snapshot=True,
