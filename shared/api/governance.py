@@ -15,12 +15,14 @@ from pydantic_core import CoreSchema
 
 from shared.api.fields import Moment, VersionNumber, moment, moment_or_none
 from shared.api.paging import PageQuery
+from shared.api.pumping import VerificationGuardUpdate
 from shared.base.channels import CHANNELS
 from shared.model.address import mask_recipient, regions_with_phones
 from shared.model.audit import AuditRecord
 from shared.model.base import Model
 from shared.model.numbers import whole_number
 from shared.model.policies import ClassPolicies, Policies, ZoneName
+from shared.model.pumping import VerificationGuard
 from shared.model.templates import Review, ReviewState
 from shared.model.tenants import (
     MAX_BLOCKED_WORDS,
@@ -148,6 +150,7 @@ class SettingsUpdate(Model):
     """What advertising may be about, in words for recipients, who unsubscribe from one topic or from all."""
     texts_per_key_per_day: Annotated[TextsPerDay, BeforeValidator(whole_number)] | None = None
     texts_abroad_per_key_per_day: Annotated[TextsPerDay, BeforeValidator(whole_number)] | None = None
+    verification_guard: VerificationGuardUpdate | None = None
 
 
 class SettingsRestore(Model):
@@ -177,6 +180,7 @@ class SettingsView(Model):
     texts_abroad_per_key_per_day: int = Field(
         description="How many of these a key may send to numbers outside one's own country."
     )
+    verification_guard: VerificationGuard = Field(description="The guard against SMS pumping.")
     changed_by: str | None
     """The id of an API key."""
     changed_at: datetime | None

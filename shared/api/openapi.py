@@ -78,6 +78,7 @@ _STATUSES = {
 
 _PARAMETERS: dict[str, Json] = {
     "id": {"type": "string", "minLength": 1, "maxLength": 100},
+    "prefix": {"type": "string", "pattern": "^[1-9][0-9]{0,6}$"},
     "version": {"type": "integer", "minimum": 1, "maximum": 999_999},
 }
 
