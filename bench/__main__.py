@@ -9,6 +9,7 @@ from bench import (
     email,
     examples,
     expand,
+    guard,
     ingest,
     isolation,
     providers,
@@ -35,6 +36,7 @@ ALL = {
     "isolation": isolation.run,
     "examples": examples.run,
     "drill": drill.run,
+    "guard": guard.run,
     "start": start.run,
     "cold": cold.run,
 }

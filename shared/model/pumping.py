@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated
 
-import msgspec
 from msgspec import Struct, field
 from pydantic import BeforeValidator, ConfigDict, Field
 
@@ -181,8 +180,3 @@ class HourCounts(Struct, frozen=True, rename={"started": "s", "approved": "a", "
 def suffixes_of(digits: str) -> tuple[str, ...]:
     """The suffixes of a number's four prefixes, the shortest first. digits: a number in E.164 without its +."""
     return tuple(dict.fromkeys(digits[SHORTEST:end] for end in range(SHORTEST, LONGEST + 1)))
-
-
-def written(rule: Rule) -> str:
-    """A rule as it is kept; equal rules are equal texts."""
-    return msgspec.json.encode(rule).decode()

@@ -153,7 +153,11 @@ def _figures(
     recent: Recent, suffix: str, now: int, after: int, inner: Sequence[Rule], guard: VerificationGuard
 ) -> Figures | None:
     """What speaks against a prefix, in its last hour or its last day."""
-    found, usual = window(recent, suffix, now, after, inner), recent.usual.of(suffix)
+    usual = recent.usual.of(suffix)
+    about = sum(counts.get(suffix, 0) for counts in recent.started.values())
+    if about < guard.least_started and usual.day_started + about < DAY_FACTOR * guard.least_started:
+        return None  # of most prefixes that is all there is to see
+    found = window(recent, suffix, now, after, inner)
     hour = Figures("hour", found.started, usual.hour, found.matured, found.approved)
     if _too_many(hour, guard.least_started, guard) and _too_few(hour, guard):
         return hour

@@ -21,7 +21,7 @@ from msgspec import Struct, field
 from shared.errors import LostError
 from shared.model.audit import AuditRecord
 from shared.model.clock import Clock
-from shared.model.pumping import LONGEST, SHORTEST, Counts, Recent, Rule, UsualTable, suffixes_of, written
+from shared.model.pumping import LONGEST, SHORTEST, Counts, Recent, Rule, UsualTable, suffixes_of
 from shared.policy.pumping import HOUR_MS, MINUTE_MS
 from shared.store.audit import audit_put
 from shared.store.catalog_items import CatalogConflictError, conflicts
@@ -122,9 +122,9 @@ class Pumping:
         condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
         if before is not None:
             condition = {
-                "ConditionExpression": "#d = :before",
-                "ExpressionAttributeNames": {"#d": "d"},
-                "ExpressionAttributeValues": {":before": {"S": written(before)}},
+                "ConditionExpression": "since = :since AND #state = :state",
+                "ExpressionAttributeNames": {"#state": "state"},
+                "ExpressionAttributeValues": {":since": {"N": str(before.since)}, ":state": {"S": before.state.value}},
             }
         if after is None:
             action: Item = {"Delete": {"TableName": self._table, "Key": key, **condition}}
@@ -223,7 +223,8 @@ def _adding(changes: Sequence[tuple[str, int]], ttl: int) -> dict[str, Any]:
 
 
 def _rule(rule: Rule) -> Item:
-    found: Item = {"d": {"S": written(rule)}}
+    text = msgspec.json.encode(rule).decode()
+    found: Item = {"d": {"S": text}, "since": {"N": str(rule.since)}, "state": {"S": rule.state.value}}
     if rule.until is not None:
         found["ttl"] = {"N": str(rule.until // 1000 + _RULE_S)}
     return found
