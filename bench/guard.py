@@ -35,16 +35,16 @@ _NEW = Country("TG", "228", 0, 0, 0.0, 0.32)
 SLOW = tuple(f"639{1000 + 7 * n}" for n in range(300))
 
 
-def attacks(people: People) -> tuple[Attack, ...]:
-    """Five shapes; each in a country, and on days, of its own."""
-    common = people.prefixes["ID"][0]
-    return (
-        Attack("sequential numbers", _EG, ("2010931",), 3600, 8 * DAY + 3 * HOUR, 8 * DAY + 9 * HOUR, sequential=True),
-        Attack("one prefix", _ID, (common,), 1200, 10 * DAY + HOUR, 11 * DAY + HOUR),
-        Attack("many prefixes, slowly", _PH, SLOW, 300, 21 * DAY, 26 * DAY),
-        Attack("many tenants", _PK, ("9230055",), 40, 9 * DAY, 10 * DAY, tenants=SMALL),
-        Attack("premium ranges", _NEW, ("2289012", "2289013", "2289771"), 900, 27 * DAY, 27 * DAY + 12 * HOUR),
-    )
+_COMMON = People("big", Random(SEED)).prefixes["ID"][0]
+"""One that many people have."""
+ATTACKS = (
+    Attack("sequential numbers", _EG, ("2010931",), 3600, 8 * DAY + 3 * HOUR, 8 * DAY + 9 * HOUR, sequential=True),
+    Attack("one prefix", _ID, (_COMMON,), 1200, 10 * DAY + HOUR, 11 * DAY + HOUR),
+    Attack("many prefixes, slowly", _PH, SLOW, 300, 21 * DAY, 26 * DAY),
+    Attack("many tenants", _PK, ("9230055",), 40, 9 * DAY, 10 * DAY, tenants=SMALL),
+    Attack("premium ranges", _NEW, ("2289012", "2289013", "2289771"), 900, 27 * DAY, 27 * DAY + 12 * HOUR),
+)
+"""Five shapes; each in a country, and on days, of its own."""
 
 
 @dataclass(slots=True)
@@ -125,7 +125,9 @@ def _during(each: Asked) -> str:
         return "the new country"
     if any(begins <= each.at < ends + HOUR for country, begins, ends in OUTAGES if country in ("*", each.country.name)):
         return "a provider down"
-    return "an attack on their prefix, or nothing"
+    if any(each.country.code == one.country.code and one.begins <= each.at < one.ends + DAY for one in ATTACKS):
+        return "an attack in their country"
+    return "nothing"
 
 
 def events_of(everybody: Sequence[People], attack: Sequence[Attack], random: Random, days: int) -> Iterator[Asked]:
@@ -147,7 +149,7 @@ def world(days: int = DAYS) -> Iterator[Asked]:
     big = People("big", Random(SEED))
     few = tuple(each for each in BY_NAME.values() if each.name in ("CN", "PK"))
     small = [People(name, Random(SEED + n), 0.01, few) for n, name in enumerate(SMALL, 1)]
-    return events_of([big, *small], attacks(big), Random(SEED - 1), days)
+    return events_of([big, *small], ATTACKS, Random(SEED - 1), days)
 
 
 def run(days: int = DAYS) -> list[Figure]:

@@ -113,12 +113,14 @@ class Pumping:
         return Overview(found.rules, found.seen, frozenset(countries))
 
     def change(self, tenant: str, before: Rule | None, after: Rule | None, record: AuditRecord) -> None:
-        """Replace a prefix's rule, with its record in the audit log, or neither. One of both is given at least.
+        """Replace a prefix's rule, with its record in the audit log, or neither.
 
         Raises: LostError if it is not as it was before; what the client raises.
         """
-        prefix = (after or before or Rule(prefix="", state="held", since=0)).prefix  # type: ignore[arg-type]
-        key = {"pk": {"S": _tenant(tenant)}, "sk": {"S": f"rule#{prefix}"}}
+        found = after or before
+        if found is None:
+            return
+        key = {"pk": {"S": _tenant(tenant)}, "sk": {"S": f"rule#{found.prefix}"}}
         condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
         if before is not None:
             condition = {

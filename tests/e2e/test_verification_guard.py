@@ -1,6 +1,6 @@
 """The guard against SMS pumping on the local stack: attacks are held, others are not, and people can let go."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from itertools import count
 from typing import Any
@@ -9,7 +9,9 @@ import httpx
 import pytest
 
 from local.stack import LocalStack
+from shared.store.pumping import Pumping
 from tests.e2e.test_verifications import Site
+from tests.fakes import out_of_reach
 
 pytestmark = pytest.mark.xdist_group("local-stack")
 
@@ -20,6 +22,15 @@ PEOPLE = 40
 
 class Guarded(Site):
     """A site with its guard."""
+
+    def __init__(self, stack: LocalStack) -> None:
+        self.guarded: list[str] = []
+        super().__init__(stack)
+
+    def _note(self, service: str, operation: str, asked: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
+        super()._note(service, operation, asked, answer)
+        if service == "dynamodb" and "'pumping#" in repr(asked):
+            self.guarded.append(operation)
 
     def ask(self, number: str, key: str | None = None, **more: Any) -> httpx.Response:
         return self.post("/v1/verifications", {"to": number, "template": "code", "purpose": "login", **more}, key)
@@ -70,9 +81,12 @@ def site() -> Iterator[Guarded]:
 
 
 @pytest.fixture
-def prefix() -> str:
-    """The first six digits of numbers that no other test uses; the first five are in the longest prefix."""
-    return f"13{next(heads)}"
+def prefix(site: Guarded) -> str:
+    """The first six digits of numbers that no other test uses, on another day: the first five are in the longest
+    prefix."""
+    site.later(25 * 3600)
+    n = next(heads)
+    return f"1{3 + n // 10 % 7}{n}"
 
 
 def attacked(site: Guarded, prefix: str, starts: int = PEOPLE) -> list[httpx.Response]:
@@ -88,8 +102,7 @@ def test_an_attack_is_held_and_others_are_not(site: Guarded, prefix: str) -> Non
     told = first.json()["detail"]
     held = f"86{prefix[:5]}"
     assert f"+{held}" in told and "0 were entered" in told and f"{prefix}000" not in told
-    other = f"15{next(heads)}"
-    assert site.ask(f"+86{other}00001").status_code == 202
+    assert site.ask(f"+86{prefix[:4]}{int(prefix[4]) ^ 1}{prefix[5:]}00001").status_code == 202
     [record] = site.audit(f"prefix/{held}")
     assert record["action"] == "hold_prefix" and record["who"] == "pumping-guard"
     assert record["after"]["figures"]["started"] >= 30 and record["after"]["figures"]["approved"] == 0
@@ -100,3 +113,158 @@ def test_people_who_enter_their_codes_are_never_held(site: Guarded, prefix: str)
     site.later(130)
     site.people(prefix, PEOPLE, first=PEOPLE)
     assert site.audit(f"prefix/86{prefix[:5]}") == []
+
+
+def test_a_held_prefix_is_tried_and_held_longer_or_let_go(site: Guarded, prefix: str) -> None:
+    attacked(site, prefix)
+    held = f"86{prefix[:5]}"
+    site.later(15 * 60)
+    assert site.ask(f"+86{prefix}90000").status_code == 202
+    answers = site.attack(prefix, 12, first=90001)
+    assert [each.status_code for each in answers] == [202] * 9 + [429] * 3
+    assert answers[-1].headers["retry-after"] == "60"
+    site.later(130)
+    assert site.ask(f"+86{prefix}91000").status_code == 429
+    assert site.row(held)["state"] == "held" and site.row(held)["figures"]["window"] == "trial"
+    site.later(30 * 60)
+    site.people(prefix, 10, first=92000)
+    site.later(130)
+    site.people(prefix, 1, first=93000)
+    assert site.row(held)["state"] == "cleared"
+    actions = [each["action"] for each in site.audit(f"prefix/{held}")]
+    assert actions == ["hold_prefix", "try_prefix", "hold_prefix", "try_prefix", "clear_prefix"]
+
+
+def test_who_gave_a_code_back_today_is_let_through(site: Guarded, prefix: str) -> None:
+    site.people(prefix, 1, first=80000)
+    attacked(site, prefix)
+    assert site.ask(f"+86{prefix}90000").status_code == 429
+    assert site.ask(f"+86{prefix}80000").status_code == 202
+
+
+def test_monitor_counts_and_holds_nothing(site: Guarded, prefix: str) -> None:
+    site.settle(mode="monitor", per_day=0)
+    try:
+        assert {each.status_code for each in attacked(site, prefix)} == {202}
+        row = site.row(f"86{prefix[:5]}")
+        assert (row["state"], row["enforced"], row["refused"]) == ("held", False, 0)
+        [record] = site.audit(f"prefix/86{prefix[:5]}")
+        assert record["action"] == "hold_prefix" and record["after"]["enforced"] is False
+    finally:
+        site.settle(mode="enforce", per_day=None)
+
+
+def test_off_counts_nothing(site: Guarded, prefix: str) -> None:
+    site.settle(mode="off")
+    try:
+        assert {each.status_code for each in attacked(site, prefix)} == {202}
+    finally:
+        site.settle(mode="enforce")
+    assert not [each for each in site.get(GUARD)["prefixes"] if each["prefix"].startswith(f"86{prefix[:5]}")]
+
+
+def test_test_keys_are_not_counted(site: Guarded, prefix: str) -> None:
+    key = site.call("/v1/keys", {"name": "t", "kind": "test", "scopes": ["send"]})["key"]
+    assert site.ask(f"+86{prefix}99999").status_code == 202
+    before = site.row(f"86{prefix[:2]}")["started"]
+    assert before == 1
+    for n in range(PEOPLE):
+        assert site.ask(f"+86{prefix}{n:05d}", key).status_code == 202
+    assert site.row(f"86{prefix[:2]}")["started"] == before
+
+
+def test_people_can_release_hold_block_and_forget(site: Guarded, prefix: str) -> None:
+    attacked(site, prefix)
+    held = f"86{prefix[:5]}"
+    assert site.rule("PUT", held, {"state": "released", "minutes": 60, "reason": "a fair"}).status_code == 200
+    site.later(11)
+    assert {each.status_code for each in site.attack(prefix, 10, first=70000)} == {202}
+    assert site.rule("PUT", held, {"state": "blocked", "reason": "no people there"}).status_code == 200
+    site.later(11)
+    blocked = site.ask(f"+86{prefix}71000")
+    assert blocked.status_code == 403 and "no people there" in blocked.json()["detail"]
+    assert site.rule("PUT", held, {"state": "held"}).json()["until"] is not None
+    site.later(11)
+    assert site.ask(f"+86{prefix}71000").status_code == 429
+    assert site.rule("DELETE", held).status_code == 204
+    assert site.rule("DELETE", held).status_code == 404
+    site.later(11)
+    actions = [each["action"] for each in site.audit(f"prefix/{held}")]
+    assert actions == ["hold_prefix", *["set_guard_prefix"] * 3, "delete_guard_prefix"]
+    for method, path, body, field in (
+        ("PUT", "x1", {"state": "held"}, "prefix"),
+        ("PUT", "62", {"state": "trial"}, "state"),
+        ("PUT", "62", {"state": "blocked", "minutes": 5}, "minutes"),
+    ):
+        answer = site.rule(method, path, body)
+        assert answer.status_code == 422 and [each["field"] for each in answer.json()["errors"]] == [field]
+
+
+def test_limits_that_people_set(site: Guarded, prefix: str) -> None:
+    site.settle(per_bind_per_hour=2)
+    codes = [site.ask(f"+86{prefix}{n:05d}", bind="a device").status_code for n in range(4)]
+    assert codes == [202, 202, 429, 429]
+    assert site.ask(f"+86{prefix}00009", bind="another").status_code == 202
+    site.settle(per_bind_per_hour=20, per_country_per_day={"CN": 3})
+    try:
+        answers = [site.ask(f"+86{prefix}1{n:04d}") for n in range(4)]
+        assert [each.status_code for each in answers] == [202, 202, 202, 429]
+        assert "per_country_per_day" in answers[-1].json()["detail"]
+    finally:
+        site.settle(per_country_per_day={})
+
+
+def test_what_codes_may_cost(site: Guarded, prefix: str) -> None:
+    headers = {"Authorization": f"Bearer {site.key}"}
+    fee = {"fee": {"amount": 0.05, "currency": "CNY"}}
+    assert site.api.patch("/v1/accounts/sms-tencent", json=fee, headers=headers).is_success
+    site.settle(spend_per_day={"amount": 0.1, "currency": "CNY"})
+    try:
+        answers = [site.ask(f"+86{prefix}{n:05d}") for n in range(3)]
+        assert [each.status_code for each in answers] == [202, 202, 429]
+        assert "0.10 CNY" in answers[-1].json()["detail"]
+    finally:
+        site.settle(spend_per_day=None)
+
+
+def test_a_country_that_nobody_sent_codes_to(site: Guarded) -> None:
+    headers = {"Authorization": f"Bearer {site.key}"}
+    assert site.api.patch("/v1/settings", json={"countries": ["CN", "HK", "GB"]}, headers=headers).is_success
+    site.settle(new_countries="block")
+    try:
+        refused = site.ask("+85261234567")
+        assert refused.status_code == 403 and "HK" in refused.json()["detail"]
+        assert site.rule("PUT", "852", {"state": "released"}).status_code == 200
+        site.later(11)
+        assert site.ask("+85261234567").status_code == 202
+        site.settle(new_countries="monitor")
+        assert site.ask("+447400123456").status_code == 202
+        site.later(11)
+        assert site.ask("+447400123457").status_code == 202
+        [record] = site.audit("country/GB")
+        assert record["action"] == "first_code_to_country"
+    finally:
+        site.settle(new_countries="monitor")
+
+
+def test_a_start_takes_few_requests(site: Guarded, prefix: str) -> None:
+    """Three for the guard, and one while the process remembers the figures."""
+    site.start(f"+86{prefix}00001")
+    counted = []
+    for wait, number in ((11, 2), (1, 3)):
+        site.later(wait)
+        site.guarded.clear()
+        assert site.ask(f"+86{prefix}{number:05d}").status_code == 202
+        counted.append(sorted(site.guarded))
+        site.stack.drain()
+    assert counted == [["Query", "Query", "UpdateItem"], ["UpdateItem"]]
+
+
+def test_what_cannot_be_counted_is_sent(site: Guarded, prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> Any:
+        raise out_of_reach("dynamodb")
+
+    monkeypatch.setattr(Pumping, "start", broken)
+    monkeypatch.setattr(Pumping, "overview", broken)
+    site.later(11)
+    assert site.ask(f"+86{prefix}00001").status_code == 202

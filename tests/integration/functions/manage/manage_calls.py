@@ -66,6 +66,7 @@ class ManageApi:
     def __init__(self, aws: Aws, clock: FakeClock, loopback: bool = False) -> None:
         settings = ManageSettings(
             catalog_table=aws.catalog,
+            guard_table=aws.guard,
             secret_prefix="mepush",
             queue_mappings=MAPPINGS,
             allow_loopback_endpoints=loopback,
