@@ -45,11 +45,11 @@ class _Partition:
 
     def between(self, first: int, last: int) -> Recent:
         """The counts of these minutes, as they are now."""
-        found = (
+        started, refused, approved = (
             {minute: dict(counts) for minute, counts in self.minutes[kind].items() if first <= minute <= last}
             for kind in "sra"
         )
-        return Recent(*found, self.usual)
+        return Recent(started, refused, approved, self.usual)
 
     def forget(self, before: int) -> None:
         """Drop minutes that nobody reads any more."""
