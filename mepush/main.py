@@ -30,7 +30,6 @@ class Root(LazyGroup):
         "account": Entry("mepush.commands.accounts:app", "Accounts at providers: settings, secret, rate."),
         "suppress": Entry("mepush.commands.suppressions:app", "The suppression list: who is not written to."),
         "webhook": Entry("mepush.commands.webhooks:app", "Webhooks: have events sent to your own endpoints."),
-        "verify": Entry("mepush.commands.verification_guard:app", "Codes: what the guard against pumping holds."),
         "dlq": Entry("mepush.commands.dead_letters:app", "Dead letters: look at them, send again, discard."),
         "settings": Entry("mepush.commands.settings:app", "Settings of the whole tenant, with their versions."),
         "key": Entry("mepush.commands.keys:app", "API keys: create, list and revoke them."),

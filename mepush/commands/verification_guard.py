@@ -1,4 +1,4 @@
-"""`mepush verify`: the guard against SMS pumping."""
+"""`mepush verify guard`, and what people decide of prefixes: the guard against SMS pumping."""
 
 from typing import Annotated, Any
 
@@ -9,8 +9,6 @@ from mepush.client.api import Client, segment
 from mepush.output import JsonOption, KeyOption, Output, UrlOption, plain, row, session, table
 from mepush.views.messages import moment
 
-app = typer.Typer(no_args_is_help=True, help="Verifications: the guard against SMS pumping.")
-
 PATH = "/v1/verifications/guard"
 PrefixArgument = Annotated[
     str, typer.Argument(metavar="PREFIX", help="The first one to seven digits with the country code, such as 62812.")
@@ -19,7 +17,6 @@ MinutesOption = Annotated[int | None, typer.Option("--minutes", min=1, max=43_20
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why, for the audit log and whoever is refused.")]
 
 
-@app.command("guard")
 def guard(url: UrlOption = None, key: KeyOption = None, as_json: JsonOption = False) -> None:
     """Show which prefixes of telephone numbers are held, and the figures of all."""
     with session(url, key, as_json) as (api, out):
@@ -27,7 +24,6 @@ def guard(url: UrlOption = None, key: KeyOption = None, as_json: JsonOption = Fa
         out.result(data, lambda console: _show(console, data))
 
 
-@app.command("hold")
 def hold(
     prefix: PrefixArgument,
     minutes: MinutesOption = None,
@@ -41,7 +37,6 @@ def hold(
         _decide(api, out, prefix, "held", minutes, reason)
 
 
-@app.command("block")
 def block(
     prefix: PrefixArgument,
     reason: ReasonOption = "",
@@ -54,7 +49,6 @@ def block(
         _decide(api, out, prefix, "blocked", None, reason)
 
 
-@app.command("release")
 def release(
     prefix: PrefixArgument,
     minutes: MinutesOption = None,
@@ -68,7 +62,6 @@ def release(
         _decide(api, out, prefix, "released", minutes, reason)
 
 
-@app.command("forget")
 def forget(prefix: PrefixArgument, url: UrlOption = None, key: KeyOption = None, as_json: JsonOption = False) -> None:
     """Leave a prefix to the guard again, as if nothing had been decided."""
     with session(url, key, as_json) as (api, out):

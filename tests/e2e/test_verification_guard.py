@@ -7,10 +7,12 @@ from typing import Any
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
 from local.stack import LocalStack
+from mepush.main import app
 from shared.store.pumping import Pumping
-from tests.e2e.test_verifications import Site
+from tests.e2e.verifying import Site
 from tests.fakes import out_of_reach
 
 pytestmark = pytest.mark.xdist_group("local-stack")
@@ -268,3 +270,24 @@ def test_what_cannot_be_counted_is_sent(site: Guarded, prefix: str, monkeypatch:
     monkeypatch.setattr(Pumping, "overview", broken)
     site.later(11)
     assert site.ask(f"+86{prefix}00001").status_code == 202
+
+
+def test_by_the_command(site: Guarded, prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEPUSH_URL", site.stack.url)
+    monkeypatch.setenv("MEPUSH_KEY", site.key)
+
+    def run(*words: str, code: int = 0) -> str:
+        result = CliRunner().invoke(app, ["verify", *words])
+        assert result.exit_code == code, result.output
+        return result.output
+
+    attacked(site, prefix)
+    held = f"86{prefix[:5]}"
+    shown = run("guard")
+    assert f"+{held}" in shown and "held" in shown and "0 were entered" in " ".join(shown.split())
+    assert "released until" in run("release", f"+{held}", "--minutes", "5", "--reason", "a fair")
+    assert "held until" in run("hold", held)
+    assert "until somebody changes it" in run("block", held)
+    assert "left to the guard" in run("forget", held)
+    assert "Nothing was decided" in run("forget", held, code=1)
+    assert '"mode": "enforce"' in run("guard", "--json")
