@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 from shared.api.fields import moment, moment_or_none
-from shared.model.accounts import UnitFee
 from shared.model.address import regions_with_phones
 from shared.model.base import Model
 from shared.model.numbers import whole_number
@@ -18,6 +17,7 @@ from shared.model.pumping import (
     Places,
     PrefixState,
     Rule,
+    Spend,
     VerificationGuard,
 )
 from shared.policy.pumping import Window
@@ -54,7 +54,7 @@ class VerificationGuardUpdate(Model):
         | None
     ) = None
     """Replaces what was there."""
-    spend_per_day: UnitFee | None = None
+    spend_per_day: Spend | None = None
 
     def applied(self, current: VerificationGuard) -> VerificationGuard:
         """What is set after it."""

@@ -11,7 +11,6 @@ from typing import Annotated
 from msgspec import Struct, field
 from pydantic import BeforeValidator, ConfigDict, Field
 
-from shared.model.accounts import UnitFee
 from shared.model.base import Model
 from shared.model.numbers import whole_number
 
@@ -44,6 +43,16 @@ class NewCountries(StrEnum):
     BLOCK = "block"
 
 
+class Spend(Model):
+    """What may be spent."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    amount: Annotated[float, Field(strict=True, ge=0, le=10_000_000)]
+    """In `currency` (ISO 4217, such as `CNY`)."""
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+
+
 class VerificationGuard(Model):
     """What people set about codes by SMS. Test keys are neither counted nor held."""
 
@@ -63,7 +72,7 @@ class VerificationGuard(Model):
     """Starts of the tenant on a day (UTC)."""
     per_country_per_day: dict[CountryCode, Places] = Field(default_factory=dict, max_length=250)
     """Country (ISO 3166) -> starts on a day (UTC)."""
-    spend_per_day: UnitFee | None = None
+    spend_per_day: Spend | None = None
     """What codes may cost on a day (UTC), by the fees that people set for accounts."""
 
 

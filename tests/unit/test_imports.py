@@ -75,7 +75,7 @@ NEVER = {
 
 MODELS: Mapping[str, frozenset[str]] = {
     "authorize": frozenset(
-        {"audit", "base", "clock", "ids", "keys", "numbers", "policies", "tenants", "topics", "words"}
+        {"audit", "base", "clock", "ids", "keys", "numbers", "policies", "pumping", "tenants", "topics", "words"}
     ),
     "ingest": frozenset(
         {
