@@ -7,7 +7,7 @@ from functions.manage.deps import ManageDeps
 from shared.api.audit import Auditor
 from shared.api.kit import Call, OperationFunction
 from shared.api.pumping import GuardView, HandState, PrefixView, RuleView
-from shared.errors import ConflictError, LostError, NotFoundError, invalid_field
+from shared.errors import ConflictError, LostError, NotFoundError, invalid_field, not_found
 from shared.model.pumping import SHORTEST, PrefixState, Recent, Rule
 from shared.policy.pumping import MINUTE_MS, is_over, window
 from shared.store.pumping import Overview, Seen
@@ -69,6 +69,8 @@ class Guard:
 
     def forget(self, call: Call) -> None:
         """Leave a prefix to the guard again, as if nothing had been decided. Raises: NotFoundError, ConflictError."""
+        if not _PREFIX(call.path["prefix"].removeprefix("+")):
+            raise not_found("prefix")
         self._change(call, _prefix(call), None)
 
     def _change(self, call: Call, prefix: str, after: Rule | None) -> None:

@@ -61,7 +61,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "Leave a prefix to the guard again",
         None,
         success=204,
-        errors=(404, 409, 422),
+        errors=(404, 409),
     ),
     Operation(
         "check_verification",

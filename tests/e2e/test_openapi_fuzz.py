@@ -207,6 +207,8 @@ def _fill_messages(platform: Platform) -> None:
         for number in range(SPARES):
             body = {"to": f"{name}-{number}@example.com", "template": "login-code", "purpose": "login"}
             platform.ids.setdefault(name, []).append(platform.make("start_verification", body)["id"])
+    for name in ("set_guard_prefix", "delete_guard_prefix"):
+        platform.ids[name] = ["62812", "4"]
     platform.stack.drain(until_due=True, horizon_s=60)
 
 
@@ -287,7 +289,8 @@ def _config(platform: Platform) -> schemathesis.Config:
     dictionaries: dict[str, Any] = {"template": {"values": platform.ids["get_template"]}, "version": {"values": [1, 2]}}
     for name, known in platform.ids.items():
         dictionaries[name] = {"values": known}
-        parameters = {"path.id": {"dictionary": name, "probability": 0.7}}
+        place = "path.prefix" if "{prefix}" in BY_ID[name].path else "path.id"
+        parameters = {place: {"dictionary": name, "probability": 0.7}}
         if "{version}" in BY_ID[name].path:
             parameters["path.version"] = {"dictionary": "version", "probability": 0.7}
         operations.append({"include-operation-id": name, "parameters": parameters})
@@ -400,7 +403,7 @@ STRANGE = ["%00", "%2F", "..%2F..", "%FF", "%F0%9F%98%80", "%ED%A0%80", "%23", "
 )
 def test_a_strange_id_is_404(operation: Operation, platform: Platform) -> None:
     for name in STRANGE:
-        path = operation.path.format(id=name, version=1)
+        path = operation.path.format(id=name, version=1, prefix=name)
         problem = platform.refused(404, operation.method, path, [], b"")
         assert problem["detail"].startswith("There is no such ")
 
