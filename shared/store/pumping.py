@@ -27,6 +27,8 @@ from shared.store.audit import audit_put
 from shared.store.catalog_items import CatalogConflictError, conflicts
 from shared.store.dynamo import Item, query_all
 
+STARTED, REFUSED, APPROVED = "s", "r", "a"
+"""How attributes begin; the suffix of a prefix follows."""
 SHARDS: Final = 4
 """Items that a minute's approvals are spread over, so that they seldom meet."""
 MINUTES_S: Final = 2 * 86_400
@@ -71,10 +73,10 @@ class Pumping:
         Raises: what the client raises.
         """
         names = suffixes_of(digits)
-        asked = _adding([("s" + name, 1) for name in names], now // 1000 + MINUTES_S)
+        asked = _adding([(STARTED + name, 1) for name in names], now // 1000 + MINUTES_S)
         key = _minute_key(tenant, digits, now // MINUTE_MS)
         answer = self._client.update_item(TableName=self._table, Key=key, ReturnValues="UPDATED_NEW", **asked)
-        return {name: int(answer["Attributes"]["s" + name]["N"]) for name in names}
+        return {name: int(answer["Attributes"][STARTED + name]["N"]) for name in names}
 
     def refuse(self, tenant: str, digits: str, now: int, counted: int | None = None) -> None:
         """Count one that is refused. counted: when it was counted as a start, which it is no more.
@@ -82,8 +84,8 @@ class Pumping:
         Raises: what the client raises.
         """
         names = suffixes_of(digits)
-        changes = [("r" + name, 1) for name in names]
-        changes += [("s" + name, -1) for name in names] if counted is not None else []
+        changes = [(REFUSED + name, 1) for name in names]
+        changes += [(STARTED + name, -1) for name in names] if counted is not None else []
         key = _minute_key(tenant, digits, (now if counted is None else counted) // MINUTE_MS)
         self._client.update_item(TableName=self._table, Key=key, **_adding(changes, now // 1000 + MINUTES_S))
 
@@ -146,9 +148,9 @@ class Pumping:
     def bound(self, tenant: str, digest: str, now: int) -> int:
         """Count a start with a `bind`; returns how many there are in this hour, with it. One request."""
         key = {"pk": {"S": f"{_tenant(tenant)}#bind#{digest}"}, "sk": {"S": f"hour#{now // HOUR_MS:08d}"}}
-        asked = _adding([("n", 1)], now // 1000 + BIND_S)
+        asked = _adding([("count", 1)], now // 1000 + BIND_S)
         answer = self._client.update_item(TableName=self._table, Key=key, ReturnValues="UPDATED_NEW", **asked)
-        return int(answer["Attributes"]["n"]["N"])
+        return int(answer["Attributes"]["count"]["N"])
 
     def _together(self, action: Item, record: AuditRecord) -> None:
         try:
@@ -174,7 +176,7 @@ def approval(table: str, tenant: str, prefix: str, started_at: int, count: int, 
     """
     shard = started_at % SHARDS
     key = _minute_key(tenant, prefix, started_at // MINUTE_MS, str(shard))
-    changes = [("a" + name, count) for name in suffixes_of(prefix)]
+    changes = [(APPROVED + name, count) for name in suffixes_of(prefix)]
     return {"Update": {"TableName": table, "Key": key, **_adding(changes, now // 1000 + MINUTES_S)}}
 
 
@@ -185,7 +187,7 @@ def partition(tenant: str, digits: str) -> str:
 
 def read_recent(items: Iterable[Item]) -> Recent:
     """The counts that items of a partition hold."""
-    by_kind: dict[str, dict[int, Counts]] = {"s": {}, "r": {}, "a": {}}
+    by_kind: dict[str, dict[int, Counts]] = {STARTED: {}, REFUSED: {}, APPROVED: {}}
     usual = UsualTable()
     for item in items:
         kind, _, rest = item["sk"]["S"].partition("#")
@@ -193,7 +195,7 @@ def read_recent(items: Iterable[Item]) -> Recent:
             usual = msgspec.json.decode(item["d"]["S"], type=UsualTable) if "d" in item else usual
         elif kind == "minute":
             _read_minute(item, int(rest[:10]), by_kind)
-    return Recent(by_kind["s"], by_kind["r"], by_kind["a"], usual)
+    return Recent(by_kind[STARTED], by_kind[REFUSED], by_kind[APPROVED], usual)
 
 
 def _read_minute(item: Item, minute: int, by_kind: dict[str, dict[int, Counts]]) -> None:

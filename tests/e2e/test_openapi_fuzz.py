@@ -324,7 +324,7 @@ def test_an_example_of_the_description_works(name: str, example: str, platform: 
     body = EXAMPLES[name][example]
     if name in CREATING:
         body = body | {"id": f"example-{example}"}
-    answer = platform.call(BY_ID[name], body, id=platform.ids.get(name, [""])[0], version=1)
+    answer = platform.call(BY_ID[name], body, id=(known := platform.ids.get(name, [""]))[0], prefix=known[0], version=1)
     assert answer.status_code == BY_ID[name].success, answer.text
 
 
