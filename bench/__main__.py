@@ -19,6 +19,7 @@ from bench import (
     scale,
     ses,
     start,
+    verify,
 )
 from bench.figures import report
 
@@ -38,6 +39,7 @@ ALL = {
     "drill": drill.run,
     "guard": guard.run,
     "start": start.run,
+    "verify": verify.run,
     "cold": cold.run,
 }
 
