@@ -132,7 +132,7 @@ def _checks() -> Any:
     )  # fmt: skip
     found = start(Address(), wanted, now, Allowed(0, 0, None)).verifications[-1]
     sinks: Any = _Sinks(found)
-    api = Api(dict(Verifying(sinks, sinks, sinks, SystemClock()).operations()))
+    api = Api(dict(Verifying(sinks, sinks, sinks, SystemClock(), sinks).operations()))
     caller = {"tenant": "default", "key_id": "k", "kind": "live", "scopes": "send", "problem": ""}
     event = {
         "routeKey": "POST /v1/verifications/{id}/check",
