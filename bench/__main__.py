@@ -3,6 +3,7 @@
 import sys
 
 from bench import (
+    archive,
     campaign,
     cold,
     drill,
@@ -12,6 +13,7 @@ from bench import (
     guard,
     ingest,
     isolation,
+    latency,
     providers,
     receipts,
     requests,
@@ -33,6 +35,8 @@ ALL = {
     "expand": expand.run,
     "campaign": campaign.run,
     "receipts": receipts.run,
+    "archive": archive.run,
+    "latency": latency.run,
     "scale": scale.run,
     "isolation": isolation.run,
     "examples": examples.run,

@@ -12,6 +12,7 @@ from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
+from aws_lambda_powertools.metrics import EphemeralMetrics
 from msgspec.structs import replace
 from rich.console import Console
 from rich.table import Table
@@ -22,6 +23,7 @@ from bench.figures import Figure, cpu_medians
 from bench.requests import OTHERS, Platform
 from bench.sample import dynamodb_in_air, envelopes
 from functions.trace.aggregate import Aggregator
+from functions.trace.live import Live
 from local.seed import first_key
 from local.stack import LocalStack
 from mepush.client.api import Client
@@ -168,7 +170,9 @@ def _trace_cpu() -> float:
 
     def work() -> int:
         # One that has seen them before would know them, and ask for nothing.
-        aggregator = Aggregator(Timeline(client, "timeline"), Counters(client, "counters"), clock, 90, reader)
+        live = Live(EphemeralMetrics(namespace="mePush", service="trace"), "bench", by_account=True)
+        stores = Timeline(client, "timeline"), Counters(client, "counters")
+        aggregator = Aggregator(*stores, clock, lambda _: 90, reader, live)
         aggregator.run({"Records": batches})
         return len(made) * 100
 

@@ -7,6 +7,7 @@ from bench.figures import Figure, cpu_medians
 from bench.sample import TENANT, template, variables
 from functions.ingest.attachments import Attachments
 from functions.ingest.service import Ingest
+from shared.acceptance.addresses import Seals
 from shared.acceptance.telling import Acceptance
 from shared.api.kit import Api
 from shared.aws.queue import Dispatch
@@ -51,7 +52,9 @@ def run() -> list[Figure]:
     stores: Any = _Catalog()
     clock = SystemClock()
     # Without an Idempotency-Key no claim is made, and without files none is looked for.
-    ingest = Ingest(stores, stores, Acceptance(double, double), clock, Attachments(double, clock), double)
+    ingest = Ingest(
+        stores, stores, Acceptance(double, double), clock, Attachments(double, clock), double, Seals(stores)
+    )
     api = Api({"send_messages": ingest.send_messages})
     recipients = [{"to": f"user{i}@example.com", "variables": variables(i)} for i in range(RECIPIENTS)]
     body = json.dumps({"template": "shipped", "recipients": recipients}, ensure_ascii=False)

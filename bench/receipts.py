@@ -13,6 +13,8 @@ from rich.table import Table
 from bench.campaign import DISPATCH_GB, MEMORY_SHARE, ROWS, Facts, measured
 from bench.figures import Figure, cpu_medians
 from bench.sample import envelopes
+from functions.receipts.cards import Cards
+from functions.receipts.falling import Falling
 from functions.receipts.listing import Listing
 from functions.receipts.matching import Matcher
 from functions.receipts.receiving import Receiver
@@ -108,7 +110,9 @@ def _receipt_us() -> float:
     timeline = Timeline(client, "timeline")
     matcher = Matcher(timeline, Catalog(client, "catalog", clock))  # type: ignore[arg-type]  # as above
     listing = Listing(Suppressions(client, "catalog", clock), SoftBounces(timeline))  # type: ignore[arg-type]  # it is asked for nothing
-    receiver = Receiver(matcher, listing, nobody, nobody, clock)  # type: ignore[arg-type]  # they take everything
+    falling = Falling(nobody, nobody, nobody, nobody, clock)  # type: ignore[arg-type]  # none of these may fall back
+    cards = Cards(nobody, nobody, nobody)  # type: ignore[arg-type]  # none is a card
+    receiver = Receiver(matcher, listing, falling, cards, nobody, nobody, clock)  # type: ignore[arg-type]  # they take everything
 
     def work() -> int:
         for start in range(0, len(records), BATCH):

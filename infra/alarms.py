@@ -60,6 +60,16 @@ class Alarms(Construct):
                 above=0,
             )
 
+    def watch_age(self, name: str, queue: sqs.Queue, seconds: int, description: str) -> None:
+        """Alarm when the oldest message of a queue has been there for so long."""
+        self._alarm(
+            f"{name}-old",
+            description,
+            queue.metric_approximate_age_of_oldest_message(period=self._period, statistic="Maximum"),
+            above=seconds,
+            periods=STUCK_MINUTES,
+        )
+
     def watch_kept_letters(self, name: str, queue: sqs.Queue, function: str) -> None:
         """Alarm when dead letters are kept, and when they are not taken from their queue. function: that takes them."""
         label = name.replace(".", "-")
@@ -103,6 +113,31 @@ class Alarms(Construct):
             function.metric_throttles(period=self._period, statistic="Sum"),
             above=0,
             periods=5,
+        )
+
+    def watch_archive(self, stream: str) -> None:
+        """Alarm when Firehose cannot read what it gets, and when it cannot store it. stream: its name."""
+
+        def metric(name: str, statistic: str) -> cloudwatch.Metric:
+            dimensions = {"DeliveryStreamName": stream}
+            return cloudwatch.Metric(
+                namespace="AWS/Firehose",
+                metric_name=name,
+                dimensions_map=dimensions,
+                period=Duration.minutes(5),
+                statistic=statistic,
+            )
+
+        self._alarm(
+            "archive-not-converted",
+            "Events of the archive are in the prefix errors/ of its bucket, not in its table: see docs/archive.md.",
+            metric("FailedConversion.Records", "Sum"),
+        )
+        self._alarm(
+            "archive-not-stored",
+            "Firehose has not stored events for two hours; after a day it forgets them: read its log.",
+            metric("DeliveryToS3.DataFreshness", "Maximum"),
+            above=2 * 3600,
         )
 
     def watch(self, alarm: Alarm, function: lambda_.Function, name: str, deployment: str) -> None:

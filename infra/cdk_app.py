@@ -8,6 +8,7 @@ import argparse
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,8 +81,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--stage", choices=list(STAGES), default=DEFAULT_STAGE)
     parser.add_argument("--package", action="store_true", help="build the functions' packages (slow the first time)")
     parser.add_argument("--outdir", type=Path, default=Path(os.environ.get("CDK_OUTDIR", "cdk.out")))
+    parser.add_argument("--archive", action="store_true", help="with an archive, whatever the stage says")
     options = parser.parse_args(arguments)
-    path = synth(options.outdir, stub_assets=not options.package, stage=stage_named(options.stage))
+    stage = stage_named(options.stage)
+    if options.archive:
+        stage = replace(stage, archive=True)
+    path = synth(options.outdir, stub_assets=not options.package, stage=stage)
     print(path)  # noqa: T201 - a command's answer
 
 

@@ -38,6 +38,8 @@ def _values(parts: Parts) -> dict[str, str]:
         "timeline_table": tables.timeline.table_name,
         "counters_table": tables.counters.table_name,
         "stream_name": parts.stream.stream_name,
+        "deployment": schedules.group_name,
+        "account_metrics": str(stage.account_metrics).lower(),
         "schedule_group": schedules.group_name,
         "schedule_role_arn": schedules.role.role_arn,
         "schedule_dlq_arn": schedules.dead_letters.queue_arn,
@@ -46,9 +48,12 @@ def _values(parts: Parts) -> dict[str, str]:
         "receipts_url": parts.receipts.queue.queue_url,
         "public_url": parts.public_url,
         "webhooks_url": parts.webhooks.queue.queue_url,
+        "erasures_url": parts.erasures.queue.queue_url,
         "bus_name": parts.bus.name,
         "schedules_dlq_url": schedules.dead_letters.queue_url,
         "trace_dlq_url": parts.trace_dead.queue_url,
+        "receipts_dlq_url": parts.receipts.dead.queue_url,
+        "webhooks_dlq_url": parts.webhooks.dead.queue_url,
         "events_dlq_url": parts.bus.dead.queue_url,
         "assets_bucket": parts.bucket.bucket_name,
         "upload_endpoint": f"https://s3.{stack.region}.{stack.url_suffix}",
@@ -56,6 +61,7 @@ def _values(parts: Parts) -> dict[str, str]:
         "retention_days": str(stage.timeline_days),
         "allow_loopback_endpoints": str(stage.allow_loopback).lower(),
         "private_networks": json.dumps(stage.private_networks),
+        **({} if parts.archive is None else {"archive_stream": parts.archive.stream_name}),
     }
 
 

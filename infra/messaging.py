@@ -77,15 +77,20 @@ class Queues(Construct):
         return Duration.seconds(VISIBILITY_FACTOR * spec.timeout_s + (trigger.window_s or 0))
 
 
-def consumed_queue(scope: Construct, name: str, stage: Stage, functions: Functions) -> tuple[sqs.Queue, sqs.Queue]:
-    """(a queue by the side of the messages' own, its dead-letter queue); its consumer is bound to `<name>.queue`."""
+def consumed_queue(
+    scope: Construct, name: str, stage: Stage, functions: Functions, time_outs: int = VISIBILITY_FACTOR
+) -> tuple[sqs.Queue, sqs.Queue]:
+    """(a queue by the side of the messages' own, its dead-letter queue); its consumer is bound to `<name>.queue`.
+
+    time_outs: for so many of the consumer's a received message stays hidden.
+    """
     spec, trigger = consumer(f"{name}.queue", functions)
     dead = dead_letter_queue(scope, "Dead", f"{stage.prefix}-{name}-dlq")
     queue = sqs.Queue(
         scope,
         "Queue",
         queue_name=f"{stage.prefix}-{name}",
-        visibility_timeout=Duration.seconds(VISIBILITY_FACTOR * spec.timeout_s + (trigger.window_s or 0)),
+        visibility_timeout=Duration.seconds(time_outs * spec.timeout_s + (trigger.window_s or 0)),
         retention_period=RETENTION,
         dead_letter_queue=sqs.DeadLetterQueue(queue=dead, max_receive_count=MAX_RECEIVES),
         encryption=sqs.QueueEncryption.SQS_MANAGED,

@@ -5,10 +5,11 @@ from fnmatch import fnmatchcase
 
 from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
 
+from infra.archive import Archive
 from infra.data import Tables, assets_bucket, event_stream
+from infra.erasures import Erasures
 from infra.events import Bus
 from infra.messaging import Queues, Schedules, TaskQueue, dead_letter_queue
 from infra.nag import acknowledge
@@ -17,6 +18,7 @@ from infra.specs import FunctionError
 from infra.stages import Stage
 from infra.webhooks import Webhooks
 from infra.wildcards import Wildcard, wildcard
+from infra.wildcards import files as bucket_files
 from shared.function import Functions, FunctionSpec
 from shared.policy import attachments, files
 
@@ -40,6 +42,8 @@ class Parts:
         self.bus = Bus(stack, "Bus", stage=stage)
         self.receipts = Receipts(stack, "ReceiptsIn", stage=stage, functions=functions)
         self.webhooks = Webhooks(stack, "WebhooksOut", stage=stage, functions=functions)
+        self.erasures = Erasures(stack, "ErasuresTo", stage=stage, functions=functions)
+        self.archive = Archive(stack, "ArchiveStore", stage=stage) if stage.archive else None
         self.queues: dict[str, sqs.Queue] = {
             **{f"queue.{name}": queue for name, queue in self.envelopes.queues.items()},
             **{f"dead.{name}": queue for name, queue in self.envelopes.dead_letters.items()},
@@ -50,8 +54,11 @@ class Parts:
             "receipts.dead": self.receipts.dead,
             "webhooks.queue": self.webhooks.queue,
             "webhooks.dead": self.webhooks.dead,
+            "erasures.queue": self.erasures.queue,
+            "erasures.dead": self.erasures.dead,
             "schedules.dead": self.schedules.dead_letters,
             "trace.dead": self.trace_dead,
+            **({} if self.archive is None else {"archive.dead": self.archive.dead}),
         }
         self._arns: dict[str, str | Wildcard] = {
             "table.catalog": self.tables.catalog.table_arn,
@@ -61,6 +68,7 @@ class Parts:
             **{name: queue.queue_arn for name, queue in self.queues.items()},
             "stream": self.stream.stream_arn,
             "bus": self.bus.arn,
+            **({} if self.archive is None else {"archive": self.archive.stream_arn}),
             "schedules.role": self.schedules.role.role_arn,
             "schedules.messages": self._scheduled(self.schedules.schedule_arns),
             "schedules.campaigns": self._scheduled(self.schedules.campaign_arns),
@@ -111,13 +119,8 @@ class Parts:
         return wildcard(self.stack, arn, "a schedule is named after the envelope that it holds; all are in one group")
 
     def _files(self, prefix: str) -> Wildcard:
-        resource = self.bucket.node.default_child
-        if not isinstance(resource, s3.CfnBucket):
-            raise TypeError("a bucket of the stack's own is needed")
-        return Wildcard(
-            self.bucket.arn_for_objects(f"{prefix}*"),
-            f"<{self.stack.get_logical_id(resource)}.Arn>/{prefix}*",
-            "files come and go while the platform runs; all are under one prefix",
+        return bucket_files(
+            self.stack, self.bucket, prefix, "files come and go while the platform runs; all are under one prefix"
         )
 
     def _secrets(self, names: str, what: str) -> Wildcard:

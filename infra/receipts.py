@@ -3,14 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
-from aws_cdk import ArnFormat, Duration, Stack
+from aws_cdk import ArnFormat, CfnOutput, Duration, Stack
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from infra.messaging import consumed_queue
 from infra.stages import Stage
+from shared.base.rights import Outside
 from shared.function import Functions
 from shared.providers.spec import DEPLOYMENT
 from shared.providers.table import PROVIDERS
@@ -32,6 +34,41 @@ class Receipts(Construct):
                 self._rule(provider.name, provider.events)
         if any(provider.topic_fields for provider in PROVIDERS.values()):
             self._let_topics_in()
+        for provider in PROVIDERS.values() if stage.receipts_topic else ():
+            if provider.topic_from is not None:
+                self._make_topic(provider.name, provider.topic_from)
+
+    def _make_topic(self, provider: str, source: Outside) -> None:
+        """A topic that AWS may publish to for a provider's messages in this account, and that passes all to the queue.
+
+        Not encrypted with a key: services cannot publish under the one that AWS manages for SNS (SNS developer guide,
+        "Enable compatibility between event sources from AWS services and encrypted topics").
+        """
+        stack, name = Stack.of(self), provider.title()
+        topic = sns.Topic(self, f"{name}Topic", topic_name=f"{self._prefix}-receipts-{provider}", enforce_ssl=True)
+        sources = stack.format_arn(service=source.service, resource=source.kind, resource_name=source.name)
+        topic.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="SourcesPublish",
+                principals=[iam.ServicePrincipal(f"{source.service}.amazonaws.com")],
+                actions=["sns:Publish"],
+                resources=[topic.topic_arn],
+                conditions={
+                    "StringEquals": {"aws:SourceAccount": stack.account},
+                    "ArnLike": {"aws:SourceArn": sources},
+                },
+            )
+        )
+        # By its name it may put messages on the queue already.
+        sns.CfnSubscription(
+            self,
+            f"{name}Subscription",
+            topic_arn=topic.topic_arn,
+            protocol="sqs",
+            endpoint=self.queue.queue_arn,
+            raw_message_delivery=True,
+        )
+        CfnOutput(self, f"{name}TopicArn", value=topic.topic_arn)
 
     def _let_topics_in(self) -> None:
         """Let topics of the AWS account put messages on the queue that people make for it, in any Region."""

@@ -12,6 +12,7 @@ PYTHON_VERSION = "3.14"
 AWS_SERVICES = (
     "dynamodb",
     "events",
+    "firehose",
     "kinesis",
     "lambda",
     "pinpoint-sms-voice-v2",

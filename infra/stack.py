@@ -19,6 +19,10 @@ from shared.api.operations import OPERATIONS
 from shared.base.channels import queue_names
 from shared.function import ApiTrigger, AuthorizerTrigger, Functions, OpenRoutes
 
+DEAD_DAYS = 7
+"""Half of the time for which a dead-letter queue keeps them."""
+RECEIPTS_OLD_S = 3600
+
 
 class PlatformStack(Stack):
     """Everything that one stage of the platform is made of.
@@ -42,6 +46,7 @@ class PlatformStack(Stack):
         # The CDK writes out that a function depends on its role, which the reference says already. Anybody's cfn-lint
         # reads this.
         self.template_options.metadata = {"cfn-lint": {"config": {"ignore_checks": ["W3005"]}}}
+        functions = {name: spec for name, spec in functions.items() if stage.archive or not spec.archive}
         self._parts = Parts(self, stage, functions)
         self._services = {name: Service(self, spec, stage=stage, code=code[name]) for name, spec in functions.items()}
         # Triggers first: some functions are told what hands messages to others.
@@ -94,8 +99,13 @@ class PlatformStack(Stack):
                 "events": parts.bus.dead,
                 "receipts": parts.receipts.dead,
                 "webhooks": parts.webhooks.dead,
+                "erasures": parts.erasures.dead,
+                **({} if parts.archive is None else {"archive": parts.archive.dead}),
             }
         )
+        if parts.archive is not None:
+            alarms.watch_archive(parts.archive.stream_name)
+        self._watch_ages(alarms)
         for name in queue_names():
             spec, _ = consumer(f"dead.{name}", functions)
             alarms.watch_kept_letters(name, parts.queue(f"dead.{name}"), spec.name)
@@ -104,6 +114,18 @@ class PlatformStack(Stack):
             for alarm in service.spec.alarms:
                 alarms.watch(alarm, service.function, name, parts.schedules.group_name)
         CfnOutput(self, "AlarmTopic", value=alarms.topic.topic_arn)
+
+    def _watch_ages(self, alarms: Alarms) -> None:
+        parts = self._parts
+        lost = "Mend the cause and redrive them: in seven days the first of them is lost."
+        for name, dead in (("receipts", parts.receipts.dead), ("webhooks", parts.webhooks.dead)):
+            alarms.watch_age(f"dead-letters-{name}", dead, DEAD_DAYS * 86_400, f"Dead letters lie in {name}. {lost}")
+        alarms.watch_age(
+            "receipts",
+            parts.receipts.queue,
+            RECEIPTS_OLD_S,
+            "Receipts are not taken for an hour: read the log of receipts.",
+        )
 
     def _outputs(self, api: HttpApi, stage: Stage) -> None:
         """What people and the command need to find."""
@@ -123,9 +145,11 @@ class PlatformStack(Stack):
             "CampaignsUrl": parts.tasks.queue.queue_url,
             "ReceiptsUrl": parts.receipts.queue.queue_url,
             "WebhooksUrl": parts.webhooks.queue.queue_url,
+            "ErasuresUrl": parts.erasures.queue.queue_url,
             "SecretPrefix": stage.prefix,
             "QueueUrls": self.to_json_string({name: parts.queue(f"queue.{name}").queue_url for name in names}),
             "DeadLetterUrls": self.to_json_string({name: parts.queue(f"dead.{name}").queue_url for name in names}),
+            **({} if parts.archive is None else parts.archive.outputs),
             **{f"{s.spec.construct_id}Function": s.function.function_name for s in self._services.values()},
         }
         for id, value in values.items():

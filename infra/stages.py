@@ -12,6 +12,8 @@ _CONCURRENCY: Mapping[MessageClass, int] = {
     MessageClass.MARKETING: 20,
 }
 
+COLD_AFTER_DAYS = 90
+"""When the archive's files go to storage that costs less to keep and more to read."""
 LOG_DAYS = (1, 7, 14, 30, 90, 365)
 
 
@@ -30,7 +32,10 @@ class Stage:
     allow_loopback: whether accounts may point at the machine itself.
     private_networks: of the company's own that accounts may point into, such as `10.20.0.0/16`; the functions must be
     able to reach them. snapshots: whether functions that ask for it start from snapshots, which are paid for by the
-    hour.
+    hour. archive: whether all events are kept in S3, to be asked by SQL (docs/archive.md). archive_days: for how long,
+    more than `COLD_AFTER_DAYS`. archive_scan_gb: the most that one query may read of it, in gigabytes.
+    hour. account_metrics: whether CloudWatch has messages by account, too: up to eleven metrics for each account.
+    receipts_topic: whether there is a topic by which SES says what became of messages, beside EventBridge.
     """
 
     name: str
@@ -46,6 +51,11 @@ class Stage:
     allow_loopback: bool = False
     private_networks: tuple[str, ...] = ()
     snapshots: bool = False
+    archive: bool = False
+    archive_days: int = 5 * 365
+    archive_scan_gb: int = 10
+    account_metrics: bool = True
+    receipts_topic: bool = False
 
     def __post_init__(self) -> None:
         if not self.prefix.replace("-", "").isalnum() or len(self.prefix) > 20 or self.prefix != self.prefix.lower():
@@ -54,6 +64,10 @@ class Stage:
             raise StageError(f"logs are kept for {', '.join(map(str, LOG_DAYS))} days")
         if set(self.concurrency) != set(MessageClass) or not all(2 <= n <= 1000 for n in self.concurrency.values()):
             raise StageError("give each class a concurrency of 2 to 1,000, which is what Lambda takes")
+        if self.archive_days <= COLD_AFTER_DAYS:
+            raise StageError(f"an archive is kept for more than {COLD_AFTER_DAYS} days")
+        if self.archive_scan_gb < 1:
+            raise StageError("a query of the archive may read 1 gigabyte or more")
         for network in self.private_networks:
             try:
                 own_network(network)
@@ -65,8 +79,8 @@ STAGES: dict[str, Stage] = {
     stage.name: stage
     for stage in (
         Stage("local", "mepush", allow_loopback=True),
-        Stage("dev", "mepush-dev", timeline_days=14, concurrency=dict.fromkeys(MessageClass, 5)),
-        Stage("prod", "mepush", keep_data=True, rate_per_s=2000, burst=1000, snapshots=True),
+        Stage("dev", "mepush-dev", timeline_days=14, concurrency=dict.fromkeys(MessageClass, 5), receipts_topic=True),
+        Stage("prod", "mepush", keep_data=True, rate_per_s=2000, burst=1000, snapshots=True, archive=True),
     )
 }
 

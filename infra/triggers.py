@@ -68,7 +68,7 @@ def _by_stream(service: Service, trigger: StreamTrigger, parts: Parts) -> None:
         function_name=service.function.function_name,
         event_source_arn=parts.stream.stream_arn,
         batch_size=trigger.batch_size,
-        maximum_batching_window_in_seconds=1,
+        maximum_batching_window_in_seconds=trigger.window_s,
         starting_position="TRIM_HORIZON",
         parallelization_factor=1,
         bisect_batch_on_function_error=True,

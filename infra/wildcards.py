@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from aws_cdk import Stack
+from aws_cdk import aws_s3 as s3
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,3 +23,12 @@ def wildcard(stack: Stack, arn: str, reason: str) -> Wildcard:
         .replace(stack.account, "<AWS::AccountId>")
     )
     return Wildcard(arn, finding, reason)
+
+
+def files(stack: Stack, bucket: s3.Bucket, prefix: str, reason: str) -> Wildcard:
+    """All files of a bucket under a prefix. Raises: TypeError for a bucket that the stack does not make."""
+    resource = bucket.node.default_child
+    if not isinstance(resource, s3.CfnBucket):
+        raise TypeError("a bucket of the stack's own is needed")
+    finding = f"<{stack.get_logical_id(resource)}.Arn>/{prefix}*"
+    return Wildcard(bucket.arn_for_objects(f"{prefix}*"), finding, reason)

@@ -6,6 +6,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
@@ -19,7 +20,8 @@ from mepush.client.api import Client, segment
 from mepush.files.recipients import read_audience
 from mepush.files.sending import FileResult, RowResult, fit, placeholders, send_file
 from mepush.output import plain, row, table
-from mepush.views.messages import show_balance, timeline
+from mepush.views.messages import show_balance
+from mepush.views.timelines import Reader, timeline
 
 ARRIVED = frozenset({"sent", "delivered"})
 """What counts as sent: not all providers say more."""
@@ -285,7 +287,7 @@ def _show(report: Report, console: Console) -> None:
     console.print(made)
     console.rule("One message per channel, and of what was reported and read (times are UTC)", align="left")
     for message in report.timelines:
-        console.print(timeline(message))
+        console.print(timeline(message, Reader(zone=UTC)))
         console.print()
     console.rule("Balance", align="left")
     show_balance(console, report.balance)

@@ -70,8 +70,12 @@ _STREAM_MAPPING = _SQS_MAPPING - {"ScalingConfig"} | {
 
 _FUNCTION = "AWS::Lambda::Function"
 
-# The reference to one of these is its name.
-_NAMED = ("AWS::Events::EventBus", "AWS::Scheduler::ScheduleGroup")
+# The reference to one of these is its name, which is this property.
+_NAMED = {
+    "AWS::Events::EventBus": "Name",
+    "AWS::KinesisFirehose::DeliveryStream": "DeliveryStreamName",
+    "AWS::Scheduler::ScheduleGroup": "Name",
+}
 _RULE = frozenset({"Description", "EventBusName", "EventPattern", "Name", "State", "Targets"})
 _TARGET = frozenset({"Arn", "DeadLetterConfig", "Id", "RetryPolicy"})
 _INVOCATIONS = frozenset(
@@ -150,6 +154,7 @@ class _Deployer:
             rules=tuple(self._rules()),
             invocations=dict(self._invocations(name) for name in self._of("AWS::Lambda::EventInvokeConfig")),
             permissions=self._permissions(),
+            delivery_streams=tuple(self._ref(name) for name in self._of("AWS::KinesisFirehose::DeliveryStream")),
             outputs=self._outputs(),
         )
 
@@ -203,7 +208,7 @@ class _Deployer:
         kind, properties = self._known(name)
         if kind == "AWS::ApiGatewayV2::Api":
             return "local"
-        named = properties.get("Name" if kind in _NAMED else "StageName")
+        named = properties.get(_NAMED.get(kind, "StageName"))
         return str(self._resolve(named)) if named else name
 
     def _attribute(self, name: str, attribute: str) -> str:

@@ -150,7 +150,10 @@ def _keys(writes: Iterable[Mapping[str, Any]]) -> frozenset[str]:
     found = []
     for each in writes:
         place = each.get("Key") or each.get("Item")
-        found.append(place["pk"] if place else each["ExpressionAttributeValues"][":pk"])
+        if place:
+            found.append(place["pk"])
+        elif "KeyConditionExpression" in each:
+            found.append(each["ExpressionAttributeValues"][":pk"])
     return frozenset(str(key["S"]) for key in found)
 
 
@@ -180,12 +183,27 @@ def _secrets(operation: str, asked: Mapping[str, Any]) -> Iterator[Need]:
         yield Need("secretsmanager:TagResource", resource)
 
 
+_PUTS = frozenset({"PutObject", "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"})
+_OF_VERSIONS = {
+    "GetObject": "GetObjectVersion",
+    "HeadObject": "GetObjectVersion",
+    "GetObjectTagging": "GetObjectVersionTagging",
+    "DeleteObject": "DeleteObjectVersion",
+}
+"""Operations that need another right for a version (Service Authorization Reference, Amazon S3)."""
+
+
 def _s3(operation: str, asked: Mapping[str, Any]) -> Iterator[Need]:
     if "Key" not in asked:
         return  # boto3 makes a form out of this; S3 asks for the rights of who signed it when it is used
-    read = "s3:GetObjectVersion" if "VersionId" in asked else "s3:GetObject"
-    action = read if operation in ("GetObject", "HeadObject") else f"s3:{operation}"
-    yield Need(action, f"arn:aws:s3:::{asked['Bucket']}/{asked['Key']}")
+    resource = f"arn:aws:s3:::{asked['Bucket']}/{asked['Key']}"
+    if operation in _PUTS:
+        yield Need("s3:PutObject", resource)
+        if asked.get("Tagging"):
+            yield Need("s3:PutObjectTagging", resource)
+        return
+    name = _OF_VERSIONS.get(operation, operation) if "VersionId" in asked else operation.replace("Head", "Get")
+    yield Need(f"s3:{name}", resource)
 
 
 def _ses(operation: str, asked: Mapping[str, Any]) -> Iterator[Need]:
@@ -212,9 +230,14 @@ def _events(operation: str, asked: Mapping[str, Any]) -> Iterator[Need]:
         yield Need(f"events:{operation}", _arn("events", f"event-bus/{entry.get('EventBusName', 'default')}"))
 
 
+def _firehose(operation: str, asked: Mapping[str, Any]) -> Iterator[Need]:
+    yield Need(f"firehose:{operation}", _arn("firehose", f"deliverystream/{asked['DeliveryStreamName']}"))
+
+
 _NEEDS: Mapping[str, Callable[[str, Mapping[str, Any]], Iterator[Need]]] = {
     "dynamodb": _dynamodb,
     "events": _events,
+    "firehose": _firehose,
     "kinesis": _kinesis,
     "pinpoint-sms-voice-v2": _sms,
     "s3": _s3,

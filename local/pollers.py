@@ -23,6 +23,9 @@ MAX_WORKERS = 4
 """Invocations at a time per mapping: more would only take turns on one interpreter."""
 MAX_RECEIVE = 10
 """Messages per ReceiveMessage and DeleteMessageBatch (SQS API reference)."""
+WINDOW_SHARE = 0.25
+"""So much of a mapping's window is waited for: it saves requests that cost nothing here, and people look at what comes
+of it. Two windows follow one another from a receipt to the timeline."""
 _IDLE_WAIT_S = 60.0
 
 
@@ -223,7 +226,7 @@ class QueuePoller(Poller):
 
     def _gather(self, *, wait: bool) -> list[dict[str, Any]]:
         """Receive a batch; with a window, go on until it is full, or (`wait`) the window is over."""
-        size, window = self.mapping.batch_size, self.mapping.window_s
+        size, window = self.mapping.batch_size, self.mapping.window_s * WINDOW_SHARE
         batch = self._receive(size)
         until = time.monotonic() + window
         while batch and window and len(batch) < size:

@@ -77,6 +77,7 @@ class LocalStack:
     the functions' log goes. faults: what the sandbox providers play from the start. memory: have DynamoDB, SQS and
     Kinesis played by `local.memory` instead of moto: much faster, and stricter. kept: what to go on from (needs
     memory), see `local.keeping`. receipts: False to have providers say nothing of messages after they took them.
+    archive: have events put into an archive (needs memory), whose records `memory.firehose` has.
 
     Once started: url, outbox, sandboxes (`smtp`, `ses`, `tencent`, `aws`, `wecom`), mailbox (to which mails come back
     that the first of these took), faults, clock, deployment, runner, pages (under `/_local/`), buses, callbacks,
@@ -105,6 +106,7 @@ class LocalStack:
         memory: bool = False,
         kept: keeping.State | None = None,
         receipts: bool = True,
+        archive: bool = False,
     ) -> None:
         self.outbox = outbox if outbox is not None else Outbox()
         self.clock = LocalClock()
@@ -116,6 +118,7 @@ class LocalStack:
         self._port = port
         self._kept = kept
         self.receipts = receipts
+        self._archive = archive
         self.pages: dict[str, LocalPath] = {}
         self._threads = threads
         self._template = template
@@ -237,7 +240,9 @@ class LocalStack:
             return self._template
         if self._template is None:
             render_pages()
-        found: dict[str, Any] = json.loads((self._template or synthesised()).read_text(encoding="utf-8"))
+        found: dict[str, Any] = json.loads(
+            (self._template or synthesised(archive=self._archive)).read_text(encoding="utf-8")
+        )
         return found
 
     def _start(self, template: Mapping[str, Any]) -> None:
@@ -278,6 +283,8 @@ class LocalStack:
         enter(followed())
         if self.memory is not None:
             self.memory.adopt(self.client)
+            for name in self.deployment.delivery_streams:
+                self.memory.firehose.adopt(name)
             enter(self.memory.attached())
         self.runner = FunctionRunner(self.deployment.functions)
         self.runner.reset()

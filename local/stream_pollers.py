@@ -17,7 +17,7 @@ from local.clock import LocalClock
 from local.counting import RequestCounter
 from local.deployment import ACCOUNT, REGION, StreamMapping
 from local.logs import SINK
-from local.pollers import Invoke, Poller, failed_identifiers
+from local.pollers import WINDOW_SHARE, Invoke, Poller, failed_identifiers
 from local.sources import MOTO, Sources
 from shared.model.clock import iso
 
@@ -136,7 +136,7 @@ class ShardPoller(Poller):
     def _read(self, *, wait: bool) -> list[Record]:
         """Read up to a batch; (`wait`) for as long as the mapping's window if it is not full."""
         records = self._get(self.mapping.batch_size)
-        until = time.monotonic() + self.mapping.window_s
+        until = time.monotonic() + self.mapping.window_s * WINDOW_SHARE
         while wait and records and len(records) < self.mapping.batch_size and not self._stopping.is_set():
             left = until - time.monotonic()
             if left <= 0:

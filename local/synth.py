@@ -13,6 +13,7 @@ from infra import pages
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / "build" / "local" / "synth"
+WITH_ARCHIVE = CACHE.with_name("synth-archive")
 STACK = "mepush"
 # What the infrastructure is computed from: its own code, what functions say of themselves, the tables it loops over,
 # and the version of the CDK.
@@ -39,14 +40,15 @@ class SynthesisError(Exception):
     """The infrastructure could not be synthesised; holds what it said."""
 
 
-def synthesised(cache: Path = CACHE) -> Path:
+def synthesised(cache: Path | None = None, *, archive: bool = False) -> Path:
     """Return the path of the local stage's template, from the cache where nothing has changed.
 
-    Raises: SynthesisError.
+    archive: with an archive. Raises: SynthesisError.
     """
+    cache = cache or (WITH_ARCHIVE if archive else CACHE)
     template = cache / fingerprint() / f"{STACK}.template.json"
     if not template.is_file():
-        _synthesise(template.parent)
+        _synthesise(template.parent, archive)
     return template
 
 
@@ -73,13 +75,14 @@ def render_pages(root: Path = ROOT) -> None:
         stamp.write_text(found)
 
 
-def _synthesise(folder: Path) -> None:
+def _synthesise(folder: Path, archive: bool) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     # Into a folder of its own, then renamed: two stacks that start together must not read half a template.
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         out = Path(temporary) / "out"
         # In a process of its own: the CDK brings Node along, which the stack has no use for afterwards.
         command = [sys.executable, "-m", "infra.cdk_app", "--stage", "local", "--outdir", str(out)]
+        command += ["--archive"] if archive else []
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         done = subprocess.run(  # noqa: S603 - our own module, no input from outside
             command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False

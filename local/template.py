@@ -28,6 +28,7 @@ PLAYED_HERE = frozenset(
         "AWS::Events::EventBus",
         "AWS::Events::Rule",
         "AWS::IAM::Policy",
+        "AWS::KinesisFirehose::DeliveryStream",
         "AWS::Lambda::EventInvokeConfig",
         "AWS::Lambda::EventSourceMapping",
         "AWS::Scheduler::Schedule",
@@ -38,13 +39,18 @@ PLAYED_HERE = frozenset(
 
 WITHOUT_MEANING_HERE = frozenset(
     {
+        "AWS::Athena::NamedQuery",
+        "AWS::Athena::WorkGroup",
         "AWS::CDK::Metadata",
         "AWS::CloudWatch::Alarm",
         "AWS::CloudWatch::Dashboard",
         "AWS::Events::EventBusPolicy",
+        "AWS::Glue::Database",
+        "AWS::Glue::Table",
         "AWS::IAM::ManagedPolicy",
         "AWS::Lambda::Permission",
         "AWS::Logs::LogGroup",
+        "AWS::Logs::LogStream",
         "AWS::Logs::MetricFilter",
         "AWS::S3::BucketPolicy",
         "AWS::SNS::Subscription",

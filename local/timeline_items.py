@@ -1,7 +1,7 @@
 """Which items of the timeline are events, for those who look at the table as a whole."""
 
-_FINDING = ("#request#", "#reference#", "provider:")
-"""In the partition keys of items that find others."""
+_FINDING = ("#request#", "#reference#", "#revised#", "provider:")
+"""In the partition keys of items that find others, or note something of them."""
 
 
 def is_event(pk: str) -> bool:

@@ -19,7 +19,7 @@ class Root(LazyGroup):
 
     entries: ClassVar[Mapping[str, Entry]] = {
         "send": Entry("mepush.commands.messages:send", "Send a template to an address or to a CSV's rows."),
-        "trace": Entry("mepush.commands.messages:trace", "Show what happened to a message, and why."),
+        "trace": Entry("mepush.commands.trace:trace", "Show what happened to a message, and why."),
         "recall": Entry("mepush.commands.recall:recall", "Take back what is not sent yet, or can be withdrawn."),
         "balance": Entry("mepush.commands.messages:balance", "Show accepted messages, outcomes, what is in flight."),
         "deferred": Entry("mepush.commands.deferred:deferred", "List what waits for its time."),
@@ -27,8 +27,10 @@ class Root(LazyGroup):
         "verify": Entry("mepush.commands.verify:app", "Verifications: send a code, check what is entered."),
         "campaign": Entry("mepush.commands.campaigns:app", "Campaigns: from a file of recipients to messages."),
         "template": Entry("mepush.commands.statistics:app", "Templates: push, preview, review, publish, stats."),
-        "account": Entry("mepush.commands.accounts:app", "Accounts at providers: settings, secret, rate."),
+        "account": Entry("mepush.commands.account_more:app", "Accounts at providers: settings, secret, rate, stats."),
         "suppress": Entry("mepush.commands.suppressions:app", "The suppression list: who is not written to."),
+        "forget": Entry("mepush.commands.erasures:forget", "Forget a person: take an address out of all that is kept."),
+        "erasure": Entry("mepush.commands.erasures:erasure", "Show how far it is that a person is forgotten."),
         "webhook": Entry("mepush.commands.webhooks:app", "Webhooks: have events sent to your own endpoints."),
         "dlq": Entry("mepush.commands.dead_letters:app", "Dead letters: look at them, send again, discard."),
         "settings": Entry("mepush.commands.settings:app", "Settings of the whole tenant, with their versions."),
@@ -60,13 +62,14 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
     ] = False,
     profile: ProfileOption = None,
 ) -> None:
     """Options that stand before the command."""
-    choose_profile(profile)
+    choose_profile(profile, context)
 
 
 def main() -> None:

@@ -65,6 +65,7 @@ class Scope(StrEnum):
     READ = "read"
     MANAGE = "manage"
     OPERATE = "operate"
+    UNMASK = "unmask"
 
 
 class DeliveryState(StrEnum):
@@ -155,6 +156,7 @@ class Reason(StrEnum):
     RECALLED = "recalled"
     RECALL_REFUSED = "recall_refused"
     KEY_LIMIT = "key_limit"
+    ERASED = "erased"
     QUIET_HOURS = "quiet_hours"
     DUPLICATE = "duplicate"
     CAPPED = "capped"
@@ -188,6 +190,8 @@ class Reason(StrEnum):
     CARRIER_BLOCKED = "carrier_blocked"
     NO_ROUTE = "no_route"
     NOT_DELIVERED = "not_delivered"
+    NO_DELIVERY_IN_TIME = "no_delivery_in_time"
+    NO_ACKNOWLEDGEMENT_IN_TIME = "no_acknowledgement_in_time"
     NOT_TAKEN = "not_taken"
     UNRESOLVED = "unresolved"
     INTERRUPTED = "interrupted"

@@ -15,6 +15,8 @@ from shared.model.words import Channel, MessageClass
 CORE_PACKAGES = ("aws-lambda-powertools", "boto3", "msgspec", "pydantic")
 ADDRESS_PACKAGES = ("email-validator", "phonenumbers")
 RENDERING_PACKAGES = ("jinja2",)
+SEALING_PACKAGES = ("cryptography",)
+"""Of functions that keep addresses or show them."""
 ZONE_PACKAGES = ("tzdata",)
 """Of functions that look at recipients' clocks, or read settings, which may name a time zone: the runtime has none of
 its own."""
@@ -42,10 +44,13 @@ class StreamTrigger(Struct, frozen=True):
 
     batch_size: int
     retries: int
+    """How often a batch is tried again; -1 for no bound but its age."""
     record_age_s: int
     """When a record is given up, however few tries it had."""
     dead: str
     """The queue that is told what was given up, see `shared.base.rights.Right`."""
+    window_s: int = 1
+    """How long a batch is gathered."""
 
 
 class Every(Struct, frozen=True):
@@ -127,6 +132,8 @@ class FunctionSpec(Struct, frozen=True):
     """Whether somebody waits for it to start: in stages that keep snapshots its processes go on from one (ADR 30)."""
     pages: bool = False
     """Whether the API's description goes into its package."""
+    archive: bool = False
+    """Whether it is there only in stages that keep an archive."""
 
     @property
     def folder(self) -> str:

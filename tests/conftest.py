@@ -38,9 +38,9 @@ _UNWANTED = ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ROLE_ARN", "AWS_WEB_IDENTIT
 
 ROOT = Path(__file__).parents[1]
 GUARANTEES = ROOT / "build" / "guarantees.txt"
-"""What the crash matrix covered, a line per run; written by `tests/guarantees/matrix.py`."""
+"""What the crash matrix and other long proofs covered, a line per run; written by `tests/guarantees/matrix.py`."""
 REPORTS: dict[str, tuple[Path, Callable[[list[str]], Iterable[str]]]] = {
-    "crash matrix": (GUARANTEES, sorted),
+    "guarantees": (GUARANTEES, sorted),
     "attacks": (attempts.REPORT, attempts.summary),
 }
 """What is printed at the end of a run, by title: a file, and how its lines are shown."""

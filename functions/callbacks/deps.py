@@ -12,16 +12,18 @@ from shared.wiring.parts import Parts
 
 @dataclass(frozen=True, slots=True)
 class CallbacksDeps:
-    """What answers callbacks, and where it counts those that it refuses."""
+    """What answers callbacks, where it counts those that it refuses, and for which deployment."""
 
     callbacks: Callbacks
     metrics: EphemeralMetrics
+    deployment: str
 
 
 @cache
 def deps() -> CallbacksDeps:
     """The function's parts, built on first use."""
-    return CallbacksDeps(callbacks_of(Parts(CallbacksSettings.load())), EphemeralMetrics())
+    settings = CallbacksSettings.load()
+    return CallbacksDeps(callbacks_of(Parts(settings)), EphemeralMetrics(), settings.deployment)
 
 
 def callbacks_of(parts: Parts) -> Callbacks:

@@ -2,8 +2,8 @@
 
 from shared.api.open_routes import CALLBACKS
 from shared.base.rights import SEND, allow, read_secrets, table
-from shared.base.settings import CatalogSettings, ReceiptSettings, SecretSettings
-from shared.function import CORE_PACKAGES, FunctionSpec, OpenRoutes
+from shared.base.settings import CatalogSettings, DeploymentSettings, ReceiptSettings, SecretSettings
+from shared.function import CORE_PACKAGES, Alarm, FunctionSpec, OpenRoutes
 from shared.providers.table import PROVIDERS
 
 CHANNELS = dict.fromkeys(provider.channel for provider in PROVIDERS.values() if provider.callback_needs_secret)
@@ -13,7 +13,7 @@ SECRETS = tuple(read_secrets(channel) for channel in CHANNELS)
 PACKAGES = dict.fromkeys(package for provider in PROVIDERS.values() for package in provider.callback_packages)
 
 
-class CallbacksSettings(CatalogSettings, ReceiptSettings, SecretSettings):
+class CallbacksSettings(CatalogSettings, ReceiptSettings, SecretSettings, DeploymentSettings):
     """The environment of the function."""
 
 
@@ -33,6 +33,16 @@ FUNCTIONS = (
                 (f"GET {CALLBACKS}", f"POST {CALLBACKS}"),
                 "providers have no key: the token in an account's callback URL opens it, and nothing can be read by it",
                 many=True,
+            ),
+        ),
+        alarms=(
+            Alarm(
+                "callbacks-refused",
+                "Callbacks of a provider are refused or not taken: its messages' receipts are lost when it has tried "
+                "often enough. Read the log of callbacks; see what its console has as the URL, the token and the key.",
+                "CallbacksFailed",
+                minutes=15,
+                above=4,
             ),
         ),
     ),

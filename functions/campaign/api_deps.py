@@ -11,6 +11,7 @@ from functions.campaign.operations.trials import Testing
 from functions.campaign.operations.uploads import Uploading
 from functions.campaign.run.reporting import Reporter
 from functions.campaign.run.starting import Starter
+from shared.acceptance.addresses import Seals
 from shared.api.kit import Api
 from shared.wiring.parts import Parts
 
@@ -26,6 +27,13 @@ def deps() -> Api:
         Uploading(parts.audiences, clock),
         CampaignOperations(catalog, campaigns, Follower(campaigns, parts.campaign_schedules), clock),
         RunOperations(catalog, campaigns, parts.shards, starter, reporter, parts.tasks, parts.run_files, clock),
-        Testing(catalog, campaigns, Sampler(parts.audiences, parts.run_files, campaigns), parts.acceptance, clock),
+        Testing(
+            catalog,
+            campaigns,
+            Sampler(parts.audiences, parts.run_files, campaigns),
+            parts.acceptance,
+            clock,
+            Seals(catalog),
+        ),
     )
     return Api({id: function for each in own for id, function in each.operations().items()})

@@ -29,6 +29,7 @@ from shared.function import (
     ADDRESS_PACKAGES,
     CORE_PACKAGES,
     RENDERING_PACKAGES,
+    SEALING_PACKAGES,
     ZONE_PACKAGES,
     ApiTrigger,
     FunctionSpec,
@@ -101,7 +102,7 @@ FUNCTIONS = (
         "functions.campaign.api.lambda_handler",
         "Manages campaigns and their runs",
         CampaignApiSettings,
-        packages=_PACKAGES,
+        packages=(*_PACKAGES, *SEALING_PACKAGES),
         rights=(
             *_RUNS,
             table("catalog", "GetItem", "Query"),

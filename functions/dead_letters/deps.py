@@ -40,7 +40,7 @@ def api_deps() -> Api:
 def keeper_of(parts: Parts) -> Keeper:
     """What keeps dead letters."""
     outlet = Outlet(parts.queues, parts.ledger, parts.releases, parts.clock)
-    return Keeper(parts.letters, parts.ledger, parts.releases, outlet, parts.stream, parts.clock)
+    return Keeper(parts.letters, parts.ledger, parts.releases, outlet, parts.stream, parts.clock, parts.keeping)
 
 
 def deciding_of(parts: Parts) -> Deciding:

@@ -13,7 +13,7 @@ from shared.base.rights import (
     allow,
     table,
 )
-from shared.base.settings import CatalogSettings, GuardSettings, QueueSettings, StreamSettings
+from shared.base.settings import CatalogSettings, GuardSettings, QueueSettings, ReceiptSettings, StreamSettings
 from shared.function import CORE_PACKAGES, ZONE_PACKAGES, ApiTrigger, FunctionSpec, QueueTrigger
 
 BATCH_SIZE = 10
@@ -21,7 +21,7 @@ CONCURRENCY = 5
 """Per queue: a campaign that failed as a whole must not take the functions' concurrency from those that send."""
 
 
-class KeeperSettings(CatalogSettings, GuardSettings, StreamSettings, QueueSettings):
+class KeeperSettings(CatalogSettings, GuardSettings, StreamSettings, QueueSettings, ReceiptSettings):
     """The environment of the consumer."""
 
 
@@ -43,6 +43,7 @@ FUNCTIONS = (
             table("catalog", "GetItem"),
             table("guard", *SETTLE),
             *SENDING,
+            allow(SEND, "receipts.queue"),
             allow(CONSUME, "dead.*"),
         ),
         triggers=tuple(

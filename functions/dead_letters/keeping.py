@@ -15,6 +15,7 @@ from shared.aws.errors import may_pass, received
 from shared.base.logs import log_error
 from shared.dispatch.outlet import Outlet
 from shared.errors import NotQueuedError
+from shared.lifecycle.awaiting import Keeping
 from shared.lifecycle.held import Releases
 from shared.lifecycle.settle import Ledger, settle
 from shared.model.clock import Clock
@@ -60,6 +61,7 @@ class Keeper:
         outlet: Outlet,
         stream: Stream,
         clock: Clock,
+        keeping: Keeping,
     ) -> None:
         self._store = store
         self._ledger = ledger
@@ -67,6 +69,7 @@ class Keeper:
         self._outlet = outlet
         self._stream = stream
         self._clock = clock
+        self._keeping = keeping
 
     def run(self, event: dict[str, Any]) -> Taken:
         """Work on one SQS batch."""
@@ -118,6 +121,8 @@ class Keeper:
         if left.failed:
             raise NotQueuedError
         tails = [result, *(tail for _, tail in left.ended)]
+        if self._keeping.keep([(tail.record.envelope, tail.awaited) for tail in tails if tail.awaited is not None]):
+            raise NotQueuedError
         new = sum(self._keep(tail.dead) for tail in tails if tail.dead is not None)
         self._stream.put([record for tail in tails for record in tail.records])
         return new

@@ -6,6 +6,7 @@ from aws_lambda_powertools import Logger
 
 from functions.dispatch_email.deps import deps
 from shared.model.words import Channel
+from shared.policy.sealing import LIBRARY
 from shared.providers.table import modules_of
 from shared.wiring.starting import start
 
@@ -19,4 +20,4 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 
 # What its providers send with.
-start(deps, ahead=(*modules_of(Channel.EMAIL), "boto3"))
+start(deps, ahead=(*modules_of(Channel.EMAIL), "boto3", LIBRARY))

@@ -1,6 +1,6 @@
 """The function that tracked links and pictures lead to."""
 
-from shared.api.open_routes import CLICKS, OPENINGS
+from shared.api.open_routes import ACKNOWLEDGING, CLICKS, OPENINGS
 from shared.base.rights import SEND, allow, table
 from shared.base.settings import CatalogSettings, ReceiptSettings
 from shared.function import FunctionSpec, OpenRoutes
@@ -21,7 +21,10 @@ FUNCTIONS = (
         rights=(table("catalog", "GetItem", "BatchGetItem"), allow(SEND, "receipts.queue")),
         triggers=(
             OpenRoutes(
-                (f"GET {CLICKS}", f"HEAD {CLICKS}", f"GET {OPENINGS}", f"HEAD {OPENINGS}"),
+                (
+                    *(f"GET {CLICKS}", f"HEAD {CLICKS}", f"GET {OPENINGS}", f"HEAD {OPENINGS}"),
+                    *(f"GET {ACKNOWLEDGING}", f"HEAD {ACKNOWLEDGING}", f"POST {ACKNOWLEDGING}"),
+                ),
                 "recipients have no key: a link leads where the message's own link led, and nowhere else",
                 many=True,
             ),

@@ -1,12 +1,14 @@
 """Tells openings and clicks of machines from those of people, by what a single request shows. Pure.
 
 Many mail servers fetch all that a message links to before anybody reads it, and some programs fetch pictures as soon as
-a message arrives. Some of them look like people and are counted as such; no request alone tells them apart.
+a message arrives. Some of them look like people: what they follow at once tells them apart later, by all that is known
+of a message (`shared/policy/engagement.py`).
 """
 
 import re
 from typing import Final
 
+from shared.model.engagement import MachineSign
 from shared.model.ids import ulid_time
 
 SOONEST_MS: Final = 2_000
@@ -29,11 +31,19 @@ _GMAIL_PREFETCH: Final = "Chrome/42.0.2311.135 Safari/537.36 Edge/12.246"
 """Gmail fetches pictures of some messages before they are opened, under this name (SparkPost, 2022)."""
 
 
-def by_machine(user_agent: str, message_id: str, now_ms: int) -> bool:
-    """Whether a request is a machine's. message_id: its time is when the message was accepted."""
+def sign_of(user_agent: str, message_id: str | None, now_ms: int) -> MachineSign | None:
+    """By what a request is known to be a machine's; None if it may be a person's.
+
+    message_id: its time is when the message was accepted; None if nobody knows which it is.
+    """
     agent = user_agent.strip()
+    if not agent:
+        return MachineSign.NO_NAME
     if _PEOPLES_PROXIES.search(agent):
-        return False
-    if not agent or agent in _PREFETCHING or _GMAIL_PREFETCH in agent or _SCANNERS.search(agent):
-        return True
-    return now_ms - ulid_time(message_id) < SOONEST_MS
+        return None
+    if agent in _PREFETCHING or _GMAIL_PREFETCH in agent:
+        return MachineSign.PREFETCH
+    if _SCANNERS.search(agent):
+        return MachineSign.SCANNER
+    soon = message_id is not None and now_ms - ulid_time(message_id) < SOONEST_MS
+    return MachineSign.TOO_SOON if soon else None

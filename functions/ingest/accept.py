@@ -19,8 +19,9 @@ from shared.acceptance.telling import accepted_record
 from shared.api.messages import MessageOut, RecipientIn, SendRequest
 from shared.aws.queue import Dispatch
 from shared.errors import FieldError, invalid
+from shared.model.address import mask
 from shared.model.envelope import MAX_BYTES, MAX_RECIPIENTS, Envelope, EnvelopeRecipient
-from shared.model.events import EventRow, StreamRecord
+from shared.model.events import EventRow, Seal, StreamRecord
 from shared.model.ids import Numbering, Tagger, ulid_time
 from shared.model.reasons import Reason
 from shared.model.templates import Template, TemplateVersion
@@ -60,6 +61,8 @@ class Context(Struct, frozen=True):
     """The verification that it carries, once it is kept."""
     grant: Grant | None = None
     """The places for texts that the request has got; None as long as it needs to know how many it takes."""
+    seal: Seal | None = None
+    """What seals addresses, if they are kept."""
 
 
 class Plan(Struct):
@@ -75,10 +78,11 @@ class Plan(Struct):
     messages: list[MessageOut] = field(default_factory=list)
     """The result per recipient, as if everything can be queued."""
     rejected: StreamRecord | None = None
+    seal: Seal | None = None
 
     def records(self, failed: set[str]) -> list[StreamRecord]:
         """The stream records of this plan, less the envelopes that could not be queued."""
-        kept = [accepted_record(each) for each in self.dispatches if each.envelope.id not in failed]
+        kept = [accepted_record(each, self.seal) for each in self.dispatches if each.envelope.id not in failed]
         return kept if self.rejected is None else [*kept, self.rejected]
 
 
@@ -91,6 +95,7 @@ def plan(request: SendRequest, context: Context) -> Plan:
     if request.send_at is not None:
         due_at = max(int(request.send_at.timestamp() * 1000), accepted_at)
     result = Plan(context.base, due_at if due_at != accepted_at else None, Seats(context.tenant.region, context.grant))
+    result.seal = context.seal
     accepted = _sort_out(request, recipients, context, result)
     if not accepted:
         raise _nobody_left(request, result)
@@ -200,7 +205,7 @@ def _sort_out(
     rejected: list[EventRow] = []
     at = ulid_time(context.base)
     for index, recipient in enumerate(recipients):
-        tag, also = None, None
+        tag, to, also = None, None, None
         try:
             to = gate.admit("to", channel, recipient["to"])
             tag = tagger(to)
@@ -211,7 +216,12 @@ def _sort_out(
             tag = tag or tagger(refused.address)
             field = _field(request, index, refused.field)
             result.messages.append(_rejection(index, number(index) + tag, field, refused.reason, refused.detail))
-            rejected.append(EventRow(index=index, tag=tag, stage=Stage.REJECTED, nth=0, at=at, reason=refused.reason))
+            row = EventRow(index=index, tag=tag, stage=Stage.REJECTED, nth=0, at=at, reason=refused.reason)
+            to = _well_formed(to, refused)
+            if to is not None:
+                row.masked_address = mask(channel, to)
+                row.sealed_address = context.seal and context.seal(number(index) + tag, to)
+            rejected.append(row)
             continue
         result.messages.append({"index": index, "message_id": number(index) + tag, "status": "accepted"})
         accepted.append((index, _entry(index, to, tag, recipient, also)))
@@ -221,6 +231,13 @@ def _sort_out(
                 row.reference = reference
         result.rejected = _rejected(request, context, rejected)
     return accepted
+
+
+def _well_formed(to: str | None, refused: RefusedError) -> str | None:
+    """The address of a rejected recipient, if it is one: of what is none, nothing is kept."""
+    if to is not None or refused.field != "to":
+        return to
+    return None if refused.reason is Reason.ADDRESS_INVALID else refused.address
 
 
 def _take_seat(channel: str, to: str, also: dict[str, tuple[str, str]] | None, seats: Seats) -> None:

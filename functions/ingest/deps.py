@@ -13,6 +13,7 @@ from functions.ingest.holds import Holds
 from functions.ingest.service import Ingest
 from functions.ingest.texts import TextLimits
 from functions.ingest.verifications import Starting
+from shared.acceptance.addresses import Seals
 from shared.api.kit import Api
 from shared.wiring.parts import Parts
 
@@ -64,4 +65,5 @@ def ingest_of(parts: Parts, metrics: EphemeralMetrics) -> Ingest:
         parts.clock,
         Attachments(parts.attachments, parts.clock),
         texts,
+        Seals(parts.catalog),
     )

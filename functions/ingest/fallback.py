@@ -8,6 +8,7 @@ from shared.model.envelope import EnvelopeRecipient, FallbackLeg
 from shared.model.ids import Tagger
 from shared.model.templates import Template, TemplateVersion
 from shared.model.tenants import Tenant
+from shared.model.words import Until
 from shared.policy.admission import Gate
 
 
@@ -26,6 +27,8 @@ class Step(NamedTuple):
     version: TemplateVersion
     after_s: int | None
     """How many seconds that one's messages have before."""
+    until: Until
+    """What they must come to."""
 
 
 def steps(templates: Templates, first: Template) -> list[Step]:
@@ -43,7 +46,7 @@ def steps(templates: Templates, first: Template) -> list[Step]:
         if version is None:
             break
         minutes = before.fallback.after_minutes
-        found.append(Step(other, version, None if minutes is None else 60 * minutes))
+        found.append(Step(other, version, None if minutes is None else 60 * minutes, before.fallback.until))
         channels.add(other.channel)
         before = other
     return found
@@ -87,11 +90,12 @@ def by_legs(
 
 
 def _legs(channels: Sequence[str], found: Sequence[Step], end: int) -> Iterator[FallbackLeg]:
-    # Where a leg is left out, the one before it has its own time all the same.
-    after_s = found[0].after_s if found else None
+    # Where a leg is left out, the one before it has its own time all the same, and must come to the same.
+    after_s, until = (found[0].after_s, found[0].until) if found else (None, Until.SENT)
     for step, following in zip(found, [*found[1:], None], strict=True):
         template, version = step.template, step.version
         if template.channel.value in channels:
             names = [*version.required, *version.optional]
-            yield FallbackLeg(template.channel, template.id, version.version, after_s, end, names)
-            after_s = following.after_s if following is not None else None
+            yield FallbackLeg(template.channel, template.id, version.version, after_s, end, names, until)
+            if following is not None:
+                after_s, until = following.after_s, following.until

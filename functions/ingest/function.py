@@ -13,6 +13,7 @@ from shared.base.settings import (
 from shared.function import (
     ADDRESS_PACKAGES,
     CORE_PACKAGES,
+    SEALING_PACKAGES,
     ZONE_PACKAGES,
     Alarm,
     ApiTrigger,
@@ -55,7 +56,7 @@ _HELD = Alarm(
     "wanted, release the prefix.",
     "PrefixesHeld",
 )
-_PACKAGES = (*CORE_PACKAGES, *ADDRESS_PACKAGES, *ZONE_PACKAGES)
+_PACKAGES = (*CORE_PACKAGES, *ADDRESS_PACKAGES, *SEALING_PACKAGES, *ZONE_PACKAGES)
 _TABLES: tuple[Right, ...] = (table("catalog", "GetItem"), table("guard", "GetItem", "PutItem", "UpdateItem"))
 
 FUNCTIONS = (

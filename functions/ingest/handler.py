@@ -5,6 +5,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from functions.ingest.deps import deps
+from shared.policy.sealing import LIBRARY
 from shared.wiring.starting import start
 
 logger = Logger()
@@ -16,4 +17,4 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     return deps()(event)
 
 
-start(deps)
+start(deps, ahead=(LIBRARY,))

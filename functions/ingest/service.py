@@ -16,6 +16,7 @@ from functions.ingest.attachments import Attachments
 from functions.ingest.carrying import Carrying
 from functions.ingest.fallback import steps
 from functions.ingest.texts import Grant, TextLimits, uncounted
+from shared.acceptance.addresses import Seals
 from shared.acceptance.telling import Acceptance
 from shared.api.kit import Call, Caller
 from shared.api.messages import SendRequest, SendResponse
@@ -57,6 +58,7 @@ class Ingest(Struct, frozen=True):
     clock: Clock
     attachments: Attachments
     limits: TextLimits
+    seals: Seals
 
     def send_messages(self, call: Call) -> SendResponse:
         """Accept a request of the API. Raises: PlatformError."""
@@ -214,9 +216,22 @@ class Ingest(Struct, frozen=True):
         team = catalog.team(caller.key_id, caller.kind)
         texts = Channel.SMS in (template.channel, *(step.template.channel for step in found))
         countries = frozenset(catalog.settings(caller.tenant).countries if texts else ())
-        new = claimed is None
+        seal, new = self.seals.of(caller.tenant), claimed is None
         context = Context(
-            tenant, template, version, caller.kind, base, team, files, found, new, countries, carrying, proof, grant
+            tenant,
+            template,
+            version,
+            caller.kind,
+            base,
+            team,
+            files,
+            found,
+            new,
+            countries,
+            carrying,
+            proof,
+            grant,
+            seal,
         )
         return plan(request, context), number
 

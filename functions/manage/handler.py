@@ -12,6 +12,7 @@ from functions.manage.deps import deps
 from functions.manage.guard import guard_operations
 from functions.manage.keys import key_operations
 from functions.manage.mailboxes import mailbox_operations
+from functions.manage.mirroring import mirror_operations
 from functions.manage.reviews import review_operations
 from functions.manage.settings import settings_operations
 from functions.manage.suppressions import suppression_operations
@@ -30,6 +31,7 @@ def api() -> Api:
         {
             **account_operations(parts),
             **mailbox_operations(parts),
+            **mirror_operations(parts),
             **template_operations(parts),
             **review_operations(parts),
             **key_operations(parts),

@@ -7,18 +7,25 @@ from shared.errors import FieldError, invalid, invalid_field
 from shared.model.accounts import Account
 from shared.model.content import CHANNEL_OF_TYPE, Content, EmailContent, Rendered, WecomTemplateCard
 from shared.model.policies import Policies
-from shared.model.templates import Template, TemplateVersion
+from shared.model.templates import Template, TemplateVersion, TrackingMode
 from shared.model.topics import Topic
 from shared.model.variables import check_variables
 from shared.model.words import Channel, MessageClass
 from shared.policy.attachments import content_problems
 from shared.policy.blocked_words import blocked_word
+from shared.policy.tracked_html import ACKNOWLEDGES
 from shared.policy.unsubscribing import VARIABLE
 from shared.providers.declared import check, usable_by
 from shared.providers.table import PROVIDERS
+from shared.providers.wecom.app.tasks import has_buttons
 from shared.rendering.render import Analysis, RenderingError, TemplateError, analyse, compile_content
 from shared.store.catalog import Catalog
 
+_NO_LINKS_IN_SMS = (
+    "texts are not tracked; leave it out. In mainland China a link must be a constant part of the template that the "
+    "carriers' review approved, of a domain with an ICP filing, so it says of nobody who followed it; elsewhere a link "
+    "of ours would cost each recipient another text or two"
+)
 MAX_ERRORS = 50
 MAX_CARD_DEPTH = 20
 """Far beyond the cards that WeCom documents."""
@@ -69,6 +76,9 @@ def check_content(
         errors.append(FieldError(field="content", message=message))
     if isinstance(content, WecomTemplateCard) and (problem := check_variables(content.card, MAX_CARD_DEPTH)):
         errors.append(FieldError(field="content.card", message=problem))
+    if isinstance(content, WecomTemplateCard) and content.taken is not None and not has_buttons(content.card):
+        message = "only cards of a type with buttons (`..._interaction`) show who took them; leave it out"
+        errors.append(FieldError(field="content.taken", message=message))
     if isinstance(content, EmailContent):
         errors += [FieldError(field=f"content.{field}", message=text) for field, text in content_problems(content)]
     for position, account in enumerate(accounts):
@@ -130,10 +140,16 @@ def check_topic(template: Template, catalog: Catalog) -> None:
         raise invalid_field("topic", f"is none of the topics in the settings ({there}); add it there first")
 
 
-def check_tracking(template: Template) -> None:
-    """Check that a template's messages may be tracked. Raises: InvalidError."""
+def check_tracking(template: Template, content: Content | None = None) -> None:
+    """Check that a template's messages may be tracked. content: what is sent with it. Raises: InvalidError."""
+    html = content.html if isinstance(content, EmailContent) else None
+    if template.tracking == TrackingMode.ANONYMOUS and html and ACKNOWLEDGES in html:
+        message = f"`{ACKNOWLEDGES}` in the html says whose message it is; leave one of the two out"
+        raise invalid_field("tracking", f"links of anonymous templates say of nobody whose they are, and {message}")
     if not template.tracking:
         return
+    if template.channel is Channel.SMS:
+        raise invalid_field("tracking", _NO_LINKS_IN_SMS)
     if template.channel is not Channel.EMAIL:
         raise invalid_field(
             "tracking", f"only emails are tracked, and the template is for {template.channel}; leave it out"

@@ -27,6 +27,7 @@ from functions.manage.template_views import (
     too_large,
     version_view,
 )
+from functions.manage.until import check_until
 from shared.api.audit import Auditor
 from shared.api.fields import MAX_VERSIONS
 from shared.api.kit import Call, OperationFunction
@@ -103,8 +104,9 @@ class Templates:
             updated_at=now,
         )
         check_policies(template)
-        check_tracking(template)
+        check_tracking(template, body.content)
         check_topic(template, self._catalog)
+        check_until(template, body.content, accounts)
         first = _version(call, body.id, 1, body, analysis, now)
         check_fallback(self._catalog, template, first)
         return self._save_new(call, template, first)
@@ -140,11 +142,15 @@ class Templates:
                 check_fit(current, head.value.message_class, accounts)
             template = head.value.model_copy(update={**changes, "updated_at": self._now()})
             check_policies(template)
-            check_tracking(template)
+            check_tracking(template, current.content)
             if body.topic is not None:
                 check_topic(template, self._catalog)
             if body.fallback is not None:
                 check_fallback(self._catalog, template, current)
+            if body.fallback is not None or body.accounts is not None:
+                check_until(
+                    template, current.content, self._accounts(template.tenant, template.accounts, template.channel)
+                )
             self._catalog.update_template(template, head.rev, self._record(call, head.value, template))
             return template_view(template, current)
 
@@ -166,6 +172,7 @@ class Templates:
             accounts = self._accounts(template.tenant, template.accounts, template.channel)
             analysis = check_content(body.content, template.message_class, body.sample, accounts, new=False)
             check_words(body.content, body.sample, self._catalog.settings(template.tenant).blocked_words)
+            check_tracking(template, body.content)
             version = _version(call, template.id, template.latest + 1, body, analysis, self._now())
             view = version_view(version)
             record = self._auditor.record(call, f"template/{template.id}/{version.version}", None, view)
@@ -215,6 +222,7 @@ class Templates:
             check_fit(version.value, before.message_class, accounts)
             template = before.model_copy(update={"published": version.value.version, "updated_at": self._now()})
             check_fallback(self._catalog, template, version.value)
+            check_until(template, version.value.content, accounts)
             record = self._record(call, before, template)
             self._catalog.publish_version(Stored(template, head.rev), version, settings, record)
             return self._view(template)

@@ -11,7 +11,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from msgspec import Struct
 
-from functions.preferences.page import HEADERS, Language, language_of, no_such_link, preferences, try_later
+from functions.preferences.page import HEADERS, no_such_link, preferences, try_later
 from functions.preferences.wishes import (
     BY,
     ONE_CLICK,
@@ -23,6 +23,7 @@ from functions.preferences.wishes import (
     with_wish,
 )
 from shared.api.headers import with_security
+from shared.api.language import Language, language_of
 from shared.api.suppressions import SuppressionAudit
 from shared.aws.errors import AWS_ERRORS
 from shared.aws.receipts import ReceiptQueue

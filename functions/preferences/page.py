@@ -2,11 +2,11 @@
 
 from base64 import b64encode
 from collections.abc import Mapping
-from enum import StrEnum
 from hashlib import sha256
 from html import escape
 
 from functions.preferences.wishes import Wish
+from shared.api.language import Language
 from shared.model.topics import Topic
 
 _STYLE = (
@@ -28,13 +28,6 @@ HEADERS = {
     "x-robots-tag": "noindex, nofollow",
     "vary": "accept-language",
 }
-
-
-class Language(StrEnum):
-    """What the page is written in."""
-
-    EN = "en"
-    ZH = "zh"
 
 
 _WORDS: Mapping[Language, Mapping[str, str]] = {
@@ -65,24 +58,6 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "later": "暂时无法完成，请一分钟后再试。",
     },
 }
-
-
-def language_of(accepted: str) -> Language:
-    """The language that a browser asks for first, of those that there are."""
-    ranked: list[tuple[float, int, Language]] = []
-    for position, part in enumerate(accepted.lower().split(",")[:20]):
-        tag, _, weight = part.strip().partition(";q=")
-        for language in Language:
-            if tag == language or tag.startswith(f"{language}-"):
-                ranked.append((-_weight(weight), position, language))
-    return min(ranked)[2] if ranked else Language.EN
-
-
-def _weight(text: str) -> float:
-    try:
-        return float(text) if text else 1.0
-    except ValueError:
-        return 0.0
 
 
 def preferences(topics: Mapping[str, Topic], wish: Wish, language: Language, *, saved: bool) -> str:

@@ -14,21 +14,22 @@ from shared.wiring.parts import Parts
 
 @dataclass(frozen=True, slots=True)
 class PullingDeps:
-    """What asks, and where it counts what came of it."""
+    """What asks, where it counts what came of it, and for which deployment."""
 
     asker: Asker
     metrics: EphemeralMetrics
+    deployment: str
 
 
 @cache
 def deps() -> PullingDeps:
     """The function's parts, built on first use."""
     settings = PullingSettings.load()
-    return PullingDeps(asker_of(Parts(settings), settings), EphemeralMetrics())
+    return PullingDeps(asker_of(Parts(settings), settings), EphemeralMetrics(), settings.deployment)
 
 
 def asker_of(parts: Parts, settings: PullingSettings) -> Asker:
     """What asks. Its tokens, if a provider needs any, are its own."""
     tokens = MemoryTokenCache(parts.clock)
-    accounts = Accounts(parts.catalog, parts.secrets, tokens, parts.clock, settings.network)
+    accounts = Accounts(parts.catalog, parts.secrets, tokens, parts.clock, settings.network, settings.deployment)
     return Asker(parts.catalog, accounts, parts.receipt_queue, parts.clock)

@@ -18,6 +18,7 @@ def lambda_handler(event: Any, context: Any) -> None:
     asked = parts.asker.run(context.get_remaining_time_in_millis)
     if asked.failed or asked.unasked:
         logger.info("receipts asked for", told=asked.told, failed=len(asked.failed), unasked=asked.unasked)
+        parts.metrics.add_dimension(name="deployment", value=parts.deployment)
         parts.metrics.add_metric(name="PullsFailed", unit=MetricUnit.Count, value=len(asked.failed) + asked.unasked)
         parts.metrics.flush_metrics()
 

@@ -23,6 +23,6 @@ def deps() -> Api:
 
 def recalling_of(parts: AccountParts, pool: ThreadPoolExecutor) -> Recalling:
     """What recalls messages."""
-    stopper = Stopper(parts.timeline, parts.ledger, parts.clock, pool)
+    stopper = Stopper(parts.timeline, parts.ledger, parts.awaiting, parts.clock, pool)
     withdrawer = Withdrawer(parts.accounts, parts.clock, pool)
     return Recalling(parts.timeline, stopper, withdrawer, parts.stream, parts.clock, parts.campaigns, parts.catalog)

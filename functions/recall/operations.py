@@ -120,8 +120,10 @@ class Recalling:
         self._check_reach(call, known)
         until = self.clock.now_ms() + WORK_MS
         answers = {id: from_events(id, events) for id, events in known.items() if _is_over(events)}
-        # Of a message that fell back the other one is to be stopped.
-        wanted = {id for id, events in known.items() if id not in answers or any(e.fell_back_to for e in events)}
+        # Of a message that fell back, or still may, the other one is to be stopped.
+        wanted = {
+            id for id, events in known.items() if id not in answers or any(e.fell_back_to or e.awaits for e in events)
+        }
         if wanted:
             found = self.stopper.stop(call.caller.tenant, [request_id], wanted, call.caller.key_id)
             self._tell_stopped(found.records)

@@ -9,11 +9,12 @@ from aws_lambda_powertools import Logger
 from shared.aws.errors import AWS_ERRORS
 from shared.base.logs import log_error
 from shared.lifecycle.recall import stoppable
-from shared.lifecycle.walk import Leg, fallen_legs, first_legs, next_legs
+from shared.lifecycle.walk import Leg, awaited_legs, fallen_legs, first_legs, next_legs
 from shared.model.clock import Clock
 from shared.model.events import EventRow, StreamRecord
 from shared.model.ids import ULID_LENGTH
 from shared.model.words import OUTCOMES
+from shared.store.awaiting import AwaitingStore, What
 from shared.store.ledger import TTL_S, Entry, Ledger, Mark
 from shared.store.timeline import Timeline
 
@@ -51,9 +52,12 @@ class Stopped:
 class Stopper:
     """Stops messages wherever they are; doing it again finds the same. pool: for calls of the ledger."""
 
-    def __init__(self, timeline: Timeline, ledger: Ledger, clock: Clock, pool: Executor) -> None:
+    def __init__(
+        self, timeline: Timeline, ledger: Ledger, awaiting: AwaitingStore, clock: Clock, pool: Executor
+    ) -> None:
         self._timeline = timeline
         self._ledger = ledger
+        self._awaiting = awaiting
         self._clock = clock
         self._pool = pool
 
@@ -82,7 +86,20 @@ class Stopper:
                 elif entry is not None and entry.closed:
                     closed.append((leg, entry.rows))
             legs = next_legs(self._timeline, closed) + fallen_legs(closed, known)
+            legs += [leg for each in closed for leg in self._awaited(*each, ulids, known)]
         return found
+
+    def _awaited(self, leg: Leg, rows: Sequence[EventRow], ulids: Collection[str], known: Collection[str]) -> list[Leg]:
+        """Have no messages take the place of sent ones; the legs, but for `known` ones, of those that do already.
+
+        Raises: what the table raises; LostError.
+        """
+        wanted = set(_wanted(leg, ulids))
+        waiting = {row.index: row.awaits.to for row in rows if row.awaits is not None and row.index in wanted}
+        if not waiting:
+            return []
+        decided = self._awaiting.decide(leg.id, waiting, What.RECALLED)
+        return awaited_legs(leg, waiting, decided, known)
 
     def _mark(self, leg: Leg, recipients: Sequence[int], entry: Entry | None, by: str) -> Entry | None:
         """The ledger's entry, with the recipients marked unless it is closed; None if that cannot be had."""

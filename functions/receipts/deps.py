@@ -3,15 +3,19 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from typing import Any, cast
 
 from aws_lambda_powertools.metrics import EphemeralMetrics
 
+from functions.receipts.cards import Cards
+from functions.receipts.falling import Falling
 from functions.receipts.function import ReceiptsSettings
 from functions.receipts.listing import Listing
 from functions.receipts.matching import Matcher
 from functions.receipts.receiving import Receiver
 from functions.receipts.soft_bounces import SoftBounces
-from shared.wiring.parts import Parts
+from shared.wiring.accounts import AccountParts
+from shared.wiring.parts import Later
 
 THREADS = 10
 
@@ -27,16 +31,19 @@ class ReceiptsDeps:
 @cache
 def deps() -> ReceiptsDeps:
     """The function's parts, built on first use."""
-    parts = Parts(ReceiptsSettings.load(), pool=ThreadPoolExecutor(THREADS, "receipts"))
+    parts = AccountParts(ReceiptsSettings.load(), pool=ThreadPoolExecutor(THREADS, "receipts"))
     return ReceiptsDeps(receiver_of(parts), EphemeralMetrics())
 
 
-def receiver_of(parts: Parts) -> Receiver:
+def receiver_of(parts: AccountParts) -> Receiver:
     """What takes receipts."""
     matcher = Matcher(parts.timeline, parts.catalog, parts.pool)
     return Receiver(
         matcher,
         Listing(parts.suppressions, SoftBounces(parts.timeline)),
+        Falling(parts.awaiting, parts.queues, parts.receipt_queue, parts.stream, parts.clock),
+        # Few cards are to be changed, and what connects to WeCom takes its time to be made.
+        Cards(parts.catalog, cast(Any, Later(lambda: parts.accounts)), parts.receipt_queue),
         parts.receipt_queue,
         parts.stream,
         parts.clock,

@@ -1,8 +1,18 @@
 """The function that takes receipts."""
 
-from shared.base.rights import CONSUME, PUBLISH, SEND, allow, table
-from shared.base.settings import CatalogSettings, ReceiptSettings, StreamSettings, TraceSettings
-from shared.function import ADDRESS_PACKAGES, CORE_PACKAGES, FunctionSpec, QueueTrigger
+from shared.base.rights import CONSUME, PUBLISH, SEND, allow, read_secrets, table
+from shared.base.settings import (
+    CatalogSettings,
+    GuardSettings,
+    NetworkSettings,
+    QueueSettings,
+    ReceiptSettings,
+    SecretSettings,
+    StreamSettings,
+    TraceSettings,
+)
+from shared.function import ADDRESS_PACKAGES, CORE_PACKAGES, ZONE_PACKAGES, FunctionSpec, QueueTrigger
+from shared.model.words import Channel
 
 BATCH_SIZE = 100
 WINDOW_S = 1
@@ -10,7 +20,16 @@ WINDOW_S = 1
 CONCURRENCY = 5
 
 
-class ReceiptsSettings(CatalogSettings, ReceiptSettings, StreamSettings, TraceSettings):
+class ReceiptsSettings(
+    CatalogSettings,
+    GuardSettings,
+    NetworkSettings,
+    QueueSettings,
+    ReceiptSettings,
+    SecretSettings,
+    StreamSettings,
+    TraceSettings,
+):
     """The environment of the function."""
 
 
@@ -22,11 +41,16 @@ FUNCTIONS = (
         ReceiptsSettings,
         timeout_s=60,
         receipts=True,
-        packages=(*CORE_PACKAGES, *ADDRESS_PACKAGES),
+        channels=(Channel.WECOM,),
+        packages=(*CORE_PACKAGES, *ADDRESS_PACKAGES, *ZONE_PACKAGES),
         rights=(
             table("timeline", "BatchGetItem", "Query"),
             table("catalog", "GetItem", "BatchGetItem"),
             table("catalog", "PutItem", "UpdateItem", keys=("suppressed#*", "suppressing#*")),
+            # Sent messages that may still fall back, and those by which they do, at once; tokens to change cards by.
+            table("guard", "GetItem", "UpdateItem", keys=("awaiting#*", "token#*")),
+            allow(SEND, "queue.*"),
+            read_secrets(Channel.WECOM),
             allow((*CONSUME, *SEND), "receipts.queue"),
             PUBLISH,
         ),

@@ -19,6 +19,11 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     received = parts.receiver.run(event)
     for provider, number in received.unmatched.items():
         _count(parts.metrics, "ReceiptsUnmatched", number, "provider", provider)
+    for account, number in received.unchanged.items():
+        _count(parts.metrics, "CardsNotChanged", number, "account", account)
+    for source, number in received.notices.items():
+        logger.info("no receipt", source=source, messages=number)
+        _count(parts.metrics, "TestMessages", number, "source", source)
     for alert in received.alerts:
         account = f"{alert.tenant}/{alert.account}"
         logger.warning("account_alert", account=account, provider=alert.provider, said=alert.event)

@@ -11,6 +11,7 @@ from concurrent.futures import Executor
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.model.address import AddressError, normalise
 from shared.model.ids import ULID_LENGTH, Tagger, base_of, is_message_id
@@ -43,7 +44,10 @@ _Way = Callable[[Sequence[Receipt], bool], list[Matched | None]]
 
 
 class Matcher:
-    """Finds messages in the timeline. pool: to look for many side by side."""
+    """Finds messages in the timeline. pool: to look for many side by side.
+
+    One that may still fall back is known once it is known to be sent: that says where its fallback waits.
+    """
 
     def __init__(self, timeline: Timeline, catalog: Catalog, pool: Executor | None = None) -> None:
         self._timeline = timeline
@@ -88,7 +92,7 @@ class Matcher:
     def _by_origins(self, receipts: Sequence[Receipt], thorough: bool) -> list[Matched | None]:
         """What rode along says all, and nothing is asked; what cannot be read is looked up."""
         found = list(map(_told, receipts))
-        unread = [receipt for receipt, match in zip(receipts, found, strict=True) if match is None]
+        unread = [_of_its_tenant(receipt) for receipt, match in zip(receipts, found, strict=True) if match is None]
         looked_up = iter(self._by_message_ids(unread, thorough) if unread else ())
         return [match or next(looked_up) for match in found]
 
@@ -120,8 +124,11 @@ class Matcher:
                 missing[tenant].append(message_id)
         for tenant, ids in missing.items():
             for message_id, events in zip(ids, self._timeline.events_of_many(tenant, ids), strict=True):
-                if events:
-                    found[tenant, message_id] = max(events, key=lambda event: (event.stage == Stage.SENT, event.nth))
+                sent_or_last = max(events, key=lambda event: (event.stage == Stage.SENT, event.nth), default=None)
+                if sent_or_last is not None and (
+                    sent_or_last.stage == Stage.SENT or not any(event.awaits for event in events)
+                ):
+                    found[tenant, message_id] = sent_or_last
         return found
 
     def _by_requests(self, receipts: Sequence[Receipt], thorough: bool) -> list[Matched | None]:
@@ -171,7 +178,7 @@ class Matcher:
 def _told(receipt: Receipt) -> Matched | None:
     """A receipt and its message, by what rode along."""
     origin, message_id = read_origin(receipt.origin or ""), receipt.message_id or ""
-    if origin is None:
+    if origin is None or origin.waits:
         return None
     event = KeptEvent(
         stage="",
@@ -179,7 +186,7 @@ def _told(receipt: Receipt) -> Matched | None:
         at=0,
         account=origin.account,
         provider=receipt.provider,
-        channel=PROVIDERS[receipt.provider].channel,
+        channel=receipt.channel or PROVIDERS[receipt.provider].channel,
         message_class=origin.message_class,
         template=origin.template,
         version=origin.version,
@@ -190,6 +197,12 @@ def _told(receipt: Receipt) -> Matched | None:
         variant=origin.variant,
     )
     return Matched(receipt, origin.tenant, message_id, event)
+
+
+def _of_its_tenant(receipt: Receipt) -> Receipt:
+    """A receipt with the tenant that rode along, if it can be read."""
+    origin = read_origin(receipt.origin or "")
+    return receipt if origin is None else replace(receipt, tenant=origin.tenant)
 
 
 def _fits(receipt: Receipt, event: KeptEvent) -> bool:

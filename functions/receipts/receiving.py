@@ -1,4 +1,5 @@
-"""Takes receipts off their queue: reads them, finds their messages, lists who must not be written to, tells the stream.
+"""Takes receipts off their queue: reads them, finds their messages, lists who must not be written to, decides on the
+fallback of messages that wait for it, tells the stream.
 
 Every step may be repeated, and whatever breaks off before the last one is: a recipient is listed once, an event counts
 once. A receipt whose message is not known yet waits on the queue, for up to an hour.
@@ -11,6 +12,8 @@ from typing import Any, Protocol
 
 from aws_lambda_powertools import Logger
 
+from functions.receipts.cards import Cards
+from functions.receipts.falling import Falling
 from functions.receipts.listing import Listing
 from functions.receipts.matching import Matched, Matcher
 from functions.receipts.telling import records_of
@@ -18,7 +21,7 @@ from shared.aws.receipts import ReceiptQueue
 from shared.base.logs import log_error
 from shared.model.clock import Clock
 from shared.model.events import StreamRecord
-from shared.model.receipts import Alert, Arrived, Receipt, Waiting
+from shared.model.receipts import Alert, Arrived, CardChange, Look, Notice, Receipt, Waiting
 from shared.model.wire import UnreadableError
 from shared.providers.reading import read_queued, read_receipts
 
@@ -48,8 +51,12 @@ class Received:
     """(provider, stage) -> receipts whose message was found."""
     unmatched: Counter[str] = field(default_factory=Counter)
     """Provider -> receipts that waited for an hour, and are about no message of ours."""
+    unchanged: Counter[str] = field(default_factory=Counter)
+    """`<tenant>/<account>` -> cards that do not show who pressed them."""
     alerts: list[Alert] = field(default_factory=list)
     """What providers said of accounts."""
+    notices: Counter[str] = field(default_factory=Counter)
+    """Source -> what is no receipt, such as the messages by which topics are tried."""
     failed: list[str] = field(default_factory=list)
     """The ids of messages that come back."""
 
@@ -66,9 +73,20 @@ class _Look:
 class Receiver:
     """Works on batches of the queue `receipts`."""
 
-    def __init__(self, matcher: Matcher, listing: Listing, queue: ReceiptQueue, stream: Stream, clock: Clock) -> None:
+    def __init__(
+        self,
+        matcher: Matcher,
+        listing: Listing,
+        falling: Falling,
+        cards: Cards,
+        queue: ReceiptQueue,
+        stream: Stream,
+        clock: Clock,
+    ) -> None:
         self._matcher = matcher
         self._listing = listing
+        self._falling = falling
+        self._cards = cards
         self._queue = queue
         self._stream = stream
         self._clock = clock
@@ -79,22 +97,54 @@ class Receiver:
         result = Received()
         fresh = _Look(now, 0)
         looks = [fresh]
+        overdue: list[tuple[str, Look]] = []
+        changes: list[tuple[str, CardChange]] = []
         for record in event["Records"]:
             try:
                 queued = read_queued(record["body"], now)
                 if isinstance(queued, Waiting):
                     looks.append(_Look(queued.since, queued.tries, queued.waiting))
+                elif isinstance(queued, Look):
+                    overdue.append((record["messageId"], queued))
+                elif isinstance(queued, CardChange):
+                    changes.append((record["messageId"], queued))
+                elif isinstance(queued, Notice):
+                    result.notices[queued.source] += 1
                 else:
-                    for said in self._read(queued):
-                        if isinstance(said, Alert):
-                            result.alerts.append(said)
-                        else:
-                            fresh.receipts.append(said)
+                    self._sort(self._read(queued), fresh, result)
             except UnreadableError as error:
                 logger.error("receipt cannot be read", message_id=record["messageId"], field=error.field)
                 result.failed.append(record["messageId"])
         self._take(looks, now, result)
+        # What arrived in the same moment counts.
+        result.failed += [id for id, look in overdue if not self._look(look)]
+        result.failed += [id for id, change in changes if not self._change(change, result)]
         return result
+
+    def _change(self, change: CardChange, result: Received) -> bool:
+        try:
+            if not self._cards.change(change):
+                result.unchanged[f"{change.tenant}/{change.account}"] += 1
+        except Exception as error:  # of any kind: the change comes back, and the receipts beside it do not
+            log_error(logger, "card not changed yet", error, account=change.account)
+            return False
+        return True
+
+    def _look(self, look: Look) -> bool:
+        try:
+            self._falling.look(look)
+        except Exception as error:  # of any kind: the look comes back, and the receipts beside it do not
+            log_error(logger, "fallback not decided yet", error, envelope=look.look)
+            return False
+        return True
+
+    @staticmethod
+    def _sort(said: Sequence[Receipt | Alert], fresh: _Look, result: Received) -> None:
+        for each in said:
+            if isinstance(each, Alert):
+                result.alerts.append(each)
+            else:
+                fresh.receipts.append(each)
 
     @staticmethod
     def _read(arrived: Arrived) -> Sequence[Receipt | Alert]:
@@ -115,7 +165,12 @@ class Receiver:
                 found, others = self._matcher.match(some, thorough=thorough)
                 matches += found
                 left += others
+        beside, again = self._falling.everybody(matches)
+        matches += beside
+        left += again
         self._listing.add(matches, now)
+        left += self._falling.take(matches)
+        self._cards.ask(matches)
         self._tell(matches, now, result)
         unknown = set(map(id, left))
         for look in looks:

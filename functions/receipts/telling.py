@@ -7,12 +7,15 @@ from msgspec.structs import replace
 
 from functions.receipts.matching import Matched
 from shared.lifecycle.verdict import CODE_BYTES
+from shared.model.address import mask
+from shared.model.engagement import number_of
 from shared.model.events import EventRow, StreamRecord
 from shared.model.ids import block_of, tag_of, ulid_time
 from shared.model.receipts import Receipt
 from shared.model.sizes import clipped
-from shared.model.words import Channel, KeyKind, MessageClass, Stage
-from shared.store.timeline import KeptEvent
+from shared.model.words import Stage
+from shared.policy.engagement import ENGAGED
+from shared.store.timeline import KeptEvent, record_like
 
 ONCE = frozenset({Stage.DELIVERED, Stage.ACKNOWLEDGED, Stage.VERIFIED, Stage.COMPLAINED, Stage.UNSUBSCRIBED})
 """Said again, they say nothing new: a message is at these stages once."""
@@ -30,7 +33,7 @@ def records_of(matches: Iterable[Matched], now: int) -> list[StreamRecord]:
             *(event.request, event.kind, event.run, event.variant, event.request_reference),
         )
         if common not in records:
-            records[common] = _record(match, block)
+            records[common] = record_like(event, match.tenant, block, [])
         row = _row(match, index, now)
         # Repeats that came together take no room.
         for each in (replace(row, nth=0), row) if _is_engagement(row) else (row,):
@@ -38,24 +41,6 @@ def records_of(matches: Iterable[Matched], now: int) -> list[StreamRecord]:
     for common, record in records.items():
         record.events.extend(rows[common].values())
     return list(records.values())
-
-
-def _record(match: Matched, block: str) -> StreamRecord:
-    event = match.event
-    return StreamRecord(
-        tenant=match.tenant,
-        envelope=block,
-        channel=Channel(event.channel),
-        message_class=MessageClass(event.message_class),
-        template=event.template,
-        version=event.version,
-        request=event.request,
-        run=event.run,
-        variant=event.variant,
-        kind=KeyKind(event.kind),
-        reference=event.request_reference,
-        events=[],
-    )
 
 
 def _row(match: Matched, index: int, now: int) -> EventRow:
@@ -77,8 +62,13 @@ def _row(match: Matched, index: int, now: int) -> EventRow:
         reason=receipt.reason,
         code=clipped(receipt.code, CODE_BYTES) if receipt.code else None,
         note=receipt.note,
+        arrived_at=now,
+        by=mask(event.channel, receipt.by) if receipt.by else None,
         transient=receipt.transient,
         machine=receipt.machine,
+        sign=receipt.sign,
+        link=receipt.link,
+        anonymous=receipt.anonymous,
     )
 
 
@@ -92,17 +82,19 @@ def _took_ms(receipt: Receipt, event: KeptEvent, at: int) -> int | None:
 
 
 def _is_engagement(row: EventRow) -> bool:
-    """Whether a person opened or clicked: of number 0 this says that it happened at all, which counts messages."""
-    return row.stage in (Stage.OPENED, Stage.CLICKED) and not row.machine
+    """Whether a person seems to have opened or clicked a message: beside it number 0 says that it happened at all."""
+    return row.stage in ENGAGED and not row.machine and not row.anonymous
 
 
 def _nth(match: Matched) -> int:
     """Which time the message is at this stage, the same however often a receipt comes.
 
     What may be said several times is numbered by the seconds since the message was accepted, by the provider's time
-    alone: when a receipt comes again, ours is another.
+    alone: when a receipt comes again, ours is another. By our own links the number says more (`number_of`).
     """
     receipt = match.receipt
-    if receipt.stage in ONCE or (receipt.stage is Stage.UNDELIVERED and not receipt.transient):
+    once = receipt.stage in ONCE or (receipt.stage is Stage.UNDELIVERED and not receipt.transient)
+    if once or receipt.anonymous:
         return 0
-    return max(1, (receipt.at - ulid_time(match.message_id)) // 1000)
+    second = max(1, (receipt.at - ulid_time(match.message_id)) // 1000)
+    return second if receipt.place is None else number_of(second, receipt.place, receipt.machine)

@@ -4,7 +4,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from functions.trace.deps import api_deps
+from functions.trace.api_deps import deps
 from shared.wiring.starting import start
 
 logger = Logger()
@@ -13,7 +13,7 @@ logger = Logger()
 @logger.inject_lambda_context(clear_state=True)
 def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer one API Gateway event (HTTP API, payload 2.0)."""
-    return api_deps()(event)
+    return deps()(event)
 
 
-start(api_deps)
+start(deps)

@@ -9,13 +9,14 @@ Events that the timeline refuses while it takes others are set aside beside the 
 They are tried again with every batch, and a copy of one never counts.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass, field
 from itertools import chain
 
 from aws_lambda_powertools import Logger
 
 from functions.trace.parts import Part, parts_of, read_sequenced
+from functions.trace.veiling import Veiling, unveiled
 from shared.aws.stream import StreamReader
 from shared.model.events import StreamRecord
 from shared.store.counters import Counters, Progress
@@ -66,15 +67,22 @@ class Books:
 
 
 class Keeper:
-    """Keeps events. ttl_of: when the items of a record may go, in seconds since the epoch."""
+    """Keeps events. ttl_of: when the items of a record may go, in seconds since the epoch. veiled: takes out who is
+    erased."""
 
     def __init__(
-        self, timeline: Timeline, counters: Counters, reader: StreamReader, ttl_of: Callable[[StreamRecord], int]
+        self,
+        timeline: Timeline,
+        counters: Counters,
+        reader: StreamReader,
+        ttl_of: Callable[[StreamRecord], int],
+        veiled: Veiling = unveiled,
     ) -> None:
         self._timeline = timeline
         self._counters = counters
         self._reader = reader
         self._ttl_of = ttl_of
+        self._veiled = veiled
 
     def open(self, shard: str, first: int) -> Books:
         """Keep what was counted before the record `first`; returns how far the shard is.
@@ -90,6 +98,15 @@ class Keeper:
         if books.aside:
             self._try_aside(books)
         return books
+
+    def kept(self, books: Books, part: Part, known: Set[EventKey] = frozenset()) -> set[EventKey]:
+        """Which events of a part are in the timeline, or set aside.
+
+        known: some that are. Openings and clicks that count beside others of their message are asked for with these.
+        """
+        asked = [key for key, found in part.events.items() if found.counter_keys]
+        kept = self._timeline.existing(asked) if asked else set()
+        return kept | ((known | books.unkept.keys()) & part.events.keys())
 
     def put(self, books: Books, items: Iterable[Item]) -> None:
         """Keep events, or set them aside. Raises: StoreError for too many; what the table of counters raises."""
@@ -128,8 +145,10 @@ class Keeper:
         for page in self._reader.pages(books.shard, first, last):
             found = True
             records = [one for each in page if (one := read_sequenced(each.sequence, each.data)) is not None]
-            for part in parts_of(records, self._ttl_of):
-                self.put(books, chain((event.item for event in part.events.values()), part.others.values()))
+            for part in parts_of(self._veiled(records), self._ttl_of):
+                kept = self.kept(books, part)
+                fresh = (found.item for key, found in part.events.items() if key not in kept)
+                self.put(books, chain(fresh, part.others.values()))
         if not found:
             logger.error("events are lost: the stream has forgotten what was counted", shard=books.shard)
 

@@ -3,45 +3,53 @@
 import base64
 import binascii
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from functions.trace.statistics import stages_of, statistics
-from functions.trace.words import describe, explain, no_receipt
+from functions.trace.statistics import (
+    MOST_VERSIONS,
+    Counts,
+    Targets,
+    account_statistics,
+    stages_of,
+    statistics,
+    versions_followed,
+)
+from functions.trace.unmasking import Found, Unmasking
+from functions.trace.views import view
 from shared.api.kit import Call, OperationFunction
 from shared.api.lookup import named_message, named_request
-from shared.api.paging import PageQuery
-from shared.api.stats import TemplateStats
+from shared.api.stats import AccountStats, TemplateStats
 from shared.api.trace import (
     Balance,
     BalanceHour,
-    FallbackMessage,
     MessagePage,
     MessageQuery,
     MessageView,
-    PassedOver,
     RangeQuery,
+    RequestLook,
     RequestView,
-    TimelineEvent,
 )
 from shared.errors import invalid_field, not_found
 from shared.model.address import AddressError, normalise
 from shared.model.clock import Clock
-from shared.model.events import FallenTo, deciding_event
 from shared.model.ids import MESSAGE_ID_LENGTH, ULID_LENGTH, Tagger, ulid_time, ulid_value
-from shared.model.reasons import blame_of
-from shared.model.reasons_zh import meaning_zh
 from shared.model.words import OUTCOMES, Channel, KeyKind, Stage
+from shared.policy.template_links import template_links
 from shared.store.catalog import Catalog
-from shared.store.counters import HOUR_MS, Counters, in_flight, template_scope
+from shared.store.counters import HOUR_MS, Counters, account_scope, in_flight, template_scope
 from shared.store.timeline import KeptEvent, Timeline
+from shared.store.versions import Versions
 
+Message = tuple[str, list[KeptEvent]]
+"""A message's id and its events."""
+Span = tuple[int, int, int, str | None]
+"""After and before (milliseconds since the epoch), how many, and below which message id."""
 MAX_HOURS = 24 * 92
 MAX_REQUESTS = 20
 """Of a reference that are named."""
-_RANK = {stage.value: i for i, stage in enumerate(Stage)}
-_ENGAGED = frozenset({Stage.OPENED, Stage.CLICKED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +59,9 @@ class Reading:
     timeline: Timeline
     counters: Counters
     catalog: Catalog
+    versions: Versions
     clock: Clock
+    unmasking: Unmasking
 
     def operations(self) -> dict[str, OperationFunction]:
         """Operation id -> function."""
@@ -61,48 +71,64 @@ class Reading:
             "get_request": self.get_request,
             "get_balance": self.get_balance,
             "get_template_stats": self.get_template_stats,
+            "get_account_stats": self.get_account_stats,
         }
 
     def get_message(self, call: Call) -> MessageView:
-        """A message by id. Raises: ForbiddenError, NotFoundError."""
+        """A message by id. Raises: ForbiddenError, NotFoundError, NotRecordedError."""
+        whole = self.unmasking.check(call, call.query.unmask == "true")
         message_id, events = named_message(call, self.timeline)
         call.require(_kind(events), "message")
-        return view(message_id, events, self.clock.now_ms())
+        [found] = self._views(call, whole, f"message/{message_id}", [(message_id, events)])
+        return found
+
+    def _views(self, call: Call, whole: bool, target: str, found: Sequence[Message]) -> list[MessageView]:
+        """Messages as the caller sees them. whole: with whole addresses; then the look at `target` is recorded."""
+        now = self.clock.now_ms()
+        views = [Found(id, events, view(id, events, now)) for id, events in found]
+        return self.unmasking.show(call, target, views) if whole else [each.view for each in views]
 
     def query_messages(self, call: Call) -> MessagePage:
-        """The messages to one recipient, or with one reference, newest first. Raises: InvalidError.
+        """The messages to one or several addresses, or with one reference, newest first.
 
         To a team or test key a page shows those of its kind: few, or none, and yet with a cursor.
+        Raises: InvalidError, ForbiddenError, NotRecordedError.
         """
         query: MessageQuery = call.body
+        whole = self.unmasking.check(call, query.unmask)
         tenant = self.catalog.tenant(call.caller.tenant)
-        if tenant is None:  # nothing was ever sent for it
-            return MessagePage(messages=[])
-        now = self.clock.now_ms()
-        after = _ms(query.after, 0)
-        # The range is of whole milliseconds, its end excluded: the present one belongs to it.
-        before = _ms(query.before, now + 1)
-        if query.before is not None and after > before:
-            raise invalid_field("after", "is later than `before`")
-        below = _decode_cursor(query.cursor, "cursor")
-        found: list[tuple[str, list[KeptEvent]]] = []
-        addresses = [] if query.to is None else _addresses(query.to, query.channel, tenant.region)
-        # DynamoDB refuses a range whose end comes before its beginning.
-        if after > before or (below is not None and ulid_time(below) < after):
-            return MessagePage(messages=[])
-        span = (after, before, query.limit + 1, below)
-        for channel, address in addresses:
-            tag = Tagger(tenant.salt, channel)(address)
-            found += self.timeline.newest(tenant.id, tag, *span)
-        if query.reference is not None:
-            ids = self.timeline.by_reference(tenant.id, query.reference, *span)
-            found = list(zip(ids, self.timeline.events_of_many(tenant.id, ids), strict=True))
-        found.sort(key=lambda pair: pair[0], reverse=True)
+        span = self._span(query)
+        found: list[Message] = []
+        if tenant is not None:  # else nothing was ever sent for it
+            tags = [Tagger(tenant.salt, channel)(to) for channel, to in _recipients(query, tenant.region)]
+            found = self._found(tenant.id, tags, query.reference, span) if span else []
         page = found[: query.limit]
         cursor = _encode_cursor(page[-1][0]) if len(found) > query.limit else None
         # The index may be ahead of the events by a moment.
-        mine = [view(message_id, events, now) for message_id, events in page if events and call.reaches(_kind(events))]
-        return MessagePage(messages=mine, requests=self._requests(call, query), cursor=cursor)
+        mine = [(id, events) for id, events in page if events and call.reaches(_kind(events))]
+        requests = self._requests(call, query) if span else []
+        views = self._views(call, whole, "messages", mine)
+        return MessagePage(messages=views, requests=requests, cursor=cursor)
+
+    def _span(self, query: MessageQuery) -> Span | None:
+        """What of a recipient's messages is asked for; None for nothing. Raises: InvalidError."""
+        # The range is of whole milliseconds, its end excluded: the present one belongs to it.
+        after, before = _ms(query.after, 0), _ms(query.before, self.clock.now_ms() + 1)
+        if query.before is not None and after > before:
+            raise invalid_field("after", "is later than `before`")
+        below = _decode_cursor(query.cursor, "cursor")
+        # DynamoDB refuses a range whose end comes before its beginning.
+        nothing = after > before or (below is not None and ulid_time(below) < after)
+        return None if nothing else (after, before, query.limit + 1, below)
+
+    def _found(self, tenant: str, tags: Sequence[str], reference: str | None, span: Span) -> list[Message]:
+        """Messages with one of the tags or with the reference, newest first: one more than a page, if there are so
+        many."""
+        if reference is not None:
+            ids = self.timeline.by_reference(tenant, reference, *span)
+            return list(zip(ids, self.timeline.events_of_many(tenant, ids), strict=True))
+        found = self.timeline.newest_of_many(tenant, tags, *span)
+        return sorted(found, key=lambda pair: pair[0], reverse=True)
 
     def _requests(self, call: Call, query: MessageQuery) -> list[str]:
         if query.reference is None or query.cursor is not None:
@@ -111,8 +137,10 @@ class Reading:
         return [request for request, kind in found if call.reaches(KeyKind(kind))]
 
     def get_request(self, call: Call) -> RequestView:
-        """A request's messages, a page at a time. Raises: ForbiddenError, NotFoundError, InvalidError."""
-        query: PageQuery = call.query
+        """A request's messages, a page at a time. Raises: ForbiddenError, NotFoundError, InvalidError,
+        NotRecordedError."""
+        query: RequestLook = call.query
+        whole = self.unmasking.check(call, query.unmask == "true")
         request_id, ids = named_request(call, self.timeline)
         after = _decode_cursor(query.cursor, "query.cursor")
         left = [i for i in ids if after is None or i > after]
@@ -121,11 +149,8 @@ class Reading:
         for kind in {_kind(found) for found in events if found}:
             call.require(kind, "request")
         # The index may be ahead of the events by a moment.
-        views = [
-            view(message_id, found, self.clock.now_ms())
-            for message_id, found in zip(page, events, strict=True)
-            if found
-        ]
+        known = [pair for pair in zip(page, events, strict=True) if pair[1]]
+        views = self._views(call, whole, f"request/{request_id}", known)
         counts = Counter(v.status.value for v in views)
         cursor = _encode_cursor(page[-1]) if len(left) > query.limit else None
         return RequestView(request_id=request_id, messages=views, counts=dict(counts), cursor=cursor)
@@ -147,8 +172,28 @@ class Reading:
             raise not_found("template")
         first, last = self._hours(query)
         counts = self.counters.read_groups(template_scope(call.caller.tenant, template), first, last)
+        providers = {account.id: account.provider for account in self.catalog.list_accounts(call.caller.tenant)}
+        targets = self._targets(call.caller.tenant, template, counts)
+        return statistics(template, counts, query.by, self._zone(call), targets, providers)
+
+    def get_account_stats(self, call: Call) -> AccountStats:
+        """An account's messages in numbers. Raises: NotFoundError, InvalidError."""
+        account = self.catalog.account(call.caller.tenant, call.path["id"])
+        if account is None:
+            raise not_found("account")
+        first, last = self._hours(call.query)
+        hours = self.counters.read(account_scope(account.tenant, account.id), first, last)
+        return account_statistics(account.id, account.provider, hours, call.query.by, self._zone(call))
+
+    def _zone(self, call: Call) -> str:
         tenant = self.catalog.tenant(call.caller.tenant)
-        return statistics(template, counts, query.by, tenant.time_zone if tenant else "UTC")
+        return tenant.time_zone if tenant else "UTC"
+
+    def _targets(self, tenant: str, template: str, counts: Counts) -> Targets:
+        """Where the links of those versions lead of which clicks were counted: one request for all of them."""
+        newest = sorted(versions_followed(counts), reverse=True)[:MOST_VERSIONS]
+        found = self.versions.find(tenant, template, newest) if newest else {}
+        return {number: template_links(version.content) for number, version in found.items()}
 
     def _hours(self, query: RangeQuery) -> tuple[int, int]:
         """The cohort hours asked for, both included; by default the last 24."""
@@ -166,68 +211,15 @@ def _kind(events: list[KeptEvent]) -> KeyKind:
     return KeyKind(events[0].kind)
 
 
-def view(message_id: str, events: list[KeptEvent], now: int) -> MessageView:
-    """A message as callers see it, from its events. now: in milliseconds since the epoch."""
-    deciding, final = deciding_event(events)
-    meaning, action = no_receipt(deciding, now) or explain(deciding)
-    ordered = sorted(_told(events), key=lambda e: (e.at, _RANK[e.stage], e.nth))
-    any_event, ulid = ordered[0], message_id[:ULID_LENGTH]
-    fell = next((e.fell_back_to for e in events if e.fell_back_to), None)
-    stands_in_for = next((e.stands_in_for for e in events if e.stands_in_for), None)
-    return MessageView(
-        message_id=message_id,
-        request_id=any_event.request,
-        status=Stage(deciding.stage),
-        final=final,
-        explanation=meaning,
-        action=action,
-        channel=any_event.channel,
-        message_class=any_event.message_class,
-        template=any_event.template,
-        version=any_event.version,
-        kind=any_event.kind,
-        run=any_event.run,
-        variant=any_event.variant,
-        to=next((e.masked_address for e in events if e.masked_address is not None), None),
-        reference=next((e.reference for e in events if e.reference is not None), any_event.request_reference),
-        accepted_at=_time(ulid_time(message_id)),
-        falls_back_to=_fallback(ulid, fell) if fell else None,
-        fallback_of=ulid + stands_in_for if stands_in_for else None,
-        timeline=[_event(e, ulid) for e in ordered],
-    )
+def _recipients(query: MessageQuery, region: str) -> list[tuple[str, str]]:
+    """(channel, normalised address) of all that are asked for, each once. Raises: InvalidError naming the address."""
+    if query.to is not None:
+        return _addresses("to", query.to, query.channel, region)
+    found = (_addresses(f"addresses.{i}", to, None, region) for i, to in enumerate(query.addresses or ()))
+    return list(dict.fromkeys(each for several in found for each in several))
 
 
-def _told(events: list[KeptEvent]) -> list[KeptEvent]:
-    """The events without what only says beside others that a message was opened or clicked at all, for counting."""
-    shown = {e.stage for e in events if e.stage in _ENGAGED and e.nth > 0 and not e.machine}
-    return [e for e in events if e.nth > 0 or e.stage not in shown]
-
-
-def _fallback(ulid: str, to: FallenTo) -> FallbackMessage:
-    return FallbackMessage(message_id=ulid + to.tag, channel=Channel(to.channel), template=to.template)
-
-
-def _event(event: KeptEvent, ulid: str) -> TimelineEvent:
-    return TimelineEvent(
-        stage=Stage(event.stage),
-        at=_time(event.at),
-        text=describe(event, ulid),
-        account=event.account,
-        provider=event.provider,
-        provider_message_id=event.provider_id,
-        reason=event.reason,
-        reason_zh=meaning_zh(event.reason),
-        blame=blame_of(event.reason),
-        code=event.code,
-        transient=event.transient,
-        by_machine=event.machine,
-        until=None if event.due_at is None else _time(event.due_at),
-        duration_ms=event.took_ms,
-        passed_over=[PassedOver(account=a, reason=why, code=code) for a, why, code in event.passed_over],
-    )
-
-
-def _addresses(to: str, wanted: Channel | None, region: str) -> list[tuple[str, str]]:
+def _addresses(field: str, to: str, wanted: Channel | None, region: str) -> list[tuple[str, str]]:
     """(channel, normalised address) for each channel that the address fits. Raises: InvalidError."""
     found, problem = [], "fits no channel"
     for channel in [wanted] if wanted else list(Channel):
@@ -236,7 +228,7 @@ def _addresses(to: str, wanted: Channel | None, region: str) -> list[tuple[str, 
         except AddressError as error:
             problem = str(error)
     if not found:
-        raise invalid_field("to", problem if wanted else "is no email address, phone number or WeCom user id")
+        raise invalid_field(field, problem if wanted else "is no email address, phone number or WeCom user id")
     return found
 
 

@@ -5,17 +5,20 @@ count: expansion and the envelope's dispatch state all of them. What dispatch sa
 event's item. So a message of a campaign takes one item where others take two.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from aws_lambda_powertools import Logger
 
+from functions.trace.engaged import Engaged, is_judged
+from functions.trace.live import Where
 from shared.model.events import EventRow, StreamRecord, read_record
 from shared.model.ids import Numbering, root_of, ulid_time
 from shared.model.wire import UnreadableError
 from shared.model.words import OUTCOMES, KeyKind, Stage
-from shared.policy.latency import latency_name
+from shared.policy.engagement import link_name
+from shared.policy.latency import latency_name, latency_of
 from shared.policy.routing import BUCKET_MS, counts_of
 from shared.store.counters import (
     HOUR_MS,
@@ -38,6 +41,7 @@ from shared.store.timeline import (
     provider_item,
     reference_items,
     request_item,
+    revised_item,
 )
 
 logger = Logger(child=True)
@@ -45,7 +49,7 @@ logger = Logger(child=True)
 MAX_HEALTH_KEYS = 60
 """Of a record, so that whatever it says fits one transaction; health beyond that is not counted."""
 
-_WITH_REASON = OUTCOMES | {Stage.UNDELIVERED}
+_WITH_REASON = OUTCOMES | {Stage.UNDELIVERED, Stage.FELL_BACK}
 """Stages that are told apart by reasons too."""
 
 Names = list[tuple[CounterKey, tuple[str, ...]]]
@@ -75,6 +79,10 @@ class Found:
     """Other names that it counts by."""
     messages: int = 1
     """Of how many it is."""
+    where: Where | None = None
+    """Where metrics count it; None for messages of test keys, which nobody is called for."""
+    took_ms: int | None = None
+    """How long its message took to this stage, where that is counted."""
 
     def add_to(self, counts: dict[CounterKey, Counter[str]]) -> None:
         """Count the event."""
@@ -94,6 +102,8 @@ class Part:
     others: dict[EventKey, Item] = field(default_factory=dict)
     """Items that are not events."""
     counter_keys: set[CounterKey] = field(default_factory=set)
+    engaged: dict[CounterKey, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    """What its openings and clicks add to the counters, beside what events count by themselves."""
 
 
 def read_sequenced(sequence: str, data: bytes) -> Sequenced | None:
@@ -106,17 +116,23 @@ def read_sequenced(sequence: str, data: bytes) -> Sequenced | None:
     return Sequenced(int(sequence), record)
 
 
-def parts_of(records: Iterable[Sequenced], ttl_of: Callable[[StreamRecord], int]) -> Iterator[Part]:
-    """Cut a batch where the counters of one transaction are full; a record is never cut."""
+def parts_of(
+    records: Iterable[Sequenced], ttl_of: Callable[[StreamRecord], int], engaged: Engaged | None = None
+) -> Iterator[Part]:
+    """Cut a batch where the counters of one transaction are full; a record is never cut.
+
+    engaged: what is known of the messages' openings and clicks; None where nothing is counted.
+    """
     part = Part()
     for sequenced in records:
         ttl = ttl_of(sequenced.record)
         named = list(sequenced.record.message_ids())
         events = _events(sequenced, named, ttl)
+        added, others = _judge(engaged, sequenced, named, events, ttl)
         # Most events of a record count in the same places.
         places = {id(found.counter_keys): found.counter_keys for found in events.values()}
         keys = {key for counter_keys in places.values() for key in counter_keys}
-        keys |= {key for found in events.values() for key, _ in found.more}
+        keys |= {key for found in events.values() for key, _ in found.more} | added.keys()
         if part.events and len(part.counter_keys | keys) > MAX_ITEMS:
             yield part
             part = Part()
@@ -125,7 +141,10 @@ def parts_of(records: Iterable[Sequenced], ttl_of: Callable[[StreamRecord], int]
         part.counter_keys |= keys
         for key, found in events.items():
             part.events.setdefault(key, found)
-        for item in _other_items(sequenced.record, named, ttl):
+        for counter_key, names in added.items():
+            for name, count in names.items():
+                part.engaged[counter_key][name] += count
+        for item in [*_other_items(sequenced.record, named, ttl), *others]:
             part.others[item["pk"]["S"], item["sk"]["S"]] = item
     if part.last >= 0:
         yield part
@@ -137,7 +156,7 @@ def _events(sequenced: Sequenced, named: Named, ttl: int) -> dict[EventKey, Foun
     accepted_at = ulid_time(record.envelope)
     hour = accepted_at // HOUR_MS
     events: dict[EventKey, Found] = {}
-    by_account: dict[str | None, list[CounterKey]] = {}
+    by_account: dict[str | None, tuple[list[CounterKey], Where | None]] = {}
     health_keys: set[CounterKey] = set()
     opened = _opened(record)
     if opened:
@@ -147,31 +166,60 @@ def _events(sequenced: Sequenced, named: Named, ttl: int) -> dict[EventKey, Foun
         if key in events or (row.stage == Stage.ACCEPTED and opened):
             continue
         account = row.account
-        keys = by_account.get(account)
-        if keys is None:
-            group = Group(record.version, account, record.run, record.variant)
-            keys = by_account[account] = counter_keys(record.tenant, record.template, hour, group)
+        places = by_account.get(account)
+        if places is None:
+            places = by_account[account] = _places(record, account, hour)
+        keys, where = places
         name = counted_as(row)
         more = _health(record, row, health_keys)
+        # The last one is the account's own, if there is any.
+        told_apart = keys[:1] if account is None else (keys[0], keys[-1])
         if row.reason is not None and row.stage in _WITH_REASON:
             reason = (reason_name(name, row.reason),)
-            more.append((keys[0], reason))
+            more += [(key, reason) for key in told_apart]
             if record.run is not None:
                 more.append(((run_scope(record.tenant, record.run), place(hour)), reason))
-        latency = _latency(row, accepted_at)
+        if row.anonymous and row.link is not None:
+            more.append((keys[0], (link_name(name, row.link),)))
+        latency = latency_of(row, accepted_at)
         if latency is not None:
-            more.append((keys[0], (latency_name(row.stage, latency),)))
+            took = (latency_name(row.stage, latency),)
+            more += [(key, took) for key in told_apart]
         item = event_item(key, record, row, ttl, opened.get(row.index))
-        events[key] = Found(sequenced.sequence, name, keys, item, more)
+        events[key] = Found(sequenced.sequence, name, keys, item, more, 1, where, latency)
     return events
 
 
-def _latency(row: EventRow, accepted_at: int) -> int | None:
-    """How long a message took to come to a stage, in milliseconds, where that is worth counting: from its acceptance to
-    the provider, and from there to the recipient."""
-    if row.stage == Stage.SENT:
-        return max(0, row.at - accepted_at)
-    return row.took_ms if row.stage == Stage.DELIVERED else None
+def _judge(
+    engaged: Engaged | None, sequenced: Sequenced, named: Named, events: dict[EventKey, Found], ttl: int
+) -> tuple[dict[CounterKey, Counter[str]], list[Item]]:
+    """(what the openings and clicks of a record add to the counters, notes on messages). They count nothing by
+    themselves then, and those beyond what is kept of a message are taken out."""
+    tenant = sequenced.record.tenant
+    if engaged is None or not engaged.any:
+        return {}, []
+    rows = [(message_id, row) for message_id, row in named if is_judged(row)]
+    taken = engaged.take(sequenced.sequence, sequenced.record, rows)
+    for message_id, row in rows:
+        key = event_key(tenant, message_id, row)
+        if key not in taken.events:
+            events.pop(key, None)
+        elif key in events:
+            events[key].counter_keys, events[key].more = [], []
+    return taken.added, [revised_item(tenant, message_id, ttl) for message_id in taken.revised]
+
+
+def _places(record: StreamRecord, account: str | None, hour: int) -> tuple[list[CounterKey], Where | None]:
+    """Where events of a record count that name an account, or none: in counters, and in metrics."""
+    group = Group(record.version, account, record.run, record.variant)
+    return counter_keys(record.tenant, record.template, hour, group), _where(record, account)
+
+
+def _where(record: StreamRecord, account: str | None) -> Where | None:
+    if record.kind is KeyKind.TEST:
+        return None
+    named = None if account is None else f"{record.tenant}/{account}"
+    return Where(record.channel.value, record.message_class.value, named)
 
 
 def _opened(record: StreamRecord) -> dict[int, EventRow]:
@@ -182,14 +230,12 @@ def _opened(record: StreamRecord) -> dict[int, EventRow]:
 def _accepted(sequenced: Sequenced, rows: Sequence[EventRow], ttl: int) -> dict[EventKey, Found]:
     """One event for all messages of an envelope: expansion and the envelope's dispatch state the same ones."""
     record = sequenced.record
-    hour = ulid_time(record.envelope) // HOUR_MS
-    group = Group(record.version, None, record.run, record.variant)
-    keys = counter_keys(record.tenant, record.template, hour, group)
+    keys, where = _places(record, None, ulid_time(record.envelope) // HOUR_MS)
     number = Numbering(root_of(record.envelope))
     ids = [number(row.index) + row.tag for row in rows]
     item = request_item(record, ids, f"{record.envelope}#{Stage.ACCEPTED}", ttl, rows[0])
     key = item["pk"]["S"], item["sk"]["S"]
-    return {key: Found(sequenced.sequence, Stage.ACCEPTED, keys, item, [], len(ids))}
+    return {key: Found(sequenced.sequence, Stage.ACCEPTED, keys, item, [], len(ids), where)}
 
 
 def _health(record: StreamRecord, row: EventRow, keys: set[CounterKey]) -> Names:

@@ -1,14 +1,16 @@
-"""A template's messages in numbers, from its counters. Pure."""
+"""The messages of a template, or of an account, in numbers: from its counters. Pure."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from shared.api.stats import (
+    AccountStats,
     GroupStats,
     Latencies,
     Latency,
+    LinkStats,
     ReasonStats,
     Span,
     StatsSpan,
@@ -18,33 +20,73 @@ from shared.model.reasons import EXPLANATIONS, Reason
 from shared.model.reasons_zh import meaning_zh
 from shared.model.words import Stage
 from shared.policy.latency import counted, percentile
-from shared.store.counters import HOUR_MS, Group, in_flight
+from shared.store.counters import HOUR_MS, REPORTED, Group, in_flight, unreported
 
 Counts = Mapping[tuple[int, Group | None], Counter[str]]
 """By cohort hour and group; those from before there were groups have none."""
+Targets = Mapping[int, Sequence[str]]
+"""Version -> where its links lead, by number from 1."""
+MOST_LINKS = 20
+MOST_VERSIONS = 50
+"""Whose links are named, the newest first."""
 
 _SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
-def statistics(template: str, counts: Counts, by: Span, zone: str) -> TemplateStats:
-    """What a template's counts come to. zone: in which days begin."""
-    total: Counter[str] = Counter()
-    for each in counts.values():
-        total.update(each)
+def statistics(
+    template: str,
+    counts: Counts,
+    by: Span,
+    zone: str,
+    targets: Targets,
+    providers: Mapping[str, str] | None = None,
+) -> TemplateStats:
+    """What a template's counts come to.
+
+    zone: in which days begin. targets: where links lead. providers: of the accounts that there are.
+    """
+    total, known = _total(counts), providers or {}
     return TemplateStats(
         template=template,
         stages=stages_of(total),
         in_flight=in_flight(total),
-        no_receipt=_no_receipt(total),
-        delivered_share=_delivered_share(total),
+        no_receipt=unreported(total),
+        **_shares(total),
         latency=_latencies(total),
         reasons=_reasons(total),
-        versions=_grouped(counts, lambda group: str(group.version)),
-        accounts=_grouped(counts, lambda group: group.account),
-        runs=_grouped(counts, lambda group: group.run),
-        variants=_grouped(counts, lambda group: group.variant),
+        links=_links(counts, targets),
+        versions=_grouped(counts, targets, lambda group: str(group.version)),
+        accounts=_grouped(counts, targets, lambda group: group.account),
+        providers=_grouped(counts, targets, lambda group: known.get(group.account or "")),
+        runs=_grouped(counts, targets, lambda group: group.run),
+        variants=_grouped(counts, targets, lambda group: group.variant),
         spans=_spans(counts, by, zone),
     )
+
+
+def account_statistics(
+    account: str, provider: str, hours: Mapping[int, Counter[str]], by: Span, zone: str
+) -> AccountStats:
+    """What an account's counts by cohort hour come to. zone: in which days begin."""
+    counts: Counts = {(hour, None): each for hour, each in hours.items()}
+    total = _total(counts)
+    return AccountStats(
+        account=account,
+        provider=provider,
+        stages=stages_of(total),
+        no_receipt=unreported(total),
+        **_shares(total),
+        latency=_latencies(total),
+        reasons=_reasons(total),
+        spans=_spans(counts, by, zone),
+    )
+
+
+def _total(counts: Counts) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for each in counts.values():
+        total.update(each)
+    return total
 
 
 def stages_of(counts: Mapping[str, int]) -> dict[str, int]:
@@ -55,25 +97,34 @@ def stages_of(counts: Mapping[str, int]) -> dict[str, int]:
 
 
 def _is_stage(name: str) -> bool:
-    return ":" not in name and "@" not in name and name.partition(".")[0] in Stage.__members__.values()
-
-
-def _no_receipt(counts: Mapping[str, int]) -> int:
-    sent = counts.get(Stage.SENT, 0) + counts.get(Stage.UNKNOWN, 0)
-    return max(0, sent - _reported(counts))
+    return not set(":@/") & set(name) and name.partition(".")[0] in Stage.__members__.values()
 
 
 def _reported(counts: Mapping[str, int]) -> int:
-    """How many messages it was said of whether they arrived; one that did and came back later counts as two."""
-    names = (Stage.DELIVERED, Stage.UNDELIVERED, f"{Stage.UNDELIVERED}.transient")
-    return sum(counts.get(name, 0) for name in names)
+    return sum(counts.get(name, 0) for name in REPORTED)
 
 
-def _delivered_share(counts: Mapping[str, int]) -> float | None:
-    sent = counts.get(Stage.SENT, 0)
-    if not sent or not _reported(counts):
-        return None
-    return round(min(1.0, counts.get(Stage.DELIVERED, 0) / sent), 4)
+def _shares(counts: Mapping[str, int]) -> dict[str, float | None]:
+    """The fields of `Shares`."""
+    sent, reported = counts.get(Stage.SENT, 0), _reported(counts)
+    of_sent = _share(counts.get(Stage.DELIVERED, 0), sent if reported else 0)
+    return {
+        "delivered_share": of_sent,
+        "delivered_share_of_reported": _share(counts.get(Stage.DELIVERED, 0), reported),
+    }
+
+
+def _share(part: int, whole: int) -> float | None:
+    return round(min(1.0, part / whole), 4) if whole else None
+
+
+def _undelivered_for(counts: Mapping[str, int]) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for name, n in counts.items():
+        stage, _, reason = name.partition(":")
+        if reason and stage.partition(".")[0] == Stage.UNDELIVERED:
+            found[reason] += n
+    return dict(found.most_common())
 
 
 def _latencies(counts: Mapping[str, int]) -> Latencies:
@@ -89,7 +140,7 @@ def _reasons(counts: Mapping[str, int]) -> list[ReasonStats]:
     found = []
     for name, n in counts.items():
         stage, mark, reason = name.partition(":")
-        if not mark:
+        if not mark or not n:
             continue
         known = reason in Reason.__members__.values()
         explanation, action = EXPLANATIONS[Reason(reason)] if known else ("", "")
@@ -106,25 +157,66 @@ def _reasons(counts: Mapping[str, int]) -> list[ReasonStats]:
     return sorted(found, key=lambda each: (-each.messages, each.stage, each.reason))
 
 
-def _grouped(counts: Counts, name_of: Callable[[Group], str | None]) -> list[GroupStats]:
-    """The counts of groups that have the same name, the largest first."""
+def versions_followed(counts: Counts) -> set[int]:
+    """The versions of which clicks were counted by link."""
+    return {group.version for (_, group), names in counts.items() if group and any("/" in each for each in names)}
+
+
+def _links(counts: Counts, targets: Targets) -> list[LinkStats]:
+    """The links that were followed, the most first; of versions whose target is the same they are one."""
     found: dict[str, Counter[str]] = defaultdict(Counter)
     for (_, group), each in counts.items():
+        leads = targets.get(group.version, ()) if group is not None else ()
+        for name, n in each.items():
+            what, mark, number = name.partition("/")
+            if mark:
+                at = int(number)
+                found[leads[at - 1] if 0 < at <= len(leads) else ""][what] += n
+    made = [_link(target, names) for target, names in found.items() if any(names.values())]
+    return sorted(made, key=lambda each: (-each.messages, -each.times, -each.by_machine, each.target))[:MOST_LINKS]
+
+
+def _link(target: str, names: Mapping[str, int]) -> LinkStats:
+    clicked = Stage.CLICKED
+    return LinkStats(
+        target=target,
+        messages=names.get(clicked, 0),
+        times=names.get(f"{clicked}.times", 0) + names.get(f"{clicked}.anonymous", 0),
+        by_machine=names.get(f"{clicked}.machine", 0),
+    )
+
+
+def _grouped(counts: Counts, targets: Targets, name_of: Callable[[Group], str | None]) -> list[GroupStats]:
+    """The counts of groups that have the same name, the largest first."""
+    found: dict[str, dict[tuple[int, Group | None], Counter[str]]] = defaultdict(dict)
+    for (hour, group), each in counts.items():
         name = None if group is None else name_of(group)
         if name is not None:
-            found[name].update(each)
-    made = [
-        GroupStats(name=name, stages=stages_of(each), delivered_share=_delivered_share(each), latency=_latencies(each))
-        for name, each in found.items()
-    ]
+            found[name][hour, group] = each
+    made = [_group(name, some, targets) for name, some in found.items()]
     return sorted(made, key=lambda each: (-sum(each.stages.values()), each.name))
+
+
+def _group(name: str, counts: Counts, targets: Targets) -> GroupStats:
+    total = _total(counts)
+    return GroupStats(
+        name=name,
+        stages=stages_of(total),
+        **_shares(total),
+        latency=_latencies(total),
+        undelivered_for=_undelivered_for(total),
+        links=_links(counts, targets),
+    )
 
 
 def _spans(counts: Counts, by: Span, zone: str) -> list[StatsSpan]:
     found: dict[datetime, Counter[str]] = defaultdict(Counter)
     for (hour, _), each in counts.items():
         found[_start(hour, by, zone)].update(each)
-    return [StatsSpan(start=start, stages=stages_of(each)) for start, each in sorted(found.items())]
+    return [
+        StatsSpan(start=start, stages=stages_of(each), **_shares(each), latency=_latencies(each))
+        for start, each in sorted(found.items())
+    ]
 
 
 def _start(hour: int, by: Span, zone: str) -> datetime:

@@ -6,6 +6,7 @@ from functools import cache
 
 from aws_lambda_powertools.metrics import EphemeralMetrics
 
+from functions.watch.afterwards import Afterwards
 from functions.watch.deferred import DeferredReader
 from functions.watch.following import Follower
 from functions.watch.function import HealthSettings, SweepSettings
@@ -15,6 +16,7 @@ from functions.watch.hours import Hours
 from functions.watch.runs import OpenRuns
 from functions.watch.schedules import OverdueSchedules
 from functions.watch.sweep import Sweep
+from functions.watch.unreported import Unreported
 from shared.api.kit import Api
 from shared.wiring.parts import Parts
 
@@ -66,6 +68,7 @@ def sweep_of(parts: Parts, pool: Executor) -> Sweep:
         given_up=GivenUp(parts.stream_reader, parts.stream, parts.counters, sqs, settings.trace_dlq_url, clock),
         hours=Hours(parts.timeline, parts.counters, parts.marks, follower, clock),
         lag=parts.stream_lag,
+        unreported=Unreported(parts.account_store, parts.counters),
         counters=parts.counters,
         marks=parts.marks,
         clock=clock,
@@ -86,6 +89,14 @@ def health_of(parts: Parts, pool: Executor) -> HealthReader:
         dlq_urls=settings.dlq_urls,
         schedules_dlq_url=settings.schedules_dlq_url,
         trace_dlq_url=settings.trace_dlq_url,
+        afterwards=Afterwards(
+            parts.letters,
+            parts.webhooks,
+            parts.deliveries,
+            parts.client("sqs"),
+            settings.receipts_dlq_url,
+            settings.webhooks_dlq_url,
+        ),
         clock=parts.clock,
         pool=pool,
     )

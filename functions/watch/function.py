@@ -2,6 +2,7 @@
 
 from shared.base.rights import LETTER_WRITE, LIST_SCHEDULES, LOOK, PUBLISH, READ, SEND, allow, table
 from shared.base.settings import (
+    AfterwardsSettings,
     CatalogSettings,
     DeadLetterSettings,
     GuardSettings,
@@ -22,7 +23,16 @@ class SweepSettings(
     """The environment of the sweep."""
 
 
-class HealthSettings(CatalogSettings, TraceSettings, StreamSettings, QueueSettings, DeadLetterSettings, WatchSettings):
+class HealthSettings(
+    CatalogSettings,
+    GuardSettings,
+    TraceSettings,
+    StreamSettings,
+    QueueSettings,
+    DeadLetterSettings,
+    WatchSettings,
+    AfterwardsSettings,
+):
     """The environment of the API function."""
 
 
@@ -75,7 +85,17 @@ FUNCTIONS = (
         rights=(
             table("catalog", *READ),
             table("counters", "GetItem", "Query"),
-            allow(("sqs:GetQueueAttributes",), "queue.*", "dead.*", "schedules.dead", "trace.dead"),
+            # How endpoints of webhooks are.
+            table("guard", "GetItem", keys=("webhook#*",)),
+            allow(
+                ("sqs:GetQueueAttributes",),
+                "queue.*",
+                "dead.*",
+                "schedules.dead",
+                "trace.dead",
+                "receipts.dead",
+                "webhooks.dead",
+            ),
             allow(LOOK, "stream"),
             allow(("scheduler:GetSchedule",), "schedules.messages"),
             LIST_SCHEDULES,

@@ -28,6 +28,11 @@ def lambda_handler(event: Any, context: Any) -> None:
     metrics.add_metric(name="InFlightTooLong", unit=MetricUnit.Count, value=mark.too_long)
     metrics.add_metric(name="Mended", unit=MetricUnit.Count, value=sum(mark.mended.values()))
     metrics.flush_metrics()
+    for account, number in mark.no_receipt.items():
+        metrics.add_dimension(name="deployment", value=watch.deployment)
+        metrics.add_dimension(name="account", value=account)
+        metrics.add_metric(name="NoReceipt", unit=MetricUnit.Count, value=number)
+        metrics.flush_metrics()
     if mark.failed:
         raise SweepError(", ".join(mark.failed))
 

@@ -1,13 +1,16 @@
 """Answers how the platform is, in numbers and in words."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Literal
 
-from shared.api.health import AccountHealth, Finding, Health, HealthBalance, QueueView, ShardView, SweepView
+from functions.watch.afterwards import Afterwards
+from functions.watch.findings import findings, warnings
+from functions.watch.unreported import tells
+from shared.api.health import AccountHealth, Health, HealthBalance, QueueView, ShardView, SweepView
 from shared.api.kit import Call, OperationFunction
 from shared.aws.queue import depth_of
 from shared.aws.stream import StreamLag
@@ -16,25 +19,15 @@ from shared.model.clock import Clock
 from shared.model.words import OUTCOMES, Stage
 from shared.policy.routing import FULL, Shift
 from shared.store.accounts import AccountStore
-from shared.store.counters import HOUR_MS, Counters, in_flight
+from shared.store.counters import HOUR_MS, Counters, account_scope, in_flight
 from shared.store.health import HealthStore
 from shared.store.marks import HourMark, Marks, SweepMark
 
 DAY_HOURS = 24
-MAX_LAG_S = 300
-MAX_SWEEP_AGE_S = 1800
+REPORTED = (Stage.DELIVERED, Stage.UNDELIVERED, f"{Stage.UNDELIVERED}.transient", Stage.DELAYED)
+"""What says that receipts of an account come."""
 FEW_TRIES = 3
 """So few failures say nothing about an account."""
-
-MEANINGS = {
-    "waiting": "wait on a queue",
-    "leased": "are being worked on",
-    "lease_expired": "were left by a function that died",
-    "retry_overdue": "wait for a retry that is overdue",
-    "untraced": "have no events to go by",
-    "not_found": "are counted and cannot be found",
-    "overcounted": "have more outcomes than were accepted",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +46,7 @@ class HealthReader:
     schedules_dlq_url: str
     """`schedules_dlq_url` and `trace_dlq_url`: see the settings."""
     trace_dlq_url: str
+    afterwards: Afterwards
     clock: Clock
     pool: Executor
     """For several calls at once."""
@@ -73,6 +67,7 @@ class HealthReader:
         sweep = self.marks.sweep()
         hours = list(self.marks.hours(tenant).values())
         schedules_dead, trace_dead = dead
+        afterwards = self.afterwards.look(tenant)
         health = Health(
             verdict="healthy",
             findings=[],
@@ -83,11 +78,13 @@ class HealthReader:
             queues=list(queues),
             schedules_dead=schedules_dead,
             trace_dead=trace_dead,
+            **afterwards,
             stream=[ShardView(shard=s, lag_seconds=ms / 1000) for s, ms in sorted(shards.result().items())],
             accounts=list(accounts),
         )
         health.findings = list(findings(health, now))
-        health.verdict = "unhealthy" if health.findings else "healthy"
+        health.warnings = list(warnings(health, now))
+        health.verdict = "unhealthy" if health.findings else "warning" if health.warnings else "healthy"
         return health
 
     def _balance(self, tenant: str, now: int) -> HealthBalance:
@@ -114,8 +111,12 @@ class HealthReader:
     def _account(self, account: Account, shift: Shift, now: int) -> AccountHealth:
         last = now // HOUR_MS
         total: Counter[str] = Counter()
-        for counts in self.counters.read(f"{account.tenant}#account#{account.id}", last - 1, last).values():
-            total.update(counts)
+        day: Counter[str] = Counter()
+        for hour, counts in self.counters.read(
+            account_scope(account.tenant, account.id), last - DAY_HOURS, last
+        ).items():
+            # Of the latest messages receipts may be on their way.
+            (total if hour >= last - 1 else day).update(counts)
         names = (Stage.SENT, Stage.RETRYING, Stage.FAILED, Stage.UNKNOWN, Stage.DEAD_LETTERED)
         counts_of = {stage.value: total[stage] for stage in names}
         verdict = judge(counts_of)
@@ -125,6 +126,9 @@ class HealthReader:
             state=account.state,
             verdict=verdict,
             **counts_of,
+            sent_day=day[Stage.SENT],
+            reported_day=sum(day[name] for name in REPORTED),
+            tells=tells(account),
             factor=shift.factor,
             shifted_at=_time(shift.since) if shift.since else None,
             shift_reason=shift.reason or None,
@@ -138,77 +142,6 @@ def judge(counts: Mapping[str, int]) -> Literal["healthy", "failing", "idle"]:
     if not sent + bad:
         return "idle"
     return "failing" if bad >= FEW_TRIES and bad > sent else "healthy"
-
-
-def findings(health: Health, now: int) -> Iterator[Finding]:
-    """What is not as it should be at a time in milliseconds since the epoch, the worst first."""
-    yield from _sweep_findings(health)
-    yield from _message_findings(health)
-    lag = max((shard.lag_seconds for shard in health.stream), default=0.0)
-    if lag > MAX_LAG_S:
-        yield Finding(
-            problem=f"Timelines and counters are {_minutes(lag)} behind.",
-            action="Read the log of the function trace; it tries again by itself.",
-        )
-    for account in health.accounts:
-        if account.verdict == "failing":
-            bad = account.retrying + account.failed + account.unknown + account.dead_lettered
-            yield Finding(
-                problem=f"The account {account.account} fails: {bad:,} tries went wrong, {account.sent:,} were sent.",
-                action=f"Run `mepush account verify {account.account}`; look at the reasons of its messages.",
-            )
-        if account.factor < 1 and account.shifted_at is not None and _matters(account, account.shifted_at, now):
-            yield Finding(
-                problem=f"The account {account.account} has {account.factor:.0%} of its weight"
-                f" since {account.shifted_at:%H:%M:%S} UTC: {account.shift_reason}.",
-                action="Nothing: it gets its weight back step by step once its tries no longer go wrong.",
-            )
-
-
-def _matters(account: AccountHealth, shifted_at: datetime, now: int) -> bool:
-    """Whether an account that lost weight is in use: it gets none back while nobody sends."""
-    return account.verdict != "idle" or _time(now) - shifted_at < timedelta(hours=2)
-
-
-def _sweep_findings(health: Health) -> Iterator[Finding]:
-    read_log = "Read the log of the function watch; it tries again within five minutes."
-    if health.sweep is None:
-        yield Finding(problem="Nothing has looked for stuck messages yet.", action="Wait five minutes.")
-        return
-    if health.sweep.age_seconds > MAX_SWEEP_AGE_S:
-        yield Finding(
-            problem=f"Nothing has looked for stuck messages for {_minutes(health.sweep.age_seconds)}.", action=read_log
-        )
-    if health.sweep.failed:
-        parts = ", ".join(health.sweep.failed)
-        yield Finding(problem=f"The last search for stuck messages broke off in: {parts}.", action=read_log)
-
-
-def _message_findings(health: Health) -> Iterator[Finding]:
-    if health.in_flight_too_long:
-        found = health.sweep.found if health.sweep else {}
-        kinds = "; ".join(f"{found[kind]:,} {text}" for kind, text in MEANINGS.items() if found.get(kind))
-        yield Finding(
-            problem=f"{health.in_flight_too_long:,} messages have been in flight for too long: {kinds}.",
-            action="See whether dispatch functions are throttled or fail; what is beyond its time to live is ended.",
-        )
-    dead = {queue.name: queue.dead for queue in health.queues if queue.dead}
-    if dead:
-        names = ", ".join(f"{count:,} in {name}" for name, count in dead.items())
-        yield Finding(
-            problem=f"Dead letters are not taken from their queues: {names}.",
-            action="Read the log of the function dead_letters.",
-        )
-    if health.schedules_dead:
-        yield Finding(
-            problem=f"{health.schedules_dead:,} deferred envelopes could not be put on their queues.",
-            action="The watch puts them there; what stays in the schedules' dead-letter queue cannot be read.",
-        )
-    if health.trace_dead:
-        yield Finding(
-            problem=f"{health.trace_dead:,} batches of events were given up by the trace.",
-            action="Read the log of the function trace; what the ledgers hold is told again by the watch.",
-        )
 
 
 def _oldest(hours: list[HourMark]) -> datetime | None:
@@ -229,11 +162,6 @@ def _sweep(mark: SweepMark, hours: list[HourMark], now: int) -> SweepView:
         mended=mark.mended,
         failed=mark.failed,
     )
-
-
-def _minutes(seconds: float) -> str:
-    minutes = int(seconds // 60)
-    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
 
 
 def _time(ms: int) -> datetime:

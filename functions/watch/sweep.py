@@ -10,6 +10,7 @@ from functions.watch.given_up import GivenUp
 from functions.watch.hours import Hours
 from functions.watch.runs import OpenRuns
 from functions.watch.schedules import OverdueSchedules
+from functions.watch.unreported import Unreported, is_due
 from functions.watch.work import Done
 from shared.aws.errors import AWS_ERRORS
 from shared.aws.stream import StreamLag
@@ -43,6 +44,7 @@ class Sweep:
     given_up: GivenUp
     hours: Hours
     lag: StreamLag
+    unreported: Unreported
     counters: Counters
     marks: Marks
     clock: Clock
@@ -60,6 +62,8 @@ class Sweep:
         # Before the hours are judged by what is counted and kept.
         self._part(mark, "trace", lambda: _note(mark, self.given_up.replay(time_left)))
         self._part(mark, "hours", lambda: self._hours(mark, time_left))
+        if is_due(now, before.at if before else None):
+            self._part(mark, "unreported", lambda: self._unreported(mark, now))
         mark.ms = self.clock.now_ms() - now
         self.marks.write_sweep(mark)
         return mark
@@ -80,6 +84,10 @@ class Sweep:
     def _runs(self) -> None:
         for tenant in self.tenants.list_tenants():
             self.runs.drive(tenant)
+
+    def _unreported(self, mark: SweepMark, now: int) -> None:
+        for tenant in self.tenants.list_tenants():
+            mark.no_receipt |= self.unreported.count(tenant, now)
 
     def _hours(self, mark: SweepMark, time_left: Callable[[], bool]) -> None:
         whole = mark.at - mark.whole_at >= WHOLE_MS

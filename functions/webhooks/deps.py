@@ -52,7 +52,8 @@ def api_deps() -> Api:
 
 def feed_of(parts: Parts, pool: Executor) -> Feed:
     """What makes deliveries of the stream's events."""
-    return Feed(parts.webhooks, parts.deliveries, parts.timeline, parts.delivery_queue, parts.clock, pool)
+    queue, veils = parts.delivery_queue, parts.veils
+    return Feed(parts.webhooks, parts.deliveries, parts.timeline, queue, parts.clock, pool, veils)
 
 
 def sender_of(parts: Parts, poster: Posting, pool: Executor) -> Sender:
@@ -66,6 +67,7 @@ def sender_of(parts: Parts, poster: Posting, pool: Executor) -> Sender:
         parts.event_bus,
         parts.clock,
         pool,
+        veils=parts.veils,
     )
 
 

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from msgspec import Struct
+from pydantic_core import from_json
 
 from shared.lifecycle.verdict import CODE_BYTES
 from shared.model import wire
 from shared.model.clock import iso
 from shared.model.events import EventRow, StreamRecord, sequence_of
-from shared.model.ids import ULID_LENGTH
+from shared.model.ids import ULID_LENGTH, is_message_id
 from shared.model.reasons import EXPLANATIONS, Reason, blame_of
 from shared.model.reasons_zh import meaning_zh
 from shared.model.sizes import clipped
@@ -41,6 +42,8 @@ def events_of(record: StreamRecord) -> Iterator[Event]:
     for message_id, row in record.message_ids():
         if row.nth == 0 and row.stage in _COUNTED_ALONE:
             continue  # says that it happened at all, beside the row that says when
+        if row.anonymous:
+            continue  # is about no message that anybody could name
         type = message_type(row.stage)
         data = _data(record, message_id, row, accepted.get(row.index, row))
         yield Event(message_id, row.stage, row.nth, type, body_of(type, row.at, data))
@@ -49,6 +52,13 @@ def events_of(record: StreamRecord) -> Iterator[Event]:
 def body_of(type: str, at: int, data: dict[str, Any]) -> str:
     """What is signed and sent. at: when it happened, in milliseconds since the epoch."""
     return wire.write({"type": type, "timestamp": iso(at), "data": data}).decode()
+
+
+def message_of(body: str) -> str | None:
+    """The message that a body is about; None for one about an endpoint, or a test."""
+    data = from_json(body).get("data")
+    found = data.get("message_id") if isinstance(data, dict) else None
+    return found if isinstance(found, str) and is_message_id(found) else None
 
 
 def _data(record: StreamRecord, message_id: str, row: EventRow, accepted: EventRow) -> dict[str, Any]:

@@ -18,11 +18,15 @@ from shared.aws.webhooks import DeliveryQueue
 from shared.errors import NotQueuedError
 from shared.model.clock import Clock
 from shared.model.events import EventRow, StreamRecord, read_record
+from shared.model.ids import ULID_LENGTH
+from shared.model.reasons import Reason
 from shared.model.webhooks import Delivery, DeliveryState, KeptDelivery, Webhook, WebhookState, delivery_id
 from shared.model.wire import UnreadableError
 from shared.model.words import Stage
+from shared.policy.veiling import finder
 from shared.store.deliveries import Deliveries
 from shared.store.timeline import EventKey, Timeline, event_key_of
+from shared.store.veils import VeilStore
 from shared.store.webhooks import WebhookStore
 
 logger = Logger(child=True)
@@ -49,7 +53,9 @@ class Feed:
         queue: DeliveryQueue,
         clock: Clock,
         pool: Executor,
+        veils: VeilStore,
     ) -> None:
+        self._veils = veils
         self._webhooks = webhooks
         self._timeline = timeline
         self._deliveries = deliveries
@@ -80,6 +86,7 @@ class Feed:
         endpoints = self._webhooks.webhooks(record.tenant)
         if not any(record.kind in each.kinds for each in endpoints):
             return
+        record.events = list(self._told(record))
         self._name(record)
         for event in events_of(record):
             for endpoint in endpoints:
@@ -97,6 +104,13 @@ class Feed:
                             since=self._clock.now_ms(),
                         ),
                     )
+
+    def _told(self, record: StreamRecord) -> Iterator[EventRow]:
+        """The rows of those who are not erased: of the others nothing is told any more."""
+        find = finder(self._veils.of(record.tenant, record.envelope), record.envelope[:ULID_LENGTH])
+        for row in record.events:
+            if row.reason != Reason.ERASED and find(row.tag) is None:
+                yield row
 
     def _name(self, record: StreamRecord) -> None:
         """Have rows say whom they are about that do not: what a receipt tells may know the message's id alone.

@@ -31,6 +31,8 @@ SECRET_LABEL = "webhook"  # noqa: S105 - the label of one
 
 ENDPOINTS = ("webhooks#*",)
 """The partitions of the catalog that hold endpoints: nothing else that people configure."""
+ERASED = ("erased#*",)
+"""The partitions of the guard that say of whom nothing is told any more."""
 KEPT = ("hooked#*", "deliveries#*")
 
 
@@ -57,6 +59,7 @@ FUNCTIONS = (
             table("catalog", "GetItem", keys=("tenant#time",)),
             table("catalog", "Query", keys=ENDPOINTS),
             table("guard", "BatchGetItem", "BatchWriteItem", keys=KEPT),
+            table("guard", "Query", keys=ERASED),
             # Whom a receipt is about.
             table("timeline", "BatchGetItem"),
             allow(("kinesis:DescribeStream", "kinesis:DescribeStreamSummary", *LOOK), "stream"),
@@ -89,6 +92,7 @@ FUNCTIONS = (
             table("catalog", "PutItem", keys=(*ENDPOINTS, "audit#*")),
             table("guard", "BatchWriteItem", keys=("deliveries#*",)),
             table("guard", "UpdateItem", keys=("webhook#*",)),
+            table("guard", "Query", keys=ERASED),
             allow((*CONSUME, *SEND), "webhooks.queue"),
             allow(("events:PutEvents",), "bus"),
             allow(("secretsmanager:GetSecretValue",), "secrets.webhooks"),

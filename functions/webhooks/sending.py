@@ -14,7 +14,7 @@ from aws_lambda_powertools import Logger
 from msgspec import Struct
 from msgspec.structs import replace
 
-from functions.webhooks.events import body_of
+from functions.webhooks.events import body_of, message_of
 from functions.webhooks.gates import Gates
 from functions.webhooks.posting import Failure
 from functions.webhooks.retrying import LONGEST_MS, Answer, next_try
@@ -27,6 +27,7 @@ from shared.base.logs import log_error
 from shared.errors import PlatformError
 from shared.model.audit import record_change
 from shared.model.clock import Clock, iso
+from shared.model.ids import ULID_LENGTH, tag_of
 from shared.model.webhooks import (
     DISABLED,
     MAX_ATTEMPTS,
@@ -41,8 +42,10 @@ from shared.model.webhooks import (
     read_delivery,
 )
 from shared.model.wire import UnreadableError
+from shared.policy.veiling import finder
 from shared.store.catalog_items import CatalogConflictError
 from shared.store.deliveries import Deliveries
+from shared.store.veils import VeilStore
 from shared.store.webhooks import WebhookStore
 
 logger = Logger(child=True)
@@ -102,7 +105,9 @@ class Sender:
         clock: Clock,
         pool: Executor,
         chance: Callable[[], float] = random.random,
+        veils: VeilStore | None = None,
     ) -> None:
+        self._veils = veils
         self._webhooks = webhooks
         self._deliveries = deliveries
         self._queue = queue
@@ -121,7 +126,9 @@ class Sender:
         jobs: list[_Job] = []
         for record in event["Records"]:
             try:
-                jobs.append(_Job(record["messageId"], read_delivery(record["body"])))
+                delivery = read_delivery(record["body"])
+                if not self._is_of_erased(delivery):
+                    jobs.append(_Job(record["messageId"], delivery))
             except UnreadableError as error:
                 logger.error("delivery cannot be read", message_id=record["messageId"], field=error.field)
                 sent.failed.append(record["messageId"])
@@ -133,6 +140,14 @@ class Sender:
         sent.failed += self._keep(jobs)
         sent.paused = self._judge(jobs)
         return sent
+
+    def _is_of_erased(self, delivery: Delivery) -> bool:
+        """Whether a delivery is about a recipient who is erased: nothing is told of them any more."""
+        message_id = message_of(delivery.body)
+        if message_id is None or self._veils is None:
+            return False
+        veils = self._veils.of(delivery.tenant, message_id)
+        return bool(veils) and finder(veils, message_id[:ULID_LENGTH])(tag_of(message_id)) is not None
 
     def _is_due(self, job: _Job) -> bool:
         """Whether a delivery's time has come; else it waits on the queue once more."""

@@ -14,6 +14,7 @@ from botocore.validate import ParamValidator
 
 from local.memory.dynamodb import DynamoDb
 from local.memory.errors import AwsError
+from local.memory.firehose import Streams
 from local.memory.kinesis import Kinesis
 from local.memory.operations import Operations
 from local.memory.scheduler import Scheduler
@@ -22,7 +23,7 @@ from shared.model.clock import Clock
 
 
 class Memory:
-    """DynamoDB, SQS and Kinesis in this process's memory, by the stack's clock.
+    """DynamoDB, SQS, Kinesis and Firehose in this process's memory, by the stack's clock.
 
     They play what was adopted, and refuse what they do not know with UnsupportedError. Parameters are validated, events
     of clients emitted, and errors raised as botocore does it: for who calls, and for who counts, nothing differs.
@@ -33,10 +34,12 @@ class Memory:
         self.dynamodb = DynamoDb(clock)
         self.sqs = Sqs(clock)
         self.kinesis = Kinesis(clock)
+        self.firehose = Streams()
         self._services: Mapping[str, Operations] = {
             "dynamodb": self.dynamodb,
             "sqs": self.sqs,
             "kinesis": self.kinesis,
+            "firehose": self.firehose,
             "scheduler": Scheduler(),
         }
         self._validator = ParamValidator()

@@ -74,6 +74,14 @@ class Outbox:
                 for d, size in self._deliveries
             )
 
+    def change(self, provider: str, id: str, **data: Any) -> None:
+        """Show more of what a provider accepted under an id, as far as it is kept."""
+        with self._lock:
+            self._deliveries = deque(
+                (replace(d, data=d.data | data) if (d.provider, d.id) == (provider, id) else d, size)
+                for d, size in self._deliveries
+            )
+
     def all(self, provider: str | None = None, to: str | None = None) -> list[Delivery]:
         """The deliveries kept, oldest first, of one provider or recipient where given."""
         with self._lock:

@@ -13,6 +13,9 @@ from urllib.parse import unquote
 
 from local.sandbox.base import Delivery, Fault, HttpSandbox, Outbox, Request, Response
 from local.sandbox.mail import read_mail
+from local.sandbox.ses_exports import FILES, JOBS, LIST, Exports
+from local.sandbox.ses_listed import PATH as LISTED
+from local.sandbox.ses_listed import SuppressedList
 from local.sandbox.ses_receipts import DETAIL_TYPES, Event, as_published, events_for
 from local.sandbox.ses_templates import Mangle, RenderingError, mime, read_data, render
 from shared.model.clock import Clock
@@ -52,7 +55,8 @@ class SesSandbox(HttpSandbox):
     recipients. pending: identities that are not verified yet. configuration_sets: if given, the only ones that exist.
     templates: by name, for looking at and for taking away. mangle: what it makes of each value that it puts into a
     template, to be an SES that leaves nothing as it is. rendering_failures: the ids of messages that it took and never
-    delivered, since their data did not fit their template.
+    delivered, since their data did not fit their template. suppressed: the addresses on its own suppression list.
+    exports: what became of mails, whether anybody was told or not.
 
     Faults play at the step that sends unless they say another one; `code` answers with this error (and, after a blank,
     this text), `throttle` with TooManyRequestsException. In a call for many, `code` and `throttle` with a recipient are
@@ -63,6 +67,7 @@ class SesSandbox(HttpSandbox):
     steps = (
         *("SendEmail", "SendBulkEmail", "entry"),
         *("CreateEmailTemplate", "TestRenderEmailTemplate", "GetAccount", "GetEmailIdentity"),
+        *("ListSuppressedDestinations", "DeleteSuppressedDestination", "ExportJob"),
     )
     sends = frozenset({"SendEmail", "SendBulkEmail"})
     broken = b'{"MessageId": '
@@ -97,6 +102,8 @@ class SesSandbox(HttpSandbox):
         self.templates: dict[str, dict[str, str]] = {}
         self.mangle: Mangle | None = None
         self.rendering_failures: list[str] = []
+        self.suppressed = SuppressedList()
+        self.exports = Exports()
         self._serial = itertools.count(1)
 
     def plays_at(self, fault: Fault, at: str) -> bool:
@@ -119,7 +126,40 @@ class SesSandbox(HttpSandbox):
             return self._send_bulk(request)
         if request.path.startswith(_TEMPLATES):
             return self._template(request)
+        if request.path.startswith(LISTED):
+            return self._suppression(request)
+        if request.path.startswith((JOBS, LIST, FILES)):
+            return self.play(self.faults.take(at="ExportJob"), lambda: self._export(request))
         return _error("NotFoundException", "no such operation")
+
+    def _export(self, request: Request) -> Response:
+        exports, job = self.exports, request.path.rpartition("/")[2]
+        if request.path == LIST:
+            return Response.of({"ExportJobs": list(exports.jobs.values())})
+        if request.path == JOBS:
+            return Response.of({"JobId": exports.make(json.loads(request.body), self.clock.now_ms() / 1000)})
+        if job not in exports.jobs:
+            return _error("NotFoundException", "no such job")
+        if request.path.startswith(FILES):
+            return Response(200, exports.files[job])
+        where = {"DataFormat": "JSON", "S3Url": f"{self.url}{FILES}{job}"}
+        return Response.of({**exports.jobs[job], "ExportDestination": where})
+
+    def _suppression(self, request: Request) -> Response:
+        if request.method == "DELETE":
+            fault = self.faults.take(at="DeleteSuppressedDestination")
+            return self.play(fault, lambda: self._unlist(request.path))
+        size, token = int(request.query.get("PageSize", 1000)), request.query.get("NextToken")
+        return self.play(self.faults.take(at="ListSuppressedDestinations"), lambda: self._list(size, token))
+
+    def _list(self, size: int, token: str | None) -> Response:
+        page = self.suppressed.page(size, token)
+        return _error("BadRequestException", "Invalid NextToken") if page is None else Response.of(page)
+
+    def _unlist(self, path: str) -> Response:
+        if self.suppressed.remove(path):
+            return Response.of({})
+        return _error("NotFoundException", "Email address does not exist on your suppression list.")
 
     def _template(self, request: Request) -> Response:
         name, _, rest = unquote(request.path.removeprefix(_TEMPLATES)).strip("/").partition("/")
@@ -259,6 +299,7 @@ class SesSandbox(HttpSandbox):
     def _tell(self, events: Sequence[Event], to: str, ses_id: str, tags: dict[str, str], body: dict[str, Any]) -> None:
         """Publish what becomes of a mail, one after the other, if its configuration set does."""
         configuration_set = body.get("ConfigurationSetName")
+        self.exports.note(ses_id, to, tags, events, self.clock.now_ms() / 1000)
         if self.publish is None or configuration_set is None:
             return
         sender = str(body.get("FromEmailAddress") or "")

@@ -33,7 +33,15 @@ ROBOT_KEY = "5a0d90c0-0000-4000-8000-000000000001"
 
 _DAY_MS = 24 * 3_600_000
 LEFT_OUT = frozenset({"invaliduser", "unlicenseduser"})
-APP_STEPS = ("gettoken", "message/send", "user", "media/upload", "agent/get", "message/recall")
+APP_STEPS = (
+    "gettoken",
+    "message/send",
+    "user",
+    "media/upload",
+    "agent/get",
+    "message/recall",
+    "message/update_template_card",
+)
 ROBOT_STEPS = ("webhook/send", "webhook/upload_media")
 
 Json = dict[str, Any]
@@ -122,6 +130,8 @@ class WecomSandbox(HttpSandbox):
         self._media: dict[str, Media] = {}
         self._sent: dict[str, tuple[int, int]] = {}
         self._seen: dict[bytes, tuple[int, str]] = {}
+        self._cards: dict[str, tuple[int, str, int]] = {}
+        self._tasks: dict[tuple[int, str], str] = {}
         self._posts: dict[str, deque[int]] = {}
         self._count = 0
         self._routes: dict[str, Callable[[Request], Json]] = {
@@ -129,6 +139,7 @@ class WecomSandbox(HttpSandbox):
             "agent/get": self._agent_get,
             "message/send": self._message_send,
             "message/recall": self._message_recall,
+            "message/update_template_card": self._update_card,
             "media/upload": self._media_upload,
             "webhook/send": self._webhook_send,
             "webhook/upload_media": self._webhook_upload,
@@ -143,6 +154,11 @@ class WecomSandbox(HttpSandbox):
         """Forget all tokens before their time."""
         with self._lock:
             self._tokens.clear()
+
+    def response_code(self, task_id: str, agent_id: int = AGENT_ID) -> str:
+        """By which a card may be changed that somebody presses now: once, and within 72 hours."""
+        with self._lock:
+            return self._next_code(agent_id, self._tasks[agent_id, task_id])
 
     def forget_media(self) -> None:
         """Let all uploaded files reach the end of their time."""
@@ -246,7 +262,11 @@ class WecomSandbox(HttpSandbox):
         repeated = self._repeated(agent_id, body)
         if repeated is not None:
             return {"msgid": repeated, **bad}
-        return {"msgid": self._accept(agent_id, body, good, shown(kind, cut_text(kind, part), media)), **bad}
+        msgid = self._accept(agent_id, body, good, shown(kind, cut_text(kind, part), media))
+        if kind == "template_card" and part.get("task_id"):
+            self._tasks[agent_id, str(part["task_id"])] = msgid
+            return {"msgid": msgid, "response_code": self._next_code(agent_id, msgid), **bad}
+        return {"msgid": msgid, **bad}
 
     def _accept(self, agent_id: int, body: Json, recipients: list[str], data: Json) -> str:
         msgid = self._next_id("msg")
@@ -309,6 +329,24 @@ class WecomSandbox(HttpSandbox):
             raise WecomError(40058)
         self.recalled.add(str(msgid))
         self.outbox.withdraw("app", str(msgid))
+        return {}
+
+    def _next_code(self, agent_id: int, msgid: str) -> str:
+        code = self._next_id("code")
+        self._cards[code] = agent_id, msgid, self.clock.now_ms()
+        return code
+
+    def _update_card(self, request: Request) -> Json:
+        """A code is good for one call. WeCom's pages do not say which error follows another; this one is general."""
+        agent_id = self._authorise(request)
+        body = _json(request.body)
+        by, msgid, at = self._cards.pop(str(body.get("response_code")), (0, "", 0))
+        button = body.get("button")
+        if by != agent_id or body.get("agentid") != agent_id or self.clock.now_ms() - at > 3 * _DAY_MS:
+            raise WecomError(40058)
+        if body.get("atall") != 1 or not isinstance(button, dict) or not button.get("replace_name"):
+            raise WecomError(40058)
+        self.outbox.change("app", msgid, buttons_became=button["replace_name"])
         return {}
 
     def _media_upload(self, request: Request) -> Json:

@@ -103,9 +103,12 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def choose_profile(name: str | None) -> None:
-    """Remember what `--profile` said, for the command that runs now."""
+def choose_profile(name: str | None, context: Any = None) -> None:
+    """Remember what `--profile` said, for the command that runs now. context: the command's; it is forgotten then."""
     _chosen.set(name)
+    if context is not None:
+        # Another command of the same process, or whoever looks for a connection there, has said nothing.
+        context.call_on_close(lambda: _chosen.set(None))
 
 
 def add_profile_option(command: Any) -> None:
@@ -133,7 +136,7 @@ def _option() -> Any:
 def _take(context: Any, parameter: Any, value: str | None) -> str | None:
     # Where the command itself names none, what stood before it counts.
     if value is not None:
-        choose_profile(value)
+        choose_profile(value, context)
     return value
 
 

@@ -1,26 +1,32 @@
 """`mepush doctor`: whether the platform is well, on one screen."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.console import Console
 from rich.text import Text
 
 from mepush.output import JsonOption, KeyOption, UrlOption, fail_if, plain, row, session, table
 from mepush.views.messages import moment
 
-_COLOURS = {"healthy": "green", "unhealthy": "red", "failing": "red", "idle": "dim"}
+_COLOURS = {"healthy": "green", "warning": "yellow", "unhealthy": "red", "failing": "red", "idle": "dim"}
 
 
-def doctor(url: UrlOption = None, key: KeyOption = None, as_json: JsonOption = False) -> None:
+def doctor(
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 for warnings, too.")] = False,
+    url: UrlOption = None,
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Say whether the platform is well, what is not, and what to do about it.
 
-    Exit code 0 if it is well, 1 if not.
+    Exit code 0 if it works, with warnings or without; 1 if not.
     """
     with session(url, key, as_json) as (api, out):
         health = api.get("/v1/health")
         out.result(health, lambda console: show_health(console, health, datetime.now(UTC)))
-        fail_if(health["verdict"] != "healthy")
+        fail_if(health["verdict"] not in (("healthy",) if strict else ("healthy", "warning")))
 
 
 def show_health(console: Console, health: dict[str, Any], now: datetime) -> None:
@@ -29,6 +35,9 @@ def show_health(console: Console, health: dict[str, Any], now: datetime) -> None
     for finding in health["findings"]:
         console.print(Text(plain(f"! {finding['problem']}"), style="red"))
         console.print(plain(f"  {finding['action']}"))
+    for warning in health.get("warnings", []):
+        console.print(Text(plain(f"- {warning['problem']}"), style="yellow"))
+        console.print(plain(f"  {warning['action']}"))
     console.print(plain("\n".join(_facts(health, now))))
     _show_queues(console, health["queues"])
     _show_accounts(console, health["accounts"])
@@ -47,12 +56,27 @@ def _facts(health: dict[str, Any], now: datetime) -> list[str]:
         f"stream lag   {lag:,.0f} s",
         f"dead         {sum(queue['dead'] for queue in health['queues']):,} letters not taken,"
         f" {health['schedules_dead']:,} schedules, {health['trace_dead']:,} batches of events",
+        *_afterwards(health),
     ]
     if sweep is None:
         return [*facts, "last sweep   none yet"]
     counts = {**sweep["found"], **sweep["mended"]}
     did = "; ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in counts.items())
     return [*facts, f"last sweep   {sweep['age_seconds']:,} s ago: {did or 'nothing stuck'}"]
+
+
+def _afterwards(health: dict[str, Any]) -> list[str]:
+    """What comes after sending; nothing of an API that does not tell yet."""
+    if "webhooks" not in health:
+        return []
+    more = "+" if health["dead_letters_more"] else ""
+    webhooks = health["webhooks"]
+    working = sum(each["state"] == "active" and each["failing_since"] is None for each in webhooks)
+    return [
+        f"to decide    {health['dead_letters']:,}{more} dead letters (mepush dlq list)",
+        f"receipts     {health['receipts_dead']:,} cannot be read",
+        f"webhooks     {working:,} of {len(webhooks):,} work, {health['webhooks_dead']:,} events given up",
+    ]
 
 
 def _show_queues(console: Console, queues: list[dict[str, Any]]) -> None:

@@ -1,4 +1,4 @@
-"""`mepush send`, `mepush trace` and `mepush balance`."""
+"""`mepush send` and `mepush balance`."""
 
 import json
 import re
@@ -8,24 +8,17 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
-from mepush.client.api import Client, segment
-from mepush.client.errors import ApiError, FileError, UsageError
+from mepush.client.api import Client
+from mepush.client.errors import FileError
 from mepush.files.attachments import read_files, upload_files
 from mepush.files.recipients import read_audience
 from mepush.files.sending import fit, placeholders, send_file
-from mepush.output import JsonOption, KeyOption, Output, UrlOption, fail_if, parse_pairs, parse_time, plain, session
-from mepush.views.messages import show_balance, show_file, show_one, timeline
-from mepush.words import MESSAGE_ID_LENGTH, REQUEST_ID_LENGTH, Channel
+from mepush.output import JsonOption, KeyOption, Output, UrlOption, fail_if, parse_pairs, parse_time, session
+from mepush.views.messages import show_balance, show_file, show_one
 
-_LETTER = "[0-9A-HJKMNP-TV-Z]"
-_ID = re.compile(rf"^[0-7]{_LETTER}{{{REQUEST_ID_LENGTH - 1}}}({_LETTER}{{{MESSAGE_ID_LENGTH - REQUEST_ID_LENGTH}}})?$")
-_LIKE_AN_ID = re.compile(r"[0-7][0-9a-z]{15,}", re.IGNORECASE)
-"""What is most likely an id of ours, and if not that, some rare WeCom user id."""
 _KEY = re.compile(r"[!-~](?:[ -~]{0,198}[!-~])?")
 """An Idempotency-Key that a header carries as it is: no blanks at its ends."""
-_SHOWN_MESSAGES = 20
 
 
 def send(
@@ -146,31 +139,6 @@ def _send_csv(
     return result.complete
 
 
-def trace(
-    what: Annotated[
-        str | None, typer.Argument(metavar="ID|ADDRESS", help="A message id, a request id or an address.")
-    ] = None,
-    reference: Annotated[
-        str | None, typer.Option("--reference", help="What was sent with this word of yours, instead.")
-    ] = None,
-    channel: Annotated[Channel | None, typer.Option("--channel", help="For an address: this channel only.")] = None,
-    limit: Annotated[
-        int, typer.Option("--limit", min=1, max=100, help="For an address or a reference: how many.")
-    ] = 20,
-    url: UrlOption = None,
-    key: KeyOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Show what happened to a message, to those of a request, to an address or with a reference."""
-    if (what is None) == (reference is None):
-        raise typer.BadParameter("Missing argument: give an id, an address or --reference", param_hint="ID|ADDRESS")
-    if what is None and channel is not None:
-        raise typer.BadParameter("belongs to an address; leave it out", param_hint="--channel")
-    with session(url, key, as_json) as (api, out):
-        data = _query(api, limit, reference=reference) if what is None else _find(api, what.strip(), channel, limit)
-        out.result(data, lambda console: _show_trace(console, data))
-
-
 def balance(
     after: Annotated[
         datetime | None,
@@ -197,75 +165,6 @@ def balance(
             before=before.isoformat() if before else None,
         )
         out.result(data, lambda console: show_balance(console, data))
-
-
-def _find(api: Client, what: str, channel: Channel | None, limit: int) -> dict[str, Any]:
-    """A message, a request or a page of messages. Raises: ApiError; UsageError for an id that is none."""
-    wanted = what.upper()
-    shape = _ID.match(wanted)
-    if shape and channel is None:
-        kind = "messages" if shape[1] else "requests"
-        try:
-            return _whole(api, wanted) if kind == "requests" else dict(api.get(f"/v1/messages/{segment(wanted)}"))
-        except ApiError as error:
-            # A WeCom user id may look like an id of ours; what is neither is reported as the id it seemed to be.
-            if error.status != 404:
-                raise
-            page = _query(api, limit, to=what, channel=Channel.WECOM)
-            if not page["messages"]:
-                raise
-            return page
-    page = _query(api, limit, to=what, channel=channel)
-    if not page["messages"] and channel is None and _LIKE_AN_ID.fullmatch(what):
-        raise UsageError(
-            f"{what} is no message id: one has {MESSAGE_ID_LENGTH} characters, a request's {REQUEST_ID_LENGTH}, and "
-            "none of them is I, L, O or U.",
-            "Copy the whole id. As an address, nothing was sent to it either.",
-        )
-    return page
-
-
-def _query(api: Client, limit: int, **of: str | None) -> dict[str, Any]:
-    body: dict[str, Any] = {**of, "limit": limit}
-    return dict(api.post("/v1/messages/query", {k: v for k, v in body.items() if v is not None}, repeat=True))
-
-
-def _whole(api: Client, request_id: str) -> dict[str, Any]:
-    """A request with all its pages joined."""
-    path = f"/v1/requests/{segment(request_id)}"
-    messages: list[dict[str, Any]] = []
-    counts: dict[str, int] = {}
-    cursor: str | None = None
-    while True:
-        page = api.get(path, limit=100, cursor=cursor)
-        messages += page["messages"]
-        for status, count in page["counts"].items():
-            counts[status] = counts.get(status, 0) + count
-        cursor = page.get("cursor")
-        if cursor is None:
-            return {"request_id": page["request_id"], "counts": counts, "messages": messages}
-
-
-def _show_trace(console: Console, data: dict[str, Any]) -> None:
-    if "timeline" in data:
-        console.print(timeline(data))
-        return
-    messages = data["messages"]
-    if "counts" in data:
-        counts = ", ".join(f"{count:,} {status}" for status, count in sorted(data["counts"].items()))
-        console.print(plain(f"request {data['request_id']}: {counts}"), style="bold")
-    for request in data.get("requests", []):
-        console.print(plain(f"request {request} has this reference: mepush trace {request}"))
-    if not messages and not data.get("requests"):
-        console.print("Nothing was sent so; what was accepted in the last seconds appears shortly.")
-    for position, message in enumerate(messages[:_SHOWN_MESSAGES]):
-        if position or "counts" in data:
-            console.print()
-        console.print(timeline(message))
-    if len(messages) > _SHOWN_MESSAGES:
-        console.print(f"\n... and {len(messages) - _SHOWN_MESSAGES:,} more; --json has them all")
-    elif data.get("cursor"):
-        console.print("\nThere are older ones; raise --limit.")
 
 
 def _json_object(path: Path) -> dict[str, Any]:

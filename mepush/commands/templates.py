@@ -110,6 +110,15 @@ def show(
         out.result(data, lambda console: _show_template(console, data))
 
 
+def _when(fallback: dict[str, Any]) -> str:
+    """In which case a message falls back, where that is more than a message that cannot be sent."""
+    minutes, until = fallback["after_minutes"], fallback.get("until", "sent")
+    after = f" where it was not sent within {minutes} minutes" if minutes else ""
+    if until == "sent":
+        return after
+    return f"{after}, or not {until} within as many more" if minutes else ", also where it comes back"
+
+
 def _show_template(console: Console, data: dict[str, Any]) -> None:
     current = data["current"]
     state = "archived" if data["archived"] else f"published version {data['published'] or '-'}"
@@ -118,13 +127,12 @@ def _show_template(console: Console, data: dict[str, Any]) -> None:
     console.print(plain(f"version {current['version']} of {data['latest']}, saved {moment(current['created_at'])} UTC"))
     show_review(console, current)
     if fallback := data.get("fallback"):
-        minutes = fallback["after_minutes"]
-        after = f" where it was not sent within {minutes} minutes" if minutes else ""
-        console.print(plain(f"falls back to {fallback['template']}{after}"))
+        console.print(plain(f"falls back to {fallback['template']}{_when(fallback)}"))
     if topic := data.get("topic"):
         console.print(plain(f"about the topic {topic}"))
-    if data.get("tracking"):
-        console.print("tracked: openings and clicks are told")
+    if tracking := data.get("tracking"):
+        whose = "counted, and of nobody" if tracking == "anonymous" else "told, of each message"
+        console.print(f"tracked: openings and clicks are {whose}")
     console.print(plain(f"required: {', '.join(current['required']) or '-'}"))
     console.print(plain(f"optional: {', '.join(current['optional']) or '-'}"))
     console.print()

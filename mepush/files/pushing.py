@@ -9,11 +9,13 @@ from mepush.files.templates import TemplateFile
 from mepush.words import CHANNEL_OF_TYPE
 
 DEFAULTS: dict[str, Any] = {
+    "acknowledges": True,
     "action": "defer",
     "days": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"],
     "filename": "file",
     "spread_minutes": 15,
     "tracking": False,
+    "until": "sent",
 }
 """What the platform takes for fields that are absent, beside null and empty lists."""
 _AS_IT_IS = "card"
@@ -62,6 +64,11 @@ def push_template(api: Client, file: TemplateFile, publish: bool) -> Pushed:
     return pushed
 
 
+def _tracking(value: Any) -> Any:
+    """What is asked for, in the form that every platform takes."""
+    return True if value == "recipient" else value
+
+
 def _path(pushed: Pushed) -> str:
     return f"/v1/templates/{segment(pushed.template)}"
 
@@ -75,8 +82,8 @@ def _update(api: Client, file: TemplateFile, current: dict[str, Any], pushed: Pu
                 f"A template keeps its {name}: give the file a new id.",
             )
     head = {name: wanted.get(name) for name in ("name", "accounts", "ttl_seconds", "policies", "fallback", "topic")}
-    head["tracking"] = wanted.get("tracking", False)
-    current = {"tracking": False, **current}
+    head["tracking"] = _tracking(wanted.get("tracking", False))
+    current = {**current, "tracking": _tracking(current.get("tracking", False))}
     changes = {name: value for name, value in head.items() if said(current.get(name)) != said(value)}
     if changes:
         api.patch(path, changes)

@@ -14,6 +14,7 @@ class SheetError(Exception):
 class RowReason(StrEnum):
     """Why a row cannot be sent, beside the reasons that single messages have too."""
 
+    ERASED = "erased"
     COLUMNS_WRONG = "columns_wrong"
     NOT_CSV = "not_csv"
     NOT_JSON = "not_json"

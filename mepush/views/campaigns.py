@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 from rich.console import Console
 
 from mepush.output import plain, row, table
-from mepush.views.messages import moment, style_of
+from mepush.views.messages import moment
+from mepush.views.timelines import style_of
 from mepush.words import FIRST_ZONE
 
 GOOD_ENDS = frozenset({"checked", "finished"})

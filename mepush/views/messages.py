@@ -2,24 +2,15 @@
 
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from mepush.files.sending import FileResult, RowResult, recipient_field
 from mepush.output import plain, row, table
+from mepush.views.timelines import style_of
 
-_GOOD = frozenset({"sent", "delivered", "opened", "clicked", "acknowledged", "verified", "accepted"})
-_BAD = frozenset(
-    {"rejected", "failed", "unknown", "dead_lettered", "undelivered", "complained", "expired", "not_queued", "invalid"}
-)
 SHOWN_ROWS = 50
 """Refused rows shown to a person; --json has them all."""
-
-
-def style_of(status: str) -> str:
-    """The colour of a status."""
-    return "green" if status in _GOOD else "red" if status in _BAD else "yellow"
 
 
 def moment(text: str | None) -> str:
@@ -30,56 +21,6 @@ def moment(text: str | None) -> str:
     clock = time.removesuffix("Z").removesuffix("+00:00")
     seconds, _, fraction = clock.partition(".")
     return f"{day} {seconds}.{(fraction + '000')[:3]}"
-
-
-def timeline(message: dict[str, Any]) -> RenderableType:
-    """A message: where it stands, why, what to do, and how it got there. Times are UTC."""
-    head = Text()
-    head.append(plain(message["message_id"]), style="bold")
-    head.append("  ")
-    head.append(plain(message["status"]), style=f"bold {style_of(message['status'])}")
-    head.append("" if message["final"] else "  (still open)")
-    parts: list[RenderableType] = [head, Text(plain(_about(message)), style="dim")]
-    if fallback := message.get("falls_back_to"):
-        parts.append(Text(plain(f"falls back to message {fallback['message_id']} by {fallback['channel']}")))
-    if message.get("fallback_of"):
-        parts.append(Text(plain(f"fallback of message {message['fallback_of']}")))
-    if message.get("explanation"):
-        parts.append(Text(plain(message["explanation"])))
-    if message.get("action"):
-        parts.append(Text(plain(f"What to do: {message['action']}")))
-    parts.append(_events(message["timeline"]))
-    return Group(*parts)
-
-
-def _about(message: dict[str, Any]) -> str:
-    words = [
-        f"{message['template']} v{message['version']}",
-        message["channel"],
-        message.get("class") or message.get("message_class") or "",
-        f"to {message['to']}" if message.get("to") else "",
-        "" if message["kind"] == "live" else f"{message['kind']} key",
-        f"reference {message['reference']}" if message.get("reference") else "",
-        f"run {message['run']}" if message.get("run") else "",
-        f"variant {message['variant']}" if message.get("variant") else "",
-        f"request {message['request_id']}",
-    ]
-    return " · ".join(word for word in words if word)
-
-
-def _events(events: list[dict[str, Any]]) -> Table:
-    made = Table(box=None, show_header=False, padding=(0, 2, 0, 2), pad_edge=False)
-    made.add_column("time", no_wrap=True)
-    made.add_column("stage", no_wrap=True)
-    made.add_column("words", overflow="fold")
-    for event in events:
-        stage = plain(event["stage"])
-        words = Text(plain(event["text"]))
-        # The text names the account, the code and the times; this is what one needs to ask the provider.
-        if event.get("provider_message_id"):
-            words.append(plain(f" Its id there: {event['provider_message_id']}"), style="dim")
-        made.add_row(Text(moment(event["at"])), Text(stage, style=style_of(stage)), words)
-    return made
 
 
 def show_one(console: Console, answer: dict[str, Any]) -> None:

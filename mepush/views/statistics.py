@@ -1,14 +1,22 @@
-"""How a template's messages in numbers look to a person, and to a spreadsheet."""
+"""How the messages of a template, or of an account, in numbers look to a person, and to a spreadsheet."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 
 from mepush.output import plain, row, table
-from mepush.views.messages import style_of
+from mepush.views.timelines import style_of
 
-_GROUPS = (("versions", "version"), ("accounts", "account"), ("runs", "run"), ("variants", "variant"))
+_GROUPS = (
+    ("versions", "version"),
+    ("accounts", "account"),
+    ("providers", "provider"),
+    ("runs", "run"),
+    ("variants", "variant"),
+)
+OTHERS = "(other links)"
+"""Those that the platform does not tell apart."""
 _COLUMNS = (
     *("accepted", "sent", "delivered", "undelivered"),
     *("opened", "clicked", "acknowledged", "verified", "unsubscribed", "complained"),
@@ -17,29 +25,64 @@ _COLUMNS = (
 
 def show_statistics(console: Console, data: Mapping[str, Any]) -> None:
     """The funnel, where messages fell out of it, how long they took, and the same for what they have in common."""
+    if not _show_funnel(console, data, "Nothing was accepted in that time."):
+        return
+    for name, title in _GROUPS:
+        # An API from before there were providers has none.
+        groups = data.get(name, [])
+        if len(groups) > 1 or (name in ("runs", "variants") and groups):
+            console.rule(f"By {title}", align="left")
+            _show_groups(console, title, groups)
+    _show_reasons(console, data["reasons"])
+
+
+def show_account(console: Console, data: Mapping[str, Any]) -> None:
+    """How many of an account's messages arrived, how long they took, why some did not, and the same by hour or day."""
+    if not _show_funnel(console, data, "Nothing went through it in that time."):
+        return
+    if len(data["spans"]) > 1:
+        console.rule("By time", align="left")
+        _show_groups(console, "from", [{**each, "name": each["start"]} for each in data["spans"]])
+    _show_reasons(console, data["reasons"])
+
+
+def _show_funnel(console: Console, data: Mapping[str, Any], nothing: str) -> bool:
+    """Whether there is anything to show."""
     made = table("", "messages")
     made.columns[1].justify = "right"
     for name, number in data["stages"].items():
         made.add_row(plain(name), f"{number:,}", style=style_of(name.partition(".")[0]))
     for name, title in (("in_flight", "in flight"), ("no_receipt", "sent, nothing reported")):
-        if data[name]:
+        if data.get(name):
             row(made, title, f"{data[name]:,}")
-    console.print(made if data["stages"] else "Nothing was accepted in that time.")
-    if not data["stages"]:
+    console.print(made if data["stages"] else nothing)
+    if data["stages"]:
+        console.print(plain("\n".join(each for each in (_arrived(data), _latencies(data)) if each)))
+    return bool(data["stages"])
+
+
+def _arrived(data: Mapping[str, Any]) -> str:
+    if data["delivered_share"] is None:
+        return ""
+    words = f"delivered: {_percent(data['delivered_share'])} of those sent"
+    of_reported = data.get("delivered_share_of_reported")
+    return words if of_reported is None else f"{words}, {_percent(of_reported)} of those with a receipt"
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f}%"
+
+
+def _show_reasons(console: Console, reasons: Sequence[Mapping[str, Any]]) -> None:
+    if not reasons:
         return
-    console.print(plain(_latencies(data)))
-    for name, title in _GROUPS:
-        if len(data[name]) > 1 or (name in ("runs", "variants") and data[name]):
-            console.rule(f"By {title}", align="left")
-            _show_groups(console, title, data[name])
-    if data["reasons"]:
-        console.rule("Why some were not sent, or did not arrive", align="left")
-        made = table("end", "reason", "messages", "what it means, and what to do")
-        made.columns[2].justify = "right"
-        for each in data["reasons"]:
-            words = f"{each['explanation']} {each['action']}".strip()
-            row(made, each["stage"], each["reason"], f"{each['messages']:,}", words)
-        console.print(made)
+    console.rule("Why some were not sent, or did not arrive", align="left")
+    made = table("end", "reason", "messages", "what it means, and what to do")
+    made.columns[2].justify = "right"
+    for each in reasons:
+        words = f"{each['explanation']} {each['action']}".strip()
+        row(made, each["stage"], each["reason"], f"{each['messages']:,}", words)
+    console.print(made)
 
 
 def as_rows(data: Mapping[str, Any]) -> Iterator[list[str]]:
@@ -48,6 +91,26 @@ def as_rows(data: Mapping[str, Any]) -> Iterator[list[str]]:
     yield ["start", *stages]
     for each in data["spans"]:
         yield [each["start"], *(str(each["stages"].get(name, 0)) for name in stages)]
+
+
+def link_rows(data: Mapping[str, Any]) -> Iterator[list[str]]:
+    """A table of the links that were followed most, with its header, for a spreadsheet."""
+    yield ["link", "messages", "times", "by_machine"]
+    for each in data.get("links", []):
+        yield [each["target"] or OTHERS, *(str(each[name]) for name in ("messages", "times", "by_machine"))]
+
+
+def _show_links(console: Console, links: Iterable[Mapping[str, Any]]) -> None:
+    links = list(links)
+    if not links:
+        return
+    console.rule("Links that were followed most", align="left")
+    made = table("link", "messages", "times", "by machines")
+    for column in made.columns[1:]:
+        column.justify = "right"
+    for each in links:
+        row(made, each["target"] or OTHERS, *(f"{each[name]:,}" for name in ("messages", "times", "by_machine")))
+    console.print(made)
 
 
 def _latencies(data: Mapping[str, Any]) -> str:
@@ -76,6 +139,6 @@ def _show_groups(console: Console, title: str, groups: Iterable[Mapping[str, Any
     for column in made.columns[1:]:
         column.justify = "right"
     for each in groups:
-        share = "-" if each["delivered_share"] is None else f"{100 * each['delivered_share']:.1f}%"
-        row(made, each["name"], *(f"{each['stages'].get(name, 0):,}" for name in columns), share)
+        numbers = (f"{each['stages'].get(name, 0):,}" for name in columns)
+        row(made, each["name"], *numbers, _percent(each["delivered_share"]))
     console.print(made)

@@ -9,7 +9,7 @@ from msgspec import Struct
 from shared.aws.queue import Dispatch
 from shared.aws.stream import StreamError
 from shared.errors import NotQueuedError
-from shared.model.events import EventRow, StreamRecord, accepted_rows, record_of
+from shared.model.events import EventRow, Seal, StreamRecord, accepted_rows, record_of
 from shared.model.reasons import Reason
 from shared.model.words import Stage
 
@@ -53,10 +53,13 @@ class Acceptance(Struct, frozen=True):
         return failed
 
 
-def accepted_record(dispatch: Dispatch) -> StreamRecord:
-    """What is told of an envelope of a request: its messages are accepted, and deferred if they are due later."""
+def accepted_record(dispatch: Dispatch, seal: Seal | None = None) -> StreamRecord:
+    """What is told of an envelope of a request: its messages are accepted, and deferred if they are due later.
+
+    seal: None where addresses are not kept.
+    """
     envelope, due_at = dispatch.envelope, dispatch.due_at
-    rows = accepted_rows(envelope)
+    rows = accepted_rows(envelope, seal)
     if due_at is not None:
         at, stage, reason = envelope.accepted_at, Stage.DEFERRED.value, Reason.SCHEDULED.value
         rows += [

@@ -192,6 +192,10 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
         "block": {"state": "blocked", "reason": "We have nobody there."},
     },
     "restore_settings": {"earlier": {"version": 2}},
+    "create_erasure": {
+        "person": {"channel": "email", "address": "ada@example.com"},
+        "altogether": {"channel": "sms", "address": "13900139001", "keep_suppression": False},
+    },
     "add_suppression": {
         "block": {"channel": "email", "address": "bob@example.com", "note": "Asked us by phone."},
         "unsubscribe": {
@@ -205,6 +209,10 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
     "query_suppressions": {
         "recipient": {"channel": "email", "address": "bob@example.com"},
         "unsubscribed": {"channel": "sms", "reason": "unsubscribe", "limit": 1000},
+    },
+    "mirror_suppressions": {
+        "compare": {"action": "compare"},
+        "release": {"action": "release", "addresses": ["ann@example.com"]},
     },
     "import_suppressions": {
         "bounces": {

@@ -29,6 +29,7 @@ from shared.model.tenants import (
     Concurrency,
     Country,
     Deployment,
+    RetentionDays,
     TenantSettings,
     TextsPerDay,
 )
@@ -135,6 +136,16 @@ class SettingsUpdate(Model):
     texts_per_key_per_day: Annotated[TextsPerDay, BeforeValidator(whole_number)] | None = None
     texts_abroad_per_key_per_day: Annotated[TextsPerDay, BeforeValidator(whole_number)] | None = None
     verification_guard: VerificationGuardUpdate | None = None
+    keep_addresses: StrictBool | None = None
+    retention: (
+        Annotated[
+            dict[MessageClass, Annotated[RetentionDays, BeforeValidator(whole_number)]],
+            Field(json_schema_extra={"additionalProperties": False}),
+        ]
+        | None
+    ) = None
+    """Class to the days for which what happened to its messages is kept; of what is not named, as it was deployed. What
+    is kept already stays for as long as it was to."""
 
 
 class SettingsRestore(Model):
@@ -165,6 +176,12 @@ class SettingsView(Model):
         description="How many of these a key may send to numbers outside one's own country."
     )
     verification_guard: VerificationGuard = Field(description="The guard against SMS pumping.")
+    keep_addresses: bool = Field(
+        description="Whether the timeline keeps whole addresses of new messages, for keys with the scope `unmask`."
+    )
+    retention: dict[str, int] = Field(
+        description="Class to the days for which what happened to its messages is kept; else as it was deployed."
+    )
     changed_by: str | None
     """The id of an API key."""
     changed_at: datetime | None
@@ -206,11 +223,11 @@ class AuditQuery(PageQuery):
         default=None,
         description="What was changed, and all that belongs to it, such as `account/mail`, `template` or `settings`.",
     )
-    action: _Text | None = Field(default=None, description="The id of an operation.")
+    action: _Text | None = Field(default=None, description="The id of an operation, or `unmask`.")
 
 
 class AuditView(Model):
-    """One change."""
+    """One change, or one look at whole addresses."""
 
     id: str
     at: datetime

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from shared.model.accounts import AccountState
 from shared.model.base import Model
+from shared.model.webhooks import Stopped, WebhookState
 
 
 class Finding(Model):
@@ -69,6 +70,11 @@ class AccountHealth(Model):
     failed: int
     unknown: int
     dead_lettered: int
+    sent_day: int = 0
+    """`sent_day` and `reported_day`: of the day before these hours, what was sent, and what was reported of it."""
+    reported_day: int = 0
+    tells: bool = False
+    """Whether the provider says of each message whether it arrived, once that is switched on."""
     factor: float
     """How much of its weight routing lets it have; 1 for all of it."""
     shifted_at: datetime | None
@@ -76,11 +82,27 @@ class AccountHealth(Model):
     shift_reason: str | None
 
 
+class WebhookHealth(Model):
+    """How an endpoint of a webhook is."""
+
+    webhook: str
+    state: WebhookState
+    stopped: Stopped | None
+    """Why it is not active."""
+    failing_since: datetime | None
+    """Since when nothing has come through; null if it works."""
+    failures: int
+    """So many tries have failed since then."""
+
+
 class Health(Model):
     """Whether the platform is well, what is not, and what to do."""
 
-    verdict: Literal["healthy", "unhealthy"]
+    verdict: Literal["healthy", "warning", "unhealthy"]
+    """`warning` if it works, and people should see to something all the same."""
     findings: list[Finding]
+    """What keeps it from working."""
+    warnings: list[Finding] = Field(default_factory=list)
     balance: HealthBalance
     oldest_in_flight: datetime | None
     """Since when the oldest message has been due that should have come to an end by now, as of the last sweep; null if
@@ -91,5 +113,10 @@ class Health(Model):
     queues: list[QueueView]
     schedules_dead: int = Field(description="Schedules that could not deliver.")
     trace_dead: int = Field(description="Batches of events that the trace gave up.")
+    dead_letters: int = Field(0, description="Dead letters that wait for a decision, of at most 100.")
+    dead_letters_more: bool = Field(False, description="Whether there are more of them.")
+    receipts_dead: int = Field(0, description="Receipts that cannot be read.")
+    webhooks_dead: int = Field(0, description="Events and batches of events for webhooks that were given up.")
+    webhooks: list[WebhookHealth] = Field(default_factory=list)
     stream: list[ShardView]
     accounts: list[AccountHealth]

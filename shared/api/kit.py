@@ -80,6 +80,14 @@ class Call(Struct, frozen=True):
                 "Use a live key."
             )
 
+    def require_scope(self, scope: Scope, what_for: str) -> None:
+        """Raises: ForbiddenError if the caller's key lacks a scope that the operation does not always need.
+
+        what_for: in words.
+        """
+        if scope not in self.caller.scopes:
+            raise forbidden(f"{what_for} a key needs the scope `{scope}`, too, and yours lacks it.")
+
 
 OperationFunction = Callable[[Call], Any]
 """Returns a model, JSON-able data, or None for no content. Raises: PlatformError."""

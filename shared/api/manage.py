@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, StrictBool
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, JsonValue, StrictBool
 
 from shared.api.fields import Moment, Ttl, Weight, moment, moment_or_none
 from shared.api.governance import ReviewView
@@ -14,7 +14,7 @@ from shared.model.content import Content
 from shared.model.keys import ApiKey
 from shared.model.numbers import whole_number
 from shared.model.policies import Policies
-from shared.model.templates import Fallback
+from shared.model.templates import Fallback, Tracking, TrackingMode, tracking_of
 from shared.model.tenants import TextsPerDay
 from shared.model.topics import TopicId
 from shared.model.words import Channel, KeyKind, MessageClass, Scope
@@ -22,6 +22,10 @@ from shared.model.words import Channel, KeyKind, MessageClass, Scope
 _STRICT = ConfigDict(extra="forbid", populate_by_name=True)
 AccountId = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", description="Lower-case letters, digits and hyphens.")
 TemplateId = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,59}$", description="Lower-case letters, digits and hyphens.")
+
+
+TrackingIn = Annotated[StrictBool | TrackingMode, AfterValidator(tracking_of)]
+"""`true` means `recipient`."""
 
 
 class AccountCreate(Model):
@@ -125,8 +129,9 @@ class TemplateCreate(VersionCreate):
     fallback: Fallback | None = None
     topic: TopicId | None = None
     """What it is about, if it advertises: one of the settings' topics, from which recipients may unsubscribe."""
-    tracking: StrictBool = False
-    """Whether its emails tell that they were opened, and which links were clicked; not for verification codes."""
+    tracking: TrackingIn = False
+    """Whether its messages tell that they were opened, and which links were clicked: of each message (`recipient`, also
+    `true`), or counted without anybody knowing whose it was (`anonymous`); not for verification codes."""
 
 
 class TemplateUpdate(Model):
@@ -140,7 +145,7 @@ class TemplateUpdate(Model):
     policies: Policies | None = None
     fallback: Fallback | None = None
     topic: TopicId | None = None
-    tracking: StrictBool | None = None
+    tracking: TrackingIn | None = None
 
 
 class TemplateCopy(Model):
@@ -186,7 +191,7 @@ class TemplateView(Model):
     policies: Policies | None
     fallback: Fallback | None
     topic: str | None
-    tracking: bool
+    tracking: Tracking
     current: VersionView
     created_at: datetime
     updated_at: datetime
@@ -209,7 +214,7 @@ class TemplateSummary(Model):
     policies: Policies | None
     fallback: Fallback | None
     topic: str | None
-    tracking: bool
+    tracking: Tracking
     updated_at: datetime
 
 

@@ -21,6 +21,8 @@ from shared.model.campaigns import SILENT, Audience, Follows
 from shared.model.content import APPROVED, ApprovedTemplate, EmailContent, SmsContent, WecomFile, WecomImage
 from shared.model.pumping import PrefixState
 from shared.model.suppression import SuppressionScope
+from shared.model.templates import Fallback
+from shared.model.words import Until
 from shared.providers.registry import provider_module
 from shared.providers.table import PROVIDERS
 
@@ -55,6 +57,7 @@ _TAGS = {
     "settings": "What holds for everything, in versions.",
     "deployment": "What all tenants of a deployment share.",
     "suppressions": "Who must not be written to, and why.",
+    "erasures": "Forget people, and see how far that is.",
     "webhooks": "Have events sent to your own endpoints.",
     "audit": "Every change: who, what, before and after.",
     "description": "This description.",
@@ -250,13 +253,21 @@ def _schemas() -> Json:
         {"properties": {"minutes": _NONE}},
         {"properties": {"state": {"enum": [PrefixState.HELD, PrefixState.RELEASED]}}},
     ]
-    schemas[MessageQuery.__name__]["oneOf"] = [_given("to", "string"), _given("reference", "string")]
+    schemas[MessageQuery.__name__]["oneOf"] = [
+        _given("to", "string"),
+        _given("addresses", "array"),
+        _given("reference", "string"),
+    ]
     schemas[MessageQuery.__name__]["anyOf"] = [{"properties": {"channel": _NONE}}, _given("to", "string")]
     schemas[Audience.__name__]["oneOf"] = [_given("file", "string"), _given("follows", "object")]
     schemas[Follows.__name__]["oneOf"] = [_given("run", "string"), _given("campaign", "string")]
     schemas[Follows.__name__]["anyOf"] = [
         {"properties": {"after_hours": _NONE}},
         {"properties": {"who": {"enum": sorted(SILENT)}}},
+    ]
+    schemas[Fallback.__name__]["anyOf"] = [
+        {"properties": {"until": {"enum": sorted({*Until} - {Until.ACKNOWLEDGED})}}},
+        _given("after_minutes", "integer"),
     ]
     for name in (RedriveRequest.__name__, DiscardRequest.__name__):
         schemas[name]["oneOf"] = [_ALL, _SOME]

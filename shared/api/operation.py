@@ -22,6 +22,7 @@ ApiFunction = Literal[
     "watch_api",
     "campaign_api",
     "webhooks_api",
+    "erasures_api",
     "describe",
 ]
 

@@ -1,9 +1,9 @@
-"""What callers ask and read about a template's messages in numbers."""
+"""What callers ask and read about the messages of a template, or of an account, in numbers."""
 
 from datetime import datetime
 from enum import StrEnum
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from shared.api.trace import RangeQuery
 from shared.model.base import Model
@@ -27,13 +27,6 @@ class StatsQuery(RangeQuery):
     """Hours, or days in the tenant's time zone."""
 
 
-class StatsSpan(Model):
-    """Counts by stage of the messages accepted in one hour, or on one day."""
-
-    start: datetime
-    stages: dict[str, int]
-
-
 class Latency(Model):
     """How long messages took, in milliseconds, each figure to within a tenth."""
 
@@ -53,6 +46,23 @@ class Latencies(Model):
     """From there until the provider says that they were delivered."""
 
 
+class Shares(Model):
+    """How many messages arrived, as far as that is reported."""
+
+    delivered_share: float | None
+    """Of those that were sent; None if none were, or nothing was reported of any."""
+    delivered_share_of_reported: float | None = None
+    """Of those of which it was reported whether they arrived; one that arrived and came back later counts as both."""
+
+
+class StatsSpan(Shares):
+    """Counts by stage of the messages accepted in one hour, or on one day."""
+
+    start: datetime
+    stages: dict[str, int]
+    latency: Latencies
+
+
 class ReasonStats(Model):
     """How many messages came to a stage for one reason, and what it means."""
 
@@ -64,21 +74,50 @@ class ReasonStats(Model):
     action: str
 
 
-class GroupStats(Model):
+class LinkStats(Model):
+    """How often one link was followed."""
+
+    target: str
+    """Where it leads, as the template has it, placeholders and all; empty for links that are not told apart."""
+    messages: int
+    """In which a person followed it; of anonymous templates nobody knows."""
+    times: int
+    """By people, each time; of anonymous templates alike."""
+    by_machine: int
+
+
+class GroupStats(Shares):
     """Messages that have something in common."""
 
     name: str
     stages: dict[str, int]
-    delivered_share: float | None
-    """Of those that were sent; None if none were, or nothing was reported of any."""
     latency: Latencies
+    links: list[LinkStats]
+    """As those of the template; of accounts none where tracking is anonymous."""
+    undelivered_for: dict[str, int] = Field(default_factory=dict)
+    """How many did not arrive for which reason, for good or for now."""
 
 
-class TemplateStats(Model):
+class AccountStats(Shares):
+    """An account's messages in numbers. Stages count events, as those of a template do."""
+
+    account: str
+    provider: str
+    stages: dict[str, int]
+    no_receipt: int
+    """Sent, and nothing was reported of whether they arrived: which is no failure."""
+    latency: Latencies
+    reasons: list[ReasonStats]
+    """Why messages were not sent or not delivered, the most frequent first."""
+    spans: list[StatsSpan]
+
+
+class TemplateStats(Shares):
     """A template's messages in numbers.
 
     Stages count events: `undelivered` are those that came back for good, `undelivered.transient` those for now;
     `opened` and `clicked` count messages, `opened.times` and `clicked.times` each time, `.machine` what no person did.
+    Of anonymous templates `opened.anonymous` and `clicked.anonymous` count each time, at the time when it happened.
     """
 
     template: str
@@ -87,12 +126,15 @@ class TemplateStats(Model):
     """Accepted, without an outcome yet."""
     no_receipt: int
     """Sent, and nothing was reported of whether they arrived: which is no failure."""
-    delivered_share: float | None
     latency: Latencies
+    links: list[LinkStats]
+    """The links that were followed most, at most 20."""
     reasons: list[ReasonStats]
     """Why messages were not sent or not delivered, the most frequent first."""
     versions: list[GroupStats]
     accounts: list[GroupStats]
+    providers: list[GroupStats] = Field(default_factory=list)
+    """By the providers of these accounts; without those that are deleted."""
     runs: list[GroupStats]
     variants: list[GroupStats]
     spans: list[StatsSpan]

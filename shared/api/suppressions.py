@@ -1,6 +1,7 @@
 """What callers send and read about the suppression list."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
@@ -23,6 +24,8 @@ _STRICT = ConfigDict(extra="forbid")
 MAX_ROWS = 1_000
 """Of one import."""
 MAX_CELL = 2_000
+MAX_RELEASED = 20
+"""Of one call: each is a call of the provider."""
 
 Address = Annotated[str, Field(min_length=1, max_length=MAX_CELL)]
 Note = Annotated[str, Field(max_length=MAX_NOTE, description="In your own words.")]
@@ -171,6 +174,55 @@ class ImportReport(Model):
     already_there: int
     invalid: int
     rows: list[RowResult]
+
+
+class MirrorAction(StrEnum):
+    """What is done with a provider's own suppression list."""
+
+    COMPARE = "compare"
+    """Nothing is changed."""
+    MIRROR = "mirror"
+    """What is missing on the platform's list is added to it, for the reason `provider`."""
+    RELEASE = "release"
+    """The addresses that are named are taken off the provider's list, unless the platform's own has them."""
+
+
+class MirrorRequest(Model):
+    """A look at a provider's own suppression list, a page at a time. Repeated, it changes nothing more."""
+
+    model_config = _STRICT
+
+    action: MirrorAction = MirrorAction.COMPARE
+    addresses: list[Address] = Field(default_factory=list, max_length=MAX_RELEASED)
+    """Those that are meant, in any letter case. None are all for the other actions, and nobody for `release`."""
+    cursor: str | None = Field(default=None, max_length=2_000)
+    """Of the page before."""
+
+
+class MirrorReport(Model):
+    """What one page of the provider's list holds, and what was done."""
+
+    theirs: int
+    """Addresses on this page."""
+    on_both: int
+    missing: list[str]
+    """Addresses that only the provider's list has, of those that are meant, before anything was added; normalised."""
+    unreadable: int
+    """What is no address that could be written to here."""
+    added: int
+    released: int
+    kept: int
+    """Addresses that are meant and on the platform's own list too: they are not released."""
+    cursor: str | None
+    """Give it back for the next page; null at the end."""
+
+
+class MirrorAudit(Model):
+    """What was done with a provider's list in the audit log."""
+
+    action: MirrorAction
+    addresses: int
+    """How many are added or released; said before it is done."""
 
 
 class SuppressionAudit(Model):

@@ -1,11 +1,12 @@
 """What callers ask and read about messages that were accepted: their timelines, and how many there are."""
 
 from datetime import datetime
-from typing import Self
+from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, StrictBool, model_validator
 
 from shared.api.fields import Limit, Moment
+from shared.api.paging import PageQuery
 from shared.model.base import Model
 from shared.model.reasons import Blame
 from shared.model.words import Channel, KeyKind, MessageClass, Stage
@@ -22,18 +23,35 @@ class PassedOver(Model):
     code: str
 
 
+class CapFigures(Model):
+    """How many messages of a class a recipient gets on a channel."""
+
+    count: int
+    minutes: int | None
+    """In so many minutes; on a calendar day without."""
+
+
 class TimelineEvent(Model):
     """One event of a message, in words too."""
 
     stage: Stage
     at: datetime
     text: str
+    text_zh: str
+    """The same in Chinese."""
+    attempt: int | None = None
+    """Which try it was, of those of the message's class."""
+    attempts: int | None = None
+    """How many tries the class has."""
     account: str | None = None
     provider: str | None = None
     provider_message_id: str | None = None
     reason: str | None = None
     reason_zh: str | None = None
     """What it means, in Chinese."""
+    action: str | None = None
+    """What to do about the reason."""
+    action_zh: str | None = None
     blame: Blame | None = None
     """Whose fault the reason is."""
     code: str | None = None
@@ -41,10 +59,32 @@ class TimelineEvent(Model):
     """Of an undelivered message: for now; the address may be good all the same."""
     by_machine: bool = False
     """Of an opening or a click: no person did it, as far as can be told, and it is not counted as a person's."""
+    machine_sign: str | None = None
+    """By what the machine is known: `scanner`, `prefetch`, `no_name`, `too_soon`, `provider`; or `burst`: more links
+    were followed at that moment than a person follows, which may be known only later."""
+    link: int | None = None
+    """Of a click, which link of the template it was, as in the template's figures; 0 for one that is none of them."""
     until: datetime | None = None
     duration_ms: int | None = None
     passed_over: list[PassedOver] = Field(default_factory=list)
     """Accounts that could not send it, before the one that is named."""
+    share: int | None = None
+    """Which part of all messages the account got when it was chosen among several, in percent."""
+    share_configured: int | None = None
+    """The same by the accounts' weights alone, without regard to their health."""
+    provider_asked_s: int | None = None
+    """How many seconds the provider asked to wait before the next try."""
+    because_of: str | None = None
+    """The id of the message for which this one was stopped: its duplicate, or the one whose receipt put the recipient
+    on the suppression list."""
+    listed_at: datetime | None = None
+    """Since when the recipient is on the suppression list."""
+    cap: CapFigures | None = None
+    """The cap that stopped it."""
+    clear_at: datetime | None = None
+    """From when on what stopped it would let it pass."""
+    arrived_at: datetime | None = None
+    """When the platform learnt of it, of what a provider reported; `at` is the provider's time."""
 
 
 class FallbackMessage(Model):
@@ -63,7 +103,9 @@ class MessageView(Model):
     status: Stage
     final: bool
     explanation: str
+    explanation_zh: str
     action: str
+    action_zh: str
     channel: Channel
     message_class: MessageClass = Field(serialization_alias="class")
     template: str
@@ -75,6 +117,10 @@ class MessageView(Model):
     to: str | None = Field(
         description="The address, masked; of a campaign's message once somebody has begun to work on it."
     )
+    address: str | None = None
+    """The whole address, where `unmask` asked for it."""
+    address_note: str | None = None
+    """Why there is none, though it was asked for."""
     reference: str | None = None
     accepted_at: datetime
     falls_back_to: FallbackMessage | None = None
@@ -85,28 +131,58 @@ class MessageView(Model):
 
 
 class MessageQuery(Model):
-    """Find the messages to one recipient, or those with one reference. Without `channel`, every channel that the
-    address fits is searched."""
+    """Find the messages to one recipient, to several addresses of one person, or those with one reference. Without
+    `channel`, every channel that an address fits is searched."""
 
     model_config = _STRICT
 
     to: str | None = Field(default=None, min_length=1, max_length=320)
+    addresses: list[Annotated[str, Field(min_length=1, max_length=320)]] | None = Field(
+        default=None, min_length=1, max_length=10
+    )
+    """Several addresses of one person, on whatever channels, instead of `to`."""
     reference: str | None = Field(default=None, min_length=1, max_length=100)
-    """Of messages that were sent by `POST /v1/messages`; it or `to`."""
+    """Of messages that were sent by `POST /v1/messages`, instead of an address."""
     channel: Channel | None = None
     """Of the address."""
     after: Moment | None = None
     before: Moment | None = None
+    unmask: StrictBool = False
+    """Show whole addresses. The key needs the scope `unmask`, and the look is recorded in the audit log."""
     limit: Limit = 20
     cursor: str | None = Field(default=None, max_length=500)
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if (self.to is None) == (self.reference is None):
-            raise ValueError("give either `to` or `reference`")
+        given = [each for each in (self.to, self.addresses, self.reference) if each is not None]
+        if len(given) != 1:
+            raise ValueError("give one of `to`, `addresses` and `reference`")
         if self.channel is not None and self.to is None:
-            raise ValueError("`channel` is of an address; leave it out")
+            raise ValueError("`channel` belongs to `to`; leave it out")
         return self
+
+
+Unmask = Annotated[
+    Literal["true", "false"],
+    Field(
+        description="Show whole addresses. The key needs the scope `unmask`, and the look is recorded in the audit log."
+    ),
+]
+"""As a query has it."""
+
+
+class MessageLook(Model):
+    """How to show a message."""
+
+    model_config = _STRICT
+
+    unmask: Unmask = "false"
+
+
+class RequestLook(PageQuery):
+    """A page of a request's messages."""
+
+    unmask: Unmask = "false"
 
 
 class MessagePage(Model):

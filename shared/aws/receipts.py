@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from shared.aws.queue import MAX_ENTRIES, send_batch
+from shared.aws.queue import MAX_DELAY_S, MAX_ENTRIES, send_batch
 from shared.errors import NotQueuedError
-from shared.model.receipts import Arrived, Receipt, Waiting, as_json
+from shared.model.receipts import Arrived, CardChange, Look, Receipt, Waiting, as_json
 
 MOST_TOGETHER = 200
 """Receipts that wait in one message: of the longest that there may be, they fit into it."""
@@ -34,6 +34,18 @@ class ReceiptQueue:
         """Have receipts come again in so many seconds, at most 900. Raises: NotQueuedError."""
         pieces = [Waiting(since=waiting.since, tries=waiting.tries, waiting=some) for some in _cut(waiting.waiting)]
         self._send([{"MessageBody": as_json(piece), "DelaySeconds": delay_s} for piece in pieces])
+
+    def look(self, look: Look, now: int) -> None:
+        """Have the time of an envelope's messages looked at when it is over, or in 15 minutes to wait on.
+
+        now: in milliseconds since the epoch. Raises: NotQueuedError.
+        """
+        delay_s = min(MAX_DELAY_S, max(0, -(-(look.due_at - now) // 1000)))
+        self._send([{"MessageBody": as_json(look), **({"DelaySeconds": delay_s} if delay_s else {})}])
+
+    def change(self, change: CardChange, delay_s: int = 0) -> None:
+        """Have a card changed, in so many seconds, at most 900. Raises: NotQueuedError."""
+        self._send([{"MessageBody": as_json(change), **({"DelaySeconds": delay_s} if delay_s else {})}])
 
     def _send(self, entries: list[dict[str, Any]]) -> None:
         # One by one in a batch would do, but each may be as large as a batch.

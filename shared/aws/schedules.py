@@ -140,12 +140,27 @@ class DueSchedules:
             return None
         return str(found["Target"].get("Input", ""))
 
+    def replace(self, name: str, input: str) -> bool:
+        """Have a schedule give something else to its target; False when it is gone, as after it fired."""
+        try:
+            found = self._client.get_schedule(GroupName=self._group, Name=name)
+            # An update replaces every field (EventBridge Scheduler API reference, UpdateSchedule).
+            kept = {field: found[field] for field in _FIELDS if field in found}
+            target = {**found["Target"], "Input": input}
+            self._client.update_schedule(GroupName=self._group, Name=name, Target=target, **kept)
+        except self._client.exceptions.ResourceNotFoundException:
+            return False
+        return True
+
     def delete(self, name: str) -> None:
         """Delete a schedule; one that is gone already is no error."""
         try:
             self._client.delete_schedule(GroupName=self._group, Name=name)
         except self._client.exceptions.ResourceNotFoundException:
             logger.info("schedule was gone already", schedule=name)
+
+
+_FIELDS = ("ScheduleExpression", "ScheduleExpressionTimezone", "FlexibleTimeWindow", "ActionAfterCompletion")
 
 
 def message_of(text: str) -> dict[str, str] | None:

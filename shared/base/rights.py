@@ -31,10 +31,12 @@ class Right(Struct, frozen=True):
     | `campaigns.queue` | tasks of campaigns |
     | `receipts.queue` | receipts |
     | `webhooks.queue` | deliveries of webhooks |
+    | `erasures.queue` `erasures.dead` | tasks of erasures, and those that were given up |
     | `campaigns.dead` `events.dead` `receipts.dead` `schedules.dead` | dead-letter queues |
-    | `trace.dead` `webhooks.dead` | and more of them |
+    | `trace.dead` `webhooks.dead` `archive.dead` | and more of them |
     | `schedules.messages` `schedules.campaigns` `schedules.role` | schedules, and the role that they fire with |
     | `stream` | events of messages |
+    | `archive` | the delivery stream of the archive, in stages that keep one |
     | `bus` | the deployment's own bus |
     | `bucket` | to list what is in it |
     | `bucket.attachments` `bucket.audiences` `bucket.runs` | files, by their prefix |

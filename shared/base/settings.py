@@ -55,14 +55,19 @@ class StreamSettings(Settings):
     stream_name: str
 
 
-class QueueSettings(Settings):
+class ScheduleSettings(Settings):
+    """Reads or makes schedules of envelopes that are due later than SQS can delay."""
+
+    schedule_group: str
+
+
+class QueueSettings(ScheduleSettings):
     """Sends envelopes."""
 
     queue_urls: Json[dict[str, str]]
     """`<channel>.<class>` -> URL."""
-    schedule_group: str
-    """`schedule_group`, `schedule_role_arn` and `schedule_dlq_arn`: for envelopes due later than SQS can delay."""
     schedule_role_arn: str
+    """`schedule_role_arn` and `schedule_dlq_arn`: for those that are due later."""
     schedule_dlq_arn: str
 
 
@@ -87,6 +92,15 @@ class WatchSettings(Settings):
     """Of schedules that could not be delivered."""
     trace_dlq_url: str
     """Of batches that the trace gave up."""
+
+
+class AfterwardsSettings(Settings):
+    """Looks at what comes after sending."""
+
+    receipts_dlq_url: str
+    """Of receipts that cannot be read."""
+    webhooks_dlq_url: str
+    """Of batches of events that were not made into deliveries, and of deliveries that could not be tried."""
 
 
 class TaskSettings(Settings):
@@ -123,10 +137,24 @@ class ReceiptSettings(Settings):
     receipts_url: str
 
 
+class ArchiveSettings(Settings):
+    """Puts events into the archive."""
+
+    archive_stream: str
+    """The name of its delivery stream."""
+
+
 class WebhookSettings(Settings):
     """Puts deliveries of webhooks on their queue."""
 
     webhooks_url: str
+
+
+class ErasureSettings(Settings):
+    """Has people forgotten."""
+
+    erasures_url: str
+    """Of the queue by which that goes on."""
 
 
 class BusNameSettings(Settings):
@@ -168,6 +196,19 @@ class TraceSettings(CountersSettings):
     timeline_table: str
     retention_days: int = 90
     """How long the timeline is kept."""
+
+
+class DeploymentSettings(Settings):
+    """Names the deployment, such as in metrics."""
+
+    deployment: str
+
+
+class LiveMetricsSettings(DeploymentSettings):
+    """Tells metrics of messages."""
+
+    account_metrics: bool = True
+    """Whether they are told by account, too."""
 
 
 class LoopbackSettings(Settings):

@@ -94,8 +94,16 @@ class Route(Struct, frozen=True):
 
     accounts: Mapping[str, Account]
     weights: Mapping[str, float]
+    configured: Mapping[str, float] = {}
+    """Their weights as people set them, if there are several."""
     down: frozenset[str] = frozenset()
     """Those that were found down a moment ago, which are only asked if there is no other."""
+
+    def share(self, account: str) -> tuple[int, int] | None:
+        """An account's part of all messages in percent: as it is, and as people set it; None if it is the only one."""
+        if account not in self.configured:
+            return None
+        return _percent(self.weights, account), _percent(self.configured, account)
 
     def first(self, seed: str) -> tuple[Account, str | None]:
         """The account for a message, and the one that would have sent it if that were not down."""
@@ -117,6 +125,10 @@ class Route(Struct, frozen=True):
 
     def _choose(self, among: Iterable[str], seed: str) -> str:
         return choose({account: self.weights[account] for account in among}, seed)
+
+
+def _percent(weights: Mapping[str, float], account: str) -> int:
+    return round(100 * weights[account] / (sum(weights.values()) or 1))
 
 
 def choose(weights: Mapping[str, float], seed: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 from aws_lambda_powertools import Logger
 from msgspec import Struct
 
+from shared.acceptance.addresses import Seals
 from shared.aws.queue import DeadLetters, Dispatch
 from shared.aws.stream import EventStream
 from shared.base.logs import log_error
@@ -15,12 +16,15 @@ from shared.dispatch.outlet import Outlet
 from shared.dispatch.runs import Runs
 from shared.dispatch.together import Together
 from shared.dispatch.waves import Waves, Work
+from shared.lifecycle.awaiting import Keeping
 from shared.lifecycle.tail import Tail, tail
 from shared.model.envelope import Envelope, read_envelope
 from shared.model.events import EventRow
 from shared.model.wire import UnreadableError
 from shared.model.words import Channel
+from shared.policy.veiling import veiled_envelope
 from shared.store.ledger import HeldError
+from shared.store.veils import VeilStore
 
 logger = Logger(child=True)
 A = TypeVar("A")
@@ -59,6 +63,9 @@ class Dispatcher:
         dead_letters: DeadLetters,
         stream: EventStream,
         pool: Executor,
+        seals: Seals,
+        keeping: Keeping,
+        veils: VeilStore,
     ) -> None:
         self._channel = channel
         self._waves = waves
@@ -67,6 +74,9 @@ class Dispatcher:
         self._dead_letters = dead_letters
         self._stream = stream
         self._pool = pool
+        self._seals = seals
+        self._keeping = keeping
+        self._veils = veils
 
     def run(self, event: dict[str, Any], context: Context) -> dict[str, Any]:
         """Work on one SQS batch; returns the partial batch response."""
@@ -99,10 +109,18 @@ class Dispatcher:
 
     def _work(self, received: list[Received], remaining_s: Callable[[], float]) -> set[str]:
         # One message may stand twice in a batch: at-least-once delivery promises nothing else.
-        distinct = {r.envelope.id: r.envelope for r in received}
+        distinct = {r.envelope.id: self._veiled(r.envelope) for r in received}
         rows = self._send(list(distinct.values()), remaining_s)
-        undone = self._finish([tail(distinct[id], found) for id, found in rows.items()])
+        undone = self._finish([self._tail(distinct[id], found) for id, found in rows.items()])
         return {r.message_id for r in received if r.envelope.id not in rows or r.envelope.id in undone}
+
+    def _tail(self, envelope: Envelope, rows: list[EventRow]) -> Tail:
+        return tail(envelope, rows, self._seals.of(envelope.tenant))
+
+    def _veiled(self, envelope: Envelope) -> Envelope:
+        """An envelope without those whose data were erased while it waited. Raises: what the table raises."""
+        veils = self._veils.of(envelope.tenant, envelope.id)
+        return veiled_envelope(envelope, veils) if veils else envelope
 
     def _send(self, envelopes: list[Envelope], remaining_s: Callable[[], float]) -> dict[str, list[EventRow]]:
         """Work envelopes off side by side; one that raises is left out and comes back."""
@@ -157,7 +175,9 @@ class Dispatcher:
         dead += [(parents[id], t.dead) for id, t in left.ended if t.dead is not None]
         failed = self._dead_letters.send([e for _, e in dead])
         undone |= {parent for parent, e in dead if e.id in failed}
-        self._stream.put([record for t in (*tails, *(t for _, t in left.ended)) for record in t.records])
+        named = [*((t.record.envelope, t) for t in tails), *((parents[id], t) for id, t in left.ended)]
+        undone |= self._keeping.keep([(parent, t.awaited) for parent, t in named if t.awaited is not None])
+        self._stream.put([record for _, t in named for record in t.records])
         return undone
 
     def _park(self, parked: list[tuple[str, Envelope]]) -> tuple[list[tuple[str, Dispatch]], set[str]]:

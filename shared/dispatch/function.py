@@ -11,10 +11,18 @@ from shared.base.settings import (
     NetworkSettings,
     PublicSettings,
     QueueSettings,
+    ReceiptSettings,
     SecretSettings,
     StreamSettings,
 )
-from shared.function import CORE_PACKAGES, RENDERING_PACKAGES, ZONE_PACKAGES, FunctionSpec, QueueTrigger
+from shared.function import (
+    CORE_PACKAGES,
+    RENDERING_PACKAGES,
+    SEALING_PACKAGES,
+    ZONE_PACKAGES,
+    FunctionSpec,
+    QueueTrigger,
+)
 from shared.model.words import Channel, MessageClass
 from shared.providers.table import providers_of
 
@@ -27,6 +35,7 @@ class DispatchSettings(
     GuardSettings,
     StreamSettings,
     QueueSettings,
+    ReceiptSettings,
     DeadLetterSettings,
     SecretSettings,
     NetworkSettings,
@@ -47,7 +56,7 @@ def dispatch_function(channel: Channel, *more: Right) -> FunctionSpec:
         DispatchSettings,
         timeout_s=TIMEOUT_S,
         channels=(channel,),
-        packages=(*CORE_PACKAGES, *RENDERING_PACKAGES, *ZONE_PACKAGES),
+        packages=(*CORE_PACKAGES, *RENDERING_PACKAGES, *SEALING_PACKAGES, *ZONE_PACKAGES),
         rights=(
             table("catalog", *READ),
             table("guard", *SETTLE, "BatchWriteItem"),
@@ -56,6 +65,8 @@ def dispatch_function(channel: Channel, *more: Right) -> FunctionSpec:
             table("catalog", "PutItem", keys=("shift#*", "audit#*")),
             # A message may fall back to another channel, but is given up by its own.
             *SENDING,
+            # What was sent and may still fall back is looked at there.
+            allow(SEND, "receipts.queue"),
             allow(SEND, f"dead.{channel}.*"),
             allow(CONSUME, f"queue.{channel}.*"),
             read_secrets(channel),

@@ -77,17 +77,23 @@ class Plan(Struct):
     over: dict[int, tuple[PassedOver, ...]] = field(default_factory=dict)
     """Recipient -> the accounts that were passed over, as its row will tell."""
 
+    resumed: set[int] = field(default_factory=set)
+    """Recipients whose rows were recorded before."""
+
     def told(self) -> list[EventRow]:
-        """The rows, each with the accounts that were passed over."""
+        """The rows, each with the accounts that were passed over, and the part that its account has of all messages."""
         for row in self.rows:
             if row.index in self.over:
                 row.passed_over = self.over[row.index]
+            if self.route is not None and row.account is not None and row.index not in self.resumed:
+                row.share = self.route.share(row.account)
         return self.rows
 
     def resume(self, rows: Iterable[EventRow]) -> None:
         """Go on from recorded rows: they take the place of what was decided now; their recipients are not called."""
         kept = list(rows)
         done = {row.index for row in kept}
+        self.resumed |= done
         self.rows = kept + [row for row in self.rows if row.index not in done]
         self.calls = deque(left for call in self.calls if (left := call.without(done)) is not None)
         # Somebody else's try may have gone another way.

@@ -67,11 +67,12 @@ class Routing:
         shares: dict[str, float] = {id: (weights or {}).get(id, account.weight) for id, account in by_id.items()}
         if len(by_id) < 2:
             return Route(by_id, shares)
+        configured = shares
         with self._reading:
             shares = {id: share * self._factor(tenant, id) for id, share in shares.items()}
         now = self._clock.now_ms()
         down = frozenset(id for id in by_id if self._down.get((tenant, id), 0) > now)
-        return Route(by_id, shares, down)
+        return Route(by_id, shares, configured, down)
 
     def failover(
         self, plan: Plan, pairs: Iterable[Rendered], rows: Sequence[EventRow], remaining_s: float = inf

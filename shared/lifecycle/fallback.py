@@ -7,7 +7,7 @@ follows makes the same message.
 from collections.abc import Collection, Iterable, Mapping
 
 from shared.model.envelope import Envelope, EnvelopeRecipient, FallbackLeg
-from shared.model.events import EventRow, FallenTo
+from shared.model.events import EventRow, FallenTo, awaits
 from shared.model.words import Channel, Stage
 from shared.policy.fallback import expires_at, falls_back
 
@@ -16,13 +16,17 @@ def decide(envelope: Envelope, rows: Iterable[EventRow]) -> None:
     """Note in the rows of an envelope who falls back; doing it again changes nothing.
 
     Nobody does of whom a try may have come through, nor once the time to live of all is over. Who falls back when the
-    tries are used up has failed: as a dead letter it could be sent anew, a second time.
+    tries are used up has failed: as a dead letter it could be sent anew, a second time. Whose message was sent, and
+    has to come to more than that, waits for it.
     """
     if not envelope.fallback:
         return
     leg = envelope.fallback[0]
     recipients = {recipient.index: recipient for recipient in envelope.recipients}
     for row in rows:
+        if row.stage == Stage.SENT:
+            row.awaits = awaits(envelope, recipients[row.index], row.at)
+            continue
         there = recipients[row.index].other_addresses.get(leg.channel)
         if there is None or row.fell_back_to is not None or row.maybe_sent or row.index in envelope.maybe_sent:
             continue

@@ -12,6 +12,14 @@ from shared.model.events import EventRow
 from shared.model.reasons import Reason
 from shared.model.words import Stage
 
+LATE = "fl"
+"""Ends the id of the envelope by which those fell back whose time was over after they were sent."""
+
+
+def undelivered_suffix(recipient: int) -> str:
+    """Ends the id of the envelope by which one fell back that was sent and came back."""
+    return f"fu{recipient}"
+
 
 class Child(Struct, frozen=True):
     """An envelope that carries on."""

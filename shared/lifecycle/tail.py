@@ -10,11 +10,12 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from shared.aws.queue import Dispatch
+from shared.lifecycle.awaiting import Awaited, awaited
 from shared.lifecycle.fallback import fallen
 from shared.lifecycle.lineage import Child, children, fallbacks, place_key
 from shared.model.address import mask
 from shared.model.envelope import Envelope, EnvelopeRecipient
-from shared.model.events import EventRow, StreamRecord, accepted_rows, record_of
+from shared.model.events import EventRow, Seal, StreamRecord, accepted_rows, record_of
 from shared.model.reasons import Reason
 from shared.model.words import Stage
 from shared.policy.fallback import expires_at
@@ -34,6 +35,8 @@ class Tail(Struct):
     """Records of messages on another channel."""
     dead: Envelope | None = None
     """The envelope for the dead-letter queue."""
+    awaited: Awaited | None = None
+    """What is kept of those that were sent and may still fall back."""
 
     @property
     def records(self) -> list[StreamRecord]:
@@ -41,13 +44,22 @@ class Tail(Struct):
         return [self.record, *self.opened]
 
 
-def tail(envelope: Envelope, rows: list[EventRow]) -> Tail:
-    """What follows from `rows`; recipients without one are carried on by a continuation."""
-    events = _named(envelope, rows + receipts(rows))
+def tail(envelope: Envelope, rows: list[EventRow], seal: Seal | None = None) -> Tail:
+    """What follows from `rows`; recipients without one are carried on by a continuation.
+
+    seal: None where addresses are not kept.
+    """
+    simulated = receipts(rows)
+    kept = awaited(envelope, rows, simulated)
+    if kept is not None and kept.receipts:
+        # They go the way of real ones, which decide on the fallback, and tell of them.
+        waiting = {row.index for row in rows if row.awaits is not None}
+        simulated = [row for row in simulated if row.index not in waiting]
+    events = _named(envelope, rows + simulated)
     if envelope.opens:
         # Repeats cost nothing, and who queued it may have failed to tell.
-        events = accepted_rows(envelope) + events
-    result = Tail(record_of(envelope, events))
+        events = accepted_rows(envelope, seal) + events
+    result = Tail(record_of(envelope, events), awaited=kept)
     by_i = {row.index: row for row in rows}
     everyone = [r.index for r in envelope.recipients]
     asked, in_doubt = envelope.ask_account, envelope.maybe_sent
@@ -61,7 +73,7 @@ def tail(envelope: Envelope, rows: list[EventRow]) -> Tail:
         other = fallen(envelope, suffix, recipients, by_i)
         if other is not None:
             result.dispatches.append(Dispatch(other, other.to_json()))
-            result.opened.append(record_of(other, accepted_rows(other)))
+            result.opened.append(record_of(other, accepted_rows(other, seal)))
     dead = [r for r in envelope.recipients if r.index in by_i and by_i[r.index].stage == Stage.DEAD_LETTERED]
     if dead:
         reasons = {r.index: _cause(by_i[r.index]) for r in dead}

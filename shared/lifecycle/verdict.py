@@ -1,5 +1,7 @@
 """From a provider's outcome to what becomes of the recipient: one event row each. Pure."""
 
+from math import ceil
+
 from msgspec import Struct
 
 from shared.model.envelope import Envelope, EnvelopeRecipient
@@ -171,6 +173,8 @@ def _again(
     result = _at(envelope, recipient, until, now, via)
     if outcome is None:
         result.maybe_sent = True
+    if after:
+        result.asked_s = ceil(after)
     return result
 
 

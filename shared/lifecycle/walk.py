@@ -9,15 +9,16 @@ from dataclasses import replace as changed
 
 from msgspec.structs import replace
 
-from shared.lifecycle.lineage import Child, children, dead_letters, fallbacks
+from shared.lifecycle.lineage import LATE, Child, children, dead_letters, fallbacks, undelivered_suffix
 from shared.lifecycle.recall import stopped
-from shared.model.events import EventRow, StreamRecord
+from shared.model.events import EventRow, FallenTo, StreamRecord
 from shared.model.ids import Numbering, root_of, ulid_value
 from shared.model.letters import redriven_id
 from shared.model.reasons import Reason
-from shared.model.words import Channel, KeyKind, MessageClass, Stage
+from shared.model.words import Stage
+from shared.store.awaiting import Decision, What
 from shared.store.ledger import Entry, Marks
-from shared.store.timeline import EventKey, KeptEvent, Timeline
+from shared.store.timeline import EventKey, KeptEvent, Timeline, record_like
 
 UNBOUNDED_MS = 14 * 86_400_000
 """The time to live of what has none: after that no queue holds it any more (`infra/messaging.py`)."""
@@ -51,21 +52,7 @@ class Root:
 
     def record(self, envelope_id: str, rows: list[EventRow]) -> StreamRecord:
         """A stream record as the dispatcher would have written it."""
-        header = self.known
-        return StreamRecord(
-            tenant=self.tenant,
-            envelope=envelope_id,
-            channel=Channel(header.channel),
-            message_class=MessageClass(header.message_class),
-            template=header.template,
-            version=header.version,
-            request=header.request,
-            run=header.run,
-            variant=header.variant,
-            kind=KeyKind(header.kind),
-            reference=header.request_reference,
-            events=rows,
-        )
+        return record_like(self.known, self.tenant, envelope_id, rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,15 +147,35 @@ def fallen_legs(closed: Sequence[Closed], known: Collection[str]) -> list[Leg]:
     for leg, rows in closed:
         by_i = {row.index: row for row in rows}
         for suffix, recipients in fallbacks(rows):
-            id = f"{leg.id}/{suffix}"
             fallen = {i: to for i in recipients if (to := by_i[i].fell_back_to) is not None}
-            if id not in known:
-                to = fallen[recipients[0]]
-                header = replace(leg.root.known, channel=to.channel, template=to.template, version=to.version)
-                root = Root(leg.root.tenant, id, {i: each.tag for i, each in fallen.items()}, header)
-                at = max(by_i[i].at for i in recipients)
-                legs.append(Leg(root, id, recipients, at, leg.expires_at))
+            if f"{leg.id}/{suffix}" not in known:
+                legs.append(_other(leg, suffix, fallen, max(by_i[i].at for i in recipients)))
     return legs
+
+
+def awaited_legs(
+    leg: Leg, waiting: Mapping[int, FallenTo], decided: Mapping[int, Decision], known: Collection[str]
+) -> list[Leg]:
+    """The envelopes that took the place of messages which were sent, but for `known` ones, told or not.
+
+    waiting: the messages that may. decided: what is decided of them.
+    """
+    late = [i for i in waiting if decided[i].what is What.LATE]
+    groups = [(LATE, late)] if late else []
+    groups += [(undelivered_suffix(i), [i]) for i in waiting if decided[i].what is What.UNDELIVERED]
+    return [
+        _other(leg, suffix, {i: waiting[i] for i in some}, max(decided[i].at for i in some))
+        for suffix, some in groups
+        if f"{leg.id}/{suffix}" not in known
+    ]
+
+
+def _other(leg: Leg, suffix: str, fallen: Mapping[int, FallenTo], at: int) -> Leg:
+    """The leg by which messages of another one fell back."""
+    id, to = f"{leg.id}/{suffix}", next(iter(fallen.values()))
+    header = replace(leg.root.known, channel=to.channel, template=to.template, version=to.version)
+    root = Root(leg.root.tenant, id, {i: each.tag for i, each in fallen.items()}, header)
+    return Leg(root, id, sorted(fallen), at, leg.expires_at)
 
 
 def _carried_on(leg: Leg, rows: Sequence[EventRow]) -> Iterator[Leg]:

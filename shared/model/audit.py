@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pydantic import ConfigDict, JsonValue
@@ -12,6 +12,8 @@ from shared.model.ids import new_base
 
 BOOTSTRAP = "bootstrap"
 """Who makes a deployment's first key: nobody has one before."""
+UNMASK = "unmask"
+"""What the record of a look at whole addresses has as its action."""
 LARGE_BYTES = 2_000
 """A value beyond it is recorded by its digest; one of several parts part by part, up to `LARGEST_BYTES`."""
 LARGEST_BYTES = 10_000
@@ -22,7 +24,7 @@ Document = dict[str, Any]
 
 
 class AuditRecord(Model):
-    """One change."""
+    """One change, or one look at what is hidden otherwise."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -34,7 +36,7 @@ class AuditRecord(Model):
     """The id of the API key."""
     who_name: str = ""
     action: str
-    """The operation's id."""
+    """The operation's id, or `UNMASK`."""
     target: str
     """Kind and id of what changed, such as `account/mail` or, for a version, `template/code/3`."""
     changed: list[str]
@@ -73,6 +75,25 @@ def record_change(
         changed=sorted(changed)[:MAX_CHANGED],
         before=None if before is None else _shortened(before),
         after=None if after is None else _shortened(after),
+    )
+
+
+def record_look(
+    now_ms: int, tenant: str, who: str, who_name: str, target: str, message_ids: Sequence[str]
+) -> AuditRecord:
+    """Make the record of a look at whole addresses: of which messages, and how many; never the addresses."""
+    return AuditRecord(
+        id=new_base(now_ms),
+        at=now_ms,
+        tenant=tenant,
+        who=who,
+        who_name=who_name,
+        action=UNMASK,
+        target=target,
+        changed=[],
+        before=None,
+        # Ids are named one by one, however many a page has.
+        after={"addresses": len(message_ids), "messages": list(message_ids)},
     )
 
 

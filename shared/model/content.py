@@ -9,11 +9,13 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Struct
 from pydantic import (
+    AfterValidator,
     Base64Bytes,
     BeforeValidator,
     ConfigDict,
     Field,
     JsonValue,
+    StrictBool,
     WithJsonSchema,
     model_validator,
 )
@@ -165,11 +167,28 @@ class WecomFile(_Media):
     type: Literal["file"]
 
 
+TAKEN_MEMBER, TAKEN_TIME = "{member}", "{time}"
+_TAKEN = r"^[^{}]*(\{(member|time)\}[^{}]*)*$"
+
+
+def _plain_but_for_who_and_when(value: str) -> str:
+    if not re.fullmatch(_TAKEN, value):
+        raise ValueError(f"write a text without placeholders; in braces stand {TAKEN_MEMBER} and {TAKEN_TIME} alone")
+    return value
+
+
 class WecomTemplateCard(ContentModel):
     """A template card; `card` is WeCom's own object (text_notice, ...), its strings may hold placeholders."""
 
     type: Literal["template_card"]
     card: dict[str, JsonValue]
+    acknowledges: StrictBool = True
+    """Whether who presses it acknowledges the message by that."""
+    taken: Annotated[str, AfterValidator(_plain_but_for_who_and_when)] | None = Field(
+        default=None, min_length=1, max_length=100, json_schema_extra={"pattern": _TAKEN}
+    )
+    """What its buttons turn into, for all who have it, once somebody has pressed one: a text without placeholders, in
+    which `{member}` is the member's id and `{time}` the time, such as 14:03."""
 
 
 WecomContent = WecomText | WecomMarkdown | WecomTextCard | WecomNews | WecomImage | WecomFile | WecomTemplateCard

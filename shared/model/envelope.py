@@ -10,7 +10,7 @@ from shared.model.attachments import AttachmentRef
 from shared.model.ids import root_of
 from shared.model.sizes import queueable
 from shared.model.verifications import Proof
-from shared.model.words import Channel, KeyKind, MessageClass
+from shared.model.words import Channel, KeyKind, MessageClass, Until
 
 MAX_RECIPIENTS = 100
 MAX_BYTES = 90_000
@@ -48,18 +48,21 @@ class EnvelopeRecipient(Struct, omit_defaults=True, rename=_KEYS):
     """The tag of the message that fell back to this one."""
 
 
-class FallbackLeg(Struct, frozen=True):
-    """A message that is sent on another channel if the one before it was not."""
+class FallbackLeg(Struct, frozen=True, omit_defaults=True):
+    """A message that is sent on another channel if the one before it was not, or did not come to what it should."""
 
     channel: Channel
     template: str
     version: int
     after_s: int | None
-    """In how many seconds the one before must have been sent; None for no such time."""
+    """In how many seconds the one before must have been sent, and in how many from then on it must come to `until`;
+    None for no such time."""
     expires_at: int
     """The end of the request's time to live, in milliseconds since the epoch."""
     variables: list[str]
     """The names of those that its template uses."""
+    until: Until = Until.SENT
+    """What the one before must come to."""
 
 
 _ENVELOPE_KEYS = {
@@ -80,7 +83,8 @@ class Envelope(Struct, kw_only=True, omit_defaults=True, frozen=True, rename=_EN
     v: int = 1
     id: str
     """The ULID of the root's first recipient, then `/r<n>` for a retry, `/c<n>` for a continuation, `/w<n>` for what
-    was put off, `/d<n>` for dead letters, `/g<n>` for a redrive, `/f1` for what falls back to another channel."""
+    was put off, `/d<n>` for dead letters, `/g<n>` for a redrive, `/f1` for what falls back to another channel; and
+    where that waited, `/fl` for those whose time was over, `/fu<recipient>` for one that was undelivered."""
     tenant: str
     channel: Channel
     message_class: MessageClass
@@ -133,6 +137,11 @@ class Envelope(Struct, kw_only=True, omit_defaults=True, frozen=True, rename=_EN
     def ends_at(self) -> int | None:
         """When the time to live is over that its messages share with those to which they fall back."""
         return self.fallback[0].expires_at if self.fallback else self.expires_at
+
+    @property
+    def waits(self) -> bool:
+        """Whether messages of it that are sent may still fall back."""
+        return bool(self.fallback) and self.fallback[0].until is not Until.SENT
 
     @property
     def opens(self) -> bool:

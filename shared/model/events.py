@@ -1,6 +1,6 @@
 """Events: facts about messages at stages, how they travel on the stream, and how status is folded from them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from msgspec import Struct, field
@@ -8,9 +8,9 @@ from msgspec import Struct, field
 from shared.model import wire
 from shared.model.address import mask
 from shared.model.base import Model
-from shared.model.envelope import Envelope
+from shared.model.envelope import Envelope, EnvelopeRecipient
 from shared.model.ids import Numbering, root_of
-from shared.model.words import OUTCOMES, Channel, KeyKind, MessageClass, Stage
+from shared.model.words import OUTCOMES, Channel, KeyKind, MessageClass, Stage, Until
 
 
 class FallenTo(Struct, frozen=True):
@@ -23,6 +23,15 @@ class FallenTo(Struct, frozen=True):
     """The recipient's tag there."""
 
 
+class Awaits(Struct, frozen=True, omit_defaults=True):
+    """What is to be known of a message, and the other one that is sent if it is not."""
+
+    to: FallenTo
+    until: Until
+    due_at: int | None = None
+    """By when, in milliseconds since the epoch; None for no such time: then only what comes back falls back."""
+
+
 PassedOver = tuple[str, str, str]
 """An account that was passed over, the reason, and the provider's raw code (empty if it was not asked)."""
 
@@ -30,6 +39,7 @@ _KEYS = {
     "stage": "s",
     "nth": "n",
     "masked_address": "to",
+    "sealed_address": "seal",
     "account": "acc",
     "provider": "prov",
     "provider_id": "pid",
@@ -45,9 +55,17 @@ _KEYS = {
     "maybe_sent": "maybe",
     "fell_back_to": "fell",
     "stands_in_for": "of",
+    "arrived_at": "seen",
+    "because_of": "for",
+    "clear_at": "clear",
+    "asked_s": "asked",
+    "awaits": "wait",
     "index": "i",
     "machine": "bot",
     "indexed": "ix",
+    "sign": "sgn",
+    "link": "ln",
+    "anonymous": "an",
 }
 """How the fields of events are written on the stream and in ledgers; in the timeline too."""
 
@@ -60,6 +78,8 @@ class Facts(Struct, kw_only=True, omit_defaults=True, rename=_KEYS):
     """Which time it is at this stage, from 0. Later generations count from a hundred times their number."""
     at: int
     masked_address: str | None = None
+    sealed_address: str | None = None
+    """The whole address, sealed (`shared.policy.sealing`); of accepted and rejected messages whose tenant keeps it."""
     account: str | None = None
     provider: str | None = None
     provider_id: str | None = None
@@ -90,10 +110,36 @@ class Facts(Struct, kw_only=True, omit_defaults=True, rename=_KEYS):
     """The message that takes its place."""
     stands_in_for: str | None = None
     """The tag of the message whose place it takes."""
+    awaits: Awaits | None = None
+    """Of one that was accepted or sent: what it has to come to, else another one is sent."""
+    by: str | None = None
+    """Who did it, where that need not be the recipient: a member of WeCom, masked."""
     transient: bool = False
     """Of one that is undelivered: the address may be good all the same, such as that of a full mailbox."""
     machine: bool = False
-    """Of an opening or a click: that no person did it, as far as can be told."""
+    """Of an opening or a click: that no person did it, as far as its request alone shows."""
+    sign: str | None = None
+    """By what the machine was known (`shared/model/engagement.py`)."""
+    link: int | None = None
+    """Of a click, which link of the template it was, from 1; 0 for one that is none of them."""
+    anonymous: bool = False
+    """Of an opening or a click of which nobody knows whose it was; its message id is made up."""
+    share: tuple[int, int] | None = None
+    """Of messages that an account was chosen for among several: its part of them in percent, and what it would be
+    without regard to the accounts' health."""
+    asked_s: int | None = None
+    """How long the provider asked to wait, in seconds."""
+    arrived_at: int | None = None
+    """When a receipt came to the platform; `at` is the provider's time."""
+    because_of: str | None = None
+    """The id of the message for which this one was stopped: its duplicate, or whose receipt put the recipient on the
+    suppression list."""
+    listed_at: int | None = None
+    """Since when the recipient is on the suppression list."""
+    limit: tuple[int, int] | None = None
+    """The cap that stopped it: so many messages in so many minutes, or on a calendar day if that is 0."""
+    clear_at: int | None = None
+    """From when on nothing of that kind would have stopped it."""
     indexed: bool = False
     """Of one that was sent: its receipts name nothing but `provider_id`, by which it must be found."""
 
@@ -151,8 +197,13 @@ read_rows = wire.Reader[list[EventRow]](list[EventRow])
 """Reads rows. Raises: UnreadableError."""
 
 
-def accepted_rows(envelope: Envelope) -> list[EventRow]:
-    """An `accepted` event for each recipient of an envelope."""
+Seal = Callable[[str, str], str]
+"""Seals the address of a message: (message id, address) -> what is kept of it."""
+
+
+def accepted_rows(envelope: Envelope, seal: Seal | None = None) -> list[EventRow]:
+    """An `accepted` event for each recipient of an envelope. seal: None where addresses are not kept."""
+    number = Numbering(envelope.root)
     at, channel, stage = envelope.accepted_at, envelope.channel.value, Stage.ACCEPTED.value
     return [
         EventRow(
@@ -162,11 +213,23 @@ def accepted_rows(envelope: Envelope) -> list[EventRow]:
             nth=0,
             at=at,
             masked_address=mask(channel, r.address),
+            sealed_address=None if seal is None or not r.address else seal(number(r.index) + r.tag, r.address),
             reference=r.reference,
             stands_in_for=r.stands_in_for,
+            awaits=awaits(envelope, r),
         )
         for r in envelope.recipients
     ]
+
+
+def awaits(envelope: Envelope, recipient: EnvelopeRecipient, sent_at: int | None = None) -> Awaits | None:
+    """What a recipient's message has to come to, if it is more than to be sent. sent_at: if it is, in milliseconds."""
+    leg = envelope.fallback[0] if envelope.fallback else None
+    if leg is None or leg.until is Until.SENT or leg.channel not in recipient.other_addresses:
+        return None
+    to = FallenTo(leg.channel.value, leg.template, leg.version, recipient.other_addresses[leg.channel][1])
+    due_at = None if sent_at is None or leg.after_s is None else sent_at + 1000 * leg.after_s
+    return Awaits(to, leg.until, due_at)
 
 
 def record_of(envelope: Envelope, rows: list[EventRow]) -> StreamRecord:
@@ -267,7 +330,7 @@ def sequence_of(event: Facts) -> int:
 
     What says nothing of the status, such as a click by a machine, has 0.
     """
-    if event.machine:
+    if event.machine or event.stage == Stage.FELL_BACK:
         return 0
     if event.stage in (Stage.REJECTED, Stage.DISCARDED):
         return _LAST

@@ -117,6 +117,11 @@ def callback_token(salt: bytes, account: str, generation: int) -> str:
     return blake2b(text.encode(), key=salt, digest_size=CALLBACK_TOKEN_LENGTH).digest().translate(_FIVE_BITS).decode()
 
 
+def random_tag() -> str:
+    """A tag that is nobody's."""
+    return "".join(secrets.choice(ALPHABET) for _ in range(TAG_LENGTH))
+
+
 def tag_of(message_id: str) -> str:
     """The tag within a message id. Raises: ValueError if it is not one."""
     if len(message_id) != MESSAGE_ID_LENGTH:

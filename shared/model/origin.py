@@ -10,7 +10,11 @@ from shared.model.words import KeyKind, MessageClass
 
 MAX_LENGTH = 256
 """Of a tag of Amazon SES, which takes letters, digits, hyphens and underscores (SES API v2 reference, MessageTag)."""
+MAX_ANONYMOUS = 255
+"""Of what anonymous links have in the place of a message, without a tenant and an account."""
 _PARTS = 9
+_WAITS = "w"
+"""Ends what belongs to messages that may fall back after they were sent: their receipts are looked up."""
 _CLASSES = {each.value[0]: each for each in MessageClass}
 _KINDS = {"l": KeyKind.LIVE, "e": KeyKind.TEAM, "t": KeyKind.TEST}
 _LETTERS = {kind: letter for letter, kind in _KINDS.items()}
@@ -20,13 +24,16 @@ class Origin(Struct, frozen=True):
     """What all events of a message have in common, but for what its id says."""
 
     tenant: str
-    account: str
+    account: str | None
+    """None where nobody knows through which it went."""
     template: str
     version: int
     message_class: MessageClass
     kind: KeyKind
     run: str | None
     variant: str | None
+    waits: bool = False
+    """Whether more is to be known of the message than this: it may still fall back."""
 
 
 def origin_of(envelope: Envelope) -> str:
@@ -36,6 +43,7 @@ def origin_of(envelope: Envelope) -> str:
         (
             *(envelope.template, str(envelope.version), envelope.message_class.value[0], _LETTERS[envelope.kind]),
             *(campaign, ulid, envelope.variant or ""),
+            *((_WAITS,) if envelope.waits else ()),
         )
     )
 
@@ -52,10 +60,12 @@ def whole_origin(tenant: str, account: str, origin: str) -> str | None:
 def read_origin(text: str) -> Origin | None:
     """What was written; None for anything else."""
     parts = text.split("_")
-    if len(parts) != _PARTS:
+    waits = parts[_PARTS:] == [_WAITS]
+    if len(parts) != _PARTS + waits:
         return None
-    tenant, account, template, version, letter, kind, campaign, ulid, variant = parts
-    if not version.isdecimal() or letter not in _CLASSES or kind not in _KINDS or not all((tenant, account, template)):
+    tenant, account, template, version, letter, kind, campaign, ulid, variant = parts[:_PARTS]
+    if not version.isdecimal() or letter not in _CLASSES or kind not in _KINDS or not (tenant and template):
         return None
     run = f"{campaign}.{ulid}" if ulid else campaign or None
-    return Origin(tenant, account, template, int(version), _CLASSES[letter], _KINDS[kind], run, variant or None)
+    found = (template, int(version), _CLASSES[letter], _KINDS[kind], run, variant or None, waits)
+    return Origin(tenant, account or None, *found)

@@ -45,6 +45,12 @@ class Withdrawn(Struct, frozen=True):
     """The provider took back a message that it had taken."""
 
 
+class Changed(Struct, frozen=True):
+    """The provider shows a message that it had taken in another way now."""
+
+
 Outcome = Sent | Rejected | Retry | Unknown | AccountDown
 Withdrawal = Withdrawn | Rejected | Retry | Unknown | AccountDown
 """What a provider may say when it is asked to take a message back."""
+Change = Changed | Rejected | Retry | Unknown | AccountDown
+"""What a provider may say when it is asked to show a message in another way."""

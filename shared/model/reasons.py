@@ -34,6 +34,7 @@ class Reason(StrEnum):
     RECALLED = "recalled"
     RECALL_REFUSED = "recall_refused"
     KEY_LIMIT = "key_limit"
+    ERASED = "erased"
     # of the sending policies
     QUIET_HOURS = "quiet_hours"
     DUPLICATE = "duplicate"
@@ -73,6 +74,8 @@ class Reason(StrEnum):
     CARRIER_BLOCKED = "carrier_blocked"
     NO_ROUTE = "no_route"
     NOT_DELIVERED = "not_delivered"
+    NO_DELIVERY_IN_TIME = "no_delivery_in_time"
+    NO_ACKNOWLEDGEMENT_IN_TIME = "no_acknowledgement_in_time"
     # of asking what became of a message
     NOT_TAKEN = "not_taken"
     UNRESOLVED = "unresolved"
@@ -239,6 +242,11 @@ _ABOUT: dict[Reason, tuple[Blame, str, str]] = {
         "The account's rate was used up by messages before this one.",
         "Nothing if it waits; else raise the account's rate, add an account, or give it a longer time to live.",
     ),
+    Reason.ERASED: (
+        Blame.CALLER,
+        "The recipient's data were erased while the message waited, so it was not sent any more.",
+        "Nothing; nobody can tell any more whom it was for.",
+    ),
     Reason.RUN_PAUSED: (
         Blame.CALLER,
         "Its campaign's run was paused.",
@@ -376,6 +384,16 @@ _ABOUT: dict[Reason, tuple[Blame, str, str]] = {
         Blame.NETWORK,
         "The provider reports that it did not deliver the message; its code says no more, or is not known here.",
         "Ask the provider about its code if many messages have it.",
+    ),
+    Reason.NO_DELIVERY_IN_TIME: (
+        Blame.POLICY,
+        "Nobody reported that it was delivered in the minutes that its template gives it.",
+        "Nothing; give the template more minutes if many messages arrive after that.",
+    ),
+    Reason.NO_ACKNOWLEDGEMENT_IN_TIME: (
+        Blame.POLICY,
+        "Nobody acknowledged it in the minutes that its template gives it.",
+        "Nothing; give the template more minutes if many are acknowledged after that.",
     ),
     Reason.NOT_TAKEN: (
         Blame.OURS,

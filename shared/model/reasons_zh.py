@@ -84,6 +84,7 @@ EXPLANATIONS_ZH: dict[Reason, tuple[str, str]] = {
         "若在等待则无需处理；否则提高账号速率、增加账号，或延长消息的有效期。",
     ),
     Reason.RUN_PAUSED: ("所属活动的运行已暂停。", "恢复或取消该运行：消息随之继续或结束。"),
+    Reason.ERASED: ("消息等待期间，收件人的数据已被删除，因此不再发送。", "无需处理；已无法得知收件人是谁。"),
     Reason.RUN_CANCELLED: ("所属活动的运行已取消或未能开始。", "无需处理；若属误操作，请重新运行该活动。"),
     Reason.CONTENT_REFUSED: ("服务商拒绝了内容，例如含有违禁词或链接。", "修改模板措辞后重新发送。"),
     Reason.CONTENT_TOO_LONG: ("渲染后的内容超过服务商允许的长度。", "缩短模板或变量。"),
@@ -132,6 +133,14 @@ EXPLANATIONS_ZH: dict[Reason, tuple[str, str]] = {
     Reason.NOT_DELIVERED: (
         "服务商报告消息未送达；其返回码没有说明更多，或平台不认识该返回码。",
         "若许多消息都是该返回码，请询问服务商。",
+    ),
+    Reason.NO_DELIVERY_IN_TIME: (
+        "在模板规定的分钟数内，没有收到送达报告。",
+        "无需处理；若许多消息在此之后才送达，请把模板的分钟数调大。",
+    ),
+    Reason.NO_ACKNOWLEDGEMENT_IN_TIME: (
+        "在模板规定的分钟数内，没有人确认收到。",
+        "无需处理；若许多消息在此之后才被确认，请把模板的分钟数调大。",
     ),
     Reason.NOT_TAKEN: ("已询问服务商消息的去向，其没有记录：从未收下。", _NOTHING),
     Reason.UNRESOLVED: ("已询问服务商消息的去向，其无法确定。", _BY_CLASS),

@@ -3,8 +3,9 @@
 import msgspec
 from msgspec import Struct, field
 
+from shared.model.engagement import MachineSign
 from shared.model.suppression import SuppressionReason
-from shared.model.words import Stage
+from shared.model.words import Channel, Stage
 
 
 class Arrived(Struct, kw_only=True, omit_defaults=True):
@@ -53,8 +54,24 @@ class Receipt(Struct, kw_only=True, omit_defaults=True, frozen=True):
     suppresses: SuppressionReason | None = None
     """The recipient is put on the suppression list for this."""
     note: str | None = None
+    response_code: str | None = None
+    """Of a card that is to show who pressed it: by which the provider lets it be changed, once."""
+    for_all: bool = False
+    """It holds for the messages of all who got the card by the same request."""
+    by: str | None = None
+    """Who did it, where that need not be the recipient, as the provider writes it."""
     machine: bool = False
     """Of an opening or a click: that no person did it, as the provider says."""
+    sign: MachineSign | None = None
+    """By what that is known."""
+    place: int | None = None
+    """Of an opening or a click by a tracked link: the link's place in the message, from 1; 0 is the picture."""
+    link: int | None = None
+    """Of a click: which link of the template it was (`Facts.link`)."""
+    anonymous: bool = False
+    """Nobody knows whose message it was: `message_id` is made up, and there is nothing to be found."""
+    channel: Channel | None = None
+    """Of an anonymous one, which no provider says."""
     took_ms: int | None = None
     """Of a delivery, how long it took from when the provider took the message, if the provider says so."""
     origin: str | None = None
@@ -71,6 +88,13 @@ class Alert(Struct, kw_only=True, omit_defaults=True, frozen=True):
     """The provider's own name of it."""
 
 
+class Notice(Struct, frozen=True):
+    """What is no receipt, such as the message by which a service tries a topic: it is counted and dropped."""
+
+    source: str
+    """Who sent it, as far as that can be told."""
+
+
 class Waiting(Struct, kw_only=True):
     """Receipts, on the queue, whose messages were not known yet: they may have overtaken what dispatch tells."""
 
@@ -82,6 +106,34 @@ class Waiting(Struct, kw_only=True):
     waiting: list[Receipt]
 
 
-def as_json(value: Arrived | Waiting) -> str:
+class Look(Struct, kw_only=True):
+    """Has the function of receipts look, on their queue, for messages of an envelope whose time is over."""
+
+    v: int = field(default_factory=lambda: 1)
+    look: str
+    """The envelope's id."""
+    due_at: int
+    """In milliseconds since the epoch."""
+
+
+class CardChange(Struct, kw_only=True):
+    """A card, on the queue of receipts, that is to show who pressed it."""
+
+    v: int = field(default_factory=lambda: 1)
+    card: str
+    """The code by which the provider lets it be changed, once."""
+    tenant: str
+    account: str
+    template: str
+    version: int
+    """`template` and `version`: which say what it is to show."""
+    member: str
+    at: int
+    """When it was pressed, in milliseconds since the epoch."""
+    tries: int = 0
+    """That were made."""
+
+
+def as_json(value: Arrived | Waiting | Look | CardChange) -> str:
     """As it goes on the queue."""
     return msgspec.json.encode(value).decode()

@@ -1,14 +1,15 @@
 """Templates and their immutable versions."""
 
 from enum import StrEnum
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, JsonValue
+from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, field_serializer, model_validator
 
 from shared.model.base import Model
 from shared.model.content import Content
 from shared.model.policies import Policies
 from shared.model.topics import TopicId
-from shared.model.words import Channel, MessageClass
+from shared.model.words import Channel, MessageClass, Until
 
 
 class Fallback(Model):
@@ -19,7 +20,34 @@ class Fallback(Model):
     template: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,59}$")
     """Of another channel and the same class."""
     after_minutes: int | None = Field(default=None, ge=1, le=3 * 1440)
-    """In which a message must have been sent, else the other one is; without it, when it ends unsent."""
+    """In which a message must have been sent, else the other one is; without it, when it ends unsent. With another
+    `until` than `sent`, also the minutes that it has from then on to come to that."""
+    until: Until = Until.SENT
+    """What a message must come to, else the other one is sent: also at once when it comes back for good. `delivered`
+    without `after_minutes`: only then."""
+
+    @model_validator(mode="after")
+    def _minutes(self) -> "Fallback":
+        if self.until is Until.ACKNOWLEDGED and self.after_minutes is None:
+            raise ValueError("with `until` acknowledged, say in `after_minutes` how long people have for it")
+        return self
+
+
+class TrackingMode(StrEnum):
+    """Whose openings and clicks of a template's messages are told."""
+
+    RECIPIENT = "recipient"
+    """Each message's."""
+    ANONYMOUS = "anonymous"
+    """Nobody's: they are counted for the template, the run and the link."""
+
+
+def tracking_of(given: object) -> object:
+    """A template's tracking in the one form in which it is kept: `true` is what `recipient` was called once."""
+    return TrackingMode.RECIPIENT if given is True else given
+
+
+Tracking = Annotated[Literal[False] | TrackingMode, BeforeValidator(tracking_of)]
 
 
 class Template(Model):
@@ -46,10 +74,15 @@ class Template(Model):
     """What is sent where its messages were not."""
     topic: TopicId | None = None
     """What it is about, if it advertises: one of the settings' topics."""
-    tracking: bool = False
-    """Whether its emails tell that they were opened, and which links were clicked."""
+    tracking: Tracking = False
+    """Whether its messages tell that they were opened, and which links were clicked, and of whom."""
     created_at: int
     updated_at: int
+
+    @field_serializer("tracking")
+    def _as_before(self, tracking: Tracking) -> bool | str:
+        """Functions from before a deployment that is under way read `recipient` by its older name alone."""
+        return True if tracking is TrackingMode.RECIPIENT else tracking
 
 
 class ReviewState(StrEnum):

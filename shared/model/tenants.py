@@ -8,6 +8,7 @@ from shared.model.base import Model
 from shared.model.policies import ClassPolicies, ZoneName
 from shared.model.pumping import VerificationGuard
 from shared.model.topics import MAX_TOPICS, Topic, TopicId
+from shared.model.words import MessageClass
 
 DEFAULT_TENANT = "default"
 MAX_BLOCKED_WORDS = 500
@@ -15,6 +16,9 @@ MAX_COUNTRIES = 250
 TEXTS_PER_DAY = 10_000
 TEXTS_ABROAD_PER_DAY = 100
 TextsPerDay = Annotated[int, Field(ge=0, le=10_000_000)]
+LEAST_DAYS, MOST_DAYS = 7, 1_095
+RetentionDays = Annotated[int, Field(ge=LEAST_DAYS, le=MOST_DAYS)]
+"""The platform itself needs a message's events for some days: to follow it, and to find it by its receipts."""
 Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
 """A country or region by ISO 3166, such as CN."""
 BlockedWord = Annotated[str, Field(min_length=1, max_length=50, pattern=r"^\S(.*\S)?$")]
@@ -82,6 +86,10 @@ class TenantSettings(Model):
     """How many of these, of every key, to numbers outside the tenant's region."""
     verification_guard: VerificationGuard = VerificationGuard.model_construct()
     """The guard against SMS pumping."""
+    keep_addresses: bool = True
+    """The timeline keeps whole addresses, sealed, for who may unmask them."""
+    retention: dict[MessageClass, RetentionDays] = Field(default_factory=dict)
+    """For how many days the timeline keeps messages of a class; of what is not named, as long as was deployed."""
     changed_by: str = ""
     changed_at: int | None = None
     restored: int | None = None

@@ -28,12 +28,22 @@ class KeyKind(StrEnum):
 
 
 class Scope(StrEnum):
-    """What an API key may do. operate: change what belongs to the whole deployment, with all its tenants."""
+    """What an API key may do. operate: change what belongs to the whole deployment, with all its tenants. unmask: see
+    whole addresses, besides what its other scopes allow; each look is recorded."""
 
     SEND = "send"
     READ = "read"
     MANAGE = "manage"
     OPERATE = "operate"
+    UNMASK = "unmask"
+
+
+class Until(StrEnum):
+    """What must be known of a message so that the one by which it falls back is not sent."""
+
+    SENT = "sent"
+    DELIVERED = "delivered"
+    ACKNOWLEDGED = "acknowledged"
 
 
 class Stage(StrEnum):
@@ -67,6 +77,10 @@ class Stage(StrEnum):
     COMPLAINED = "complained"
     UNSUBSCRIBED = "unsubscribed"
     WITHDRAWN = "withdrawn"
+
+    FELL_BACK = "fell_back"
+    """Sent, but not known to have arrived, or to be acknowledged, in time: another message takes its place. It says
+    nothing of the status."""
 
 
 OUTCOMES: frozenset[Stage] = frozenset(

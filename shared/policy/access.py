@@ -111,6 +111,7 @@ MATRIX: Mapping[str, Mapping[str, Access]] = {
         "verify_account": LIVE,
         "get_mailbox": SHARED,
         "rotate_callback": LIVE,
+        "mirror_suppressions": LIVE,
     },
     "keys": {
         "create_key": Access(ALL, _TEST, _TEST),
@@ -134,6 +135,10 @@ MATRIX: Mapping[str, Mapping[str, Access]] = {
         "query_suppressions": LIVE,
         "import_suppressions": LIVE,
     },
+    "erasures": {
+        "create_erasure": LIVE,
+        "get_erasure": LIVE,
+    },
     "webhooks": {
         "create_webhook": LIVE,
         "list_webhooks": LIVE,
@@ -151,6 +156,7 @@ MATRIX: Mapping[str, Mapping[str, Access]] = {
     "counts and health": {
         "get_balance": SHARED,
         "get_template_stats": SHARED,
+        "get_account_stats": SHARED,
         "get_health": SHARED,
     },
     "the API's description": {

@@ -1,4 +1,7 @@
-"""Who falls back: whose message came to an end by which another channel may take over."""
+"""Who falls back: whose message came to an end by which another channel may take over.
+
+Of messages that were sent, and must come to more, `shared/policy/awaiting.py` decides.
+"""
 
 from collections.abc import Sequence
 
@@ -10,8 +13,7 @@ from shared.model.words import MessageClass, Stage
 def falls_back(stage: str, reason: str | None, message_class: MessageClass) -> bool:
     """Whether a message that certainly was not sent, and ended so, is sent by another channel.
 
-    Quiet hours are quiet on every channel, and a duplicate, a capped or a recalled message is not wanted on any. That a
-    provider reports a message undelivered is no end of it, and nothing follows from that.
+    Quiet hours are quiet on every channel, and a duplicate, a capped or a recalled message is not wanted on any.
     """
     if stage == Stage.FAILED:
         # As with the suppression list, codes are sent to who opted out.

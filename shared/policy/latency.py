@@ -7,10 +7,21 @@ numbers as there are buckets in use.
 from collections.abc import Mapping
 from math import log2
 
+from shared.model.events import Facts
+from shared.model.words import Stage
+
 STEPS = 4
 """Buckets for each doubling: each is 19 % wider than the one before."""
 LONGEST_MS = 30 * 86_400_000
 _MARK = "@"
+
+
+def latency_of(event: Facts, accepted_at: int) -> int | None:
+    """How long a message took to come to a stage, in milliseconds, where that is worth counting: from its acceptance to
+    the provider, and from there to the recipient."""
+    if event.stage == Stage.SENT:
+        return max(0, event.at - accepted_at)
+    return event.took_ms if event.stage == Stage.DELIVERED else None
 
 
 def latency_name(stage: str, ms: int) -> str:

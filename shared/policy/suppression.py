@@ -17,15 +17,18 @@ _FIRST = (
 
 def stopped_by(
     entries: Iterable[SuppressionEntry], message_class: MessageClass, topic: str | None = None
-) -> SuppressionReason | None:
-    """Why a message of this class must not be sent; None if it may. topic: of its template, if it has one.
+) -> SuppressionEntry | None:
+    """The entry for which a message of this class must not be sent; None if it may. topic: of its template, if it
+    has one.
 
     Verification ignores unsubscribes: who has asked for a code a moment ago wants it.
     """
     found = {
-        each.reason for each in entries if each.topic in (None, topic) and stops(each.scope, each.reason, message_class)
+        each.reason: each
+        for each in entries
+        if each.topic in (None, topic) and stops(each.scope, each.reason, message_class)
     }
-    return next((reason for reason in _FIRST if reason in found), None)
+    return next((found[reason] for reason in _FIRST if reason in found), None)
 
 
 def stops(scope: SuppressionScope, reason: SuppressionReason, message_class: MessageClass) -> bool:

@@ -15,7 +15,7 @@ from msgspec import Struct
 from shared.model.accounts import Rate
 from shared.model.clock import Clock
 from shared.model.content import Rendered
-from shared.model.outcome import Outcome, Rejected, Unknown, Withdrawal
+from shared.model.outcome import Change, Outcome, Rejected, Unknown, Withdrawal
 from shared.model.reasons import Reason
 from shared.net.network import PUBLIC, Network
 from shared.policy.rates import Lane
@@ -55,6 +55,33 @@ class PullError(Exception):
     def __init__(self, code: str) -> None:
         super().__init__(code)
         self.code = code
+
+
+class ListError(Exception):
+    """A provider's own suppression list cannot be read or changed now; `code` is the provider's, or what became of the
+    call."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class ListedAddress(Struct, frozen=True):
+    """An address on a provider's own suppression list."""
+
+    address: str
+    """In the letter case in which the provider has it."""
+    reason: str
+    """The provider's word, such as `bounce`."""
+    at: int
+    """Since when, in milliseconds since the epoch."""
+
+
+class ListedPage(Struct, frozen=True):
+    """Some of a provider's own suppression list, and where it goes on; None at its end."""
+
+    addresses: tuple[ListedAddress, ...]
+    cursor: str | None
 
 
 class Token(Struct, frozen=True):
@@ -155,6 +182,14 @@ class Provider(ABC):
         """
         return Rejected(Reason.RECALL_REFUSED, "")
 
+    def change_card(self, response_code: str, text: str) -> Change:
+        """Have a card show a text instead of what could be pressed on it, for all who have it.
+
+        response_code: as the provider gave it when somebody pressed. Answers and errors as of `recall`, but that doing
+        it again may be refused.
+        """
+        return Rejected(Reason.CONTENT_INVALID, "no_cards")
+
     def pulled(self) -> Iterator[Sequence[str]]:
         """What it tells of messages when it is asked, call by call, each text for the module `receipts` to read.
 
@@ -162,6 +197,14 @@ class Provider(ABC):
         Raises: PullError, after all else has been asked for.
         """
         return iter(())
+
+    def listed(self, cursor: str | None) -> ListedPage:
+        """A page of the provider's own suppression list, where it has one. Raises: ListError."""
+        return ListedPage((), None)
+
+    def release(self, address: str) -> bool:
+        """Take an address, as the provider writes it, off its own list; whether it was there. Raises: ListError."""
+        return False
 
     def limits(self, to: str) -> bool:
         """Whether messages to an address are limited by `recipient_lane`."""

@@ -8,7 +8,7 @@ from typing import Any, Protocol, cast
 from msgspec import Struct, field
 
 from shared.model import wire
-from shared.model.receipts import Alert, Arrived, Receipt, Waiting
+from shared.model.receipts import Alert, Arrived, CardChange, Look, Notice, Receipt, Waiting
 from shared.model.wire import UnreadableError
 from shared.providers.spec import ProviderSpec
 from shared.providers.table import PROVIDERS
@@ -27,32 +27,48 @@ class _Some(Struct):
 
     provider: str | None = None
     waiting: Any = None
+    look: str | None = None
+    card: str | None = None
     source: str | None = None
     message: str | None = field(default=None, name="Message")
     """Of what a topic of SNS passes on."""
 
 
+TRIAL = "AmazonSnsSubscriptionSucceeded"
+
 _some = wire.Reader[_Some](_Some)
 _fields = wire.Reader[dict[str, Any]](dict[str, Any])
 _arrived = wire.Reader[Arrived](Arrived)
 _waiting = wire.Reader[Waiting](Waiting)
+_change = wire.Reader[CardChange](CardChange)
+_look = wire.Reader[Look](Look)
 
 
-def read_queued(text: str, now: int) -> Arrived | Waiting:
+def read_queued(text: str, now: int) -> Arrived | Waiting | Look | CardChange | Notice:
     """What a message of the queue `receipts` holds: of ours, an event of EventBridge, or what a topic of SNS passed on.
 
     now: in milliseconds since the epoch. Raises: UnreadableError.
     """
+    if _is_prose(text):
+        return Notice("topic")
     found = _some(text)
     if found.waiting is not None:
         return _waiting(text)
+    if found.look is not None:
+        return _look(text)
+    if found.card is not None:
+        return _change(text)
     if found.provider is not None:
         return _arrived(text)
     if found.source is not None:
         return Arrived(provider=_of_source(found.source).name, at=now, body=text)
+    if found.message is not None and (_is_prose(found.message) or _is_trial(found.message)):
+        return Notice("topic")
     if found.message is not None:
         return Arrived(provider=_of_topic(found.message).name, at=now, body=found.message)
     # A topic passes it on as it is, if its subscription says so.
+    if _is_trial(text):
+        return Notice("topic")
     return Arrived(provider=_of_topic(text).name, at=now, body=text)
 
 
@@ -62,6 +78,19 @@ def read_receipts(arrived: Arrived) -> Sequence[Receipt | Alert]:
     if spec is None or not spec.receipts:
         raise UnreadableError("provider")
     return _module(f"shared.providers.{spec.channel}.{spec.name}.receipts").read(arrived)
+
+
+def _is_prose(text: str) -> bool:
+    """Whether a text is for people: all receipts are objects or lists of JSON. SES tries a new topic by such a one
+    ("Successfully validated SNS topic for Amazon SES event publishing."), and SNS a subscription."""
+    words = text.split(maxsplit=1)
+    return len(words) > 1 and words[0][0] not in "{["
+
+
+def _is_trial(text: str) -> bool:
+    """Whether SES tries a topic that an identity tells of its bounces (SES developer guide, "Amazon SNS notification
+    examples")."""
+    return TRIAL in text and _fields(text).get("notificationType") == TRIAL
 
 
 def _of_source(source: str) -> ProviderSpec:

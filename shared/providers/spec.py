@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from shared.base.rights import Right
+from shared.base.rights import Outside, Right
 from shared.model.accounts import Account, Rate, UnitFee
 from shared.model.words import Channel, MessageClass
 from shared.policy.fees import parts_of
@@ -59,16 +59,24 @@ class ProviderSpec(Struct, frozen=True):
     pull_setting: str | None = None
     """The setting of an account by which it is asked regularly for receipts that no callback brought, by
     `Provider.pulled`; None for vendors that cannot be asked."""
+    pulls: tuple[Right, ...] = ()
+    """Of the function that asks it."""
     topic_fields: frozenset[str] = frozenset()
     """Of what it says by a topic of SNS: one of these fields is in all of it, and in nothing that others say."""
+    topic_from: Outside | None = None
+    """What of AWS publishes to the topic that the stack makes for it, where the stage wants one."""
     sent_is_final: bool = False
     """Whether nothing ever tells that a message arrived: that it was sent is the last that is known of it."""
+    failures_alone: bool = False
+    """Whether only those messages are reported that do not arrive."""
+    lists: bool = False
+    """Whether it keeps a suppression list of its own that can be read and changed."""
     mailbox: bool = False
     """Whether its accounts may name a mailbox that receipts come to; the folder then has a module `mailbox`."""
     rights: tuple[Right, ...] = ()
     """Of the function that sends, at a vendor that is reached with the function's own role."""
     checks: tuple[Right, ...] = ()
-    """Of the function that tries an account."""
+    """Of the function that tries an account, and looks at the provider's own suppression list."""
 
     @property
     def module(self) -> str:

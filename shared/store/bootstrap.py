@@ -10,7 +10,7 @@ from shared.model.tenants import DEFAULT_TENANT
 from shared.model.words import KeyKind, Scope
 from shared.store.catalog import Catalog
 
-FIRST_SCOPES = (Scope.MANAGE, Scope.SEND, Scope.READ)
+FIRST_SCOPES = (Scope.MANAGE, Scope.SEND, Scope.READ, Scope.UNMASK)
 
 
 def bootstrap(

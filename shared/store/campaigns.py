@@ -144,6 +144,17 @@ class Campaigns:
         items, more = self._query(tenant, prefix, limit, after, newest_first=True)
         return Page([read_item(Run, item).value for item in items], to_cursor(items[-1]["sk"]["S"]) if more else None)
 
+    def run_ids(self, tenant: str) -> list[str]:
+        """The ids of all runs of a tenant. Raises: what the table raises."""
+        found: list[str] = []
+        after: str | None = None
+        more = True
+        while more:
+            items, more = self._query(tenant, "run#", 100, after)
+            found += [item["sk"]["S"].removeprefix("run#") for item in items]
+            after = items[-1]["sk"]["S"] if items else None
+        return found
+
     def open_runs(self, tenant: str, campaign: str | None = None) -> list[str]:
         """The ids of the runs of a campaign, or of all, that are not over; of each campaign in the order of firing."""
         prefix, found, more = "open#" if campaign is None else f"open#{campaign}.", [], True

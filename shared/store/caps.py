@@ -11,7 +11,7 @@ from typing import Any
 from shared.model.clock import Clock
 from shared.model.policies import DAY_MINUTES, MAX_CAP
 from shared.model.words import Channel, MessageClass
-from shared.store.claims import Answer, Claimant, Update, update_each
+from shared.store.claims import Answer, Claim, Claimant, Update, update_each
 from shared.store.dynamo import Item, StoreError, batch_get
 
 TTL_S = 2 * 60 * DAY_MINUTES
@@ -35,11 +35,11 @@ class Caps:
         self._table = table
         self._clock = clock
 
-    def take(self, of: Seat, messages: Sequence[Claimant], count: int, since: int) -> list[Answer]:
+    def take(self, of: Seat, messages: Sequence[Claimant], count: int, since: int) -> list[Claim]:
         """Take a slot for each message (up to 100) if fewer than `count` of its recipient are later than `since`.
 
-        since: milliseconds since the epoch. One request if all get one and no recipient is there twice.
-        Raises: StoreError; what the client raises.
+        since: milliseconds since the epoch. Who is refused learns when the slot was taken that must get older. One
+        request if all get one and no recipient is there twice. Raises: StoreError; what the client raises.
         """
         now = self._clock.now_ms()
         condition, before = _room(count), _until(since)
@@ -62,7 +62,7 @@ class Caps:
             for who in messages
         ]
         found = update_each(self._client, updates)
-        return [_answer(item, who, before) for item, who in zip(found, messages, strict=True)]
+        return [_answer(item, who, before, count) for item, who in zip(found, messages, strict=True)]
 
     def release(self, of: Seat, messages: Sequence[Claimant]) -> None:
         """Empty the slots that messages hold, of their generation or an earlier one.
@@ -127,11 +127,14 @@ def _place(item: Mapping[str, Any], who: Claimant) -> int | None:
     return next(places, None)
 
 
-def _answer(there: Mapping[str, Any] | None, who: Claimant, before: str) -> Answer:
+def _answer(there: Mapping[str, Any] | None, who: Claimant, before: str, count: int) -> Claim:
     if there is None:
-        return Answer.TAKEN
-    had = any(ulid == who.ulid and slot > before for _, slot, ulid, _ in _slots(there))
-    return Answer.HAD if had else Answer.REFUSED
+        return Claim(Answer.TAKEN)
+    slots = {place: (slot, ulid) for place, slot, ulid, _ in _slots(there)}
+    if any(ulid == who.ulid and slot > before for slot, ulid in slots.values()):
+        return Claim(Answer.HAD)
+    slot, ulid = slots.get(count, ("", ""))
+    return Claim(Answer.REFUSED, ulid, int(slot.partition("#")[0]) if slot else None)
 
 
 def _key(of: Seat, tag: str) -> dict[str, Any]:

@@ -40,6 +40,16 @@ class Answer(Enum):
     REFUSED = auto()
 
 
+class Claim(NamedTuple):
+    """What became of a claim and, if it was refused, what stood in its way."""
+
+    answer: Answer
+    held_by: str = ""
+    """The ULID of the message that has what was claimed."""
+    at: int | None = None
+    """Milliseconds since the epoch: see `Duplicates.take` and `Caps.take`."""
+
+
 def update_each(client: Any, updates: Sequence[Update]) -> list[Item | None]:
     """Carry out up to 100 updates; returns for each None, or the item that its condition refused.
 

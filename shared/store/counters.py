@@ -71,6 +71,17 @@ def in_flight(counts: Mapping[str, int]) -> int:
     return opened - sum(n for stage, n in counts.items() if stage in OUTCOMES)
 
 
+REPORTED = (Stage.DELIVERED, Stage.UNDELIVERED, f"{Stage.UNDELIVERED}.transient")
+"""By these names it counts that something was said of whether messages arrived; one that did and came back later counts
+as two."""
+
+
+def unreported(counts: Mapping[str, int]) -> int:
+    """How many messages were sent, or may have been, and nothing was said of whether they arrived."""
+    sent = counts.get(Stage.SENT, 0) + counts.get(Stage.UNKNOWN, 0)
+    return max(0, sent - sum(counts.get(name, 0) for name in REPORTED))
+
+
 class Progress(Struct, frozen=True):
     """How far a shard is, in sequence numbers."""
 
@@ -101,8 +112,13 @@ def template_scope(tenant: str, template: str) -> str:
     return f"{tenant}#template#{template}"
 
 
+def account_scope(tenant: str, account: str) -> str:
+    """The scope of an account. Beside stages it has names of reasons and of latencies, as a template's has."""
+    return f"{tenant}#account#{account}"
+
+
 def counter_keys(tenant: str, template: str, hour: int, group: Group) -> list[CounterKey]:
-    """All that an event counts in; the first is that of the template."""
+    """All that an event counts in; the first is that of the template, the last that of the account, if there is one."""
     at = place(hour)
     found = [(template_scope(tenant, template), place(hour, group)), (f"{tenant}#tenant", at)]
     if group.run:
@@ -110,29 +126,29 @@ def counter_keys(tenant: str, template: str, hour: int, group: Group) -> list[Co
         if group.variant:
             found.append((run_scope(tenant, group.run, group.variant), at))
     if group.account:
-        found.append((f"{tenant}#account#{group.account}", at))
+        found.append((account_scope(tenant, group.account), at))
     return found
 
 
 def counted_as(row: EventRow) -> str:
     """The name that an event counts by: its stage, or more where an event of this stage does not say it all.
 
-    Of openings and clicks those of number 0 count messages, as their stage; the others count each time (`.times`), and
-    those of machines apart (`.machine`). What is undelivered for now counts apart from what is for good (`.transient`).
+    Of openings and clicks this is for anonymous ones, each of which counts; what those of a message count as,
+    `shared/policy/engagement.py` says of all of them together. What is undelivered for now counts apart from what is
+    for good (`.transient`).
     """
+    if row.anonymous and not row.machine:
+        return f"{row.stage}.anonymous"
     if row.machine:
         return f"{row.stage}.machine"
     if row.transient:
         return transient_name(row.stage)
-    return f"{row.stage}.times" if row.nth and row.stage in _EACH_TIME else row.stage
+    return row.stage
 
 
 def transient_name(stage: str) -> str:
     """The name by which it counts that messages came to a stage for a cause that may pass."""
     return f"{stage}.transient"
-
-
-_EACH_TIME = frozenset({Stage.OPENED, Stage.CLICKED})
 
 
 def health_scope(tenant: str, account: str) -> str:

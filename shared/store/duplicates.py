@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.model.clock import Clock
-from shared.store.claims import Answer, Claimant, Update, update_each
+from shared.store.claims import Answer, Claim, Claimant, Update, update_each
 from shared.store.dynamo import query_all
 
 _FREE = "attribute_not_exists(pk) OR ends <= :now"
@@ -24,10 +24,11 @@ class Duplicates:
         self._table = table
         self._clock = clock
 
-    def take(self, tenant: str, template: str, digests: Mapping[Claimant, str], seconds: int) -> list[Answer]:
+    def take(self, tenant: str, template: str, digests: Mapping[Claimant, str], seconds: int) -> list[Claim]:
         """Mark up to 100 contents of a template, each for its recipient and for `seconds`; one request if all are free.
 
-        digests: the content of each message. Raises: StoreError; what the client raises.
+        digests: the content of each message. Who is refused learns whose the mark is and when it ends.
+        Raises: StoreError; what the client raises.
         """
         now = self._clock.now_ms()
         updates = [
@@ -98,10 +99,11 @@ class Duplicates:
         }
 
 
-def _answer(there: Mapping[str, Any] | None, who: Claimant) -> Answer:
+def _answer(there: Mapping[str, Any] | None, who: Claimant) -> Claim:
     if there is None:
-        return Answer.TAKEN
-    return Answer.HAD if there["message"]["S"] == who.ulid else Answer.REFUSED
+        return Claim(Answer.TAKEN)
+    message, ends = there["message"]["S"], int(there["ends"]["N"])
+    return Claim(Answer.HAD) if message == who.ulid else Claim(Answer.REFUSED, message, ends)
 
 
 def _partition(tenant: str, template: str, tag: str) -> str:

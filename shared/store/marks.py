@@ -76,6 +76,8 @@ class SweepMark(Model):
     """What it did about it."""
     too_long: int = 0
     """Messages in flight for too long."""
+    no_receipt: dict[str, int] = Field(default_factory=dict)
+    """Of the sweep that counts them, once a day: messages of yesterday without a receipt, by `<tenant>/<account>`."""
     unfinished: bool = False
     """It ran out of time."""
     failed: list[str] = Field(default_factory=list)

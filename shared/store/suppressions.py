@@ -16,6 +16,7 @@ ADR 32 has the reasons.
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -200,6 +201,29 @@ class Suppressions:
                         found.append(each)
                     after = each.tag
         return Page(found, None)
+
+    def forget_print(self, tenant: str, channel: Channel, tag: str) -> None:
+        """Have the mark of a channel's list tell no more of somebody who is not on it any longer.
+
+        Whoever else has the same print keeps it. Raises: what the client raises.
+        """
+        found = self._client.query(
+            TableName=self._table,
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :print)",
+            ExpressionAttributeValues={":pk": {"S": _pk(tenant, channel, tag)}, ":print": {"S": _print(tag)}},
+            ConsistentRead=True,
+        )
+        if found["Items"]:
+            return
+        # A mark that lost its last one would pass for one that never had any.
+        with suppress(self._client.exceptions.ConditionalCheckFailedException):
+            self._client.update_item(
+                TableName=self._table,
+                Key=key_of(_mark(tenant, channel), "mark"),
+                UpdateExpression="DELETE prints :old",
+                ConditionExpression="size(prints) > :one",
+                ExpressionAttributeValues={":old": {"SS": [_print(tag)]}, ":one": {"N": "1"}},
+            )
 
     def _read_mark(self, key: str) -> Mark | None:
         got = self._client.get_item(TableName=self._table, Key=key_of(key, "mark"), ConsistentRead=True)

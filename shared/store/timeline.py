@@ -25,9 +25,10 @@ from shared.model.ids import (
     ulid_value,
 )
 from shared.model.runs import MAX_BLOCK
-from shared.model.words import Stage
+from shared.model.words import Channel, KeyKind, MessageClass, Stage
+from shared.policy.engagement import ENGAGED, judged
 from shared.store.counters import HOUR_MS
-from shared.store.dynamo import Item, batch_get, put_what_goes
+from shared.store.dynamo import Item, batch_delete, batch_get, batch_put, key_of, put_what_goes
 
 EventKey = tuple[str, str]
 """(partition, sort key) of an event."""
@@ -37,6 +38,8 @@ _HEADER = "h"
 _PROVIDER = "provider:"
 _MESSAGE, _REQUEST = "message#", "request#"
 """What the items of a reference lead to."""
+_REVISED = "revised#"
+"""In the partitions of their own where it is noted that a message's openings and clicks are judged anew."""
 HOUR_BUCKETS = 16
 """Partitions of an hour's requests: one takes 1,000 writes a second (DynamoDB developer guide, partition limits)."""
 
@@ -63,6 +66,8 @@ class KeptEvent(AcceptedFacts, kw_only=True, omit_defaults=True, rename={"messag
     """The caller's own, of the whole request."""
     accepted: AcceptedFacts | None = None
     """The message's accepted event, if it has no item of its own."""
+    envelope: str | None = None
+    """Of a message that may still fall back, the id of the envelope that was sent."""
 
 
 read_event = wire.Reader[KeptEvent](KeptEvent)
@@ -77,6 +82,17 @@ def event_key(tenant: str, message_id: str, row: EventRow) -> EventKey:
 def event_key_of(tenant: str, message_id: str, stage: Stage, nth: int = 0) -> EventKey:
     """Where an event of a message is kept, if there is one. Raises: ValueError for what is no message id."""
     return f"{tenant}#{tag_of(message_id)}", f"{message_id}#{stage}#{nth}"
+
+
+def revised_key(tenant: str, message_id: str) -> EventKey:
+    """Where it is noted that openings or clicks of a message that looked like a person's were a machine's."""
+    return f"{tenant}#{_REVISED}{message_id}", "revised"
+
+
+def revised_item(tenant: str, message_id: str, ttl: int) -> Item:
+    """The item that notes it; it is no event."""
+    pk, sk = revised_key(tenant, message_id)
+    return {"pk": {"S": pk}, "sk": {"S": sk}, "ttl": {"N": str(ttl)}}
 
 
 def event_item(key: EventKey, record: StreamRecord, row: EventRow, ttl: int, accepted: EventRow | None = None) -> Item:
@@ -105,6 +121,25 @@ def kept_event(record: StreamRecord, row: EventRow) -> KeptEvent:
         run=record.run or None,
         variant=record.variant or None,
         request_reference=record.reference or None,
+        envelope=record.envelope if row.stage == Stage.SENT and row.awaits is not None else None,
+    )
+
+
+def record_like(event: KeptEvent, tenant: str, envelope: str, rows: list[EventRow]) -> StreamRecord:
+    """A record of more events of a message, or of others that have the same in common. Raises: ValueError."""
+    return StreamRecord(
+        tenant=tenant,
+        envelope=envelope,
+        channel=Channel(event.channel),
+        message_class=MessageClass(event.message_class),
+        template=event.template,
+        version=event.version,
+        request=event.request,
+        run=event.run,
+        variant=event.variant,
+        kind=KeyKind(event.kind),
+        reference=event.request_reference,
+        events=rows,
     )
 
 
@@ -134,7 +169,7 @@ def request_item(
     }
     if accepted is not None:
         header = kept_event(record, accepted)
-        header.masked_address = header.reference = header.stands_in_for = None
+        header.masked_address = header.sealed_address = header.reference = header.stands_in_for = None
         item[_HEADER] = {"S": _text(header)}
     return item
 
@@ -255,6 +290,19 @@ class Timeline:
         items = self._items(pk, "begins_with(sk, :a)", {":a": {"S": message_id + "#"}})
         return _completed([read_event(item["d"]["S"]) for item in items])
 
+    def engagements(self, messages: Iterable[tuple[str, str]]) -> dict[tuple[str, str], dict[EventKey, KeptEvent]]:
+        """(tenant, message id) -> all that is kept of its openings and clicks, as it was told; a request for each."""
+        wanted = list(messages)
+        run = map if self._pool is None else self._pool.map
+        return dict(zip(wanted, run(self._engagements, wanted), strict=True))
+
+    def _engagements(self, message: tuple[str, str]) -> dict[EventKey, KeptEvent]:
+        tenant, message_id = message
+        values = {":a": {"S": f"{message_id}#{Stage.CLICKED}#"}, ":b": {"S": f"{message_id}#{Stage.OPENED}#~"}}
+        items = self._items(f"{tenant}#{tag_of(message_id)}", "sk BETWEEN :a AND :b", values, ConsistentRead=True)
+        found = {(item["pk"]["S"], item["sk"]["S"]): read_event(item["d"]["S"]) for item in items}
+        return {key: event for key, event in found.items() if event.stage in ENGAGED}
+
     def _opened(self, tenant: str, found: Mapping[str, list[KeptEvent]]) -> dict[str, list[KeptEvent]]:
         """Messages' events, with the accepted ones of which their envelopes' items alone know."""
         by_base: dict[str, list[str]] = defaultdict(list)
@@ -306,6 +354,14 @@ class Timeline:
             found.setdefault(message_id, []).append(read_event(item["d"]["S"]))
         completed = {message_id: _completed(events) for message_id, events in found.items()}
         return list(self._opened(tenant, completed).items())
+
+    def newest_of_many(
+        self, tenant: str, tags: Sequence[str], after_ms: int, before_ms: int, limit: int, below: str | None = None
+    ) -> list[tuple[str, list[KeptEvent]]]:
+        """What `newest` answers for each of several recipients, side by side, in no order between them."""
+        run = map if self._pool is None else self._pool.map
+        found = run(lambda tag: self.newest(tenant, tag, after_ms, before_ms, limit, below), tags)
+        return [each for several in found for each in several]
 
     def sent_to(self, tenant: str, tag: str, after_ms: int) -> Iterator[tuple[str, KeptEvent]]:
         """The messages to one recipient that were accepted since and sent, newest first; each with that event."""
@@ -393,6 +449,20 @@ class Timeline:
         )
         return {(item["pk"]["S"], item["sk"]["S"]): read_event(item["d"]["S"]) for item in items}
 
+    def items(self, keys: Sequence[EventKey]) -> dict[EventKey, Item]:
+        """Those of these events that are kept, as they are kept now. Raises: StoreError; what the client raises."""
+        asked = [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in dict.fromkeys(keys)]
+        found = batch_get(self._client, self._table, asked, consistent=True)
+        return {key_of(item): item for item in found}
+
+    def rename(self, events: Mapping[EventKey, Item]) -> None:
+        """Keep events under other keys, then no more under their own. Done again it changes nothing.
+
+        Raises: StoreError; what the client raises. Some may stand under both keys then.
+        """
+        batch_put(self._client, self._table, list(events.values()))
+        batch_delete(self._client, self._table, [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in events])
+
     def _items(
         self, pk: str, condition: str | None, values: dict[str, Any], *, forward: bool = True, **more: Any
     ) -> Iterator[Item]:
@@ -416,8 +486,8 @@ def _says_accepted(events: Sequence[KeptEvent]) -> bool:
 
 
 def _completed(events: list[KeptEvent]) -> list[KeptEvent]:
-    """A message's events, with the accepted one that another carries along."""
+    """A message's events, with the accepted one that another carries along, and classes as they are known now."""
     carrier = next((event for event in events if event.accepted is not None), None)
     if carrier is None or carrier.accepted is None or _says_accepted(events):
-        return events
-    return [replace(carrier, **asdict(carrier.accepted), accepted=None), *events]
+        return judged(events)
+    return judged([replace(carrier, **asdict(carrier.accepted), accepted=None), *events])

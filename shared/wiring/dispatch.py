@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from shared.acceptance.addresses import Seals
 from shared.dispatch.accounts import Accounts
 from shared.dispatch.attachments import Files
 from shared.dispatch.decide.planning import Planner
@@ -98,4 +99,5 @@ class DispatchParts(AccountParts):
             self.public_url,
         )
         waves = Waves(Planner(sources, self.releases), self.pace, self.sender, self.ledger, self.clock, self.sleep)
-        return Dispatcher(channel, waves, self.runs, self.outlet, self.dead_letters, self.stream, self.envelopes)
+        outward, seals = (self.outlet, self.dead_letters, self.stream), Seals(self.catalog)
+        return Dispatcher(channel, waves, self.runs, *outward, self.envelopes, seals, self.keeping, self.veils)

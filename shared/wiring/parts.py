@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from shared.aws.attachments import AttachmentStore
     from shared.aws.audiences import AudienceFiles
     from shared.aws.campaign_schedules import CampaignSchedules
+    from shared.aws.erasures import ErasureQueue
+    from shared.aws.firehose import Firehose
     from shared.aws.mappings import QueueMappings
+    from shared.aws.objects import Objects
     from shared.aws.queue import DeadLetters, Queues
     from shared.aws.receipts import ReceiptQueue
     from shared.aws.runfiles import RunFiles
@@ -26,11 +29,13 @@ if TYPE_CHECKING:
     from shared.aws.tasks import Tasks
     from shared.aws.webhooks import DeliveryQueue, EventBus
     from shared.base import settings as by_name
+    from shared.lifecycle.awaiting import Keeping
     from shared.lifecycle.held import Releases
     from shared.lifecycle.redrive import Redriver
     from shared.model.clock import Clock
     from shared.store.accounts import AccountStore
     from shared.store.audit import AuditLog
+    from shared.store.awaiting import AwaitingStore
     from shared.store.campaigns import Campaigns
     from shared.store.caps import Caps
     from shared.store.catalog import Catalog
@@ -38,6 +43,7 @@ if TYPE_CHECKING:
     from shared.store.dead_letters import DeadLetterStore
     from shared.store.deliveries import Deliveries
     from shared.store.duplicates import Duplicates
+    from shared.store.erasures import ErasureStore
     from shared.store.health import HealthStore
     from shared.store.idempotency import Idempotency
     from shared.store.inboxes import Inboxes
@@ -53,7 +59,9 @@ if TYPE_CHECKING:
     from shared.store.tenants import TenantStore
     from shared.store.texts import Texts
     from shared.store.timeline import Timeline
+    from shared.store.veils import VeilStore
     from shared.store.verifications import Verifications
+    from shared.store.versions import Versions
     from shared.store.webhooks import WebhookStore
 
     class Everything(
@@ -67,11 +75,15 @@ if TYPE_CHECKING:
         by_name.BusSettings,
         by_name.ReceiptSettings,
         by_name.WatchSettings,
+        by_name.AfterwardsSettings,
         by_name.WebhookSettings,
+        by_name.ErasureSettings,
+        by_name.ArchiveSettings,
         by_name.BusNameSettings,
         by_name.SecretSettings,
         by_name.UploadSettings,
         by_name.TraceSettings,
+        by_name.LiveMetricsSettings,
         by_name.NetworkSettings,
         by_name.PublicSettings,
     ):
@@ -79,7 +91,7 @@ if TYPE_CHECKING:
 
 
 class Later:
-    """A client that is made when something is first asked of it. make: makes it, the same one each time."""
+    """A client or a part that is made when something is first asked of it. make: makes it, the same one each time."""
 
     def __init__(self, make: Callable[[], Any]) -> None:
         self._make = make
@@ -187,6 +199,12 @@ class Parts:
 
         return WebhookStore(self.client("dynamodb"), self.settings.catalog_table, self.clock)
 
+    @cached_property
+    def erasures(self) -> "ErasureStore":
+        from shared.store.erasures import ErasureStore
+
+        return ErasureStore(self.client("dynamodb"), self.settings.catalog_table, self.clock)
+
     # The guard
 
     @cached_property
@@ -261,6 +279,24 @@ class Parts:
 
         return Parking(self.client("dynamodb"), self.settings.guard_table, self.clock)
 
+    @cached_property
+    def awaiting(self) -> "AwaitingStore":
+        from shared.store.awaiting import AwaitingStore
+
+        return AwaitingStore(self.client("dynamodb"), self.settings.guard_table, self.clock)
+
+    @cached_property
+    def veils(self) -> "VeilStore":
+        from shared.store.veils import VeilStore
+
+        return VeilStore(self.client("dynamodb"), self.settings.guard_table, self.clock)
+
+    @cached_property
+    def versions(self) -> "Versions":
+        from shared.store.versions import Versions
+
+        return Versions(self.client("dynamodb"), self.settings.catalog_table)
+
     # The timeline and the counters
 
     @cached_property
@@ -312,6 +348,12 @@ class Parts:
         from shared.aws.webhooks import DeliveryQueue
 
         return DeliveryQueue(self.client("sqs"), self.settings.webhooks_url)
+
+    @cached_property
+    def erasure_queue(self) -> "ErasureQueue":
+        from shared.aws.erasures import ErasureQueue
+
+        return ErasureQueue(self.client("sqs"), self.settings.erasures_url)
 
     @cached_property
     def event_bus(self) -> "EventBus":
@@ -373,6 +415,12 @@ class Parts:
 
         return StreamLag(self.client("kinesis"), self.settings.stream_name)
 
+    @cached_property
+    def firehose(self) -> "Firehose":
+        from shared.aws.firehose import Firehose
+
+        return Firehose(self.client("firehose"), self.settings.archive_stream)
+
     # Files and secrets
 
     @cached_property
@@ -392,6 +440,12 @@ class Parts:
         from shared.aws.runfiles import RunFiles
 
         return RunFiles(self.settings.assets_bucket, self._s3, self._signer)
+
+    @cached_property
+    def objects(self) -> "Objects":
+        from shared.aws.objects import Objects
+
+        return Objects(self.settings.assets_bucket, self._s3)
 
     @cached_property
     def secrets(self) -> "SecretStore":
@@ -414,6 +468,14 @@ class Parts:
         return self.client("s3", endpoint_url=self.settings.upload_endpoint, signature_version="s3v4")
 
     # What follows from recorded rows
+
+    @cached_property
+    def keeping(self) -> "Keeping":
+        from shared.lifecycle.awaiting import Keeping
+
+        # Few messages have to come to more than to be sent.
+        store, queue = (cast(Any, Later(make)) for make in (lambda: self.awaiting, lambda: self.receipt_queue))
+        return Keeping(store, queue, self.clock)
 
     @cached_property
     def releases(self) -> "Releases":

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from local.sandbox.wecom import AGENT_ID, CORP_ID, CORP_SECRET
+from local.sandbox.wecom import AGENT_ID, CORP_ID, CORP_SECRET, WecomSandbox
 from local.sandbox.wecom_callbacks import AES_KEY, TOKEN, Calling
 from local.stack import LocalStack
 from shared.model.ids import callback_token
@@ -55,7 +55,11 @@ class App(Sender):
     def press(self, member: str, key: str, task_id: str | None = None) -> tuple[int, str]:
         """Have a member press a button of the last card that it got."""
         [card] = [d.data["body"] for d in self.stack.outbox.all("app") if d.to == member][-1:]
-        return self.call("template_card_event", member, {"EventKey": key, "TaskId": task_id or card["task_id"]})
+        own = task_id is None
+        sandbox = self.stack.sandboxes["wecom"]
+        assert isinstance(sandbox, WecomSandbox)
+        code = {"ResponseCode": sandbox.response_code(card["task_id"])} if own else {}
+        return self.call("template_card_event", member, {"EventKey": key, "TaskId": task_id or card["task_id"], **code})
 
     def timeline(self, message_id: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.message(message_id)["timeline"]
@@ -80,9 +84,11 @@ def test_what_is_pressed_is_told_of_the_members_own_message(app: App) -> None:
     assert app.press("bob", "approve") == app.press("bob", "approve") == (200, "")
     assert app.press("ada", "refuse", task_id="somebody-elses") == (200, "")
 
-    assert [app.message(each)["status"] for each in (ada, bob, cyd)] == ["sent", "clicked", "sent"]
+    assert [app.message(each)["status"] for each in (ada, bob, cyd)] == ["sent", "acknowledged", "sent"]
     clicked = [each for each in app.timeline(bob) if each["stage"] == "clicked"]
-    assert "What was pressed: approve." in clicked[-1]["text"]
+    assert "What was pressed: approve, by bo***." in clicked[-1]["text"]
+    assert [each["stage"] for each in app.timeline(bob)].count("acknowledged") == 1
+    assert not any("buttons_became" in d.data for d in app.stack.outbox.all("app"))
     assert "does not tell whether a message arrives" in str(app.message(ada))
 
 

@@ -42,8 +42,8 @@ def sent() -> Iterator[tuple[str, str]]:
         yield stack.url, key
 
 
-def stats(sent: tuple[str, str], *more: str) -> Any:
-    ran = CliRunner().invoke(app, ["template", "stats", "sale", "--url", sent[0], "--key", sent[1], *more])
+def stats(sent: tuple[str, str], *more: str, of: tuple[str, str] = ("template", "sale")) -> Any:
+    ran = CliRunner().invoke(app, [of[0], "stats", of[1], "--url", sent[0], "--key", sent[1], *more])
     assert ran.exit_code == 0, ran.output
     return ran.stdout
 
@@ -62,6 +62,9 @@ def test_the_api_has_the_funnel_and_each_group(sent: tuple[str, str]) -> None:
         ("undelivered", "address_unknown"): 4,
         ("undelivered.transient", "mailbox_full"): 2,
     }
+    [ses] = found["providers"]
+    assert (ses["name"], ses["delivered_share"], ses["delivered_share_of_reported"]) == ("ses", 0.5385, 0.7)
+    assert ses["undelivered_for"] == {"address_unknown": 4, "mailbox_full": 2}
     assert found["latency"]["delivered"]["messages"] == 14 and found["latency"]["sent"]["messages"] == 26
     assert sum(each["stages"]["accepted"] for each in found["spans"]) == 26
 
@@ -75,6 +78,21 @@ def test_the_command_shows_it_and_writes_a_file(sent: tuple[str, str], tmp_path:
         header, *rows = csv.reader(stream)
     assert header[:3] == ["start", "accepted", "sent"]
     assert sum(int(row[header.index("delivered")]) for row in rows) == 14
+
+
+def test_an_account_has_the_same(sent: tuple[str, str], tmp_path: Path) -> None:
+    with Client(*sent) as api:
+        found = api.get("/v1/stats/accounts/mail-ses", by="day")
+    assert found["stages"] == {
+        **{"sent": 26, "delivered": 14, "undelivered": 4, "undelivered.transient": 2},
+        "complained": 2,
+    }
+    assert (found["no_receipt"], found["delivered_share"], found["latency"]["sent"]["messages"]) == (6, 0.5385, 26)
+    file = tmp_path / "ses.csv"
+    text = stats(sent, "--by-day", "--csv", str(file), of=("account", "mail-ses"))
+    for words in ("53.8% of those sent, 70.0% of those with a receipt", "mailbox_full", "sent to delivered: p50"):
+        assert words in text
+    assert "delivered" in file.read_text(encoding="utf-8-sig").splitlines()[0]
 
 
 def test_nothing_is_said_as_nothing(sent: tuple[str, str]) -> None:

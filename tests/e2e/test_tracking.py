@@ -23,6 +23,16 @@ HTML = (
     '<a href="https://shop.example.cn/plain" data-untracked>Plain</a>'
     '<a href="mailto:help@example.cn">Help</a> <a href="{{ unsubscribe_url }}">Unsubscribe</a></body></html>'
 )
+ANONYMOUS = (
+    '<a href="https://shop.example.cn/sale">Sale</a><a href="https://shop.example.cn/orders/{{ order }}">{{ name }}</a>'
+)
+NOTICE = (
+    '<p>{{ name }}</p><a href="https://shop.example.cn/{{ order }}" data-acknowledges>I have it</a>'
+    '<a href="https://a.cn">A</a>'
+)
+MANY = (
+    "".join(f'<a href="https://shop.example.cn/{i}?o={{{{ order }}}}">{i}</a>' for i in range(10)) + "<p>{{ name }}</p>"
+)
 CONTENT = {
     "type": "email",
     "subject": "Sale for {{ name }}",
@@ -44,12 +54,16 @@ class Shop:
         for each in read_accounts(EXAMPLES / "accounts.toml"):
             if each["id"].startswith("mail-"):
                 self.call("POST", "/v1/accounts", account_body(each, stack.sandboxes))
-        for id, account, tracking in (
-            ("sale-smtp", "mail-smtp", True),
-            ("sale-ses", "mail-ses", True),
-            ("plain", "mail-smtp", False),
+        for id, account, tracking, html in (
+            ("sale-smtp", "mail-smtp", True, HTML),
+            ("sale-ses", "mail-ses", True, HTML),
+            ("plain", "mail-smtp", False, HTML),
+            ("many", "mail-smtp", "recipient", MANY),
+            ("nobody", "mail-smtp", "anonymous", ANONYMOUS),
+            ("notice", "mail-smtp", False, NOTICE),
         ):
-            body = {"id": id, "name": id, "class": "marketing", "accounts": [account], "content": CONTENT}
+            content = {**CONTENT, "html": html}
+            body = {"id": id, "name": id, "class": "marketing", "accounts": [account], "content": content}
             self.call("POST", "/v1/templates", body | {"sample": SAMPLE, "tracking": tracking})
             self.call("POST", f"/v1/templates/{id}/versions/1/publish", {})
 
@@ -191,10 +205,80 @@ def test_what_cannot_be_tracked_says_so_when_it_is_saved(shop: Shop, change: dic
     assert answer.status_code == 422
     if "accounts" not in change:
         assert [each["field"] for each in answer.json()["errors"]] == ["tracking"]
-    assert shop.api.patch("/v1/templates/plain", json={"tracking": True}).json()["tracking"] is True
+    assert shop.api.patch("/v1/templates/plain", json={"tracking": True}).json()["tracking"] == "recipient"
     assert shop.call("PATCH", "/v1/templates/plain", {"tracking": False})["tracking"] is False
 
 
 def test_the_figures_of_the_template_count_people(shop: Shop) -> None:
     found = shop.call("GET", "/v1/stats/templates/sale-smtp?by=day")
     assert "clicked" in json.dumps(found) and "opened" in json.dumps(found)
+
+
+def test_a_scanner_that_follows_all_links_at_once_is_known_afterwards(shop: Shop) -> None:
+    scanned, read = shop.send("many", "scan@example.com", "read@example.com")
+    *links, picture = shop.links(scanned)
+    shop.person.get(picture)
+    for link in links:
+        # Each comes by itself, under a browser's name; what is told first is told of a person.
+        assert shop.person.get(link).status_code == 302
+        if link is links[0]:
+            assert ("clicked", False) in shop.stages(scanned)
+    shop.person.get(shop.links(read)[3])
+    assert sorted(set(shop.stages(scanned))) == [("clicked", True), ("opened", True)]
+    message = shop.call("GET", f"/v1/messages/{scanned}")
+    assert message["status"] == "sent"
+    clicks = [each for each in message["timeline"] if each["stage"] == "clicked"]
+    assert {(each["machine_sign"], each["link"]) for each in clicks} == {("burst", n) for n in range(1, 11)}
+    assert shop.stages(read) == [("clicked", False)]
+
+    found = shop.call("GET", "/v1/stats/templates/many?by=day")
+    assert found["stages"]["clicked"] == found["stages"]["clicked.times"] == 1
+    assert found["stages"]["clicked.machine"] == 10 and "opened" not in found["stages"]
+    links_told = {each["target"]: (each["messages"], each["times"], each["by_machine"]) for each in found["links"]}
+    assert links_told["https://shop.example.cn/3?o={{ order }}"] == (1, 1, 1)
+    assert links_told["https://shop.example.cn/9?o={{ order }}"] == (0, 0, 1) and len(links_told) == 10
+
+
+def test_anonymous_links_are_the_same_for_all_and_say_of_nobody_whose_they_are(shop: Shop) -> None:
+    first, other = shop.send("nobody", "one@example.com", "two@example.com")
+    assert shop.links(first) == shop.links(other)
+    sale, order, picture = shop.links(first)
+    assert shop.person.get(sale).headers["location"] == "https://shop.example.cn/sale"
+    shop.person.get(sale)
+    shop.person.get(order, headers=SCANNER)
+    assert shop.person.get(picture).status_code == 200
+    assert shop.stages(first) == shop.stages(other) == []
+    found = shop.call("GET", "/v1/stats/templates/nobody?by=day")
+    told = {name: n for name, n in found["stages"].items() if name.partition(".")[0] in ("opened", "clicked")}
+    assert told == {"opened.anonymous": 1, "clicked.anonymous": 2, "clicked.machine": 1}
+    assert [(each["target"], each["messages"], each["times"], each["by_machine"]) for each in found["links"]] == [
+        ("https://shop.example.cn/sale", 0, 2, 0),
+        ("https://shop.example.cn/orders/{{ order }}", 0, 0, 1),
+    ]
+
+
+def test_only_the_button_acknowledges(shop: Shop) -> None:
+    [message_id] = shop.send("notice", "busy@example.com")
+    have, plain = shop.links(message_id)
+    assert "/a/default/" in have and plain == "https://a.cn" and "<img" not in shop.html(message_id)
+    for _ in range(2):
+        page = shop.person.get(have, headers={"accept-language": "zh-CN"})
+        assert page.status_code == 200 and "我已收到" in page.text and "<script" not in page.text
+    shop.stack.drain(until_due=True)
+    assert shop.call("GET", f"/v1/messages/{message_id}")["status"] == "sent"
+    for _ in range(2):
+        said = shop.person.post(have)
+        assert said.status_code == 200 and "https://shop.example.cn/A-7" in said.text and "Thank you" in said.text
+    shop.stack.drain(until_due=True)
+    message = shop.call("GET", f"/v1/messages/{message_id}")
+    assert message["status"] == "acknowledged"
+    assert [each["stage"] for each in message["timeline"]].count("acknowledged") == 1
+    assert shop.person.post(have.replace("/a/", "/c/")).status_code == 404
+    assert shop.person.get(have.replace("/a/", "/c/")).status_code == 404
+
+
+def test_who_is_nobody_cannot_acknowledge(shop: Shop) -> None:
+    content = {"type": "email", "subject": "Hi", "html": '<a href="https://a.cn" data-acknowledges>I have it</a>'}
+    body = {"id": "odd", "name": "Odd", "class": "marketing", "accounts": ["mail-smtp"], "content": content}
+    answer = shop.api.post("/v1/templates", json=body | {"tracking": "anonymous"})
+    assert answer.status_code == 422 and [each["field"] for each in answer.json()["errors"]] == ["tracking"]

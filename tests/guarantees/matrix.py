@@ -2,19 +2,30 @@
 
 from collections import Counter
 from collections.abc import Callable
+from typing import Protocol, TypeVar
 
 from tests.conftest import GUARANTEES
-from tests.guarantees.fault_points import Position
-from tests.guarantees.platform import Platform
+from tests.guarantees.fault_points import FaultPoints, Position
 
 MAX_CALLS = 150
 
+
+class Struck(Protocol):
+    """What is struck at."""
+
+    points: FaultPoints
+
+    def reset(self) -> None:
+        """Forget what an earlier run did."""
+
+
+P = TypeVar("P", bound=Struck)
 Ends = Counter[str]
-Scenario = Callable[[Platform], Callable[[], Ends]]
+Scenario = Callable[[P], Callable[[], Ends]]
 """Prepares a run, in which nothing is struck; what it returns is struck at, and tells how many came to which end."""
 
 
-def cover(one: Platform, name: str, scenario: Scenario, expected: dict[str, int]) -> None:
+def cover(one: P, name: str, scenario: Scenario[P], expected: dict[str, int]) -> None:
     """Go through a run undisturbed, then once for each call and position, and write how many there were.
 
     expected: the ends of the undisturbed run. Raises: AssertionError that names the strike after which a promise broke.
@@ -40,12 +51,17 @@ def cover(one: Platform, name: str, scenario: Scenario, expected: dict[str, int]
     if any(struck[p] < least for p in everywhere) or not all(struck[p] for p in positions):
         raise AssertionError(f"{name}: of {calls} calls only {dict(struck)} were struck")
     written = ", ".join(f"{n} {end}" for end, n in sorted(ends.items()))
+    report(f"{name}: {calls} calls, struck at {struck.total()} points; {written}")
+
+
+def report(line: str) -> None:
+    """Write a line of what was covered; a run of tests prints all of them at its end."""
     GUARANTEES.parent.mkdir(parents=True, exist_ok=True)
-    with GUARANTEES.open("a", encoding="utf-8") as report:
-        report.write(f"{name}: {calls} calls, struck at {struck.total()} points; {written}\n")
+    with GUARANTEES.open("a", encoding="utf-8") as file:
+        file.write(f"{line}\n")
 
 
-def _undisturbed(one: Platform, scenario: Scenario, expected: dict[str, int]) -> int:
+def _undisturbed(one: P, scenario: Scenario[P], expected: dict[str, int]) -> int:
     """How many calls a run makes in which nothing is struck."""
     one.reset()
     rest = scenario(one)
@@ -56,7 +72,7 @@ def _undisturbed(one: Platform, scenario: Scenario, expected: dict[str, int]) ->
     return len(one.points.disarm())
 
 
-def _struck(one: Platform, scenario: Scenario, position: Position, number: int) -> Ends | None:
+def _struck(one: P, scenario: Scenario[P], position: Position, number: int) -> Ends | None:
     """The ends of a run that was struck; None if it has no such call."""
     one.reset()
     rest = scenario(one)

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 MINUTES = 5
 _SECONDS = itertools.count(int(time.time()))
 _LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".*_cache", ".hypothesis", "__pycache__", "*.egg-info")
+_FALLING = "tests/integration/functions/receipts/test_falling.py"
 _MATRIX = "tests/guarantees/test_crash_matrix.py::test_it_may_die_anywhere"
 _AT_ONCE = "tests/integration/functions/trace/test_aggregate_at_once.py"
 _FOLLOW = "tests/unit/functions/campaign/follow"
@@ -24,6 +25,7 @@ _KEEPING = "tests/integration/functions/trace/test_keeping.py"
 _PRINTS = "tests/integration/shared/store/test_suppressions_prints.py"
 _BULK = "tests/contract/email/ses/test_bulk.py"
 _CALLBACK = "tests/contract/wecom/app/test_app_callback.py"
+_AFTERWARDS = "tests/guarantees/test_crash_afterwards.py"
 _ONCE = f"{_MATRIX}_while_each_recipient_gets_it_once"
 
 
@@ -159,6 +161,20 @@ MUTATIONS = (
         "tests/unit/shared/lifecycle/test_fallback.py::test_the_tail_may_be_repeated",
     ),
     Mutation(
+        "a sent message that arrived, or was acknowledged, in time does not fall back",
+        "functions/receipts/falling.py",
+        "            self.store.decide(envelope_id, recipients, What.ARRIVED)",
+        "            pass",
+        f"{_FALLING}::test_who_is_not_heard_of_in_time_gets_the_other_message",
+    ),
+    Mutation(
+        "of a receipt, a recall and the end of the time one decides on a sent message",
+        "shared/store/awaiting.py",
+        '" AND ".join(f"attribute_not_exists({name})" for name in names)',
+        '"attribute_not_exists(nothing)"',
+        f"{_FALLING}::test_a_receipt_that_comes_too_late_changes_nothing_and_shows",
+    ),
+    Mutation(
         "a message that may have been sent never falls back",
         "shared/lifecycle/fallback.py",
         "or row.maybe_sent or row.index in envelope.maybe_sent:",
@@ -231,8 +247,8 @@ MUTATIONS = (
     Mutation(
         "a message is not a duplicate of itself",
         "shared/store/duplicates.py",
-        'return Answer.HAD if there["message"]["S"] == who.ulid else Answer.REFUSED',
-        "return Answer.REFUSED",
+        "return Claim(Answer.HAD) if message == who.ulid else Claim(Answer.REFUSED, message, ends)",
+        "return Claim(Answer.REFUSED, message, ends)",
         _ONCE,
     ),
     Mutation(
@@ -307,10 +323,24 @@ MUTATIONS = (
     ),
     Mutation(
         "an event that was stored separately does not count again",
-        "functions/trace/aggregate.py",
-        "kept |= books.unkept.keys() & part.events.keys()",
-        "kept |= set()",
+        "functions/trace/keeping.py",
+        "return kept | (books.unkept.keys() & part.events.keys())",
+        "return kept",
         f"{_KEEPING}::test_what_is_set_aside_is_known_to_the_shard_that_takes_anothers_place",
+    ),
+    Mutation(
+        "a copy of an event that comes again never overwrites it",
+        "functions/trace/aggregate.py",
+        "fresh = [found.item for key, found in part.events.items() if key not in kept]",
+        "fresh = [found.item for key, found in part.events.items()]",
+        f"{_KEEPING}::test_what_is_kept_stays_though_a_batch_that_died_says_it_differently",
+    ),
+    Mutation(
+        "a copy of an event that is read from the stream again never overwrites it",
+        "functions/trace/keeping.py",
+        "fresh = (found.item for key, found in part.events.items() if key not in kept)",
+        "fresh = (found.item for key, found in part.events.items())",
+        f"{_KEEPING}::test_what_is_kept_stays_though_a_batch_that_was_given_up_says_it_differently",
     ),
     Mutation(
         "a batch that the trace gave up is put on the stream again",
@@ -404,6 +434,34 @@ MUTATIONS = (
         f"{_BULK}::test_a_call_that_is_refused_for_one_has_each_go_alone",
     ),
     Mutation(
+        "a receipt that is early waits for its message",
+        "functions/receipts/receiving.py",
+        "if now - look.since < KEPT_MS:",
+        "if now - look.since < KEPT_MS and look.tries:",
+        f"{_AFTERWARDS}::test_receipts_that_come_early_may_be_struck_anywhere",
+    ),
+    Mutation(
+        "what was found in a mailbox is queued before it is noted as read",
+        "functions/mailboxes/reading.py",
+        """        self.queue.put_all(found.receipts)
+        state = after(claimed(state, now), found, self.clock.now_ms())
+        self.inboxes.save(account.tenant, account.id, state, rev)
+""",
+        """        state = after(claimed(state, now), found, self.clock.now_ms())
+        self.inboxes.save(account.tenant, account.id, state, rev)
+        self.queue.put_all(found.receipts)
+""",
+        f"{_AFTERWARDS}::test_a_mailbox_may_be_struck_anywhere",
+    ),
+    Mutation(
+        "an event is queued for an endpoint before it is noted as queued",
+        "functions/webhooks/feeding.py",
+        "        if self._queue.send(active, self._clock.now_ms()):",
+        """        self._deliveries.note_queued(delivery.id for _, delivery in new)
+        if self._queue.send(active, self._clock.now_ms()):""",
+        f"{_AFTERWARDS}::test_receipts_may_be_struck_anywhere",
+    ),
+    Mutation(
         "a callback of WeCom is refused without its signature",
         "shared/providers/wecom/app/crypto.py",
         "if not hmac.compare_digest(right.encode()",
@@ -440,6 +498,20 @@ MUTATIONS = (
         "::test_of_a_card_to_several_each_members_own_message_is_meant",
     ),
     Mutation(
+        "clicks that turn out to be a scanner's are taken back once",
+        "functions/trace/engaged.py",
+        "if sequence > self._checkpoint and len(known) > len(before):",
+        "if len(known) > len(before):",
+        "tests/integration/functions/trace/test_aggregate_engaged.py::test_it_may_die_at_every_call_and_still_be_exact[False]",
+    ),
+    Mutation(
+        "only a button acknowledges",
+        "functions/engagement/answering.py",
+        'if method != "POST":',
+        "if False:",
+        "tests/e2e/test_tracking.py::test_only_the_button_acknowledges",
+    ),
+    Mutation(
         "a part of a text that failed outlasts the delivery of another",
         "shared/providers/sms/aws/receipts.py",
         "and not _lasts(event, said)",
@@ -453,6 +525,34 @@ MUTATIONS = (
         "items += [provider_item(record, id, row, 1) for id, row in named if row.indexed]",
         "tests/integration/functions/trace/test_aggregate_provider_ids.py"
         "::test_what_finds_a_message_goes_when_the_message_goes",
+    ),
+    Mutation(
+        "what Firehose did not take is tried again",
+        "shared/aws/firehose.py",
+        'places = [place for place, result in results if result.get("ErrorCode")]',
+        "places = [place for place, result in results if not result]",
+        "tests/unit/shared/aws/test_firehose.py::test_only_what_was_not_taken_is_tried_again_each_time_later",
+    ),
+    Mutation(
+        "what Firehose did not take after all comes again from the stream",
+        "functions/archive/archiving.py",
+        "if left is None:",
+        "if left is None or left:",
+        "tests/unit/functions/archive/test_archiving.py::test_what_was_not_taken_comes_again_from_its_first_record_on",
+    ),
+    Mutation(
+        "the archive keeps no code that may be a sentence",
+        "shared/policy/archive.py",
+        "return code if code and _CODE(code) and not _LONG_NUMBER(code) else None",
+        "return code",
+        "tests/unit/shared/policy/test_archive.py::test_nothing_of_a_person_is_kept_whatever_an_event_holds",
+    ),
+    Mutation(
+        "a query of the archive counts an event once",
+        "infra/archive_queries.py",
+        "WHERE copy = 1",
+        "WHERE copy >= 1",
+        "tests/infra/test_archive_queries.py::test_reasons_are_by_provider_and_account",
     ),
 )
 

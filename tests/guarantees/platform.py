@@ -26,6 +26,7 @@ from shared.model.events import fold
 from shared.model.ids import ULID_LENGTH, Numbering, ulid_time
 from shared.model.outcome import AccountDown, Outcome, Sent, Unknown
 from shared.model.reasons import Reason
+from shared.model.receipts import Receipt, Waiting, as_json
 from shared.model.words import OUTCOMES, MessageClass, Stage
 from shared.policy import retry
 from shared.providers.base import Outgoing, Provider
@@ -55,6 +56,9 @@ PAIR = "pair"
 """Templates, one for each class, with two accounts: the one by SMTP, and one by SES that only stands in."""
 FALLING = "falling"
 """Templates for WeCom, one for each class, whose messages fall back to SMS."""
+WAITING = "waiting"
+"""Templates for emails, one for each class but codes, whose messages fall back to SMS if they are not delivered."""
+WAIT_MINUTES = 60
 MAX_REPEATS = 200
 """How often a caller repeats a request."""
 
@@ -127,6 +131,10 @@ class Platform:
                 fallback = {"template": f"aws-{message_class}"}
                 name, content = f"{FALLING}-{message_class}", CONTENTS["wecom"]
                 self._add_template(api, name, message_class, "wecom-app", content, fallback=fallback)
+                if message_class is not MessageClass.VERIFICATION:
+                    waits = {**fallback, "until": "delivered", "after_minutes": WAIT_MINUTES}
+                    name, content = f"{WAITING}-{message_class}", CONTENTS["email"]
+                    self._add_template(api, name, message_class, "mail-ses", content, fallback=waits)
             self._add_template(api, ONCE, "notification", "mail-smtp", CONTENTS["email"], policies=once)
 
     @staticmethod
@@ -264,6 +272,11 @@ class Platform:
         for schedule in scheduler.list_schedules()["Schedules"]:
             scheduler.delete_schedule(GroupName=schedule["GroupName"], Name=schedule["Name"])
 
+    def report(self, *receipts: Receipt) -> None:
+        """Have receipts come, however early: they wait until the trace knows their messages."""
+        waiting = Waiting(since=self.stack.clock.now_ms(), tries=0, waiting=list(receipts))
+        self.stack.client("sqs").send_message(QueueUrl=self.stack.outputs["ReceiptsUrl"], MessageBody=as_json(waiting))
+
     def lose_queues(self) -> None:
         """All that the queues hold is gone: what must never happen, and is looked after all the same."""
         assert self.stack.memory is not None
@@ -371,13 +384,13 @@ class Platform:
             raise ViolationError(
                 f"recall answered {self.confirmed[message_id]}, but it came to {found}: {_story(events)}"
             )
-        if status.state in (Stage.SENT, Stage.WITHDRAWN) and taken < 1:
+        if status.state in _TAKEN and taken < 1:
             raise ViolationError(f"called sent, and was not: {_story(events)}")
         if taken > 1 + len(doubts):
             raise ViolationError(f"sent {taken} times in silence: {_story(events)}")
         if taken > 1 and any(e.message_class == MessageClass.MARKETING for e in events):
             raise ViolationError(f"marketing sent {taken} times: {_story(events)}")
-        if taken and status.state not in (Stage.SENT, Stage.WITHDRAWN, Stage.UNKNOWN, *_GIVEN_UP):
+        if taken and status.state not in (*_TAKEN, Stage.UNKNOWN, *_GIVEN_UP):
             raise ViolationError(f"sent, and called {status.state}: {_story(events)}")
         return status.state
 
@@ -424,6 +437,8 @@ _DOUBTS = frozenset(
     }
 )
 """Reasons of a dead letter that may have been sent."""
+_TAKEN = frozenset({Stage.SENT, Stage.WITHDRAWN, Stage.DELIVERED, Stage.UNDELIVERED})
+"""What nobody says of a message that no provider took."""
 _GIVEN_UP = frozenset({Stage.DEAD_LETTERED, Stage.DISCARDED})
 """Ends of which nobody says that the message was not sent: the timeline tells of the doubt."""
 

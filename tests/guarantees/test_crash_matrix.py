@@ -7,6 +7,7 @@ providers, and deletes of the queues' mappings. Then the run is repeated for eac
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -19,6 +20,7 @@ from shared.model.events import fold
 from shared.model.ids import ULID_LENGTH
 from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Unknown
 from shared.model.reasons import Reason
+from shared.model.receipts import Receipt
 from shared.model.words import MessageClass, Stage
 from shared.providers.base import Outgoing
 from shared.providers.email.smtp import provider as smtp
@@ -29,6 +31,7 @@ from tests.guarantees.platform import (
     ONCE,
     PAIR,
     PROVIDER_FAULTS,
+    WAITING,
     Platform,
     Script,
     ViolationError,
@@ -84,7 +87,7 @@ def sending(
     later_s: int = 0,
     tries: int = 2,
     most: int | None = None,
-) -> Scenario:
+) -> Scenario[Platform]:
     """One request, and all that follows.
 
     later_s: when it is due. tries: of each class. most: calls of a provider in one invocation.
@@ -235,7 +238,9 @@ def test_it_may_die_anywhere_while_messages_wait_for_their_places(
         one.set_rate("mail-smtp", None)
 
 
-def recalling(message_class: str, *scripts: Callable[[int], Outcome | None], at: int | None = None) -> Scenario:
+def recalling(
+    message_class: str, *scripts: Callable[[int], Outcome | None], at: int | None = None
+) -> Scenario[Platform]:
     """A request that the trace knows before it is due, in waves of two; all of it is recalled at some moment.
 
     at: when the provider is asked for the n-th time; else just before whatever is struck.
@@ -318,7 +323,7 @@ def test_it_may_die_anywhere_while_each_recipient_gets_it_once(one: Platform) ->
     cover(one, "smtp notification once each", once_each, {"sent": 4, "dead_lettered": 1, "duplicate": 3})
 
 
-def deciding(message_class: str, what: str, **more: str) -> Scenario:
+def deciding(message_class: str, what: str, **more: str) -> Scenario[Platform]:
     """Messages were given up; a person decides."""
 
     def scenario(one: Platform) -> Callable[[], Ends]:
@@ -370,7 +375,7 @@ def test_a_sweep_may_die_anywhere(one: Platform) -> None:
     cover(one, "sweep", scenario, {"expired": 2})
 
 
-def failing_over(message_class: str, down: str | None, *scripts: Callable[[int], Outcome | None]) -> Scenario:
+def failing_over(message_class: str, down: str | None, *scripts: Callable[[int], Outcome | None]) -> Scenario[Platform]:
     """One request by a template with two accounts, of which one may be down."""
 
     def scenario(one: Platform) -> Callable[[], Ends]:
@@ -407,7 +412,9 @@ def test_it_may_die_anywhere_and_what_is_unknown_never_fails_over(one: Platform)
     cover(one, "marketing unknown by one of two accounts", scenario, {"sent": 2, "unknown": 2})
 
 
-def falling_back(message_class: str, *scripts: Callable[[int], Outcome | None], recalled: bool = False) -> Scenario:
+def falling_back(
+    message_class: str, *scripts: Callable[[int], Outcome | None], recalled: bool = False
+) -> Scenario[Platform]:
     """One request by WeCom, which falls back to SMS; that takes all that it is given.
 
     recalled: the trace knows it before it is due, and it is recalled at some moment.
@@ -458,6 +465,46 @@ def test_it_may_die_anywhere_while_it_falls_back(one: Platform, message_class: s
     # WeCom takes one, refuses one, and is busy for one until its tries are used up.
     scenario = falling_back(message_class, taken, lambda n: REFUSED, refused(99))
     cover(one, f"{message_class} falling back", scenario, {"sent": 3, "failed": 2})
+
+
+def waiting(message_class: str) -> Scenario[Platform]:
+    """One request by email, whose messages must be delivered: one is, one comes back, and of one nothing is said."""
+
+    def scenario(one: Platform) -> Callable[[], Ends]:
+        one.script = lambda message, n: None
+
+        def rest() -> Ends:
+            pairs = zip(one.addresses("ses", 3), one.addresses("aws", 3), strict=True)
+            people = [{"to": to, "variables": {"name": "1"}, "fallback": {"sms": sms}} for to, sms in pairs]
+            first = one.send(f"{WAITING}-{message_class}", [], recipients=people)
+            said: dict[str, Any] = {"tenant": "default", "at": one.stack.clock.now_ms()}
+            one.report(
+                Receipt(stage=Stage.DELIVERED, message_id=first[0], **said),
+                Receipt(stage=Stage.UNDELIVERED, message_id=first[1], reason=Reason.ADDRESS_UNKNOWN, **said),
+            )
+            one.work()
+            timelines = one.timelines()
+            for id, others in zip(first, (0, 1, 1), strict=True):
+                _check_waiting(one, id, [m for m in timelines if m[:ULID_LENGTH] == id[:ULID_LENGTH]], others)
+            return one.check(list(timelines))
+
+        return rest
+
+    return scenario
+
+
+def _check_waiting(one: Platform, first: str, messages: list[str], others: int) -> None:
+    """A sent message has so many in its place, and each of them has taken one's place."""
+    events = {id: one.timelines()[id] for id in messages}
+    fell = [first[:ULID_LENGTH] + e.fell_back_to.tag for e in events[first] if e.fell_back_to is not None]
+    if len(fell) != others or sorted([first, *fell]) != sorted(messages):
+        raise ViolationError(f"{len(fell)} fell back instead of {others}, and there are {len(messages)} messages")
+
+
+@pytest.mark.xdist_group("crash-waiting")
+def test_it_may_die_anywhere_while_sent_messages_wait_to_arrive(one: Platform) -> None:
+    ends = {"delivered": 1, "undelivered": 1, "sent": 3}
+    cover(one, "notification that must arrive", waiting("notification"), ends)
 
 
 @pytest.mark.xdist_group("crash-fallback")

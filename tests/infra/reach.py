@@ -23,7 +23,7 @@ Right = tuple[str, str]
 
 CATALOG = (
     *("accounts", "catalog_table", "keys", "templates", "tenants"),
-    *("audit", "campaigns", "dead_letters", "health", "inboxes", "suppressions", "webhooks"),
+    *("audit", "campaigns", "dead_letters", "erasures", "health", "inboxes", "suppressions", "versions", "webhooks"),
 )
 COUNTERS = ("counters", "marks")
 GUARD = (
@@ -41,6 +41,7 @@ GUARD = (
     "texts",
     "verifications",
     "tokens",
+    "veils",
 )
 RESOURCES: Mapping[str, tuple[str, ...]] = {
     **{f"shared.store.{name}": ("Catalog",) for name in CATALOG},
@@ -50,6 +51,12 @@ RESOURCES: Mapping[str, tuple[str, ...]] = {
     "shared.aws.attachments": ("attachments",),
     "shared.aws.audiences": ("audiences",),
     "shared.aws.runfiles": ("audiences", "runs"),
+    "shared.aws.objects": ("audiences", "runs"),
+    "shared.aws.erasures": ("queues",),
+    "functions.erasures.search.tables": ("Catalog", "Guard", "Timeline", "Counters"),
+    "functions.erasures.search.catalog": ("Catalog",),
+    "functions.erasures.search.guard": ("Guard",),
+    "functions.erasures.search.timeline": ("Timeline",),
     "shared.aws.queue": ("queues", "dead letters"),
     "shared.aws.clock": ("Catalog",),
     "shared.aws.tasks": ("queues",),
@@ -66,6 +73,7 @@ NARROWER: Mapping[tuple[str, str], tuple[str, ...]] = {("shared.aws.runfiles", "
 """What they use some actions on, where that is less."""
 
 CALLS: Mapping[str, tuple[str, ...]] = {
+    "scan": ("dynamodb:Scan",),
     "put_item": ("dynamodb:PutItem",),
     "get_item": ("dynamodb:GetItem",),
     "update_item": ("dynamodb:UpdateItem",),
@@ -96,9 +104,15 @@ CALLS: Mapping[str, tuple[str, ...]] = {
     "head_object": ("s3:GetObject",),
     "get_object": ("s3:GetObject",),
     "put_object": ("s3:PutObject",),
+    "create_multipart_upload": ("s3:PutObject", "s3:PutObjectTagging"),
+    "abort_multipart_upload": ("s3:AbortMultipartUpload",),
+    # All of them of versions, by the one module that asks.
+    "get_object_tagging": ("s3:GetObjectVersionTagging",),
+    "delete_object": ("s3:DeleteObjectVersion",),
     "generate_presigned_url": ("s3:GetObject",),
     # S3 asks for the rights of who signed a form when it is used.
     "generate_presigned_post": ("s3:PutObject",),
+    "put_record_batch": ("firehose:PutRecordBatch",),
     "create_secret": ("secretsmanager:CreateSecret", "secretsmanager:TagResource"),
     "tag_resource": ("secretsmanager:TagResource",),
     "put_secret_value": ("secretsmanager:PutSecretValue",),
@@ -112,6 +126,11 @@ CALLS: Mapping[str, tuple[str, ...]] = {
     "test_render_email_template": ("ses:TestRenderEmailTemplate",),
     "get_account": ("ses:GetAccount",),
     "get_email_identity": ("ses:GetEmailIdentity",),
+    "list_suppressed_destinations": ("ses:ListSuppressedDestinations",),
+    "delete_suppressed_destination": ("ses:DeleteSuppressedDestination",),
+    "create_export_job": ("ses:CreateExportJob",),
+    "get_export_job": ("ses:GetExportJob",),
+    "list_export_jobs": ("ses:ListExportJobs",),
     "send_text_message": ("sms-voice:SendTextMessage",),
 }
 """The actions that calls need, by the method of a client, or the function that stands for it."""

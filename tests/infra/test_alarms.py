@@ -18,7 +18,16 @@ def _dimension(alarm: dict[str, Any]) -> str:
 
 def test_one_message_in_a_dead_letter_queue_without_a_function_is_an_alarm(prod: Template) -> None:
     alarms = _alarms(prod, "ApproximateNumberOfMessagesVisible")
-    dead = {"TraceDead", "SchedulesDead", "CampaignsDead", "BusDead", "ReceiptsInDead", "WebhooksOutDead"}
+    dead = {
+        "TraceDead",
+        "SchedulesDead",
+        "CampaignsDead",
+        "BusDead",
+        "ReceiptsInDead",
+        "WebhooksOutDead",
+        "ErasuresToDead",
+        "ArchiveStoreDead",
+    }
     assert {_dimension(each) for each in alarms} == {f"${{{id}.QueueName}}" for id in dead}
     for alarm in alarms:
         assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (0, "GreaterThanThreshold")
@@ -61,8 +70,11 @@ def test_every_function_is_watched_for_errors_and_throttles(prod: Template) -> N
 
 def test_the_trace_must_not_lag(prod: Template) -> None:
     alarms = _alarms(prod, "IteratorAge")
-    assert {_dimension(alarm) for alarm in alarms} == {"${TraceFunction}", "${WebhooksFeedFunction}"}
-    assert {(alarm["Threshold"], alarm["Statistic"]) for alarm in alarms} == {(300_000, "Maximum")}
+    assert {_dimension(alarm): (alarm["Threshold"], alarm["Statistic"]) for alarm in alarms} == {
+        "${TraceFunction}": (300_000, "Maximum"),
+        "${WebhooksFeedFunction}": (300_000, "Maximum"),
+        "${ArchiveFunction}": (3_600_000, "Maximum"),
+    }
 
 
 def test_an_endpoint_that_gets_no_more_events_is_an_alarm(prod: Template) -> None:
@@ -123,7 +135,7 @@ def test_providers_are_asked_for_receipts_every_ten_minutes_and_before_the_next_
 
 def test_every_alarm_tells_the_topic_says_what_to_do_and_is_quiet_when_nothing_happens(prod: Template) -> None:
     alarms = prod.of("CloudWatch::Alarm").values()
-    assert len(alarms) == 6 + 2 * 9 + 2 * len(FUNCTIONS) + 1 + 2 + 2 * 2 + 1 + 2 + 1
+    assert len(alarms) == 6 + 3 + 2 * 9 + 2 * len(FUNCTIONS) + 1 + 2 + 2 * 2 + 1 + 2 + 2 + 3 + 1 + 1
     assert len({each.properties["AlarmName"] for each in alarms}) == len(alarms)
     for alarm in alarms:
         assert alarm.properties["AlarmActions"] == ["${AlarmsTopic}"]
@@ -158,3 +170,36 @@ def test_a_prefix_that_is_held_is_an_alarm(prod: Template) -> None:
     assert alarm["AlarmName"] == "mepush-prefixes-held-ingest" and "mepush verify guard" in alarm["AlarmDescription"]
     dimensions = {each["Name"]: each["Value"] for each in alarm["Dimensions"]}
     assert dimensions["service"] == "ingest" and alarm["AlarmActions"]
+
+
+def test_callbacks_and_pulls_that_fail_are_alarms_of_the_deployment(prod: Template) -> None:
+    for metric, function, period, periods, above in (
+        ("CallbacksFailed", "callbacks", 900, 1, 4),
+        ("PullsFailed", "pulling", 600, 6, 0),
+    ):
+        (alarm,) = _alarms(prod, metric)
+        variables = prod.functions()[function].properties["Environment"]["Variables"]
+        assert {each["Name"]: each["Value"] for each in alarm["Dimensions"]} == {
+            "deployment": variables["DEPLOYMENT"],
+            "service": variables["POWERTOOLS_SERVICE_NAME"],
+        }
+        assert (alarm["Period"], alarm["EvaluationPeriods"], alarm["Threshold"]) == (period, periods, above)
+
+
+def test_receipts_and_dead_letters_that_get_old_are_alarms(prod: Template) -> None:
+    found = {alarm["AlarmName"]: alarm for alarm in _alarms(prod, "ApproximateAgeOfOldestMessage")}
+    week = 7 * 86_400
+    assert {name: alarm["Threshold"] for name, alarm in found.items()} == {
+        "mepush-receipts-old": 3600,
+        "mepush-dead-letters-receipts-old": week,
+        "mepush-dead-letters-webhooks-old": week,
+    }
+    queues = {name: _dimension(alarm) for name, alarm in found.items()}
+    assert len(set(queues.values())) == 3 and "Dead" not in queues["mepush-receipts-old"]
+    for queue in ("receipts", "webhooks"):
+        (kept,) = {
+            each.properties["MessageRetentionPeriod"]
+            for each in prod.of("SQS::Queue").values()
+            if each.properties.get("QueueName") == f"mepush-{queue}-dlq"
+        }
+        assert week < kept

@@ -78,6 +78,7 @@ def test_what_needs_no_key_cannot_use_up_the_throttle_of_sending(prod: Template)
     opened = [f"{method} {path}" for path in many for method in ("GET", "POST")]
     tracked = ("/c/{tenant}/{token}", "/o/{tenant}/{token}")
     opened += [f"{method} {path}" for path in tracked for method in ("GET", "HEAD")]
+    opened += [f"{method} /a/{{tenant}}/{{token}}" for method in ("GET", "HEAD", "POST")]
     assert found.properties["RouteSettings"] == {
         "POST /v1/messages": own,
         **dict.fromkeys(opened, own),

@@ -55,12 +55,13 @@ def test_the_stream_grows_by_itself_is_encrypted_and_outlives_the_retries(prod: 
     (stream,) = prod.of("Kinesis::Stream").values()
     assert stream.properties["StreamModeDetails"] == {"StreamMode": "ON_DEMAND"}
     assert stream.properties["StreamEncryption"] == {"EncryptionType": "KMS", "KeyId": "alias/aws/kinesis"}
-    source = prod.of("Lambda::EventSourceMapping")["TraceSource"].properties
-    assert stream.properties["RetentionPeriodHours"] * 3600 > source["MaximumRecordAgeInSeconds"]
+    for name in ("TraceSource", "ArchiveSource"):
+        source = prod.of("Lambda::EventSourceMapping")[name].properties
+        assert stream.properties["RetentionPeriodHours"] * 3600 > source["MaximumRecordAgeInSeconds"]
 
 
 def test_the_bucket_is_closed_encrypted_and_tidied(prod: Template) -> None:
-    (bucket,) = prod.of("S3::Bucket").values()
+    bucket = prod.of("S3::Bucket")["Assets"]
     assert set(bucket.properties["PublicAccessBlockConfiguration"].values()) == {True}
     assert len(bucket.properties["PublicAccessBlockConfiguration"]) == 4
     (rule,) = bucket.properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
@@ -82,10 +83,12 @@ def test_the_bucket_is_closed_encrypted_and_tidied(prod: Template) -> None:
 def test_every_log_group_forgets(request: pytest.FixtureRequest, stage: str) -> None:
     template: Template = request.getfixturevalue(stage)
     groups = template.of("Logs::LogGroup")
-    assert len(groups) == len(template.functions()) + 1
+    archive = STAGES[stage].archive
+    assert len(groups) == len(template.functions()) + 1 + archive
     assert {group.properties["RetentionInDays"] for group in groups.values()} == {STAGES[stage].log_days}
     names = {group.properties["LogGroupName"] for group in groups.values()}
     prefix = STAGES[stage].prefix
     assert names == {f"/aws/lambda/{prefix}-{name}" for name in template.functions()} | {
-        f"/aws/vendedlogs/{prefix}/access"
+        f"/aws/vendedlogs/{prefix}/access",
+        *([f"/aws/kinesisfirehose/{prefix}-archive"] if archive else []),
     }

@@ -11,6 +11,7 @@ import pytest
 from infra.environment import LIBRARY_VARIABLES
 from infra.packaging import ROOT
 from infra.specs import FUNCTIONS
+from infra.stages import STAGES
 from shared.api.operations import OPERATIONS
 from shared.base.channels import CHANNELS, queue_name
 from shared.model.words import Channel, MessageClass
@@ -51,8 +52,10 @@ def test_every_handler_ends_its_start(name: str) -> None:
     assert ast.unparse(last.value.func) == ("resume" if name == "describe" else "start")
 
 
-@pytest.mark.parametrize("stage", ["dev", "prod"])
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize(
+    ("stage", "name"),
+    [(stage, name) for stage in ("dev", "prod") for name in FUNCTIONS if STAGES[stage].archive or name != "archive"],
+)
 def test_the_environment_is_what_the_settings_declare(request: pytest.FixtureRequest, stage: str, name: str) -> None:
     environment = _environment(request.getfixturevalue(stage), name)
     spec = FUNCTIONS[name]
@@ -90,7 +93,9 @@ def test_what_sends_to_any_queue_sees_all(prod: Template, name: str) -> None:
 
 def test_nobody_in_aws_may_point_an_account_at_the_function_itself(dev: Template, prod: Template) -> None:
     values = {
-        _environment(template, name).get("ALLOW_LOOPBACK_ENDPOINTS") for template in (dev, prod) for name in FUNCTIONS
+        _environment(template, name).get("ALLOW_LOOPBACK_ENDPOINTS")
+        for template in (dev, prod)
+        for name in template.functions()
     }
     assert values == {None, "false"}
 
@@ -98,7 +103,7 @@ def test_nobody_in_aws_may_point_an_account_at_the_function_itself(dev: Template
 def test_whoever_reads_accounts_secrets_knows_where_they_may_lead(dev: Template, prod: Template) -> None:
     """Nothing private is open unless a stage says so."""
     for template in (dev, prod):
-        connecting = {name for name in FUNCTIONS if "SECRET_PREFIX" in _environment(template, name)}
+        connecting = {name for name in template.functions() if "SECRET_PREFIX" in _environment(template, name)}
         # Who calls back is told by the secret; it connects to nobody.
         connecting.remove("callbacks")
         # Webhooks lead to the internet alone, whatever a stage says.
@@ -106,7 +111,14 @@ def test_whoever_reads_accounts_secrets_knows_where_they_may_lead(dev: Template,
             connecting.remove(name)
             environment = _environment(template, name)
             assert (environment["ALLOW_LOOPBACK_ENDPOINTS"], environment.get("PRIVATE_NETWORKS")) == ("false", None)
-        assert connecting == {"manage", "pulling", "recall", "mailboxes", *(s.function for s in CHANNELS.values())}
+        assert connecting == {
+            "manage",
+            "pulling",
+            "recall",
+            "receipts",
+            "mailboxes",
+            *(s.function for s in CHANNELS.values()),
+        }
         for name in connecting:
             environment = _environment(template, name)
             assert (environment["ALLOW_LOOPBACK_ENDPOINTS"], environment["PRIVATE_NETWORKS"]) == ("false", "[]")
@@ -114,7 +126,13 @@ def test_whoever_reads_accounts_secrets_knows_where_they_may_lead(dev: Template,
 
 def test_lambda_does_not_take_retries_for_a_runaway_loop(prod: Template) -> None:
     loops = {name for name, each in prod.functions().items() if each.properties.get("RecursiveLoop") == "Allow"}
-    assert loops == {*(spec.function for spec in CHANNELS.values()), "campaign", "receipts", "webhooks_send"}
+    assert loops == {
+        *(spec.function for spec in CHANNELS.values()),
+        "campaign",
+        "receipts",
+        "webhooks_send",
+        "erasures",
+    }
 
 
 def test_what_the_api_waits_for_ends_before_the_api_gives_up(prod: Template) -> None:

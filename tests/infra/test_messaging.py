@@ -1,5 +1,6 @@
 """Queues, their dead letters, and what feeds the functions."""
 
+from fnmatch import fnmatch
 from itertools import product
 
 import pytest
@@ -22,6 +23,9 @@ OTHERS = {
     "ReceiptsInDead",
     "WebhooksOutQueue",
     "WebhooksOutDead",
+    "ErasuresToQueue",
+    "ErasuresToDead",
+    "ArchiveStoreDead",
 }
 
 
@@ -62,7 +66,7 @@ def test_every_queue_is_encrypted_and_standard(prod: Template) -> None:
 
 def test_dead_letters_wait_for_two_weeks(prod: Template) -> None:
     dead = [queue for id, queue in prod.of("SQS::Queue").items() if id.endswith("Dead")]
-    assert len(dead) == 15
+    assert len(dead) == 16
     for queue in dead:
         assert queue.properties["MessageRetentionPeriod"] == 14 * 86_400
         assert "RedrivePolicy" not in queue.properties
@@ -104,7 +108,7 @@ def test_each_queue_feeds_its_channels_function_under_its_own_cap(
 
 
 def test_the_stream_feeds_the_trace_with_bounded_retries(prod: Template) -> None:
-    assert len(prod.of("Lambda::EventSourceMapping")) == 2 * len(PAIRS) + 5
+    assert len(prod.of("Lambda::EventSourceMapping")) == 2 * len(PAIRS) + 6
     assert prod.of("Lambda::EventSourceMapping")["TraceSource"].properties == {
         "EventSourceArn": "${Events.Arn}",
         "FunctionName": "${TraceFunction}",
@@ -118,6 +122,15 @@ def test_the_stream_feeds_the_trace_with_bounded_retries(prod: Template) -> None
         "MaximumRecordAgeInSeconds": 86_400,
         "DestinationConfig": {"OnFailure": {"Destination": "${TraceDead.Arn}"}},
     }
+
+
+def test_the_archive_gathers_for_minutes_and_tries_until_the_stream_is_about_to_forget(prod: Template) -> None:
+    found = prod.of("Lambda::EventSourceMapping")["ArchiveSource"].properties
+    assert found["EventSourceArn"] == "${Events.Arn}"
+    assert (found["BatchSize"], found["MaximumBatchingWindowInSeconds"]) == (2000, 300)
+    assert (found["MaximumRetryAttempts"], found["MaximumRecordAgeInSeconds"]) == (-1, 6 * 86_400)
+    assert (found["BisectBatchOnFunctionError"], found["FunctionResponseTypes"]) == (True, ["ReportBatchItemFailures"])
+    assert found["DestinationConfig"] == {"OnFailure": {"Destination": "${ArchiveStoreDead.Arn}"}}
 
 
 def test_the_groups_of_schedules_are_those_that_functions_name(prod: Template) -> None:
@@ -134,3 +147,36 @@ def test_a_task_is_hidden_as_long_as_its_function_may_take(prod: Template) -> No
     assert queue["RedrivePolicy"] == {"deadLetterTargetArn": "${CampaignsDead.Arn}", "maxReceiveCount": 6}
     mapping = prod.of("Lambda::EventSourceMapping")["CampaignSource"].properties
     assert (mapping["BatchSize"], mapping["ScalingConfig"]) == (1, {"MaximumConcurrency": 50})
+
+
+def test_a_stage_may_have_a_topic_that_configuration_sets_publish_to_and_the_queue_of_receipts_listens_to(
+    dev: Template, prod: Template
+) -> None:
+    name = "mepush-dev-receipts-ses"
+    (topic,) = (each for each in dev.of("SNS::Topic").values() if each.properties["TopicName"] == name)
+    (subscription,) = dev.of("SNS::Subscription").values()
+    assert subscription.properties == {
+        "Endpoint": "${ReceiptsInQueue.Arn}",
+        "Protocol": "sqs",
+        "RawMessageDelivery": True,
+        "TopicArn": f"${{{topic.id}}}",
+    }
+    statements = [
+        statement
+        for policy in dev.of("SNS::TopicPolicy").values()
+        if policy.properties["Topics"] == [f"${{{topic.id}}}"]
+        for statement in policy.properties["PolicyDocument"]["Statement"]
+    ]
+    (publish,) = (each for each in statements if each["Effect"] == "Allow")
+    assert (publish["Action"], publish["Principal"]) == ("sns:Publish", {"Service": "ses.amazonaws.com"})
+    assert publish["Condition"]["StringEquals"] == {"aws:SourceAccount": "${AWS::AccountId}"}
+    assert publish["Condition"]["ArnLike"]["aws:SourceArn"].endswith(":configuration-set/*")
+    (letting,) = (
+        statement
+        for policy in dev.of("SQS::QueuePolicy").values()
+        for statement in policy.properties["PolicyDocument"]["Statement"]
+        if statement.get("Principal") == {"Service": "sns.amazonaws.com"}
+    )
+    pattern = letting["Condition"]["ArnLike"]["aws:SourceArn"].rpartition(":")[2]
+    assert letting["Action"] == "sqs:SendMessage" and fnmatch(name, pattern) and not fnmatch("mepush-alarms", pattern)
+    assert not prod.of("SNS::Subscription")

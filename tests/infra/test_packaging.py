@@ -124,6 +124,7 @@ def test_only_those_who_send_carry_what_sends() -> None:
         "dispatch_wecom": (Channel.WECOM,),
         "manage": tuple(Channel),
         "pulling": (Channel.SMS,),
+        "receipts": (Channel.WECOM,),
         "recall": (Channel.WECOM,),
     }
     for provider, function in product(PROVIDERS.values(), FUNCTIONS.values()):

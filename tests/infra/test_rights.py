@@ -45,6 +45,7 @@ def _dispatch(channel: Channel, *own: Statement) -> list[Statement]:
         (READ, (CATALOG,)),
         ((*READ, "dynamodb:BatchWriteItem", "dynamodb:UpdateItem"), (GUARD,)),
         (("sqs:SendMessage",), _queues(*Channel)),
+        (("sqs:SendMessage",), ("${ReceiptsInQueue.Arn}",)),
         (("sqs:SendMessage",), _queues(channel, dead=True)),
         (
             ("sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"),
@@ -112,9 +113,11 @@ EXPECTED: dict[str, list[Statement]] = {
     "dispatch_sms": _dispatch(Channel.SMS, SEND_SMS),
     "dispatch_wecom": _dispatch(Channel.WECOM),
     "trace": [
-        (("dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:PutItem"), (TIMELINE,)),
+        (("dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:PutItem", "dynamodb:Query"), (TIMELINE,)),
         (("dynamodb:GetItem", "dynamodb:UpdateItem"), (COUNTERS,)),
         (("dynamodb:BatchWriteItem", "dynamodb:Query"), (COUNTERS,)),
+        (GET, (CATALOG,)),
+        (("dynamodb:Query",), (GUARD,)),
         (
             (
                 "kinesis:DescribeStream",
@@ -137,6 +140,9 @@ EXPECTED: dict[str, list[Statement]] = {
         (("dynamodb:BatchGetItem", "dynamodb:Query"), (TIMELINE,)),
         (("dynamodb:BatchGetItem", "dynamodb:GetItem"), (CATALOG,)),
         (("dynamodb:PutItem", "dynamodb:UpdateItem"), (CATALOG,)),
+        (("dynamodb:GetItem", "dynamodb:UpdateItem"), (GUARD,)),
+        (("sqs:SendMessage",), _queues(*Channel)),
+        (("secretsmanager:GetSecretValue",), (SECRETS,)),
         (
             (
                 "sqs:ChangeMessageVisibility",
@@ -151,6 +157,7 @@ EXPECTED: dict[str, list[Statement]] = {
     ],
     "pulling": [
         (("dynamodb:Query",), (CATALOG,)),
+        (("ses:CreateExportJob", "ses:GetExportJob", "ses:ListExportJobs"), ("*",)),
         (("sqs:SendMessage",), ("${ReceiptsInQueue.Arn}",)),
         (("secretsmanager:GetSecretValue",), (SECRETS,)),
     ],
@@ -176,13 +183,72 @@ EXPECTED: dict[str, list[Statement]] = {
         (("dynamodb:BatchGetItem",), (TIMELINE,)),
         (("sqs:SendMessage",), ("${ReceiptsInQueue.Arn}",)),
     ],
+    "erasures": [
+        (("dynamodb:Scan",), (CATALOG, COUNTERS, GUARD, TIMELINE)),
+        (("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"), (CATALOG,)),
+        (("dynamodb:PutItem",), (CATALOG,)),
+        (("dynamodb:UpdateItem",), (CATALOG,)),
+        (("dynamodb:DeleteItem",), (CATALOG,)),
+        (
+            (
+                "dynamodb:BatchWriteItem",
+                "dynamodb:GetItem",
+                "dynamodb:PutItem",
+                "dynamodb:Query",
+                "dynamodb:UpdateItem",
+            ),
+            (GUARD,),
+        ),
+        (("dynamodb:BatchWriteItem", "dynamodb:PutItem", "dynamodb:Query"), (TIMELINE,)),
+        (("dynamodb:BatchWriteItem",), (COUNTERS,)),
+        (
+            (
+                "s3:AbortMultipartUpload",
+                "s3:DeleteObjectVersion",
+                "s3:GetObjectVersion",
+                "s3:GetObjectVersionTagging",
+                "s3:PutObject",
+                "s3:PutObjectTagging",
+            ),
+            ("${Assets.Arn}/audiences/*", "${Assets.Arn}/runs/*"),
+        ),
+        (("s3:ListBucket", "s3:ListBucketVersions"), BUCKET),
+        (("scheduler:ListSchedules",), ("*",)),
+        (
+            ("scheduler:GetSchedule", "scheduler:UpdateSchedule"),
+            (f"{AWS}:scheduler:{HERE}:schedule/mepush/*",),
+        ),
+        PASS_ROLE,
+        (
+            (
+                "sqs:ChangeMessageVisibility",
+                "sqs:DeleteMessage",
+                "sqs:GetQueueAttributes",
+                "sqs:ReceiveMessage",
+                "sqs:SendMessage",
+            ),
+            ("${ErasuresToQueue.Arn}",),
+        ),
+    ],
+    "erasures_api": [
+        (("dynamodb:GetItem", "dynamodb:Query"), (CATALOG,)),
+        (("dynamodb:PutItem",), (CATALOG,)),
+        (("dynamodb:UpdateItem",), (GUARD,)),
+        (("sqs:SendMessage",), ("${ErasuresToQueue.Arn}",)),
+    ],
     "webhooks_feed": [
         (GET, (CATALOG,)),
         (("dynamodb:Query",), (CATALOG,)),
         (("dynamodb:BatchGetItem", "dynamodb:BatchWriteItem"), (GUARD,)),
+        (("dynamodb:Query",), (GUARD,)),
         (("dynamodb:BatchGetItem",), (TIMELINE,)),
         (("kinesis:DescribeStream", "kinesis:DescribeStreamSummary", *LOOK), ("${Events.Arn}",)),
         (("sqs:SendMessage",), ("${WebhooksOutDead.Arn}", "${WebhooksOutQueue.Arn}")),
+    ],
+    "archive": [
+        (("kinesis:DescribeStream", "kinesis:DescribeStreamSummary", *LOOK), ("${Events.Arn}",)),
+        (("firehose:PutRecordBatch",), (f"{AWS}:firehose:{HERE}:deliverystream/mepush-archive",)),
+        (("sqs:SendMessage",), ("${ArchiveStoreDead.Arn}",)),
     ],
     "webhooks_send": [
         (GET, (CATALOG,)),
@@ -190,6 +256,7 @@ EXPECTED: dict[str, list[Statement]] = {
         (("dynamodb:PutItem",), (CATALOG,)),
         (("dynamodb:BatchWriteItem",), (GUARD,)),
         (("dynamodb:UpdateItem",), (GUARD,)),
+        (("dynamodb:Query",), (GUARD,)),
         (
             (
                 "sqs:ChangeMessageVisibility",
@@ -227,6 +294,7 @@ EXPECTED: dict[str, list[Statement]] = {
         (GET, (CATALOG,)),
         ((*READ, "dynamodb:UpdateItem"), (GUARD,)),
         (("sqs:SendMessage",), _queues(*Channel)),
+        (("sqs:SendMessage",), ("${ReceiptsInQueue.Arn}",)),
         (
             ("sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"),
             _queues(*Channel, dead=True),
@@ -259,15 +327,27 @@ EXPECTED: dict[str, list[Statement]] = {
     "watch_api": [
         (READ, (CATALOG,)),
         (("dynamodb:GetItem", "dynamodb:Query"), (COUNTERS,)),
+        (("dynamodb:GetItem",), (GUARD,)),
         (
             ("sqs:GetQueueAttributes",),
-            (*_queues(*Channel), *_queues(*Channel, dead=True), "${SchedulesDead.Arn}", "${TraceDead.Arn}"),
+            (
+                *_queues(*Channel),
+                *_queues(*Channel, dead=True),
+                "${SchedulesDead.Arn}",
+                "${TraceDead.Arn}",
+                "${ReceiptsInDead.Arn}",
+                "${WebhooksOutDead.Arn}",
+            ),
         ),
         (LOOK, ("${Events.Arn}",)),
         (("scheduler:GetSchedule",), SCHEDULE[1]),
         (("scheduler:ListSchedules",), ("*",)),
     ],
-    "trace_api": [(GET, (CATALOG,)), (("dynamodb:Query",), (TIMELINE, COUNTERS))],
+    "trace_api": [
+        (("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"), (CATALOG,)),
+        (("dynamodb:PutItem",), (CATALOG,)),
+        (("dynamodb:Query",), (TIMELINE, COUNTERS)),
+    ],
     "recall": [
         (GET, (CATALOG,)),
         (("dynamodb:BatchGetItem", "dynamodb:Query"), (TIMELINE,)),
@@ -294,6 +374,7 @@ EXPECTED: dict[str, list[Statement]] = {
         ),
         (("lambda:UpdateEventSourceMapping",), _mappings()),
         (("ses:GetAccount",), ("*",)),
+        (("ses:DeleteSuppressedDestination", "ses:ListSuppressedDestinations"), ("*",)),
         (("ses:GetEmailIdentity",), (f"{AWS}:ses:*:${{AWS::AccountId}}:identity/*",)),
         TRY_TEMPLATES,
         SEND_SMS,
@@ -356,21 +437,26 @@ def test_no_statement_allows_a_wildcard_of_actions(prod: Template) -> None:
     assert [action for each in statements for action in each["Action"] if "*" in action] == []
 
 
-def test_only_two_actions_have_no_resource(prod: Template) -> None:
+def test_few_actions_have_no_resource(prod: Template) -> None:
     statements = [each for role in prod.of("IAM::Role") for each in prod.statements(role)]
     found = [each["Action"] for each in statements if "*" in each["Resource"]]
-    # AWS lets nobody name a resource for either (Service Authorization Reference).
-    assert sorted(found) == [["scheduler:ListSchedules"], ["scheduler:ListSchedules"], ["ses:GetAccount"]]
+    # AWS lets nobody name a resource for them (Service Authorization Reference).
+    assert sorted(found) == [
+        *[["scheduler:ListSchedules"]] * 3,
+        ["ses:CreateExportJob", "ses:GetExportJob", "ses:ListExportJobs"],
+        ["ses:GetAccount"],
+        ["ses:ListSuppressedDestinations", "ses:DeleteSuppressedDestination"],
+    ]
 
 
 def test_every_role_has_only_its_own_policy_and_its_own_service(prod: Template) -> None:
     roles = prod.of("IAM::Role")
     scheduled = {"SchedulesRole", "WatchScheduleRole", "PullingScheduleRole", "MailboxesScheduleRole"}
-    assert len(roles) == len(FUNCTIONS) + len(scheduled)
+    assert len(roles) == len(FUNCTIONS) + len(scheduled) + 1
     for id, role in roles.items():
         assert "ManagedPolicyArns" not in role.properties
         (trust,) = role.properties["AssumeRolePolicyDocument"]["Statement"]
-        service = "scheduler" if id in scheduled else "lambda"
+        service = "scheduler" if id in scheduled else "firehose" if id == "ArchiveStoreRole" else "lambda"
         assert trust["Principal"] == {"Service": f"{service}.amazonaws.com"}
 
 
@@ -399,7 +485,7 @@ def test_dispatchers_read_health_alone_and_write_shifts_alone(prod: Template, fu
     ("function", "channel"),
     [
         *(("dispatch_email", "email"), ("dispatch_sms", "sms"), ("dispatch_wecom", "wecom"), ("recall", "wecom")),
-        *(("callbacks", "wecom"), ("mailboxes", "email"), ("pulling", "sms")),
+        *(("callbacks", "wecom"), ("mailboxes", "email"), ("pulling", "sms"), ("receipts", "wecom")),
     ],
 )
 def test_secrets_are_read_by_the_channel_that_they_are_labelled_with(
@@ -413,7 +499,13 @@ def test_secrets_are_read_by_the_channel_that_they_are_labelled_with(
 def test_only_those_functions_and_the_one_that_writes_them_read_secrets(prod: Template) -> None:
     readers = {f for f in FUNCTIONS for each in _of(prod, f) if "secretsmanager:GetSecretValue" in each["Action"]}
     senders = {"dispatch_email", "dispatch_sms", "dispatch_wecom", "webhooks_send"}
-    assert readers == senders | {"recall", "manage", "callbacks", "mailboxes", "pulling"}
+    assert readers == senders | {"recall", "receipts", "manage", "callbacks", "mailboxes", "pulling"}
+
+
+def test_who_takes_receipts_reaches_of_the_guard_what_may_fall_back_and_tokens_alone(prod: Template) -> None:
+    (statement,) = [each for each in _of(prod, "receipts") if each["Resource"] == [GUARD]]
+    keys = {"dynamodb:LeadingKeys": ["awaiting#*", "token#*"]}
+    assert statement["Condition"] == {"ForAllValues:StringLike": keys}
 
 
 def test_who_reads_mailboxes_writes_how_far_and_nothing_else(prod: Template) -> None:
@@ -466,6 +558,8 @@ def test_no_function_can_take_a_record_out_of_the_audit_log(prod: Template) -> N
                 assert set(keys) in (
                     {"tenant#*", "suppressed#*"},
                     {"suppressing#*"},
+                    # An erasure takes a person out of records, which stay.
+                    *([{"audit#*", "suppressing#*"}] if statement["Action"] == ["dynamodb:UpdateItem"] else []),
                     {"suppressed#*", "suppressing#*"},
                     {"dead#*", "letter#*"},
                     {"tenant#*"},
@@ -514,12 +608,13 @@ def test_only_this_api_and_the_rule_of_the_bus_call_functions(prod: Template) ->
         "${CampaignApiFunction.Arn}": f"{api}/*/*/*",
         "${DescribeFunction.Arn}": f"{api}/*/*/*",
         "${WebhooksApiFunction.Arn}": f"{api}/*/*/*",
+        "${ErasuresApiFunction.Arn}": f"{api}/*/*/*",
     }
     assert {each.properties["Principal"] for each in permissions} == {"apigateway.amazonaws.com"}
 
 
 @pytest.mark.parametrize(
-    ("type", "count"), [("SQS::QueuePolicy", 27), ("S3::BucketPolicy", 1), ("SNS::TopicPolicy", 1)]
+    ("type", "count"), [("SQS::QueuePolicy", 30), ("S3::BucketPolicy", 3), ("SNS::TopicPolicy", 1)]
 )
 def test_nothing_is_reached_without_tls(prod: Template, type: str, count: int) -> None:
     policies = prod.of(type).values()

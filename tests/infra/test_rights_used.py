@@ -20,8 +20,10 @@ LAMBDAS_OWN: dict[str, set[Right]] = {
     "receipts": {(action, "queues") for action in CONSUME},
     "dead_letters": {(action, "dead letters") for action in CONSUME},
     "webhooks_send": {(action, "queues") for action in CONSUME},
+    "erasures": {(action, "queues") for action in CONSUME},
     "trace": STREAM,
     "webhooks_feed": STREAM,
+    "archive": STREAM,
 }
 """What the event source mappings of functions do under their roles."""
 ANSWERS = {("s3:ListBucket", "bucket"), ("s3:ListBucketVersions", "bucket")}

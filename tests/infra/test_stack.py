@@ -18,6 +18,7 @@ from shared.model.words import MessageClass
 from tests.infra.template import Template
 
 STAGE_NAMES = ["dev", "prod"]
+ARCHIVE_ALARMS = ("AlarmsErrorsArchive", "AlarmsThrottlesArchive", "AlarmsDeadLettersArchive")
 CFN_LINT = "from cfnlint.runner import main; raise SystemExit(main())"
 
 
@@ -37,7 +38,9 @@ def test_the_local_stage_differs_from_the_deployed_ones_by_arguments_only(local:
 
     assert local.path.name == "mepush.template.json"
     published = [each for each in shape(prod) if each[1] in ("AWS::Lambda::Version", "AWS::Lambda::Alias")]
-    assert shape(local) == [each for each in shape(prod) if each not in published]
+    archive = [each for each in shape(prod) if each[0].startswith(("Archive", "AlarmsArchive", *ARCHIVE_ALARMS))]
+    assert len(archive) > 20
+    assert shape(local) == [each for each in shape(prod) if each not in (*published, *archive)]
     assert len(published) == 2 * sum(spec.snapshot for spec in FUNCTIONS.values())
     variables = [each.properties["Environment"]["Variables"] for each in local.functions().values()]
     assert {each["ALLOW_LOOPBACK_ENDPOINTS"] for each in variables if "ALLOW_LOOPBACK_ENDPOINTS" in each} == {"true"}
@@ -49,7 +52,7 @@ def test_nothing_needs_a_helper_function_or_the_bootstrap_parameter(request: pyt
     types = {each.type for each in template.resources}
     assert not [each for each in types if each.startswith("Custom::") or each == "AWS::CloudFormation::CustomResource"]
     assert types.isdisjoint({"AWS::CDK::Metadata", "AWS::DynamoDB::GlobalTable"})
-    assert len(template.functions()) == len(FUNCTIONS)
+    assert set(template.functions()) == {n for n, s in FUNCTIONS.items() if not s.archive or STAGES[stage].archive}
     assert not {"Parameters", "Rules", "Conditions", "Mappings"} & set(template.json)
 
 
@@ -97,6 +100,11 @@ def test_people_and_the_command_can_find_everything(prod: Template) -> None:
     assert set(outputs) == functions | tables | {
         "AlarmTopic",
         "ApiUrl",
+        "ArchiveBucket",
+        "ArchiveResultsBucket",
+        "ArchiveStream",
+        "ArchiveTable",
+        "ArchiveWorkgroup",
         "AssetsBucket",
         "CampaignsGroup",
         "CampaignsUrl",
@@ -144,6 +152,12 @@ def test_a_cap_that_lambda_does_not_take_is_refused(cap: int) -> None:
 def test_a_retention_that_logs_do_not_have_is_refused() -> None:
     with pytest.raises(StageError, match="logs are kept for 1, 7, 14, 30, 90, 365 days"):
         Stage("test", "test", log_days=31)
+
+
+@pytest.mark.parametrize(("days", "scan"), [(90, 1), (365, 0)])
+def test_an_archive_that_cannot_be_kept_or_asked_is_refused(days: int, scan: int) -> None:
+    with pytest.raises(StageError, match=r"kept for more than 90 days|1 gigabyte or more"):
+        Stage("test", "test", archive=True, archive_days=days, archive_scan_gb=scan)
 
 
 @pytest.mark.parametrize("network", ["0.0.0.0/0", "127.0.0.0/8", "169.254.0.0/16", "8.8.8.0/24", "10.0.0.1/8", "vpc"])

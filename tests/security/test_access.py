@@ -22,7 +22,7 @@ from shared.store.catalog import Catalog
 from shared.store.dead_letters import DeadLetterStore
 from tests.security.attempts import Attempts
 
-SCOPES = ["send", "read", "manage", "operate"]
+SCOPES = ["send", "read", "manage", "operate", "unmask"]
 TO, MAIL, SMS = "qa@example.com", "mail-smtp", "sms-tencent"
 CONTENT = {"type": "email", "subject": "Hello", "text": "Hello"}
 NEXT = "written by the next one"
@@ -212,6 +212,7 @@ SHARED: Calls = {
     "verify_account": ({"id": "none"}, None),
     "get_mailbox": ({"id": MAIL}, None),
     "rotate_callback": ({"id": SMS}, None),
+    "mirror_suppressions": ({"id": "none"}, {}),
     "delete_account": ({"id": MAIL}, None),
     "get_settings": ({}, None),
     "list_settings": ({}, None),
@@ -235,6 +236,7 @@ SHARED: Calls = {
     "list_audit": ({}, None),
     "get_balance": ({}, None),
     "get_template_stats": ({"id": "hello"}, None),
+    "get_account_stats": ({"id": "main"}, None),
     "get_health": ({}, None),
 }
 """Operations on what everybody shares, and those that make something of the caller's own kind."""

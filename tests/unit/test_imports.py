@@ -132,11 +132,12 @@ MODELS: Mapping[str, frozenset[str]] = {
                 "policies",
                 "pumping",
                 "reasons",
+                "receipts",
                 "run_states",
                 "sizes",
                 "suppression",
             ),
-            *("templates", "tenants", "topics", "verifications", "wire", "words"),
+            *("templates", "tenants", "topics", "veils", "verifications", "wire", "words"),
         }
     ),
 }

@@ -16,9 +16,11 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
+from aws_lambda_powertools.metrics import EphemeralMetrics
 from boto3.dynamodb.types import TypeDeserializer
 
 from functions.trace.aggregate import Aggregator
+from functions.trace.live import Live
 from shared.aws import clients
 from shared.aws.schedules import message_of
 from shared.store.counters import Counters
@@ -39,7 +41,7 @@ Kinds = dict[str, dict[str, list[Any]]]
 """What was written, by kind and shape."""
 
 
-def scenarios() -> Iterator[Scenario]:
+def scenarios() -> Iterator[Scenario[Platform]]:
     """Runs in which everything happens: tries, doubt, fallbacks, recalls, continuations, schedules, dead letters."""
     taken, refused, in_doubt = matrix.taken, matrix.refused, matrix.in_doubt
     for provider in PROVIDER_FAULTS:
@@ -139,7 +141,9 @@ def traced(records: Sequence[str]) -> Iterator[str]:
     clock = FakeClock(NOW)
     with tables(clock, "timeline", "counters") as client:
         reader: Any = SimpleNamespace(parents=lambda shard: [])
-        aggregator = Aggregator(Timeline(client, "timeline"), Counters(client, "counters"), clock, 90, reader)
+        live = Live(EphemeralMetrics(), "mepush", by_account=False)
+        stores = Timeline(client, "timeline"), Counters(client, "counters")
+        aggregator = Aggregator(*stores, clock, lambda _: 90, reader, live)
         events = [_event(number, record.encode()) for number, record in enumerate(records, 10**55)]
         if aggregator.run({"Records": events}).get("batchItemFailures"):
             raise RuntimeError("the trace did not take all records")

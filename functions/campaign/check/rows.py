@@ -9,6 +9,7 @@ from operator import itemgetter
 from typing import Any
 
 from functions.campaign.check.splitting import Split
+from mepush.sheets.erased import is_erased
 from mepush.sheets.failures import RowReason
 from mepush.sheets.formats import FileFormat
 from mepush.sheets.header import find_column
@@ -292,6 +293,8 @@ class Judge:
         try:
             if type(content) is Unreadable:
                 return Bad(index, content.reason, content.detail)
+            if is_erased(content):
+                return Bad(index, RowReason.ERASED, "was the row of somebody whose data were erased")
             raw, reference, zone = self._basics(content)
             to = raw if self._admitted(raw) else self._admit("to", self._channel, raw)
             if zone or reference:

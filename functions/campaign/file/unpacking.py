@@ -4,11 +4,9 @@ import zlib
 from collections.abc import Iterable, Iterator
 
 from functions.campaign.file.failures import RunFailedError
+from shared.base.gzip import unpacked as members
 
 MAGIC = b"\x1f\x8b"
-_GZIP = 31
-"""Window bits by which zlib reads gzip's own head and checksum."""
-_PIECE = 1024 * 1024
 MAX_BYTES = 20 * 1024**3
 MAX_RATIO = 200
 FREE_BYTES = 16_000_000
@@ -21,25 +19,12 @@ def unpacked(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
     Raises: RunFailedError if the file is damaged or ends too early.
     """
-    member = zlib.decompressobj(_GZIP)
     try:
-        for piece in pieces:
-            left = piece
-            while left:
-                if member.eof:
-                    # Zeros may fill up the place after a member, as on tapes (gzip manual, "Tapes").
-                    left = left.lstrip(b"\0")
-                    member = zlib.decompressobj(_GZIP) if left else member
-                    continue
-                if found := member.decompress(left, _PIECE):
-                    yield found
-                left = member.unused_data if member.eof else member.unconsumed_tail
-        if found := member.flush():
-            yield found
+        yield from members(pieces)
     except zlib.error:
         raise RunFailedError("The gzip file is damaged. Pack it anew and upload it again.") from None
-    if not member.eof:
-        raise RunFailedError("The gzip file ends too early. Upload it again, whole.")
+    except EOFError:
+        raise RunFailedError("The gzip file ends too early. Upload it again, whole.") from None
 
 
 def limited(pieces: Iterable[bytes], packed: int) -> Iterator[bytes]:

@@ -1,11 +1,12 @@
 """Finds the run that another one follows, and what of it the new one has: its file, as it was cut."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from shared.errors import ConflictError, InvalidError, PlatformError, forbidden, invalid_field
-from shared.model.campaigns import Audience, Campaign, Columns, Follows
+from shared.model.campaigns import Audience, Campaign, Columns, Follows, Who
 from shared.model.runs import AudienceFile, Purpose, Run
+from shared.model.templates import Template, TrackingMode
 from shared.model.words import KeyKind
 from shared.policy.files import KEEP_DAYS
 from shared.store.catalog_items import Page, Stored
@@ -53,6 +54,19 @@ def find(runs: Runs, tenant: str, follows: Follows, kind: KeyKind, now: int) -> 
     if (problem := _problem(run, kind, now)) is not None:
         raise problem
     return run
+
+
+def check_known(follows: Follows, templates: Iterable[Template | None]) -> None:
+    """Raises: InvalidError if nobody can know who is meant. templates: of the run that is followed."""
+    if follows.who not in (Who.NOT_OPENED, Who.NOT_CLICKED):
+        return
+    anonymous = [each.id for each in templates if each is not None and each.tracking == TrackingMode.ANONYMOUS]
+    if anonymous:
+        raise invalid_field(
+            f"{_FIELD}.who",
+            f"the template `{anonymous[0]}` is tracked anonymously, so nobody knows who has not opened or clicked; "
+            "follow by `no_receipt` or `undelivered`, or track the template by `recipient` from its next run on",
+        )
 
 
 def check_new(runs: Runs, tenant: str, campaign: Campaign, followed: Run) -> None:

@@ -12,6 +12,7 @@ from functions.campaign.follow.reasons import Why
 from shared.model.campaigns import Follows, Who
 from shared.model.events import fold
 from shared.model.words import Stage
+from shared.policy.engagement import ENGAGED
 from shared.store.timeline import KeptEvent
 
 Found = Mapping[str, KeptEvent]
@@ -118,6 +119,11 @@ def by_all(facts: Facts, events: Sequence[KeptEvent]) -> Why:
     return _silent(facts, _first(events), len(ROUNDS[facts.follows.who])) or Why.NOT_SENT
 
 
+def may_be_revised(found: Found) -> bool:
+    """Whether what seems to be a person's may have been a machine's."""
+    return not ENGAGED.isdisjoint(found)
+
+
 def _failed(found: Found, last: bool) -> Why | None:
     if Stage.SENT in found:
         return Why.SENT
@@ -172,6 +178,11 @@ def _heard(who: Who, found: Found) -> Why | None:
 
 def _first(events: Sequence[KeptEvent]) -> Found:
     """Those events by which a set decides, of a message that may have been redriven."""
-    found = {event.stage: event for event in events if event.stage in _REPORTED and not event.nth}
+    found = {e.stage: e for e in events if e.stage in _REPORTED and _counts(e)}
     sent = [event for event in events if event.stage == Stage.SENT]
     return {**found, Stage.SENT: max(sent, key=lambda e: e.nth)} if sent else found
+
+
+def _counts(event: KeptEvent) -> bool:
+    """Whether it was said at all, once and for good; of openings and clicks, by a person."""
+    return not event.machine if event.stage in ENGAGED else not event.nth

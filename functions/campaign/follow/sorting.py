@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from functions.campaign.follow.reasons import Why
-from functions.campaign.follow.sets import ROUNDS, Facts, by_all, settled
+from functions.campaign.follow.sets import ROUNDS, Facts, by_all, may_be_revised, settled
 from shared.model.campaigns import Who
 from shared.model.clock import Clock
 from shared.model.ids import ULID_LENGTH
 from shared.model.runs import Run
 from shared.model.words import Stage
-from shared.store.counters import HOUR_MS, run_scope, transient_name
+from shared.store.counters import HOUR_MS, account_scope, run_scope, transient_name
 from shared.store.dynamo import MAX_GET
-from shared.store.timeline import EventKey, KeptEvent
+from shared.store.timeline import EventKey, KeptEvent, revised_key
 
 HEARD_BEFORE, HEARD_AFTER = 7 * 24, 24
 """An account's provider says what was delivered if it has said so of any message accepted so many hours before the
@@ -28,6 +28,8 @@ class Timeline(Protocol):
     """See `shared.store.timeline.Timeline`."""
 
     def read(self, keys: Sequence[EventKey]) -> dict[EventKey, KeptEvent]: ...
+
+    def existing(self, keys: Sequence[EventKey]) -> set[EventKey]: ...
 
     def events_of_many(self, tenant: str, message_ids: Sequence[str]) -> list[list[KeptEvent]]: ...
 
@@ -68,21 +70,31 @@ class Sorter:
     def _sort(self, tenant: str, facts: Facts, message_ids: Sequence[str]) -> dict[str, Why]:
         found: dict[str, dict[str, KeptEvent]] = {id: {} for id in message_ids}
         done: dict[str, Why] = {}
+        whole: list[str] = []
         for asked, stages in enumerate(ROUNDS[facts.follows.who], 1):
             for id, events in self._read(tenant, found, stages).items():
                 found[id] |= events
+            for id in self._revised(tenant, [id for id, events in found.items() if may_be_revised(events)]):
+                whole.append(id)
+                del found[id]
             for id in list(found):
                 if (why := settled(facts, found[id], asked)) is not None:
                     done[id] = why
                     del found[id]
             if not found:
                 break
-        left = list(found)
+        left = [*whole, *found]
         for at in range(0, len(left), WHOLE):
             ids = left[at : at + WHOLE]
             for id, events_of in zip(ids, self.timeline.events_of_many(tenant, ids), strict=True):
                 done[id] = by_all(facts, events_of)
         return done
+
+    def _revised(self, tenant: str, message_ids: Sequence[str]) -> list[str]:
+        """Those of messages of which some openings or clicks that looked like a person's were a machine's."""
+        keys = {revised_key(tenant, id): id for id in message_ids}
+        parts = [list(keys)[at : at + MAX_GET] for at in range(0, len(keys), MAX_GET)]
+        return [keys[key] for part in self.pool.map(self.timeline.existing, parts) for key in part]
 
     def _read(
         self, tenant: str, message_ids: Iterable[str], stages: Sequence[Stage]
@@ -108,8 +120,7 @@ class _Speaking:
 
     def __contains__(self, account: object) -> bool:
         if account not in self._known:
-            hours = self._counters.read(
-                f"{self._tenant}#account#{account}", self._hour - HEARD_BEFORE, self._hour + HEARD_AFTER
-            )
+            scope = account_scope(self._tenant, str(account))
+            hours = self._counters.read(scope, self._hour - HEARD_BEFORE, self._hour + HEARD_AFTER)
             self._known[str(account)] = any(counts.get(Stage.DELIVERED) for counts in hours.values())
         return self._known[str(account)]

@@ -12,6 +12,7 @@ from aws_lambda_powertools import Logger
 from functions.campaign.operations.sampling import Sampler
 from functions.campaign.operations.views import load_campaign
 from functions.campaign.run.variants import Resolved, resolve
+from shared.acceptance.addresses import Seals
 from shared.acceptance.packing import RecipientTooLargeError, check_sizes, pack
 from shared.acceptance.telling import Acceptance, accepted_record
 from shared.api.campaigns import TestMessage, TestSend, TestSent
@@ -44,6 +45,7 @@ class Testing:
     sampler: Sampler
     acceptance: Acceptance
     clock: Clock
+    seals: Seals
 
     def operations(self) -> dict[str, OperationFunction]:
         """Operation id -> function."""
@@ -144,7 +146,11 @@ class Testing:
         """Queue envelopes, then tell the trace. Raises: NotQueuedError if nothing could be queued."""
 
         def records(failed: set[str]) -> list[StreamRecord]:
-            return [accepted_record(each) for each in dispatches if each.envelope.id not in failed]
+            return [
+                accepted_record(each, self.seals.of(each.envelope.tenant))
+                for each in dispatches
+                if each.envelope.id not in failed
+            ]
 
         failed = self.acceptance.carry_out(dispatches, records, "Send the request again.") if dispatches else set()
         problem = " ".join(EXPLANATIONS[Reason.NOT_QUEUED])

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from aws_lambda_powertools import Logger
 
-from functions.campaign.follow.finding import FollowedError, check_new, find, following, its_file
+from functions.campaign.follow.finding import FollowedError, check_known, check_new, find, following, its_file
 from functions.campaign.run.variants import Resolved, resolve
 from shared.errors import ConflictError, PlatformError, RequestError, forbidden, invalid, invalid_field
 from shared.model.audit import AuditRecord
@@ -235,6 +235,8 @@ class Starter:
         if campaign.audience.follows is None:
             return campaign, self._file(tenant, campaign.audience.file or "", kind)
         followed = find(self.campaigns, tenant, campaign.audience.follows, kind, now)
+        templates = (self.catalog.template(tenant, each.template) for each in followed.campaign.variants)
+        check_known(campaign.audience.follows, templates)
         if purpose is Purpose.SEND:
             check_new(self.campaigns, tenant, campaign, followed)
         return following(campaign, campaign.audience.follows, followed), its_file(followed)

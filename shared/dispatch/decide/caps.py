@@ -35,13 +35,17 @@ class Caps(Step):
         claimants = claimants_of(envelope, [candidate.recipient for candidate in batch.candidates])
         answers = self.sources.caps.take(of, claimants, cap.count, after)
         left, rows = [], []
-        for candidate, answer in zip(batch.candidates, answers, strict=True):
+        for candidate, claim in zip(batch.candidates, answers, strict=True):
             recipient = candidate.recipient
-            if answer is Answer.REFUSED:
-                rows.append(row(envelope, recipient, Stage.CAPPED, now, reason=Reason.CAPPED))
+            if claim.answer is Answer.REFUSED:
+                ended = row(envelope, recipient, Stage.CAPPED, now, reason=Reason.CAPPED)
+                ended.limit = cap.count, cap.minutes or 0
+                if cap.minutes is not None and claim.at is not None:
+                    ended.clear_at = claim.at + cap.minutes * 60_000
+                rows.append(ended)
                 continue
             left.append(candidate)
             held.slots.add(recipient.index)
-            if answer is Answer.TAKEN:
+            if claim.answer is Answer.TAKEN:
                 held.new_slots.add(recipient.index)
         return left, rows

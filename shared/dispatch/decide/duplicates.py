@@ -29,13 +29,15 @@ class Duplicates(Step):
         claims = dict(zip(claimants_of(envelope, [c.recipient for c in batch.candidates]), found, strict=True))
         answers = self.sources.duplicates.take(envelope.tenant, envelope.template, claims, seconds)
         left, rows = [], []
-        for candidate, digest, answer in zip(batch.candidates, found, answers, strict=True):
+        for candidate, digest, claim in zip(batch.candidates, found, answers, strict=True):
             recipient = candidate.recipient
-            if answer is Answer.REFUSED:
-                rows.append(row(envelope, recipient, Stage.DUPLICATE, now, reason=Reason.DUPLICATE))
+            if claim.answer is Answer.REFUSED:
+                ended = row(envelope, recipient, Stage.DUPLICATE, now, reason=Reason.DUPLICATE)
+                ended.because_of, ended.clear_at = claim.held_by + recipient.tag, claim.at
+                rows.append(ended)
                 continue
             left.append(candidate)
             held.marks[recipient.index] = digest
-            if answer is Answer.TAKEN:
+            if claim.answer is Answer.TAKEN:
                 held.new_marks.add(recipient.index)
         return left, rows

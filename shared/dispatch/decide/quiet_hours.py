@@ -29,6 +29,8 @@ class QuietHours(Step):
                 return None
             if quiet.action is QuietAction.DEFER:
                 return put_off(envelope, candidate.recipient, Reason.QUIET_HOURS, end, now)
-            return row(envelope, candidate.recipient, Stage.SUPPRESSED, now, reason=Reason.QUIET_HOURS)
+            ended = row(envelope, candidate.recipient, Stage.SUPPRESSED, now, reason=Reason.QUIET_HOURS)
+            ended.clear_at = end
+            return ended
 
         return batch.split(asleep)

@@ -4,6 +4,7 @@ from shared.dispatch.decide.attached_files import AttachedFiles
 from shared.dispatch.decide.caps import Caps
 from shared.dispatch.decide.choose_account import ChooseAccount
 from shared.dispatch.decide.duplicates import Duplicates
+from shared.dispatch.decide.erased import Erased
 from shared.dispatch.decide.expired import Expired
 from shared.dispatch.decide.provider_limits import ProviderLimits
 from shared.dispatch.decide.quiet_hours import QuietHours
@@ -16,6 +17,7 @@ from shared.dispatch.decide.tracked_links import TrackedLinks
 from shared.dispatch.decide.unsubscribe_links import UnsubscribeLinks
 
 STEPS: tuple[type[Step], ...] = (
+    Erased,
     Expired,
     RunState,
     Suppression,

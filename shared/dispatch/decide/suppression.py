@@ -23,6 +23,9 @@ class Suppression(Step):
             why = stopped_by(entries.get(candidate.recipient.tag, ()), envelope.message_class, topic)
             if why is None:
                 return None
-            return row(envelope, candidate.recipient, Stage.SUPPRESSED, now, reason=Reason(f"suppressed_{why}"))
+            reason = Reason(f"suppressed_{why.reason}")
+            ended = row(envelope, candidate.recipient, Stage.SUPPRESSED, now, reason=reason)
+            ended.because_of, ended.listed_at = why.message, why.at
+            return ended
 
         return batch.split(stopped)

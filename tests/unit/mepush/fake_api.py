@@ -63,7 +63,7 @@ class FakeApi:
         self.upload_status = 204
         self.upload_url = ""
         self.health = json.loads(json.dumps(HEALTH))
-        self.scopes = {"send", "read", "manage", "operate"}
+        self.scopes = {"send", "read", "manage", "operate", "unmask"}
         self.campaigns = FakeCampaigns(Refusal, lambda: self.url)
         self._routes: list[tuple[str, str, str, Callable[..., Any]]] = [
             ("POST", r"/v1/messages", "send", self._send),
@@ -262,7 +262,9 @@ class FakeApi:
         return {"index": index, "message_id": "", "status": "rejected", **facts}
 
     def _message(self, _body: Any, message_id: str) -> dict[str, Any]:
-        return self._found(self.messages, message_id, "message")
+        found = self._found(self.messages, message_id, "message")
+        whole = "unmask=true" in self.requests[-1][1]
+        return found | {"address": "ada@example.com" if whole else None}
 
     def _request(self, _body: Any, request_id: str) -> dict[str, Any]:
         """Two pages: the first message, then the others."""
@@ -275,6 +277,8 @@ class FakeApi:
         return {"request_id": request_id, "messages": page, "counts": {"sent": len(page)}, "cursor": cursor}
 
     def _query(self, body: dict[str, Any]) -> dict[str, Any]:
+        if "addresses" in body:
+            return {"messages": list(self.messages.values()), "cursor": None}
         if "reference" in body:
             return {"messages": list(self.messages.values())[:1], "requests": [ULID + "0"], "cursor": None}
         found = list(self.messages.values()) if body["to"] in {"ada@example.com", ULID + "0"} else []
@@ -420,7 +424,7 @@ class FakeApi:
         head = {name: body[name] for name in ("id", "name", "class", "accounts")}
         times = {"created_at": NOW, "updated_at": NOW}
         own = {name: body.get(name) for name in ("ttl_seconds", "fallback", "topic")}
-        own["tracking"] = body.get("tracking", False)
+        own["tracking"] = "recipient" if body.get("tracking") is True else body.get("tracking", False)
         self.templates[body["id"]] = {**facts, **head, **own, **times}
         self.versions[body["id"]] = []
         self._create_version(body, body["id"])
@@ -596,7 +600,14 @@ def message(message_id: str, request_id: str, template: str = "welcome") -> dict
     """A message that was sent at the second try."""
     events = [
         event("accepted", "Accepted."),
-        event("retrying", "The provider was busy.", reason="provider_busy", code="421", until=NOW),
+        event(
+            "retrying",
+            "The provider was busy. The provider said: 421. Due again at 2026-11-24T09:12:05.000Z.",
+            text_zh="服务商繁忙。服务商的答复：421。将于 2026-11-24T09:12:05.000Z 再次处理。",
+            reason="provider_busy",
+            code="421",
+            until=NOW,
+        ),
         event(
             "sent", "The provider took it.", account="mail", provider="smtp", provider_message_id="q1", duration_ms=12
         ),
@@ -607,7 +618,11 @@ def message(message_id: str, request_id: str, template: str = "welcome") -> dict
         "status": "sent",
         "final": True,
         "explanation": "The provider took the message.",
+        "explanation_zh": "服务商已收下消息。",
         "action": "Nothing.",
+        "action_zh": "无需处理。",
+        "address": None,
+        "address_note": None,
         "channel": "email",
         "class": "notification",
         "template": template,

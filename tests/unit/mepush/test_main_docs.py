@@ -37,7 +37,8 @@ def wrong(words: list[str]) -> str:
             return f"no command {words[0]}"
         command, words = found, words[1:]
     try:
-        command.make_context("mepush", list(words), resilient_parsing=False)
+        with command.make_context("mepush", list(words), resilient_parsing=False):
+            pass
     except typer.Exit:
         return ""
     except Exception as error:  # of any kind: it is what the line in the page is told

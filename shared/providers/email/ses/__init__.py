@@ -20,6 +20,10 @@ SPEC = ProviderSpec(
     receipts=True,
     events=EVENTS,
     topic_fields=frozenset({"mail"}),
+    topic_from=rights.SETS,
     rights=rights.SEND,
-    checks=rights.CHECKS,
+    checks=(*rights.CHECKS, *rights.LISTED),
+    lists=True,
+    pull_setting="reconcile",
+    pulls=rights.EXPORTS,
 )

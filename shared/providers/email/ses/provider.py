@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from botocore.exceptions import ClientError
@@ -16,9 +16,10 @@ from shared.model.outcome import Outcome, Rejected, Retry, Sent, Unknown
 from shared.model.reasons import EXPLANATIONS, Reason
 from shared.net.hosts import aws_vendor, check_endpoint, endpoint_server
 from shared.net.pools import guard_botocore
-from shared.providers.base import MAX_CALLS, Outgoing, Provider, Tools, Verification
+from shared.providers.base import MAX_CALLS, ListedPage, Outgoing, Provider, Tools, Verification
 from shared.providers.email.mime import Assembler, Mailbox, SenderName, mailbox_problem
 from shared.providers.email.quoted import Own
+from shared.providers.email.ses import insights, listed
 from shared.providers.email.ses.bulk import MOST, Form, Parts, Shape, tags_of
 from shared.providers.email.ses.codes import (
     TEMPLATE_GONE,
@@ -56,6 +57,8 @@ class Settings(ProviderSettings):
     """Needed for receipts (bounces, complaints, opens)."""
     endpoint: str | None = None
     """Another address of SES, for example a private one."""
+    reconcile: bool = False
+    """Whether SES is asked at night what became of messages: needs its Virtual Deliverability Manager."""
     bulk: bool = True
     """Whether up to 50 messages go by one call, where a trial shows that SES leaves their content as it is."""
     connect_timeout_s: float = Field(default=3, gt=0, le=5)
@@ -133,6 +136,15 @@ class SesProvider(Provider):
             return _explain(outcome_of_error(error))
         except Exception as error:  # botocore's parser stumbles in many ways over what it does not expect
             return _explain(outcome_of_failure(error))
+
+    def pulled(self) -> Iterator[Sequence[str]]:
+        return insights.told(self._client(), self._network, self._clock.now_ms(), self._tools.deployment)
+
+    def listed(self, cursor: str | None) -> ListedPage:
+        return listed.page(self._client(), cursor)
+
+    def release(self, address: str) -> bool:
+        return listed.release(self._client(), address)
 
     def close(self) -> None:
         with self._lock:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from shared.model.engagement import MachineSign
 from shared.model.reasons import Reason
 from shared.model.receipts import Arrived, Receipt
 from shared.model.suppression import SuppressionReason
@@ -19,6 +20,7 @@ from shared.model.wire import UnreadableError
 from shared.model.words import Stage
 from shared.providers.email.bounces import bounced, is_for_ever, speaks_against_the_address
 from shared.providers.email.ses.bulk import MESSAGE_ID_HEADER, MESSAGE_ID_TAG, ORIGIN_TAG
+from shared.providers.email.ses.insight_receipts import NAME, read_insights
 
 Json = Mapping[str, Any]
 
@@ -54,14 +56,20 @@ NO_COMPLAINTS: Final = frozenset({"not-spam", "auth-failure"})
 def read(arrived: Arrived) -> list[Receipt]:
     """What an event says of a message; nothing of events that say nothing new. Raises: UnreadableError."""
     event = _read(arrived.body)
-    event = event.get("detail", event)
+    if NAME in event:
+        return read_insights(event[NAME], lambda each: _said(each, arrived))
+    return _said(event.get("detail", event), arrived)
+
+
+def _said(event: dict[str, Any], arrived: Arrived) -> list[Receipt]:
     kind = str(event.get("eventType") or event.get("notificationType") or "")
     reader = _READERS.get(kind.replace(" ", "").lower())
     if reader is None:
         return []
     mail = event["mail"]
     message_id = _message_id(mail)
-    if message_id is None:
+    # Whoever was asked is known, and with it whose message it is: it is found by its address.
+    if message_id is None and arrived.tenant is None:
         raise UnreadableError(f"mail.tags.{MESSAGE_ID_TAG}")
     facts = reader(event, next(iter(mail.get("destination") or ()), ""))
     if facts is None:
@@ -69,12 +77,16 @@ def read(arrived: Arrived) -> list[Receipt]:
     receipt = Receipt(
         provider="ses",
         origin=_tag(mail, ORIGIN_TAG),
-        tenant=DEFAULT_TENANT,
+        tenant=arrived.tenant or DEFAULT_TENANT,
         message_id=message_id,
         provider_id=mail.get("messageId"),
-        **{"at": arrived.at, **facts},
+        **{"at": arrived.at, **_address_of(message_id, mail), **facts},
     )
     return [receipt]
+
+
+def _address_of(message_id: str | None, mail: Json) -> Json:
+    return {} if message_id is not None else {"address": next(iter(mail.get("destination") or ()), None)}
 
 
 def _read(body: str) -> dict[str, Any]:
@@ -188,7 +200,8 @@ def _clicked(event: Json, to: str) -> dict[str, Any]:
 
 def _engaged(stage: Stage, facts: Json) -> dict[str, Any]:
     # A text, and missing on older events, which says nothing.
-    return {"stage": stage, "at": _ms(facts), "machine": facts.get("isBotEvent") == "Likely"}
+    machine = facts.get("isBotEvent") == "Likely"
+    return {"stage": stage, "at": _ms(facts), "machine": machine, "sign": MachineSign.PROVIDER if machine else None}
 
 
 def _ms(facts: Json) -> int:

@@ -1,5 +1,6 @@
 """Tencent Cloud SMS."""
 
+from shared.base.rights import read_secrets
 from shared.model.words import Channel
 from shared.providers.sms.tencent import limits
 from shared.providers.spec import ProviderSpec
@@ -14,4 +15,5 @@ SPEC = ProviderSpec(
     receipts=True,
     callback=True,
     pull_setting="pull_receipts",
+    pulls=(read_secrets(Channel.SMS),),
 )

@@ -71,4 +71,5 @@ def _event(message: Mapping[str, str], settings: Mapping[str, Any]) -> Event | N
         member=message.get("FromUserName", ""),
         task_id=message.get("TaskId", ""),
         key=message.get("EventKey", ""),
+        response_code=message.get("ResponseCode", ""),
     )

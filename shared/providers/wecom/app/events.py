@@ -31,6 +31,8 @@ class Event(Struct, omit_defaults=True):
     task_id: str = ""
     key: str = ""
     """Of the button."""
+    response_code: str = ""
+    """By which the card may be changed, once and within 72 hours."""
 
 
 def as_json(event: Event) -> str:

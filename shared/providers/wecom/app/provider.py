@@ -1,7 +1,7 @@
 """WeCom app messages (企业微信应用消息): to members, departments and tags, or to everyone in the app's scope.
 
 Sources: WeCom docs, path 90236 (message/send), 91039 (gettoken), 90253 (media/upload), 90227 (agent/get), 94867
-(message/recall).
+(message/recall), 94888 (message/update_template_card).
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from pydantic import AfterValidator, ConfigDict, Field, SecretStr, model_validat
 
 from shared.model.accounts import ProviderSecret, ProviderSettings, bare_secret
 from shared.model.content import RenderedWecom
-from shared.model.outcome import Outcome, Rejected, Retry, Sent, Withdrawal, Withdrawn
+from shared.model.outcome import Change, Changed, Outcome, Rejected, Retry, Sent, Withdrawal, Withdrawn
 from shared.model.reasons import Reason
 from shared.net.hosts import endpoint_server
 from shared.policy.rates import SECOND, Lane
@@ -205,6 +205,26 @@ class AppProvider(Provider):
             return Rejected(Reason.RECALL_REFUSED, str(answer.code))
         return outcome_of(answer.code)
 
+    def change_card(self, response_code: str, text: str) -> Change:
+        """Have the buttons of a card become a text for all who got it, within 72 hours; each code is good for once."""
+        deadline = self._wire.deadline()
+        body = {
+            "atall": 1,
+            "agentid": self._settings.agent_id,
+            "response_code": response_code,
+            "button": {"replace_name": text},
+        }
+        path = "message/update_template_card"
+        try:
+            answer = self._authorised(
+                lambda token: self._wire.call("POST", path, {"access_token": token}, deadline, body=body), deadline
+            )
+        except NotReadyError as error:
+            return error.outcome
+        if isinstance(answer, Failure):
+            return answer.outcome
+        return Changed() if answer.code == OK else outcome_of(answer.code)
+
     def verify(self) -> Verification:
         """Fetch a token with the secret and read the app's description: neither reaches a member."""
         deadline = self._wire.deadline()
@@ -355,7 +375,10 @@ def _task(content: RenderedWecom, messages: Sequence[Outgoing]) -> dict[str, str
         return {}
     targets = [_target(message.to) for message in messages]
     members = all(target is not None and target.kind == "user" for target in targets)
-    return {"task_id": task_id_of([message.message_id for message in messages], members=members)}
+    ids, body = [message.message_id for message in messages], content.body
+    # What is rendered of an older version says nothing of it.
+    how = {"acknowledges": body.get("acknowledges", True), "taken": bool(body.get("taken"))}
+    return {"task_id": task_id_of(ids, members=members, **how)}
 
 
 def _given(source: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:

@@ -46,21 +46,25 @@ def _left(arrived: Arrived, event: Event) -> Receipt:
 
 def _pressed(arrived: Arrived, event: Event) -> list[Receipt]:
     """Nothing of cards with task ids of their callers': which message they are of cannot be told."""
-    found = read_task_id(event.task_id)
-    if found is None:
+    task = read_task_id(event.task_id)
+    if task is None:
         return []
-    message_id, several = found
+    stages = (Stage.CLICKED, Stage.ACKNOWLEDGED) if task.acknowledges else (Stage.CLICKED,)
     return [
         Receipt(
             provider="app",
-            stage=Stage.CLICKED,
+            stage=stage,
             at=event.at,
             tenant=arrived.tenant,
             account=arrived.account,
-            message_id=message_id,
+            message_id=task.message_id,
             address=event.member.lower(),
-            same_request=several,
+            same_request=task.several,
             code=event.event,
             note=clipped(event.key, NOTE_BYTES) or None,
+            by=event.member.lower() or None,
+            response_code=(event.response_code or None) if task.taken and stage is Stage.CLICKED else None,
+            for_all=task.taken and stage is Stage.ACKNOWLEDGED,
         )
+        for stage in stages
     ]

@@ -37,7 +37,7 @@ def number(end: str) -> str:
 
 def test_it_can_be_asked_by_a_setting() -> None:
     assert PROVIDERS["tencent"].pull_setting == "pull_receipts"
-    assert [name for name, spec in PROVIDERS.items() if spec.pull_setting] == ["tencent"]
+    assert [name for name, spec in PROVIDERS.items() if spec.pull_setting] == ["ses", "tencent"]
 
 
 def test_each_report_and_answer_is_told_once_when_it_is_due(provider: Provider, asked: FakeClock) -> None:

@@ -84,7 +84,14 @@ def test_a_text_of_any_length_comes_back(length: int) -> None:
 def test_what_is_pressed_is_told_with_what_we_use_of_it() -> None:
     fields = {"EventKey": "approve", "TaskId": "task-1", "CardType": "button_interaction", "ResponseCode": "R"}
     assert told(WECOM.event("template_card_event", NOW_S - 9, "ZhangSan", fields)) == [
-        Event(event="template_card_event", at=(NOW_S - 9) * 1000, member="ZhangSan", task_id="task-1", key="approve")
+        Event(
+            event="template_card_event",
+            at=(NOW_S - 9) * 1000,
+            member="ZhangSan",
+            task_id="task-1",
+            key="approve",
+            response_code="R",
+        )
     ]
 
 

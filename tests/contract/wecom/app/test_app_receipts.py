@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from pydantic import ValidationError
 
 from local.sandbox.base import Outbox
@@ -18,7 +19,7 @@ from shared.providers.reading import read_receipts
 from shared.providers.wecom.app.events import ALERTS, Event, as_json
 from shared.providers.wecom.app.provider import Secret
 from shared.providers.wecom.app.receipts import NOTE_BYTES
-from shared.providers.wecom.app.tasks import read_task_id, task_id_of
+from shared.providers.wecom.app.tasks import Task, read_task_id, task_id_of
 from shared.providers.wecom.limits import TASK_ID
 from tests.contract.wecom.kit import make_app, wecom
 from tests.fakes import FakeClock
@@ -107,8 +108,8 @@ def read(event: Event) -> list[Receipt | Alert]:
 @pytest.mark.parametrize("several", [False, True])
 def test_what_is_pressed_is_a_click_on_the_message(name: str, several: bool) -> None:
     task_id = id_of(7) + ("@" if several else "")
-    [receipt] = read(Event(event=name, at=5000, member="Ada", task_id=task_id, key="yes"))
-    assert receipt == Receipt(
+    clicked, acknowledged = read(Event(event=name, at=5000, member="Ada", task_id=task_id, key="yes"))
+    expected = Receipt(
         provider="app",
         stage=Stage.CLICKED,
         at=5000,
@@ -119,11 +120,24 @@ def test_what_is_pressed_is_a_click_on_the_message(name: str, several: bool) -> 
         same_request=several,
         code=name,
         note="yes",
+        by="ada",
     )
+    assert (clicked, acknowledged) == (expected, replace(expected, stage=Stage.ACKNOWLEDGED))
+
+
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_press_acknowledges_unless_the_template_says_otherwise(several: bool, taken: bool) -> None:
+    for acknowledges, stages in ((True, ["clicked", "acknowledged"]), (False, ["clicked"])):
+        ids = [id_of(n) for n in range(7, 9 if several else 8)]
+        task_id = task_id_of(ids, members=True, acknowledges=acknowledges, taken=taken)
+        found = read(Event(event="template_card_event", at=5, member="ada", task_id=task_id, key="no"))
+        assert [each.stage for each in found if isinstance(each, Receipt)] == stages
+        assert read_task_id(task_id) == Task(id_of(7), several, acknowledges, taken)
 
 
 def test_a_long_key_is_cut() -> None:
-    [receipt] = read(Event(event="template_card_event", at=5, member="a", task_id=id_of(1), key="键" * 999))
+    [receipt, _] = read(Event(event="template_card_event", at=5, member="a", task_id=id_of(1), key="键" * 999))
     assert isinstance(receipt, Receipt) and receipt.note is not None
     assert 0 < len(receipt.note.encode()) <= NOTE_BYTES
 

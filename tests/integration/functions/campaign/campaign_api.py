@@ -15,6 +15,7 @@ from functions.campaign.operations.trials import Testing
 from functions.campaign.operations.uploads import Uploading
 from functions.campaign.run.reporting import Reporter
 from functions.campaign.run.starting import Starter
+from shared.acceptance.addresses import Seals
 from shared.acceptance.telling import Acceptance
 from shared.api.kit import Api
 from shared.api.openapi import document
@@ -151,7 +152,7 @@ class CampaignApi:
             Uploading(files, clock),
             CampaignOperations(self.catalog, self.campaigns, Follower(self.campaigns, schedules), clock),
             RunOperations(self.catalog, self.campaigns, self.shards, starter, reporter, tasks, links, clock),
-            Testing(self.catalog, self.campaigns, sampler, acceptance, clock),
+            Testing(self.catalog, self.campaigns, sampler, acceptance, clock, Seals(self.catalog)),
         )
         self.api = Api({id: function for part in parts for id, function in part.operations().items()})
         self.audit = AuditLog(dynamodb, "catalog")

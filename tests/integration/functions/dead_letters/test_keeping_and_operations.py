@@ -152,6 +152,7 @@ class DeadLetterHarness:
             schedule_group="",
             schedule_role_arn="",
             schedule_dlq_arn="",
+            receipts_url="https://sqs/receipts",
         )
         # What is configured is read without fail.
         catalog = Catalog(aws.dynamodb, "catalog", clock)
@@ -406,8 +407,10 @@ def test_what_its_queue_gave_up_is_no_reason_to_hold_back_the_next_one(harness: 
         duplicates.take("default", "welcome", dict.fromkeys(messages, "c"), 3600)
         caps.take(of, messages, 1, NOW - 1)
     harness.keep(envelope(2))
-    assert duplicates.take("default", "welcome", dict.fromkeys(later, "c"), 3600) == [Answer.TAKEN, Answer.REFUSED]
-    assert caps.take(of, later, 1, NOW - 1) == [Answer.TAKEN, Answer.REFUSED]
+    marks = duplicates.take("default", "welcome", dict.fromkeys(later, "c"), 3600)
+    assert [claim.answer for claim in marks] == [Answer.TAKEN, Answer.REFUSED]
+    slots = caps.take(of, later, 1, NOW - 1)
+    assert [claim.answer for claim in slots] == [Answer.TAKEN, Answer.REFUSED]
 
 
 def test_an_envelope_that_somebody_works_on_comes_back(harness: DeadLetterHarness) -> None:

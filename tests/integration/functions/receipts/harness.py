@@ -7,13 +7,14 @@ from typing import Any
 from functions.receipts.deps import receiver_of
 from functions.receipts.function import ReceiptsSettings
 from functions.receipts.receiving import Received
+from shared.aws.queue import Dispatch
 from shared.model.envelope import Envelope
 from shared.model.events import StreamRecord, accepted_rows, record_of
-from shared.model.receipts import Receipt, Waiting, as_json
+from shared.model.receipts import Look, Receipt, Waiting, as_json
 from shared.model.suppression import SuppressionReason
 from shared.model.words import Channel, Stage
 from shared.store.suppressions import Suppressions
-from shared.wiring.parts import Parts
+from shared.wiring.accounts import AccountParts
 from tests.conftest import Aws
 from tests.fakes import FakeClock
 from tests.integration.functions.trace.test_aggregate import TraceHarness, rows
@@ -25,6 +26,7 @@ class Queue:
 
     def __init__(self) -> None:
         self.waiting: list[tuple[Waiting, int]] = []
+        self.looks: list[tuple[Look, int]] = []
         self.broken = False
 
     def wait(self, waiting: Waiting, delay_s: int) -> None:
@@ -32,6 +34,24 @@ class Queue:
             raise OSError("the queue does not answer")
         if waiting.waiting:
             self.waiting.append((waiting, delay_s))
+
+    def look(self, look: Look, now: int) -> None:
+        self.looks.append((look, max(0, look.due_at - now)))
+
+
+class Queues:
+    """Holds envelopes that take the place of others. broken: takes none."""
+
+    def __init__(self) -> None:
+        self.sent: dict[str, Envelope] = {}
+        self.broken = False
+
+    def send(self, dispatches: list[Dispatch]) -> set[str]:
+        if self.broken:
+            return {each.envelope.id for each in dispatches}
+        for each in dispatches:
+            assert self.sent.setdefault(each.envelope.id, each.envelope) == each.envelope
+        return set()
 
 
 class Stream:
@@ -52,7 +72,7 @@ class ReceiptsHarness:
         self.clock, self.aws = clock, aws
         # After all that receipts of these tests tell.
         clock.advance(600)
-        self.queue, self.stream = Queue(), Stream()
+        self.queue, self.stream, self.queues = Queue(), Stream(), Queues()
         self.tenant = self.trace.catalog.ensure_tenant("default")
         self._sequence = 10**55
         self._told = 0
@@ -65,14 +85,21 @@ class ReceiptsHarness:
             timeline_table="timeline",
             stream_name="events",
             receipts_url="https://sqs/receipts",
+            guard_table="guard",
+            secret_prefix="test",
+            queue_urls="{}",
+            schedule_group="",
+            schedule_role_arn="",
+            schedule_dlq_arn="",
         )
         return receiver_of(
-            Parts(
+            AccountParts(
                 settings,
                 client=lambda service: client or self.aws.dynamodb,
                 clock=self.clock,
                 receipt_queue=self.queue,
                 stream=self.stream,
+                queues=self.queues,
             )
         )
 

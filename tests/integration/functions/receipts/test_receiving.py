@@ -245,3 +245,22 @@ def test_an_origin_is_not_believed_of_another_account(harness: ReceiptsHarness) 
     origin = whole_origin("default", "mail", origin_of(one))
     harness.receive(receipt(ids(one)[0], origin=origin, account="another"))
     assert harness.stream.records == [] and len(harness.queue.waiting) == 1
+
+
+def test_a_message_that_tries_a_topic_is_counted_and_keeps_no_receipt_back(harness: ReceiptsHarness) -> None:
+    [message_id] = ids(harness.sent())
+    tried = "Successfully validated SNS topic for Amazon SES event publishing."
+    received = harness.receive_bodies(tried, ses_event(message_id))
+    assert (received.notices, received.failed) == (Counter({"topic": 1}), [])
+    assert received.told == Counter({("ses", "delivered"): 1})
+
+
+def test_what_comes_by_eventbridge_and_by_a_topic_counts_once(harness: ReceiptsHarness) -> None:
+    [message_id] = ids(harness.sent())
+    by_bus = ses_event(message_id)
+    by_topic = json.dumps(json.loads(by_bus)["detail"])
+    wrapped = json.dumps({"Type": "Notification", "Message": by_topic})
+    for body in (by_topic, by_bus, wrapped, by_topic):
+        assert harness.receive_bodies(body).failed == []
+        harness.tell_all()
+    assert harness.counts() == {"accepted": 1, "sent": 1, "delivered": 1}

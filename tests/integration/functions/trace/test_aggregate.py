@@ -10,14 +10,19 @@ from typing import Any
 import pytest
 
 from functions.trace import aggregate
-from functions.trace.deps import aggregator_of, reading_of
-from functions.trace.function import TraceApiSettings
+from functions.trace.api_deps import reading_of
+from functions.trace.deps import aggregator_of
+from functions.trace.function import AggregatorSettings, TraceApiSettings
 from local.timeline_items import is_event
 from shared.api.kit import Api
 from shared.aws.stream import StreamReader
+from shared.model.accounts import Account
 from shared.model.envelope import Envelope, EnvelopeRecipient
 from shared.model.events import EventRow, StreamRecord, accepted_rows, record_of
 from shared.model.ids import Numbering, Tagger, new_base
+from shared.model.tenants import TenantSettings
+from shared.model.veils import Veils
+from shared.model.words import Channel
 from shared.store.catalog import Catalog
 from shared.store.timeline import Timeline
 from shared.wiring.parts import Parts
@@ -101,22 +106,34 @@ class Kinesis:
         return {"Records": found, "NextShardIterator": following, "MillisBehindLatest": len(numbers[2:])}
 
 
+class BothSettings(AggregatorSettings, TraceApiSettings):
+    """Of both functions."""
+
+
 class TraceHarness:
     """The aggregator over moto's tables, and what they hold."""
 
     def __init__(self, aws: Aws, clock: FakeClock) -> None:
         self.aws, self.clock, self.kinesis = aws, clock, Kinesis()
         self.catalog = Catalog(aws.dynamodb, aws.catalog, clock)
+        self.veils: Veils = {}
+        self.tenant_settings = TenantSettings()
         self.salt = self.catalog.ensure_tenant("default").salt
 
     def parts(self, client: Any = None) -> Parts:
         """The parts of both functions. client: of the tables, instead of moto's."""
         tables = client or self.aws.dynamodb
-        settings = TraceApiSettings(catalog_table="catalog", counters_table="counters", timeline_table="timeline")
+        tables_of: Any = {f"{name}_table": name for name in ("catalog", "guard", "counters", "timeline")}
+        settings = BothSettings(**tables_of, deployment="mepush")
         reader = self.kinesis.reader()
-        return Parts(
-            settings, client=lambda service: tables, clock=self.clock, catalog=self.catalog, stream_reader=reader
-        )
+        given: Any = {"catalog": self.catalog, "tenants": self, "veils": self}
+        return Parts(settings, client=lambda service: tables, clock=self.clock, stream_reader=reader, **given)
+
+    def of(self, tenant: str, ulid: str) -> Veils:
+        return self.veils
+
+    def settings(self, tenant: str) -> TenantSettings:
+        return self.tenant_settings
 
     def aggregate(self, records: list[tuple[int, StreamRecord]], client: Any = None, shard: str = "shardId-0") -> Any:
         aggregator = aggregator_of(self.parts(client))
@@ -188,7 +205,7 @@ def balanced(harness: TraceHarness, messages: int, retries: int) -> None:
     # Five milliseconds from acceptance to sending are the ninth bucket.
     assert harness.counters("default#template#welcome") == expected | {"sent@9": messages}
     by_account = harness.counters("default#account#a0") + harness.counters("default#account#a1")
-    assert by_account == Counter({"sent": messages, "retrying": retries})
+    assert by_account == Counter({"sent": messages, "retrying": retries, "sent@9": messages})
 
 
 def test_counters_equal_the_timeline(harness: TraceHarness) -> None:
@@ -421,3 +438,26 @@ def test_template_statistics(harness: TraceHarness) -> None:
     assert (stats["no_receipt"], stats["delivered_share"]) == (4, None)
     assert stats["latency"]["sent"] == {"messages": 4, "p50": 5, "p95": 5, "p99": 5}
     assert harness.api("GET /v1/stats/templates/{id}", path={"id": "nope"})[0] == 404
+
+
+def test_account_statistics(harness: TraceHarness) -> None:
+    harness.catalog.create_account(
+        Account(id="main", tenant="default", name="Main", channel=Channel.EMAIL, provider="smtp", settings={},
+                created_at=0, updated_at=0),
+        change(),
+    )  # fmt: skip
+    one = envelope(4)
+    via: Any = {"account": "main", "provider": "smtp"}
+    arrived, returned = rows(one, "delivered", **via, took_ms=2000)[:2], rows(one, "undelivered", **via)[2:3]
+    returned[0].reason = "mailbox_full"
+    harness.aggregate([(1, record_of(one, accepted_rows(one) + rows(one, "sent", **via) + arrived + returned))])
+    status, stats = harness.api("GET /v1/stats/accounts/{id}", path={"id": "main"}, by="day")
+    assert (status, stats["provider"]) == (200, "smtp")
+    assert stats["stages"] == {"sent": 4, "delivered": 2, "undelivered": 1}
+    assert (stats["no_receipt"], stats["delivered_share"], stats["delivered_share_of_reported"]) == (1, 0.5, 0.6667)
+    assert (stats["latency"]["sent"]["messages"], stats["latency"]["delivered"]["p50"]) == (4, 2048)
+    assert [(each["reason"], each["messages"]) for each in stats["reasons"]] == [("mailbox_full", 1)]
+    [day] = stats["spans"]
+    assert (day["delivered_share"], day["latency"]["delivered"]["messages"]) == (0.5, 2)
+    assert harness.api("GET /v1/stats/accounts/{id}", path={"id": "nope"})[0] == 404
+    assert harness.api("GET /v1/stats/accounts/{id}", path={"id": "main"}, tenant="other")[0] == 404

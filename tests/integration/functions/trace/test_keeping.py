@@ -200,3 +200,33 @@ def test_it_may_die_at_every_call_while_it_keeps_what_was_left(
             harness.aggregate(batch)
             harness.aggregate([(30, told())])
             assert harness.counters() == harness.timeline() == Counter({"accepted": 9, "sent": 9}), (at, after)
+
+
+def said(took_ms: int) -> StreamRecord:
+    """That a message was delivered: by its carrier or by its device, which say it differently."""
+    one = envelope(1)
+    return record_of(one, rows(one, "delivered", took_ms=took_ms))
+
+
+def kept_took(harness: TraceHarness) -> int | None:
+    [message_id] = [id for id, _ in said(1).message_ids()]
+    [event] = harness.parts().timeline.events("default", message_id)
+    return event.took_ms
+
+
+def test_what_is_kept_stays_though_a_batch_that_died_says_it_differently(harness: TraceHarness) -> None:
+    harness.aggregate([(1, said(4))])
+    # It dies once the checkpoint has passed the second, which therefore is not looked for any more.
+    with pytest.raises(Killed):
+        harness.aggregate([(2, said(4000))], Fragile(harness.aws.dynamodb, at=3, after=True))
+    assert harness.parts().counters.checkpoint("events/shardId-0") == 2
+    harness.aggregate([(2, said(4000))])
+    assert kept_took(harness) == 4 and harness.counters("default#template#welcome")["delivered@8"] == 1
+
+
+def test_what_is_kept_stays_though_a_batch_that_was_given_up_says_it_differently(harness: TraceHarness) -> None:
+    harness.aggregate([(1, said(4))])
+    with pytest.raises(Killed):
+        harness.aggregate([(2, said(4000))], Fragile(harness.aws.dynamodb, at=3, after=True))
+    harness.aggregate([(3, told(start=50))])
+    assert kept_took(harness) == 4

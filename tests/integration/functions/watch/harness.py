@@ -14,7 +14,7 @@ from functions.watch.function import SweepSettings
 from functions.watch.health import HealthReader
 from local.timeline_items import is_event
 from shared.base.channels import queue_name
-from shared.base.settings import DeadLetterSettings
+from shared.base.settings import AfterwardsSettings, DeadLetterSettings, LiveMetricsSettings
 from shared.lifecycle.tail import tail
 from shared.model.envelope import Envelope
 from shared.model.events import EventRow, StreamRecord, accepted_rows, record_of
@@ -125,7 +125,7 @@ class Shard:
         return {"Records": found, "MillisBehindLatest": 0}
 
 
-class WorldSettings(SweepSettings, DeadLetterSettings):
+class WorldSettings(SweepSettings, DeadLetterSettings, LiveMetricsSettings, AfterwardsSettings):
     """The environments of the sweep and of the API together."""
 
 
@@ -141,6 +141,7 @@ class WatchHarness:
         self.urls = {name: self._queue(name) for name in names}
         self.dlq_urls = {name: self._queue(f"{name}-dlq") for name in names}
         self.schedules_dlq_url, self.trace_dlq_url = self._queue("schedules-dlq"), self._queue("trace-dlq")
+        self.receipts_dlq_url, self.webhooks_dlq_url = self._queue("receipts-dlq"), self._queue("webhooks-dlq")
         self.scheduler.create_schedule_group(Name=GROUP)
         self.tasks_url = self._queue("campaigns")
         clients = {"sqs": self.sqs, "scheduler": self.scheduler, "dynamodb": aws.dynamodb, "kinesis": self.shard}
@@ -164,6 +165,7 @@ class WatchHarness:
 
     def _settings(self) -> WorldSettings:
         return WorldSettings(
+            deployment="mepush",
             catalog_table="catalog",
             guard_table="guard",
             counters_table="counters",
@@ -177,6 +179,8 @@ class WatchHarness:
             campaigns_url=self.tasks_url,
             schedules_dlq_url=self.schedules_dlq_url,
             trace_dlq_url=self.trace_dlq_url,
+            receipts_dlq_url=self.receipts_dlq_url,
+            webhooks_dlq_url=self.webhooks_dlq_url,
         )
 
     def health(self) -> HealthReader:

@@ -7,11 +7,17 @@ from typing import Any
 
 import pytest
 
-from functions.watch.health import MEANINGS, judge
+from functions.watch import afterwards
+from functions.watch.findings import MEANINGS, SILENT_SENT
+from functions.watch.health import judge
+from functions.watch.unreported import tells
 from shared.api.kit import Api
 from shared.aws.stream import StreamLag
 from shared.lifecycle.tail import tail
 from shared.model.accounts import Account
+from shared.model.events import record_of
+from shared.model.letters import Letter
+from shared.model.webhooks import Stopped, Webhook, WebhookState
 from shared.model.words import Channel
 from shared.policy.routing import Shift
 from tests.conftest import Aws
@@ -220,3 +226,94 @@ def test_the_lag_is_that_of_the_first_record_beyond_the_checkpoint(answers: list
     assert found == {"a": lag, "b": 0}
     assert [place["ShardIteratorType"] for place in kinesis.places] == ["AFTER_SEQUENCE_NUMBER", "TRIM_HORIZON"]
     assert kinesis.places[0]["StartingSequenceNumber"] == "7"
+
+
+def warned(health: dict[str, Any]) -> str:
+    assert all(each["action"] for each in health["warnings"])
+    return " ".join(each["problem"] for each in health["warnings"])
+
+
+def keep_letters(harness: WatchHarness, count: int) -> None:
+    facts: Any = {"tenant": "default", "channel": "email", "message_class": "marketing", "template": "welcome"}
+    facts |= {"version": 1, "request": "r", "kind": "live", "account": "main", "reason": "timed_out", "code": ""}
+    facts |= {"recipients": 1, "generation": 0, "dead_at": NOW, "changed_at": NOW}
+    for number in range(count):
+        harness.parts.letters.keep(Letter(id=f"l{number}", **facts), "{}")
+
+
+def test_dead_letters_that_wait_are_a_warning_that_says_what_to_do(harness: WatchHarness) -> None:
+    harness.sweep()
+    keep_letters(harness, 2)
+    health = ask(harness)
+    assert (health["verdict"], health["findings"], health["dead_letters"]) == ("warning", [], 2)
+    assert warned(health) == "2 dead letters wait for somebody to decide on them."
+    assert "mepush dlq list" in health["warnings"][0]["action"]
+    harness.catalog.ensure_tenant("other")
+    assert ask(harness, "other")["verdict"] == "healthy"
+
+
+def test_dead_letters_are_counted_up_to_a_number(harness: WatchHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    harness.sweep()
+    keep_letters(harness, 4)
+    monkeypatch.setattr(afterwards, "MOST_LETTERS", 3)
+    health = ask(harness)
+    assert (health["dead_letters"], health["dead_letters_more"]) == (3, True)
+    assert warned(health).startswith("3 or more dead letters wait")
+
+
+def test_what_comes_after_sending_is_a_warning(harness: WatchHarness) -> None:
+    harness.sweep()
+    for url in (harness.receipts_dlq_url, harness.webhooks_dlq_url, harness.webhooks_dlq_url):
+        harness.sqs.send_message(QueueUrl=url, MessageBody="x")
+    health = ask(harness)
+    assert (health["verdict"], health["findings"]) == ("warning", [])
+    assert (health["receipts_dead"], health["webhooks_dead"]) == (1, 2)
+    assert "1 receipts cannot be read." in warned(health) and "2 events or batches" in warned(health)
+
+
+def test_endpoints_that_fail_or_were_stopped_are_warnings(harness: WatchHarness) -> None:
+    harness.sweep()
+    facts: Any = {"tenant": "default", "url": "https://example.com", "created_at": NOW, "updated_at": NOW}
+    gone = {"state": WebhookState.DISABLED, "stopped": Stopped.GONE}
+    held = {"state": WebhookState.PAUSED, "stopped": Stopped.PERSON}
+    for name, more in (("bad", {}), ("gone", gone), ("held", held), ("good", {})):
+        harness.parts.webhooks.save_webhook(Webhook(id=name, **facts, **more), None, change())
+    harness.parts.deliveries.failed("default", "bad", 7, NOW)
+    assert "bad" not in warned(ask(harness)), "it has only begun"
+    harness.clock.advance(1800)
+    harness.sweep()
+    text = warned(ask(harness))
+    assert "The webhook bad has failed for 30 min: 7 tries." in text
+    assert "The webhook gone gets no events, since it answered that it is gone." in text
+    assert "good" not in text and "held" not in text
+
+
+def test_an_account_whose_receipts_do_not_come_is_a_warning(harness: WatchHarness) -> None:
+    for name, provider in (("mail", "ses"), ("server", "smtp")):
+        harness.catalog.create_account(
+            Account(id=name, tenant="default", name=name, channel=Channel.EMAIL, provider=provider, settings={},
+                    created_at=NOW, updated_at=NOW),
+            change(),
+        )  # fmt: skip
+        one = envelope(SILENT_SENT, start=1000 * len(name))
+        harness.accept(one)
+        harness.close(one, rows_of(one, "sent", account=name, provider=provider))
+    assert warned(ask(harness)) == "", "receipts may be on their way"
+    harness.clock.advance(3 * HOUR_S)
+    harness.sweep()
+    # Mail servers say nothing of what arrives.
+    assert warned(ask(harness)) == (
+        f"Nothing was reported of any of the {SILENT_SENT} messages that the account mail sent in the last day."
+    )
+    harness.tell(record_of(one, rows_of(one, "delivered", account="mail", provider="ses")[:1]))
+    harness.trace()
+    assert ask(harness)["warnings"] == []
+
+
+def test_which_providers_say_of_each_message_whether_it_arrived() -> None:
+    def of(channel: Channel, provider: str) -> bool:
+        return tells(Account(id="a", tenant="t", name="a", channel=channel, provider=provider, settings={},
+                             created_at=0, updated_at=0))  # fmt: skip
+
+    assert of(Channel.EMAIL, "ses") and of(Channel.SMS, "aws") and of(Channel.SMS, "tencent")
+    assert not of(Channel.EMAIL, "smtp") and not of(Channel.WECOM, "app") and not of(Channel.WECOM, "robot")

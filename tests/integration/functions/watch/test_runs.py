@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from functions.recall.answers import from_end, from_events
 from functions.recall.stopping import End
-from functions.trace.operations import view
+from functions.trace.views import view
 from functions.watch.following import GRACE_MS
 from shared.api.recall import Before
 from shared.lifecycle.walk import first_legs, next_legs

@@ -72,7 +72,7 @@ def add(manage: manage_calls.ManageApi, channel: str, id: str = "", **changes: A
 def test_a_template_names_the_one_that_stands_in(manage: manage_calls.ManageApi) -> None:
     add(manage, "email")
     add(manage, "sms", fallback={"template": "email"})
-    wanted = {"template": "sms", "after_minutes": 5}
+    wanted = {"template": "sms", "after_minutes": 5, "until": "sent"}
     add(manage, "wecom", fallback=wanted)
     assert manage.call("GET /v1/templates/{id}", id="wecom").json["fallback"] == wanted
     assert manage.call("GET /v1/templates").json["templates"][2]["fallback"] == wanted
@@ -116,6 +116,76 @@ def test_what_cannot_stand_in_is_refused(manage: manage_calls.ManageApi, fallbac
         assert says.replace("`wecom`", "") in answer.json["errors"][0]["message"].replace("`wecom-2`", "").replace(
             "`wecom`", ""
         )
+
+
+CARD = {"type": "template_card", "card": {"card_type": "button_interaction", "main_title": {"title": "{{ name }}"},
+        "button_list": [{"text": "Mine", "key": "mine"}]}}  # fmt: skip
+OWN_TASK = {**CARD, "card": {**CARD["card"], "task_id": "t"}}  # type: ignore[dict-item]  # it is one
+UNTIL = "fallback.until"
+
+
+@pytest.mark.parametrize(
+    ("channel", "content", "fallback", "field", "says"),
+    [
+        ("wecom", CARD, {"until": "delivered", "after_minutes": 5}, UNTIL, "nobody tells whether"),
+        ("email", None, {"until": "delivered", "after_minutes": 5}, "fallback.after_minutes", "leave it out"),
+        ("email", None, {"until": "delivered"}, UNTIL, "name its `bounce_mailbox` first"),
+        ("wecom", None, {"until": "acknowledged", "after_minutes": 5}, UNTIL, "use a WeCom card with buttons"),
+        ("email", None, {"until": "acknowledged", "after_minutes": 5}, UNTIL, "use a WeCom card with buttons"),
+        ("wecom", CARD, {"until": "acknowledged"}, "fallback", "say in `after_minutes`"),
+        ("wecom", OWN_TASK, {"until": "acknowledged", "after_minutes": 5}, "content.card.task_id", "leave it out"),
+        (
+            "wecom",
+            {**CARD, "acknowledges": False},
+            {"until": "acknowledged", "after_minutes": 5},
+            UNTIL,
+            "acknowledges",
+        ),
+    ],
+)
+def test_what_can_never_be_known_is_not_waited_for(
+    manage: manage_calls.ManageApi, channel: str, content: Any, fallback: dict[str, Any], field: str, says: str
+) -> None:
+    add(manage, "sms")
+    wanted = body(channel, fallback={"template": "sms", **fallback}, **({"content": content} if content else {}))
+    refused = manage.call(CREATE, wanted)
+    assert (refused.status, refused.fields) == (422, [field])
+    assert says in refused.json["errors"][0]["message"]
+    # Nor may it come to that later.
+    add(manage, channel, **({"content": content} if content else {}))
+    assert manage.call(PATCH, {"fallback": {"template": "sms", **fallback}}, id=channel).status == 422
+
+
+def test_only_cards_with_buttons_show_who_took_them(manage: manage_calls.ManageApi) -> None:
+    notice = {
+        "card_type": "text_notice",
+        "main_title": {"title": "x"},
+        "card_action": {"type": 1, "url": "https://a.b"},
+    }
+    for taken, card, fields in (
+        ("Taken by {member} at {time}", CARD["card"], None),
+        ("Taken", notice, ["content.taken"]),
+        ("Taken by {{ name }}", CARD["card"], ["content.taken"]),
+        ("Taken by {who}", CARD["card"], ["content.taken"]),
+    ):
+        content = {"type": "template_card", "card": card, "taken": taken}
+        sample = {"name": "Ann"} if card is CARD["card"] else {}
+        answer = manage.call(CREATE, body("wecom", f"t{len(taken)}", content=content, sample=sample))
+        assert (answer.status, answer.json.get("errors") and answer.fields) == (
+            (422, fields) if fields else (201, None)
+        )
+
+
+def test_what_may_be_known_is_waited_for(manage: manage_calls.ManageApi) -> None:
+    add(manage, "email")
+    add(manage, "sms", fallback={"template": "email", "until": "delivered"})
+    add(manage, "wecom", content=CARD, fallback={"template": "sms", "until": "acknowledged", "after_minutes": 5})
+    shown = manage.call("GET /v1/templates/{id}", id="wecom").json["fallback"]
+    assert shown == {"template": "sms", "until": "acknowledged", "after_minutes": 5}
+    # A version that nobody can acknowledge is not published.
+    version = {"content": CONTENTS["wecom"], "sample": {"name": "Ann"}}
+    assert manage.call("POST /v1/templates/{id}/versions", version, id="wecom").status == 201
+    assert manage.call(PUBLISH, id="wecom", version=2).fields == [UNTIL]
 
 
 def test_what_stands_in_keeps_fitting(manage: manage_calls.ManageApi) -> None:

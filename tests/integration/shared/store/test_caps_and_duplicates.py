@@ -75,11 +75,24 @@ def caps(client: Asked, clock: FakeClock) -> Caps:
 
 
 def mark(found: Duplicates, *messages: Claimant, content: str = "c", seconds: int = 60) -> list[Answer]:
-    return found.take("default", "welcome", dict.fromkeys(messages, content), seconds)
+    return [claim.answer for claim in found.take("default", "welcome", dict.fromkeys(messages, content), seconds)]
 
 
 def count(found: Caps, clock: FakeClock, *messages: Claimant, most: int = 3, seconds: int = 600) -> list[Answer]:
-    return found.take(CODES, messages, most, clock.now_ms() - seconds * 1000)
+    return [claim.answer for claim in found.take(CODES, messages, most, clock.now_ms() - seconds * 1000)]
+
+
+def test_who_is_refused_learns_for_what(duplicates: Duplicates, caps: Caps, clock: FakeClock) -> None:
+    start = clock.now_ms()
+    mark(duplicates, message(0))
+    [claim] = duplicates.take("default", "welcome", {message(1): "c"}, 60)
+    assert (claim.answer, claim.held_by, claim.at) == (REFUSED, message(0).ulid, start + 60_000)
+    for i in range(3):
+        count(caps, clock, message(i))
+        clock.advance(1)
+    # Of three the oldest must get older before a fourth may go.
+    [refused] = caps.take(CODES, [message(3)], 3, start - 1)
+    assert (refused.answer, refused.held_by, refused.at) == (REFUSED, message(0).ulid, start)
 
 
 # Duplicates
@@ -100,8 +113,8 @@ def test_other_contents_recipients_templates_and_tenants_are_none_of_its_busines
     mark(duplicates, message(0))
     assert mark(duplicates, message(1), content="other") == [TAKEN]
     assert mark(duplicates, message(2, recipient=1)) == [TAKEN]
-    assert duplicates.take("default", "bye", {message(3): "c"}, 60) == [TAKEN]
-    assert duplicates.take("other", "welcome", {message(4): "c"}, 60) == [TAKEN]
+    assert [claim.answer for claim in duplicates.take("default", "bye", {message(3): "c"}, 60)] == [TAKEN]
+    assert [claim.answer for claim in duplicates.take("other", "welcome", {message(4): "c"}, 60)] == [TAKEN]
 
 
 def test_a_released_mark_lets_the_next_one_through(duplicates: Duplicates, client: Asked) -> None:
@@ -211,7 +224,7 @@ def test_channels_classes_recipients_and_tenants_count_by_themselves(caps: Caps,
         ("default", Channel.EMAIL, MessageClass.VERIFICATION),
         ("default", Channel.SMS, MessageClass.MARKETING),
     ):
-        assert caps.take(of, [message(1)], 1, 0) == [TAKEN]
+        assert [claim.answer for claim in caps.take(of, [message(1)], 1, 0)] == [TAKEN]
     assert count(caps, clock, message(2, recipient=1), most=1) == [TAKEN]
     assert count(caps, clock, message(3), most=1) == [REFUSED]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from functions.engagement.machines import by_machine
+from functions.engagement.machines import sign_of
 from shared.model.ids import new_base
 
 SENT = 1_700_000_000_000
@@ -29,7 +29,7 @@ CHROME = (
     ],
 )
 def test_scanners_and_programs_that_fetch_ahead_are_machines(agent: str) -> None:
-    assert by_machine(agent, MESSAGE, SENT + 3_600_000)
+    assert sign_of(agent, MESSAGE, SENT + 3_600_000)
 
 
 @pytest.mark.parametrize(
@@ -44,9 +44,9 @@ def test_scanners_and_programs_that_fetch_ahead_are_machines(agent: str) -> None
     ],
 )
 def test_people_and_the_proxies_that_hide_them_are_not(agent: str) -> None:
-    assert not by_machine(agent, MESSAGE, SENT + 60_000)
+    assert not sign_of(agent, MESSAGE, SENT + 60_000)
 
 
 def test_nobody_reads_a_message_within_two_seconds() -> None:
-    assert by_machine(CHROME, MESSAGE, SENT + 1_999)
-    assert not by_machine(CHROME, MESSAGE, SENT + 2_000)
+    assert sign_of(CHROME, MESSAGE, SENT + 1_999)
+    assert not sign_of(CHROME, MESSAGE, SENT + 2_000)

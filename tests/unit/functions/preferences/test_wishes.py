@@ -4,8 +4,9 @@ from collections.abc import Iterable
 
 import pytest
 
-from functions.preferences.page import Language, language_of, preferences
+from functions.preferences.page import preferences
 from functions.preferences.wishes import BadFormError, Wish, read_form, wish_of, wish_on, with_wish
+from shared.api.language import Language, language_of
 from shared.model.suppression import Suppressed, SuppressionEntry, SuppressionReason, SuppressionScope
 from shared.model.topics import Topic
 from shared.model.words import Channel

@@ -45,3 +45,11 @@ def test_receipts_about_nothing_of_ours_are_counted_by_provider(
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     counted = {line["provider"]: line["ReceiptsUnmatched"] for line in lines if "ReceiptsUnmatched" in line}
     assert counted == {"aws": [2.0], "ses": [1.0]}
+
+
+def test_what_is_no_receipt_is_counted_and_does_not_come_back(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert handled(monkeypatch, Received(notices=Counter({"topic": 2}))) == {"batchItemFailures": []}
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["source"], line["TestMessages"]) for line in lines if "TestMessages" in line] == [("topic", [2.0])]

@@ -2,13 +2,22 @@
 
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from mepush.client.connection import Connection, find_connection, write_local
 from mepush.client.errors import FileError, UsageError
-from mepush.client.profiles import Profile, Profiles, choose_profile, profiles_path, read_profiles, write_profiles
+from mepush.client.profiles import (
+    Profile,
+    Profiles,
+    choose_profile,
+    chosen_profile,
+    profiles_path,
+    read_profiles,
+    write_profiles,
+)
 from tests.unit.mepush.conftest import Mepush
 from tests.unit.mepush.fake_api import KEY, FakeApi
 
@@ -17,13 +26,13 @@ TEST = Connection("https://test.example.com", "test-key")
 
 
 @pytest.fixture
-def env(tmp_path: Path) -> dict[str, str]:
+def env(tmp_path: Path) -> Iterator[dict[str, str]]:
     """An environment with the profiles `prod`, the default, and `test`."""
     found = {"XDG_CONFIG_HOME": str(tmp_path)}
     profiles = {"prod": Profile(PROD.url, PROD.key), "test": Profile(TEST.url, TEST.key)}
     write_profiles(profiles_path(found), Profiles(profiles, "prod"))
+    yield found
     choose_profile(None)
-    return found
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
@@ -92,6 +101,7 @@ def test_a_profile_is_added_used_and_removed(alone: Mepush, api: FakeApi, tmp_pa
     assert alone("profile", "use", "old").code == 0
     for where in (("--profile", "prod", "template", "list"), ("template", "list", "--profile", "prod")):
         assert "welcome" in alone(*where).out
+        assert chosen_profile() is None, "what comes later in the same process has said nothing"
     assert alone("profile", "list", "--json").json == {
         "default": "old",
         "profiles": [{"name": "prod", "url": api.url}, {"name": "old", "url": "https://127.0.0.1:1"}],

@@ -59,3 +59,19 @@ def test_a_key_without_the_scope_is_told(api: FakeApi, mepush: Mepush) -> None:
     api.scopes = {"send"}
     ran = mepush("doctor")
     assert ran.code == 1 and "may not do this" in ran.err
+
+
+def test_warnings_are_shown_and_end_well_unless_it_is_to_be_strict(api: FakeApi, mepush: Mepush) -> None:
+    api.health["verdict"] = "warning"
+    warning = {"problem": "2 dead letters wait for somebody to decide on them.", "action": "Run `mepush dlq list`."}
+    api.health["warnings"] = [warning]
+    api.health |= {"dead_letters": 2, "dead_letters_more": False, "receipts_dead": 1, "webhooks_dead": 0}
+    endpoint = {"webhook": "a", "state": "active", "stopped": None, "failing_since": None, "failures": 0}
+    api.health["webhooks"] = [endpoint, {**endpoint, "webhook": "b", "state": "paused", "stopped": "failures"}]
+    ran = mepush("doctor")
+    assert ran.code == 0
+    assert ran.out.splitlines()[:3] == ["warning", f"- {warning['problem']}", f"  {warning['action']}"]
+    assert "to decide    2 dead letters" in ran.out and "1 cannot be read" in ran.out and "1 of 2 work" in ran.out
+    assert mepush("doctor", "--strict").code == 1
+    api.health["verdict"] = "healthy"
+    assert mepush("doctor", "--strict").code == 0

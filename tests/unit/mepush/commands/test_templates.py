@@ -98,7 +98,7 @@ def test_a_topic_and_tracking_are_changed_and_shown(api: FakeApi, mepush: Mepush
     assert found["done"] == ["changed topic, tracking"]
     assert api.requests[-1][2] == {"topic": "sale", "tracking": True}
     shown = mepush("template", "show", "order").out
-    assert "about the topic sale" in shown and "tracked: openings and clicks are told" in shown
+    assert "about the topic sale" in shown and "tracked: openings and clicks are told, of each message" in shown
     # A platform from before there was tracking is told nothing of it.
     write(tmp_path)
     api.templates["order"] |= {"topic": None}

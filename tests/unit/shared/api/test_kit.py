@@ -19,7 +19,13 @@ from tests.fakes import logged
 
 SEND = "POST /v1/messages"
 GOOD = {"template": "code", "to": "a@example.com"}
-CALLER = {"tenant": "default", "key_id": "k1", "kind": "live", "scopes": "send read manage operate", "problem": ""}
+CALLER = {
+    "tenant": "default",
+    "key_id": "k1",
+    "kind": "live",
+    "scopes": "send read manage operate unmask",
+    "problem": "",
+}
 
 
 def event(route: str, body: Any = None, caller: Any = CALLER, **changes: Any) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from shared.model.policies import Cap, Policies
 from shared.model.suppression import SuppressionEntry
 from shared.model.templates import Template, TemplateVersion
 from shared.model.tenants import Tenant, TenantSettings
+from shared.model.veils import Veils
 from shared.model.words import Channel, MessageClass
 from shared.policy.routing import Buckets, Shift
 from shared.providers.base import Outgoing, Provider, Verification
@@ -91,6 +92,7 @@ class DispatchHarness:
     controls: dict[str, Control] = field(default_factory=dict)
     control_reads: list[tuple[str, bool]] = field(default_factory=list)
     parked: list[Envelope] = field(default_factory=list)
+    veils: Veils = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
     remaining_ms: Callable[[], int] = lambda: 60_000
@@ -117,6 +119,9 @@ class DispatchHarness:
 
     def account(self, tenant: str, account_id: str) -> Account | None:
         return self.accounts.get(account_id)
+
+    def of(self, tenant: str, ulid: str) -> Veils:
+        return self.veils
 
     def find(
         self, tenant: str, channel: Channel, tags: Collection[str], reads: SharedReads
@@ -321,6 +326,7 @@ def harness(
             clock=made.clock,
             catalog=made,
             suppressions=made,
+            veils=made,
             health=made,
             ledger=made,
             campaigns=made,

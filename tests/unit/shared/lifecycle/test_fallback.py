@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from functions.trace.operations import view
+from functions.trace.views import view
 from shared.lifecycle.settle import settle
 from shared.lifecycle.tail import tail
 from shared.model.envelope import Envelope, EnvelopeRecipient, FallbackLeg
@@ -18,7 +18,8 @@ from shared.model.policies import ClassPolicies, Policies, QuietHours, QuietWind
 from shared.model.reasons import Reason
 from shared.model.suppression import SuppressionEntry, SuppressionReason, SuppressionScope
 from shared.model.tenants import TenantSettings
-from shared.model.words import Channel, KeyKind, MessageClass
+from shared.model.words import Channel, KeyKind, MessageClass, Until
+from shared.policy.sealing import Sealer
 from shared.providers.base import Outgoing
 from shared.store.ledger import Entry
 from shared.store.timeline import KeptEvent, kept_event
@@ -34,9 +35,9 @@ BUSY = Retry(Reason.THROTTLED, "busy")
 LOST = Unknown(Reason.TIMED_OUT, "lost")
 
 
-def leg(channel: Channel, after_minutes: int | None = None) -> FallbackLeg:
+def leg(channel: Channel, after_minutes: int | None = None, until: Until = Until.SENT) -> FallbackLeg:
     after_s = None if after_minutes is None else 60 * after_minutes
-    return FallbackLeg(channel, f"code-{channel}", 4, after_s, END, ["name"])
+    return FallbackLeg(channel, f"code-{channel}", 4, after_s, END, ["name"], until)
 
 
 SMS = leg(Channel.SMS)
@@ -108,7 +109,7 @@ def test_the_fallback_says_again_that_it_is_accepted() -> None:
     with harness(lambda m: REFUSED) as w:
         w.run(one())
         [child] = children(w)
-        told = tail(child, [])
+        told = tail(child, [], Sealer(TENANT.salt).seal)
         accepted = [e for e in told.record.events if e.stage == "accepted"]
         assert accepted == events(w, "accepted", Channel.SMS)
         # What carries it on begins nothing.

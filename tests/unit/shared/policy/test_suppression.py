@@ -27,7 +27,7 @@ STOPS = {
 
 @pytest.mark.parametrize(("scope", "reason"), list(product(SuppressionScope, SuppressionReason)))
 def test_what_an_entry_stops(scope: SuppressionScope, reason: SuppressionReason) -> None:
-    stopped = {c for c in MessageClass if stopped_by([entry(scope, reason)], c) is reason}
+    stopped = {c for c in MessageClass if stopped_by([entry(scope, reason)], c) == entry(scope, reason)}
     assert "".join(c.value[0] for c in MessageClass if c in stopped) == STOPS[scope][reason]
     assert {c for c in MessageClass if stops(scope, reason, c)} == stopped
     tracking = scope is SuppressionScope.TRACKING
@@ -41,9 +41,11 @@ def test_nobody_is_stopped_by_nothing() -> None:
 
 def test_of_several_reasons_the_one_that_somebody_decided_is_told() -> None:
     found = [entry(ALL, reason) for reason in SuppressionReason]
-    assert stopped_by(found, MessageClass.MARKETING) is SuppressionReason.MANUAL
+    first = stopped_by(found, MessageClass.MARKETING)
+    assert first is not None and first.reason is SuppressionReason.MANUAL
     both = [entry(ALL, SuppressionReason.UNSUBSCRIBE), entry(ALL, SuppressionReason.COMPLAINT)]
-    assert stopped_by(both, MessageClass.VERIFICATION) is SuppressionReason.COMPLAINT
+    first = stopped_by(both, MessageClass.VERIFICATION)
+    assert first is not None and first.reason is SuppressionReason.COMPLAINT
 
 
 def test_an_entry_that_is_there_stays_as_it_is() -> None:

@@ -13,7 +13,7 @@ def tracked(html: str) -> tuple[str, list[str]]:
     """The mail with other links, and where they led."""
     asked: list[str] = []
 
-    def link_of(target: str) -> str:
+    def link_of(target: str, acknowledges: bool) -> str:
         asked.append(target)
         return f"https://p/c/{len(asked)}?a=1&b=2"
 
@@ -65,7 +65,7 @@ def test_all_else_stays_as_it_is() -> None:
     assert tracked(html)[0] == (
         '<p>a &amp; b</p><a class="c"\nhref="https://p/c/1?a=1&amp;b=2" style="d">e</a> <a href="mailto:x@y.cn">f</a>'
     )
-    assert with_links(html, lambda _: None) == html
+    assert with_links(html, lambda _, __: None) == html
 
 
 def test_the_picture_is_at_the_end_of_the_mail() -> None:
@@ -122,4 +122,4 @@ def test_whatever_a_mail_is_it_shows_the_same(html: str) -> None:
 def test_a_long_mail_is_read_once(piece: str) -> None:
     """Reading it again for each of its tags would take minutes; a quarter of a million of them take a moment."""
     html = piece * 250_000
-    assert len(with_links(html, lambda _: None)) == len(html)
+    assert len(with_links(html, lambda _, __: None)) == len(html)

@@ -16,7 +16,7 @@ TARGETS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=150).
 
 
 def made(number: int = 1, target: str = "https://a.cn/", salt: bytes = SALT) -> str:
-    link = click_link("https://push.example", "shop", salt, MESSAGE, number, target)
+    link = click_link("https://push.example", "shop", salt, Tracked(MESSAGE, number, target, 3))
     assert link is not None and link.startswith("https://push.example/c/shop/")
     return link.rpartition("/")[2]
 
@@ -24,28 +24,28 @@ def made(number: int = 1, target: str = "https://a.cn/", salt: bytes = SALT) -> 
 @given(number=st.integers(1, 255), target=TARGETS, tag=st.text(ALPHABET, min_size=16, max_size=16))
 def test_a_token_says_what_it_was_made_of(number: int, target: str, tag: str) -> None:
     message_id = MESSAGE[:26] + tag
-    link = click_link("https://p", "shop", SALT, message_id, number, target)
+    link = click_link("https://p", "shop", SALT, Tracked(message_id, number, target, number))
     assert link is not None
     found = read_token(SALT, link.rpartition("/")[2])
-    assert found is not None and (found.message_id, found.number) == (message_id, number)
+    assert found is not None and (found.message_id, found.number, found.link) == (message_id, number, number)
     # Header and URL alike take no other characters.
     assert found.target.isascii() and " " not in found.target and found.target.startswith("https://a.cn/")
 
 
 def test_a_target_that_is_encoded_already_stays_as_it_is() -> None:
     target = "https://a.cn/%E4%B8%AD?q=a%20b&r=1+2#x~"
-    assert read_token(SALT, made(target=target)) == Tracked(MESSAGE, 1, target)
+    assert read_token(SALT, made(target=target)) == Tracked(MESSAGE, 1, target, 3)
     beyond = read_token(SALT, made(target="https://a.cn/中"))
     assert beyond is not None and beyond.target == "https://a.cn/%E4%B8%AD"
 
 
 def test_the_picture_leads_nowhere() -> None:
     token = open_link("https://p", "shop", SALT, MESSAGE).rpartition("/")[2]
-    assert read_token(SALT, token) == Tracked(MESSAGE, 0)
+    assert read_token(SALT, token) == Tracked(MESSAGE, 0, link=0)
 
 
 def test_what_is_too_long_goes_straight_on() -> None:
-    assert click_link("https://p", "shop", SALT, MESSAGE, 1, "https://a/" + "x" * MOST_TARGET_BYTES) is None
+    assert click_link("https://p", "shop", SALT, Tracked(MESSAGE, 1, "https://a/" + "x" * MOST_TARGET_BYTES)) is None
 
 
 @given(at=st.integers(0, 60), by=st.integers(1, 255))

@@ -5,13 +5,15 @@ from typing import Any
 
 import pytest
 
+from functions.campaign.follow.finding import check_known
 from shared.errors import ConflictError, ForbiddenError, InvalidError, PlatformError
 from shared.model.campaigns import Audience, Campaign, Columns, Follows, Schedule, Who
 from shared.model.runs import Purpose, Run, RunState
 from shared.model.tasks import StartTask
+from shared.model.templates import TrackingMode
 from shared.model.words import KeyKind
 from shared.policy.files import KEEP_DAYS
-from tests.samples import NOW, TENANT
+from tests.samples import NOW, TENANT, template
 from tests.unit.functions.campaign.run_harness import RunHarness, run_harness
 
 DAY_MS = 86_400_000
@@ -157,3 +159,18 @@ def test_a_schedule_follows_each_run_once(one: RunHarness) -> None:
     third = fire(3)
     assert third.campaign.audience.follows is not None
     assert (third.state, third.campaign.audience.follows.run) == (RunState.PLANNING, later.id)
+
+
+@pytest.mark.parametrize("who", list(Who))
+def test_nobody_is_followed_by_what_an_anonymous_template_cannot_tell(who: Who) -> None:
+    silent = who in (Who.NOT_OPENED, Who.NOT_CLICKED)
+    follows, plain = Follows(run=UNKNOWN, who=who), template()[0]
+    check_known(follows, [plain, None, plain.model_copy(update={"tracking": TrackingMode.RECIPIENT})])
+    anonymous = plain.model_copy(update={"tracking": TrackingMode.ANONYMOUS})
+    if not silent:
+        return check_known(follows, [plain, anonymous])
+    with pytest.raises(InvalidError) as raised:
+        check_known(follows, [plain, anonymous])
+    [error] = raised.value.errors
+    assert error.field == "audience.follows.who" and "nobody knows who" in error.message
+    return None

@@ -1,13 +1,15 @@
-"""`mepush trace` and `mepush balance`."""
+"""`mepush trace`."""
 
+import time
 from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 from mepush.output import plain
-from mepush.views.messages import timeline
+from mepush.views.timelines import Reader, timeline
 from tests.unit.mepush.conftest import Mepush
 from tests.unit.mepush.fake_api import TAG, ULID, FakeApi
 from tests.unit.mepush.fake_api import message as sent_message
@@ -33,7 +35,71 @@ def test_a_message_as_a_readable_timeline(mepush: Mepush, sent: list[str]) -> No
     assert "What to do: Nothing." in lines
     stages = [line.split()[2] for line in lines if line.strip().startswith("2026-11-24 09:12:03.120")]
     assert stages == ["accepted", "retrying", "sent"]
-    assert lines[-1].endswith("The provider took it. Its id there: q1")
+    assert lines[-1].rstrip().endswith("The provider took it.")
+
+
+def test_raw_codes_and_ids_are_shown_on_demand(mepush: Mepush, sent: list[str]) -> None:
+    told = mepush("trace", sent[0]).out
+    assert "421" not in told and "q1" not in told
+    raw = mepush("trace", sent[0], "--raw").out
+    assert "Code: 421" in raw and "The provider took it. Its id there: q1" in raw
+
+
+def test_times_are_of_who_looks(mepush: Mepush, sent: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Shanghai")
+    time.tzset()
+    try:
+        told, utc = mepush("trace", sent[0]).out, mepush("trace", sent[0], "--utc").out
+    finally:
+        monkeypatch.delenv("TZ")
+        time.tzset()
+    assert "2026-11-24 17:12:03.120" in told and "Times are of CST (UTC+08:00); --utc" in told
+    assert "Due again at 2026-11-24 17:12:05." in told
+    assert "2026-11-24 09:12:03.120" in utc and "at 2026-11-24 09:12:05." in utc and "Times are" not in utc
+
+
+@pytest.mark.parametrize(("lang", "options"), [("zh_CN.UTF-8", []), ("C", ["--lang", "zh"])])
+def test_it_speaks_chinese(
+    mepush: Mepush, sent: list[str], monkeypatch: pytest.MonkeyPatch, lang: str, options: list[str]
+) -> None:
+    monkeypatch.setenv("LC_ALL", lang)
+    told = mepush("trace", sent[0], *options).out
+    assert "服务商已收下消息。" in told and "怎么办：无需处理。" in told and "What to do" not in told
+    assert "What to do" in mepush("trace", sent[0], "--lang", "en").out
+
+
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_no_word_is_lost_in_a_narrow_window(width: int, language: str) -> None:
+    file = StringIO()
+    one = sent_message(ULID + TAG, REQUEST)
+    Console(file=file, width=width).print(timeline(one, Reader(chinese=language == "zh")))
+    lines = file.getvalue().splitlines()
+    assert all(cell_len(line) <= width for line in lines)
+    # Beside the time where there is room, else below it.
+    beside = [line for line in lines if "09:12:03.120" in line and ("busy" in line or "繁忙" in line)]
+    assert bool(beside) is (width == 120)
+    assert ULID + TAG in lines[0]
+
+
+def test_a_person_by_several_addresses(api: FakeApi, mepush: Mepush, sent: list[str]) -> None:
+    mepush("trace", "ada@example.com", "13800138000", "ada")
+    body = {"addresses": ["ada@example.com", "13800138000", "ada"], "limit": 20}
+    assert api.requests[-1][:3] == ("POST", "/v1/messages/query", body)
+    refused = mepush("trace", "ada@example.com", "ada", "--channel", "email")
+    assert refused.code == 2 and "belongs to one address" in refused.err
+
+
+def test_whole_addresses_on_demand(api: FakeApi, mepush: Mepush, sent: list[str]) -> None:
+    assert "to a***@example.com" in mepush("trace", sent[0]).out
+    assert "to ada@example.com" in mepush("trace", sent[0], "--unmask").out
+    assert "unmask=true" in api.requests[-1][1]
+    mepush("trace", "ada@example.com", "--unmask")
+    assert api.requests[-1][2]["unmask"] is True
+    mepush("trace", REQUEST, "--unmask")
+    assert "unmask=true" in api.requests[-1][1]
+    api.messages[sent[0]]["address_note"] = "Not kept."
+    assert "Not kept." in mepush("trace", sent[0]).out
 
 
 def test_a_message_of_a_campaign_says_of_which_run_it_is() -> None:
@@ -41,7 +107,7 @@ def test_a_message_of_a_campaign_says_of_which_run_it_is() -> None:
     about = "welcome v1 · email · notification · to a***@example.com · run spring.7 · variant b · request "
     for more, expected in (({"run": "spring.7", "variant": "b"}, True), ({"run": None, "variant": None}, False)):
         file = StringIO()
-        Console(file=file, width=200).print(timeline(sent | more))
+        Console(file=file, width=200).print(timeline(sent | more, Reader()))
         assert (about in file.getvalue()) is expected
 
 
@@ -71,7 +137,7 @@ def test_a_reference_instead_of_an_address(api: FakeApi, mepush: Mepush, sent: l
     assert f"request {REQUEST} has this reference" in ran.out and "What to do" in ran.out
     for wrong in ([], ["ada@example.com", "--reference", "x"], ["--reference", "x", "--channel", "email"]):
         refused = mepush("trace", *wrong)
-        assert refused.code == 2 and ("or --reference" in refused.err or "belongs to an address" in refused.err)
+        assert refused.code == 2 and ("or --reference" in refused.err or "belongs to one address" in refused.err)
 
 
 @pytest.mark.parametrize("what", ["7" * 26, "7" * 26 + TAG])
@@ -99,23 +165,6 @@ def test_a_wecom_user_id_that_looks_like_an_id_is_found_too(api: FakeApi, mepush
         message["request_id"] = "other"
     assert len(mepush("trace", REQUEST, "--json").json["messages"]) == 3
     assert api.requests[-1][2]["channel"] == "wecom"
-
-
-def test_balance_by_hour_and_in_sum(mepush: Mepush) -> None:
-    ran = mepush("balance")
-    rows = [line.split() for line in ran.out.splitlines()]
-    assert ran.code == 0
-    assert rows[0] == ["hour", "(UTC)", "accepted", "redriven", "failed", "sent", "in", "flight"]
-    assert rows[1] == ["2026-11-24", "09:00", "12", "0", "1", "10", "1"]
-    assert rows[2] == ["sum", "12", "0", "1", "10", "1"]
-
-
-def test_balance_takes_a_range(api: FakeApi, mepush: Mepush) -> None:
-    ran = mepush("balance", "--after", "2026-11-24T00:00:00Z", "--before", "2026-11-25T00:00:00+08:00", "--json")
-    assert ran.json["in_flight"] == 1
-    query = api.requests[-1][1]
-    assert "after=2026-11-24T00%3A00%3A00%2B00%3A00" in query
-    assert "before=2026-11-25T00%3A00%3A00%2B08%3A00" in query
 
 
 def test_what_comes_from_elsewhere_cannot_steer_the_terminal(api: FakeApi, mepush: Mepush, sent: list[str]) -> None:

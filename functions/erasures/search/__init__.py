@@ -1,0 +1,1 @@
+"""The places where a person is looked for: a module each."""
