@@ -77,6 +77,12 @@ STEPS: dict[str, Step] = {
     "update_deployment": lambda manage_api: manage_api.call(
         "PATCH /v1/deployment", {"concurrency": {"email.marketing": 40}}, scopes="operate"
     ),
+    "set_guard_prefix": lambda manage_api: manage_api.call(
+        "PUT /v1/verifications/guard/{prefix}", {"state": "held", "minutes": 5, "reason": "a look"}, prefix="62812"
+    ),
+    "delete_guard_prefix": lambda manage_api: manage_api.call(
+        "DELETE /v1/verifications/guard/{prefix}", prefix="62812"
+    ),
     "rotate_callback": lambda manage_api: manage_api.call("POST /v1/accounts/{id}/callback", id="sms"),
     "delete_account": lambda manage_api: manage_api.call("DELETE /v1/accounts/{id}", id="idle"),
     "add_suppression": lambda manage_api: manage_api.call("POST /v1/suppressions", BOB),
@@ -138,6 +144,8 @@ EXPECTED: dict[str, tuple[str, list[str], dict[str, Any] | None, dict[str, Any] 
         {"concurrency": {}},
         {"concurrency": {"email.marketing": 40}},
     ),
+    "set_guard_prefix": ("verification-guard/prefix/62812", [], None, {"state": "held", "why": "a look"}),
+    "delete_guard_prefix": ("verification-guard/prefix/62812", [], {"state": "held"}, None),
     "rotate_callback": ("account/sms", ["callback_url", "updated_at"], {"callback_url": None}, {"callback_url": None}),
     "delete_account": ("account/idle", [], {"id": "idle", "name": "Mail"}, None),
     "add_suppression": ("suppression/email/", [], None, {"channel": "email", "recipient": "b***@example.com"}),
