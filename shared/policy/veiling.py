@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from msgspec.structs import replace
 
 from shared.model.envelope import Envelope, EnvelopeRecipient
-from shared.model.events import EventRow, FallenTo, StreamRecord
+from shared.model.events import Awaits, EventRow, FallenTo, StreamRecord
 from shared.model.ids import ULID_LENGTH
 from shared.model.veils import Veil, Veils, veil_name
 
@@ -63,6 +63,7 @@ def veiled_rows(rows: Sequence[EventRow], find: Finder) -> list[EventRow]:
 def veiled_row(row: EventRow, find: Finder) -> EventRow:
     """A row without whom it is about, if they are erased; without whom its message fell back to, or stands in for."""
     fell, stands_in_for = _veiled_fall(row.fell_back_to, find), _veiled_tag(row.stands_in_for, find)
+    awaits = _veiled_awaits(row.awaits, find)
     if veil := find(row.tag):
         return replace(
             row,
@@ -77,10 +78,11 @@ def veiled_row(row: EventRow, find: Finder) -> EventRow:
             indexed=False,
             fell_back_to=fell,
             stands_in_for=stands_in_for,
+            awaits=awaits,
         )
-    if fell is row.fell_back_to and stands_in_for == row.stands_in_for:
+    if fell is row.fell_back_to and stands_in_for == row.stands_in_for and awaits is row.awaits:
         return row
-    return replace(row, fell_back_to=fell, stands_in_for=stands_in_for)
+    return replace(row, fell_back_to=fell, stands_in_for=stands_in_for, awaits=awaits)
 
 
 def veiled_record(record: StreamRecord, veils: Veils) -> StreamRecord:
@@ -96,6 +98,12 @@ def _veiled_fall(fell: FallenTo | None, find: Finder) -> FallenTo | None:
     if fell is None or (veil := find(fell.tag)) is None:
         return fell
     return replace(fell, tag=veil.tag)
+
+
+def _veiled_awaits(awaits: Awaits | None, find: Finder) -> Awaits | None:
+    if awaits is None or (to := _veiled_fall(awaits.to, find)) is awaits.to or to is None:
+        return awaits
+    return replace(awaits, to=to)
 
 
 def _veiled_tag(tag: str | None, find: Finder) -> str | None:

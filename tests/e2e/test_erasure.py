@@ -50,6 +50,16 @@ class Platform:
             self.call("POST", "/v1/templates", {**body, "content": content, "sample": {"name": "x"}})
             self.call("POST", f"/v1/templates/{channel}/versions/1/publish", {})
         self.call("PATCH", "/v1/templates/wecom", {"fallback": {"template": "sms"}})
+        alarm = {"id": "alarm", "name": "alarm", "class": "marketing", "accounts": [ACCOUNTS["email"]]}
+        fallback = {"template": "sms", "until": "delivered"}
+        content = CONTENTS["email"]
+        self.call("POST", "/v1/templates", {**alarm, "content": content, "sample": {"name": "x"}, "fallback": fallback})
+        self.call("POST", "/v1/templates/alarm/versions/1/publish", {})
+        code = {"id": "code", "name": "code", "class": "verification", "accounts": [ACCOUNTS["sms"]]}
+        self.call(
+            "POST", "/v1/templates", {**code, "content": {"type": "sms", "text": "{{ code }}"}, "sample": {"code": "1"}}
+        )
+        self.call("POST", "/v1/templates/code/versions/1/publish", {})
         self.call("POST", "/v1/webhooks", {"id": "all", "bus": True})
 
     def call(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
@@ -110,6 +120,14 @@ class Platform:
             self.send(channel, "sent", reference="everybody")
         alone = {"template": "email", "to": MAIL, "variables": {"name": SECRET}, "reference": f"{SECRET}-alone"}
         self.call("POST", "/v1/messages", alone, **{"Idempotency-Key": "one"})
+        for who in (ADA, BOB):
+            self.call("POST", "/v1/verifications", {"to": who["sms"], "template": "code", "purpose": "login"})
+        people = [
+            {"to": ADA["email"], "variables": {"name": SECRET}, "fallback": {"sms": BOB["sms"]}},
+            {"to": BOB["email"], "variables": {"name": "Bob"}, "fallback": {"sms": BOB["sms"]}},
+            {"to": f"success+carol@{SIMULATOR}", "variables": {"name": "Carol"}, "fallback": {"sms": PHONE}},
+        ]
+        self.call("POST", "/v1/messages", {"template": "alarm", "recipients": people})
         rows = "".join(f"success+p{i}@{SIMULATOR},Person {i}\n" for i in range(40))
         table = f"to,name\n{rows}{MAIL.upper()},{SECRET} file\n{BOB['email']},Bob\n"
         self.upload("list.csv", table)
@@ -154,6 +172,7 @@ def test_nothing_is_left_of_who_is_forgotten_and_all_is_left_of_others(platform:
     assert kinds >= {
         *("CatalogTable suppressed", "CatalogTable letter", "CatalogTable audit"),
         *("GuardTable envelope", "GuardTable deliveries", "GuardTable cap"),
+        *("GuardTable awaiting", "GuardTable verification"),
         *("TimelineTable default", "TimelineTable provider:aws", "schedule", "object audiences", "object runs"),
     }
     bob_before, runs_before = platform.seen_of_bob(), platform.seen_of_runs()
@@ -173,6 +192,8 @@ def test_nothing_is_left_of_who_is_forgotten_and_all_is_left_of_others(platform:
     assert total >= {
         "timeline: events",
         "ledgers",
+        "envelopes that may still fall back",
+        "verifications",
         "dead letters",
         "suppression list",
         "audit log",
