@@ -9,7 +9,8 @@ from local.memory.engine import Memory
 from shared.aws import clients
 from shared.errors import LostError
 from shared.model.pumping import SHORTEST, Counts, HourCounts, Recent, Rule, UsualTable, suffixes_of
-from shared.policy.pumping import HOUR_MS, MINUTE_MS, hour_counts, usual_at
+from shared.policy.pumping import HOUR_MS, MINUTE_MS
+from shared.policy.pumping_usual import hour_counts, usual_at
 from shared.store.pumping import Overview, Pumping, Seen, approval
 from shared.store.pumping_hours import PumpingHours
 

@@ -7,7 +7,8 @@ from msgspec import Struct
 
 from shared.model.clock import Clock
 from shared.model.pumping import HourCounts, UsualTable
-from shared.policy.pumping import HOUR_MS, USUAL_DAYS, hour_counts, usual_at
+from shared.policy.pumping import HOUR_MS
+from shared.policy.pumping_usual import USUAL_DAYS, hour_counts, usual_at
 from shared.store.dynamo import Item, batch_get, batch_put
 from shared.store.pumping import HOURS_S, SEEN_S, Pumping, Seen, partition
 

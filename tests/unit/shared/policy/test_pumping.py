@@ -31,7 +31,6 @@ from shared.policy.pumping import (
     cleared,
     hold,
     hold_ms,
-    hour_counts,
     is_over,
     peers_of,
     present,
@@ -40,9 +39,9 @@ from shared.policy.pumping import (
     suspected,
     trial,
     tried,
-    usual_at,
     window,
 )
+from shared.policy.pumping_usual import hour_counts, usual_at
 
 NOW = 1_736_935_200_000
 """The beginning of an hour."""
