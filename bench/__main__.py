@@ -10,6 +10,7 @@ from bench import (
     email,
     examples,
     expand,
+    guard,
     ingest,
     isolation,
     latency,
@@ -20,6 +21,7 @@ from bench import (
     scale,
     ses,
     start,
+    verify,
 )
 from bench.figures import report
 
@@ -39,7 +41,9 @@ ALL = {
     "isolation": isolation.run,
     "examples": examples.run,
     "drill": drill.run,
+    "guard": guard.run,
     "start": start.run,
+    "verify": verify.run,
     "cold": cold.run,
 }
 

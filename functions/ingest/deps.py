@@ -7,6 +7,9 @@ from aws_lambda_powertools.metrics import EphemeralMetrics
 from functions.ingest.attachments import Attachments
 from functions.ingest.consumer import BadEvents, EventConsumer
 from functions.ingest.function import EventSettings, IngestSettings
+from functions.ingest.guard import PumpingGuard
+from functions.ingest.guard_limits import GuardLimits
+from functions.ingest.holds import Holds
 from functions.ingest.service import Ingest
 from functions.ingest.texts import TextLimits
 from functions.ingest.verifications import Starting
@@ -23,7 +26,7 @@ def deps() -> Api:
     return Api(
         {
             "send_messages": ingest.send_messages,
-            "start_verification": starting_of(parts, ingest).start_verification,
+            "start_verification": starting_of(parts, ingest, EphemeralMetrics()).start_verification,
             "create_attachment": ingest.attachments.create,
             "get_attachment": ingest.attachments.get,
         }
@@ -38,9 +41,17 @@ def events_deps() -> EventConsumer:
     return EventConsumer(ingest_of(parts, EphemeralMetrics()), bad)
 
 
-def starting_of(parts: Parts, ingest: Ingest) -> Starting:
-    """What starts verifications."""
-    return Starting(ingest, parts.catalog, parts.verifications, parts.clock)
+def starting_of(parts: Parts, ingest: Ingest, metrics: EphemeralMetrics) -> Starting:
+    """What starts verifications. metrics: where its guard counts."""
+    return Starting(ingest, parts.catalog, parts.verifications, parts.clock, guard_of(parts, metrics))
+
+
+def guard_of(parts: Parts, metrics: EphemeralMetrics) -> PumpingGuard:
+    """What guards against SMS pumping."""
+    deployment = parts.settings.schedule_group
+    holds = Holds(parts.pumping, parts.pumping_hours, parts.clock, metrics, deployment)
+    limits = GuardLimits(parts.pumping, parts.texts, parts.clock)
+    return PumpingGuard(parts.catalog, holds, limits, parts.clock)
 
 
 def ingest_of(parts: Parts, metrics: EphemeralMetrics) -> Ingest:

@@ -1,22 +1,25 @@
 """Starts verifications: `POST /v1/verifications`. The order: validate, claim, keep the verification, queue."""
 
+from functools import partial
 from typing import Final
 
 from msgspec import Struct
 
 from functions.ingest.carrying import Carrying
 from functions.ingest.fallback import steps
+from functions.ingest.guard import PumpingGuard
 from functions.ingest.service import Ingest, idempotency_key
 from shared.api.kit import Call
 from shared.api.messages import FallbackIn, SendRequest, SendResponse
 from shared.api.verifications import VerificationDetail, VerificationStart, VerificationStarted
 from shared.errors import FieldError, InvalidError, LostError, TooManyError, invalid, invalid_field
+from shared.model.accounts import UnitFee
 from shared.model.clock import Clock, iso
 from shared.model.ids import Tagger
 from shared.model.templates import Template
 from shared.model.tenants import Tenant
-from shared.model.verifications import Proof, Verification
-from shared.model.words import Channel, MessageClass
+from shared.model.verifications import Address, Proof, State, Verification
+from shared.model.words import Channel, KeyKind, MessageClass
 from shared.policy.admission import Gate, RefusedError
 from shared.policy.caps import since
 from shared.policy.resolve import resolve
@@ -46,6 +49,7 @@ class Starting(Struct, frozen=True):
     catalog: Catalog
     verifications: Verifications
     clock: Clock
+    guard: PumpingGuard
 
     def start_verification(self, call: Call) -> VerificationStarted:
         """Send a code, or the same one again. Raises: PlatformError."""
@@ -57,6 +61,7 @@ class Starting(Struct, frozen=True):
         tag = self._tag(tenant, first.channel, body.to)
         template, to, fallback = self._road(body, first)
         kept = _Kept(self, body, tenant, first, template, tag, call.caller.kind.value)
+        kept.number = self._number(tenant, template, to, fallback)
         if template is not first:
             kept.message_tag = self._tag(tenant, template.channel, to)
         sent = self._accept(call, _request(body, template, to, fallback), kept)
@@ -105,6 +110,22 @@ class Starting(Struct, frozen=True):
             raise invalid_field("to", refused.detail) from None
         return Tagger(tenant.salt, channel.value)(address)
 
+    @staticmethod
+    def _number(tenant: Tenant, template: Template, to: str, fallback: FallbackIn | None) -> str | None:
+        """The number that gets a text, or may get one by a fallback; None for none, or for none that is valid."""
+        given = to if template.channel is Channel.SMS else (fallback or {}).get(Channel.SMS.value)
+        if not isinstance(given, str):
+            return None
+        try:
+            return Gate(tenant.region, None, frozenset()).canonical("to", Channel.SMS.value, given)
+        except RefusedError:
+            return None  # whoever accepts the message says so
+
+    def fees(self, template: Template) -> list[UnitFee]:
+        """What people say that a template's texts cost."""
+        accounts = (self.catalog.account(template.tenant, id) for id in template.accounts)
+        return [account.fee for account in accounts if account is not None and account.fee is not None]
+
     def _road(self, body: VerificationStart, first: Template) -> tuple[Template, str, FallbackIn | None]:
         """The template that is sent, the address, and those to which it may fall back. Raises: InvalidError."""
         if body.channel is None or body.channel is first.channel:
@@ -141,6 +162,10 @@ class _Kept(Carrying):
         self.message_tag = tag
         self.meaning = body
         self.found: Verification | None = None
+        self.number: str | None = None
+        """Of the text, in E.164, if it is one or may be."""
+        self._prefix: str | None = None
+        self._admitted = False
 
     supplied = frozenset({CODE, MINUTES})
     needed = frozenset({CODE})
@@ -156,7 +181,10 @@ class _Kept(Carrying):
                 return self.found.proof
             try:
                 now = self._parts.clock.now_ms()
-                after = start(before, self._wanted(base, version), now, self._allowed(now))
+                allowed = self._allowed(now)
+                start(before, self._wanted(base, version), now, allowed)
+                self._admit(before)
+                after = start(before, self._wanted(base, version), now, allowed)
                 store.save(tenant, self._tag, before, after)
             except TooOftenError as error:
                 raise _too_many(error, self._parts.clock.now_ms()) from None
@@ -166,8 +194,22 @@ class _Kept(Carrying):
             return self.found.proof
         raise LostError
 
+    def _admit(self, before: Address) -> None:
+        """Ask the guard against SMS pumping, once. Raises: TooManyError, ForbiddenError, NotCountedError."""
+        if self.number is None or self._admitted or self._kind == KeyKind.TEST:
+            return
+        bind, known = self._bind(), any(each.state is State.APPROVED for each in before.verifications)
+        guard, tenant = self._parts.guard, self._tenant.id
+        fees = partial(self._parts.fees, self._sent)
+        self._prefix = guard.admit(tenant, self.number, known=known, bind=bind, fees=fees)
+        self._admitted = True
+
+    def _bind(self) -> str | None:
+        bind = self._body.bind
+        return None if bind is None else bound_to(self._tenant.salt, bind)
+
     def _wanted(self, base: str, version: int) -> Wanted:
-        body, bind = self._body, self._body.bind
+        body = self._body
         return Wanted(
             id=base + self._tag,
             message_id=base + self.message_tag,
@@ -178,7 +220,8 @@ class _Kept(Carrying):
             kind=self._kind,
             length=body.length,
             minutes=body.valid_minutes,
-            bind=None if bind is None else bound_to(self._tenant.salt, bind),
+            bind=self._bind(),
+            prefix=self._prefix,
         )
 
     def _allowed(self, now: int) -> Allowed:

@@ -12,6 +12,7 @@ from shared.providers.base import TokenCache
 from shared.store.audit import AuditLog
 from shared.store.catalog import Catalog
 from shared.store.inboxes import Inboxes
+from shared.store.pumping import Pumping
 from shared.store.suppressions import Suppressions
 from shared.store.tokens import MemoryTokenCache
 from shared.wiring.parts import Parts
@@ -27,6 +28,7 @@ class ManageDeps:
     audit: AuditLog
     inboxes: Inboxes
     suppressions: Suppressions
+    pumping: Pumping
     secrets: SecretStore
     tokens: TokenCache
     mappings: QueueMappings
@@ -48,6 +50,7 @@ def deps_of(parts: Parts, settings: ManageSettings) -> ManageDeps:
         parts.audit_log,
         parts.inboxes,
         parts.suppressions,
+        parts.pumping,
         parts.secrets,
         MemoryTokenCache(parts.clock),
         parts.mappings,

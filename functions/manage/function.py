@@ -2,7 +2,7 @@
 
 from shared.base.channels import CHANNELS
 from shared.base.rights import READ, allow, table
-from shared.base.settings import CatalogSettings, MappingSettings, NetworkSettings, SecretSettings
+from shared.base.settings import CatalogSettings, GuardSettings, MappingSettings, NetworkSettings, SecretSettings
 from shared.function import (
     ADDRESS_PACKAGES,
     CORE_PACKAGES,
@@ -18,7 +18,7 @@ CONFIGURED = ("tenant#*", "tenants", "key#*", "suppressed#*", "audit#*")
 whether an item is there already (Service Authorization Reference, DynamoDB)."""
 
 
-class ManageSettings(CatalogSettings, SecretSettings, MappingSettings, NetworkSettings):
+class ManageSettings(CatalogSettings, GuardSettings, SecretSettings, MappingSettings, NetworkSettings):
     """The environment of the manage function."""
 
 
@@ -35,6 +35,8 @@ FUNCTIONS = (
             table("catalog", *READ, "ConditionCheckItem"),
             table("catalog", "PutItem", keys=CONFIGURED),
             table("catalog", "UpdateItem", keys=("suppressing#*",)),
+            # What the guard against SMS pumping counts, and what people decide of prefixes.
+            table("guard", "Query", "PutItem", "DeleteItem", keys=("pumping#*",)),
             # What people configure, and whom they stop messages to: not the audit log.
             table("catalog", "DeleteItem", keys=("tenant#*", "suppressed#*")),
             allow(

@@ -9,6 +9,7 @@ from functions.manage.accounts import account_operations
 from functions.manage.audit import audit_operations
 from functions.manage.deployment import deployment_operations
 from functions.manage.deps import deps
+from functions.manage.guard import guard_operations
 from functions.manage.keys import key_operations
 from functions.manage.mailboxes import mailbox_operations
 from functions.manage.mirroring import mirror_operations
@@ -35,6 +36,7 @@ def api() -> Api:
             **review_operations(parts),
             **key_operations(parts),
             **settings_operations(parts),
+            **guard_operations(parts),
             **deployment_operations(parts),
             **suppression_operations(parts),
             **audit_operations(parts),

@@ -55,6 +55,8 @@ class Settings:
             changes: dict[str, Any] = {**given, "restored": None}
             if body.review_required:
                 changes |= _KEPT_ON
+            if body.verification_guard is not None:
+                changes["verification_guard"] = body.verification_guard.applied(current.verification_guard)
             if body.policies is not None:
                 changes["policies"] = _with(current.policies, body.policies)
             return current.model_copy(update=changes)

@@ -2,6 +2,8 @@
 
 from functools import cache
 
+from aws_lambda_powertools.metrics import EphemeralMetrics
+
 from functions.verify.function import VerifySettings
 from functions.verify.operations import Verifying
 from shared.api.kit import Api
@@ -16,4 +18,4 @@ def deps() -> Api:
 
 def verifying_of(parts: Parts) -> Verifying:
     """What checks codes."""
-    return Verifying(parts.catalog, parts.verifications, parts.receipt_queue, parts.clock)
+    return Verifying(parts.catalog, parts.verifications, parts.receipt_queue, parts.clock, EphemeralMetrics())

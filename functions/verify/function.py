@@ -20,6 +20,8 @@ FUNCTIONS = (
         rights=(
             table("catalog", "GetItem"),
             table("guard", "GetItem", "UpdateItem", keys=("verification#*",)),
+            # An approval is counted by the guard against SMS pumping.
+            table("guard", "UpdateItem", keys=("pumping#*",)),
             allow(SEND, "receipts.queue"),
         ),
         triggers=(ApiTrigger(),),

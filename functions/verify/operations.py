@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from aws_lambda_powertools import Logger
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from msgspec import Struct
 
 from shared.api.kit import Call, OperationFunction
@@ -30,6 +31,7 @@ class Verifying(Struct, frozen=True):
     verifications: Verifications
     queue: ReceiptQueue
     clock: Clock
+    metrics: EphemeralMetrics
 
     def operations(self) -> Mapping[str, OperationFunction]:
         """By id."""
@@ -46,7 +48,9 @@ class Verifying(Struct, frozen=True):
         playing = played(found, body.code) if found.kind == KeyKind.TEST else None
         judged = playing or self._judge(call, found, body, now)
         if judged.result is Result.APPROVED:
-            there = self.verifications.approve(call.caller.tenant, tag_of(found.id), found, now)
+            there = self.verifications.approve(
+                call.caller.tenant, tag_of(found.id), found, now, lambda: self._uncounted(call.caller.tenant)
+            )
         elif judged.result is Result.WRONG:
             there = self.verifications.count_wrong(call.caller.tenant, tag_of(found.id), found)
         else:
@@ -74,6 +78,12 @@ class Verifying(Struct, frozen=True):
         if after.state is State.APPROVED:
             raise ConflictError("It was approved before, so there is nothing to cancel.")
         return VerificationDetail.of(after, now)
+
+    def _uncounted(self, tenant: str) -> None:
+        """Tell that the guard against SMS pumping knows nothing of an approval."""
+        logger.warning("approval not counted", tenant=tenant)
+        self.metrics.add_metric(name="ApprovalsNotCounted", unit=MetricUnit.Count, value=1)
+        self.metrics.flush_metrics()
 
     def _find(self, call: Call) -> Verification:
         id = call.path["id"].upper()

@@ -81,6 +81,10 @@ class Client:
         """Change something. Raises: as `get`."""
         return self._call("PATCH", path, repeat=True, body=body)
 
+    def put(self, path: str, body: Any) -> Any:
+        """Put something in its place. Raises: as `get`."""
+        return self._call("PUT", path, repeat=True, body=body)
+
     def delete(self, path: str) -> Any:
         """Delete something. Raises: as `get`."""
         return self._call("DELETE", path, repeat=False)

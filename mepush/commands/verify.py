@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from mepush.commands.verification_guard import block, forget, guard, hold, release
 from mepush.output import JsonOption, KeyOption, UrlOption, fail_if, parse_pairs, plain, session
 from mepush.views.messages import moment
 
@@ -77,6 +78,10 @@ def cancel(id: IdArgument, url: UrlOption = None, key: KeyOption = None, as_json
     with session(url, key, as_json) as (api, out):
         found = api.verifications.cancel(id.strip())
         out.result(found, lambda console: _show(console, found))
+
+
+for command in (guard, hold, block, release, forget):
+    app.command()(command)
 
 
 def _show(console: Console, found: dict[str, Any]) -> None:

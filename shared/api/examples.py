@@ -187,6 +187,10 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
         "no-review": {"review_required": False},
     },
     "update_deployment": {"more": {"concurrency": {"email.marketing": 40}}},
+    "set_guard_prefix": {
+        "release": {"state": "released", "minutes": 240, "reason": "A fair in Jakarta."},
+        "block": {"state": "blocked", "reason": "We have nobody there."},
+    },
     "restore_settings": {"earlier": {"version": 2}},
     "create_erasure": {
         "person": {"channel": "email", "address": "ada@example.com"},

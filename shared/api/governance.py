@@ -8,19 +8,19 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    GetJsonSchemaHandler,
     StrictBool,
 )
-from pydantic_core import CoreSchema
 
 from shared.api.fields import Moment, VersionNumber, moment, moment_or_none
 from shared.api.paging import PageQuery
+from shared.api.pumping import Countries, VerificationGuardUpdate, known_country
 from shared.base.channels import CHANNELS
-from shared.model.address import mask_recipient, regions_with_phones
+from shared.model.address import mask_recipient
 from shared.model.audit import AuditRecord
 from shared.model.base import Model
 from shared.model.numbers import whole_number
 from shared.model.policies import ClassPolicies, Policies, ZoneName
+from shared.model.pumping import VerificationGuard
 from shared.model.templates import Review, ReviewState
 from shared.model.tenants import (
     MAX_BLOCKED_WORDS,
@@ -88,20 +88,6 @@ class PoliciesUpdate(Model):
     marketing: Policies | None = None
 
 
-class _Countries:
-    """Lists all countries and regions in the API's description."""
-
-    @staticmethod
-    def __get_pydantic_json_schema__(core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {**handler(core), "enum": sorted(regions_with_phones())}
-
-
-def _known_country(code: str) -> str:
-    if code not in regions_with_phones():
-        raise ValueError("give the code of a country or region by ISO 3166, such as CN")
-    return code
-
-
 class DeploymentUpdate(Model):
     """What to set for the whole deployment, in place of what was set."""
 
@@ -140,7 +126,7 @@ class SettingsUpdate(Model):
     policies: PoliciesUpdate | None = None
     time_zone: ZoneName | None = None
     blocked_words: list[BlockedWord] | None = Field(default=None, max_length=MAX_BLOCKED_WORDS)
-    countries: list[Annotated[Country, AfterValidator(_known_country), _Countries]] | None = Field(
+    countries: list[Annotated[Country, AfterValidator(known_country), Countries]] | None = Field(
         default=None, max_length=MAX_COUNTRIES
     )
     topics: Annotated[dict[TopicId, Topic], Field(json_schema_extra={"additionalProperties": False})] | None = Field(
@@ -149,6 +135,7 @@ class SettingsUpdate(Model):
     """What advertising may be about, in words for recipients, who unsubscribe from one topic or from all."""
     texts_per_key_per_day: Annotated[TextsPerDay, BeforeValidator(whole_number)] | None = None
     texts_abroad_per_key_per_day: Annotated[TextsPerDay, BeforeValidator(whole_number)] | None = None
+    verification_guard: VerificationGuardUpdate | None = None
     keep_addresses: StrictBool | None = None
     retention: (
         Annotated[
@@ -188,6 +175,7 @@ class SettingsView(Model):
     texts_abroad_per_key_per_day: int = Field(
         description="How many of these a key may send to numbers outside one's own country."
     )
+    verification_guard: VerificationGuard = Field(description="The guard against SMS pumping.")
     keep_addresses: bool = Field(
         description="Whether the timeline keeps whole addresses of new messages, for keys with the scope `unmask`."
     )

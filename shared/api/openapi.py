@@ -14,10 +14,12 @@ from shared.api.messages import SendRequest
 from shared.api.operation import Operation
 from shared.api.operations import OPERATIONS
 from shared.api.problems import CONTENT_TYPE, Problem
+from shared.api.pumping import HandState
 from shared.api.suppressions import SuppressionAdd, SuppressionQuery
 from shared.api.trace import MessageQuery
 from shared.model.campaigns import SILENT, Audience, Follows
 from shared.model.content import APPROVED, ApprovedTemplate, EmailContent, SmsContent, WecomFile, WecomImage
+from shared.model.pumping import PrefixState
 from shared.model.suppression import SuppressionScope
 from shared.model.templates import Fallback
 from shared.model.words import Until
@@ -81,6 +83,7 @@ _STATUSES = {
 
 _PARAMETERS: dict[str, Json] = {
     "id": {"type": "string", "minLength": 1, "maxLength": 100},
+    "prefix": {"type": "string", "pattern": "^[1-9][0-9]{0,6}$"},
     "version": {"type": "integer", "minimum": 1, "maximum": 999_999},
 }
 
@@ -245,6 +248,10 @@ def _schemas() -> Json:
     schemas[SuppressionAdd.__name__]["anyOf"] = [
         {"properties": {"topic": _NONE}},
         {"required": ["scope"], "properties": {"scope": {"const": SuppressionScope.MARKETING}}},
+    ]
+    schemas[HandState.__name__]["anyOf"] = [
+        {"properties": {"minutes": _NONE}},
+        {"properties": {"state": {"enum": [PrefixState.HELD, PrefixState.RELEASED]}}},
     ]
     schemas[MessageQuery.__name__]["oneOf"] = [
         _given("to", "string"),

@@ -6,6 +6,7 @@ from pydantic import Base64Bytes, ConfigDict, Field
 
 from shared.model.base import Model
 from shared.model.policies import ClassPolicies, ZoneName
+from shared.model.pumping import VerificationGuard
 from shared.model.topics import MAX_TOPICS, Topic, TopicId
 from shared.model.words import MessageClass
 
@@ -83,6 +84,8 @@ class TenantSettings(Model):
     """How many texts a key without a limit of its own has accepted on a day (UTC), campaigns' not among them."""
     texts_abroad_per_key_per_day: TextsPerDay = TEXTS_ABROAD_PER_DAY
     """How many of these, of every key, to numbers outside the tenant's region."""
+    verification_guard: VerificationGuard = VerificationGuard.model_construct()
+    """The guard against SMS pumping."""
     keep_addresses: bool = True
     """The timeline keeps whole addresses, sealed, for who may unmask them."""
     retention: dict[MessageClass, RetentionDays] = Field(default_factory=dict)

@@ -52,6 +52,7 @@ _KEYS = {
     "messages": "m",
     "bind": "b",
     "prefix": "x",
+    "texts": "sms",
     "test": "test",
 }
 
@@ -83,7 +84,9 @@ class Verification(Struct, kw_only=True, omit_defaults=True, frozen=True, rename
     bind: str | None = None
     """A digest of what the caller bound it to."""
     prefix: str | None = None
-    """The first digits of the telephone number, for the guard against pumping."""
+    """The first digits of the telephone number, if the guard against pumping counted its texts."""
+    texts: int = 0
+    """How many it counted."""
 
     @property
     def proof(self) -> Proof:

@@ -50,6 +50,9 @@ MATRIX: Mapping[str, Mapping[str, Access]] = {
         "check_verification": OWN,
         "get_verification": OWN,
         "cancel_verification": OWN,
+        "get_verification_guard": SHARED,
+        "set_guard_prefix": LIVE,
+        "delete_guard_prefix": LIVE,
     },
     "dead letters": {
         "list_dead_letters": OWN,

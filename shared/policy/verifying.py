@@ -240,6 +240,7 @@ def _new(wanted: Wanted, generation: int, now: int) -> Verification:
         messages=(wanted.message_id,),
         bind=wanted.bind,
         prefix=wanted.prefix,
+        texts=int(wanted.prefix is not None),
     )
 
 
@@ -253,6 +254,7 @@ def _again(found: Verification, wanted: Wanted, now: int) -> Verification:
         valid_until=min(max(found.valid_until, now + wanted.minutes * MINUTE_MS), latest),
         messages=(*found.messages, wanted.message_id),
         prefix=wanted.prefix or found.prefix,
+        texts=found.texts + (wanted.prefix is not None),
     )
 
 

@@ -4,6 +4,7 @@ What they are is one text, which starts replace if nobody did meanwhile. What ch
 attribute each, so that a check is one conditional write and never meets a start.
 """
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -13,10 +14,14 @@ from msgspec.structs import replace
 from shared.errors import LostError
 from shared.model.clock import Clock
 from shared.model.verifications import Address, State, Verification
+from shared.model.words import KeyKind
 from shared.policy.verifying import DAY_MS, MOST_CHECKS
 from shared.store.dynamo import Item
+from shared.store.pumping import approval
 
 KEEP_S: Final = 2 * DAY_MS // 1000
+TRIES: Final = 4
+"""Of an approval, where another one meets it."""
 _STATE, _CHECKS, _DECIDED = "s_", "c_", "e_"
 
 
@@ -87,40 +92,67 @@ class Verifications:
         values = {":none": {"N": "0"}, ":one": {"N": "1"}}
         return self._decide(tenant, tag, found, "SET #checks = if_not_exists(#checks, :none) + :one", names, values)
 
-    def approve(self, tenant: str, tag: str, found: Verification, now: int) -> Address | None:
-        """Approve a verification; None if that is done just now, else the address as it is."""
-        names = {"#checks": _CHECKS + found.id, "#decided": _DECIDED + found.id}
-        values = {":after": {"S": State.APPROVED.value}, ":now": {"N": str(now)}}
-        return self._decide(tenant, tag, found, "SET #state = :after, #decided = :now", names, values)
+    def approve(
+        self, tenant: str, tag: str, found: Verification, now: int, uncounted: Callable[[], None] = lambda: None
+    ) -> Address | None:
+        """Approve a verification; None if that is done just now, else the address as it is.
+
+        One of texts that were counted by the guard against pumping is counted by the same write. uncounted: is told
+        that this could not be, after several tries; it is approved all the same.
+        """
+        if found.prefix is None or found.kind == KeyKind.TEST:
+            return self._decide(tenant, tag, found, *_decision(found, State.APPROVED, now))
+        update = {"Update": self._update(tenant, tag, found, *_decision(found, State.APPROVED, now))}
+        counted = approval(self._table, tenant, found.prefix, found.started_at, found.texts, now)
+        for _ in range(TRIES):
+            try:
+                self._client.transact_write_items(TransactItems=[update, counted])
+                return None
+            except self._client.exceptions.TransactionCanceledException as error:
+                codes = [reason.get("Code") for reason in error.response.get("CancellationReasons", ())]
+                if "ConditionalCheckFailed" in codes:
+                    item = error.response["CancellationReasons"][0].get("Item")
+                    return self.load(tenant, tag) if item is None else _read(item)
+        uncounted()
+        return self._decide(tenant, tag, found, *_decision(found, State.APPROVED, now))
 
     def cancel(self, tenant: str, tag: str, found: Verification, now: int) -> Address | None:
         """Cancel a verification; None if that is done just now, else the address as it is."""
-        names = {"#checks": _CHECKS + found.id, "#decided": _DECIDED + found.id}
-        values = {":after": {"S": State.CANCELLED.value}, ":now": {"N": str(now)}}
-        return self._decide(tenant, tag, found, "SET #state = :after, #decided = :now", names, values)
+        return self._decide(tenant, tag, found, *_decision(found, State.CANCELLED, now))
 
     def _decide(
         self, tenant: str, tag: str, found: Verification, update: str, names: dict[str, str], values: Item
     ) -> Address | None:
         """One write, which counts only while the verification can be checked: of two at once one counts."""
         try:
-            self._client.update_item(
-                TableName=self._table,
-                Key=_key(tenant, tag),
-                UpdateExpression=update,
-                ConditionExpression="#state = :open AND (attribute_not_exists(#checks) OR #checks < :most)",
-                ExpressionAttributeNames={"#state": _STATE + found.id, **names},
-                ExpressionAttributeValues={
-                    ":open": {"S": State.OPEN.value},
-                    ":most": {"N": str(MOST_CHECKS)},
-                    **values,
-                },
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
-            )
+            self._client.update_item(**self._update(tenant, tag, found, update, names, values))
         except self._client.exceptions.ConditionalCheckFailedException as error:
             item = error.response.get("Item")
             return Address() if item is None else _read(item)
         return None
+
+    def _update(
+        self, tenant: str, tag: str, found: Verification, update: str, names: dict[str, str], values: Item
+    ) -> Item:
+        return {
+            "TableName": self._table,
+            "Key": _key(tenant, tag),
+            "UpdateExpression": update,
+            "ConditionExpression": "#state = :open AND (attribute_not_exists(#checks) OR #checks < :most)",
+            "ExpressionAttributeNames": {"#state": _STATE + found.id, **names},
+            "ExpressionAttributeValues": {
+                ":open": {"S": State.OPEN.value},
+                ":most": {"N": str(MOST_CHECKS)},
+                **values,
+            },
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+
+
+def _decision(found: Verification, state: State, now: int) -> tuple[str, dict[str, str], Item]:
+    """What a write that decides on a verification sets."""
+    names = {"#checks": _CHECKS + found.id, "#decided": _DECIDED + found.id}
+    return "SET #state = :after, #decided = :now", names, {":after": {"S": state.value}, ":now": {"N": str(now)}}
 
 
 def _key(tenant: str, tag: str) -> Item:

@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from shared.store.ledger import Ledger
     from shared.store.marks import Marks
     from shared.store.parking import Parking
+    from shared.store.pumping import Pumping
+    from shared.store.pumping_hours import PumpingHours
     from shared.store.rates import Rates
     from shared.store.shards import Shards
     from shared.store.suppressions import Suppressions
@@ -252,6 +254,18 @@ class Parts:
         from shared.store.verifications import Verifications
 
         return Verifications(self.client("dynamodb"), self.settings.guard_table, self.clock)
+
+    @cached_property
+    def pumping(self) -> "Pumping":
+        from shared.store.pumping import Pumping
+
+        return Pumping(self.client("dynamodb"), self.settings.guard_table, self.settings.catalog_table, self.clock)
+
+    @cached_property
+    def pumping_hours(self) -> "PumpingHours":
+        from shared.store.pumping_hours import PumpingHours
+
+        return PumpingHours(self.client("dynamodb"), self.settings.guard_table, self.pumping, self.clock)
 
     @cached_property
     def shards(self) -> "Shards":

@@ -211,6 +211,8 @@ def _fill_messages(platform: Platform) -> None:
         for number in range(SPARES):
             body = {"to": f"{name}-{number}@example.com", "template": "login-code", "purpose": "login"}
             platform.ids.setdefault(name, []).append(platform.make("start_verification", body)["id"])
+    for name in ("set_guard_prefix", "delete_guard_prefix"):
+        platform.ids[name] = ["62812", "4"]
     platform.stack.drain(until_due=True, horizon_s=60)
 
 
@@ -291,7 +293,8 @@ def _config(platform: Platform) -> schemathesis.Config:
     dictionaries: dict[str, Any] = {"template": {"values": platform.ids["get_template"]}, "version": {"values": [1, 2]}}
     for name, known in platform.ids.items():
         dictionaries[name] = {"values": known}
-        parameters = {"path.id": {"dictionary": name, "probability": 0.7}}
+        place = "path.prefix" if "{prefix}" in BY_ID[name].path else "path.id"
+        parameters = {place: {"dictionary": name, "probability": 0.7}}
         if "{version}" in BY_ID[name].path:
             parameters["path.version"] = {"dictionary": "version", "probability": 0.7}
         operations.append({"include-operation-id": name, "parameters": parameters})
@@ -325,7 +328,7 @@ def test_an_example_of_the_description_works(name: str, example: str, platform: 
     body = EXAMPLES[name][example]
     if name in CREATING:
         body = body | {"id": f"example-{example}"}
-    answer = platform.call(BY_ID[name], body, id=platform.ids.get(name, [""])[0], version=1)
+    answer = platform.call(BY_ID[name], body, id=(known := platform.ids.get(name, [""]))[0], prefix=known[0], version=1)
     assert answer.status_code == BY_ID[name].success, answer.text
 
 
@@ -404,7 +407,7 @@ STRANGE = ["%00", "%2F", "..%2F..", "%FF", "%F0%9F%98%80", "%ED%A0%80", "%23", "
 )
 def test_a_strange_id_is_404(operation: Operation, platform: Platform) -> None:
     for name in STRANGE:
-        path = operation.path.format(id=name, version=1)
+        path = operation.path.format(id=name, version=1, prefix=name)
         problem = platform.refused(404, operation.method, path, [], b"")
         assert problem["detail"].startswith("There is no such ")
 

@@ -34,6 +34,8 @@ GUARD = (
     "idempotency",
     "ledger",
     "parking",
+    "pumping",
+    "pumping_hours",
     "rates",
     "shards",
     "texts",

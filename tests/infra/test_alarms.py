@@ -135,7 +135,7 @@ def test_providers_are_asked_for_receipts_every_ten_minutes_and_before_the_next_
 
 def test_every_alarm_tells_the_topic_says_what_to_do_and_is_quiet_when_nothing_happens(prod: Template) -> None:
     alarms = prod.of("CloudWatch::Alarm").values()
-    assert len(alarms) == 6 + 3 + 2 * 9 + 2 * len(FUNCTIONS) + 1 + 2 + 2 * 2 + 1 + 2 + 2 + 3 + 1
+    assert len(alarms) == 6 + 3 + 2 * 9 + 2 * len(FUNCTIONS) + 1 + 2 + 2 * 2 + 1 + 2 + 2 + 3 + 1 + 1
     assert len({each.properties["AlarmName"] for each in alarms}) == len(alarms)
     for alarm in alarms:
         assert alarm.properties["AlarmActions"] == ["${AlarmsTopic}"]
@@ -163,6 +163,13 @@ def test_a_key_that_has_sent_its_texts_of_the_day_or_nearly_is_an_alarm_of_each_
             for function in ("ingest", "ingest_events")
         }
         assert found == {service: f"mepush-key-limit-{name}-{f.replace('_', '-')}" for f, service in wanted.items()}
+
+
+def test_a_prefix_that_is_held_is_an_alarm(prod: Template) -> None:
+    [alarm] = _alarms(prod, "PrefixesHeld")
+    assert alarm["AlarmName"] == "mepush-prefixes-held-ingest" and "mepush verify guard" in alarm["AlarmDescription"]
+    dimensions = {each["Name"]: each["Value"] for each in alarm["Dimensions"]}
+    assert dimensions["service"] == "ingest" and alarm["AlarmActions"]
 
 
 def test_callbacks_and_pulls_that_fail_are_alarms_of_the_deployment(prod: Template) -> None:

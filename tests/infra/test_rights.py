@@ -81,7 +81,9 @@ TRY_TEMPLATES = (("ses:CreateEmailTemplate", "ses:TestRenderEmailTemplate"), SES
 EXPECTED: dict[str, list[Statement]] = {
     "ingest": [
         (GET, (CATALOG,)),
+        (("dynamodb:PutItem",), (CATALOG,)),
         (ITEM, (GUARD,)),
+        (("dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:Query"), (GUARD,)),
         (("s3:GetObject", "s3:PutObject"), FILES),
         (("s3:ListBucket",), BUCKET),
         (("sqs:SendMessage",), _queues(*Channel)),
@@ -171,6 +173,7 @@ EXPECTED: dict[str, list[Statement]] = {
     "verify": [
         (GET, (CATALOG,)),
         (("dynamodb:GetItem", "dynamodb:UpdateItem"), (GUARD,)),
+        (("dynamodb:UpdateItem",), (GUARD,)),
         (("sqs:SendMessage",), ("${ReceiptsInQueue.Arn}",)),
     ],
     "preferences": [
@@ -357,6 +360,7 @@ EXPECTED: dict[str, list[Statement]] = {
         (("dynamodb:PutItem",), (CATALOG,)),
         (("dynamodb:UpdateItem",), (CATALOG,)),
         (("dynamodb:DeleteItem",), (CATALOG,)),
+        (("dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:Query"), (GUARD,)),
         (
             (
                 "secretsmanager:CreateSecret",

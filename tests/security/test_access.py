@@ -182,7 +182,11 @@ LISTS = {
 
 TEMPLATE = {"id": "hello", "version": "1"}
 CODE = {"to": TO, "template": "code", "purpose": "login"}
+PREFIX = {"prefix": "62812"}
 SHARED: Calls = {
+    "get_verification_guard": ({}, None),
+    "set_guard_prefix": (PREFIX, {"state": "held"}),
+    "delete_guard_prefix": (PREFIX, None),
     "start_verification": ({}, CODE),
     "list_deferred": ({}, None),
     "create_attachment": ({}, {"name": "b.txt", "size": 1}),

@@ -75,7 +75,7 @@ NEVER = {
 
 MODELS: Mapping[str, frozenset[str]] = {
     "authorize": frozenset(
-        {"audit", "base", "clock", "ids", "keys", "numbers", "policies", "tenants", "topics", "words"}
+        {"audit", "base", "clock", "ids", "keys", "numbers", "policies", "pumping", "tenants", "topics", "words"}
     ),
     "ingest": frozenset(
         {
@@ -98,6 +98,7 @@ MODELS: Mapping[str, frozenset[str]] = {
                 "numbers",
                 "phones",
                 "policies",
+                "pumping",
                 "reasons",
                 "sizes",
                 "templates",
@@ -129,6 +130,7 @@ MODELS: Mapping[str, frozenset[str]] = {
                 "outcome",
                 "phones",
                 "policies",
+                "pumping",
                 "reasons",
                 "receipts",
                 "run_states",

@@ -10,6 +10,7 @@ from functions.manage.audit import audit_operations
 from functions.manage.deployment import deployment_operations
 from functions.manage.deps import deps_of
 from functions.manage.function import ManageSettings
+from functions.manage.guard import guard_operations
 from functions.manage.keys import key_operations
 from functions.manage.mailboxes import mailbox_operations
 from functions.manage.mirroring import mirror_operations
@@ -67,6 +68,7 @@ class ManageApi:
     def __init__(self, aws: Aws, clock: FakeClock, loopback: bool = False) -> None:
         settings = ManageSettings(
             catalog_table=aws.catalog,
+            guard_table=aws.guard,
             secret_prefix="mepush",
             queue_mappings=MAPPINGS,
             allow_loopback_endpoints=loopback,
@@ -87,6 +89,7 @@ class ManageApi:
                 **review_operations(self.deps),
                 **key_operations(self.deps),
                 **settings_operations(self.deps),
+                **guard_operations(self.deps),
                 **deployment_operations(self.deps),
                 **suppression_operations(self.deps),
                 **audit_operations(self.deps),
@@ -100,6 +103,7 @@ class ManageApi:
         *,
         id: str = "",
         version: int | str = 1,
+        prefix: str = "",
         query: dict[str, str] | None = None,
         who: str = "k1",
         tenant: str = "default",
@@ -111,7 +115,7 @@ class ManageApi:
         event: dict[str, Any] = {
             "routeKey": route,
             "headers": {"content-type": "application/json"},
-            "pathParameters": {"id": id, "version": str(version)},
+            "pathParameters": {"id": id, "version": str(version), "prefix": prefix},
             "queryStringParameters": query,
             "requestContext": {
                 "domainName": DOMAIN,

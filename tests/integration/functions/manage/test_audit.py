@@ -77,6 +77,12 @@ STEPS: dict[str, Step] = {
     "update_deployment": lambda manage_api: manage_api.call(
         "PATCH /v1/deployment", {"concurrency": {"email.marketing": 40}}, scopes="operate"
     ),
+    "set_guard_prefix": lambda manage_api: manage_api.call(
+        "PUT /v1/verifications/guard/{prefix}", {"state": "held", "minutes": 5, "reason": "a look"}, prefix="62812"
+    ),
+    "delete_guard_prefix": lambda manage_api: manage_api.call(
+        "DELETE /v1/verifications/guard/{prefix}", prefix="62812"
+    ),
     "rotate_callback": lambda manage_api: manage_api.call("POST /v1/accounts/{id}/callback", id="sms"),
     "delete_account": lambda manage_api: manage_api.call("DELETE /v1/accounts/{id}", id="idle"),
     "add_suppression": lambda manage_api: manage_api.call("POST /v1/suppressions", BOB),
@@ -138,6 +144,8 @@ EXPECTED: dict[str, tuple[str, list[str], dict[str, Any] | None, dict[str, Any] 
         {"concurrency": {}},
         {"concurrency": {"email.marketing": 40}},
     ),
+    "set_guard_prefix": ("verification-guard/prefix/62812", [], None, {"state": "held", "why": "a look"}),
+    "delete_guard_prefix": ("verification-guard/prefix/62812", [], {"state": "held"}, None),
     "rotate_callback": ("account/sms", ["callback_url", "updated_at"], {"callback_url": None}, {"callback_url": None}),
     "delete_account": ("account/idle", [], {"id": "idle", "name": "Mail"}, None),
     "add_suppression": ("suppression/email/", [], None, {"channel": "email", "recipient": "b***@example.com"}),
@@ -168,8 +176,9 @@ def manage_api(aws: Aws, clock: FakeClock) -> ManageApi:
 
 
 def contents(aws: Aws) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The catalog's items without the audit log, and the log."""
-    items = Aws.client(aws, "dynamodb").scan(TableName=aws.catalog)["Items"]
+    """What people decide: the items of both tables without the audit log, and the log."""
+    dynamodb = Aws.client(aws, "dynamodb")
+    items = [item for table in (aws.catalog, aws.guard) for item in dynamodb.scan(TableName=table)["Items"]]
     found = {f"{item['pk']['S']} {item['sk']['S']}": item for item in items}
     log = {name: json.loads(item["doc"]["S"]) for name, item in found.items() if name.startswith("audit#")}
     return {name: item for name, item in found.items() if name not in log}, log
@@ -181,14 +190,17 @@ def unmarked(items: dict[str, Any]) -> dict[str, Any]:
 
 
 def put_back(aws: Aws, items: dict[str, Any], log: dict[str, Any]) -> None:
-    """Make the catalog what it was, record by record."""
+    """Make the tables what they were, record by record."""
     dynamodb = Aws.client(aws, "dynamodb")
-    for item in dynamodb.scan(TableName=aws.catalog)["Items"]:
-        name = f"{item['pk']['S']} {item['sk']['S']}"
-        if name not in items and name not in log:
-            dynamodb.delete_item(TableName=aws.catalog, Key={"pk": item["pk"], "sk": item["sk"]})
+    for table in (aws.catalog, aws.guard):
+        for item in dynamodb.scan(TableName=table)["Items"]:
+            name = f"{item['pk']['S']} {item['sk']['S']}"
+            if name not in items and name not in log:
+                dynamodb.delete_item(TableName=table, Key={"pk": item["pk"], "sk": item["sk"]})
     for item in items.values():
-        dynamodb.put_item(TableName=aws.catalog, Item=item)
+        # What people decide of prefixes of numbers is beside what the guard counts of them.
+        table = aws.guard if item["pk"]["S"].startswith("pumping#") else aws.catalog
+        dynamodb.put_item(TableName=table, Item=item)
 
 
 def ask(manage_api: ManageApi, **query: str) -> list[dict[str, Any]]:

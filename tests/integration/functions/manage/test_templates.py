@@ -37,7 +37,7 @@ class TemplatesApi:
     """The template operations over moto."""
 
     def __init__(self, aws: Aws, clock: FakeClock) -> None:
-        settings = ManageSettings(catalog_table="catalog", secret_prefix="x", queue_mappings="{}")
+        settings = ManageSettings(catalog_table="catalog", guard_table="guard", secret_prefix="x", queue_mappings="{}")
         deps = deps_of(Parts(settings, client=aws.client, clock=clock), settings)
         self.catalog = deps.catalog
         self.api = Api(template_operations(deps))

@@ -163,3 +163,42 @@ def test_two_right_checks_at_once_approve_once(clock: FakeClock, request: pytest
             found = begin(store, clock, n, purpose=f"p{n}")
             results = list(pool.map(race, [found.id, found.id]))
             assert sorted(results) == [Result.APPROVED, Result.USED]
+
+
+def test_an_approval_is_counted_by_the_write_that_approves(store: Verifications, client: Any, clock: FakeClock) -> None:
+    found = begin(store, clock)
+    assert check(store, clock, found.id, right=True) is Result.APPROVED
+    assert check(store, clock, found.id, right=True) is Result.USED
+    assert counted(client) == {"a": 1, "a8": 1, "a80": 1, "a800": 1}
+
+
+def test_what_cannot_be_counted_is_approved_all_the_same(
+    store: Verifications, client: Any, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried, told = [], []
+
+    def meets(**asked: Any) -> Any:
+        tried.append(asked)
+        reasons = [{"Code": "None"}, {"Code": "TransactionConflict"}]
+        answer: Any = {"Error": {"Code": "TransactionCanceledException"}, "CancellationReasons": reasons}
+        raise client.exceptions.TransactionCanceledException(answer, "TransactWriteItems")
+
+    found = begin(store, clock)
+    monkeypatch.setattr(store._client, "transact_write_items", meets)
+    assert store.approve("default", TAG, found, clock.now_ms(), lambda: told.append(1)) is None
+    assert (len(tried), told) == (4, [1])
+    kept = store.load("default", TAG).find(found.id)
+    assert kept is not None and kept.state is State.APPROVED
+    assert counted(client) == {}
+
+
+def counted(client: Any) -> dict[str, int]:
+    """The approvals that the guard against pumping knows of."""
+    items = client.scan(TableName="guard")["Items"]
+    return {
+        name: int(value["N"])
+        for item in items
+        if item["pk"]["S"].startswith("pumping#")
+        for name, value in item.items()
+        if name.startswith("a")
+    }
