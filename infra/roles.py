@@ -1,4 +1,4 @@
-"""Roles whose rights are in themselves: a stack holds 500 resources, and policies beside roles would be as many more."""
+"""Roles with their rights in them: a stack holds 500 resources, and policies beside roles would be as many again."""
 
 from aws_cdk import aws_iam as iam
 from constructs import Construct
