@@ -89,7 +89,7 @@ class _Silent:
 def play(events: Iterator[Asked], pumping: Any, hours: Any, clock: Moved, guard: VerificationGuard) -> Played:
     """Let them all ask, each in its time, and enter what they get."""
     result, entered = Played(), list[tuple[float, int, Asked]]()
-    holds = Holds(pumping, hours, clock, _Silent(), "bench")  # type: ignore[arg-type]
+    holds = Holds(pumping, hours, clock, _Silent(), "bench")  # type: ignore[arg-type]  # tells nobody
     for n, each in enumerate(events):
         while entered and entered[0][0] <= each.at:
             right = heapq.heappop(entered)[2]

@@ -158,8 +158,8 @@ def _left_out(path: Path, spec: FunctionSpec) -> bool:
     if path.parts[:2] != ("shared", "providers") or _DECLARATIONS.fullmatch(path.as_posix()):
         return False
     if spec.receipts:
-        # What sends, and needs the vendor's packages for it.
-        return path.name == "provider.py"
+        # What sends, and needs the vendor's packages for it; but for channels that it does something on.
+        return path.name == "provider.py" and path.parts[2] not in spec.channels
     if not spec.channels:
         return True
     return path.parts[2] in set(Channel) - set(spec.channels)

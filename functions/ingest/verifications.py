@@ -27,7 +27,7 @@ from shared.policy.verifying import (
     CODE,
     MINUTE_MS,
     MINUTES,
-    TENCENT_LENGTH,
+    USUAL_LENGTH,
     Allowed,
     TooOftenError,
     Wanted,
@@ -95,11 +95,16 @@ class Starting(Struct, frozen=True):
         return found
 
     def _check_length(self, template: Template, length: int) -> None:
-        if length <= TENCENT_LENGTH:
+        if length <= USUAL_LENGTH:
             return
+        # Few ask for more, and what vendors declare takes its time to import.
+        from shared.providers.table import PROVIDERS
+
         accounts = (self.catalog.account(template.tenant, id) for id in template.accounts)
-        if any(account is not None and account.provider == "tencent" for account in accounts):
-            raise invalid_field("length", f"Tencent Cloud takes codes of at most {TENCENT_LENGTH} digits")
+        for spec in (PROVIDERS.get(account.provider) for account in accounts if account is not None):
+            if spec is not None and spec.code_digits is not None and length > spec.code_digits:
+                message = f"the provider `{spec.name}` takes codes of at most {spec.code_digits} digits"
+                raise invalid_field("length", message)
 
     @staticmethod
     def _tag(tenant: Tenant, channel: Channel, to: str) -> str:

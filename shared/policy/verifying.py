@@ -10,6 +10,7 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from shared.errors import TooManyError
 from shared.model.verifications import Address, Proof, State, Verification
 
 CODE: Final = "code"
@@ -18,8 +19,8 @@ MINUTES: Final = "minutes"
 """The placeholders of templates; the platform fills them in, so callers give none of them."""
 LEAST_LENGTH: Final = 4
 MOST_LENGTH: Final = 8
-TENCENT_LENGTH: Final = 6
-"""Of a code in a text by Tencent Cloud: its verification templates take a number of at most six digits."""
+USUAL_LENGTH: Final = 6
+"""Of a code, in digits; every provider takes as many."""
 MOST_CHECKS: Final = 5
 MOST_MINUTES: Final = 60
 """Of a verification, however often it is sent again."""
@@ -151,7 +152,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
     prefix: str | None = None
 
 
-class TooOftenError(Exception):
+class TooOftenError(TooManyError):
     """Nothing may be sent to the address now. until: when it may be again, in milliseconds since the epoch."""
 
     def __init__(self, until: int, *, locked: bool) -> None:

@@ -65,6 +65,8 @@ class ProviderSpec(Struct, frozen=True):
     """Of what it says by a topic of SNS: one of these fields is in all of it, and in nothing that others say."""
     topic_from: Outside | None = None
     """What of AWS publishes to the topic that the stack makes for it, where the stage wants one."""
+    code_digits: int | None = None
+    """The most digits of a code in its templates of codes; None where any number will do."""
     sent_is_final: bool = False
     """Whether nothing ever tells that a message arrived: that it was sent is the last that is known of it."""
     failures_alone: bool = False

@@ -13,6 +13,7 @@ from local.seed import first_key, seed
 from local.stack import LocalStack
 from mepush.client.api import Client
 from shared.model.events import EventRow
+from shared.policy.engagement import ENGAGED
 from shared.store.counters import HOUR_MS, Counters, counted_as
 from tests.archive import ask, read_back, write_hour
 
@@ -73,6 +74,9 @@ def events(folder: Path) -> list[dict[str, Any]]:
 
 def counted(row: dict[str, Any]) -> str:
     """The name by which the trace counts an event."""
+    if row["stage"] in ENGAGED:
+        # Number 0 says that it happened at all.
+        return f"{row['stage']}{'.machine' if row['by_machine'] else '.times' if row['number'] else ''}"
     facts = {name: row[name] for name in ("stage", "transient")}
     return counted_as(EventRow(index=0, tag="", nth=row["number"], at=0, machine=row["by_machine"], **facts))
 

@@ -124,6 +124,8 @@ def test_a_card_that_somebody_takes_says_so_to_all_who_have_it(alarms: Alarms) -
     alarms.stack.drain(until_due=True, horizon_s=60)
     assert [alarms.shown(each) for each in team] == [None] * 3
     alarms.stack.faults.add(FaultInput(provider="app", kind="status", status=502, at="message/update_template_card"))
+    # WeCom tells whole seconds.
+    alarms.stack.clock.advance(1)
     pressed = datetime.fromtimestamp(alarms.stack.clock.now(), ZoneInfo("Asia/Shanghai"))
     alarms.press("tara", "approve")
     alarms.after(2 * MINUTES)

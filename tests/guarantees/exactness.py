@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from functions.receipts.deps import receiver_of
 from functions.receipts.function import ReceiptsSettings
 from functions.trace.deps import aggregator_of
-from functions.trace.function import TraceApiSettings
+from functions.trace.function import AggregatorSettings
 from local.timeline_items import is_event
 from shared.aws.stream import EventStream
 from shared.model.events import StreamRecord, read_record
@@ -131,7 +131,8 @@ class World:
     # What functions are made of
 
     def _aggregator(self) -> Any:
-        settings = TraceApiSettings(catalog_table="catalog", counters_table="counters", timeline_table="timeline")
+        tables = {f"{name}_table": name for name in ("catalog", "counters", "guard", "timeline")}
+        settings = AggregatorSettings(**tables, deployment="mepush")
         return aggregator_of(self._parts(Parts, settings, stream_reader=self.stream.reader()))
 
     def _receive_batch(self, event: Any) -> None:

@@ -324,7 +324,7 @@ MUTATIONS = (
     Mutation(
         "an event that was stored separately does not count again",
         "functions/trace/keeping.py",
-        "return kept | (books.unkept.keys() & part.events.keys())",
+        "return kept | ((known | books.unkept.keys()) & part.events.keys())",
         "return kept",
         f"{_KEEPING}::test_what_is_set_aside_is_known_to_the_shard_that_takes_anothers_place",
     ),

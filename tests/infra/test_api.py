@@ -54,7 +54,7 @@ def test_a_request_without_a_key_reaches_the_authorizer(prod: Template) -> None:
 
 def test_functions_get_the_payload_that_they_read(prod: Template) -> None:
     integrations = [each.properties for each in prod.of("ApiGatewayV2::Integration").values()]
-    assert len(integrations) == 13
+    assert len(integrations) == 14
     assert {(each["IntegrationType"], each["PayloadFormatVersion"]) for each in integrations} == {("AWS_PROXY", "2.0")}
 
 

@@ -66,7 +66,7 @@ def test_every_queue_is_encrypted_and_standard(prod: Template) -> None:
 
 def test_dead_letters_wait_for_two_weeks(prod: Template) -> None:
     dead = [queue for id, queue in prod.of("SQS::Queue").items() if id.endswith("Dead")]
-    assert len(dead) == 16
+    assert len(dead) == 17
     for queue in dead:
         assert queue.properties["MessageRetentionPeriod"] == 14 * 86_400
         assert "RedrivePolicy" not in queue.properties
@@ -108,7 +108,7 @@ def test_each_queue_feeds_its_channels_function_under_its_own_cap(
 
 
 def test_the_stream_feeds_the_trace_with_bounded_retries(prod: Template) -> None:
-    assert len(prod.of("Lambda::EventSourceMapping")) == 2 * len(PAIRS) + 6
+    assert len(prod.of("Lambda::EventSourceMapping")) == 2 * len(PAIRS) + 7
     assert prod.of("Lambda::EventSourceMapping")["TraceSource"].properties == {
         "EventSourceArn": "${Events.Arn}",
         "FunctionName": "${TraceFunction}",

@@ -123,7 +123,7 @@ def test_only_those_who_send_carry_what_sends() -> None:
         "dispatch_sms": (Channel.SMS,),
         "dispatch_wecom": (Channel.WECOM,),
         "manage": tuple(Channel),
-        "pulling": (Channel.SMS,),
+        "pulling": (Channel.EMAIL, Channel.SMS),
         "receipts": (Channel.WECOM,),
         "recall": (Channel.WECOM,),
     }

@@ -102,6 +102,7 @@ def test_people_and_the_command_can_find_everything(prod: Template) -> None:
         "ApiUrl",
         "ArchiveBucket",
         "ArchiveResultsBucket",
+        "ErasuresUrl",
         "ArchiveStream",
         "ArchiveTable",
         "ArchiveWorkgroup",

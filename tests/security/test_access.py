@@ -213,6 +213,8 @@ SHARED: Calls = {
     "get_mailbox": ({"id": MAIL}, None),
     "rotate_callback": ({"id": SMS}, None),
     "mirror_suppressions": ({"id": "none"}, {}),
+    "create_erasure": ({}, {"channel": "email", "address": "forgotten@example.com"}),
+    "get_erasure": ({"id": "none"}, None),
     "delete_account": ({"id": MAIL}, None),
     "get_settings": ({}, None),
     "list_settings": ({}, None),

@@ -118,6 +118,7 @@ MODELS: Mapping[str, frozenset[str]] = {
                 "base",
                 "clock",
                 "content",
+                "engagement",
                 "envelope",
                 "events",
                 "ids",

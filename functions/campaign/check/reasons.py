@@ -5,6 +5,7 @@ from shared.model.reasons import EXPLANATIONS, Reason
 
 _EXPLANATIONS = {
     RowReason.COLUMNS_WRONG: "These rows have more or fewer cells than the header: quote cells that hold commas.",
+    RowReason.ERASED: "These rows were those of people whose data were erased: nothing is left of them.",
     RowReason.NOT_CSV: "These rows are no well-formed CSV: a quote inside a cell is written twice.",
     RowReason.NOT_JSON: "These lines are no JSON objects: write one object on each line.",
     RowReason.NOT_UTF8: "These rows hold bytes that are no text: save the file as `CSV UTF-8`.",

@@ -167,8 +167,8 @@ def test_the_platforms_own_template_deploys(moto: None, platform: dict[str, Any]
     opened = {key: spec.name for spec in FUNCTIONS.values() for each in spec.triggers for key in _open_routes(each)}
     keys = {key: operation.function for operation in OPERATIONS for key in operation.route_keys}
     assert {each.key: each.function for each in found.routes} == keys | opened
-    # Those of the dead-letter queues, of the campaigns' tasks, of receipts, and of webhooks' deliveries.
-    assert len(found.queue_mappings) == 2 * len(CHANNELS) * len(MessageClass) + 3
+    # Those of the dead-letter queues, of the campaigns' tasks, of receipts, of webhooks' deliveries, and of erasures.
+    assert len(found.queue_mappings) == 2 * len(CHANNELS) * len(MessageClass) + 4
     assert sorted(each.function for each in found.stream_mappings) == ["trace", "webhooks_feed"]
     urls = {
         *json.loads(found.functions["ingest"].environment["QUEUE_URLS"]).values(),

@@ -48,7 +48,7 @@ def test_every_kind_of_error_has_a_status() -> None:
 def test_statuses_go_with_what_can_be_done() -> None:
     for kind, row in TABLE.items():
         again = row.headers.keys() >= {"Retry-After"}
-        assert issubclass(kind, RequestError) == (400 <= row.status < 500 and row.status != 409), kind
+        assert issubclass(kind, RequestError) == (400 <= row.status < 500 and row.status not in (409, 429)), kind
         assert issubclass(kind, UnavailableError) == (row.status == 503), kind
         assert issubclass(kind, UnavailableError | BusyError | LostError) == again, kind
 

@@ -13,6 +13,7 @@ SPEC = ProviderSpec(
     packages=("tencentcloud-sdk-python-sms",),
     parts=limits.parts,
     receipts=True,
+    code_digits=6,
     callback=True,
     pull_setting="pull_receipts",
     pulls=(read_secrets(Channel.SMS),),

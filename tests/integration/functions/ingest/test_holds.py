@@ -44,7 +44,7 @@ class World:
 
     def process(self) -> Holds:
         hours = PumpingHours(self.client, "guard", self.pumping, self.clock)
-        return Holds(self.pumping, hours, self.clock, self.metrics, "test")  # type: ignore[arg-type]
+        return Holds(self.pumping, hours, self.clock, self.metrics, "test")  # type: ignore[arg-type]  # counts what it is told
 
     def ask(self, digits: str, process: int = 0, *, known: bool = False) -> bool:
         """Whether a code is sent."""

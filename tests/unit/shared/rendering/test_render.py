@@ -276,13 +276,14 @@ def test_every_string_of_a_card_is_filled_in_and_nothing_else_is_touched() -> No
     before = made.model_dump()
     rendered = render(made, a="A<", b="B/")
     assert rendered.body == {
+        "acknowledges": True,
         "card": {
             **card,
             "main_title": {"title": "A＜", "desc": "static"},
             "horizontal_content_list": [{"keyname": "k", "value": "B/"}, {"keyname": "A＜", "type": 1}],
             "card_action": {"type": 1, "url": "https://example.com/B/", "flag": True, "none": None},
             "main_title.title": "B/",
-        }
+        },
     }
     assert rendered.type == "template_card" and made.model_dump() == before
     # What one recipient's message becomes is not seen in another's.
