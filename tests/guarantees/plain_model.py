@@ -77,13 +77,16 @@ def counters_of(stories: Iterable[Story], took_ms: Callable[[Story, Fact], int |
                     places.append(found[f"run#{story.run}#variant#{story.variant}", hour])
             for each in places:
                 each[fact.name] += 1
+            told_apart = [template, found["account#" + fact.account, hour]] if fact.account else [template]
             if fact.reason and fact.stage in WITH_REASON:
-                template[f"{fact.name}:{fact.reason}"] += 1
+                for each in told_apart:
+                    each[f"{fact.name}:{fact.reason}"] += 1
                 if story.run:
                     found["run#" + story.run, hour][f"{fact.name}:{fact.reason}"] += 1
             took = fact.took_ms if fact.took_too is None else took_ms(story, fact)
             if took is not None and fact.stage in ("sent", "delivered"):
-                template[f"{fact.stage}@{bucket(took)}"] += 1
+                for each in told_apart:
+                    each[f"{fact.stage}@{bucket(took)}"] += 1
     return dict(found)
 
 

@@ -141,7 +141,7 @@ def traced(records: Sequence[str]) -> Iterator[str]:
     clock = FakeClock(NOW)
     with tables(clock, "timeline", "counters") as client:
         reader: Any = SimpleNamespace(parents=lambda shard: [])
-        live = Live(EphemeralMetrics(), "mepush", by_account=False)
+        live = Live(EphemeralMetrics(namespace="mePush", service="trace"), "mepush", by_account=False)
         stores = Timeline(client, "timeline"), Counters(client, "counters")
         aggregator = Aggregator(*stores, clock, lambda _: 90, reader, live)
         events = [_event(number, record.encode()) for number, record in enumerate(records, 10**55)]

@@ -174,7 +174,7 @@ def test_the_platforms_own_template_deploys(moto: None, platform: dict[str, Any]
         *json.loads(found.functions["ingest"].environment["QUEUE_URLS"]).values(),
         *json.loads(found.outputs["DeadLetterUrls"]).values(),
     }
-    assert urls | {found.outputs[name] for name in ("CampaignsUrl", "ReceiptsUrl", "WebhooksUrl")} == {
+    assert urls | {found.outputs[name] for name in ("CampaignsUrl", "ReceiptsUrl", "WebhooksUrl", "ErasuresUrl")} == {
         each.queue_url for each in found.queue_mappings
     }
     assert found.outputs["ApiUrl"] == URL
