@@ -77,17 +77,21 @@ def counters_of(stories: Iterable[Story], took_ms: Callable[[Story, Fact], int |
                     places.append(found[f"run#{story.run}#variant#{story.variant}", hour])
             for each in places:
                 each[fact.name] += 1
-            told_apart = [template, found["account#" + fact.account, hour]] if fact.account else [template]
-            if fact.reason and fact.stage in WITH_REASON:
-                for each in told_apart:
-                    each[f"{fact.name}:{fact.reason}"] += 1
-                if story.run:
-                    found["run#" + story.run, hour][f"{fact.name}:{fact.reason}"] += 1
-            took = fact.took_ms if fact.took_too is None else took_ms(story, fact)
-            if took is not None and fact.stage in ("sent", "delivered"):
-                for each in told_apart:
-                    each[f"{fact.stage}@{bucket(took)}"] += 1
+            own = [found["account#" + fact.account, hour]] if fact.account else []
+            run = [found["run#" + story.run, hour]] if story.run else []
+            reason, took = _told_apart(fact, fact.took_ms if fact.took_too is None else took_ms(story, fact))
+            for each in [template, *own, *run] if reason else []:
+                each[reason] += 1
+            for each in [template, *own] if took else []:
+                each[took] += 1
     return dict(found)
+
+
+def _told_apart(fact: Fact, took_ms: int | None) -> tuple[str, str]:
+    """By which names a fact counts besides, for its reason and for how long it took; empty for none."""
+    reason = f"{fact.name}:{fact.reason}" if fact.reason and fact.stage in WITH_REASON else ""
+    timed = took_ms is not None and fact.stage in ("sent", "delivered")
+    return reason, f"{fact.stage}@{bucket(took_ms or 0)}" if timed else ""
 
 
 def bucket(ms: int) -> int:
