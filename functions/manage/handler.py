@@ -11,6 +11,7 @@ from functions.manage.deployment import deployment_operations
 from functions.manage.deps import deps
 from functions.manage.guard import guard_operations
 from functions.manage.keys import key_operations
+from functions.manage.links import link_operations
 from functions.manage.mailboxes import mailbox_operations
 from functions.manage.mirroring import mirror_operations
 from functions.manage.reviews import review_operations
@@ -33,6 +34,7 @@ def api() -> Api:
             **mailbox_operations(parts),
             **mirror_operations(parts),
             **template_operations(parts),
+            **link_operations(parts),
             **review_operations(parts),
             **key_operations(parts),
             **settings_operations(parts),

@@ -169,6 +169,20 @@ def _file(file: dict[str, Any]) -> str:
     return f"{file['name']} ({size:,} bytes{shown})"
 
 
+@app.command("link")
+def link(
+    template: TemplateArgument,
+    target: Annotated[str, typer.Argument(metavar="URL", help="Where the link is to lead.")],
+    url: UrlOption = None,
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a link for a text, the same for everybody, that counts for the template who follows it."""
+    with session(url, key, as_json) as (api, out):
+        found = api.get(f"/v1/templates/{segment(template)}/link", target=target)
+        out.result(found, lambda console: console.print(plain(found["url"]), soft_wrap=True))
+
+
 @app.command("preview")
 def preview(
     template: TemplateArgument,

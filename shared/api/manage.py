@@ -157,6 +157,27 @@ class TemplateCopy(Model):
     name: str | None = Field(default=None, min_length=1, max_length=100)
 
 
+class LinkQuery(Model):
+    """Where a link is to lead."""
+
+    model_config = _STRICT
+
+    target: str = Field(min_length=1, max_length=2000)
+    """A web address."""
+
+
+class ConstantLink(Model):
+    """A link that is the same for everybody: it counts for a template who follows it, and says of nobody."""
+
+    url: str
+    characters: int
+    """Of it: a text has 70 or 160 in one part."""
+    target: str
+    template: str
+    version: int
+    """For which it counts."""
+
+
 class VersionView(Model):
     """A version of a template, with its placeholders."""
 

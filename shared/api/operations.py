@@ -483,6 +483,17 @@ OPERATIONS: tuple[Operation, ...] = (
         errors=(*_BODY, 404, 409),
     ),
     Operation(
+        "get_link",
+        "GET",
+        "/v1/templates/{id}/link",
+        "manage",
+        Scope.READ,
+        "A link for a text, the same for everybody, that counts for the template who follows it",
+        "manage.ConstantLink",
+        asks="manage.LinkQuery",
+        errors=(404, 422),
+    ),
+    Operation(
         "archive_template",
         "POST",
         "/v1/templates/{id}/archive",

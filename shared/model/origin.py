@@ -48,6 +48,11 @@ def origin_of(envelope: Envelope) -> str:
     )
 
 
+def origin_of_template(template: str, version: int, message_class: MessageClass) -> str:
+    """The origin of what is no message's, and counts for a template."""
+    return "_".join((template, str(version), message_class.value[0], _LETTERS[KeyKind.LIVE], "", "", ""))
+
+
 def whole_origin(tenant: str, account: str, origin: str) -> str | None:
     """The origin as a provider carries it; None if it is too long, so that it has to be looked up.
 

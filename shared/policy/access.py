@@ -101,6 +101,7 @@ MATRIX: Mapping[str, Mapping[str, Access]] = {
         "publish_version": LIVE,
         "copy_template": LIVE,
         "archive_template": LIVE,
+        "get_link": SHARED,
     },
     "accounts": {
         "create_account": LIVE,

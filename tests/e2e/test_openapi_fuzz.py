@@ -163,7 +163,7 @@ def _fill_templates(platform: Platform) -> None:
                 platform.ids.setdefault("update_template", []).append(template)
             else:
                 platform.ids.setdefault("archive_template", []).append(template)
-    for name in ("get_version", "preview_version", "copy_template", "get_template_stats"):
+    for name in ("get_version", "preview_version", "copy_template", "get_link", "get_template_stats"):
         platform.ids[name] = platform.ids["get_template"]
     for name in ("create_version", "publish_version"):
         platform.ids[name] = platform.ids["update_template"]

@@ -37,7 +37,7 @@ class Site:
         self.key = first_key(stack)
         self.api = httpx.Client(base_url=stack.url, timeout=30)
         for account in read_accounts(EXAMPLES / "accounts.toml"):
-            if account["id"] in ("sms-tencent", "mail-smtp"):
+            if account["id"] in ("sms-tencent", "mail-smtp", "wecom-app"):
                 self.call("/v1/accounts", account_body(account, stack.sandboxes))
         for id, used, content in reversed(TEMPLATES):
             template: dict[str, Any] = {

@@ -205,6 +205,7 @@ SHARED: Calls = {
     "publish_version": (TEMPLATE, None),
     "copy_template": (TEMPLATE, {"id": "copy"}),
     "archive_template": ({"id": "spare"}, None),
+    "get_link": (TEMPLATE, None),
     "create_account": ({}, {}),
     "list_accounts": ({}, None),
     "get_account": ({"id": MAIL}, None),
