@@ -25,7 +25,7 @@ from mepush.files.accounts import read_accounts
 from shared.model.events import fold
 from shared.model.ids import ulid_time
 from shared.model.words import OUTCOMES, Stage
-from shared.store.timeline import KeptEvent, read_event
+from shared.store.kept_events import KeptEvent, read_event
 
 DYING, OTHER = "sms-tencent", "sms-aws"
 VARIANTS: Mapping[str, Fault] = {

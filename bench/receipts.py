@@ -24,8 +24,9 @@ from shared.model.events import EventRow, StreamRecord, record_of
 from shared.model.ids import Numbering
 from shared.store.catalog import Catalog
 from shared.store.dynamo import Item
+from shared.store.kept_events import event_item, event_key
 from shared.store.suppressions import Suppressions
-from shared.store.timeline import Timeline, event_item, event_key
+from shared.store.timeline import Timeline
 
 BATCH = 100
 MAPPING = ("sqs.ReceiveMessage", "sqs.DeleteMessageBatch")

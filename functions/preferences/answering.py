@@ -38,8 +38,9 @@ from shared.model.topics import Topic
 from shared.model.words import Channel, Stage
 from shared.policy.unsubscribing import message_of
 from shared.store.catalog import Catalog
+from shared.store.kept_events import event_key_of
 from shared.store.suppressions import Suppressions
-from shared.store.timeline import Timeline, event_key_of
+from shared.store.timeline import Timeline
 
 logger = Logger(child=True)
 

@@ -30,7 +30,8 @@ from shared.model.runs import Run
 from shared.model.words import KeyKind, Stage
 from shared.store.campaigns import Campaigns
 from shared.store.catalog import Catalog
-from shared.store.timeline import KeptEvent, Timeline
+from shared.store.kept_events import KeptEvent
+from shared.store.timeline import Timeline
 
 logger = Logger(child=True)
 

@@ -20,7 +20,8 @@ from shared.model.receipts import Receipt
 from shared.model.words import Channel, Stage
 from shared.providers.table import PROVIDERS
 from shared.store.catalog import Catalog
-from shared.store.timeline import KeptEvent, Timeline, event_key_of
+from shared.store.kept_events import KeptEvent, event_key_of
+from shared.store.timeline import Timeline
 
 REACH_MS = 30 * 86_400_000
 """How long after a message was accepted receipts find it by its address. Answers of recipients come late."""

@@ -10,7 +10,8 @@ from functions.receipts.matching import Matched
 from shared.model.ids import tag_of
 from shared.model.reasons import Blame, blame_of
 from shared.model.words import Channel, Stage
-from shared.store.timeline import KeptEvent, Timeline
+from shared.store.kept_events import KeptEvent
+from shared.store.timeline import Timeline
 
 IN_A_ROW = 5
 REACH_MS = 180 * 86_400_000

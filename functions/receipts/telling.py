@@ -15,7 +15,7 @@ from shared.model.receipts import Receipt
 from shared.model.sizes import clipped
 from shared.model.words import Stage
 from shared.policy.engagement import ENGAGED
-from shared.store.timeline import KeptEvent, record_like
+from shared.store.kept_events import KeptEvent, record_like
 
 ONCE = frozenset({Stage.DELIVERED, Stage.ACKNOWLEDGED, Stage.VERIFIED, Stage.COMPLAINED, Stage.UNSUBSCRIBED})
 """Said again, they say nothing new: a message is at these stages once."""

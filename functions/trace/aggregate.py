@@ -34,7 +34,8 @@ from shared.base.logs import log_error
 from shared.model.clock import Clock
 from shared.model.events import StreamRecord
 from shared.store.counters import MAX_ITEMS, CheckpointMovedError, CounterKey, Counters
-from shared.store.timeline import EventKey, Timeline
+from shared.store.kept_events import EventKey
+from shared.store.timeline import Timeline
 
 logger = Logger(child=True)
 

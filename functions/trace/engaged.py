@@ -15,7 +15,8 @@ from shared.model.ids import ulid_time
 from shared.policy.engagement import ENGAGED, MOST_KEPT, counted, revised
 from shared.store.counters import HOUR_MS, CounterKey, Group, counter_keys
 from shared.store.dynamo import Item
-from shared.store.timeline import EventKey, KeptEvent, Timeline, event_key, kept_event, read_event
+from shared.store.kept_events import EventKey, KeptEvent, event_key, kept_event, read_event
+from shared.store.timeline import Timeline
 
 Counts = dict[CounterKey, Counter[str]]
 Message = tuple[str, str]

@@ -21,7 +21,8 @@ from shared.aws.stream import StreamReader
 from shared.model.events import StreamRecord
 from shared.store.counters import Counters, Progress
 from shared.store.dynamo import Item, key_of
-from shared.store.timeline import EventKey, Timeline
+from shared.store.kept_events import EventKey
+from shared.store.timeline import Timeline
 
 logger = Logger(child=True)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from itertools import islice
 
 from functions.trace.keeping import Books
-from shared.store.timeline import EventKey
+from shared.store.kept_events import EventKey
 
 MAX_EVENTS = 5_000
 """Some two megabytes. What dispatch states again comes seconds after what acceptance stated."""

@@ -40,7 +40,8 @@ from shared.model.words import OUTCOMES, Channel, KeyKind, Stage
 from shared.policy.template_links import template_links
 from shared.store.catalog import Catalog
 from shared.store.counters import HOUR_MS, Counters, account_scope, in_flight, template_scope
-from shared.store.timeline import KeptEvent, Timeline
+from shared.store.kept_events import KeptEvent
+from shared.store.timeline import Timeline
 from shared.store.versions import Versions
 
 Message = tuple[str, list[KeptEvent]]

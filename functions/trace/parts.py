@@ -33,7 +33,7 @@ from shared.store.counters import (
     run_scope,
 )
 from shared.store.dynamo import Item
-from shared.store.timeline import (
+from shared.store.kept_events import (
     EventKey,
     event_item,
     event_key,

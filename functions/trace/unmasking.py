@@ -17,7 +17,7 @@ from shared.model.words import Scope, Stage
 from shared.policy.sealing import Sealer
 from shared.store.audit import AuditLog
 from shared.store.catalog import Catalog
-from shared.store.timeline import KeptEvent
+from shared.store.kept_events import KeptEvent
 
 logger = Logger(child=True)
 

@@ -11,7 +11,8 @@ from shared.model.events import StreamRecord
 from shared.model.ids import ULID_LENGTH
 from shared.model.veils import Veil
 from shared.policy.veiling import finder, veiled_record
-from shared.store.timeline import EventKey, Timeline, event_key
+from shared.store.kept_events import EventKey, event_key
+from shared.store.timeline import Timeline
 from shared.store.veiled_items import veiled_event
 from shared.store.veils import VeilStore
 

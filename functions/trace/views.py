@@ -14,7 +14,7 @@ from shared.model.reasons_zh import meaning_zh
 from shared.model.words import Channel, MessageClass, Stage
 from shared.policy.engagement import judged
 from shared.policy.retry import SCHEDULES
-from shared.store.timeline import KeptEvent
+from shared.store.kept_events import KeptEvent
 
 _RANK = {stage.value: i for i, stage in enumerate(Stage)}
 

@@ -8,7 +8,7 @@ from shared.model.events import Awaits, Facts
 from shared.model.reasons import Reason
 from shared.model.words import Channel, MessageClass, Stage
 from shared.policy.retry import SCHEDULES
-from shared.store.timeline import KeptEvent
+from shared.store.kept_events import KeptEvent
 
 _OWN_ACTION = frozenset({Stage.RETRYING, Stage.DEFERRED, Stage.UNKNOWN, Stage.DISCARDED})
 """Stages after which what to do does not follow from the reason."""

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from functions.watch.following import LOOK_AGAIN_MS, Follower
 from shared.model.clock import Clock
 from shared.store.counters import HOUR_MS, Counters, in_flight
+from shared.store.kept_events import HOUR_BUCKETS
 from shared.store.marks import HourMark, Look, Marks
-from shared.store.timeline import HOUR_BUCKETS, Timeline
+from shared.store.timeline import Timeline
 
 LOOK_AFTER_MS = 3_600_000
 """How long after its end an hour is looked into: what is younger is retried, delayed and redelivered by itself."""

@@ -25,7 +25,8 @@ from shared.model.wire import UnreadableError
 from shared.model.words import Stage
 from shared.policy.veiling import finder
 from shared.store.deliveries import Deliveries
-from shared.store.timeline import EventKey, Timeline, event_key_of
+from shared.store.kept_events import EventKey, event_key_of
+from shared.store.timeline import Timeline
 from shared.store.veils import VeilStore
 from shared.store.webhooks import WebhookStore
 

@@ -3,7 +3,8 @@
 from shared.api.kit import Call
 from shared.errors import not_found
 from shared.model.ids import ULID_LENGTH, tag_of
-from shared.store.timeline import KeptEvent, Timeline
+from shared.store.kept_events import KeptEvent
+from shared.store.timeline import Timeline
 
 
 def named_message(call: Call, timeline: Timeline) -> tuple[str, list[KeptEvent]]:

@@ -17,8 +17,9 @@ from shared.model.letters import redriven_id
 from shared.model.reasons import Reason
 from shared.model.words import Stage
 from shared.store.awaiting import Decision, What
+from shared.store.kept_events import EventKey, KeptEvent, record_like
 from shared.store.ledger import Entry, Marks
-from shared.store.timeline import EventKey, KeptEvent, Timeline, record_like
+from shared.store.timeline import Timeline
 
 UNBOUNDED_MS = 14 * 86_400_000
 """The time to live of what has none: after that no queue holds it any more (`infra/messaging.py`)."""

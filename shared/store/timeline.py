@@ -6,14 +6,10 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
-from zlib import crc32
 
-from msgspec import field
 from msgspec.structs import asdict, replace
 from pydantic_core import from_json
 
-from shared.model import wire
-from shared.model.events import EventRow, Facts, StreamRecord
 from shared.model.ids import (
     MAX_PER_BASE,
     ULID_LENGTH,
@@ -21,210 +17,25 @@ from shared.model.ids import (
     first_ulid_at,
     tag_of,
     ulid_text,
-    ulid_time,
     ulid_value,
 )
 from shared.model.runs import MAX_BLOCK
-from shared.model.words import Channel, KeyKind, MessageClass, Stage
+from shared.model.words import Stage
 from shared.policy.engagement import ENGAGED, judged
-from shared.store.counters import HOUR_MS
 from shared.store.dynamo import Item, batch_delete, batch_get, batch_put, key_of, put_what_goes
-
-EventKey = tuple[str, str]
-"""(partition, sort key) of an event."""
-
-_HEADER = "h"
-"""Where a request's item has what its messages have in common, if these have no item for that."""
-_PROVIDER = "provider:"
-_MESSAGE, _REQUEST = "message#", "request#"
-"""What the items of a reference lead to."""
-_REVISED = "revised#"
-"""In the partitions of their own where it is noted that a message's openings and clicks are judged anew."""
-HOUR_BUCKETS = 16
-"""Partitions of an hour's requests: one takes 1,000 writes a second (DynamoDB developer guide, partition limits)."""
-
-
-class AcceptedFacts(Facts, kw_only=True, omit_defaults=True):
-    """What an accepted event says of its message alone, where another event carries it along."""
-
-    expires_at: int | None = None
-    """The end of the time to live, in milliseconds since the epoch; of accepted and redriven messages."""
-
-
-class KeptEvent(AcceptedFacts, kw_only=True, omit_defaults=True, rename={"message_class": "class"}):
-    """An event as the timeline keeps it: what its row says, and what its record says of all events."""
-
-    channel: str = ""
-    message_class: str = ""
-    template: str = ""
-    version: int = 0
-    request: str = ""
-    kind: str = ""
-    run: str | None = None
-    variant: str | None = None
-    request_reference: str | None = field(default=None, name="reference")
-    """The caller's own, of the whole request."""
-    accepted: AcceptedFacts | None = None
-    """The message's accepted event, if it has no item of its own."""
-    envelope: str | None = None
-    """Of a message that may still fall back, the id of the envelope that was sent."""
-
-
-read_event = wire.Reader[KeptEvent](KeptEvent)
-"""Reads an event as it is kept. Raises: UnreadableError."""
-
-
-def event_key(tenant: str, message_id: str, row: EventRow) -> EventKey:
-    """Where an event is kept."""
-    return f"{tenant}#{row.tag}", f"{message_id}#{row.stage}#{row.nth}"
-
-
-def event_key_of(tenant: str, message_id: str, stage: Stage, nth: int = 0) -> EventKey:
-    """Where an event of a message is kept, if there is one. Raises: ValueError for what is no message id."""
-    return f"{tenant}#{tag_of(message_id)}", f"{message_id}#{stage}#{nth}"
-
-
-def revised_key(tenant: str, message_id: str) -> EventKey:
-    """Where it is noted that openings or clicks of a message that looked like a person's were a machine's."""
-    return f"{tenant}#{_REVISED}{message_id}", "revised"
-
-
-def revised_item(tenant: str, message_id: str, ttl: int) -> Item:
-    """The item that notes it; it is no event."""
-    pk, sk = revised_key(tenant, message_id)
-    return {"pk": {"S": pk}, "sk": {"S": sk}, "ttl": {"N": str(ttl)}}
-
-
-def event_item(key: EventKey, record: StreamRecord, row: EventRow, ttl: int, accepted: EventRow | None = None) -> Item:
-    """An event's item: what the record says of all its events, and what the row says of this one.
-
-    accepted: the message's accepted event, if it has no item of its own.
-    """
-    event = kept_event(record, row)
-    if accepted is not None:
-        event.accepted = AcceptedFacts(**_facts(accepted), expires_at=record.expires_at)
-    return {"pk": {"S": key[0]}, "sk": {"S": key[1]}, "d": {"S": _text(event)}, "ttl": {"N": str(ttl)}}
-
-
-def kept_event(record: StreamRecord, row: EventRow) -> KeptEvent:
-    """An event as the timeline keeps it."""
-    told = record.expires_at is not None and row.stage in (Stage.ACCEPTED, Stage.REDRIVEN)
-    return KeptEvent(
-        **_facts(row),
-        expires_at=record.expires_at if told else None,
-        channel=record.channel,
-        message_class=record.message_class,
-        template=record.template,
-        version=record.version,
-        request=record.request,
-        kind=record.kind,
-        run=record.run or None,
-        variant=record.variant or None,
-        request_reference=record.reference or None,
-        envelope=record.envelope if row.stage == Stage.SENT and row.awaits is not None else None,
-    )
-
-
-def record_like(event: KeptEvent, tenant: str, envelope: str, rows: list[EventRow]) -> StreamRecord:
-    """A record of more events of a message, or of others that have the same in common. Raises: ValueError."""
-    return StreamRecord(
-        tenant=tenant,
-        envelope=envelope,
-        channel=Channel(event.channel),
-        message_class=MessageClass(event.message_class),
-        template=event.template,
-        version=event.version,
-        request=event.request,
-        run=event.run,
-        variant=event.variant,
-        kind=KeyKind(event.kind),
-        reference=event.request_reference,
-        events=rows,
-    )
-
-
-def _facts(row: EventRow) -> dict[str, Any]:
-    found = asdict(row)
-    # These two are in its key.
-    del found["index"], found["tag"]
-    return found
-
-
-def _text(value: Any) -> str:
-    return wire.write(value).decode()
-
-
-def request_item(
-    record: StreamRecord, message_ids: Sequence[str], part: str, ttl: int, accepted: EventRow | None = None
-) -> Item:
-    """The item by which a request finds its messages. part: sorts the items of one request.
-
-    accepted: one of the messages' accepted events, if they have no items of their own: what it says of all of them.
-    """
-    item: Item = {
-        "pk": {"S": _request_pk(record.tenant, record.request)},
-        "sk": {"S": part},
-        "d": {"S": _text(message_ids)},
-        "ttl": {"N": str(ttl)},
-    }
-    if accepted is not None:
-        header = kept_event(record, accepted)
-        header.masked_address = header.sealed_address = header.reference = header.stands_in_for = None
-        item[_HEADER] = {"S": _text(header)}
-    return item
-
-
-def hour_item(record: StreamRecord, ttl: int) -> Item:
-    """The item by which the hour in which a request was accepted finds the request."""
-    hour = ulid_time(record.envelope) // HOUR_MS
-    return {
-        "pk": {"S": _hour_pk(record.tenant, hour, crc32(record.request.encode()) % HOUR_BUCKETS)},
-        "sk": {"S": record.request},
-        "ttl": {"N": str(ttl)},
-    }
-
-
-def provider_item(record: StreamRecord, message_id: str, row: EventRow, ttl: int) -> Item:
-    """The item by which a receipt finds its message, of a provider whose receipts name nothing but its own id."""
-    return {
-        "pk": {"S": _provider_pk(row.provider or "", row.provider_id or "")},
-        "sk": {"S": "message"},
-        "d": {"S": f"{record.tenant}#{message_id}"},
-        "ttl": {"N": str(ttl)},
-    }
-
-
-def reference_items(record: StreamRecord, named: Sequence[tuple[str, EventRow]], ttl: int) -> list[Item]:
-    """The items by which the caller's own word finds messages, and requests that have it as a whole."""
-    words = {(row.reference, f"{_MESSAGE}{message_id}") for message_id, row in named if row.reference}
-    if record.reference and named:
-        words.add((record.reference, f"{_REQUEST}{record.request}"))
-    return [
-        {
-            "pk": {"S": _reference_pk(record.tenant, word)},
-            "sk": {"S": sk},
-            "d": {"S": record.kind.value},
-            "ttl": {"N": str(ttl)},
-        }
-        for word, sk in sorted(words)
-    ]
-
-
-def _reference_pk(tenant: str, reference: str) -> str:
-    return f"{tenant}#reference#{reference}"
-
-
-def _provider_pk(provider: str, provider_id: str) -> str:
-    # No tenant's name holds a colon.
-    return f"{_PROVIDER}{provider}#{provider_id}"
-
-
-def _request_pk(tenant: str, request: str) -> str:
-    return f"{tenant}#request#{request}"
-
-
-def _hour_pk(tenant: str, hour: int, bucket: int) -> str:
-    return f"{tenant}#request#hour#{hour}#{bucket}"
+from shared.store.kept_events import (
+    HEADER,
+    MESSAGE,
+    PROVIDER,
+    REQUEST,
+    EventKey,
+    KeptEvent,
+    hour_pk,
+    provider_pk,
+    read_event,
+    reference_pk,
+    request_pk,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,14 +131,14 @@ class Timeline:
         # An envelope has the id of its first message, and its messages are of one block.
         first = max(ulid_value(base), ulid_value(ulids[0]) - MAX_BLOCK + 1)
         values = {":a": {"S": ulid_text(first)}, ":b": {"S": f"{ulids[-1]}~"}}
-        only = f"attribute_exists({_HEADER})"
+        only = f"attribute_exists({HEADER})"
         if len(message_ids) == 1:
             only += " AND contains(d, :id)"
             values[":id"] = {"S": message_ids[0]}
         wanted = set(message_ids)
         headers: dict[str, KeptEvent] = {}
-        for item in self._items(_request_pk(tenant, base), "sk BETWEEN :a AND :b", values, FilterExpression=only):
-            header = read_event(item[_HEADER]["S"])
+        for item in self._items(request_pk(tenant, base), "sk BETWEEN :a AND :b", values, FilterExpression=only):
+            header = read_event(item[HEADER]["S"])
             headers.update(dict.fromkeys(wanted.intersection(from_json(item["d"]["S"])), header))
         return headers
 
@@ -381,10 +192,10 @@ class Timeline:
 
     def by_provider_ids(self, ids: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[str, str]]:
         """(provider, its id) -> (tenant, message id), of those that are indexed and known."""
-        keys = [{"pk": {"S": _provider_pk(*each)}, "sk": {"S": "message"}} for each in dict.fromkeys(ids)]
+        keys = [{"pk": {"S": provider_pk(*each)}, "sk": {"S": "message"}} for each in dict.fromkeys(ids)]
         found = {}
         for item in batch_get(self._client, self._table, keys, consistent=False):
-            provider, _, provider_id = item["pk"]["S"].removeprefix(_PROVIDER).partition("#")
+            provider, _, provider_id = item["pk"]["S"].removeprefix(PROVIDER).partition("#")
             tenant, _, message_id = item["d"]["S"].partition("#")
             found[provider, provider_id] = tenant, message_id
         return found
@@ -392,7 +203,7 @@ class Timeline:
     def request_messages(self, tenant: str, request_id: str) -> list[str]:
         """The ids of a request's messages, in the request's order."""
         ids: set[str] = set()
-        for item in self._items(_request_pk(tenant, request_id), None, {}):
+        for item in self._items(request_pk(tenant, request_id), None, {}):
             ids.update(from_json(item["d"]["S"]))
         return sorted(ids)
 
@@ -401,21 +212,21 @@ class Timeline:
     ) -> list[str]:
         """The ids of messages with a reference of their own, accepted in a range of time, newest first."""
         upper = below or first_ulid_at(before_ms)
-        values = {":a": {"S": _MESSAGE + first_ulid_at(after_ms)}, ":b": {"S": _MESSAGE + upper}}
-        items = self._items(_reference_pk(tenant, reference), "sk BETWEEN :a AND :b", values, forward=False)
-        ids = (item["sk"]["S"].removeprefix(_MESSAGE) for item in items)
+        values = {":a": {"S": MESSAGE + first_ulid_at(after_ms)}, ":b": {"S": MESSAGE + upper}}
+        items = self._items(reference_pk(tenant, reference), "sk BETWEEN :a AND :b", values, forward=False)
+        ids = (item["sk"]["S"].removeprefix(MESSAGE) for item in items)
         return list(islice((id for id in ids if id != below), limit))
 
     def requests_by_reference(self, tenant: str, reference: str, limit: int) -> list[tuple[str, str]]:
         """The requests that have a reference as a whole, newest first: (id, kind of the key)."""
         items = self._items(
-            _reference_pk(tenant, reference), "begins_with(sk, :a)", {":a": {"S": _REQUEST}}, forward=False
+            reference_pk(tenant, reference), "begins_with(sk, :a)", {":a": {"S": REQUEST}}, forward=False
         )
-        return [(item["sk"]["S"].removeprefix(_REQUEST), item["d"]["S"]) for item in islice(items, limit)]
+        return [(item["sk"]["S"].removeprefix(REQUEST), item["d"]["S"]) for item in islice(items, limit)]
 
     def requests_of_hour(self, tenant: str, hour: int, bucket: int, after: str, limit: int) -> list[str]:
         """Up to `limit` requests of one bucket of an hour, by id, those that come after `after`."""
-        values = {":pk": {"S": _hour_pk(tenant, hour, bucket)}}
+        values = {":pk": {"S": hour_pk(tenant, hour, bucket)}}
         if after:
             # DynamoDB takes no empty text for a key.
             values[":after"] = {"S": after}
@@ -434,10 +245,10 @@ class Timeline:
 
     def _accepted(self, tenant: str, request_id: str) -> dict[str, Accepted]:
         found: dict[str, Accepted] = {}
-        for item in self._items(_request_pk(tenant, request_id), None, {}):
+        for item in self._items(request_pk(tenant, request_id), None, {}):
             root, _, stage = item["sk"]["S"].partition("#")
             if stage == Stage.ACCEPTED:
-                header = read_event(item[_HEADER]["S"]) if _HEADER in item else None
+                header = read_event(item[HEADER]["S"]) if HEADER in item else None
                 found[root] = Accepted(from_json(item["d"]["S"]), header)
         return found
 

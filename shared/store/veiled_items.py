@@ -6,7 +6,7 @@ from shared.model import wire
 from shared.model.ids import TAG_LENGTH, ULID_LENGTH
 from shared.model.veils import Veil
 from shared.store.dynamo import Item
-from shared.store.timeline import EventKey, KeptEvent, read_event
+from shared.store.kept_events import EventKey, KeptEvent, read_event
 
 _OWN = ("masked_address", "sealed_address", "because_of", "reference", "provider_id", "note", "by")
 

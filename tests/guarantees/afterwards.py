@@ -19,7 +19,7 @@ from local.timeline_items import is_event
 from mepush.client.api import Client
 from mepush.files.accounts import read_accounts
 from shared.model.ids import tag_of
-from shared.store.timeline import read_event
+from shared.store.kept_events import read_event
 from tests.guarantees.fault_points import FaultPoints, FunctionDiedError, watched
 from tests.guarantees.plain_model import Fact
 from tests.guarantees.platform import Haste, ViolationError, mortal

@@ -20,8 +20,8 @@ from shared.model.receipts import Receipt, Waiting, as_json
 from shared.model.words import Channel
 from shared.store.catalog import Catalog
 from shared.store.dynamo import Item
+from shared.store.kept_events import read_event
 from shared.store.suppressions import Suppressions
-from shared.store.timeline import read_event
 from shared.wiring.accounts import AccountParts
 from shared.wiring.parts import Parts
 from tests.fakes import FakeClock

@@ -32,7 +32,7 @@ from shared.policy import retry
 from shared.providers.base import Outgoing, Provider
 from shared.providers.registry import build_provider
 from shared.store.idempotency import TTL_S
-from shared.store.timeline import KeptEvent, read_event
+from shared.store.kept_events import KeptEvent, read_event
 from shared.wiring import dispatch
 from tests.guarantees.fault_points import CrashError, FaultPoints, FunctionDiedError, watched
 

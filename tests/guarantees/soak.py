@@ -17,7 +17,7 @@ from unittest.mock import patch
 from local.faults import FaultInput
 from shared.model.events import fold
 from shared.model.words import OUTCOMES, MessageClass, Stage
-from shared.store.timeline import KeptEvent
+from shared.store.kept_events import KeptEvent
 from tests.conftest import ENVIRONMENT
 from tests.guarantees.fault_points import Position
 from tests.guarantees.platform import PROVIDER_FAULTS, Platform, ViolationError, platform

@@ -13,7 +13,7 @@ from shared.model.campaigns import Follows, Who
 from shared.model.events import fold
 from shared.model.words import Stage
 from shared.policy.engagement import ENGAGED
-from shared.store.timeline import KeptEvent
+from shared.store.kept_events import KeptEvent
 
 Found = Mapping[str, KeptEvent]
 """By stage."""

@@ -15,7 +15,7 @@ from shared.model.runs import Run
 from shared.model.words import Stage
 from shared.store.counters import HOUR_MS, account_scope, run_scope, transient_name
 from shared.store.dynamo import MAX_GET
-from shared.store.timeline import EventKey, KeptEvent, revised_key
+from shared.store.kept_events import EventKey, KeptEvent, revised_key
 
 HEARD_BEFORE, HEARD_AFTER = 7 * 24, 24
 """An account's provider says what was delivered if it has said so of any message accepted so many hours before the

@@ -10,7 +10,8 @@ from functions.erasures.search.result import Result
 from functions.erasures.search.tables import texts_of
 from shared.model.ids import ULID_LENGTH
 from shared.store.dynamo import Item, batch_delete, key_of
-from shared.store.timeline import EventKey, Timeline, read_event
+from shared.store.kept_events import EventKey, read_event
+from shared.store.timeline import Timeline
 from shared.store.veiled_items import veiled_event
 
 EVENTS, REQUESTS, REFERENCES, PROVIDERS, REVISED, OTHERS = (

@@ -14,7 +14,7 @@ from shared.model.engagement import number_of
 from shared.model.envelope import Envelope
 from shared.model.events import EventRow, StreamRecord, accepted_rows, record_of
 from shared.policy.engagement import counted
-from shared.store.timeline import KeptEvent, read_event, revised_key
+from shared.store.kept_events import KeptEvent, read_event, revised_key
 from tests.conftest import Aws
 from tests.fakes import FakeClock
 from tests.integration.functions.trace.test_aggregate import FIRST_SEQUENCE, Fragile, Killed, TraceHarness

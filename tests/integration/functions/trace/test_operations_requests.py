@@ -13,7 +13,7 @@ from shared.model.events import StreamRecord, accepted_rows, record_of
 from shared.model.ids import Numbering, Tagger, derived_base
 from shared.store.counters import HOUR_MS, Group, place, template_scope
 from shared.store.dynamo import batch_put
-from shared.store.timeline import event_item, event_key, reference_items
+from shared.store.kept_events import event_item, event_key, reference_items
 from tests.conftest import Aws
 from tests.fakes import FakeClock
 from tests.integration.functions.trace.test_aggregate import TraceHarness, rows

@@ -20,9 +20,9 @@ from shared.model.envelope import Envelope
 from shared.model.events import EventRow, StreamRecord, accepted_rows, record_of
 from shared.model.words import OUTCOMES, Channel, MessageClass
 from shared.store.counters import in_flight
+from shared.store.kept_events import KeptEvent, read_event
 from shared.store.ledger import Entry
 from shared.store.marks import SweepMark
-from shared.store.timeline import KeptEvent, read_event
 from shared.wiring.parts import Parts
 from tests.conftest import Aws
 from tests.fakes import FakeClock

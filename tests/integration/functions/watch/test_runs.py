@@ -16,8 +16,9 @@ from shared.model.events import EventRow, record_of
 from shared.model.runs import RunState
 from shared.model.words import MessageClass
 from shared.store.campaigns import Campaigns
+from shared.store.kept_events import kept_event
 from shared.store.ledger import Entry
-from shared.store.timeline import Timeline, kept_event
+from shared.store.timeline import Timeline
 from tests.conftest import Aws
 from tests.fakes import FakeClock
 from tests.integration.functions.watch.harness import HOUR_S, WatchHarness, rows_of

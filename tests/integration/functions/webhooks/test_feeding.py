@@ -9,7 +9,7 @@ from shared.model.audit import record_change
 from shared.model.events import EventRow, StreamRecord
 from shared.model.webhooks import WebhookState
 from shared.model.words import KeyKind, Stage
-from shared.store.timeline import event_item, event_key
+from shared.store.kept_events import event_item, event_key
 from tests.conftest import Aws
 from tests.fakes import FakeClock
 from tests.integration.functions.webhooks.harness import WebhooksHarness, body_of, record

@@ -9,7 +9,7 @@ import pytest
 from functions.receipts.matching import SKEW_MS, Matcher
 from shared.model.receipts import Receipt
 from shared.model.words import Stage
-from shared.store.timeline import KeptEvent
+from shared.store.kept_events import KeptEvent
 
 SAID = 1_764_500_000_000
 

@@ -10,7 +10,7 @@ from shared.model.events import EventRow
 from shared.model.ids import BLOCK, Numbering
 from shared.model.receipts import Receipt
 from shared.model.words import Stage
-from shared.store.timeline import KeptEvent
+from shared.store.kept_events import KeptEvent
 from tests.samples import NOW, REQUEST
 
 TAG = "ABCDEFGHJKMNPQRS"

@@ -13,7 +13,7 @@ from functions.trace.words import describe, explain
 from shared.model.events import EventRow, FallenTo
 from shared.model.reasons import Reason
 from shared.model.words import Stage
-from shared.store.timeline import KeptEvent
+from shared.store.kept_events import KeptEvent
 
 CHINESE = re.compile("[\u4e00-\u9fff]")
 ENDS = {"en": ".", "zh": "。"}

@@ -6,7 +6,7 @@ from functions.trace.words import describe, explain, no_receipt
 from shared.model.events import EventRow
 from shared.model.words import Stage
 from shared.providers.table import PROVIDERS
-from shared.store.timeline import KeptEvent
+from shared.store.kept_events import KeptEvent
 
 
 def row(stage: Stage, provider: str | None = None, note: str | None = None) -> EventRow:

@@ -21,8 +21,8 @@ from shared.model.tenants import TenantSettings
 from shared.model.words import Channel, KeyKind, MessageClass, Until
 from shared.policy.sealing import Sealer
 from shared.providers.base import Outgoing
+from shared.store.kept_events import KeptEvent, kept_event
 from shared.store.ledger import Entry
-from shared.store.timeline import KeptEvent, kept_event
 from tests.samples import NOW, TENANT, envelope, recipients
 from tests.unit.shared.dispatch.harness import DispatchHarness, harness
 from tests.unit.shared.lifecycle.test_recall import before

@@ -8,7 +8,7 @@ from functions.campaign.follow.reasons import EXPLANATIONS, Why
 from functions.campaign.follow.sets import ROUNDS, Facts, by_all, settled
 from shared.model.campaigns import Follows, Who
 from shared.model.events import fold
-from shared.store.timeline import KeptEvent
+from shared.store.kept_events import KeptEvent
 from tests.samples import NOW
 
 HOUR_MS = 3_600_000

@@ -12,7 +12,7 @@ from shared.model.ids import Numbering, Tagger
 from shared.model.runs import Run
 from shared.store.counters import HOUR_MS
 from shared.store.dynamo import MAX_GET
-from shared.store.timeline import EventKey, KeptEvent
+from shared.store.kept_events import EventKey, KeptEvent
 from tests.fakes import FakeClock
 from tests.samples import NOW, TENANT
 from tests.unit.functions.campaign.audience import run_of
