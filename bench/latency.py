@@ -7,7 +7,7 @@ AWS: the local stack waits for a part of each (`local.pollers.WINDOW_SHARE`).
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -35,9 +35,10 @@ class _Watch:
         publish = sandbox.publish
         assert publish is not None
 
-        def noted(source: str, kind: str, detail: Mapping[str, Any], delay_s: int) -> None:
-            self.said[detail["mail"]["tags"]["mepush_message_id"][0]] = time.monotonic() + delay_s
-            publish(source, kind, detail, delay_s)
+        def noted(source: str, events: Sequence[tuple[str, Mapping[str, Any], int]]) -> None:
+            for _, detail, delay_s in events:
+                self.said[detail["mail"]["tags"]["mepush_message_id"][0]] = time.monotonic() + delay_s
+            publish(source, events)
 
         sandbox.publish = noted
         self._table = stack.outputs["TimelineTable"]

@@ -85,7 +85,7 @@ class AwsSmsSandbox(HttpSandbox):
         parts = 1 + len(params["MessageBody"]) // 160
         for status, after_s in statuses_of(params["DestinationPhoneNumber"]):
             event = as_published(status, params, message_id, now + after_s * 1000, parts)
-            self.publish("aws.sms-voice", DETAIL_TYPE, on_the_bus(event), after_s)
+            self.publish("aws.sms-voice", [(DETAIL_TYPE, on_the_bus(event), after_s)])
 
     def _unauthenticated(self, request: Request) -> Response | None:
         found = _CREDENTIAL.match(request.headers.get("authorization", ""))

@@ -5,7 +5,7 @@ import json
 import socket
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar, Self
@@ -98,8 +98,8 @@ class Sandbox(ABC):
         self.clock: Clock = clock or SystemClock()
         self.faults = Faults(self.plays_at, self.mixture, self.clock)
         self.faults.watch(self.heed_outages)
-        self.publish: Callable[[str, str, Mapping[str, Any], int], None] | None = None
-        """Tells AWS's own bus of an event: source, type, detail, and in how many seconds; None where there is none."""
+        self.publish: Callable[[str, Sequence[tuple[str, Mapping[str, Any], int]]], None] | None = None
+        """Tells AWS's own bus of a source's events: type, detail, in how many seconds; None where there is no bus."""
         self.call_back: Callable[[Callback, float], None] | None = None
         """Has a request made in so many seconds, as a provider that calls back does; None where it does not."""
         self.stopping = threading.Event()

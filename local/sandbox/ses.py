@@ -5,6 +5,7 @@ import binascii
 import itertools
 import json
 import re
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from email.utils import parseaddr
@@ -104,6 +105,7 @@ class SesSandbox(HttpSandbox):
         self.rendering_failures: list[str] = []
         self.suppressed = SuppressedList()
         self.exports = Exports()
+        self._call = threading.local()
         self._serial = itertools.count(1)
 
     def plays_at(self, fault: Fault, at: str) -> bool:
@@ -210,10 +212,16 @@ class SesSandbox(HttpSandbox):
         files = [
             {**file, "RawContent": base64.b64decode(file["RawContent"])} for file in template.get("Attachments", ())
         ]
-        results = [
-            self._entry(body, entry, address, files)
-            for entry, address in zip(body["BulkEmailEntries"], to, strict=True)
-        ]
+        self._call.said = []
+        try:
+            results = [
+                self._entry(body, entry, address, files)
+                for entry, address in zip(body["BulkEmailEntries"], to, strict=True)
+            ]
+            if self.publish is not None and self._call.said:
+                self.publish("aws.ses", self._call.said)
+        finally:
+            self._call.said = None
         return Response.of({"BulkEmailEntryResults": results})
 
     def _entry(
@@ -303,10 +311,16 @@ class SesSandbox(HttpSandbox):
         if self.publish is None or configuration_set is None:
             return
         sender = str(body.get("FromEmailAddress") or "")
+        said: list[tuple[str, Mapping[str, Any], int]] = []
         for i, event in enumerate(events, start=1):
             at_ms = self.clock.now_ms() + i * 1000
             detail = as_published(event, to, sender, ses_id, tags, configuration_set, at_ms)
-            self.publish("aws.ses", DETAIL_TYPES[event[0]], detail, i)
+            said.append((DETAIL_TYPES[event[0]], detail, i))
+        together = getattr(self._call, "said", None)
+        if together is None:
+            self.publish("aws.ses", said)
+        else:
+            together += said
 
     def _new_id(self) -> str:
         """An id of the form of SES's own."""

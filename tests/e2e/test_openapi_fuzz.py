@@ -211,8 +211,10 @@ def _fill_messages(platform: Platform) -> None:
         for number in range(SPARES):
             body = {"to": f"{name}-{number}@example.com", "template": "login-code", "purpose": "login"}
             platform.ids.setdefault(name, []).append(platform.make("start_verification", body)["id"])
-    for name in ("set_guard_prefix", "delete_guard_prefix"):
-        platform.ids[name] = ["62812", "4"]
+    platform.ids["set_guard_prefix"] = ["62812", "4"]
+    platform.ids["delete_guard_prefix"] = [f"6281{digit}" for digit in range(3, 9)]
+    for prefix in platform.ids["delete_guard_prefix"]:
+        platform.make("set_guard_prefix", {"state": "held"}, prefix=prefix)
     platform.stack.drain(until_due=True, horizon_s=60)
 
 
@@ -297,6 +299,9 @@ def _config(platform: Platform) -> schemathesis.Config:
         parameters = {place: {"dictionary": name, "probability": 0.7}}
         if "{version}" in BY_ID[name].path:
             parameters["path.version"] = {"dictionary": "version", "probability": 0.7}
+        if name == "get_link":
+            dictionaries["target"] = {"values": ["https://shop.example.cn/sale"]}
+            parameters["query.target"] = {"dictionary": "target", "probability": 0.7}
         operations.append({"include-operation-id": name, "parameters": parameters})
     send = {
         "body.template": {"dictionary": "template", "probability": 0.7},
@@ -408,6 +413,7 @@ STRANGE = ["%00", "%2F", "..%2F..", "%FF", "%F0%9F%98%80", "%ED%A0%80", "%23", "
 def test_a_strange_id_is_404(operation: Operation, platform: Platform) -> None:
     for name in STRANGE:
         path = operation.path.format(id=name, version=1, prefix=name)
+        path += "?target=https://example.com" if operation.id == "get_link" else ""
         problem = platform.refused(404, operation.method, path, [], b"")
         assert problem["detail"].startswith("There is no such ")
 

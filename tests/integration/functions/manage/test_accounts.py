@@ -698,7 +698,7 @@ def test_the_function_serves_every_operation_that_is_its_own(operation: Operatio
     who = {"tenant": "default", "key_id": "k1", "kind": "live", "scopes": "read manage operate", "problem": ""}
     event = {
         "routeKey": operation.route_key,
-        "pathParameters": {"id": "none", "version": "1"},
+        "pathParameters": {"id": "none", "version": "1", "prefix": "62812"},
         "requestContext": {"authorizer": {"lambda": who}},
         "body": "{}",
     }
