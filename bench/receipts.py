@@ -109,7 +109,7 @@ def _receipt_us() -> float:
     records = [{"messageId": str(i), "body": _event(key)} for i, key in enumerate(items)]
     clock, client, nobody = SystemClock(), _Table(items), _Nobody()
     timeline = Timeline(client, "timeline")
-    matcher = Matcher(timeline, Catalog(client, "catalog", clock))  # type: ignore[arg-type]  # as above
+    matcher = Matcher(timeline, Catalog(client, "catalog", clock))  # type: ignore[arg-type]  # a table that answers what is asked here
     listing = Listing(Suppressions(client, "catalog", clock), SoftBounces(timeline))  # type: ignore[arg-type]  # it is asked for nothing
     falling = Falling(nobody, nobody, nobody, nobody, clock)  # type: ignore[arg-type]  # none of these may fall back
     cards = Cards(nobody, nobody, nobody)  # type: ignore[arg-type]  # none is a card

@@ -89,5 +89,7 @@ def _show(console: Console, found: dict[str, Any]) -> None:
     console.print(plain(f"for {found['purpose']}, by {found['channel']}, with the template {found['template']}"))
     until = "decided" if found["decided_at"] else "valid until"
     when = moment(found["decided_at"] or found["expires_at"])
-    console.print(plain(f"sent {len(found['messages'])} times; {until} {when} UTC; {found['checks_left']} checks left"))
+    count = len(found["messages"])
+    sent = "one message" if count == 1 else f"{count} messages"
+    console.print(plain(f"{sent}; {until} {when} UTC; checks left: {found['checks_left']}"))
     console.print(plain(f"its last message: mepush trace {found['messages'][-1]}"))
