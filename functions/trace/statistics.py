@@ -106,7 +106,9 @@ def _reported(counts: Mapping[str, int]) -> int:
 
 def _shares(counts: Mapping[str, int]) -> dict[str, float | None]:
     """The fields of `Shares`."""
-    sent, reported = counts.get(Stage.SENT, 0), _reported(counts)
+    sent = counts.get(Stage.SENT, 0)
+    # Who was delivered and came back is counted as both: never more have a receipt than were sent, or may have been.
+    reported = min(_reported(counts), sent + counts.get(Stage.UNKNOWN, 0))
     of_sent = _share(counts.get(Stage.DELIVERED, 0), sent if reported else 0)
     return {
         "delivered_share": of_sent,

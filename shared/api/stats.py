@@ -52,7 +52,8 @@ class Shares(Model):
     delivered_share: float | None
     """Of those that were sent; None if none were, or nothing was reported of any."""
     delivered_share_of_reported: float | None = None
-    """Of those of which it was reported whether they arrived; one that arrived and came back later counts as both."""
+    """Of those of which it was reported whether they arrived; one that arrived and came back later counts as both,
+    but they are never more than were sent."""
 
 
 class StatsSpan(Shares):

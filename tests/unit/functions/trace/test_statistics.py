@@ -65,7 +65,7 @@ def test_providers_are_their_accounts_together() -> None:
     [ses] = statistics("sale", FOUND | other, Span.HOUR, "UTC", {}, known).providers
     # That of the third account is not known: it is deleted.
     assert (ses.name, ses.stages["sent"], ses.delivered_share) == ("ses", 100, 0.9)
-    assert ses.delivered_share_of_reported == round(90 / 106, 4)
+    assert ses.delivered_share_of_reported == 0.9, "some came back after they had arrived: of no more than were sent"
     assert ses.undelivered_for == {"mailbox_full": 1}
 
 
