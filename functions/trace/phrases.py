@@ -21,6 +21,8 @@ class Phrases(Struct, frozen=True, kw_only=True):
     stages: Mapping[Stage, Pair]
     reasons: Mapping[Reason, Pair]
     given_up: Callable[[str], Pair]
+    returned_for_now: Pair
+    """Of a message that was not delivered although its address may be good."""
     asked: Pair
     """Of a try whose outcome is unknown: its account is asked."""
     maybe_twice: Pair
@@ -119,6 +121,10 @@ EN = Phrases(
     },
     reasons=EXPLANATIONS,
     given_up=explain_given_up,
+    returned_for_now=(
+        "Sent, but not delivered, as the provider reports; the address may be good all the same.",
+        "Look at the reason.",
+    ),
     asked=(
         "It is not known whether the provider took the message; it is asked before anything else is done.",
         "Nothing: the platform asks by itself.",

@@ -44,6 +44,7 @@ ZH = Phrases(
     },
     reasons=EXPLANATIONS_ZH,
     given_up=explain_given_up_zh,
+    returned_for_now=("已发送，但服务商报告未送达；地址本身可能有效。", "查看原因。"),
     asked=("不清楚服务商是否收下了消息；先向其询问，再做其他处理。", "无需处理：平台会自动询问。"),
     maybe_twice=(
         "不清楚服务商是否收下了消息；此类消息仍会再次发送。",

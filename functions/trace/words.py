@@ -40,7 +40,7 @@ def no_receipt(event: KeptEvent, now: int, say: Phrases = EN) -> tuple[str, str]
 def explain(event: Facts, say: Phrases = EN) -> tuple[str, str]:
     """(what it means, what to do) for an event's stage and its reason, if it has one."""
     stage, reason = Stage(event.stage), event.reason
-    meaning, action = say.stages[stage]
+    meaning, action = say.returned_for_now if event.transient else say.stages[stage]
     if stage is Stage.RETRYING and (event.ask_account or event.maybe_sent):
         meaning, action = say.asked if event.ask_account else say.maybe_twice
     if stage is Stage.SENT and _is_last_word(event.provider):

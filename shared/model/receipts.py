@@ -51,6 +51,8 @@ class Receipt(Struct, kw_only=True, omit_defaults=True, frozen=True):
     """The provider's raw code, without any address."""
     transient: bool = False
     """Of an undelivered message: the address may be good all the same."""
+    may_arrive: bool = False
+    """Of a transient one: nobody knows that the message did not arrive, such as by an out-of-office reply."""
     suppresses: SuppressionReason | None = None
     """The recipient is put on the suppression list for this."""
     note: str | None = None

@@ -23,7 +23,7 @@ class Fallback(Model):
     """In which a message must have been sent, else the other one is; without it, when it ends unsent. With another
     `until` than `sent`, also the minutes that it has from then on to come to that."""
     until: Until = Until.SENT
-    """What a message must come to, else the other one is sent: also at once when it comes back for good. `delivered`
+    """What a message must come to, else the other one is sent: also at once when it comes back. `delivered`
     without `after_minutes`: only then."""
 
     @model_validator(mode="after")

@@ -17,8 +17,9 @@ def follows(until: Until, receipt: Receipt, message_class: MessageClass) -> bool
     """What a receipt means for a message that waits to come to `until`: another one is sent (True), none is (False), or
     nothing is settled by it (None).
     """
-    if receipt.stage is Stage.UNDELIVERED and not receipt.transient:
-        return falls_back(Stage.FAILED, receipt.reason, message_class)
+    if receipt.stage is Stage.UNDELIVERED:
+        # Also of one whose address is good, such as that of a phone without reception: this message does not arrive.
+        return None if receipt.may_arrive else falls_back(Stage.FAILED, receipt.reason, message_class)
     if receipt.suppresses is SuppressionReason.PROVIDER:
         # Such as a member who may not see the app any more: nothing of their doing, and they can acknowledge nothing.
         return None

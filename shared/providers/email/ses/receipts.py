@@ -128,7 +128,9 @@ def _bounce(event: Json, to: str) -> dict[str, Any]:
     }
     # Some that SES calls transient have a code that says that there is no such address.
     if kind.lower() != "permanent" and not is_for_ever(status, diagnostic):
-        return facts | {"transient": True, "reason": TRANSIENT.get(sub.lower(), reason)}
+        known = TRANSIENT.get(sub.lower())
+        # All else may be somebody's reply that they are away (SES developer guide, "Bounce types": General).
+        return facts | {"transient": True, "reason": known or reason, "may_arrive": known is None}
     reason, listed = PERMANENT.get(sub.lower(), (reason, SuppressionReason.BOUNCE))
     if speaks_against_the_address(reason):
         facts["suppresses"] = listed

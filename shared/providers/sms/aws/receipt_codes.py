@@ -20,6 +20,8 @@ class Said(Struct, frozen=True):
     reason: Reason | None = None
     transient: bool = False
     """Of an undelivered text: the number may be good all the same."""
+    may_arrive: bool = False
+    """Of a transient one: the text may have arrived all the same."""
     note: str | None = None
 
 
@@ -46,7 +48,7 @@ STATUSES: Final[Mapping[str, Said]] = {
     "CARRIER_UNREACHABLE": Said(Stage.UNDELIVERED, Reason.NO_ROUTE, transient=True),
     "TTL_EXPIRED": Said(Stage.UNDELIVERED, Reason.RECIPIENT_UNREACHABLE, transient=True),
     # No carrier has said anything for 72 hours: it may have arrived, and one may say so yet.
-    "UNKNOWN": Said(Stage.UNDELIVERED, Reason.NOT_DELIVERED, transient=True),
+    "UNKNOWN": Said(Stage.UNDELIVERED, Reason.NOT_DELIVERED, transient=True, may_arrive=True),
 }
 """`messageStatus`, which is `eventType` without its `TEXT_` or `RCS_`, to what it means."""
 

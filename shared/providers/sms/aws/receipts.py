@@ -54,6 +54,7 @@ def _receipt(event: Json, code: str, said: Said) -> Receipt:
         reason=Reason.RECIPIENT_OPTED_OUT if opted_out else said.reason,
         code=code,
         transient=said.transient and not opted_out and not _lasts(event, said),
+        may_arrive=said.may_arrive and not opted_out,
         suppresses=SuppressionReason.UNSUBSCRIBE if opted_out else None,
         note=said.note,
     )

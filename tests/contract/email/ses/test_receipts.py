@@ -88,6 +88,7 @@ def test_transient_bounces_list_nobody(
     found = bounce(kind, subtype, status, diagnostic)
     assert (found.stage, found.transient, found.suppresses) == ("undelivered", True, None)
     assert reason in (None, found.reason)
+    assert found.may_arrive is (subtype in ("General", "Undetermined")), "it may be a reply that somebody is away"
 
 
 def test_what_ses_calls_transient_though_there_is_no_such_domain_is_for_good() -> None:

@@ -67,6 +67,7 @@ def test_each_status_has_a_meaning(status: str, stage: Stage, reason: Reason | N
     receipt = one(status)
     assert (receipt.stage, receipt.reason, receipt.transient) == (stage, reason, transient)
     assert (receipt.code, receipt.at, receipt.suppresses) == (f"TEXT_{status}", AT, None)
+    assert receipt.may_arrive is (status in ("UNKNOWN", "BRAND_NEW")), "all others are told when it is over"
 
 
 @pytest.mark.parametrize("status", ["QUEUED", "PENDING", "SENT", "ACCEPTED"])

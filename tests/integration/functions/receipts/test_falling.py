@@ -104,7 +104,8 @@ def test_who_is_not_heard_of_in_time_gets_the_other_message(world: World) -> Non
         (Until.DELIVERED, Stage.ACKNOWLEDGED, {}, False),
         (Until.DELIVERED, Stage.COMPLAINED, {}, False),
         (Until.DELIVERED, Stage.DELAYED, {}, True),
-        (Until.DELIVERED, Stage.UNDELIVERED, {"transient": True}, True),
+        # It may be an out-of-office reply, or a text of which no carrier says anything.
+        (Until.DELIVERED, Stage.UNDELIVERED, {"transient": True, "may_arrive": True}, True),
         (Until.ACKNOWLEDGED, Stage.DELIVERED, {}, True),
         (Until.ACKNOWLEDGED, Stage.CLICKED, {}, True),
         (Until.ACKNOWLEDGED, Stage.ACKNOWLEDGED, {}, False),
@@ -139,6 +140,13 @@ def test_what_comes_back_falls_back_at_once_and_alone(world: World) -> None:
     world.time_is_over()
     world.look(parent)
     assert world.others() == [("fl", [0, 2]), ("fu1", [1])]
+
+
+@pytest.mark.parametrize("until", [Until.DELIVERED, Until.ACKNOWLEDGED])
+def test_so_does_what_did_not_arrive_at_a_good_address(world: World, until: Until) -> None:
+    """Such as a code to a phone without reception: nobody else waits for it."""
+    world.receive(receipt(ids(world.send(1, until))[0], Stage.UNDELIVERED, transient=True, reason="mailbox_full"))
+    assert world.others() == [("fu0", [0])]
 
 
 def test_without_minutes_only_what_comes_back_falls_back(world: World) -> None:
