@@ -111,7 +111,7 @@ def _receipt_us() -> float:
     timeline = Timeline(client, "timeline")
     matcher = Matcher(timeline, Catalog(client, "catalog", clock))  # type: ignore[arg-type]  # a table that answers what is asked here
     listing = Listing(Suppressions(client, "catalog", clock), SoftBounces(timeline))  # type: ignore[arg-type]  # it is asked for nothing
-    falling = Falling(nobody, nobody, nobody, nobody, clock)  # type: ignore[arg-type]  # none of these may fall back
+    falling = Falling(nobody, nobody, nobody, nobody, clock, nobody)  # type: ignore[arg-type]  # none of these may fall back
     cards = Cards(nobody, nobody, nobody)  # type: ignore[arg-type]  # none is a card
     receiver = Receiver(matcher, listing, falling, cards, nobody, nobody, clock)  # type: ignore[arg-type]  # they take everything
 

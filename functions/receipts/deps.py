@@ -14,6 +14,7 @@ from functions.receipts.listing import Listing
 from functions.receipts.matching import Matcher
 from functions.receipts.receiving import Receiver
 from functions.receipts.soft_bounces import SoftBounces
+from shared.acceptance.addresses import Seals
 from shared.wiring.accounts import AccountParts
 from shared.wiring.parts import Later
 
@@ -41,7 +42,7 @@ def receiver_of(parts: AccountParts) -> Receiver:
     return Receiver(
         matcher,
         Listing(parts.suppressions, SoftBounces(parts.timeline)),
-        Falling(parts.awaiting, parts.queues, parts.receipt_queue, parts.stream, parts.clock),
+        Falling(parts.awaiting, parts.queues, parts.receipt_queue, parts.stream, parts.clock, Seals(parts.catalog)),
         # Few cards are to be changed, and what connects to WeCom takes its time to be made.
         Cards(parts.catalog, cast(Any, Later(lambda: parts.accounts)), parts.receipt_queue),
         parts.receipt_queue,

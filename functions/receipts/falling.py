@@ -20,7 +20,7 @@ from shared.lifecycle.awaiting import Follower, late_followers, undelivered_foll
 from shared.model.address import mask
 from shared.model.clock import Clock
 from shared.model.envelope import Envelope
-from shared.model.events import StreamRecord
+from shared.model.events import Seal, StreamRecord
 from shared.model.ids import ULID_LENGTH, Numbering, root_of, ulid_value
 from shared.model.receipts import Look, Receipt
 from shared.model.words import MessageClass
@@ -56,6 +56,12 @@ class Stream(Protocol):
     def put(self, records: Sequence[StreamRecord]) -> None: ...
 
 
+class Sealing(Protocol):
+    """What seals the addresses of each tenant; None where they are not kept."""
+
+    def of(self, tenant_id: str) -> Seal | None: ...
+
+
 class Falling(Struct, frozen=True):
     """Decides on the fallback of sent messages. No request is made for messages that have none."""
 
@@ -64,6 +70,7 @@ class Falling(Struct, frozen=True):
     looks: Looks
     stream: Stream
     clock: Clock
+    seals: Sealing
 
     def take(self, matches: Sequence[Matched]) -> list[Receipt]:
         """Decide by what receipts say; returns those that must come again, since the envelope is not kept yet.
@@ -97,7 +104,7 @@ class Falling(Struct, frozen=True):
             return list(said.values())
         if not _is_over(kept, self.clock.now_ms()):
             decided = self.store.decide(envelope_id, said, What.UNDELIVERED)
-            self._send(undelivered_followers(kept, decided, said))
+            self._send(undelivered_followers(kept, decided, said, self.seals.of(kept.tenant)))
         return []
 
     def look(self, look: Look) -> None:
@@ -116,7 +123,7 @@ class Falling(Struct, frozen=True):
         decided = dict(found.decisions)
         if found.open and not _is_over(found.envelope, now):
             decided |= self.store.decide(look.look, found.open, What.LATE)
-        self._send(late_followers(found.envelope, decided))
+        self._send(late_followers(found.envelope, decided, self.seals.of(found.envelope.tenant)))
 
     def _send(self, found: Sequence[Follower]) -> None:
         if not found:

@@ -11,7 +11,7 @@ from shared.base.settings import (
     StreamSettings,
     TraceSettings,
 )
-from shared.function import ADDRESS_PACKAGES, CORE_PACKAGES, ZONE_PACKAGES, FunctionSpec, QueueTrigger
+from shared.function import ADDRESS_PACKAGES, CORE_PACKAGES, SEALING_PACKAGES, ZONE_PACKAGES, FunctionSpec, QueueTrigger
 from shared.model.words import Channel
 
 BATCH_SIZE = 100
@@ -42,7 +42,7 @@ FUNCTIONS = (
         timeout_s=60,
         receipts=True,
         channels=(Channel.WECOM,),
-        packages=(*CORE_PACKAGES, *ADDRESS_PACKAGES, *ZONE_PACKAGES),
+        packages=(*CORE_PACKAGES, *ADDRESS_PACKAGES, *SEALING_PACKAGES, *ZONE_PACKAGES),
         rights=(
             table("timeline", "BatchGetItem", "Query"),
             table("catalog", "GetItem", "BatchGetItem"),

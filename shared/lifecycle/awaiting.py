@@ -20,7 +20,7 @@ from shared.lifecycle.lineage import LATE, undelivered_suffix
 from shared.model.address import mask
 from shared.model.clock import Clock
 from shared.model.envelope import Envelope
-from shared.model.events import EventRow, StreamRecord, accepted_rows, awaits, record_of
+from shared.model.events import EventRow, Seal, StreamRecord, accepted_rows, awaits, record_of
 from shared.model.ids import Numbering
 from shared.model.receipts import Look, Receipt, Waiting
 from shared.model.words import Stage
@@ -71,25 +71,25 @@ class Follower(NamedTuple):
     records: Sequence[StreamRecord]
 
 
-def late_followers(envelope: Envelope, decisions: Mapping[int, Decision]) -> list[Follower]:
+def late_followers(envelope: Envelope, decisions: Mapping[int, Decision], seal: Seal | None = None) -> list[Follower]:
     """One envelope in the place of all messages that were late; none if none was, or no other channel is known. Pure.
 
-    decisions: on all recipients, since a repeat must come to the same.
+    decisions: on all recipients, since a repeat must come to the same. seal: None where addresses are not kept.
     """
     late = [i for i, decision in decisions.items() if decision.what is What.LATE]
-    follower = _follower(envelope, LATE, late, decisions, {})
+    follower = _follower(envelope, LATE, late, decisions, {}, seal)
     return [] if follower is None else [follower]
 
 
 def undelivered_followers(
-    envelope: Envelope, decisions: Mapping[int, Decision], why: Mapping[int, Receipt]
+    envelope: Envelope, decisions: Mapping[int, Decision], why: Mapping[int, Receipt], seal: Seal | None = None
 ) -> list[Follower]:
     """An envelope in the place of each message that came back, unless its time had been over before. Pure.
 
-    why: what was said of them.
+    why: what was said of them. seal: None where addresses are not kept.
     """
     back = [i for i in why if decisions[i].what is What.UNDELIVERED]
-    found = (_follower(envelope, undelivered_suffix(i), [i], decisions, why) for i in back)
+    found = (_follower(envelope, undelivered_suffix(i), [i], decisions, why, seal) for i in back)
     return [each for each in found if each is not None]
 
 
@@ -99,13 +99,14 @@ def _follower(
     some: Collection[int],
     decisions: Mapping[int, Decision],
     why: Mapping[int, Receipt],
+    seal: Seal | None,
 ) -> Follower | None:
     rows = _rows(envelope, some, decisions, why)
     by_i = {row.index: row for row in rows}
     other = fallen(envelope, suffix, by_i.keys(), by_i) if rows else None
     if other is None:
         return None
-    return Follower(other, [record_of(envelope, rows), record_of(other, accepted_rows(other))])
+    return Follower(other, [record_of(envelope, rows), record_of(other, accepted_rows(other, seal))])
 
 
 def _rows(

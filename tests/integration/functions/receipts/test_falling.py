@@ -94,6 +94,7 @@ def test_who_is_not_heard_of_in_time_gets_the_other_message(world: World) -> Non
     assert world.counts()["fell_back"] == 2 and world.counts()["accepted"] == 5
     there = world.events(first[:ULID_LENGTH] + other.recipients[0].tag)
     assert [(e.stage, e.stands_in_for) for e in there] == [("accepted", parent.recipients[0].tag)]
+    assert there[0].sealed_address, "who may see whole addresses sees this one, too"
 
 
 @pytest.mark.parametrize(
