@@ -1,4 +1,4 @@
-"""A few recipients of the demonstration read their mail: one opens it, one follows a link, one unsubscribes.
+"""A few recipients of the demonstration open a mail, follow a link, or unsubscribe; a mail server scans one.
 
 They have nothing but the mail as it arrived, and what they do is in the timelines of their messages.
 """
@@ -18,6 +18,7 @@ from mepush.client.api import Client, segment
 SOON_S = 2.5
 """Nobody reads a message so soon after it was accepted: whoever seems to is taken for a machine."""
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
+SCANNER = "Barracuda Sentinel (EE)"
 _POLL_SECONDS = 0.1
 
 
@@ -46,12 +47,18 @@ def _unsubscribe(mail: Mapping[str, Any], person: httpx.Client) -> None:
     person.post(header[1], data={"List-Unsubscribe": "One-Click"}).raise_for_status()
 
 
+def _scan(mail: Mapping[str, Any], server: httpx.Client) -> None:
+    server.headers["user-agent"] = SCANNER
+    _click(mail, server)
+
+
 DOINGS: Mapping[str, Callable[[Mapping[str, Any], httpx.Client], None]] = {
     "opened": _open,
     "clicked": _click,
     "unsubscribed": _unsubscribe,
+    "delivered": _scan,
 }
-"""By the status that a message has afterwards, what its recipient does."""
+"""By the status that a message has afterwards, what its recipient does, or their mail server."""
 
 
 def read_mail(
@@ -67,17 +74,17 @@ def read_mail(
         return [], [f"only {len(pairs)} mails can be read, not {len(DOINGS)}"]
     time.sleep(SOON_S)
     found, wrong = [], []
-    with httpx.Client(headers={"user-agent": BROWSER}, timeout=10) as person:
-        for status, mail in pairs:
+    for status, mail in pairs:
+        with httpx.Client(headers={"user-agent": BROWSER}, timeout=10) as reader:
             try:
-                DOINGS[status](mail.data, person)
+                DOINGS[status](mail.data, reader)
             except (LookupError, httpx.HTTPError) as error:
                 # Not what it says: it may hold the address of the link.
                 wrong.append(f"a mail could not be {status}: {type(error).__name__}")
     for status, mail in pairs:
         message = _once_it_is(api, stack, mail.message_id or "", status, deadline)
         found.append(message)
-        if message["status"] != status:
+        if not _shows(message, status):
             wrong.append(f"a mail that its reader has {status} is {message['status']}")
     for status, mail in pairs:
         if status == "unsubscribed":
@@ -96,9 +103,16 @@ def _once_it_is(api: Client, stack: Stack, message_id: str, status: str, deadlin
     while True:
         stack.wait_quiet(max(deadline - time.monotonic(), 0.0))
         message: dict[str, Any] = api.get(f"/v1/messages/{segment(message_id)}")
-        if message["status"] == status or time.monotonic() >= deadline:
+        if _shows(message, status) or time.monotonic() >= deadline:
             return message
         time.sleep(_POLL_SECONDS)
+
+
+def _shows(message: Mapping[str, Any], status: str) -> bool:
+    """Whether a message's timeline has what its reader did; what a machine did is there, and leaves the status."""
+    seen = [event for event in message["timeline"] if event["stage"] in ("opened", "clicked")]
+    told = seen and all(event["by_machine"] for event in seen) if status == "delivered" else True
+    return bool(message["status"] == status and told)
 
 
 def _found(pattern: str, mail: Mapping[str, Any]) -> str:
