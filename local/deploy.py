@@ -155,6 +155,7 @@ class _Deployer:
             invocations=dict(self._invocations(name) for name in self._of("AWS::Lambda::EventInvokeConfig")),
             permissions=self._permissions(),
             delivery_streams=tuple(self._ref(name) for name in self._of("AWS::KinesisFirehose::DeliveryStream")),
+            alarms=tuple(self._alarms()),
             outputs=self._outputs(),
         )
 
@@ -217,8 +218,8 @@ class _Deployer:
             if kind == "AWS::Lambda::Function":
                 return self._function(name).arn
             return str(getattr(self._resource(name), _MODELS[kind][3]))
-        if name in self._made and attribute == "QueueUrl":
-            return self._ref(name)
+        if name in self._made and attribute in ("QueueUrl", "QueueName"):
+            return self._ref(name) if attribute == "QueueUrl" else self._ref(name).rpartition("/")[2]
         kind, _ = self._known(name)
         if (kind, attribute) == ("AWS::ApiGatewayV2::Api", "ApiEndpoint"):
             return self._api_url
@@ -318,6 +319,12 @@ class _Deployer:
             max_age_s=int(mapping.get("MaximumRecordAgeInSeconds", -1)),
             failure_queue_url=self._ref(self._with_arn("AWS::SQS::Queue", failure)) if failure else "",
         )
+
+    def _alarms(self) -> Iterator[dict[str, Any]]:
+        """Without whom they tell: nobody, here."""
+        for resource in self._template["Resources"].values():
+            if resource["Type"] == "AWS::CloudWatch::Alarm":
+                yield self._resolve({k: v for k, v in resource["Properties"].items() if k != "AlarmActions"})
 
     def _rules(self) -> Iterator[Rule]:
         for name in self._of("AWS::Events::Rule"):

@@ -112,7 +112,7 @@ class Deployment:
     queues, tables, streams, buckets: logical id -> URL or name. schedules: as the scheduler's API takes them, still to
     be made. buses: their names. invocations: by the function's ARN. permissions: what the roles of functions allow, by
     the functions' logical names; a function whose role has no policy here is not among them. delivery_streams: names of
-    those of Firehose. outputs: the stack's.
+    those of Firehose. alarms: the properties of CloudWatch's. outputs: the stack's.
     """
 
     functions: Mapping[str, Function]
@@ -130,4 +130,5 @@ class Deployment:
     invocations: Mapping[str, Invocations] = field(default_factory=dict)
     permissions: Mapping[str, tuple[Statement, ...]] = field(default_factory=dict)
     delivery_streams: tuple[str, ...] = ()
+    alarms: tuple[Mapping[str, Any], ...] = ()
     outputs: Mapping[str, str] = field(default_factory=dict)

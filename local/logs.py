@@ -5,6 +5,7 @@ import logging
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 from unittest.mock import patch
@@ -66,10 +67,14 @@ SINK = LogSink()
 
 
 class FunctionLogs:
-    """Leads what functions log to a file. Use as a context manager around the life of the functions."""
+    """Leads what functions log to a file. Use as a context manager around the life of the functions.
 
-    def __init__(self, path: Path) -> None:
+    measured: is told of each line of metrics.
+    """
+
+    def __init__(self, path: Path, measured: Callable[[str], None] = lambda _: None) -> None:
         self._path = path
+        self._measured = measured
         self._metrics: Any = None
         self._plain = logging.StreamHandler(SINK)
         self._plain.setFormatter(LambdaPowertoolsFormatter())
@@ -80,7 +85,7 @@ class FunctionLogs:
         # Metrics in the embedded format are printed: there is no stream to set.
         import aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch as emf
 
-        self._metrics = patch.object(emf, "print", lambda text: SINK.write(f"{text}\n"), create=True)
+        self._metrics = patch.object(emf, "print", self._print, create=True)
         self._metrics.start()
         # Lambda has a handler at the root, too: without one, what loggers of the standard library say is on the screen.
         logging.getLogger().addHandler(self._plain)
@@ -90,6 +95,10 @@ class FunctionLogs:
         logging.getLogger().removeHandler(self._plain)
         self._metrics.stop()
         SINK.close_file()
+
+    def _print(self, text: str) -> None:
+        SINK.write(f"{text}\n")
+        self._measured(text)
 
     @staticmethod
     def adopt() -> None:

@@ -72,6 +72,10 @@ class _Pool:
     made: int = 0
 
 
+class ThrottledError(Exception):
+    """A function is held back by a limit of concurrency."""
+
+
 class FunctionRunner:
     """Invokes functions by their logical names; thread-safe.
 

@@ -15,6 +15,7 @@ import botocore.session
 from moto import mock_aws
 
 from local import events, keeping, mappings, permissions, uploads
+from local.alarms import Alarms, alarm_of
 from local.callbacks import LocalCallbacks
 from local.clock import LocalClock, RealClock
 from local.counting import RequestCounter
@@ -22,13 +23,15 @@ from local.deploy import deploy
 from local.deployment import Deployment
 from local.faults import FaultControl, FaultInput
 from local.gateway import Gateway
+from local.gauges import Gauges
 from local.logs import FunctionLogs
 from local.memory.engine import Memory
+from local.metrics import Metric, Metrics
 from local.moto_patches import patched
 from local.permissions import followed
 from local.pollers import Poller, QueuePoller
 from local.process import aws_environment, closing_connections, closing_providers, loader
-from local.runtime import FunctionRunner
+from local.runtime import FunctionRunner, ThrottledError
 from local.sandbox.base import Outbox, Sandbox
 from local.sandbox.pages import accepted_json, outbox_json, outbox_page
 from local.scheduler import LocalScheduler
@@ -79,9 +82,11 @@ class LocalStack:
     memory), see `local.keeping`. receipts: False to have providers say nothing of messages after they took them.
     archive: have events put into an archive (needs memory), whose records `memory.firehose` has.
 
+    fails: what invocations of a function raise instead of running it, by its logical name, for as long as it is there.
+
     Once started: url, outbox, sandboxes (`smtp`, `ses`, `tencent`, `aws`, `wecom`), mailbox (to which mails come back
     that the first of these took), faults, clock, deployment, runner, pages (under `/_local/`), buses, callbacks,
-    counting, permissions, memory (None without it). Raises on start:
+    counting, permissions, alarms, memory (None without it). Raises on start:
     synth.SynthesisError, template.TemplateError, server.PortError; InvalidError for a fault.
     """
 
@@ -92,6 +97,7 @@ class LocalStack:
     mailbox: "ImapSandbox"
     buses: events.LocalBuses
     callbacks: LocalCallbacks
+    alarms: Alarms
 
     _one: ClassVar[threading.Lock] = threading.Lock()
 
@@ -111,6 +117,8 @@ class LocalStack:
         self.outbox = outbox if outbox is not None else Outbox()
         self.clock = LocalClock()
         self.counting = RequestCounter()
+        self.fails: dict[str, Exception] = {}
+        self._metrics = Metrics(self.clock)
         self.memory = Memory(self.clock) if memory else None
         self.sandboxes = {}
         self.faults = FaultControl(self.sandboxes)
@@ -175,7 +183,17 @@ class LocalStack:
     def invoke(self, function: str, event: Any) -> Any:
         """Invoke a function by its logical name and return its answer. Raises: what it raises."""
         self.counting.add("lambda.Invoke")
-        return self.runner.invoke(function, event)
+        try:
+            if function in self.fails:
+                raise self.fails[function]
+            return self.runner.invoke(function, event)
+        except Exception as error:  # of any kind: it is told on
+            self._measure("Throttles" if isinstance(error, ThrottledError) else "Errors", function)
+            raise
+
+    def _measure(self, name: str, function: str) -> None:
+        dimensions = frozenset({("FunctionName", self.deployment.functions[function].physical_name)})
+        self._metrics.add(Metric("AWS/Lambda", name, dimensions), [1])
 
     def drain(self, max_rounds: int = 1000, *, until_due: bool = False, horizon_s: float = 14 * 86_400) -> int:
         """Without threads: work in this thread until nothing is due, and return the number of rounds that took.
@@ -258,7 +276,7 @@ class LocalStack:
         enter(patched(self.clock))
         # Functions make their own clocks; all of them are to show the stack's time.
         enter(patch.object(SystemClock, "now_ms", lambda _: self.clock.now_ms()))
-        enter(FunctionLogs(self._log_file))
+        enter(FunctionLogs(self._log_file, self._metrics.take))
         enter(closing_providers())
         enter(closing_connections())
         self._session = self.counting.session()
@@ -267,6 +285,7 @@ class LocalStack:
             {
                 "outbox": page(partial(outbox_page, self.outbox)),
                 "outbox.json": page(partial(outbox_json, self.outbox)),
+                "alarms": page(lambda: self.alarms.page()),
                 "accepted": partial(accepted_json, self.outbox),
                 "faults": self.faults,
                 uploads.PATH: uploads.Uploads(self.client),
@@ -291,6 +310,8 @@ class LocalStack:
         later(self.runner.reset)
         self._start_sandboxes()
         self._start_pollers()
+        gauges = Gauges(self.deployment, self.client("sqs"), self._pollers, self.memory or MOTO, self.clock)
+        self.alarms = Alarms([alarm_of(each) for each in self.deployment.alarms], self._metrics, gauges, self.clock)
         domain = server.url.removeprefix("http://").replace(HOST, "localhost")
         gateway = Gateway(self.deployment.routes, self.invoke, self.clock, lambda: domain)
         later(gateway.close)

@@ -73,6 +73,13 @@ class ShardPoller(Poller):
         unread = self._sources.newest_record(self.mapping.stream_name, self._shard_id) > self._read_to
         return 0.0 if self._work or unread else None
 
+    def behind_ms(self) -> float:
+        """How old the first record is that has not been dealt with, of those that were read."""
+        if not self._work:
+            return 0.0
+        arrived: float = self._work[0].records[0]["ApproximateArrivalTimestamp"].timestamp()
+        return self._clock.now_ms() - arrived * 1000
+
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._awake.clear()

@@ -81,6 +81,10 @@ class Memory:
         """When a message of a queue will next be visible, in milliseconds since the epoch; None if it is empty."""
         return self.sqs.due_ms(url)
 
+    def oldest_sent_ms(self, url: str) -> float | None:
+        """When the oldest message of a queue was sent, in milliseconds since the epoch; None if it is empty."""
+        return self.sqs.oldest_sent_ms(url)
+
     def newest_record(self, stream: str, shard_id: str) -> int:
         """The sequence number of a shard's newest record; 0 if there is none."""
         return self.kinesis.newest(stream, shard_id)

@@ -197,6 +197,11 @@ class Sqs(Operations):
         with self._lock:
             return self._queue(url).due_ms()
 
+    def oldest_sent_ms(self, url: str) -> float | None:
+        """When the oldest message of a queue was sent, in milliseconds; None if it is empty."""
+        with self._lock:
+            return min((message.sent for message in self._queue(url).messages.values()), default=None)
+
     def clear(self) -> None:
         """Empty all queues."""
         with self._lock:
