@@ -414,8 +414,9 @@ class Platform:
         sqs = self.stack.client("sqs")
         names = [f"ApproximateNumberOfMessages{kind}" for kind in ("", "NotVisible", "Delayed")]
         for url in self.stack.deployment.queues.values():
-            # What the trace gives up is told there, and holds no message: the counters show what was lost.
-            if url.endswith("-trace-dlq"):
+            # What readers of the stream have not come to for a day is told there, and holds no message: the counters
+            # show what the trace has lost, and no webhook is here to have lost anything.
+            if url.endswith(("-trace-dlq", "-webhooks-dlq")):
                 continue
             left = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
             if any(int(n) for n in left.values()):
