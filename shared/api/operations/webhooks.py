@@ -3,9 +3,7 @@
 from shared.api.operation import BODY_ERRORS, Operation
 from shared.model.words import Scope
 
-_BODY = BODY_ERRORS
-
-WEBHOOK_OPERATIONS: tuple[Operation, ...] = (
+WEBHOOKS: tuple[Operation, ...] = (
     Operation(
         "create_webhook",
         "POST",
@@ -16,7 +14,7 @@ WEBHOOK_OPERATIONS: tuple[Operation, ...] = (
         "webhooks.WebhookSecretShown",
         "webhooks.WebhookCreate",
         success=201,
-        errors=(*_BODY, 409),
+        errors=(*BODY_ERRORS, 409),
     ),
     Operation(
         "list_webhooks",
@@ -48,7 +46,7 @@ WEBHOOK_OPERATIONS: tuple[Operation, ...] = (
         "Change, pause or resume a webhook",
         "webhooks.WebhookView",
         "webhooks.WebhookUpdate",
-        errors=(*_BODY, 404, 409),
+        errors=(*BODY_ERRORS, 404, 409),
     ),
     Operation(
         "delete_webhook",
@@ -70,7 +68,7 @@ WEBHOOK_OPERATIONS: tuple[Operation, ...] = (
         "Replace a webhook's secret; for a while both count",
         "webhooks.WebhookSecretShown",
         "webhooks.SecretRotation",
-        errors=(*_BODY, 404, 409),
+        errors=(*BODY_ERRORS, 404, 409),
     ),
     Operation(
         "test_webhook",
@@ -104,6 +102,6 @@ WEBHOOK_OPERATIONS: tuple[Operation, ...] = (
         "webhooks.Replayed",
         "webhooks.Replay",
         success=202,
-        errors=(*_BODY, 404, 409),
+        errors=(*BODY_ERRORS, 404, 409),
     ),
 )

@@ -3,9 +3,7 @@
 from shared.api.operation import BODY_ERRORS, Operation
 from shared.model.words import Scope
 
-_BODY = BODY_ERRORS
-
-CAMPAIGN_OPERATIONS: tuple[Operation, ...] = (
+CAMPAIGNS: tuple[Operation, ...] = (
     Operation(
         "create_audience",
         "POST",
@@ -16,7 +14,7 @@ CAMPAIGN_OPERATIONS: tuple[Operation, ...] = (
         "campaigns.AudienceUpload",
         "campaigns.AudienceUploadCreate",
         success=201,
-        errors=_BODY,
+        errors=BODY_ERRORS,
     ),
     Operation(
         "create_campaign",
@@ -28,7 +26,7 @@ CAMPAIGN_OPERATIONS: tuple[Operation, ...] = (
         "campaigns.CampaignView",
         "campaigns.CampaignCreate",
         success=201,
-        errors=(*_BODY, 409),
+        errors=(*BODY_ERRORS, 409),
     ),
     Operation(
         "list_campaigns",
@@ -60,7 +58,7 @@ CAMPAIGN_OPERATIONS: tuple[Operation, ...] = (
         "Change a campaign; runs that have started keep what they started with",
         "campaigns.CampaignView",
         "campaigns.CampaignUpdate",
-        errors=(*_BODY, 404, 409),
+        errors=(*BODY_ERRORS, 404, 409),
     ),
     Operation(
         "archive_campaign",
@@ -92,7 +90,7 @@ CAMPAIGN_OPERATIONS: tuple[Operation, ...] = (
         "Send a campaign's message to some addresses first",
         "campaigns.TestSent",
         "campaigns.TestSend",
-        errors=(*_BODY, 404, 409),
+        errors=(*BODY_ERRORS, 404, 409),
     ),
     Operation(
         "start_run",
@@ -104,7 +102,7 @@ CAMPAIGN_OPERATIONS: tuple[Operation, ...] = (
         "campaigns.RunView",
         "campaigns.RunStart",
         success=202,
-        errors=(*_BODY, 404, 409),
+        errors=(*BODY_ERRORS, 404, 409),
     ),
     Operation(
         "list_runs",
@@ -136,7 +134,7 @@ CAMPAIGN_OPERATIONS: tuple[Operation, ...] = (
         "Change a run's throttle while it goes on",
         "campaigns.RunView",
         "campaigns.RunUpdate",
-        errors=(*_BODY, 404, 409),
+        errors=(*BODY_ERRORS, 404, 409),
     ),
     Operation(
         "pause_run",

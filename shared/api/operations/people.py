@@ -1,0 +1,73 @@
+"""The operations on people who are not written to, or are to be forgotten."""
+
+from shared.api.operation import BODY_ERRORS, Operation
+from shared.model.words import Scope
+
+PEOPLE: tuple[Operation, ...] = (
+    Operation(
+        "add_suppression",
+        "POST",
+        "/v1/suppressions",
+        "manage",
+        Scope.MANAGE,
+        "Stop messages to a recipient",
+        "suppressions.SuppressionChange",
+        "suppressions.SuppressionAdd",
+        errors=(*BODY_ERRORS, 409),
+    ),
+    Operation(
+        "remove_suppression",
+        "POST",
+        "/v1/suppressions/remove",
+        "manage",
+        Scope.MANAGE,
+        "Take a recipient off the suppression list",
+        "suppressions.SuppressionChange",
+        "suppressions.SuppressionRemove",
+        errors=(*BODY_ERRORS, 409),
+    ),
+    Operation(
+        "query_suppressions",
+        "POST",
+        "/v1/suppressions/query",
+        "manage",
+        Scope.MANAGE,
+        "Who is on the suppression list, and why",
+        "suppressions.SuppressionPage",
+        "suppressions.SuppressionQuery",
+        errors=BODY_ERRORS,
+    ),
+    Operation(
+        "import_suppressions",
+        "POST",
+        "/v1/suppressions/import",
+        "manage",
+        Scope.MANAGE,
+        "Stop messages to up to 1,000 recipients",
+        "suppressions.ImportReport",
+        "suppressions.SuppressionImport",
+        errors=(*BODY_ERRORS, 409),
+    ),
+    Operation(
+        "create_erasure",
+        "POST",
+        "/v1/erasures",
+        "erasures_api",
+        Scope.MANAGE,
+        "Forget a person: take an address out of all that is kept",
+        "erasures.ErasureView",
+        "erasures.ErasureCreate",
+        success=202,
+        errors=BODY_ERRORS,
+    ),
+    Operation(
+        "get_erasure",
+        "GET",
+        "/v1/erasures/{id}",
+        "erasures_api",
+        Scope.MANAGE,
+        "How far an erasure is, and what it took out where",
+        "erasures.ErasureView",
+        errors=(404,),
+    ),
+)
