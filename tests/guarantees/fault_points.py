@@ -92,6 +92,7 @@ class FaultPoints:
     """Counts calls, and strikes at one of them. Thread-safe.
 
     names: of the calls so far, in order. again: delivers once more what the function that runs now was invoked with.
+    answers: what functions answered that were invoked with the same once more; nobody else sees that.
     down: an AWS service that does nothing and answers nothing, such as `kinesis`. visitor: what somebody else does just
     before the call that is struck. between: stands between the functions and AWS: it makes each call, or not, and gives
     the answer or raises.
@@ -104,6 +105,7 @@ class FaultPoints:
         self.names: list[str] = []
         self.struck: str | None = None
         self.again: Callable[[], None] | None = None
+        self.answers: list[Any] = []
         self.down: str | None = None
         self.visitor: Callable[[], None] | None = None
         self.between: Callable[[Call], Any] | None = None
@@ -112,6 +114,7 @@ class FaultPoints:
         """Strike at the call of that number, counted from 0 and from now, of those to which the position fits."""
         with self._lock:
             self.names, self.struck, self._counted, self._armed = [], None, 0, (number, position)
+            self.answers.clear()
 
     def disarm(self) -> list[str]:
         """Strike no more and count from 0; returns the names of the calls so far."""

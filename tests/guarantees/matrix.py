@@ -1,7 +1,7 @@
 """Covers a run with strikes: at each of its calls, at each position, once."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Protocol, TypeVar
 
 from tests.conftest import GUARANTEES
@@ -25,17 +25,21 @@ Scenario = Callable[[P], Callable[[], Ends]]
 """Prepares a run, in which nothing is struck; what it returns is struck at, and tells how many came to which end."""
 
 
-def cover(one: P, name: str, scenario: Scenario[P], expected: dict[str, int]) -> None:
+def cover(
+    one: P, name: str, scenario: Scenario[P], expected: dict[str, int], without: Collection[Position] = ()
+) -> None:
     """Go through a run undisturbed, then once for each call and position, and write how many there were.
 
-    expected: the ends of the undisturbed run. Raises: AssertionError that names the strike after which a promise broke.
+    expected: the ends of the undisturbed run. without: positions that fit none of its calls.
+    Raises: AssertionError that names the strike after which a promise broke.
     """
     # What a process remembers, such as tokens and templates, is fetched in the first run alone.
     _undisturbed(one, scenario, expected)
     calls = _undisturbed(one, scenario, expected)
     struck: Counter[Position] = Counter()
     ends: Ends = Counter()
-    positions = [p for p in Position if p is not Position.VISITED or one.points.visitor is not None]
+    visited = () if one.points.visitor is not None else (Position.VISITED,)
+    positions = [p for p in Position if p not in (*visited, *without)]
     for position in positions:
         for number in range(MAX_CALLS):
             found = _struck(one, scenario, position, number)

@@ -162,7 +162,7 @@ class Platform:
         for role in ("guard", "timeline"):
             self._tables.clear(self.table(role))
         # The stream keeps its records, so the checkpoints must stay.
-        counters = [item for item in self._items("counters") if not item["pk"].startswith("checkpoint#")]
+        counters = [item for item in self.items("counters") if not item["pk"].startswith("checkpoint#")]
         for role, items in (("counters", counters), ("catalog", self._dead_letters())):
             for item in items:
                 self.stack.client("dynamodb").delete_item(TableName=self.table(role), Key=_key(item))
@@ -189,9 +189,9 @@ class Platform:
         key: the Idempotency-Key; a new one if none is given.
         """
         body = {"template": template, "recipients": [{"to": t, "variables": {"name": "1234"}} for t in to], **fields}
-        event = self._event("POST /v1/messages", body)
+        event = self.event("POST /v1/messages", body)
         event["headers"]["idempotency-key"] = key or self.new_key()
-        answer = self._ask("ingest", event, lambda answer: True)
+        answer = self.ask("ingest", event)
         return [m["message_id"] for m in answer["messages"] if m["status"] == "accepted"]
 
     def new_key(self) -> str:
@@ -208,48 +208,47 @@ class Platform:
 
     def set_policies(self, template: str, policies: Mapping[str, Any] | None) -> None:
         """Give a template policies of its own, and wait until every function knows."""
-        event = self._event("PATCH /v1/templates/{id}", {"policies": policies})
-        event["pathParameters"] = {"id": template}
-        self._ask("manage", event, lambda answer: True)
+        self.ask("manage", self.event("PATCH /v1/templates/{id}", {"policies": policies}, id=template))
         self.stack.clock.advance(11)
 
     def set_rate(self, account: str, rate: Mapping[str, Any] | None) -> None:
         """Give an account a rate of its own, and wait until every function knows."""
-        event = self._event("PATCH /v1/accounts/{id}", {"rate": rate})
-        event["pathParameters"] = {"id": account}
-        self._ask("manage", event, lambda answer: True)
+        self.ask("manage", self.event("PATCH /v1/accounts/{id}", {"rate": rate}, id=account))
         self.stack.clock.advance(11)
 
     def decide(self, what: str, **more: Any) -> None:
         """Redrive or discard all dead letters, as a careful caller does."""
-        event = self._event(f"POST /v1/dead-letters/{what}", {"all": True, **more})
-        self._ask("dead_letters_api", event, lambda answer: not answer["left"])
+        event = self.event(f"POST /v1/dead-letters/{what}", {"all": True, **more})
+        self.ask("dead_letters_api", event, lambda answer: not answer["left"])
 
     def recall(self, message_ids: Sequence[str]) -> Counter[str]:
         """Recall a request, all of whose messages were accepted, as a careful caller does; returns what was answered.
 
         Nothing is, as long as the trace does not know the request.
         """
-        event = self._event("POST /v1/requests/{id}/recall", None)
-        event["pathParameters"] = {"id": message_ids[0][:ULID_LENGTH]}
-        answer = self._ask("recall", event, lambda answer: True, missing=True)
+        event = self.event("POST /v1/requests/{id}/recall", None, id=message_ids[0][:ULID_LENGTH])
+        answer = self.ask("recall", event, refused=404)
         for each in answer.get("messages", ()):
             if each["result"] in ("recalled", "unknown"):
                 id = each["message_id"]
                 self.confirmed.setdefault(id, (each["result"], self.book.asked[id]))
         return Counter(answer.get("counts", {}))
 
-    def _event(self, route: str, body: Any) -> dict[str, Any]:
+    def event(self, route: str, body: Any, **path: str) -> dict[str, Any]:
+        """A request as the gateway passes it on. path: what stands in the route's braces."""
         caller = {"tenant": "default", "key_id": "k", "kind": "live", "scopes": "send manage", "problem": ""}
         return {
             "routeKey": route,
             "headers": {},
             "body": json.dumps(body),
+            "pathParameters": path,
             "requestContext": {"authorizer": {"lambda": caller}},
         }
 
-    def _ask(self, function: str, event: Any, done: Callable[[Any], bool], missing: bool = False) -> Any:
-        """Repeat a request until it is carried out. missing: what it names need not be there."""
+    def ask(
+        self, function: str, event: Any, done: Callable[[Any], bool] = lambda answer: True, refused: int | None = None
+    ) -> Any:
+        """Repeat a request until it is carried out. refused: a status by which it may be refused; {} is returned."""
         for _ in range(MAX_REPEATS):
             try:
                 answer = self.stack.invoke(function, event)
@@ -258,7 +257,7 @@ class Platform:
             body = json.loads(answer["body"])
             if answer["statusCode"] < 300 and done(body):
                 return body
-            if answer["statusCode"] == 404 and missing:
+            if answer["statusCode"] == refused:
                 return {}
             if 300 <= answer["statusCode"] < 500 and answer["statusCode"] != 409:
                 raise ViolationError(f"refused with {answer['statusCode']}: {answer['body']}")
@@ -316,13 +315,14 @@ class Platform:
         """The name of a table."""
         return self.stack.outputs[f"{role.title()}Table"]
 
-    def _items(self, role: str) -> list[dict[str, Any]]:
+    def items(self, role: str) -> list[dict[str, Any]]:
+        """All that a table holds."""
         pages = self.stack.client("dynamodb").get_paginator("scan").paginate(TableName=self.table(role))
         read = TypeDeserializer().deserialize
         return [{k: read(v) for k, v in item.items()} for found in pages for item in found["Items"]]
 
     def _dead_letters(self) -> list[dict[str, Any]]:
-        return [item for item in self._items("catalog") if item["pk"].startswith(("letter#", "dead#"))]
+        return [item for item in self.items("catalog") if item["pk"].startswith(("letter#", "dead#"))]
 
     def kept(self) -> set[str]:
         """The messages whose recipients lie in dead letters, to be decided on."""
@@ -337,7 +337,7 @@ class Platform:
     def timelines(self) -> dict[str, list[KeptEvent]]:
         """All events by message id."""
         found: dict[str, list[KeptEvent]] = defaultdict(list)
-        for item in self._items("timeline"):
+        for item in self.items("timeline"):
             if not is_event(item["pk"]):
                 continue
             found[item["sk"].partition("#")[0]].append(read_event(item["d"]))
@@ -398,7 +398,7 @@ class Platform:
         """The counters must say what the timeline says, and each hour must balance."""
         expected: Counter[str] = Counter(e.stage for events in timelines.values() for e in events)
         counted: Counter[str] = Counter()
-        for item in self._items("counters"):
+        for item in self.items("counters"):
             if item["pk"] == "default#tenant":
                 counted.update({s: int(n) for s, n in item.items() if s in set(Stage)})
         if counted != expected:
@@ -408,7 +408,7 @@ class Platform:
             raise ViolationError(f"no balance: {dict(counted)}")
 
     def _check_nothing_left(self) -> None:
-        for item in self._items("guard"):
+        for item in self.items("guard"):
             if item["sk"] == "ledger" and not item.get("closed"):
                 raise ViolationError(f"the ledger {item['pk']} is open")
         sqs = self.stack.client("sqs")
@@ -438,7 +438,7 @@ _DOUBTS = frozenset(
     }
 )
 """Reasons of a dead letter that may have been sent."""
-_TAKEN = frozenset({Stage.SENT, Stage.WITHDRAWN, Stage.DELIVERED, Stage.UNDELIVERED})
+_TAKEN = frozenset({Stage.SENT, Stage.WITHDRAWN, Stage.DELIVERED, Stage.UNDELIVERED, Stage.VERIFIED})
 """What nobody says of a message that no provider took."""
 _GIVEN_UP = frozenset({Stage.DEAD_LETTERED, Stage.DISCARDED})
 """Ends of which nobody says that the message was not sent: the timeline tells of the doubt."""
@@ -488,7 +488,7 @@ def mortal(stack: LocalStack, points: FaultPoints, haste: Haste) -> Iterator[Non
         points.again = None
         # Whoever invoked the other one looks after its failure.
         with suppress(Exception):  # a function may raise anything
-            invoke(name, event)
+            points.answers.append(invoke(name, event))
 
     def invoked(name: str, event: Any) -> Any:
         haste.made = 0

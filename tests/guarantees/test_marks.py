@@ -68,9 +68,8 @@ def test_a_ledger_that_is_taken_over_is_sent_from_though_the_answer_was_lost(one
     ids = one.send("smtp-marketing", one.addresses("smtp", 2), send_at=one.later(60))
     one.step(3)
     # A mark alone: whoever comes next takes the ledger over, and marks the other one in flight with that.
-    event = one._event("POST /v1/messages/{id}/recall", None)
-    event["pathParameters"] = {"id": ids[0]}
-    assert one._ask("recall", event, lambda answer: True)["messages"][0]["result"] == "recalled"
+    event = one.event("POST /v1/messages/{id}/recall", None, id=ids[0])
+    assert one.ask("recall", event)["messages"][0]["result"] == "recalled"
     calls: list[str] = []
 
     def between(call: Call) -> Any:
