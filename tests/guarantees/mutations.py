@@ -10,8 +10,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
+
+from tests.guarantees.mutation import Mutation
+from tests.guarantees.mutations_of_codes import OF_CODES
 
 ROOT = Path(__file__).parents[2]
 MINUTES = 5
@@ -27,17 +29,6 @@ _BULK = "tests/contract/email/ses/test_bulk.py"
 _CALLBACK = "tests/contract/wecom/app/test_app_callback.py"
 _AFTERWARDS = "tests/guarantees/test_crash_afterwards.py"
 _ONCE = f"{_MATRIX}_while_each_recipient_gets_it_once"
-
-
-@dataclass(frozen=True, slots=True)
-class Mutation:
-    """A guard, and how to remove it. old: occurs once in the file. test: fails without the guard."""
-
-    guard: str
-    file: str
-    old: str
-    new: str
-    test: str
 
 
 MUTATIONS = (
@@ -554,6 +545,7 @@ MUTATIONS = (
         "WHERE copy >= 1",
         "tests/infra/test_archive_queries.py::test_reasons_are_by_provider_and_account",
     ),
+    *OF_CODES,
 )
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.guarantees.mutations import MUTATIONS, ROOT, Mutation
+from tests.guarantees.mutation import Mutation
+from tests.guarantees.mutations import MUTATIONS, ROOT
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda m: m.guard)

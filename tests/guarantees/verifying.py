@@ -124,6 +124,8 @@ class Site:
         timelines = self.one.timelines()
         first = {id for id, events in timelines.items() if not any(e.stands_in_for for e in events)}
         noted = set(shown["messages"])
+        if len(noted) != len(shown["messages"]):
+            raise ViolationError("a message is noted twice")
         if not first or first != (noted if keyed else noted & first):
             raise ViolationError(f"{len(first)} messages, and {len(noted)} in the verification")
         if {id[:ULID_LENGTH] for id in timelines} != {id[:ULID_LENGTH] for id in first}:

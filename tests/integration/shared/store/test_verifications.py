@@ -62,6 +62,12 @@ def check(store: Verifications, clock: FakeClock, id: str, *, right: bool) -> Re
     """As the function does it."""
     found = store.load("default", TAG).find(id)
     assert found is not None
+    return decide(store, clock, found, right=right)
+
+
+def decide(store: Verifications, clock: FakeClock, found: Verification, *, right: bool) -> Result:
+    """What a check does that has read a verification, however long ago."""
+    id = found.id
     judged = judge(found, right, clock.now_ms())
     if judged.result is Result.WRONG:
         there = store.count_wrong("default", TAG, found)
@@ -144,7 +150,8 @@ def test_a_thousand_guessers_have_five_tries(clock: FakeClock) -> None:
         store = Verifications(dynamodb, "guard", clock)
         found = begin(store, clock)
         with ThreadPoolExecutor(32) as pool:
-            results = Counter(pool.map(lambda _: check(store, clock, found.id, right=False), range(1000)))
+            # All have read it before the first one writes.
+            results = Counter(pool.map(lambda _: decide(store, clock, found, right=False), range(1000)))
         assert results == {Result.WRONG: MOST_CHECKS, Result.LOCKED: 1000 - MOST_CHECKS}
         assert check(store, clock, found.id, right=True) is Result.LOCKED
 
@@ -156,8 +163,11 @@ def test_two_right_checks_at_once_approve_once(clock: FakeClock, request: pytest
         both = threading.Barrier(2)
 
         def race(id: str) -> Result:
+            found = store.load("default", TAG).find(id)
+            assert found is not None
+            # Both have read it before one of them writes.
             both.wait()
-            return check(store, clock, id, right=True)
+            return decide(store, clock, found, right=True)
 
         for n in range(races):
             found = begin(store, clock, n, purpose=f"p{n}")
