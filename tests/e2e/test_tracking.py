@@ -7,12 +7,10 @@ from contextlib import closing
 from html import unescape
 from typing import Any
 
-import httpx
 import pytest
 
-from local.seed import EXAMPLES, account_body, first_key
 from local.stack import LocalStack
-from mepush.files.accounts import read_accounts
+from tests.e2e.shop import Shop
 
 pytestmark = pytest.mark.xdist_group("local-stack")
 
@@ -44,16 +42,11 @@ BROWSER = {"user-agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chr
 SCANNER = {"user-agent": "Barracuda Sentinel (EE)"}
 
 
-class Shop:
-    """A stack with a tracked advertisement by each email account, and one that is not tracked."""
+class Tracking(Shop):
+    """Has a tracked advertisement by each email account, and one that is not tracked."""
 
     def __init__(self, stack: LocalStack) -> None:
-        self.stack = stack
-        self.api = httpx.Client(base_url=stack.url, headers={"Authorization": f"Bearer {first_key(stack)}"}, timeout=30)
-        self.person = httpx.Client(timeout=30, headers=BROWSER, follow_redirects=False)
-        for each in read_accounts(EXAMPLES / "accounts.toml"):
-            if each["id"].startswith("mail-"):
-                self.call("POST", "/v1/accounts", account_body(each, stack.sandboxes))
+        super().__init__(stack, **BROWSER)
         for id, account, tracking, html in (
             ("sale-smtp", "mail-smtp", True, HTML),
             ("sale-ses", "mail-ses", True, HTML),
@@ -62,15 +55,7 @@ class Shop:
             ("nobody", "mail-smtp", "anonymous", ANONYMOUS),
             ("notice", "mail-smtp", False, NOTICE),
         ):
-            content = {**CONTENT, "html": html}
-            body = {"id": id, "name": id, "class": "marketing", "accounts": [account], "content": content}
-            self.call("POST", "/v1/templates", body | {"sample": SAMPLE, "tracking": tracking})
-            self.call("POST", f"/v1/templates/{id}/versions/1/publish", {})
-
-    def call(self, method: str, path: str, body: Any = None) -> Any:
-        answer = self.api.request(method, path, json=body)
-        assert answer.is_success, answer.text
-        return answer.json()
+            self.template(id, account, "marketing", {**CONTENT, "html": html}, sample=SAMPLE, tracking=tracking)
 
     def send(self, template: str, *to: str, **variables: str) -> list[str]:
         self.stack.clock.advance(11)
@@ -95,19 +80,15 @@ class Shop:
         timeline = self.call("GET", f"/v1/messages/{message_id}")["timeline"]
         return [(each["stage"], each["by_machine"]) for each in timeline if each["stage"] in ("opened", "clicked")]
 
-    def close(self) -> None:
-        self.api.close()
-        self.person.close()
-
 
 @pytest.fixture(scope="module")
-def shop() -> Iterator[Shop]:
-    with LocalStack(threads=False, memory=True, receipts=False) as stack, closing(Shop(stack)) as it:
+def shop() -> Iterator[Tracking]:
+    with LocalStack(threads=False, memory=True, receipts=False) as stack, closing(Tracking(stack)) as it:
         yield it
 
 
 @pytest.mark.parametrize("account", ["smtp", "ses"])
-def test_clicks_and_openings_are_in_the_timeline(shop: Shop, account: str) -> None:
+def test_clicks_and_openings_are_in_the_timeline(shop: Tracking, account: str) -> None:
     first, other = shop.send(f"sale-{account}", f"ada.{account}@example.com", f"eve.{account}@example.com")
     sale, order, plain, help, unsubscribe, picture = shop.links(first)
     assert {"/c/default/" in sale, "/c/default/" in order, "/o/default/" in picture} == {True}
@@ -132,7 +113,7 @@ def test_clicks_and_openings_are_in_the_timeline(shop: Shop, account: str) -> No
     assert shop.stages(other) == []
 
 
-def test_machines_are_told_apart_and_a_look_is_not_told(shop: Shop) -> None:
+def test_machines_are_told_apart_and_a_look_is_not_told(shop: Tracking) -> None:
     [message_id] = shop.send("sale-smtp", "scanned@example.com")
     sale, *_, picture = shop.links(message_id)
     for url in (sale, picture):
@@ -142,12 +123,12 @@ def test_machines_are_told_apart_and_a_look_is_not_told(shop: Shop) -> None:
     assert shop.call("GET", f"/v1/messages/{message_id}")["status"] == "sent"
 
 
-def test_without_tracking_all_links_lead_straight_on(shop: Shop) -> None:
+def test_without_tracking_all_links_lead_straight_on(shop: Tracking) -> None:
     [message_id] = shop.send("plain", "free@example.com")
     assert "/c/default/" not in shop.html(message_id) and "<img" not in shop.html(message_id)
 
 
-def test_who_does_not_want_it_is_not_tracked_not_even_by_older_messages(shop: Shop) -> None:
+def test_who_does_not_want_it_is_not_tracked_not_even_by_older_messages(shop: Tracking) -> None:
     to = "private@example.com"
     [older] = shop.send("sale-smtp", to)
     sale, *_, unsubscribe, picture = shop.links(older)
@@ -167,14 +148,14 @@ def test_who_does_not_want_it_is_not_tracked_not_even_by_older_messages(shop: Sh
     assert "/c/default/" in shop.html(shop.send("sale-smtp", to)[0])
 
 
-def test_no_address_is_in_a_link_of_ours(shop: Shop) -> None:
+def test_no_address_is_in_a_link_of_ours(shop: Tracking) -> None:
     to = "hidden@example.com"
     [message_id] = shop.send("sale-smtp", to, order=f"mine-{to}")
     assert f"https://shop.example.cn/orders/mine-{to}" in shop.links(message_id)
 
 
 @pytest.mark.parametrize("part", ["tenant", "token", "short", "other", "picture as link", "link as picture"])
-def test_no_link_leads_where_no_message_led(shop: Shop, part: str) -> None:
+def test_no_link_leads_where_no_message_led(shop: Tracking, part: str) -> None:
     [message_id] = shop.send("sale-smtp", "forger@example.com")
     sale, *_, picture = shop.links(message_id)
     base, tenant, token = sale.rsplit("/", 2)
@@ -198,7 +179,7 @@ def test_no_link_leads_where_no_message_led(shop: Shop, part: str) -> None:
         {"accounts": ["text"], "content": {"type": "sms_text", "text": "Hi"}},
     ],
 )
-def test_what_cannot_be_tracked_says_so_when_it_is_saved(shop: Shop, change: dict[str, Any]) -> None:
+def test_what_cannot_be_tracked_says_so_when_it_is_saved(shop: Tracking, change: dict[str, Any]) -> None:
     content = {"type": "email", "subject": "Hi", "html": "<p>Hi</p>"}
     body = {"id": "odd", "name": "Odd", "class": "marketing", "accounts": ["mail-smtp"], "content": content}
     answer = shop.api.post("/v1/templates", json=body | {"tracking": True} | change)
@@ -209,12 +190,12 @@ def test_what_cannot_be_tracked_says_so_when_it_is_saved(shop: Shop, change: dic
     assert shop.call("PATCH", "/v1/templates/plain", {"tracking": False})["tracking"] is False
 
 
-def test_the_figures_of_the_template_count_people(shop: Shop) -> None:
+def test_the_figures_of_the_template_count_people(shop: Tracking) -> None:
     found = shop.call("GET", "/v1/stats/templates/sale-smtp?by=day")
     assert "clicked" in json.dumps(found) and "opened" in json.dumps(found)
 
 
-def test_a_scanner_that_follows_all_links_at_once_is_known_afterwards(shop: Shop) -> None:
+def test_a_scanner_that_follows_all_links_at_once_is_known_afterwards(shop: Tracking) -> None:
     scanned, read = shop.send("many", "scan@example.com", "read@example.com")
     *links, picture = shop.links(scanned)
     shop.person.get(picture)
@@ -239,7 +220,7 @@ def test_a_scanner_that_follows_all_links_at_once_is_known_afterwards(shop: Shop
     assert links_told["https://shop.example.cn/9?o={{ order }}"] == (0, 0, 1) and len(links_told) == 10
 
 
-def test_anonymous_links_are_the_same_for_all_and_say_of_nobody_whose_they_are(shop: Shop) -> None:
+def test_anonymous_links_are_the_same_for_all_and_say_of_nobody_whose_they_are(shop: Tracking) -> None:
     first, other = shop.send("nobody", "one@example.com", "two@example.com")
     assert shop.links(first) == shop.links(other)
     sale, order, picture = shop.links(first)
@@ -257,7 +238,7 @@ def test_anonymous_links_are_the_same_for_all_and_say_of_nobody_whose_they_are(s
     ]
 
 
-def test_only_the_button_acknowledges(shop: Shop) -> None:
+def test_only_the_button_acknowledges(shop: Tracking) -> None:
     [message_id] = shop.send("notice", "busy@example.com")
     have, plain = shop.links(message_id)
     assert "/a/default/" in have and plain == "https://a.cn" and "<img" not in shop.html(message_id)
@@ -277,7 +258,7 @@ def test_only_the_button_acknowledges(shop: Shop) -> None:
     assert shop.person.get(have.replace("/a/", "/c/")).status_code == 404
 
 
-def test_who_is_nobody_cannot_acknowledge(shop: Shop) -> None:
+def test_who_is_nobody_cannot_acknowledge(shop: Tracking) -> None:
     content = {"type": "email", "subject": "Hi", "html": '<a href="https://a.cn" data-acknowledges>I have it</a>'}
     body = {"id": "odd", "name": "Odd", "class": "marketing", "accounts": ["mail-smtp"], "content": content}
     answer = shop.api.post("/v1/templates", json=body | {"tracking": "anonymous"})

@@ -6,12 +6,10 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
-import httpx
 import pytest
 
-from local.seed import EXAMPLES, account_body, first_key
 from local.stack import LocalStack
-from mepush.files.accounts import read_accounts
+from tests.e2e.shop import Shop
 
 pytestmark = pytest.mark.xdist_group("local-stack")
 
@@ -23,32 +21,18 @@ FORM = {"content-type": "application/x-www-form-urlencoded"}
 ONE_CLICK: Any = {"content": b"List-Unsubscribe=One-Click", "headers": FORM}
 
 
-class Shop:
-    """A stack with advertisements about two topics and a notification, by both email accounts."""
+class Topics(Shop):
+    """Has advertisements about two topics and a notification, by both email accounts."""
 
     def __init__(self, stack: LocalStack) -> None:
-        self.stack = stack
-        self.api = httpx.Client(base_url=stack.url, headers={"Authorization": f"Bearer {first_key(stack)}"}, timeout=30)
-        self.person = httpx.Client(timeout=30)
+        super().__init__(stack)
         self.call("PATCH", "/v1/settings", {"topics": TOPICS})
-        for each in read_accounts(EXAMPLES / "accounts.toml"):
-            if each["id"].startswith("mail-"):
-                self.call("POST", "/v1/accounts", account_body(each, stack.sandboxes))
         for account in ("mail-smtp", "mail-ses"):
             for topic in (*TOPICS, None):
-                self.template(f"{topic or 'plain'}-{account[5:]}", account, "marketing", CONTENT, topic=topic)
+                name, sample = f"{topic or 'plain'}-{account[5:]}", {"name": "Ada"}
+                self.template(name, account, "marketing", CONTENT, topic=topic, sample=sample)
         notice = {"type": "email", "subject": "Your order", "text": "It is on its way."}
         self.template("order", "mail-smtp", "notification", notice)
-
-    def call(self, method: str, path: str, body: Any) -> Any:
-        answer = self.api.request(method, path, json=body)
-        assert answer.is_success, answer.text
-        return answer.json()
-
-    def template(self, id: str, account: str, message_class: str, content: Any, **more: Any) -> None:
-        body = {"id": id, "name": id, "class": message_class, "accounts": [account], "content": content, **more}
-        self.call("POST", "/v1/templates", body | ({"sample": {"name": "Ada"}} if "name" in str(content) else {}))
-        self.call("POST", f"/v1/templates/{id}/versions/1/publish", {})
 
     def send(self, template: str, *to: str) -> list[str]:
         people = [{"to": each} for each in to]
@@ -82,19 +66,15 @@ class Shop:
         found = self.call("POST", "/v1/suppressions/query", body)["suppressions"]
         return [(e["scope"], e["reason"], e["topic"], e["by"]) for each in found for e in each["entries"]]
 
-    def close(self) -> None:
-        self.api.close()
-        self.person.close()
-
 
 @pytest.fixture(scope="module")
-def shop() -> Iterator[Shop]:
-    with LocalStack(threads=False, memory=True, receipts=False) as stack, closing(Shop(stack)) as it:
+def shop() -> Iterator[Topics]:
+    with LocalStack(threads=False, memory=True, receipts=False) as stack, closing(Topics(stack)) as it:
         yield it
 
 
 @pytest.mark.parametrize("account", ["smtp", "ses"])
-def test_one_click_unsubscribes_from_what_the_message_is_about(shop: Shop, account: str) -> None:
+def test_one_click_unsubscribes_from_what_the_message_is_about(shop: Topics, account: str) -> None:
     to = f"ada.{account}@example.com"
     # Several at once go by one call of SES, and each has a link of its own.
     first, other = shop.send(f"sale-{account}", to, f"eve.{account}@example.com")
@@ -112,7 +92,7 @@ def test_one_click_unsubscribes_from_what_the_message_is_about(shop: Shop, accou
     assert reason == "suppressed_unsubscribe"
 
 
-def test_of_a_message_without_a_topic_it_is_all_advertising(shop: Shop) -> None:
+def test_of_a_message_without_a_topic_it_is_all_advertising(shop: Topics) -> None:
     to = "bob@example.com"
     [message_id] = shop.send("plain-smtp", to)
     shop.person.post(shop.link(message_id), files={"List-Unsubscribe": (None, "One-Click")})
@@ -121,7 +101,7 @@ def test_of_a_message_without_a_topic_it_is_all_advertising(shop: Shop) -> None:
     assert shop.status(shop.send("order", to)[0]) == "sent"
 
 
-def test_a_look_changes_nothing_whoever_looks(shop: Shop) -> None:
+def test_a_look_changes_nothing_whoever_looks(shop: Topics) -> None:
     to = "scanned@example.com"
     url = shop.link(shop.send("sale-smtp", to)[0])
     for method in ("GET", "HEAD", "PUT", "DELETE", "OPTIONS", "GET"):
@@ -135,7 +115,7 @@ def test_a_look_changes_nothing_whoever_looks(shop: Shop) -> None:
     assert to not in page.text and "scanned" not in page.text
 
 
-def test_a_person_chooses_topics_and_comes_back(shop: Shop) -> None:
+def test_a_person_chooses_topics_and_comes_back(shop: Topics) -> None:
     to = "chooser@example.com"
     url = shop.link(shop.send("sale-smtp", to)[0])
     saved = shop.person.post(url, data={"do": "save", "topic": ["news"]})
@@ -151,7 +131,7 @@ def test_a_person_chooses_topics_and_comes_back(shop: Shop) -> None:
     assert {each["who"] for each in log} == {"recipient"} and to not in json.dumps(log)
 
 
-def test_what_others_decided_a_recipient_cannot_undo(shop: Shop) -> None:
+def test_what_others_decided_a_recipient_cannot_undo(shop: Topics) -> None:
     to = "blocked@example.com"
     url = shop.link(shop.send("sale-smtp", to)[0])
     shop.call("POST", "/v1/suppressions", {"channel": "email", "address": to, "reason": "complaint"})
@@ -160,7 +140,7 @@ def test_what_others_decided_a_recipient_cannot_undo(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("part", ["tenant", "token", "short", "other"])
-def test_a_link_that_nobody_made_leads_nowhere(shop: Shop, part: str) -> None:
+def test_a_link_that_nobody_made_leads_nowhere(shop: Topics, part: str) -> None:
     base, tenant, token = shop.link(shop.send("sale-smtp", "victim@example.com")[0]).rsplit("/", 2)
     other = "B" if token[0] == "A" else "A"
     forged = {
@@ -174,13 +154,13 @@ def test_a_link_that_nobody_made_leads_nowhere(shop: Shop, part: str) -> None:
     assert shop.entries("victim@example.com") == []
 
 
-def test_equal_messages_stay_equal_though_each_has_its_own_link(shop: Shop) -> None:
+def test_equal_messages_stay_equal_though_each_has_its_own_link(shop: Topics) -> None:
     shop.call("PATCH", "/v1/templates/plain-smtp", {"policies": {"duplicate_seconds": 3600}})
     first, second = (shop.send("plain-smtp", "twice@example.com")[0] for _ in range(2))
     assert [shop.status(first), shop.status(second)] == ["sent", "duplicate"]
 
 
-def test_other_mails_have_no_such_header(shop: Shop) -> None:
+def test_other_mails_have_no_such_header(shop: Topics) -> None:
     [message_id] = shop.send("order", "plain@example.com")
     assert shop.got(message_id)["list_unsubscribe"] is None
 
@@ -193,7 +173,9 @@ def test_other_mails_have_no_such_header(shop: Shop) -> None:
         ({"class": "notification", "content": CONTENT}, "content"),
     ],
 )
-def test_what_has_no_topic_and_no_link_says_so_when_it_is_saved(shop: Shop, change: dict[str, Any], field: str) -> None:
+def test_what_has_no_topic_and_no_link_says_so_when_it_is_saved(
+    shop: Topics, change: dict[str, Any], field: str
+) -> None:
     body = {"id": "odd", "name": "Odd", "class": "marketing", "accounts": ["mail-smtp"], "sample": {"name": "Ada"}}
     body |= {"content": {"type": "email", "subject": "Hi {{ name }}", "text": "Hi"}} | change
     answer = shop.api.post("/v1/templates", json=body)
@@ -201,7 +183,7 @@ def test_what_has_no_topic_and_no_link_says_so_when_it_is_saved(shop: Shop, chan
     assert [each["field"] for each in answer.json()["errors"]] == [field]
 
 
-def test_an_entry_of_a_topic_goes_out_and_comes_in_as_one_of_a_topic(shop: Shop) -> None:
+def test_an_entry_of_a_topic_goes_out_and_comes_in_as_one_of_a_topic(shop: Topics) -> None:
     to = "topical@example.com"
     body = {"channel": "email", "address": to, "scope": "marketing", "reason": "manual", "topic": "sale"}
     shop.call("POST", "/v1/suppressions", body)

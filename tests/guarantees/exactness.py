@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any, TypeVar
 
 from functions.receipts.deps import receiver_of
-from functions.receipts.function import ReceiptsSettings
 from functions.trace.deps import aggregator_of
 from functions.trace.function import AggregatorSettings
 from local.timeline_items import is_event
@@ -27,6 +26,7 @@ from shared.wiring.parts import Parts
 from tests.fakes import FakeClock
 from tests.guarantees.plain_model import EventName, Place
 from tests.guarantees.what_happens import Sent
+from tests.integration.functions.receipts.harness import SETTINGS
 from tests.integration.functions.trace.test_aggregate import Kinesis, raw
 
 P = TypeVar("P", bound=Parts)
@@ -137,21 +137,8 @@ class World:
 
     def _receive_batch(self, event: Any) -> None:
         """Have receipts worked on by a new process."""
-        settings = ReceiptsSettings(
-            catalog_table="catalog",
-            counters_table="counters",
-            timeline_table="timeline",
-            stream_name="events",
-            receipts_url="https://sqs/receipts",
-            guard_table="guard",
-            secret_prefix="test",
-            queue_urls="{}",
-            schedule_group="",
-            schedule_role_arn="",
-            schedule_dlq_arn="",
-        )
         stream = EventStream(self.stream, "events")
-        parts = self._parts(AccountParts, settings, stream=stream, receipt_queue=self, queues=None)
+        parts = self._parts(AccountParts, SETTINGS, stream=stream, receipt_queue=self, queues=None)
         receiver_of(parts).run(event)
 
     def _parts(self, kind: type[P], settings: Any, **given: Any) -> P:

@@ -20,6 +20,21 @@ from tests.fakes import FakeClock
 from tests.integration.functions.trace.test_aggregate import TraceHarness, rows
 from tests.samples import TENANT, envelope
 
+SETTINGS = ReceiptsSettings(
+    catalog_table="catalog",
+    counters_table="counters",
+    timeline_table="timeline",
+    stream_name="events",
+    receipts_url="https://sqs/receipts",
+    guard_table="guard",
+    secret_prefix="test",
+    queue_urls="{}",
+    schedule_group="",
+    schedule_role_arn="",
+    schedule_dlq_arn="",
+)
+"""Of a function over tables in memory."""
+
 
 class Queue:
     """Holds what waits."""
@@ -79,22 +94,9 @@ class ReceiptsHarness:
 
     def receiver(self, client: Any = None) -> Any:
         """A new one, as of a new process. client: of the tables."""
-        settings = ReceiptsSettings(
-            catalog_table="catalog",
-            counters_table="counters",
-            timeline_table="timeline",
-            stream_name="events",
-            receipts_url="https://sqs/receipts",
-            guard_table="guard",
-            secret_prefix="test",
-            queue_urls="{}",
-            schedule_group="",
-            schedule_role_arn="",
-            schedule_dlq_arn="",
-        )
         return receiver_of(
             AccountParts(
-                settings,
+                SETTINGS,
                 client=lambda service: client or self.aws.dynamodb,
                 clock=self.clock,
                 receipt_queue=self.queue,
