@@ -51,6 +51,7 @@ bench: $(STAMP)
 guarantees: $(STAMP)
 	$(BIN)/pytest -n 2 --dist loadgroup -rs --whole tests/guarantees tests/security tests/integration/functions/campaign \
 		tests/integration/functions/watch/test_sweep.py tests/integration/functions/manage/test_audit.py \
+		tests/integration/shared/store/test_verifications.py tests/integration/shared/store/test_caps_and_duplicates.py \
 		tests/e2e/test_openapi_fuzz.py
 
 # The guarantees, tried for a quarter of an hour: random lives, then 100,000 messages among faults.
