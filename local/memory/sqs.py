@@ -356,6 +356,26 @@ class Sqs(Operations):
             queue = self._seen(asked)
             return _batch(_entries(asked), lambda entry: self._changed(queue, entry))
 
+    @operation("SourceArn", "DestinationArn")
+    def _start_message_move_task(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """All at once, where SQS takes its time. What no queue gave up goes only to one that is named."""
+        with self._lock:
+            source, now = self._by_arn.get(asked["SourceArn"]), self._clock.now_ms()
+            if source is None or all(queue.dead_arn != source.arn for queue in self._queues.values()):
+                raise _bad_value("Source queue must be configured as a Dead Letter Queue.")
+            source.advance(now)
+            while (message := source.next_visible()) is not None:
+                self._move(source, message, self._by_arn.get(asked.get("DestinationArn") or message.source), now)
+        return {"TaskHandle": str(uuid4())}
+
+    def _move(self, source: Queue, message: Message, to: Queue | None, now: int) -> None:
+        if to is None:
+            source.hide(message, State.VISIBLE, now + 1)
+            return
+        source.remove(message)
+        to.add(Message(str(uuid4()), message.body, message.group, now, now))
+        to.advance(now)
+
     def _changed(self, queue: Queue, entry: Mapping[str, Any]) -> dict[str, Any]:
         seconds = entry.get("VisibilityTimeout", 0)
         _check_visibility(seconds)

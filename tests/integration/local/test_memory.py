@@ -562,6 +562,23 @@ def test_an_old_handle_deletes_nothing(memory: Engine) -> None:
     assert memory.counts() == (0, 0, 0)
 
 
+def test_what_was_given_up_goes_back_to_its_queue(memory: Engine) -> None:
+    # SQS developer guide, "Configure a dead-letter queue redrive". moto has no such operation.
+    arn = memory.sqs.get_queue_attributes(QueueUrl=memory.dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    memory.sqs.send_message(QueueUrl=memory.url, MessageBody="given up")
+    for _ in range(3):
+        memory.receive(VisibilityTimeout=1)
+        memory.clock.advance(2)
+    memory.sqs.send_message(QueueUrl=memory.dead, MessageBody="put there by hand")
+    assert (memory.counts(), memory.counts(memory.dead)) == ((0, 0, 0), (2, 0, 0))
+    memory.sqs.start_message_move_task(SourceArn=arn)
+    assert [each["Body"] for each in memory.receive()] == ["given up"]
+    memory.clock.advance(1)
+    assert memory.counts(memory.dead) == (1, 0, 0)
+    with pytest.raises(ClientError, match="must be configured as a Dead Letter Queue"):
+        memory.sqs.start_message_move_task(SourceArn=arn.replace(DEAD, WORK))
+
+
 def test_delays(engine: Engine) -> None:
     engine.sqs.send_message(QueueUrl=engine.url, MessageBody="later", DelaySeconds=900)
     engine.sqs.send_message(QueueUrl=engine.url, MessageBody="now")
