@@ -1,7 +1,7 @@
 """What the deployment's alarms say of the local stack: CloudWatch's part, for functions, queues and our own metrics.
 
-A period ends now, and not at the full minute. What a queue holds is known of this moment alone, so an alarm on it does
-not wait for several periods in a row.
+A period ends now, and begins with the whole minute in which it begins. What a queue holds is known of this moment
+alone, so an alarm on it does not wait for several periods in a row.
 """
 
 import json
@@ -93,7 +93,7 @@ class Alarms:
 
     def _value(self, alarm: Alarm, nth: int) -> float | None:
         """What was measured in the last period (0), or one before it; None if that is not known here."""
-        until = self._clock.now_ms() // MINUTE_MS - nth * (alarm.period_s // 60)
+        end = self._clock.now_ms() - 1000 * nth * alarm.period_s
         total = 0.0
         for metric, statistic in alarm.metrics:
             if metric.namespace in GAUGES or metric.name == "IteratorAge":
@@ -102,5 +102,6 @@ class Alarms:
                     return None
                 total += now
             else:
-                total += self._metrics.over(metric, statistic, until - alarm.period_s // 60, until) or 0.0
+                first = (end - 1000 * alarm.period_s) // MINUTE_MS
+                total += self._metrics.over(metric, statistic, first - 1, end // MINUTE_MS) or 0.0
         return total
