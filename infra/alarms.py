@@ -16,6 +16,17 @@ from infra.stages import Stage
 from shared.function import Alarm
 
 STUCK_MINUTES = 15
+_RUNBOOKS = {
+    "receipts": "work-given-up",
+    "webhooks": "work-given-up",
+    "campaigns": "work-given-up",
+    "erasures": "work-given-up",
+    "schedules": "brought-back",
+    "trace": "brought-back",
+    "events": "events-left-out",
+    "archive": "events-left-out",
+}
+"""The pages on queues of dead letters that only a person can see to, by the queues."""
 
 
 class Alarms(Construct):
@@ -54,18 +65,20 @@ class Alarms(Construct):
         """Alarm as soon as a queue holds a message that only a person can see to. queues: by their names."""
         for name, queue in queues.items():
             self._alarm(
-                f"dead-letters-{name.replace('.', '-')}",
+                f"dead-letters-{name}",
                 f"Dead letters wait in {name}: look at their reason and mend it.",
                 queue.metric_approximate_number_of_messages_visible(period=self._period, statistic="Maximum"),
+                _RUNBOOKS[name],
                 above=0,
             )
 
-    def watch_age(self, name: str, queue: sqs.Queue, seconds: int, description: str) -> None:
+    def watch_age(self, name: str, queue: sqs.Queue, seconds: int, description: str, runbook: str) -> None:
         """Alarm when the oldest message of a queue has been there for so long."""
         self._alarm(
             f"{name}-old",
             description,
             queue.metric_approximate_age_of_oldest_message(period=self._period, statistic="Maximum"),
+            runbook,
             above=seconds,
             periods=STUCK_MINUTES,
         )
@@ -83,6 +96,7 @@ class Alarms(Construct):
                 period=self._period,
                 statistic="Sum",
             ),
+            "messages-given-up",
             above=0,
         )
         # A message that the function cannot take is hidden nearly all the time, so those are counted too.
@@ -94,6 +108,7 @@ class Alarms(Construct):
             f"dead-letters-stuck-{label}",
             f"Dead letters of {name} cannot be kept: read the log of {function}.",
             cloudwatch.MathExpression(expression="shown + hidden", using_metrics=depths, period=self._period),
+            "dead-letters-stuck",
             above=0,
             periods=STUCK_MINUTES,
         )
@@ -105,12 +120,14 @@ class Alarms(Construct):
             f"errors-{label}",
             f"The function {name} failed: read its log.",
             function.metric_errors(period=self._period, statistic="Sum"),
+            "function-fails",
             above=0,
         )
         self._alarm(
             f"throttles-{label}",
             f"The function {name} is held back by a concurrency limit.",
             function.metric_throttles(period=self._period, statistic="Sum"),
+            "function-held-back",
             above=0,
             periods=5,
         )
@@ -132,11 +149,13 @@ class Alarms(Construct):
             "archive-not-converted",
             "Events of the archive are in the prefix errors/ of its bucket, not in its table: see docs/archive.md.",
             metric("FailedConversion.Records", "Sum"),
+            "archive-gaps",
         )
         self._alarm(
             "archive-not-stored",
             "Firehose has not stored events for two hours; after a day it forgets them: read its log.",
             metric("DeliveryToS3.DataFreshness", "Maximum"),
+            "archive-gaps",
             above=2 * 3600,
         )
 
@@ -155,6 +174,7 @@ class Alarms(Construct):
                 period=period,
                 statistic=alarm.statistic,
             ),
+            alarm.runbook,
             above=alarm.above,
             below=alarm.below,
             periods=alarm.periods,
@@ -165,18 +185,19 @@ class Alarms(Construct):
         name: str,
         description: str,
         metric: cloudwatch.IMetric,
+        runbook: str,
         *,
         above: float = 0,
         below: float | None = None,
         periods: int = 1,
     ) -> None:
-        """above, below: see `shared.function.Alarm`."""
+        """runbook, above, below: see `shared.function.Alarm`."""
         comparison, missing = cloudwatch.ComparisonOperator, cloudwatch.TreatMissingData
         alarm = cloudwatch.Alarm(
             self,
             name.title().replace("-", ""),
             alarm_name=f"{self._prefix}-{name}",
-            alarm_description=description,
+            alarm_description=f"{description} Runbook: docs/runbooks/{runbook}.md",
             metric=metric,
             threshold=above if below is None else below,
             comparison_operator=comparison.GREATER_THAN_THRESHOLD if below is None else comparison.LESS_THAN_THRESHOLD,

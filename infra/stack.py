@@ -119,12 +119,19 @@ class PlatformStack(Stack):
         parts = self._parts
         lost = "Mend the cause and redrive them: in seven days the first of them is lost."
         for name, dead in (("receipts", parts.receipts.dead), ("webhooks", parts.webhooks.dead)):
-            alarms.watch_age(f"dead-letters-{name}", dead, DEAD_DAYS * 86_400, f"Dead letters lie in {name}. {lost}")
+            alarms.watch_age(
+                f"dead-letters-{name}",
+                dead,
+                DEAD_DAYS * 86_400,
+                f"Dead letters lie in {name}. {lost}",
+                "work-given-up",
+            )
         alarms.watch_age(
             "receipts",
             parts.receipts.queue,
             RECEIPTS_OLD_S,
             "Receipts are not taken for an hour: read the log of receipts.",
+            "behind",
         )
 
     def _outputs(self, api: HttpApi, stage: Stage) -> None:

@@ -93,6 +93,8 @@ class Alarm(Struct, frozen=True):
     """In AWS it stands behind the stage's prefix."""
     description: str
     metric: str
+    runbook: str
+    """The page of `docs/runbooks` that says what to do, without `.md`."""
     of: Literal["function", "lambda"] = "function"
     """Who counts: the function itself, or Lambda."""
     statistic: Literal["Sum", "Maximum"] = "Sum"

@@ -32,6 +32,7 @@ FUNCTIONS = (
                 "archive-lag",
                 "Events have waited for the archive for more than an hour; after six days they are left out.",
                 "IteratorAge",
+                runbook="behind",
                 of="lambda",
                 statistic="Maximum",
                 above=3600_000,

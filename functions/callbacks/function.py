@@ -41,6 +41,7 @@ FUNCTIONS = (
                 "Callbacks of a provider are refused or not taken: its messages' receipts are lost when it has tried "
                 "often enough. Read the log of callbacks; see what its console has as the URL, the token and the key.",
                 "CallbacksFailed",
+                runbook="callbacks-refused",
                 minutes=15,
                 above=4,
             ),

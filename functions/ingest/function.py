@@ -42,6 +42,7 @@ def _limits(function: str) -> tuple[Alarm, ...]:
             f"key-limit-{name}-{label}",
             f"An API key {words}: the log of {function} names it. See whether the texts were wanted.",
             metric,
+            runbook="key-limit",
         )
         for name, metric, words in (
             ("near", "KeyLimitNear", "has sent four fifths of its texts of the day"),
@@ -55,6 +56,7 @@ _HELD = Alarm(
     "Codes by SMS to some telephone numbers are held, since few are entered: see `mepush verify guard`. If they are "
     "wanted, release the prefix.",
     "PrefixesHeld",
+    runbook="numbers-held",
 )
 _PACKAGES = (*CORE_PACKAGES, *ADDRESS_PACKAGES, *SEALING_PACKAGES, *ZONE_PACKAGES)
 _TABLES: tuple[Right, ...] = (table("catalog", "GetItem"), table("guard", "GetItem", "PutItem", "UpdateItem"))

@@ -38,6 +38,7 @@ FUNCTIONS = (
                 "mailboxes-failed",
                 f"A bounce mailbox could not be read for {FAILED_HOURS} hours: see `mepush account mailbox`.",
                 "MailboxesFailed",
+                runbook="mailbox-unread",
                 statistic="Maximum",
                 minutes=EVERY_MINUTES,
             ),

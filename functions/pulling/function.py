@@ -39,6 +39,7 @@ FUNCTIONS = (
                 "For an hour an account could not be asked for receipts, which providers keep for some days only: read "
                 "the log of pulling.",
                 "PullsFailed",
+                runbook="receipts-not-pulled",
                 minutes=MINUTES,
                 periods=FAILED_PERIODS,
             ),

@@ -52,6 +52,7 @@ FUNCTIONS = (
                 "trace-lag",
                 "Timelines and counters are more than five minutes behind.",
                 "IteratorAge",
+                runbook="behind",
                 of="lambda",
                 statistic="Maximum",
                 above=5 * 60_000,

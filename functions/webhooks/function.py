@@ -71,6 +71,7 @@ FUNCTIONS = (
                 "webhooks-lag",
                 "Events for webhooks are more than five minutes behind.",
                 "IteratorAge",
+                runbook="behind",
                 of="lambda",
                 statistic="Maximum",
                 above=5 * 60_000,
@@ -104,6 +105,7 @@ FUNCTIONS = (
                 "A tenant's endpoint failed for days or is gone, and gets no more events: tell its owner, "
                 "who resumes it and replays what was missed.",
                 "WebhooksPaused",
+                runbook="endpoint-paused",
             ),
         ),
         # What is tried again, or due later, goes back to the queue.
