@@ -19,6 +19,7 @@ CROSS_CUTTING = {
     "unit/test_adding_a_provider.py",
     "unit/test_examples.py",
     "unit/test_field_docs.py",
+    "unit/test_groups.py",
     "unit/test_ignored_findings.py",
     "unit/test_layout.py",
     "unit/test_imports.py",
