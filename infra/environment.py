@@ -59,6 +59,7 @@ def _values(parts: Parts) -> dict[str, str]:
         "upload_endpoint": f"https://s3.{stack.region}.{stack.url_suffix}",
         "secret_prefix": stage.prefix,
         "retention_days": str(stage.timeline_days),
+        "dns_server": "",
         "allow_loopback_endpoints": str(stage.allow_loopback).lower(),
         "private_networks": json.dumps(stage.private_networks),
         **({} if parts.archive is None else {"archive_stream": parts.archive.stream_name}),

@@ -108,7 +108,7 @@ def install(packages: Sequence[str], target: Target, build: Path = BUILD) -> Pat
     def fill(folder: Path) -> None:
         listed = folder / "requirements.txt"
         listed.write_text(requirements)
-        arguments = ("--only-binary", ":all:", "--require-hashes", "--no-compile-bytecode", "--no-config")
+        arguments = ("--only-binary", ":all:", "--require-hashes", "--no-deps", "--no-compile-bytecode", "--no-config")
         where = ("--python", sys.executable, "--target", str(folder), "-r", str(listed))
         _uv("pip", "install", *target.arguments, *arguments, *where)
         listed.unlink()

@@ -33,6 +33,7 @@ from local.pollers import Poller, QueuePoller
 from local.process import aws_environment, closing_connections, closing_providers, loader
 from local.runtime import FunctionRunner, ThrottledError
 from local.sandbox.base import Outbox, Sandbox
+from local.sandbox.dns import DnsSandbox
 from local.sandbox.pages import accepted_json, outbox_json, outbox_page
 from local.scheduler import LocalScheduler
 from local.server import HOST, LOCAL_PAGES, LocalPath, Server, page
@@ -85,8 +86,8 @@ class LocalStack:
     fails: what invocations of a function raise instead of running it, by its logical name, for as long as it is there.
 
     Once started: url, outbox, sandboxes (`smtp`, `ses`, `tencent`, `aws`, `wecom`), mailbox (to which mails come back
-    that the first of these took), faults, clock, deployment, runner, pages (under `/_local/`), buses, callbacks,
-    counting, permissions, alarms, memory (None without it). Raises on start:
+    that the first of these took), names (the name server), faults, clock, deployment, runner, pages (under
+    `/_local/`), buses, callbacks, counting, permissions, alarms, memory (None without it). Raises on start:
     synth.SynthesisError, template.TemplateError, server.PortError; InvalidError for a fault.
     """
 
@@ -98,6 +99,7 @@ class LocalStack:
     buses: events.LocalBuses
     callbacks: LocalCallbacks
     alarms: Alarms
+    names: DnsSandbox
 
     _one: ClassVar[threading.Lock] = threading.Lock()
 
@@ -295,7 +297,12 @@ class LocalStack:
         server = Server(self._port, self.pages, forms=(uploads.PATH,))
         later(server.stop)
         self.url = server.url
-        overrides = OVERRIDES | {"UPLOAD_ENDPOINT": f"{self.url}{LOCAL_PAGES}{uploads.PATH}"}
+        self.names = DnsSandbox()
+        later(self.names.stop)
+        overrides = OVERRIDES | {
+            "DNS_SERVER": "{}:{}".format(*self.names.address),
+            "UPLOAD_ENDPOINT": f"{self.url}{LOCAL_PAGES}{uploads.PATH}",
+        }
         self.deployment = deploy(template, client=self.client, api_url=self.url, overrides=overrides)
         self.permissions = permissions.Permissions(self.deployment.permissions, self._tags)
         self.counting.guard = self.permissions.check

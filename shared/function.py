@@ -17,6 +17,8 @@ ADDRESS_PACKAGES = ("email-validator", "phonenumbers")
 RENDERING_PACKAGES = ("jinja2",)
 SEALING_PACKAGES = ("cryptography",)
 """Of functions that keep addresses or show them."""
+DNS_PACKAGES = ("dnspython",)
+"""Of functions that look domains up."""
 ZONE_PACKAGES = ("tzdata",)
 """Of functions that look at recipients' clocks, or read settings, which may name a time zone: the runtime has none of
 its own."""

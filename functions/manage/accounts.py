@@ -1,14 +1,11 @@
 """The operations on accounts. Secrets come in, are kept in Secrets Manager, and never go out again."""
 
-import queue
-import threading
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from aws_lambda_powertools import Logger
-from pydantic import ValidationError
 
 from functions.manage.account_input import (
     MASK,
@@ -19,13 +16,14 @@ from functions.manage.account_input import (
     read_settings,
 )
 from functions.manage.deps import ManageDeps
+from functions.manage.trying import Trying
 from shared.api.audit import Auditor
 from shared.api.fields import moment
 from shared.api.kit import Call, OperationFunction
 from shared.api.manage import AccountCreate, AccountList, AccountUpdate, AccountView, VerificationView
 from shared.api.open_routes import CALLBACKS
 from shared.api.paging import PageQuery
-from shared.aws.secrets import NO_SECRET, SecretError, SecretMissingError, SecretTooLargeError
+from shared.aws.secrets import NO_SECRET, SecretError, SecretTooLargeError
 from shared.base.logs import log_error
 from shared.errors import ConflictError, invalid_field, not_found
 from shared.model.accounts import Account, ProviderSettings, Rate
@@ -33,9 +31,8 @@ from shared.model.audit import AuditRecord
 from shared.model.ids import callback_token
 from shared.model.words import Channel, KeyKind, Scope
 from shared.policy.access import reaches
-from shared.providers.base import Tools, Verification
 from shared.providers.declared import fee_of, rate_of
-from shared.providers.registry import build_provider, secret_model, settings_model
+from shared.providers.registry import secret_model, settings_model
 from shared.providers.table import PROVIDERS
 from shared.store.catalog_items import (
     CatalogConflictError,
@@ -72,6 +69,7 @@ class Accounts:
     def __init__(self, deps: ManageDeps, verify_seconds: float = VERIFY_SECONDS) -> None:
         self._deps = deps
         self._auditor = Auditor(deps.catalog, deps.clock)
+        self._trying = Trying(deps)
         self._verify_seconds = verify_seconds
 
     def create(self, call: Call) -> AccountView:
@@ -164,7 +162,7 @@ class Accounts:
     def verify(self, call: Call) -> VerificationView:
         """Try an account, within bounded time; what the provider says of its rate is kept."""
         stored = self._stored(call)
-        found = self._try(stored.value)
+        found = self._trying.verify(stored.value, self._verify_seconds)
         if found.rate is not None and found.rate != stored.value.verified_rate:
             self._keep_rate(call, stored, found.rate)
         facts = {"summary": found.summary, "action": found.action, "raw_code": found.raw_code, "rate": found.rate}
@@ -269,36 +267,6 @@ class Accounts:
         changes |= {name: getattr(body, name) for name in ("rate", "fee") if name in body.model_fields_set}
         return account.model_copy(update=changes)
 
-    def _try(self, account: Account) -> Verification:
-        try:
-            secret = self._deps.secrets.get(account.tenant, account.id, account.secret_version)
-        except SecretMissingError:
-            return Verification(
-                False, "The account's secret is missing.", "Give the secret again by changing the account."
-            )
-        except SecretError as error:
-            log_error(logger, "a secret cannot be read", error, account=account.id)
-            return Verification(
-                False,
-                "The account's secret cannot be read now.",
-                "Try again; if it lasts, check the function's rights.",
-            )
-        key = f"{account.tenant}/{account.id}"
-        tools = Tools(self._deps.clock, self._deps.tokens, key, self._deps.settings.network)
-        try:
-            provider = build_provider({**account.settings, "provider": account.provider}, secret, tools)
-        except (ValidationError, KeyError) as error:
-            log_error(logger, "an account does not fit its provider", error, account=account.id)
-            return Verification(False, "The account's settings or secret do not fit its provider.", "Save both again.")
-
-        def attempt() -> Verification:
-            try:
-                return provider.verify()
-            finally:
-                provider.close()
-
-        return _bounded(attempt, self._verify_seconds, account)
-
 
 @dataclass(frozen=True, slots=True)
 class _Change:
@@ -375,27 +343,3 @@ def _secret_fields(account: Account) -> Collection[str]:
 
 def _unsettled() -> ConflictError:
     return ConflictError("Others are changing this account; look at it and try again.")
-
-
-def _bounded(attempt: Callable[[], Verification], seconds: float, account: Account) -> Verification:
-    """Run a try in a thread of its own, so that one that hangs does not take the answer with it."""
-    answers: queue.SimpleQueue[Verification] = queue.SimpleQueue()
-
-    def run() -> None:
-        try:
-            answers.put(attempt())
-        except Exception as error:  # of any kind: a thread's own error would be told to nobody
-            log_error(logger, "trying an account failed", error, account=account.id)
-            answers.put(
-                Verification(False, "Trying the account failed in an unforeseen way.", "Look at the function's log.")
-            )
-
-    threading.Thread(target=run, name="verify", daemon=True).start()
-    try:
-        return answers.get(timeout=seconds)
-    except queue.Empty:
-        return Verification(
-            False,
-            f"The provider did not answer within {seconds:g} seconds.",
-            "Check the server's name and port, and that it can be reached from where the platform runs.",
-        )

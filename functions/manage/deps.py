@@ -1,5 +1,6 @@
 """Wires the manage function."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -8,6 +9,7 @@ from functions.manage.function import ManageSettings
 from shared.aws.mappings import QueueMappings
 from shared.aws.secrets import SecretStore
 from shared.model.clock import Clock
+from shared.net.dns import Lookups
 from shared.providers.base import TokenCache
 from shared.store.audit import AuditLog
 from shared.store.catalog import Catalog
@@ -33,6 +35,8 @@ class ManageDeps:
     tokens: TokenCache
     mappings: QueueMappings
     clock: Clock
+    lookups: Callable[[], Lookups]
+    """Makes what asks the DNS, for one check."""
     settings: ManageSettings
 
 
@@ -55,5 +59,6 @@ def deps_of(parts: Parts, settings: ManageSettings) -> ManageDeps:
         MemoryTokenCache(parts.clock),
         parts.mappings,
         parts.clock,
+        parts.lookups,
         settings,
     )

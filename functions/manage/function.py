@@ -2,11 +2,20 @@
 
 from shared.base.channels import CHANNELS
 from shared.base.rights import READ, allow, table
-from shared.base.settings import CatalogSettings, GuardSettings, MappingSettings, NetworkSettings, SecretSettings
+from shared.base.settings import (
+    CatalogSettings,
+    DnsSettings,
+    GuardSettings,
+    MappingSettings,
+    NetworkSettings,
+    SecretSettings,
+)
 from shared.function import (
     ADDRESS_PACKAGES,
     CORE_PACKAGES,
+    DNS_PACKAGES,
     RENDERING_PACKAGES,
+    SEALING_PACKAGES,
     ZONE_PACKAGES,
     ApiTrigger,
     FunctionSpec,
@@ -18,7 +27,7 @@ CONFIGURED = ("tenant#*", "tenants", "key#*", "suppressed#*", "audit#*")
 whether an item is there already (Service Authorization Reference, DynamoDB)."""
 
 
-class ManageSettings(CatalogSettings, GuardSettings, SecretSettings, MappingSettings, NetworkSettings):
+class ManageSettings(CatalogSettings, GuardSettings, SecretSettings, MappingSettings, NetworkSettings, DnsSettings):
     """The environment of the manage function."""
 
 
@@ -29,7 +38,15 @@ FUNCTIONS = (
         "Manages accounts, templates and keys",
         ManageSettings,
         channels=tuple(CHANNELS),
-        packages=(*CORE_PACKAGES, *ADDRESS_PACKAGES, *RENDERING_PACKAGES, *ZONE_PACKAGES),
+        packages=(
+            *CORE_PACKAGES,
+            *ADDRESS_PACKAGES,
+            *RENDERING_PACKAGES,
+            *ZONE_PACKAGES,
+            # Whether mail from a domain will land.
+            *DNS_PACKAGES,
+            *SEALING_PACKAGES,
+        ),
         rights=(
             allow(("lambda:UpdateEventSourceMapping",), "mapping.*"),
             table("catalog", *READ, "ConditionCheckItem"),

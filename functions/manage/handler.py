@@ -9,6 +9,7 @@ from functions.manage.accounts import account_operations
 from functions.manage.audit import audit_operations
 from functions.manage.deployment import deployment_operations
 from functions.manage.deps import deps
+from functions.manage.domains import domain_operations
 from functions.manage.guard import guard_operations
 from functions.manage.keys import key_operations
 from functions.manage.links import link_operations
@@ -32,6 +33,7 @@ def api() -> Api:
         {
             **account_operations(parts),
             **mailbox_operations(parts),
+            **domain_operations(parts),
             **mirror_operations(parts),
             **template_operations(parts),
             **link_operations(parts),

@@ -98,6 +98,10 @@ class SesSandbox(HttpSandbox):
         self.production = production
         self.sending_enabled = sending_enabled
         self.verified = verified
+        self.tokens: tuple[str, ...] = ()
+        """Of the DKIM keys of each domain."""
+        self.mail_from = ""
+        """The domain of the envelope's sender, for each domain."""
         self.pending = pending
         self.configuration_sets = configuration_sets
         self.templates: dict[str, dict[str, str]] = {}
@@ -358,11 +362,16 @@ class SesSandbox(HttpSandbox):
         verified = self.verified is None or identity in self.verified
         if not verified and identity not in self.pending:
             return _error("NotFoundException", f"Email identity {identity} does not exist.")
+        signs = bool(self.tokens) and "@" not in identity
+        dkim = {"SigningEnabled": signs, "Status": "SUCCESS" if signs else "NOT_STARTED", "Tokens": list(self.tokens)}
+        envelope = {"MailFromDomain": self.mail_from} if self.mail_from else {}
         return Response.of(
             {
                 "IdentityType": "EMAIL_ADDRESS" if "@" in identity else "DOMAIN",
                 "VerificationStatus": "SUCCESS" if verified else "PENDING",
                 "VerifiedForSendingStatus": verified,
+                "DkimAttributes": {**dkim, "SigningAttributesOrigin": "AWS_SES"},
+                "MailFromAttributes": {**envelope, "BehaviorOnMxFailure": "USE_DEFAULT_VALUE"},
             }
         )
 

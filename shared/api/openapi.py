@@ -52,6 +52,7 @@ _TAGS = {
     "health": "How the platform is.",
     "dead-letters": "What was given up: look at it, redrive it, discard it.",
     "accounts": "The providers that messages go out through.",
+    "domains": "Senders' domains: whether mail from them will land.",
     "templates": "What is sent: content with placeholders, in versions.",
     "keys": "Who may call.",
     "settings": "What holds for everything, in versions.",
@@ -84,6 +85,11 @@ _STATUSES = {
 _PARAMETERS: dict[str, Json] = {
     "id": {"type": "string", "minLength": 1, "maxLength": 100},
     "prefix": {"type": "string", "pattern": "^[1-9][0-9]{0,6}$"},
+    "domain": {
+        "type": "string",
+        "maxLength": 253,
+        "pattern": "^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?[.])+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$",
+    },
     "version": {"type": "integer", "minimum": 1, "maximum": 999_999},
 }
 

@@ -218,6 +218,13 @@ class LoopbackSettings(Settings):
     """Accounts and webhooks may point at this machine; true only in the local stack."""
 
 
+class DnsSettings(Settings):
+    """Looks domains up."""
+
+    dns_server: str = ""
+    """Another resolver than the machine's own, as `address:port`: that of the local stack."""
+
+
 class NetworkSettings(LoopbackSettings):
     """Connects to providers' servers."""
 

@@ -111,6 +111,7 @@ MATRIX: Mapping[str, Mapping[str, Access]] = {
         "delete_account": LIVE,
         "verify_account": LIVE,
         "get_mailbox": SHARED,
+        "check_domain": SHARED,
         "rotate_callback": LIVE,
         "mirror_suppressions": LIVE,
     },

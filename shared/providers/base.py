@@ -8,7 +8,7 @@ connections are made on first use. Its raw codes are mapped to outcomes in one t
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from msgspec import Struct
 
@@ -19,6 +19,9 @@ from shared.model.outcome import Change, Outcome, Rejected, Unknown, Withdrawal
 from shared.model.reasons import Reason
 from shared.net.network import PUBLIC, Network
 from shared.policy.rates import Lane
+
+if TYPE_CHECKING:
+    from shared.policy.landing.findings import Sender
 
 MAX_CALLS = 32
 """Calls of providers that one function makes side by side, for all its envelopes: as many connections are kept."""
@@ -205,6 +208,15 @@ class Provider(ABC):
     def release(self, address: str) -> bool:
         """Take an address, as the provider writes it, off its own list; whether it was there. Raises: ListError."""
         return False
+
+    def sender(self) -> "Sender":
+        """Who sends mail for the account's domain, as far as the provider tells.
+
+        Raises: whatever asking the provider raises.
+        """
+        from shared.policy.landing.findings import Sender
+
+        return Sender()
 
     def limits(self, to: str) -> bool:
         """Whether messages to an address are limited by `recipient_lane`."""

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from shared.lifecycle.held import Releases
     from shared.lifecycle.redrive import Redriver
     from shared.model.clock import Clock
+    from shared.net.dns import Lookups
     from shared.store.accounts import AccountStore
     from shared.store.audit import AuditLog
     from shared.store.awaiting import AwaitingStore
@@ -85,6 +86,7 @@ if TYPE_CHECKING:
         by_name.TraceSettings,
         by_name.LiveMetricsSettings,
         by_name.NetworkSettings,
+        by_name.DnsSettings,
         by_name.PublicSettings,
     ):
         """All settings that parts read, by their names and types. No function has them all."""
@@ -130,6 +132,14 @@ class Parts:
         from shared.aws.clock import service_clock
 
         return service_clock(self.settings.catalog_table)
+
+    @cached_property
+    def lookups(self) -> "Callable[[], Lookups]":
+        from functools import partial
+
+        from shared.net.dns import Resolver
+
+        return partial(Resolver, server=self.settings.dns_server)
 
     # The catalog
 

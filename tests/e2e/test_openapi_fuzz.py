@@ -125,6 +125,7 @@ def _fill(platform: Platform) -> None:
     platform.ids["get_account"] = platform.ids["get_mailbox"] = platform.ids["get_account_stats"] = platform.ids[
         "verify_account"
     ]
+    platform.ids["check_domain"] = ["example.com", "broken.example", "xn--bcher-kva.example"]
     platform.ids["rotate_callback"] = ["spare-tencent-0"]
     platform.ids["mirror_suppressions"] = [each for each in platform.ids["verify_account"] if "ses" in each]
     platform.ids["delete_account"].append("mail-main")  # it is in use
@@ -419,8 +420,12 @@ STRANGE = ["%00", "%2F", "..%2F..", "%FF", "%F0%9F%98%80", "%ED%A0%80", "%23", "
 )
 def test_a_strange_id_is_404(operation: Operation, platform: Platform) -> None:
     for name in STRANGE:
-        path = operation.path.format(id=name, version=1, prefix=name)
+        path = operation.path.format(id=name, version=1, prefix=name, domain=name)
         path += "?target=https://example.com" if operation.id == "get_link" else ""
+        if operation.id == "check_domain":
+            problem = platform.refused(422, operation.method, path, [], b"")
+            assert [error["field"] for error in problem["errors"]] == ["domain"]
+            continue
         problem = platform.refused(404, operation.method, path, [], b"")
         assert problem["detail"].startswith("There is no such ")
 

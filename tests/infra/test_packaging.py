@@ -13,7 +13,7 @@ import pytest
 from infra import packaging, pages
 from infra.packaging import HOST, LAMBDA, ROOT, PackagingError, locked_requirements
 from infra.specs import AWS_SERVICES, FUNCTIONS
-from shared.function import ADDRESS_PACKAGES, FunctionSpec
+from shared.function import ADDRESS_PACKAGES, DNS_PACKAGES, FunctionSpec
 from shared.model.words import Channel
 from shared.providers.table import PROVIDERS
 
@@ -44,6 +44,7 @@ def test_a_handler_imports_with_nothing_but_its_package(spec: FunctionSpec, buil
     dependencies = packaging.install(spec.distributions, HOST, build)
     # Addresses are normalised at the API and only masked elsewhere, and only the former loads these two.
     missing = "" if set(ADDRESS_PACKAGES) <= set(spec.distributions) else "email_validator,phonenumbers"
+    missing += "" if set(DNS_PACKAGES) <= set(spec.distributions) else ",dns.exception,dns.name,dns.resolver"
     missing += ",snapshot_restore_py"  # is part of Lambda's Python
     script = Path(__file__).with_name("isolated.py")
     compiled = f"pycache_prefix={build / 'compiled'}"
@@ -141,10 +142,14 @@ def test_only_those_who_send_carry_what_sends() -> None:
     ("function", "there", "not_there"),
     [
         ("authorize", {"pydantic", "pydantic-core", "botocore"}, {"jinja2", "httpx", "phonenumbers", "rich", "typer"}),
-        ("ingest", {"phonenumbers", "email-validator", "dnspython"}, {"jinja2", "httpx", "requests"}),
+        ("ingest", {"phonenumbers", "email-validator"}, {"dnspython", "jinja2", "httpx", "requests"}),
         ("dispatch_sms", {"tencentcloud-sdk-python-sms", "requests", "jinja2"}, {"httpx", "phonenumbers"}),
         ("dispatch_wecom", {"httpx", "httpcore", "jinja2"}, {"tencentcloud-sdk-python-sms", "phonenumbers"}),
-        ("manage", {"httpx", "tencentcloud-sdk-python-sms", "jinja2", "phonenumbers"}, {"rich", "typer", "moto"}),
+        (
+            "manage",
+            {"dnspython", "httpx", "tencentcloud-sdk-python-sms", "jinja2", "phonenumbers"},
+            {"rich", "typer", "moto"},
+        ),
     ],
 )
 def test_requirements_are_the_locked_ones_of_what_a_function_needs(

@@ -212,6 +212,7 @@ SHARED: Calls = {
     "update_account": ({"id": MAIL}, {"name": NEXT}),
     "verify_account": ({"id": "none"}, None),
     "get_mailbox": ({"id": MAIL}, None),
+    "check_domain": ({"domain": "broken.example"}, None),
     "rotate_callback": ({"id": SMS}, None),
     "mirror_suppressions": ({"id": "none"}, {}),
     "create_erasure": ({}, {"channel": "email", "address": "forgotten@example.com"}),

@@ -80,6 +80,17 @@ ACCOUNTS: tuple[Operation, ...] = (
         errors=(404,),
     ),
     Operation(
+        "check_domain",
+        "GET",
+        "/v1/domains/{domain}",
+        "manage",
+        Scope.READ,
+        "Whether mail from a domain will land: SPF, DKIM, DMARC and what else its records say",
+        "domains.DomainView",
+        asks="domains.DomainQuery",
+        errors=(404, 422),
+    ),
+    Operation(
         "rotate_callback",
         "POST",
         "/v1/accounts/{id}/callback",

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sesv2 import SESV2Client
     from mypy_boto3_sesv2.type_defs import GetAccountResponseTypeDef, SendEmailRequestTypeDef
 
+    from shared.policy.landing.findings import Sender
+
 logger = logging.getLogger(__name__)
 
 HOSTS = aws_vendor("email", "https://email.eu-west-1.amazonaws.com")
@@ -145,6 +147,20 @@ class SesProvider(Provider):
 
     def release(self, address: str) -> bool:
         return listed.release(self._client(), address)
+
+    def sender(self) -> "Sender":
+        from shared.providers.email.ses import landing
+
+        client = self._client()
+        for identity in _vouching(self._settings.from_address)[1:]:
+            try:
+                found: Any = client.get_email_identity(EmailIdentity=identity)
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") != "NotFoundException":
+                    raise
+                continue
+            return landing.sender(identity, found, client.meta.region_name)
+        return landing.sender("", {}, client.meta.region_name)
 
     def close(self) -> None:
         with self._lock:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
@@ -29,6 +29,9 @@ from shared.providers.email.smtp.mailboxes import login_problem, sender_problem
 from shared.providers.email.smtp.replies import Entry, outcome_of, raw_code, read
 from shared.providers.email.smtp.stream import Reply, Step
 from shared.providers.reaching import explained, outcome_of_reaching
+
+if TYPE_CHECKING:
+    from shared.policy.landing.findings import Sender
 
 _T = TypeVar("_T")
 
@@ -248,6 +251,11 @@ class SmtpProvider(Provider):
         for (at, message), fate in zip(going, self._courier.carry(letters) if letters else (), strict=True):
             outcomes[at] = self._outcome(message, fate)
         return outcomes
+
+    def sender(self) -> "Sender":
+        from shared.providers.email.smtp import landing
+
+        return landing.sender(self._settings.host)
 
     def verify(self) -> Verification:
         settings = self._settings

@@ -549,7 +549,7 @@ class Odd(Provider):
 
 def odd(monkeypatch: pytest.MonkeyPatch, attempt: Any) -> Odd:
     provider = Odd(attempt)
-    monkeypatch.setattr("functions.manage.accounts.build_provider", lambda *_: provider)
+    monkeypatch.setattr("functions.manage.trying.build_provider", lambda *_: provider)
     return provider
 
 
@@ -698,7 +698,7 @@ def test_the_function_serves_every_operation_that_is_its_own(operation: Operatio
     who = {"tenant": "default", "key_id": "k1", "kind": "live", "scopes": "read manage operate", "problem": ""}
     event = {
         "routeKey": operation.route_key,
-        "pathParameters": {"id": "none", "version": "1", "prefix": "62812"},
+        "pathParameters": {"id": "none", "version": "1", "prefix": "62812", "domain": "none"},
         "requestContext": {"authorizer": {"lambda": who}},
         "body": "{}",
     }
