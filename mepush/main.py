@@ -28,6 +28,7 @@ class Root(LazyGroup):
         "campaign": Entry("mepush.commands.campaigns:app", "Campaigns: from a file of recipients to messages."),
         "template": Entry("mepush.commands.statistics:app", "Templates: push, preview, review, publish, stats."),
         "account": Entry("mepush.commands.account_more:app", "Accounts at providers: settings, secret, rate, stats."),
+        "domain": Entry("mepush.commands.domains:app", "Senders' domains: whether mail from them will land."),
         "suppress": Entry("mepush.commands.suppressions:app", "The suppression list: who is not written to."),
         "forget": Entry("mepush.commands.erasures:forget", "Forget a person: take an address out of all that is kept."),
         "erasure": Entry("mepush.commands.erasures:erasure", "Show how far it is that a person is forgotten."),
