@@ -11,7 +11,7 @@ from constructs import Construct
 
 from infra.functions import log_group
 from infra.nag import acknowledge
-from infra.stages import Stage
+from infra.stage import Stage
 from shared.api.operation import Operation
 from shared.api.operations import BY_ID, OPERATIONS
 from shared.function import OpenRoutes

@@ -15,7 +15,7 @@ from infra.functions import log_group
 from infra.messaging import dead_letter_queue
 from infra.nag import acknowledge
 from infra.roles import Role
-from infra.stages import COLD_AFTER_DAYS, Stage
+from infra.stage import COLD_AFTER_DAYS, Stage
 from infra.wildcards import files
 from shared.policy.archive import COLUMNS
 

@@ -8,14 +8,15 @@ import argparse
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from infra.node import use_project_node
 from infra.packaging import package_all
 from infra.specs import FUNCTIONS
-from infra.stages import STAGES, Stage, stage_named
+from infra.stage import Stage, stage_named, stage_names
 
 if TYPE_CHECKING:
     from aws_cdk import App
@@ -30,7 +31,7 @@ def synth(outdir: Path, *, stub_assets: bool = False, stage: Stage | None = None
     stub_assets: leave the functions' code out, which needs neither a package registry nor time.
     Raises: infra.packaging.PackagingError; StageError.
     """
-    stage = stage or STAGES["local"]
+    stage = stage or stage_named("local")
     if stub_assets:
         with tempfile.TemporaryDirectory(prefix="mepush-stub-") as folder:
             stub = Path(folder)
@@ -78,7 +79,7 @@ def _synth(outdir: Path, stage: Stage, folders: Mapping[str, Path], *, deployabl
 def main(arguments: Sequence[str] | None = None) -> None:
     """Synthesise as the command line says. The CDK's command tells by CDK_OUTDIR where it looks for the result."""
     parser = argparse.ArgumentParser(prog="python -m infra.cdk_app", description=__doc__)
-    parser.add_argument("--stage", choices=list(STAGES), default=DEFAULT_STAGE)
+    parser.add_argument("--stage", choices=stage_names(), default=DEFAULT_STAGE)
     parser.add_argument("--package", action="store_true", help="build the functions' packages (slow the first time)")
     parser.add_argument("--outdir", type=Path, default=Path(os.environ.get("CDK_OUTDIR", "cdk.out")))
     parser.add_argument("--archive", action="store_true", help="with an archive, whatever the stage says")

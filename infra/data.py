@@ -7,7 +7,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from infra.nag import acknowledge
-from infra.stages import Stage
+from infra.stage import Stage
 from shared.model.tenants import DEFAULT_TENANT
 from shared.policy import attachments, files
 

@@ -10,7 +10,7 @@ from constructs import Construct
 
 from infra.roles import Role
 from infra.specs import PYTHON_VERSION
-from infra.stages import LOG_DAYS, Stage
+from infra.stage import LOG_DAYS, Stage
 from shared.function import FunctionSpec
 
 LIVE = "live"

@@ -15,7 +15,7 @@ from infra.messaging import Queues, Schedules, TaskQueue, dead_letter_queue
 from infra.nag import acknowledge
 from infra.receipts import Receipts
 from infra.specs import FunctionError
-from infra.stages import Stage
+from infra.stage import Stage
 from infra.webhooks import Webhooks
 from infra.wildcards import Wildcard, wildcard
 from infra.wildcards import files as bucket_files

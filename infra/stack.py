@@ -13,7 +13,7 @@ from infra.functions import Service
 from infra.parts import Parts
 from infra.rights import grant
 from infra.specs import FUNCTIONS, FunctionError, consumer
-from infra.stages import Stage
+from infra.stage import Stage
 from infra.triggers import connect
 from shared.api.operations import OPERATIONS
 from shared.base.channels import queue_names

@@ -11,7 +11,7 @@ import pytest
 
 from infra.cdk_app import synth
 from infra.packaging import ROOT
-from infra.stages import STAGES
+from infra.stage import stage_named
 from tests.infra.template import Template
 
 
@@ -70,4 +70,4 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Template:
 
 
 def _made(outdir: Path, stage: str) -> None:
-    synth(outdir, stub_assets=True, stage=STAGES[stage])
+    synth(outdir, stub_assets=True, stage=stage_named(stage))

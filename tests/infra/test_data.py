@@ -2,7 +2,7 @@
 
 import pytest
 
-from infra.stages import STAGES
+from infra.stage import stage_named
 from tests.infra.template import Template
 
 PRECIOUS = {"TablesCatalog", "TablesCounters"}
@@ -83,11 +83,11 @@ def test_the_bucket_is_closed_encrypted_and_tidied(prod: Template) -> None:
 def test_every_log_group_forgets(request: pytest.FixtureRequest, stage: str) -> None:
     template: Template = request.getfixturevalue(stage)
     groups = template.of("Logs::LogGroup")
-    archive = STAGES[stage].archive
+    archive = stage_named(stage).archive
     assert len(groups) == len(template.functions()) + 1 + archive
-    assert {group.properties["RetentionInDays"] for group in groups.values()} == {STAGES[stage].log_days}
+    assert {group.properties["RetentionInDays"] for group in groups.values()} == {stage_named(stage).log_days}
     names = {group.properties["LogGroupName"] for group in groups.values()}
-    prefix = STAGES[stage].prefix
+    prefix = stage_named(stage).prefix
     assert names == {f"/aws/lambda/{prefix}-{name}" for name in template.functions()} | {
         f"/aws/vendedlogs/{prefix}/access",
         *([f"/aws/kinesisfirehose/{prefix}-archive"] if archive else []),

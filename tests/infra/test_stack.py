@@ -13,8 +13,7 @@ from infra import cdk_app
 from infra.node import node_binary
 from infra.packaging import BUILD, ROOT
 from infra.specs import FUNCTIONS
-from infra.stages import STAGES, Stage, StageError, stage_named
-from shared.model.words import MessageClass
+from infra.stage import stage_named
 from tests.infra.template import Template
 
 STAGE_NAMES = ["dev", "prod"]
@@ -52,7 +51,7 @@ def test_nothing_needs_a_helper_function_or_the_bootstrap_parameter(request: pyt
     types = {each.type for each in template.resources}
     assert not [each for each in types if each.startswith("Custom::") or each == "AWS::CloudFormation::CustomResource"]
     assert types.isdisjoint({"AWS::CDK::Metadata", "AWS::DynamoDB::GlobalTable"})
-    assert set(template.functions()) == {n for n, s in FUNCTIONS.items() if not s.archive or STAGES[stage].archive}
+    assert set(template.functions()) == {n for n, s in FUNCTIONS.items() if not s.archive or stage_named(stage).archive}
     assert not {"Parameters", "Rules", "Conditions", "Mappings"} & set(template.json)
 
 
@@ -74,7 +73,7 @@ def test_cfn_lint_finds_nothing(prod: Template) -> None:
 def test_cdk_nag_finds_nothing_that_was_not_answered(tmp_path: Path) -> None:
     stub = tmp_path / "stub"
     stub.mkdir()
-    app = cdk_app.build(STAGES["prod"], dict.fromkeys(FUNCTIONS, stub), outdir=tmp_path / "out", validate=False)
+    app = cdk_app.build(stage_named("prod"), dict.fromkeys(FUNCTIONS, stub), outdir=tmp_path / "out", validate=False)
     from aws_cdk import Validations
     from cdk_nag import AwsSolutionsChecks
 
@@ -131,37 +130,3 @@ def test_a_synthesis_without_packages_cannot_be_deployed(dev: Template) -> None:
 def test_the_cdk_command_asks_for_packages() -> None:
     app = json.loads((ROOT / "cdk.json").read_text())["app"]
     assert app == "python -m infra.cdk_app --package"
-
-
-def test_an_unknown_stage_is_named_with_those_that_exist() -> None:
-    with pytest.raises(StageError, match=r"no such stage: test; there are local, dev, prod"):
-        stage_named("test")
-
-
-@pytest.mark.parametrize("prefix", ["", "Me", "me_push", "m" * 21, "a b"])
-def test_a_prefix_that_names_cannot_begin_with_is_refused(prefix: str) -> None:
-    with pytest.raises(StageError, match="a prefix has"):
-        Stage("test", prefix)
-
-
-@pytest.mark.parametrize("cap", [1, 1001])
-def test_a_cap_that_lambda_does_not_take_is_refused(cap: int) -> None:
-    with pytest.raises(StageError, match="2 to 1,000"):
-        Stage("test", "test", concurrency=dict.fromkeys(MessageClass, cap))
-
-
-def test_a_retention_that_logs_do_not_have_is_refused() -> None:
-    with pytest.raises(StageError, match="logs are kept for 1, 7, 14, 30, 90, 365 days"):
-        Stage("test", "test", log_days=31)
-
-
-@pytest.mark.parametrize(("days", "scan"), [(90, 1), (365, 0)])
-def test_an_archive_that_cannot_be_kept_or_asked_is_refused(days: int, scan: int) -> None:
-    with pytest.raises(StageError, match=r"kept for more than 90 days|1 gigabyte or more"):
-        Stage("test", "test", archive=True, archive_days=days, archive_scan_gb=scan)
-
-
-@pytest.mark.parametrize("network", ["0.0.0.0/0", "127.0.0.0/8", "169.254.0.0/16", "8.8.8.0/24", "10.0.0.1/8", "vpc"])
-def test_only_networks_of_the_companys_own_can_be_opened_to_accounts(network: str) -> None:
-    with pytest.raises(StageError, match="private_networks: "):
-        Stage("x", "mepush", private_networks=("10.20.0.0/16", network))
