@@ -11,7 +11,7 @@ export UV_SYSTEM_CERTS ?= 1
 # Where this is set, each of the many processes that tests start would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run demo test lint fmt types imports unit coverage bench guarantees soak mutants synth first-key wheel clean
+.PHONY: run demo test lint fmt types imports unit coverage bench guarantees soak mutants synth packages first-key wheel clean
 
 # Start the local stack, send the examples through every channel, serve the API. With KEEP=1 it goes on from where the
 # last such run ended, and keeps what there is in .mepush/.
@@ -64,6 +64,10 @@ mutants: $(STAMP)
 
 synth: $(STAMP)
 	$(BIN)/python -m infra.cdk_app
+
+# Builds what is deployed and shows its sizes; docs/adr/0050-packages.md says what is in it.
+packages: $(STAMP)
+	$(BIN)/python -m infra.archives
 
 # A deployment's first API key, in its table, with your AWS credentials.
 first-key: $(STAMP)

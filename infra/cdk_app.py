@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from infra.archives import archive_all
 from infra.node import use_project_node
-from infra.packaging import package_all
 from infra.specs import FUNCTIONS
 from infra.stage import Stage, stage_named, stage_names
 
@@ -37,11 +37,11 @@ def synth(outdir: Path, *, stub_assets: bool = False, stage: Stage | None = None
             stub = Path(folder)
             (stub / "__init__.py").write_text(_STUB)
             return _synth(outdir, stage, dict.fromkeys(FUNCTIONS, stub), deployable=False)
-    return _synth(outdir, stage, package_all(), deployable=True)
+    return _synth(outdir, stage, archive_all(), deployable=True)
 
 
-def build(stage: Stage, folders: Mapping[str, Path], *, outdir: Path | None = None, validate: bool = True) -> "App":
-    """Make the app of a stage. folders: the staged code of each function, by logical name.
+def build(stage: Stage, packages: Mapping[str, Path], *, outdir: Path | None = None, validate: bool = True) -> "App":
+    """Make the app of a stage. packages: the folder or archive of each function, by logical name.
 
     validate: have the CDK check the template, which takes some seconds.
     """
@@ -59,13 +59,13 @@ def build(stage: Stage, folders: Mapping[str, Path], *, outdir: Path | None = No
         stack_traces=False,
         tree_metadata=validate,
     )
-    code = {name: lambda_.Code.from_asset(str(folder)) for name, folder in folders.items()}
+    code = {name: lambda_.Code.from_asset(str(path)) for name, path in packages.items()}
     PlatformStack(app, stage=stage, code=code)
     return app
 
 
-def _synth(outdir: Path, stage: Stage, folders: Mapping[str, Path], *, deployable: bool) -> Path:
-    app = build(stage, folders, outdir=outdir, validate=deployable)
+def _synth(outdir: Path, stage: Stage, packages: Mapping[str, Path], *, deployable: bool) -> Path:
+    app = build(stage, packages, outdir=outdir, validate=deployable)
     if not deployable:
         from aws_cdk import Annotations
 

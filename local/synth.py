@@ -27,7 +27,7 @@ SOURCES = (
     "mepush/sheets/*.py",
     *(f"shared/{name}.py" for name in ("__init__", "errors", "function")),
     *(f"shared/base/{name}.py" for name in ("__init__", "channels", "garbage", "quiet", "rights", "settings")),
-    *(f"shared/{name}/*.py" for name in ("api", "model", "net", "policy")),
+    *(f"shared/{name}/*.py" for name in ("api", "api/operations", "model", "net", "policy")),
     *(f"shared/dispatch/{name}.py" for name in ("__init__", "function")),
     *(f"shared/providers/{name}.py" for name in ("__init__", "spec", "table", "*/__init__", "*/limits")),
     *(f"shared/providers/*/*/{name}.py" for name in ("__init__", "limits", "rights")),
