@@ -1,6 +1,6 @@
 """The archive: events as files in S3, a table over them, and what people ask it with."""
 
-from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import Duration, Stack
 from aws_cdk import aws_athena as athena
 from aws_cdk import aws_glue as glue
 from aws_cdk import aws_iam as iam
@@ -11,11 +11,12 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.archive_queries import QUERIES, TABLE
+from infra.data import archive_files
 from infra.functions import log_group
 from infra.messaging import dead_letter_queue
 from infra.nag import acknowledge
 from infra.roles import Role
-from infra.stage import COLD_AFTER_DAYS, Stage
+from infra.stage import Stage
 from infra.wildcards import files
 from shared.policy.archive import COLUMNS
 
@@ -30,9 +31,9 @@ _HIVE = "org.apache.hadoop.hive.ql.io.parquet"
 
 
 class Archive(Construct):
-    """The archive of a stage."""
+    """The archive of a stage. bucket: where its files go."""
 
-    def __init__(self, scope: Construct, id: str, *, stage: Stage) -> None:
+    def __init__(self, scope: Construct, id: str, *, stage: Stage, bucket: s3.Bucket) -> None:
         super().__init__(scope, id)
         self._stack, self._stage = Stack.of(self), stage
         self.stream_name = f"{stage.prefix}-archive"
@@ -41,8 +42,8 @@ class Archive(Construct):
         )
         self.dead: sqs.Queue = dead_letter_queue(self, "Dead", f"{stage.prefix}-archive-dlq")
         acknowledge(self.dead, "SQS3", "the dead-letter queue of an event source mapping")
-        self._bucket = self._closed_bucket("Files", _kept(stage))
-        self._results = self._closed_bucket("Results", _forgotten(), keep=False)
+        self._bucket = bucket
+        self._results = archive_files(self, "Results", _forgotten(), keep=False)
         self._database = f"{stage.prefix.replace('-', '_')}_archive"
         table = self._table()
         self._deliver(table)
@@ -58,22 +59,6 @@ class Archive(Construct):
             "ArchiveTable": f"{self._database}.{TABLE}",
             "ArchiveWorkgroup": self.stream_name,
         }
-
-    def _closed_bucket(self, id: str, rule: s3.LifecycleRule, *, keep: bool = True) -> s3.Bucket:
-        bucket = s3.Bucket(
-            self,
-            id,
-            encryption=s3.BucketEncryption.S3_MANAGED,
-            enforce_ssl=True,
-            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
-            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
-            lifecycle_rules=[rule],
-            removal_policy=RemovalPolicy.RETAIN if keep and self._stage.keep_data else RemovalPolicy.DESTROY,
-        )
-        acknowledge(
-            bucket, "S1", "written by Firehose and Athena only; CloudTrail data events show who reads, if wanted"
-        )
-        return bucket
 
     def _table(self) -> glue.CfnTable:
         """The table, whose partitions follow from the hour: nothing has to find or add them."""
@@ -234,18 +219,6 @@ class Archive(Construct):
                 work_group=self.stream_name,
             )
             named.node.add_dependency(group, table)
-
-
-def _kept(stage: Stage) -> s3.LifecycleRule:
-    cold = s3.Transition(
-        storage_class=s3.StorageClass.INFREQUENT_ACCESS, transition_after=Duration.days(COLD_AFTER_DAYS)
-    )
-    return s3.LifecycleRule(
-        id="cool-then-forget",
-        transitions=[cold],
-        expiration=Duration.days(stage.archive_days),
-        abort_incomplete_multipart_upload_after=Duration.days(7),
-    )
 
 
 def _forgotten() -> s3.LifecycleRule:

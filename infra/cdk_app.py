@@ -26,7 +26,7 @@ _STUB = "# The function's code is left out of this synthesis.\n"
 
 
 def synth(outdir: Path, *, stub_assets: bool = False, stage: Stage | None = None) -> Path:
-    """Synthesise a stage, by default the local stack's, into `outdir`; return the path of its template.
+    """Synthesise a stage, by default the local stack's, into `outdir`; return the path of the functions' template.
 
     stub_assets: leave the functions' code out, which needs neither a package registry nor time.
     Raises: infra.packaging.PackagingError; StageError.
@@ -49,6 +49,7 @@ def build(stage: Stage, packages: Mapping[str, Path], *, outdir: Path | None = N
     from aws_cdk import App
     from aws_cdk import aws_lambda as lambda_
 
+    from infra.data import DataStack
     from infra.stack import PlatformStack
 
     app = App(
@@ -60,7 +61,8 @@ def build(stage: Stage, packages: Mapping[str, Path], *, outdir: Path | None = N
         tree_metadata=validate,
     )
     code = {name: lambda_.Code.from_asset(str(path)) for name, path in packages.items()}
-    PlatformStack(app, stage=stage, code=code)
+    kept = DataStack(app, stage=stage).kept if stage.data_apart else None
+    PlatformStack(app, stage=stage, code=code, kept=kept)
     return app
 
 

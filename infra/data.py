@@ -1,17 +1,57 @@
-"""What the platform keeps: four tables, the stream of events, and a bucket."""
+"""What the platform keeps: four tables, the stream of events, and buckets; apart from what works with them."""
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import DefaultStackSynthesizer, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_kinesis as kinesis
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from infra.nag import acknowledge
-from infra.stage import Stage
+from infra.stage import COLD_AFTER_DAYS, Stage
 from shared.model.tenants import DEFAULT_TENANT
 from shared.policy import attachments, files
 
 TTL_ATTRIBUTE = "ttl"
+
+
+class Kept:
+    """What is kept, made in a stack."""
+
+    def __init__(self, stack: Stack, stage: Stage) -> None:
+        self.tables = Tables(stack, "Tables", stage=stage)
+        self.stream = event_stream(stack, stage)
+        self.bucket = assets_bucket(stack, stage)
+        self.archive = archive_bucket(stack, stage) if stage.archive else None
+
+
+class DataStack(Stack):
+    """What is kept, in a stack of its own: an update, or the end, of what works with it does not touch it.
+
+    It exports the names and ARNs of all that it keeps, used or not: what functions come to need, or no longer need,
+    changes nothing here. As long as functions are deployed, CloudFormation lets nobody remove or replace what they use.
+    """
+
+    def __init__(self, scope: Construct, *, stage: Stage) -> None:
+        super().__init__(
+            scope,
+            f"{stage.prefix}-data",
+            description="mePush: what it keeps",
+            analytics_reporting=False,
+            termination_protection=stage.keep_data,
+            synthesizer=DefaultStackSynthesizer(generate_bootstrap_version_rule=False),
+        )
+        self.kept = Kept(self, stage)
+        for value in self._referred():
+            self.export_value(value)
+
+    def _referred(self) -> list[str]:
+        tables, stream = self.kept.tables, self.kept.stream
+        buckets = [each for each in (self.kept.bucket, self.kept.archive) if each is not None]
+        return [
+            *(each for table in tables.all for each in (table.table_name, table.table_arn)),
+            *(stream.stream_name, stream.stream_arn),
+            *(each for bucket in buckets for each in (bucket.bucket_name, bucket.bucket_arn)),
+        ]
 
 
 class Tables(Construct):
@@ -25,6 +65,11 @@ class Tables(Construct):
         self.timeline = self._table("Timeline", stage, precious=False)
         acknowledge(self.guard, "DDB3", "ledgers and marks live for hours; old ones restored would send messages again")
         acknowledge(self.timeline, "DDB3", "append-only events with a time to live; the counters are what is kept")
+
+    @property
+    def all(self) -> tuple[dynamodb.Table, ...]:
+        """The tables."""
+        return (self.catalog, self.counters, self.guard, self.timeline)
 
     def _table(self, id: str, stage: Stage, *, precious: bool) -> dynamodb.Table:
         """A table, some of whose items have a time to live; those without one stay for good."""
@@ -103,4 +148,34 @@ def assets_bucket(scope: Construct, stage: Stage) -> s3.Bucket:
         removal_policy=RemovalPolicy.RETAIN if stage.keep_data else RemovalPolicy.DESTROY,
     )
     acknowledge(bucket, "S1", "reached by the platform's own roles only; CloudTrail data events show who, if wanted")
+    return bucket
+
+
+def archive_bucket(scope: Construct, stage: Stage) -> s3.Bucket:
+    """The bucket for the archive's files."""
+    cold = s3.Transition(
+        storage_class=s3.StorageClass.INFREQUENT_ACCESS, transition_after=Duration.days(COLD_AFTER_DAYS)
+    )
+    rule = s3.LifecycleRule(
+        id="cool-then-forget",
+        transitions=[cold],
+        expiration=Duration.days(stage.archive_days),
+        abort_incomplete_multipart_upload_after=Duration.days(7),
+    )
+    return archive_files(scope, "ArchiveFiles", rule, keep=stage.keep_data)
+
+
+def archive_files(scope: Construct, id: str, rule: s3.LifecycleRule, *, keep: bool) -> s3.Bucket:
+    """A closed bucket of the archive's. keep: whether it outlives the stack."""
+    bucket = s3.Bucket(
+        scope,
+        id,
+        encryption=s3.BucketEncryption.S3_MANAGED,
+        enforce_ssl=True,
+        block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+        object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+        lifecycle_rules=[rule],
+        removal_policy=RemovalPolicy.RETAIN if keep else RemovalPolicy.DESTROY,
+    )
+    acknowledge(bucket, "S1", "written by Firehose and Athena only; CloudTrail data events show who reads, if wanted")
     return bucket

@@ -46,6 +46,8 @@ class Stage(Struct, frozen=True, forbid_unknown_fields=True):
     """Who is written to by every alarm; AWS asks them first to confirm it. None for nobody."""
     keep_data: bool = False
     """Whether precious tables and files outlive the stack."""
+    data_apart: bool = True
+    """Whether what is kept is in a stack of its own, `<prefix>-data`."""
     timeline_days: int = 90
     """How long events are kept."""
     log_days: int = 30

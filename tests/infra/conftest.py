@@ -14,6 +14,8 @@ from infra.packaging import ROOT
 from infra.stage import stage_named
 from tests.infra.template import Template
 
+DATA = "-data.template.json"
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep these tests together where the run distributes by group: starting the CDK takes seconds."""
@@ -39,7 +41,7 @@ def _once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Non
             outdir.mkdir()
             make(outdir)
             done.touch()
-    (path,) = outdir.glob("*.template.json")
+    (path,) = (each for each in outdir.glob("*.template.json") if not each.name.endswith(DATA))
     return Template(path)
 
 
@@ -61,6 +63,22 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Template:
 def prod(tmp_path_factory: pytest.TempPathFactory) -> Template:
     """The stage whose data is precious."""
     return _once(tmp_path_factory, "prod", lambda outdir: _made(outdir, "prod"))
+
+
+@pytest.fixture(scope="session")
+def prod_data(prod: Template) -> Template:
+    """What that stage keeps, which is in a stack of its own."""
+    return _data(prod)
+
+
+@pytest.fixture(scope="session")
+def dev_data(dev: Template) -> Template:
+    """What the stage that people try things on keeps."""
+    return _data(dev)
+
+
+def _data(template: Template) -> Template:
+    return Template(template.path.with_name(template.path.name.replace(".template.json", DATA)))
 
 
 @pytest.fixture(scope="session")

@@ -31,15 +31,18 @@ def test_the_same_stage_gives_the_same_template(local: Template, tmp_path: Path)
     assert cdk_app.synth(tmp_path, stub_assets=True).read_bytes() == local.path.read_bytes()
 
 
-def test_the_local_stage_differs_from_the_deployed_ones_by_arguments_only(local: Template, prod: Template) -> None:
+def test_the_local_stage_differs_from_the_deployed_ones_by_arguments_only(
+    local: Template, prod: Template, prod_data: Template
+) -> None:
     def shape(template: Template) -> list[tuple[str, str]]:
         return sorted((each.id, each.type) for each in template.resources)
 
     assert local.path.name == "mepush.template.json"
     published = [each for each in shape(prod) if each[1] in ("AWS::Lambda::Version", "AWS::Lambda::Alias")]
-    archive = [each for each in shape(prod) if each[0].startswith(("Archive", "AlarmsArchive", *ARCHIVE_ALARMS))]
+    everything = sorted(shape(prod) + shape(prod_data))
+    archive = [each for each in everything if each[0].startswith(("Archive", "AlarmsArchive", *ARCHIVE_ALARMS))]
     assert len(archive) > 20
-    assert shape(local) == [each for each in shape(prod) if each not in (*published, *archive)]
+    assert shape(local) == [each for each in everything if each not in (*published, *archive)]
     assert len(published) == 2 * sum(spec.snapshot for spec in FUNCTIONS.values())
     variables = [each.properties["Environment"]["Variables"] for each in local.functions().values()]
     assert {each["ALLOW_LOOPBACK_ENDPOINTS"] for each in variables if "ALLOW_LOOPBACK_ENDPOINTS" in each} == {"true"}
@@ -61,9 +64,9 @@ def test_no_account_or_region_is_written_into_the_template(request: pytest.Fixtu
     assert not re.search(r"\b\d{12}\b|\b(us|eu|ap|cn)-[a-z]+-\d\b|arn:aws", template.text)
 
 
-def test_cfn_lint_finds_nothing(prod: Template) -> None:
+def test_cfn_lint_finds_nothing(prod: Template, prod_data: Template) -> None:
     # In a process of its own, since it takes seconds to import and only one worker needs it.
-    arguments = ["--regions", "us-east-1", "ap-southeast-1", "--", str(prod.path)]
+    arguments = ["--regions", "us-east-1", "ap-southeast-1", "--", str(prod.path), str(prod_data.path)]
     command = [sys.executable, "-X", f"pycache_prefix={BUILD / 'tests' / 'compiled'}", "-c", CFN_LINT, *arguments]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=240)
@@ -84,7 +87,8 @@ def test_cdk_nag_finds_nothing_that_was_not_answered(tmp_path: Path) -> None:
     assert report["pluginReports"] == []
     metadata = [
         resource["Metadata"]["cdk_nag"]["rules_to_suppress"]
-        for resource in json.loads((tmp_path / "out" / "mepush.template.json").read_text())["Resources"].values()
+        for name in ("mepush", "mepush-data")
+        for resource in json.loads((tmp_path / "out" / f"{name}.template.json").read_text())["Resources"].values()
         if "cdk_nag" in resource.get("Metadata", {})
     ]
     answered = {rule["id"].split("[")[0].removeprefix("AwsSolutions-") for rules in metadata for rule in rules}
