@@ -58,6 +58,8 @@ def build(stage: Stage, packages: Mapping[str, Path], *, outdir: Path | None = N
         analytics_reporting=False,
         builtin_cloud_formation_validation=validate,
         stack_traces=False,
+        # What another stack imports cannot be removed or replaced: data is protected by that (ADR 49).
+        context={"@aws-cdk/core:defaultCrossStackReferences": "strong"},
         tree_metadata=validate,
     )
     code = {name: lambda_.Code.from_asset(str(path)) for name, path in packages.items()}
