@@ -5,6 +5,7 @@ from aws_cdk import aws_athena as athena
 from aws_cdk import aws_glue as glue
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kinesisfirehose as firehose
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
@@ -31,9 +32,9 @@ _HIVE = "org.apache.hadoop.hive.ql.io.parquet"
 
 
 class Archive(Construct):
-    """The archive of a stage. bucket: where its files go."""
+    """The archive of a stage. bucket: where its files go. key: that these are encrypted with, if the stage has one."""
 
-    def __init__(self, scope: Construct, id: str, *, stage: Stage, bucket: s3.Bucket) -> None:
+    def __init__(self, scope: Construct, id: str, *, stage: Stage, bucket: s3.Bucket, key: kms.IKey | None) -> None:
         super().__init__(scope, id)
         self._stack, self._stage = Stack.of(self), stage
         self.stream_name = f"{stage.prefix}-archive"
@@ -42,7 +43,7 @@ class Archive(Construct):
         )
         self.dead: sqs.Queue = dead_letter_queue(self, "Dead", f"{stage.prefix}-archive-dlq")
         acknowledge(self.dead, "SQS3", "the dead-letter queue of an event source mapping")
-        self._bucket = bucket
+        self._bucket, self._key = bucket, key
         self._results = archive_files(self, "Results", _forgotten(), keep=False)
         self._database = f"{stage.prefix.replace('-', '_')}_archive"
         table = self._table()
@@ -181,6 +182,8 @@ class Archive(Construct):
         self._allow(role, ("s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"), bucket.bucket_arn)
         self._allow(role, ("glue:GetTable", "glue:GetTableVersion", "glue:GetTableVersions"), *catalog)
         self._allow(role, ("logs:PutLogEvents",), log.log_group_arn)
+        if self._key is not None:
+            self._allow(role, ("kms:Decrypt", "kms:GenerateDataKey"), self._key.key_arn)
         return role
 
     def _allow(self, role: Role, actions: tuple[str, ...], *resources: str) -> None:

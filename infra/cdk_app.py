@@ -50,6 +50,7 @@ def build(stage: Stage, packages: Mapping[str, Path], *, outdir: Path | None = N
     from aws_cdk import aws_lambda as lambda_
 
     from infra.data import DataStack
+    from infra.edge import EdgeStack
     from infra.stack import PlatformStack
 
     app = App(
@@ -65,6 +66,8 @@ def build(stage: Stage, packages: Mapping[str, Path], *, outdir: Path | None = N
     code = {name: lambda_.Code.from_asset(str(path)) for name, path in packages.items()}
     kept = DataStack(app, stage=stage).kept if stage.data_apart else None
     PlatformStack(app, stage=stage, code=code, kept=kept)
+    if stage.domain is not None and stage.domain.edge:
+        EdgeStack(app, stage=stage, domain=stage.domain)
     return app
 
 

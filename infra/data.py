@@ -1,12 +1,15 @@
 """What the platform keeps: four tables, the stream of events, and buckets; apart from what works with them."""
 
-from aws_cdk import DefaultStackSynthesizer, Duration, RemovalPolicy, Stack
+from aws_cdk import DefaultStackSynthesizer, Duration, RemovalPolicy, Stack, Token
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_kinesis as kinesis
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from infra.mail import MailDomain
 from infra.nag import acknowledge
+from infra.network import Vpc
 from infra.stage import COLD_AFTER_DAYS, Stage
 from shared.model.tenants import DEFAULT_TENANT
 from shared.policy import attachments, files
@@ -18,10 +21,14 @@ class Kept:
     """What is kept, made in a stack."""
 
     def __init__(self, stack: Stack, stage: Stage) -> None:
-        self.tables = Tables(stack, "Tables", stage=stage)
-        self.stream = event_stream(stack, stage)
-        self.bucket = assets_bucket(stack, stage)
-        self.archive = archive_bucket(stack, stage) if stage.archive else None
+        self.key = _key(stack, stage) if stage.customer_key else None
+        self.tables = Tables(stack, "Tables", stage=stage, key=self.key)
+        self.stream = event_stream(stack, stage, self.key)
+        self.bucket = assets_bucket(stack, stage, self.key)
+        self.archive = archive_bucket(stack, stage, self.key) if stage.archive else None
+        self.network = None if stage.network is None else Vpc(stack, "Network", network=stage.network)
+        if stage.mail is not None:
+            MailDomain(stack, "Mail", stage=stage, mail=stage.mail)
 
 
 class DataStack(Stack):
@@ -51,14 +58,22 @@ class DataStack(Stack):
             *(each for table in tables.all for each in (table.table_name, table.table_arn)),
             *(stream.stream_name, stream.stream_arn),
             *(each for bucket in buckets for each in (bucket.bucket_name, bucket.bucket_arn)),
+            *([] if self.kept.key is None else [self.kept.key.key_arn]),
+            *self._made_network(),
         ]
+
+    def _made_network(self) -> list[str]:
+        network = self.kept.network
+        ids = [] if network is None else [*network.subnets, *network.security_groups]
+        return [each for each in ids if Token.is_unresolved(each)]
 
 
 class Tables(Construct):
     """The tables. They have no fixed names: what outlives its stack must not stand in the way of the next one."""
 
-    def __init__(self, scope: Construct, id: str, *, stage: Stage) -> None:
+    def __init__(self, scope: Construct, id: str, *, stage: Stage, key: kms.Key | None) -> None:
         super().__init__(scope, id)
+        self._key = key
         self.catalog = self._table("Catalog", stage, precious=True)
         self.counters = self._table("Counters", stage, precious=True)
         self.guard = self._table("Guard", stage, precious=False)
@@ -74,7 +89,7 @@ class Tables(Construct):
     def _table(self, id: str, stage: Stage, *, precious: bool) -> dynamodb.Table:
         """A table, some of whose items have a time to live; those without one stay for good."""
         # The L2 Table and not TableV2, which makes a global table. Encryption is with the key that AWS owns, without
-        # a charge per request.
+        # a charge per request, unless the stage has one of its own.
         keep = precious and stage.keep_data
         return dynamodb.Table(
             self,
@@ -82,6 +97,8 @@ class Tables(Construct):
             partition_key=dynamodb.Attribute(name="pk", type=dynamodb.AttributeType.STRING),
             sort_key=dynamodb.Attribute(name="sk", type=dynamodb.AttributeType.STRING),
             billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
+            encryption=None if self._key is None else dynamodb.TableEncryption.CUSTOMER_MANAGED,
+            encryption_key=self._key,
             time_to_live_attribute=TTL_ATTRIBUTE,
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
                 point_in_time_recovery_enabled=precious
@@ -91,27 +108,44 @@ class Tables(Construct):
         )
 
 
-def event_stream(scope: Construct, stage: Stage) -> kinesis.Stream:
+def _key(scope: Construct, stage: Stage) -> kms.Key:
+    """The stage's own key. Whoever deletes it deletes all that it encrypts, so it is kept with that."""
+    return kms.Key(
+        scope,
+        "Key",
+        description=f"What {stage.prefix} keeps",
+        enable_key_rotation=True,
+        removal_policy=RemovalPolicy.RETAIN if stage.keep_data else RemovalPolicy.DESTROY,
+    )
+
+
+def event_stream(scope: Construct, stage: Stage, key: kms.Key | None) -> kinesis.Stream:
     """The stream of events: on-demand, so that a campaign needs no resharding."""
-    return kinesis.Stream(
+    stream = kinesis.Stream(
         scope,
         "Events",
         stream_name=f"{stage.prefix}-events",
         stream_mode=kinesis.StreamMode.ON_DEMAND,
-        encryption=kinesis.StreamEncryption.MANAGED,
+        encryption=kinesis.StreamEncryption.MANAGED if key is None else kinesis.StreamEncryption.KMS,
+        encryption_key=key,
         # A dead-lettered batch names a range of the stream, from which the watch reads its records again: they must
         # outlive the day of retries, and an outage of days.
         retention_period=Duration.days(7),
         removal_policy=RemovalPolicy.DESTROY,
     )
+    if key is not None:
+        acknowledge(stream, "KDS3", "under the key of the stage's owner, which is what they asked for")
+    return stream
 
 
-def assets_bucket(scope: Construct, stage: Stage) -> s3.Bucket:
+def assets_bucket(scope: Construct, stage: Stage, key: kms.Key | None) -> s3.Bucket:
     """The bucket for files that people hand in: what is attached to emails, and recipients of campaigns."""
     bucket = s3.Bucket(
         scope,
         "Assets",
-        encryption=s3.BucketEncryption.S3_MANAGED,
+        encryption=s3.BucketEncryption.S3_MANAGED if key is None else s3.BucketEncryption.KMS,
+        encryption_key=key,
+        bucket_key_enabled=None if key is None else True,
         enforce_ssl=True,
         block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
         object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
@@ -151,7 +185,7 @@ def assets_bucket(scope: Construct, stage: Stage) -> s3.Bucket:
     return bucket
 
 
-def archive_bucket(scope: Construct, stage: Stage) -> s3.Bucket:
+def archive_bucket(scope: Construct, stage: Stage, key: kms.Key | None) -> s3.Bucket:
     """The bucket for the archive's files."""
     cold = s3.Transition(
         storage_class=s3.StorageClass.INFREQUENT_ACCESS, transition_after=Duration.days(COLD_AFTER_DAYS)
@@ -162,15 +196,19 @@ def archive_bucket(scope: Construct, stage: Stage) -> s3.Bucket:
         expiration=Duration.days(stage.archive_days),
         abort_incomplete_multipart_upload_after=Duration.days(7),
     )
-    return archive_files(scope, "ArchiveFiles", rule, keep=stage.keep_data)
+    return archive_files(scope, "ArchiveFiles", rule, keep=stage.keep_data, key=key)
 
 
-def archive_files(scope: Construct, id: str, rule: s3.LifecycleRule, *, keep: bool) -> s3.Bucket:
+def archive_files(
+    scope: Construct, id: str, rule: s3.LifecycleRule, *, keep: bool, key: kms.Key | None = None
+) -> s3.Bucket:
     """A closed bucket of the archive's. keep: whether it outlives the stack."""
     bucket = s3.Bucket(
         scope,
         id,
-        encryption=s3.BucketEncryption.S3_MANAGED,
+        encryption=s3.BucketEncryption.S3_MANAGED if key is None else s3.BucketEncryption.KMS,
+        encryption_key=key,
+        bucket_key_enabled=None if key is None else True,
         enforce_ssl=True,
         block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
         object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,

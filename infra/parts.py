@@ -41,9 +41,9 @@ class Parts:
         self.receipts = Receipts(stack, "ReceiptsIn", stage=stage, functions=functions)
         self.webhooks = Webhooks(stack, "WebhooksOut", stage=stage, functions=functions)
         self.erasures = Erasures(stack, "ErasuresTo", stage=stage, functions=functions)
-        self.archive = (
-            None if kept.archive is None else Archive(stack, "ArchiveStore", stage=stage, bucket=kept.archive)
-        )
+        self.archive = None
+        if kept.archive is not None:
+            self.archive = Archive(stack, "ArchiveStore", stage=stage, bucket=kept.archive, key=kept.key)
         self.queues: dict[str, sqs.Queue] = {
             **{f"queue.{name}": queue for name, queue in self.envelopes.queues.items()},
             **{f"dead.{name}": queue for name, queue in self.envelopes.dead_letters.items()},

@@ -8,6 +8,7 @@ from constructs import Construct
 
 from infra.alarms import Alarms
 from infra.api import HttpApi, Opened
+from infra.budget import budget
 from infra.data import Kept
 from infra.environment import environment
 from infra.functions import Service
@@ -55,8 +56,11 @@ class PlatformStack(Stack):
         # find in the outputs what another stack exports (W6001). Anybody's cfn-lint reads this.
         self.template_options.metadata = {"cfn-lint": {"config": {"ignore_checks": ["W3005", "W6001"]}}}
         functions = {name: spec for name, spec in functions.items() if stage.archive or not spec.archive}
-        self._parts = Parts(self, stage, functions, kept or Kept(self, stage))
-        self._services = {name: Service(self, spec, stage=stage, code=code[name]) for name, spec in functions.items()}
+        kept = kept or Kept(self, stage)
+        self._parts = Parts(self, stage, functions, kept)
+        self._services = {
+            name: Service(self, spec, stage=stage, code=code[name], kept=kept) for name, spec in functions.items()
+        }
         # Triggers first: some functions are told what hands messages to others.
         for service in self._services.values():
             for trigger in service.spec.triggers:
@@ -70,6 +74,8 @@ class PlatformStack(Stack):
                 grant(service.role, right, self._parts)
         self._watch(stage, functions)
         self._outputs(api, stage)
+        if stage.budget is not None and stage.alarm_email is not None:
+            budget(self, stage.prefix, stage.budget, stage.alarm_email)
 
     def _make_api(self, stage: Stage) -> HttpApi:
         functions, authorizers = self._called_by(ApiTrigger), self._called_by(AuthorizerTrigger)

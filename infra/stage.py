@@ -10,6 +10,7 @@ from types import MappingProxyType
 import msgspec
 from msgspec import Struct, field
 
+from infra.options import Budget, Domain, Mail, Network
 from shared.model.words import MessageClass
 from shared.net.addresses import own_network
 
@@ -76,6 +77,12 @@ class Stage(Struct, frozen=True, forbid_unknown_fields=True):
     """Whether CloudWatch has messages by account, too: up to eleven metrics for each account."""
     receipts_topic: bool = False
     """Whether there is a topic by which SES says what became of messages, beside EventBridge."""
+    customer_key: bool = False
+    """Whether tables, files and the stream are encrypted with a key of your own instead of AWS's."""
+    domain: Domain | None = None
+    network: Network | None = None
+    mail: Mail | None = None
+    budget: Budget | None = None
 
     def __post_init__(self) -> None:
         if found := [f"{name}: {said}" for name, said in _misfits(self)]:
@@ -130,6 +137,7 @@ def _explained(said: str) -> str:
 def _misfits(stage: Stage) -> Iterator[tuple[str, str]]:
     """The fields whose values do not fit, with what to write."""
     yield from _misfits_of_place(stage)
+    yield from _misfits_of_options(stage)
     if stage.log_days not in LOG_DAYS:
         yield "log_days", f"logs are kept for {', '.join(map(str, LOG_DAYS))} days"
     if set(stage.concurrency) != set(MessageClass) or not all(2 <= n <= 1000 for n in stage.concurrency.values()):
@@ -155,3 +163,19 @@ def _misfits_of_place(stage: Stage) -> Iterator[tuple[str, str]]:
         yield "region", "a Region of AWS, such as eu-central-1"
     if stage.alarm_email is not None and not _EMAIL.fullmatch(stage.alarm_email):
         yield "alarm_email", "one address, such as oncall@example.com"
+
+
+def _misfits_of_options(stage: Stage) -> Iterator[tuple[str, str]]:
+    for option in ("domain", "network", "mail", "budget"):
+        found: Domain | Network | Mail | Budget | None = getattr(stage, option)
+        for name, said in () if found is None else found.misfits():
+            yield f"{option}.{name}", said
+    if stage.budget is not None and stage.alarm_email is None:
+        yield "budget", "give `alarm_email` too: it is who hears of it"
+    if stage.region is not None and stage.region.startswith("cn-"):
+        if stage.domain is not None and stage.domain.edge:
+            yield "domain.edge", "leave it out: CloudFront and its firewall cannot be reached from China Regions"
+        if stage.mail is not None:
+            yield "mail", "leave it out: there is no Amazon SES in China Regions; send by SMTP"
+    if not stage.data_apart and (stage.customer_key or stage.network or stage.mail):
+        yield "data_apart", "true: a key, a network and a mail domain are in the stack of what is kept"
