@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 from infra.cdk_app import synth
 from infra.cdk_command import CdkError, cdk
 from infra.first_key import FirstKeyError, first_key
+from infra.options import EDGE_REGION
 from infra.packaging import BUILD, PackagingError
 from infra.protection import protections
 from infra.stage import Stage, StageError, stage_named, stage_names
@@ -71,8 +72,9 @@ def place_of(stage: Stage) -> Place:
 
 
 def bootstrap(stage: Stage, place: Place) -> int:
-    """Prepare an account and Region for the CDK, once."""
-    return cdk(("bootstrap", f"aws://{place.account}/{place.region}"), place.region)
+    """Prepare an account for the CDK, once, in all Regions that the stage has stacks in."""
+    regions = {place.region, EDGE_REGION} if stage.domain is not None and stage.domain.edge else {place.region}
+    return cdk(("bootstrap", *(f"aws://{place.account}/{each}" for each in sorted(regions))), place.region)
 
 
 def deploy(stage: Stage, place: Place) -> int:

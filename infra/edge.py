@@ -7,11 +7,9 @@ from constructs import Construct
 
 from infra.domain import certificate, point
 from infra.nag import acknowledge
-from infra.options import Domain
+from infra.options import EDGE_REGION, Domain
 from infra.stage import Stage
 
-REGION = "us-east-1"
-"""Certificates and firewalls of CloudFront are there alone."""
 _CLOUDFRONT_ZONE = "Z2FDTNDATAQYW2"
 """The zone of all distributions (Route 53 API reference, AliasTarget)."""
 _CACHING_DISABLED = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
@@ -31,7 +29,7 @@ class EdgeStack(Stack):
             f"{stage.prefix}-edge",
             description="mePush: what stands in front of the API",
             analytics_reporting=False,
-            env=Environment(region=REGION),
+            env=Environment(region=EDGE_REGION),
             synthesizer=DefaultStackSynthesizer(generate_bootstrap_version_rule=False),
         )
         firewall = self._firewall(stage)

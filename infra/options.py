@@ -8,6 +8,9 @@ from msgspec import Struct
 
 _NAME = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}")
 _ZONE = re.compile(r"Z[0-9A-Z]{5,31}")
+EDGE_REGION = "us-east-1"
+"""Certificates and firewalls of CloudFront are there alone."""
+
 Misfits = Iterator[tuple[str, str]]
 
 

@@ -102,6 +102,13 @@ def test_the_cdk_is_asked_in_the_stages_region(world: World, verb: str, asked: l
     assert region == "eu-central-1"
 
 
+def test_what_stands_in_front_is_prepared_for_where_it_is(world: World) -> None:
+    world.stage += "\n[domain]\nname = 'push.example.com'\nzone_id = 'Z0123456789'\nedge = true"
+    assert _run("bootstrap") == 0
+    places = (f"aws://{ACCOUNT}/eu-central-1", f"aws://{ACCOUNT}/us-east-1")
+    assert world.asked == [(("bootstrap", *places), "eu-central-1")]
+
+
 def test_the_region_of_the_stage_counts_before_that_of_the_configuration(world: World) -> None:
     world.stage += "\nregion = 'ap-southeast-1'"
     assert _run("deploy") == 0
