@@ -11,7 +11,7 @@ export UV_SYSTEM_CERTS ?= 1
 # Where this is set, each of the many processes that tests start would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run demo test lint fmt types imports unit coverage bench guarantees soak mutants synth first-key wheel clean
+.PHONY: run demo test lint fmt types imports unit coverage bench guarantees soak mutants synth packages bootstrap deploy diff destroy first-key wheel clean
 
 # Start the local stack, send the examples through every channel, serve the API. With KEEP=1 it goes on from where the
 # last such run ended, and keeps what there is in .mepush/.
@@ -65,9 +65,23 @@ mutants: $(STAMP)
 synth: $(STAMP)
 	$(BIN)/python -m infra.cdk_app
 
-# A deployment's first API key, in its table, with your AWS credentials.
+# Builds what is deployed and shows its sizes; docs/adr/0050-packages.md says what is in it.
+packages: $(STAMP)
+	$(BIN)/python -m infra.archives
+
+# In your AWS account, with your credentials: STAGE names a file in infra/stages/. docs/deploy.md is the guide.
+# `bootstrap` once prepares an account and Region for the CDK; `destroy` refuses while there is protected data.
+STAGE ?= dev
+bootstrap deploy diff destroy: $(STAMP)
+	@$(BIN)/python -m infra.deploy $@ --stage $(STAGE)
+
+# A deployment's first API key. With TABLE=... in that table, for the tenant TENANT.
 first-key: $(STAMP)
-	$(BIN)/python -m infra.first_key --catalog-table $(TABLE) $(if $(REGION),--region $(REGION)) $(if $(TENANT),--tenant $(TENANT))
+ifdef TABLE
+	@$(BIN)/python -m infra.first_key --catalog-table $(TABLE) $(if $(REGION),--region $(REGION)) $(if $(TENANT),--tenant $(TENANT))
+else
+	@$(BIN)/python -m infra.deploy first-key --stage $(STAGE)
+endif
 
 # The command and the Python client, for machines that have no platform.
 wheel: $(STAMP)

@@ -19,7 +19,7 @@ import boto3
 
 from bench.figures import Figure
 from bench.sample import TENANT, dispatcher
-from infra.stages import stage_named
+from infra.stage import stage_named
 from local.memory.engine import Memory
 from shared.aws.queue import Dispatch
 from shared.base.shared_reads import SharedReads

@@ -12,7 +12,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.environment import METRICS_NAMESPACE
-from infra.stages import Stage
+from infra.stage import Stage
 from shared.function import Alarm
 
 STUCK_MINUTES = 15
@@ -60,6 +60,9 @@ class Alarms(Construct):
                 },
             )
         )
+        if stage.alarm_email is not None:
+            address = stage.alarm_email
+            sns.Subscription(self, "Email", topic=self.topic, protocol=sns.SubscriptionProtocol.EMAIL, endpoint=address)
 
     def watch_dead_letters(self, queues: Mapping[str, sqs.Queue]) -> None:
         """Alarm as soon as a queue holds a message that only a person can see to. queues: by their names."""

@@ -9,9 +9,10 @@ from aws_cdk import aws_apigatewayv2 as apigatewayv2
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from infra.domain import ApiDomain
 from infra.functions import log_group
 from infra.nag import acknowledge
-from infra.stages import Stage
+from infra.stage import Stage
 from shared.api.operation import Operation
 from shared.api.operations import BY_ID, OPERATIONS
 from shared.function import OpenRoutes
@@ -56,15 +57,27 @@ class HttpApi(Construct):
     ) -> None:
         super().__init__(scope, id)
         stack = Stack.of(self)
-        self._api = apigatewayv2.CfnApi(self, "Http", name=stage.prefix, protocol_type="HTTP")
+        domain = stage.domain
+        self._api = apigatewayv2.CfnApi(
+            self,
+            "Http",
+            name=stage.prefix,
+            protocol_type="HTTP",
+            # With a name of its own it is reached by no other.
+            disable_execute_api_endpoint=None if domain is None else True,
+        )
         self.url = f"https://{self._api.ref}.execute-api.{stack.region}.{stack.url_suffix}"
+        if domain is not None:
+            self.url = f"https://{domain.name}"
         self._authorizer = self._make_authorizer(authorizer)
         called = {**functions, **{name: function for name, (function, _) in opened.items()}}
         self._integrations = {name: self._integration(name, function) for name, function in called.items()}
         routes = {key: self._route(operation, key) for operation in OPERATIONS for key in operation.route_keys}
         open_routes = [(name, each) for name, (_, some) in opened.items() for each in some]
         routes |= {key: self._open_route(name, key, each.reason) for name, each in open_routes for key in each.routes}
-        self._stage(stage, routes, [each for _, each in open_routes])
+        made = self._stage(stage, routes, [each for _, each in open_routes])
+        if domain is not None:
+            ApiDomain(self, "Domain", domain=domain, api_id=self._api.ref, stage=made.ref)
 
     def _make_authorizer(self, function: lambda_.IFunction) -> apigatewayv2.CfnAuthorizer:
         # It lets everyone through and says who it is: functions answer 401 as a problem detail of ours. So a missing
@@ -140,7 +153,7 @@ class HttpApi(Construct):
 
     def _stage(
         self, stage: Stage, routes: Mapping[str, apigatewayv2.CfnRoute], open_routes: Sequence[OpenRoutes]
-    ) -> None:
+    ) -> apigatewayv2.CfnStage:
         access_logs = log_group(self, "AccessLogs", f"/aws/vendedlogs/{stage.prefix}/access", stage)
         settings = _throttles(stage, open_routes)
         made = apigatewayv2.CfnStage(
@@ -160,6 +173,7 @@ class HttpApi(Construct):
         for key in settings:
             # API Gateway takes no settings of routes that are not there yet.
             made.node.add_dependency(routes[key])
+        return made
 
 
 def _throttles(stage: Stage, open_routes: Sequence[OpenRoutes]) -> dict[str, dict[str, int]]:

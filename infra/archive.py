@@ -1,21 +1,23 @@
 """The archive: events as files in S3, a table over them, and what people ask it with."""
 
-from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import Duration, Stack
 from aws_cdk import aws_athena as athena
 from aws_cdk import aws_glue as glue
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kinesisfirehose as firehose
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.archive_queries import QUERIES, TABLE
+from infra.data import archive_files
 from infra.functions import log_group
 from infra.messaging import dead_letter_queue
 from infra.nag import acknowledge
 from infra.roles import Role
-from infra.stages import COLD_AFTER_DAYS, Stage
+from infra.stage import Stage
 from infra.wildcards import files
 from shared.policy.archive import COLUMNS
 
@@ -30,9 +32,9 @@ _HIVE = "org.apache.hadoop.hive.ql.io.parquet"
 
 
 class Archive(Construct):
-    """The archive of a stage."""
+    """The archive of a stage. bucket: where its files go. key: that these are encrypted with, if the stage has one."""
 
-    def __init__(self, scope: Construct, id: str, *, stage: Stage) -> None:
+    def __init__(self, scope: Construct, id: str, *, stage: Stage, bucket: s3.Bucket, key: kms.IKey | None) -> None:
         super().__init__(scope, id)
         self._stack, self._stage = Stack.of(self), stage
         self.stream_name = f"{stage.prefix}-archive"
@@ -41,8 +43,8 @@ class Archive(Construct):
         )
         self.dead: sqs.Queue = dead_letter_queue(self, "Dead", f"{stage.prefix}-archive-dlq")
         acknowledge(self.dead, "SQS3", "the dead-letter queue of an event source mapping")
-        self._bucket = self._closed_bucket("Files", _kept(stage))
-        self._results = self._closed_bucket("Results", _forgotten(), keep=False)
+        self._bucket, self._key = bucket, key
+        self._results = archive_files(self, "Results", _forgotten(), keep=False)
         self._database = f"{stage.prefix.replace('-', '_')}_archive"
         table = self._table()
         self._deliver(table)
@@ -58,22 +60,6 @@ class Archive(Construct):
             "ArchiveTable": f"{self._database}.{TABLE}",
             "ArchiveWorkgroup": self.stream_name,
         }
-
-    def _closed_bucket(self, id: str, rule: s3.LifecycleRule, *, keep: bool = True) -> s3.Bucket:
-        bucket = s3.Bucket(
-            self,
-            id,
-            encryption=s3.BucketEncryption.S3_MANAGED,
-            enforce_ssl=True,
-            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
-            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
-            lifecycle_rules=[rule],
-            removal_policy=RemovalPolicy.RETAIN if keep and self._stage.keep_data else RemovalPolicy.DESTROY,
-        )
-        acknowledge(
-            bucket, "S1", "written by Firehose and Athena only; CloudTrail data events show who reads, if wanted"
-        )
-        return bucket
 
     def _table(self) -> glue.CfnTable:
         """The table, whose partitions follow from the hour: nothing has to find or add them."""
@@ -196,6 +182,8 @@ class Archive(Construct):
         self._allow(role, ("s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"), bucket.bucket_arn)
         self._allow(role, ("glue:GetTable", "glue:GetTableVersion", "glue:GetTableVersions"), *catalog)
         self._allow(role, ("logs:PutLogEvents",), log.log_group_arn)
+        if self._key is not None:
+            self._allow(role, ("kms:Decrypt", "kms:GenerateDataKey"), self._key.key_arn)
         return role
 
     def _allow(self, role: Role, actions: tuple[str, ...], *resources: str) -> None:
@@ -234,18 +222,6 @@ class Archive(Construct):
                 work_group=self.stream_name,
             )
             named.node.add_dependency(group, table)
-
-
-def _kept(stage: Stage) -> s3.LifecycleRule:
-    cold = s3.Transition(
-        storage_class=s3.StorageClass.INFREQUENT_ACCESS, transition_after=Duration.days(COLD_AFTER_DAYS)
-    )
-    return s3.LifecycleRule(
-        id="cool-then-forget",
-        transitions=[cold],
-        expiration=Duration.days(stage.archive_days),
-        abort_incomplete_multipart_upload_after=Duration.days(7),
-    )
 
 
 def _forgotten() -> s3.LifecycleRule:

@@ -8,14 +8,15 @@ import argparse
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
+from infra.archives import archive_all
 from infra.node import use_project_node
-from infra.packaging import package_all
 from infra.specs import FUNCTIONS
-from infra.stages import STAGES, Stage, stage_named
+from infra.stage import Stage, stage_named, stage_names
 
 if TYPE_CHECKING:
     from aws_cdk import App
@@ -25,22 +26,22 @@ _STUB = "# The function's code is left out of this synthesis.\n"
 
 
 def synth(outdir: Path, *, stub_assets: bool = False, stage: Stage | None = None) -> Path:
-    """Synthesise a stage, by default the local stack's, into `outdir`; return the path of its template.
+    """Synthesise a stage, by default the local stack's, into `outdir`; return the path of the functions' template.
 
     stub_assets: leave the functions' code out, which needs neither a package registry nor time.
     Raises: infra.packaging.PackagingError; StageError.
     """
-    stage = stage or STAGES["local"]
+    stage = stage or stage_named("local")
     if stub_assets:
         with tempfile.TemporaryDirectory(prefix="mepush-stub-") as folder:
             stub = Path(folder)
             (stub / "__init__.py").write_text(_STUB)
             return _synth(outdir, stage, dict.fromkeys(FUNCTIONS, stub), deployable=False)
-    return _synth(outdir, stage, package_all(), deployable=True)
+    return _synth(outdir, stage, archive_all(), deployable=True)
 
 
-def build(stage: Stage, folders: Mapping[str, Path], *, outdir: Path | None = None, validate: bool = True) -> "App":
-    """Make the app of a stage. folders: the staged code of each function, by logical name.
+def build(stage: Stage, packages: Mapping[str, Path], *, outdir: Path | None = None, validate: bool = True) -> "App":
+    """Make the app of a stage. packages: the folder or archive of each function, by logical name.
 
     validate: have the CDK check the template, which takes some seconds.
     """
@@ -48,6 +49,8 @@ def build(stage: Stage, folders: Mapping[str, Path], *, outdir: Path | None = No
     from aws_cdk import App
     from aws_cdk import aws_lambda as lambda_
 
+    from infra.data import DataStack
+    from infra.edge import EdgeStack
     from infra.stack import PlatformStack
 
     app = App(
@@ -56,15 +59,20 @@ def build(stage: Stage, folders: Mapping[str, Path], *, outdir: Path | None = No
         analytics_reporting=False,
         builtin_cloud_formation_validation=validate,
         stack_traces=False,
+        # What another stack imports cannot be removed or replaced: data is protected by that (ADR 49).
+        context={"@aws-cdk/core:defaultCrossStackReferences": "strong"},
         tree_metadata=validate,
     )
-    code = {name: lambda_.Code.from_asset(str(folder)) for name, folder in folders.items()}
-    PlatformStack(app, stage=stage, code=code)
+    code = {name: lambda_.Code.from_asset(str(path)) for name, path in packages.items()}
+    kept = DataStack(app, stage=stage).kept if stage.data_apart else None
+    PlatformStack(app, stage=stage, code=code, kept=kept)
+    if stage.domain is not None and stage.domain.edge:
+        EdgeStack(app, stage=stage, domain=stage.domain)
     return app
 
 
-def _synth(outdir: Path, stage: Stage, folders: Mapping[str, Path], *, deployable: bool) -> Path:
-    app = build(stage, folders, outdir=outdir, validate=deployable)
+def _synth(outdir: Path, stage: Stage, packages: Mapping[str, Path], *, deployable: bool) -> Path:
+    app = build(stage, packages, outdir=outdir, validate=deployable)
     if not deployable:
         from aws_cdk import Annotations
 
@@ -78,7 +86,7 @@ def _synth(outdir: Path, stage: Stage, folders: Mapping[str, Path], *, deployabl
 def main(arguments: Sequence[str] | None = None) -> None:
     """Synthesise as the command line says. The CDK's command tells by CDK_OUTDIR where it looks for the result."""
     parser = argparse.ArgumentParser(prog="python -m infra.cdk_app", description=__doc__)
-    parser.add_argument("--stage", choices=list(STAGES), default=DEFAULT_STAGE)
+    parser.add_argument("--stage", choices=stage_names(), default=DEFAULT_STAGE)
     parser.add_argument("--package", action="store_true", help="build the functions' packages (slow the first time)")
     parser.add_argument("--outdir", type=Path, default=Path(os.environ.get("CDK_OUTDIR", "cdk.out")))
     parser.add_argument("--archive", action="store_true", help="with an archive, whatever the stage says")

@@ -3,7 +3,7 @@
 from constructs import Construct
 
 from infra.messaging import consumed_queue
-from infra.stages import Stage
+from infra.stage import Stage
 from shared.function import Functions
 
 

@@ -10,7 +10,7 @@ from constructs import Construct
 from infra.functions import Service
 from infra.messaging import dead_letter_queue
 from infra.nag import acknowledge
-from infra.stages import Stage
+from infra.stage import Stage
 
 DETAIL_TYPE = "mePush send"
 MAX_AGE = Duration.hours(6)

@@ -8,13 +8,35 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from infra.data import Kept
+from infra.nag import acknowledge
+from infra.network import Vpc
 from infra.roles import Role
 from infra.specs import PYTHON_VERSION
-from infra.stages import LOG_DAYS, Stage
+from infra.stage import LOG_DAYS, Stage
 from shared.function import FunctionSpec
 
 LIVE = "live"
 """The name of what is called of a function that starts from snapshots."""
+
+KEY_ACTIONS = (
+    "kms:Decrypt",
+    "kms:DescribeKey",
+    "kms:Encrypt",
+    "kms:GenerateDataKey",
+    "kms:ReEncryptFrom",
+    "kms:ReEncryptTo",
+)
+"""What whoever works with tables, files and a stream does with their key."""
+_INTERFACES = (
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:UnassignPrivateIpAddresses",
+)
+"""What Lambda asks of a function's role (Lambda developer guide, "Giving Lambda functions access to a VPC")."""
 
 # The CDK has words for the periods that CloudWatch keeps logs for.
 _RETENTION: Mapping[int, logs.RetentionDays] = dict(
@@ -47,7 +69,7 @@ def log_group(scope: Construct, id: str, name: str, stage: Stage) -> logs.LogGro
 class Service(Construct):
     """A function with its role and log group. It may do nothing but write its own log, and has no environment yet."""
 
-    def __init__(self, scope: Construct, spec: FunctionSpec, *, stage: Stage, code: lambda_.Code) -> None:
+    def __init__(self, scope: Construct, spec: FunctionSpec, *, stage: Stage, code: lambda_.Code, kept: Kept) -> None:
         super().__init__(scope, spec.construct_id)
         self.spec = spec
         name = f"{stage.prefix}-{spec.name}"
@@ -87,6 +109,22 @@ class Service(Construct):
                 actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[self.log_group.log_group_arn]
             )
         )
+
+        if kept.key is not None:
+            self.role.allow(iam.PolicyStatement(actions=list(KEY_ACTIONS), resources=[kept.key.key_arn]))
+        if kept.network is not None and spec.connects:
+            self._connect_from(kept.network)
+
+    def _connect_from(self, network: Vpc) -> None:
+        """Have it connect from a network, to which Lambda ties it by interfaces that it makes itself."""
+        made = self.function.node.default_child
+        if not isinstance(made, lambda_.CfnFunction):
+            raise TypeError("a function of the stack's own is needed")
+        made.vpc_config = lambda_.CfnFunction.VpcConfigProperty(
+            subnet_ids=network.subnets, security_group_ids=network.security_groups
+        )
+        acknowledge(self.role.role, "IAM5[Resource::*]", "Lambda makes the interfaces; none can be named before")
+        self.role.allow(iam.PolicyStatement(actions=list(_INTERFACES), resources=["*"]))
 
     def _published(self) -> lambda_.Alias:
         """The function as it was last deployed: only published versions have snapshots."""

@@ -9,7 +9,7 @@ from constructs import Construct
 from infra.nag import acknowledge
 from infra.roles import Role
 from infra.specs import consumer
-from infra.stages import Stage
+from infra.stage import Stage
 from shared.base.channels import CHANNELS, queue_name
 from shared.function import Functions
 from shared.model.words import Channel, MessageClass

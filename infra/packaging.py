@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from infra import pages
+from infra import pages, trimming
 from infra.specs import AWS_SERVICES, FUNCTIONS, PYTHON_VERSION
 from shared.function import FunctionSpec
 from shared.model.words import Channel
@@ -26,13 +26,9 @@ BUILD = ROOT / "build"
 
 _GROUP = "platform"
 """The group of dependencies in pyproject.toml of which functions are given what they need."""
-_RECIPE = "1"
-"""Part of every hash; changes when the same inputs make another package."""
+_RECIPE = hashlib.sha256(Path(trimming.__file__).read_bytes()).hexdigest()
+"""Part of every hash: what is taken out of the same inputs makes another package."""
 
-# What an installer leaves that differs from run to run, and commands that no function calls.
-_INSTALLERS_FILES = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json", ".lock"}
-# Names of places, carriers and time zones of numbers: most of the library's 23 MB, and nothing here asks for them.
-_UNUSED = ("bin", "phonenumbers/geodata", "phonenumbers/carrierdata", "phonenumbers/tzdata")
 _DECLARATIONS = re.compile(r"shared/providers/((\w+/){0,2}(__init__|limits|rights)|spec|table|declared)\.py")
 """They load no provider, and whoever judges or prices messages needs those of all vendors."""
 _LIMIT_BYTES = 250 * 1024 * 1024
@@ -103,16 +99,25 @@ def install(packages: Sequence[str], target: Target, build: Path = BUILD) -> Pat
     Functions that need the same share one folder. Raises: PackagingError.
     """
     requirements = locked_requirements(tuple(sorted(packages)))
-    key = "\0".join((_RECIPE, target.name, *target.arguments, *AWS_SERVICES, *_UNUSED, requirements))
+    key = "\0".join((_RECIPE, target.name, *target.arguments, *AWS_SERVICES, requirements))
 
     def fill(folder: Path) -> None:
         listed = folder / "requirements.txt"
         listed.write_text(requirements)
-        arguments = ("--only-binary", ":all:", "--require-hashes", "--no-deps", "--no-compile-bytecode", "--no-config")
-        where = ("--python", sys.executable, "--target", str(folder), "-r", str(listed))
+        # What is trimmed here must not be the installer's cache, of which other installations are links.
+        arguments = (
+            "--only-binary",
+            ":all:",
+            "--require-hashes",
+            "--no-deps",
+            "--no-compile-bytecode",
+            "--link-mode",
+            "copy",
+        )
+        where = ("--no-config", "--python", sys.executable, "--target", str(folder), "-r", str(listed))
         _uv("pip", "install", *target.arguments, *arguments, *where)
         listed.unlink()
-        _strip(folder)
+        trimming.trim(folder, AWS_SERVICES)
 
     return _made_once(build / "dependencies", f"{target.name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}", fill)
 
@@ -168,18 +173,6 @@ def _left_out(path: Path, spec: FunctionSpec) -> bool:
 def _direct_dependencies() -> list[str]:
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
     return [re.split(r"[\s\[<>=!~;]", line, maxsplit=1)[0].lower() for line in groups[_GROUP]]
-
-
-def _strip(folder: Path) -> None:
-    """Remove what differs between two installations, and what no function uses."""
-    for path in folder.rglob("*"):
-        if path.name in _INSTALLERS_FILES:
-            path.unlink()
-    for path in [*folder.rglob("__pycache__"), *(folder / name for name in _UNUSED)]:
-        shutil.rmtree(path, ignore_errors=True)
-    for path in (folder / "botocore" / "data").glob("*/"):
-        if path.is_dir() and path.name not in AWS_SERVICES:
-            shutil.rmtree(path)
 
 
 def _made_once(parent: Path, name: str, fill: Callable[[Path], None]) -> Path:

@@ -8,14 +8,14 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 
 from infra.archive import Archive
-from infra.data import Tables, assets_bucket, event_stream
+from infra.data import Kept
 from infra.erasures import Erasures
 from infra.events import Bus
 from infra.messaging import Queues, Schedules, TaskQueue, dead_letter_queue
 from infra.nag import acknowledge
 from infra.receipts import Receipts
 from infra.specs import FunctionError
-from infra.stages import Stage
+from infra.stage import Stage
 from infra.webhooks import Webhooks
 from infra.wildcards import Wildcard, wildcard
 from infra.wildcards import files as bucket_files
@@ -27,13 +27,11 @@ FILES = {"attachments": attachments.PREFIX, "audiences": files.AUDIENCES, "runs"
 
 
 class Parts:
-    """All but the functions themselves, their API and their alarms."""
+    """All but the functions themselves, their API and their alarms. kept: what may be in another stack."""
 
-    def __init__(self, stack: Stack, stage: Stage, functions: Functions) -> None:
+    def __init__(self, stack: Stack, stage: Stage, functions: Functions, kept: Kept) -> None:
         self.stack, self.stage = stack, stage
-        self.tables = Tables(stack, "Tables", stage=stage)
-        self.stream = event_stream(stack, stage)
-        self.bucket = assets_bucket(stack, stage)
+        self.tables, self.stream, self.bucket = kept.tables, kept.stream, kept.bucket
         self.envelopes = Queues(stack, "Queues", stage=stage, functions=functions)
         self.tasks = TaskQueue(stack, "Campaigns", stage=stage, functions=functions)
         self.schedules = Schedules(stack, "Schedules", stage=stage, queues=self.envelopes, tasks=self.tasks)
@@ -43,7 +41,9 @@ class Parts:
         self.receipts = Receipts(stack, "ReceiptsIn", stage=stage, functions=functions)
         self.webhooks = Webhooks(stack, "WebhooksOut", stage=stage, functions=functions)
         self.erasures = Erasures(stack, "ErasuresTo", stage=stage, functions=functions)
-        self.archive = Archive(stack, "ArchiveStore", stage=stage) if stage.archive else None
+        self.archive = None
+        if kept.archive is not None:
+            self.archive = Archive(stack, "ArchiveStore", stage=stage, bucket=kept.archive, key=kept.key)
         self.queues: dict[str, sqs.Queue] = {
             **{f"queue.{name}": queue for name, queue in self.envelopes.queues.items()},
             **{f"dead.{name}": queue for name, queue in self.envelopes.dead_letters.items()},

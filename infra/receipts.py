@@ -11,7 +11,7 @@ from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from infra.messaging import consumed_queue
-from infra.stages import Stage
+from infra.stage import Stage
 from shared.base.rights import Outside
 from shared.function import Functions
 from shared.providers.spec import DEPLOYMENT

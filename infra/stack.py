@@ -1,4 +1,4 @@
-"""The platform as one stack: its parts, and each function with the rights and triggers that it says it needs."""
+"""The platform as a stack: its parts, and each function with the rights and triggers that it says it needs."""
 
 from collections.abc import Mapping
 
@@ -8,12 +8,14 @@ from constructs import Construct
 
 from infra.alarms import Alarms
 from infra.api import HttpApi, Opened
+from infra.budget import budget
+from infra.data import Kept
 from infra.environment import environment
 from infra.functions import Service
 from infra.parts import Parts
 from infra.rights import grant
 from infra.specs import FUNCTIONS, FunctionError, consumer
-from infra.stages import Stage
+from infra.stage import Stage
 from infra.triggers import connect
 from shared.api.operations import OPERATIONS
 from shared.base.channels import queue_names
@@ -25,14 +27,21 @@ RECEIPTS_OLD_S = 3600
 
 
 class PlatformStack(Stack):
-    """Everything that one stage of the platform is made of.
+    """What one stage of the platform works with.
 
     code: the package of each function, by logical name. functions: all that there are, by default.
+    kept: what is kept, in a stack of its own; made in this one by default.
     Raises: FunctionError if what a function says does not fit.
     """
 
     def __init__(
-        self, scope: Construct, *, stage: Stage, code: Mapping[str, lambda_.Code], functions: Functions = FUNCTIONS
+        self,
+        scope: Construct,
+        *,
+        stage: Stage,
+        code: Mapping[str, lambda_.Code],
+        functions: Functions = FUNCTIONS,
+        kept: Kept | None = None,
     ) -> None:
         super().__init__(
             scope,
@@ -43,12 +52,15 @@ class PlatformStack(Stack):
             # The rule that checks the bootstrap version adds a parameter that only AWS itself can resolve.
             synthesizer=DefaultStackSynthesizer(generate_bootstrap_version_rule=False),
         )
-        # The CDK writes out that a function depends on its role, which the reference says already. Anybody's cfn-lint
-        # reads this.
-        self.template_options.metadata = {"cfn-lint": {"config": {"ignore_checks": ["W3005"]}}}
+        # The CDK writes out that a function depends on its role, which the reference says already (W3005), and people
+        # find in the outputs what another stack exports (W6001). Anybody's cfn-lint reads this.
+        self.template_options.metadata = {"cfn-lint": {"config": {"ignore_checks": ["W3005", "W6001"]}}}
         functions = {name: spec for name, spec in functions.items() if stage.archive or not spec.archive}
-        self._parts = Parts(self, stage, functions)
-        self._services = {name: Service(self, spec, stage=stage, code=code[name]) for name, spec in functions.items()}
+        kept = kept or Kept(self, stage)
+        self._parts = Parts(self, stage, functions, kept)
+        self._services = {
+            name: Service(self, spec, stage=stage, code=code[name], kept=kept) for name, spec in functions.items()
+        }
         # Triggers first: some functions are told what hands messages to others.
         for service in self._services.values():
             for trigger in service.spec.triggers:
@@ -62,6 +74,8 @@ class PlatformStack(Stack):
                 grant(service.role, right, self._parts)
         self._watch(stage, functions)
         self._outputs(api, stage)
+        if stage.budget is not None and stage.alarm_email is not None:
+            budget(self, stage.prefix, stage.budget, stage.alarm_email)
 
     def _make_api(self, stage: Stage) -> HttpApi:
         functions, authorizers = self._called_by(ApiTrigger), self._called_by(AuthorizerTrigger)

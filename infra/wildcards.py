@@ -26,9 +26,15 @@ def wildcard(stack: Stack, arn: str, reason: str) -> Wildcard:
 
 
 def files(stack: Stack, bucket: s3.Bucket, prefix: str, reason: str) -> Wildcard:
-    """All files of a bucket under a prefix. Raises: TypeError for a bucket that the stack does not make."""
-    resource = bucket.node.default_child
+    """All files under a prefix of a bucket, which may be in another stack of the app.
+
+    Raises: TypeError for a bucket that the app does not make.
+    """
+    resource, owner = bucket.node.default_child, Stack.of(bucket)
     if not isinstance(resource, s3.CfnBucket):
-        raise TypeError("a bucket of the stack's own is needed")
-    finding = f"<{stack.get_logical_id(resource)}.Arn>/{prefix}*"
-    return Wildcard(bucket.arn_for_objects(f"{prefix}*"), finding, reason)
+        raise TypeError("a bucket of the app's own is needed")
+    if owner is stack:
+        named = f"<{stack.get_logical_id(resource)}.Arn>"
+    else:
+        named = owner.resolve(owner.export_value(bucket.bucket_arn))["Fn::ImportValue"]
+    return Wildcard(bucket.arn_for_objects(f"{prefix}*"), f"{named}/{prefix}*", reason)

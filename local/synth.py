@@ -19,6 +19,7 @@ STACK = "mepush"
 # and the version of the CDK.
 SOURCES = (
     "infra/*.py",
+    "infra/stages/*.toml",
     "functions/__init__.py",
     "functions/*/__init__.py",
     "functions/*/function.py",

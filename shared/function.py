@@ -138,6 +138,13 @@ class FunctionSpec(Struct, frozen=True):
     """Whether the API's description goes into its package."""
     archive: bool = False
     """Whether it is there only in stages that keep an archive."""
+    outward: bool = False
+    """Whether it connects to servers of others without carrying a channel's providers."""
+
+    @property
+    def connects(self) -> bool:
+        """Whether it connects to servers of others: in stages with a network it does so from there."""
+        return self.outward or bool(self.channels)
 
     @property
     def folder(self) -> str:

@@ -13,7 +13,7 @@ PAGE = ROOT / "docs" / "map.md"
 FOLDERS = {
     "functions": "The Lambda functions: a folder each, or one for those that share their code.",
     "shared": "What more than one function uses.",
-    "infra": "The CDK app: one stack, its rights and alarms, the packages of the functions.",
+    "infra": "The CDK app: the stacks, their rights and alarms, stages, the packages of the functions.",
     "mepush": "The `mepush` command and the Python client of the API: all that the wheel holds.",
     "local": "The local stack: the real template and functions in one process, and sandbox providers.",
     "bench": "Benchmarks; `make bench` runs them.",

@@ -26,6 +26,7 @@ FUNCTIONS = (
         timeout_s=300,  # less than the time between two looks
         receipts=True,
         packages=(*CORE_PACKAGES, "flufl.bounce"),
+        outward=True,
         rights=(
             table("catalog", "GetItem", "Query"),
             table("catalog", "PutItem", keys=("mailbox#*",)),

@@ -86,6 +86,7 @@ FUNCTIONS = (
         SendSettings,
         timeout_s=60,
         packages=(*CORE_PACKAGES, "httpx"),
+        outward=True,
         rights=(
             table("catalog", "GetItem", keys=("tenant#time", *ENDPOINTS)),
             table("catalog", "Query", keys=ENDPOINTS),

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tests.guarantees.mutation import Mutation
 from tests.guarantees.mutations_of_codes import OF_CODES
+from tests.guarantees.mutations_of_deploying import OF_DEPLOYING
 
 ROOT = Path(__file__).parents[2]
 MINUTES = 5
@@ -546,6 +547,7 @@ MUTATIONS = (
         "tests/infra/test_archive_queries.py::test_reasons_are_by_provider_and_account",
     ),
     *OF_CODES,
+    *OF_DEPLOYING,
 )
 
 

@@ -9,10 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from infra.cdk_app import synth
+from infra.cdk_app import build, synth
 from infra.packaging import ROOT
-from infra.stages import STAGES
+from infra.specs import FUNCTIONS
+from infra.stage import read, stage_named
 from tests.infra.template import Template
+
+DATA = "-data.template.json"
+EDGE = "-edge.template.json"
+FULL = Path(__file__).with_name("fixtures") / "full.toml"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -39,7 +44,7 @@ def _once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Non
             outdir.mkdir()
             make(outdir)
             done.touch()
-    (path,) = outdir.glob("*.template.json")
+    (path,) = (each for each in outdir.glob("*.template.json") if not each.name.endswith((DATA, EDGE)))
     return Template(path)
 
 
@@ -64,10 +69,56 @@ def prod(tmp_path_factory: pytest.TempPathFactory) -> Template:
 
 
 @pytest.fixture(scope="session")
+def prod_data(prod: Template) -> Template:
+    """What that stage keeps, which is in a stack of its own."""
+    return _data(prod)
+
+
+@pytest.fixture(scope="session")
+def dev_data(dev: Template) -> Template:
+    """What the stage that people try things on keeps."""
+    return _data(dev)
+
+
+@pytest.fixture(scope="session")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    """A stage that has all that a stage can have, looked through by cdk-nag."""
+    return _once(tmp_path_factory, "full", _checked)
+
+
+@pytest.fixture(scope="session")
+def full_data(full: Template) -> Template:
+    """What that stage keeps, with its key, network and mail domain."""
+    return _data(full)
+
+
+@pytest.fixture(scope="session")
+def full_edge(full: Template) -> Template:
+    """What stands in front of that stage's API."""
+    return _data(full, EDGE)
+
+
+def _data(template: Template, end: str = DATA) -> Template:
+    return Template(template.path.with_name(template.path.name.replace(".template.json", end)))
+
+
+@pytest.fixture(scope="session")
 def local(tmp_path_factory: pytest.TempPathFactory) -> Template:
     """The stage that the local stack deploys."""
     return _once(tmp_path_factory, "local", lambda outdir: _made(outdir, "local"))
 
 
 def _made(outdir: Path, stage: str) -> None:
-    synth(outdir, stub_assets=True, stage=STAGES[stage])
+    synth(outdir, stub_assets=True, stage=stage_named(stage))
+
+
+def _checked(outdir: Path) -> None:
+    stub = outdir / "stub"
+    stub.mkdir()
+    app = build(read(FULL), dict.fromkeys(FUNCTIONS, stub), outdir=outdir, validate=False)
+    from aws_cdk import Validations
+    from cdk_nag import AwsSolutionsChecks
+
+    Validations.of(app).add_plugins(AwsSolutionsChecks(app, write_suppressions_to_cloud_formation=True))
+    # Raises when a rule is broken; warnings are in the report only.
+    app.synth()

@@ -1,18 +1,20 @@
-"""Run by `python -I -S`: imports a handler with nothing but what its package holds, and all it may import later.
+"""Run by `python -I -S`: calls a handler with nothing but what its package holds, and imports all it may import later.
 
-Arguments: the handler's module, distributions' modules that may be missing (separated by commas), then the folders of
-its package, our code's first. Imports inside functions are followed too, since a linter and a plain import see none of
-them; those under TYPE_CHECKING are not, since they never run.
+Arguments: the handler, distributions' modules that may be missing (separated by commas), an event as JSON, then the
+folders of its package, our code's first. Prints how many modules of ours there are, and how the call ended. Imports
+inside functions are followed too, since a linter and a plain import see none of them; those under TYPE_CHECKING are
+not, since they never run.
 """
 
 import ast
 import importlib
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-MODULE, MISSING, *FOLDERS = sys.argv[1:]
+HANDLER, MISSING, EVENT, *FOLDERS = sys.argv[1:]
 OURS = Path(FOLDERS[0]).resolve()
 sys.path[:0] = FOLDERS
 
@@ -44,8 +46,34 @@ def _providers() -> list[Any]:
     return list(PROVIDERS.values())
 
 
+class _Context:
+    """What a handler knows of its call."""
+
+    function_name = "isolated"
+    function_version = "$LATEST"
+    memory_limit_in_mb = 1024
+    invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:isolated"
+    aws_request_id = "00000000-0000-4000-8000-000000000000"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 10_000
+
+
+def _call() -> str:
+    """Call the handler; says what it returned or raised. AWS is out of reach, which some calls end by."""
+    module, _, name = HANDLER.rpartition(".")
+    handler = getattr(importlib.import_module(module), name)
+    try:
+        returned = handler(json.loads(EVENT), _Context())
+    except (ImportError, NameError, AttributeError, TypeError):
+        raise
+    except Exception as error:  # how the call ends is what is asked
+        return type(error).__name__
+    return str(returned.get("statusCode", "returned")) if isinstance(returned, dict) else "returned"
+
+
 def main() -> None:
-    importlib.import_module(MODULE)
+    ended = _call()
     for spec in _providers():
         if (OURS / Path(*spec.module.split(".")).with_suffix(".py")).exists():
             importlib.import_module(spec.module)
@@ -58,7 +86,7 @@ def main() -> None:
                 for found in _imports(ast.parse(path.read_text()), name.rpartition(".")[0]):
                     if found not in sys.modules and found not in MISSING.split(","):
                         importlib.import_module(found)
-    sys.stdout.write(str(len(seen)))
+    sys.stdout.write(f"\n{len(seen)} {ended}")
 
 
 main()

@@ -1,6 +1,6 @@
-"""The template as it was recorded, and how another differs from it.
+"""The templates as they were recorded, and how others differ from them.
 
-`python -m tests.infra.recorded TEMPLATE` records one anew.
+`python -m tests.infra.recorded TEMPLATE...` records them anew.
 """
 
 import json
@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-RECORDED = Path(__file__).with_name("fixtures") / "template.json"
+RECORDED = Path(__file__).with_name("fixtures") / "templates.json"
 _ASSET = re.compile(r"[0-9a-f]{64}")
 _VERSION = re.compile(r"(?<=CurrentVersion)([0-9A-F]{8})[0-9a-f]{32}")
-_DEPTH = 4
+_DEPTH = 5
 """So deep are values on lines of their own: a property of a resource is a line."""
 
 
@@ -56,4 +56,6 @@ def written(value: Any, depth: int = _DEPTH, indent: str = "") -> str:
 
 
 if __name__ == "__main__":
-    RECORDED.write_text(written(normalised(json.loads(Path(sys.argv[1]).read_text()))) + "\n")
+    found = {Path(each).name.removesuffix(".template.json"): Path(each).read_text() for each in sys.argv[1:]}
+    recorded = {name: normalised(json.loads(found[name])) for name in sorted(found)}
+    RECORDED.write_text(written(recorded) + "\n")

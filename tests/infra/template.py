@@ -9,6 +9,7 @@ from typing import Any
 from shared.function import FunctionSpec
 
 _HASH = re.compile(r"[0-9A-F]{8}([0-9a-f]{32})?$")
+_EXPORT = re.compile(r":ExportsOutput(Ref|FnGetAtt)(?P<id>\w+?)[0-9A-F]{8}(?P<arn>Arn)?[0-9A-F]{8}$")
 
 
 def short(logical_id: str) -> str:
@@ -19,7 +20,7 @@ def short(logical_id: str) -> str:
 def readable(value: Any) -> Any:
     """Write references as `${Name}`, attributes as `${Name.Arn}`, and the third part between colons as `${Name}[:3]`.
 
-    What is joined is joined.
+    What is joined is joined, and what another stack exports reads as if it were of this one.
     """
     if isinstance(value, list):
         return [readable(each) for each in value]
@@ -30,6 +31,8 @@ def readable(value: Any) -> Any:
     if set(value) == {"Fn::GetAtt"}:
         logical_id, attribute = value["Fn::GetAtt"]
         return f"${{{short(logical_id)}.{attribute}}}"
+    if set(value) == {"Fn::ImportValue"} and (exported := _EXPORT.search(value["Fn::ImportValue"])):
+        return f"${{{exported['id']}{'.Arn' if exported['arn'] else ''}}}"
     if set(value) == {"Fn::Select"} and "Fn::Split" in (parted := value["Fn::Select"][1]):
         separator, text = parted["Fn::Split"]
         return f"{readable(text)}[{separator}{value['Fn::Select'][0]}]"

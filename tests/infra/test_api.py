@@ -3,7 +3,7 @@
 import json
 
 from infra.specs import FUNCTIONS
-from infra.stages import STAGES
+from infra.stage import stage_named
 from shared.api.operations import OPERATIONS
 from shared.function import OpenRoutes
 from tests.infra.template import Template, called, short
@@ -59,7 +59,7 @@ def test_functions_get_the_payload_that_they_read(prod: Template) -> None:
 
 
 def test_the_stage_is_throttled_and_deploys_by_itself(dev: Template, prod: Template) -> None:
-    for template, stage in ((dev, STAGES["dev"]), (prod, STAGES["prod"])):
+    for template, stage in ((dev, stage_named("dev")), (prod, stage_named("prod"))):
         (found,) = template.of("ApiGatewayV2::Stage").values()
         assert found.properties["StageName"] == "$default"
         assert found.properties["AutoDeploy"] is True
@@ -71,7 +71,7 @@ def test_the_stage_is_throttled_and_deploys_by_itself(dev: Template, prod: Templ
 
 def test_what_needs_no_key_cannot_use_up_the_throttle_of_sending(prod: Template) -> None:
     (found,) = prod.of("ApiGatewayV2::Stage").values()
-    stage, pages = STAGES["prod"], ("GET /docs", "GET /openapi.json", "HEAD /docs", "HEAD /openapi.json")
+    stage, pages = stage_named("prod"), ("GET /docs", "GET /openapi.json", "HEAD /docs", "HEAD /openapi.json")
     little = {"ThrottlingRateLimit": stage.page_rate_per_s, "ThrottlingBurstLimit": stage.page_burst}
     own = {"ThrottlingRateLimit": stage.rate_per_s, "ThrottlingBurstLimit": stage.burst}
     many = ("/callbacks/{tenant}/{account}/{token}", "/u/{tenant}/{token}")

@@ -9,7 +9,7 @@ from infra.archive_queries import QUERIES
 from shared.policy.archive import COLUMNS
 from tests.infra.template import Template
 
-FILES, RESULTS = "ArchiveStoreFiles", "ArchiveStoreResults"
+FILES, RESULTS = "ArchiveFiles", "ArchiveStoreResults"
 
 
 def _destination(prod: Template) -> dict[str, Any]:
@@ -97,19 +97,20 @@ def test_firehose_may_write_its_files_read_the_schema_and_log(prod: Template) ->
 
 
 @pytest.mark.parametrize("id", [FILES, RESULTS])
-def test_both_buckets_are_closed_and_encrypted(prod: Template, id: str) -> None:
-    bucket = prod.of("S3::Bucket")[id]
+def test_both_buckets_are_closed_and_encrypted(prod: Template, prod_data: Template, id: str) -> None:
+    template = prod_data if id == FILES else prod
+    bucket = template.of("S3::Bucket")[id]
     assert set(bucket.properties["PublicAccessBlockConfiguration"].values()) == {True}
     (rule,) = bucket.properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     assert rule["ServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
-    policy = next(e for e in prod.of("S3::BucketPolicy").values() if e.properties["Bucket"] == f"${{{id}}}")
+    policy = next(e for e in template.of("S3::BucketPolicy").values() if e.properties["Bucket"] == f"${{{id}}}")
     (denied,) = policy.properties["PolicyDocument"]["Statement"]
     assert (denied["Effect"], denied["Principal"]) == ("Deny", {"AWS": "*"})
     assert denied["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
-def test_files_cool_after_a_quarter_and_are_forgotten_after_five_years(prod: Template) -> None:
-    bucket = prod.of("S3::Bucket")[FILES]
+def test_files_cool_after_a_quarter_and_are_forgotten_after_five_years(prod_data: Template) -> None:
+    bucket = prod_data.of("S3::Bucket")[FILES]
     (rule,) = bucket.properties["LifecycleConfiguration"]["Rules"]
     assert rule["Transitions"] == [{"StorageClass": "STANDARD_IA", "TransitionInDays": 90}]
     assert (rule["ExpirationInDays"], bucket.raw["DeletionPolicy"]) == (1825, "Retain")

@@ -11,7 +11,7 @@ import pytest
 from infra.environment import LIBRARY_VARIABLES
 from infra.packaging import ROOT
 from infra.specs import FUNCTIONS
-from infra.stages import STAGES
+from infra.stage import stage_named
 from shared.api.operations import OPERATIONS
 from shared.base.channels import CHANNELS, queue_name
 from shared.model.words import Channel, MessageClass
@@ -54,7 +54,12 @@ def test_every_handler_ends_its_start(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("stage", "name"),
-    [(stage, name) for stage in ("dev", "prod") for name in FUNCTIONS if STAGES[stage].archive or name != "archive"],
+    [
+        (stage, name)
+        for stage in ("dev", "prod")
+        for name in FUNCTIONS
+        if stage_named(stage).archive or name != "archive"
+    ],
 )
 def test_the_environment_is_what_the_settings_declare(request: pytest.FixtureRequest, stage: str, name: str) -> None:
     environment = _environment(request.getfixturevalue(stage), name)

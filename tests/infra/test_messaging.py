@@ -5,7 +5,7 @@ from itertools import product
 
 import pytest
 
-from infra.stages import STAGES
+from infra.stage import stage_named
 from shared.base.channels import CHANNELS
 from shared.dispatch.waves import LEASE_MARGIN_S
 from shared.model.words import Channel, MessageClass
@@ -103,7 +103,7 @@ def test_each_queue_feeds_its_channels_function_under_its_own_cap(
         "BatchSize": 10,
         "MaximumBatchingWindowInSeconds": WINDOWS[message_class],
         "FunctionResponseTypes": ["ReportBatchItemFailures"],
-        "ScalingConfig": {"MaximumConcurrency": STAGES[stage].concurrency[message_class]},
+        "ScalingConfig": {"MaximumConcurrency": stage_named(stage).concurrency[message_class]},
     }
 
 

@@ -2,22 +2,38 @@
 
 import ast
 import hashlib
+import json
 import re
 import subprocess
 import sys
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from infra import packaging, pages
+from infra import packaging, pages, trimming
 from infra.packaging import HOST, LAMBDA, ROOT, PackagingError, locked_requirements
 from infra.specs import AWS_SERVICES, FUNCTIONS
-from shared.function import ADDRESS_PACKAGES, DNS_PACKAGES, FunctionSpec
+from shared.api.operations import OPERATIONS
+from shared.function import (
+    ADDRESS_PACKAGES,
+    DNS_PACKAGES,
+    ApiTrigger,
+    AuthorizerTrigger,
+    FunctionSpec,
+    OpenRoutes,
+    QueueTrigger,
+    StreamTrigger,
+)
 from shared.model.words import Channel
 from shared.providers.table import PROVIDERS
+from tests.infra.template import Template
 
 WRITTEN = [spec for spec in FUNCTIONS.values() if (ROOT / "functions" / spec.folder / "handler.py").is_file()]
+
+ENDS = {"returned", "200", "404", "405", "EndpointConnectionError", "EventNotAcceptedError"}
+"""How a call that asks for nothing may end where AWS is out of reach: all that it needs was there."""
 
 DECLARING = {"__init__.py", "limits.py", "rights.py", "spec.py", "table.py", "declared.py"}
 """What functions carry of `shared/providers/` that send nothing: they judge and price what others send."""
@@ -38,9 +54,43 @@ def _digests(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
+def _event(spec: FunctionSpec) -> dict[str, Any]:
+    """A call that asks for nothing, as what calls the function makes it."""
+    if any(isinstance(each, QueueTrigger | StreamTrigger) for each in spec.triggers):
+        return {"Records": []}
+    if any(isinstance(each, ApiTrigger | OpenRoutes | AuthorizerTrigger) for each in spec.triggers):
+        request = {
+            "http": {"method": "GET", "path": "/", "sourceIp": "127.0.0.1"},
+            "requestId": "r",
+            "stage": "$default",
+        }
+        keys = [key for each in spec.triggers if isinstance(each, OpenRoutes) for key in each.routes]
+        keys += [key for each in OPERATIONS if each.function == spec.name and not each.scope for key in each.route_keys]
+        return {
+            "version": "2.0",
+            "routeKey": next(iter(keys), "GET /"),
+            "rawPath": "/",
+            "headers": {},
+            "pathParameters": {"tenant": "-", "account": "-", "token": "-"},
+            "requestContext": request,
+        }
+    return {}
+
+
+def _environment(spec: FunctionSpec, template: Template) -> dict[str, str]:
+    """As deployed, in a Region that answers nothing."""
+    variables: dict[str, str] = template.functions()[spec.name].properties.get("Environment", {}).get("Variables", {})
+    nowhere = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1"}
+    return {**variables, **nowhere, "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_MAX_ATTEMPTS": "1"}
+
+
 @pytest.mark.parametrize("spec", WRITTEN, ids=lambda spec: spec.name)
-def test_a_handler_imports_with_nothing_but_its_package(spec: FunctionSpec, build: Path, tmp_path: Path) -> None:
+def test_a_handler_is_called_with_nothing_but_its_package(
+    spec: FunctionSpec, build: Path, tmp_path: Path, prod: Template
+) -> None:
     packaging.copy_sources(spec, tmp_path)
+    if spec.pages:
+        pages.write(tmp_path)
     dependencies = packaging.install(spec.distributions, HOST, build)
     # Addresses are normalised at the API and only masked elsewhere, and only the former loads these two.
     missing = "" if set(ADDRESS_PACKAGES) <= set(spec.distributions) else "email_validator,phonenumbers"
@@ -49,10 +99,21 @@ def test_a_handler_imports_with_nothing_but_its_package(spec: FunctionSpec, buil
     script = Path(__file__).with_name("isolated.py")
     compiled = f"pycache_prefix={build / 'compiled'}"
     interpreter = [sys.executable, "-I", "-S", "-X", compiled]
-    command = [*interpreter, str(script), spec.module, missing, str(tmp_path), str(dependencies)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    command = [
+        *interpreter,
+        str(script),
+        spec.handler,
+        missing,
+        json.dumps(_event(spec)),
+        str(tmp_path),
+        str(dependencies),
+    ]
+    environment = _environment(spec, prod)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) > 5
+    modules, ended = done.stdout.splitlines()[-1].split()
+    assert int(modules) > 5
+    assert ended in ENDS, done.stdout + done.stderr
 
 
 def test_a_package_is_code_and_dependencies_built_once(build: Path) -> None:
@@ -95,7 +156,7 @@ def test_a_failed_build_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytes
     def fail(*_: object) -> None:
         raise PackagingError("no space left")
 
-    monkeypatch.setattr(packaging, "_strip", fail)
+    monkeypatch.setattr(trimming, "trim", fail)
     with pytest.raises(PackagingError, match="no space left"):
         packaging.install(("jinja2",), HOST, tmp_path)
     assert list((tmp_path / "dependencies").iterdir()) == []

@@ -616,8 +616,8 @@ def test_only_this_api_and_the_rule_of_the_bus_call_functions(prod: Template) ->
 @pytest.mark.parametrize(
     ("type", "count"), [("SQS::QueuePolicy", 30), ("S3::BucketPolicy", 3), ("SNS::TopicPolicy", 1)]
 )
-def test_nothing_is_reached_without_tls(prod: Template, type: str, count: int) -> None:
-    policies = prod.of(type).values()
+def test_nothing_is_reached_without_tls(prod: Template, prod_data: Template, type: str, count: int) -> None:
+    policies = [*prod.of(type).values(), *prod_data.of(type).values()]
     assert len(policies) == count
     for policy in policies:
         denied = [each for each in policy.properties["PolicyDocument"]["Statement"] if each["Effect"] == "Deny"]

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from infra.node import use_project_node
 from infra.packaging import ROOT
 from infra.specs import FUNCTIONS, FunctionError, by_name, consumer
-from infra.stages import STAGES
+from infra.stage import stage_named
 from local.synth import SOURCES
 from shared.base.rights import SEND, allow
 from shared.base.settings import Settings
@@ -89,6 +89,6 @@ def synthesise(tmp_path: Path) -> Callable[[FunctionSpec], None]:
         functions = {**FUNCTIONS, toy.name: toy}
         (tmp_path / "__init__.py").touch()
         code = lambda_.Code.from_asset(str(tmp_path))
-        PlatformStack(App(), stage=STAGES["prod"], code=dict.fromkeys(functions, code), functions=functions)
+        PlatformStack(App(), stage=stage_named("prod"), code=dict.fromkeys(functions, code), functions=functions)
 
     return make
