@@ -222,6 +222,9 @@ def _ses(operation: str, asked: Mapping[str, Any]) -> Iterator[Need]:
 
 
 def _sms(operation: str, asked: Mapping[str, Any]) -> Iterator[Need]:
+    if operation == "PutMessageFeedback":
+        yield Need(f"sms-voice:{operation}", _arn("sms-voice", f"message/{asked['MessageId']}"))
+        return
     yield Need(f"sms-voice:{operation}", _arn("sms-voice", f"sender-id/{asked.get('OriginationIdentity')}"))
 
 

@@ -1,4 +1,4 @@
-"""A double of AWS End User Messaging SMS (SendTextMessage only), on the wire of `pinpoint-sms-voice-v2`."""
+"""A double of AWS End User Messaging SMS, by SendTextMessage and PutMessageFeedback of `pinpoint-sms-voice-v2`."""
 
 import json
 import re
@@ -10,6 +10,9 @@ from local.sandbox.base import Delivery, Fault, HttpSandbox, Outbox, Request, Re
 from shared.model.clock import Clock
 
 _TARGET = "PinpointSMSVoiceV2.SendTextMessage"
+_FEEDBACK = "PinpointSMSVoiceV2.PutMessageFeedback"
+FEEDBACK_MS = 3_600_000
+"""After so long AWS takes a message for failed of which nothing was said (user guide, "Message feedback")."""
 _CREDENTIAL = re.compile(r"AWS4-HMAC-SHA256 Credential=(?P<id>[^/]+)/[0-9]{8}/[a-z0-9-]+/(?P<service>[a-z-]+)/")
 _NUMBER = re.compile(r"\+?[1-9][0-9]{1,18}\Z")
 _TYPE = "application/x-amz-json-1.0"
@@ -23,8 +26,8 @@ class AwsSmsSandbox(HttpSandbox):
     """
 
     provider = "aws"
-    steps = ("SendTextMessage",)
-    sends = frozenset(steps)
+    steps = ("SendTextMessage", "PutMessageFeedback")
+    sends = frozenset({"SendTextMessage"})
     broken = b'{"MessageId": '
     content_type = _TYPE
     mixture: ClassVar = (
@@ -51,9 +54,18 @@ class AwsSmsSandbox(HttpSandbox):
         self._identities = identities
         self._access_keys = access_keys
         self._opted_out = opted_out
+        self._feedback: dict[str, tuple[int, str | None]] = {}
+
+    def feedback(self, message_id: str) -> str | None:
+        """What AWS knows of a message sent with feedback: RECEIVED, FAILED, or nothing yet. Raises: KeyError."""
+        sent_at, said = self._feedback[message_id]
+        return said or ("FAILED" if self.clock.now_ms() >= sent_at + FEEDBACK_MS else None)
 
     def handle(self, request: Request) -> Response:
         params = _params(request)
+        if request.headers.get("x-amz-target") == _FEEDBACK:
+            fault = self.faults.take(str(params.get("MessageId")), at="PutMessageFeedback")
+            return self.play(fault, lambda: self._take_feedback(request, params))
         fault = self.faults.take(str(params.get("DestinationPhoneNumber")), at="SendTextMessage")
         return self.play(fault, lambda: self._answer(request, params))
 
@@ -73,8 +85,22 @@ class AwsSmsSandbox(HttpSandbox):
             ours = str(params.get("Context", {}).get("mepush_message_id", ""))
             to = params["DestinationPhoneNumber"]
             self.outbox.put(Delivery(self.provider, to, message_id, _data(params), message_id=ours))
+            if params.get("MessageFeedbackEnabled"):
+                self._feedback[message_id] = self.clock.now_ms(), None
             self._tell(params, message_id)
         return Response.of({"MessageId": message_id}, content_type=_TYPE)
+
+    def _take_feedback(self, request: Request, params: dict[str, Any]) -> Response:
+        refused = self._unauthenticated(request)
+        if refused is not None:
+            return refused
+        id, status = params.get("MessageId"), params.get("MessageFeedbackStatus")
+        if status not in ("RECEIVED", "FAILED"):
+            return _error("ValidationException", "INVALID_PARAMETER", "MessageFeedbackStatus")
+        if id not in self._feedback:
+            return _error("ResourceNotFoundException")
+        self._feedback[id] = self._feedback[id][0], status
+        return Response.of({"MessageId": id, "MessageFeedbackStatus": status}, content_type=_TYPE)
 
     def _tell(self, params: dict[str, Any], message_id: str) -> None:
         """Have EventBridge told what becomes of a text."""

@@ -62,7 +62,8 @@ class TencentSandbox(HttpSandbox):
     all. clock: its time. signature_clock: what signatures are dated by, if that is another. records: what it tells
     about past calls. callback_urls: what the console has for applications, by their SdkAppId: it is called there what
     became of texts; without one, nothing is. untold: for applications for which support has allowed it, what is told to
-    whoever asks, each once.
+    whoever asks, each once. reporters: the applications that may report conversions, as support has allowed it;
+    conversions: SerialNo to when its code was given back, in seconds since the epoch.
 
     Faults play at SendSms, or the action that they name. The kinds `code` and `throttle` with a recipient are about
     that number alone, as those `at="number"` are about any one number of a call.
@@ -71,7 +72,7 @@ class TencentSandbox(HttpSandbox):
     provider = "tencent"
     steps = (
         *("SendSms", "number", "SendStatusStatistics", "DescribeSendRecordList", "PullSmsSendStatusByPhoneNumber"),
-        *("PullSmsSendStatus", "PullSmsReplyStatus"),
+        *("PullSmsSendStatus", "PullSmsReplyStatus", "ReportConversion"),
     )
     sends = frozenset({"SendSms"})
     broken = b'{"Response": {"SendStatusSet": ['
@@ -106,12 +107,15 @@ class TencentSandbox(HttpSandbox):
         self.records = Records(self.clock)
         self.callback_urls: dict[str, str] = {}
         self.untold: dict[str, Untold] = {}
+        self.reporters: set[str] = set()
+        self.conversions: dict[str, int] = {}
         self._serial = itertools.count(1)
         self._actions: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "SendSms": self._send_sms,
             "SendStatusStatistics": self._statistics,
             "DescribeSendRecordList": self._described,
             "PullSmsSendStatusByPhoneNumber": self._pulled,
+            "ReportConversion": self._converted,
             "PullSmsSendStatus": lambda params: self._untold(params).reports(params),
             "PullSmsReplyStatus": lambda params: self._untold(params).replies(params),
         }
@@ -298,6 +302,19 @@ class TencentSandbox(HttpSandbox):
             # Which code it is, the documents do not say.
             raise RefusedError("UnauthorizedOperation.RequestPermissionDeny")
         return found
+
+    def _converted(self, params: dict[str, Any]) -> dict[str, Any]:
+        self._check_app(params)
+        if params["SmsSdkAppId"] not in self.reporters:
+            raise RefusedError("UnauthorizedOperation.RequestPermissionDeny")
+        serial = str(params.get("SerialNo") or "")
+        if not serial:
+            raise RefusedError("MissingParameter", "SerialNo")
+        if not any(each.id == serial for each in self.outbox.all()):
+            # What it says of those, the documents do not tell.
+            return {"ReportConversionStatus": {"Code": "FailedOperation.OtherError", "Message": "no such SerialNo"}}
+        self.conversions.setdefault(serial, int(params.get("ConversionTime") or 0))
+        return {"ReportConversionStatus": {"Code": "OK", "Message": "success"}}
 
     def _pulled(self, params: dict[str, Any]) -> dict[str, Any]:
         self._check_app(params)

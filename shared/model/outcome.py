@@ -49,8 +49,14 @@ class Changed(Struct, frozen=True):
     """The provider shows a message that it had taken in another way now."""
 
 
+class Reported(Struct, frozen=True):
+    """The provider knows that a message came to its recipient."""
+
+
 Outcome = Sent | Rejected | Retry | Unknown | AccountDown
 Withdrawal = Withdrawn | Rejected | Retry | Unknown | AccountDown
 """What a provider may say when it is asked to take a message back."""
 Change = Changed | Rejected | Retry | Unknown | AccountDown
 """What a provider may say when it is asked to show a message in another way."""
+Report = Reported | Rejected | Retry | Unknown | AccountDown
+"""What a provider may say when it is told that a code was given back."""

@@ -76,6 +76,9 @@ class Receipt(Struct, kw_only=True, omit_defaults=True, frozen=True):
     """Of an anonymous one, which no provider says."""
     took_ms: int | None = None
     """Of a delivery, how long it took from when the provider took the message, if the provider says so."""
+    carriers: tuple[str, ...] = ()
+    """Of a code that was given back: the ids of the messages that were asked for to carry it, the oldest first;
+    `message_id` is the last. Of them, and those to which they fell back, it is about the last that was sent by then."""
     origin: str | None = None
     """Where the message comes from, if that rode along (`shared/model/origin.py`): then nothing is looked up."""
 
@@ -136,6 +139,20 @@ class CardChange(Struct, kw_only=True):
     """That were made."""
 
 
-def as_json(value: Arrived | Waiting | Look | CardChange) -> str:
+class Converted(Struct, kw_only=True):
+    """A code that was given back, on the queue of receipts: the provider of its message is to be told."""
+
+    v: int = field(default_factory=lambda: 1)
+    converted: str
+    """The provider's id of the message."""
+    tenant: str
+    account: str
+    at: int
+    """When it was given back, in milliseconds since the epoch."""
+    tries: int = 0
+    """That were made."""
+
+
+def as_json(value: Arrived | Waiting | Look | CardChange | Converted) -> str:
     """As it goes on the queue."""
     return msgspec.json.encode(value).decode()

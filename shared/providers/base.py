@@ -15,7 +15,7 @@ from msgspec import Struct
 from shared.model.accounts import Rate
 from shared.model.clock import Clock
 from shared.model.content import Rendered
-from shared.model.outcome import Change, Outcome, Rejected, Unknown, Withdrawal
+from shared.model.outcome import Change, Outcome, Rejected, Report, Unknown, Withdrawal
 from shared.model.reasons import Reason
 from shared.net.network import PUBLIC, Network
 from shared.policy.rates import Lane
@@ -35,6 +35,8 @@ class Outgoing(Struct, frozen=True):
     content: Rendered
     origin: str = ""
     """For providers that give it back in their receipts (`shared/model/origin.py`)."""
+    checked: bool = False
+    """It carries a verification, so it will be known whether its recipient got it."""
 
 
 class Verification(Struct, frozen=True):
@@ -192,6 +194,14 @@ class Provider(ABC):
         it again may be refused.
         """
         return Rejected(Reason.CONTENT_INVALID, "no_cards")
+
+    def report_conversion(self, provider_message_id: str, at: int) -> Report:
+        """Tell the provider that the code of a message was given back. at: when, in milliseconds since the epoch.
+
+        Reported: it knows, now or before. Rejected: it does not want to know. Retry, AccountDown: not now. Unknown: no
+        answer came. Never raises for what a provider or a network may do; doing it again does no harm.
+        """
+        return Rejected(Reason.UNRESOLVED, "no_reports")
 
     def pulled(self) -> Iterator[Sequence[str]]:
         """What it tells of messages when it is asked, call by call, each text for the module `receipts` to read.

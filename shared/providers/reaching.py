@@ -1,6 +1,6 @@
 """What it means for messages that a provider's server may not be reached, or cannot be trusted."""
 
-from shared.model.outcome import AccountDown, Retry
+from shared.model.outcome import AccountDown, Outcome, Report, Retry, Sent, Unknown
 from shared.model.reasons import Reason
 from shared.net.problems import NOT_ALLOWED, WORDS, code_of
 from shared.providers.base import Verification
@@ -36,3 +36,8 @@ def explained(code: str, own_ca: bool = False) -> Verification | None:
         return None
     summary, action = WORDS[code]
     return Verification(False, summary, action if own_ca or code == NOT_ALLOWED else _BETWEEN, code)
+
+
+def report_of(outcome: Outcome) -> Report:
+    """What a failure of a call means where it reported something: nothing is known unless it was refused."""
+    return Unknown(Reason.UNRECOGNISED_ANSWER, "") if isinstance(outcome, Sent) else outcome

@@ -1,6 +1,6 @@
 """Reads receipts: tells apart what is on their queue, and has the vendor's own module read it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import import_module
 from typing import Any, Protocol, cast
@@ -8,7 +8,7 @@ from typing import Any, Protocol, cast
 from msgspec import Struct, field
 
 from shared.model import wire
-from shared.model.receipts import Alert, Arrived, CardChange, Look, Notice, Receipt, Waiting
+from shared.model.receipts import Alert, Arrived, CardChange, Converted, Look, Notice, Receipt, Waiting
 from shared.model.wire import UnreadableError
 from shared.providers.spec import ProviderSpec
 from shared.providers.table import PROVIDERS
@@ -29,6 +29,7 @@ class _Some(Struct):
     waiting: Any = None
     look: str | None = None
     card: str | None = None
+    converted: str | None = None
     source: str | None = None
     message: str | None = field(default=None, name="Message")
     """Of what a topic of SNS passes on."""
@@ -41,10 +42,21 @@ _fields = wire.Reader[dict[str, Any]](dict[str, Any])
 _arrived = wire.Reader[Arrived](Arrived)
 _waiting = wire.Reader[Waiting](Waiting)
 _change = wire.Reader[CardChange](CardChange)
+_converted = wire.Reader[Converted](Converted)
 _look = wire.Reader[Look](Look)
 
 
-def read_queued(text: str, now: int) -> Arrived | Waiting | Look | CardChange | Notice:
+_OURS: Sequence[tuple[str, Callable[[str], Arrived | Waiting | Look | CardChange | Converted]]] = (
+    ("waiting", _waiting),
+    ("look", _look),
+    ("card", _change),
+    ("converted", _converted),
+    ("provider", _arrived),
+)
+"""What we put on the queue, by the field that tells it."""
+
+
+def read_queued(text: str, now: int) -> Arrived | Waiting | Look | CardChange | Converted | Notice:
     """What a message of the queue `receipts` holds: of ours, an event of EventBridge, or what a topic of SNS passed on.
 
     now: in milliseconds since the epoch. Raises: UnreadableError.
@@ -52,14 +64,9 @@ def read_queued(text: str, now: int) -> Arrived | Waiting | Look | CardChange | 
     if _is_prose(text):
         return Notice("topic")
     found = _some(text)
-    if found.waiting is not None:
-        return _waiting(text)
-    if found.look is not None:
-        return _look(text)
-    if found.card is not None:
-        return _change(text)
-    if found.provider is not None:
-        return _arrived(text)
+    for told_by, read in _OURS:
+        if getattr(found, told_by) is not None:
+            return read(text)
     if found.source is not None:
         return Arrived(provider=_of_source(found.source).name, at=now, body=text)
     if found.message is not None and (_is_prose(found.message) or _is_trial(found.message)):

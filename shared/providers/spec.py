@@ -23,6 +23,10 @@ def _anything(_content: Any) -> str | None:
     return None
 
 
+def _no_reports(_settings: Mapping[str, Any]) -> bool:
+    return False
+
+
 def plain_parts(text: str, _account: Account, _to: str) -> int:
     """The parts of a text where a vendor counts as all do."""
     return parts_of(text)
@@ -61,6 +65,10 @@ class ProviderSpec(Struct, frozen=True):
     `Provider.pulled`; None for vendors that cannot be asked."""
     pulls: tuple[Right, ...] = ()
     """Of the function that asks it."""
+    reports_conversion: Callable[[Mapping[str, Any]], bool] = _no_reports
+    """Whether an account with such settings is told of codes that were given back (`Provider.report_conversion`)."""
+    reports: tuple[Right, ...] = ()
+    """Of the function that tells it."""
     topic_fields: frozenset[str] = frozenset()
     """Of what it says by a topic of SNS: one of these fields is in all of it, and in nothing that others say."""
     topic_from: Outside | None = None

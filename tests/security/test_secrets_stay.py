@@ -72,6 +72,7 @@ FREE: dict[str, dict[str, Any]] = {
         "sender_id": "Shop",
         "timeout": 3,
         "pull_receipts": True,
+        "report_conversion": True,
     },
     "app": {"safe": 1, "enable_id_trans": True, "duplicate_check_interval": 60},
     "robot": {"mention": False},

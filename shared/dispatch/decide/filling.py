@@ -65,7 +65,9 @@ class Filling:
                 rows.append(failed(envelope, recipient, found.reason, found.found, self._clock.now_ms()))
                 continue
             message_id = number(recipient.index) + recipient.tag
-            pairs.append((recipient, Outgoing(message_id, recipient.address, found, self._origin)))
+            pairs.append(
+                (recipient, Outgoing(message_id, recipient.address, found, self._origin, envelope.proof is not None))
+            )
         return pairs, rows
 
     def _is_late(self) -> bool:

@@ -19,6 +19,8 @@ SPEC = ProviderSpec(
     receipts=True,
     events=EVENTS,
     topic_fields=frozenset({"messageStatus", "inboundMessageId"}),
+    reports_conversion=lambda settings: bool(settings.get("report_conversion", True)),
+    reports=(rights.REPORT,),
     rights=(rights.SEND,),
     checks=(rights.SEND,),
 )

@@ -3,10 +3,10 @@
 import logging
 from typing import Any
 
-from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Unknown
+from shared.model.outcome import AccountDown, Outcome, Rejected, Report, Retry, Unknown
 from shared.model.reasons import Reason
 from shared.providers.base import retry_after
-from shared.providers.reaching import outcome_of_reaching
+from shared.providers.reaching import outcome_of_reaching, report_of
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +86,15 @@ def outcome_of_answer(response: Any) -> Outcome:
     if kind is Retry:
         return Retry(why, raw, retry_after(response.get("ResponseMetadata", {}).get("HTTPHeaders", {})))
     return kind(why, raw)
+
+
+def report_of_answer(response: Any) -> Report:
+    """What an error answer means to a report of a code that was given back (PutMessageFeedback, "Errors")."""
+    code = str(response.get("Error", {}).get("Code") or "unknown")
+    if code in ("ResourceNotFoundException", "ValidationException"):
+        # AWS knows no such message, or none that is reported of: no other try finds one.
+        return Rejected(Reason.UNRESOLVED, code)
+    return report_of(outcome_of_answer(response))
 
 
 def _of_fields(code: str, response: Any) -> tuple[_Kind, Reason] | None:

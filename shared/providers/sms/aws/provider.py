@@ -10,15 +10,15 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from shared.model.accounts import NoSecret, ProviderSettings
 from shared.model.content import RenderedSms
-from shared.model.outcome import Outcome, Rejected, Sent, Unknown
+from shared.model.outcome import Outcome, Rejected, Report, Reported, Sent, Unknown
 from shared.model.reasons import EXPLANATIONS, Reason
 from shared.net.hosts import aws_vendor, check_endpoint, endpoint_server
 from shared.net.network import Network
 from shared.net.pools import guard_botocore
 from shared.providers.base import MAX_CALLS, Outgoing, Provider, Tools, Verification
-from shared.providers.reaching import explained
+from shared.providers.reaching import explained, report_of
 from shared.providers.sms.aws import context
-from shared.providers.sms.aws.codes import WORDS, outcome_of_answer, outcome_of_failure
+from shared.providers.sms.aws.codes import WORDS, outcome_of_answer, outcome_of_failure, report_of_answer
 
 if TYPE_CHECKING:
     from mypy_boto3_pinpoint_sms_voice_v2 import PinpointSMSVoiceV2Client
@@ -54,6 +54,9 @@ class Settings(ProviderSettings):
     """USD per message, such as `0.05`."""
     time_to_live: int | None = Field(default=None, ge=5, le=259_200)
     """Seconds, 5 to 259,200, that AWS goes on trying."""
+    report_conversion: bool = True
+    """Whether AWS is told of texts whose code was given back. It then takes verifications that it is not told of within
+    an hour for failed (SendTextMessage, `MessageFeedbackEnabled`)."""
     endpoint: str | None = None
     timeout: float = Field(default=10.0, gt=0, le=10)
     """Seconds for an answer."""
@@ -145,7 +148,19 @@ class AwsSms(Provider):
         if not isinstance(content, RenderedSms) or content.text is None:
             return Rejected(Reason.TEMPLATE_REFUSED, "no_text")
         along = {context.MESSAGE_ID: message.message_id, context.TENANT: self._tenant}
-        return self._call(message.to, content.text, Context=along)
+        more = {"MessageFeedbackEnabled": True} if message.checked and self._settings.report_conversion else {}
+        return self._call(message.to, content.text, Context=along, **more)
+
+    def report_conversion(self, provider_message_id: str, at: int) -> Report:
+        from botocore.exceptions import ClientError
+
+        try:
+            self._connected().put_message_feedback(MessageId=provider_message_id, MessageFeedbackStatus="RECEIVED")
+        except ClientError as error:
+            return report_of_answer(error.response)
+        except Exception as error:  # botocore's parser stumbles in many ways over what it does not expect
+            return report_of(outcome_of_failure(error))
+        return Reported()
 
     def _call(self, to: str, text: str, **more: Any) -> Outcome:
         from botocore.exceptions import ClientError

@@ -16,5 +16,6 @@ SPEC = ProviderSpec(
     code_digits=6,
     callback=True,
     pull_setting="pull_receipts",
+    reports_conversion=lambda settings: settings.get("report_conversion") is True,
     pulls=(read_secrets(Channel.SMS),),
 )

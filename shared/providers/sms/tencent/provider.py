@@ -11,14 +11,14 @@ from pydantic import AfterValidator, ConfigDict, Field, SecretStr, field_validat
 
 from shared.model.accounts import ProviderSecret, ProviderSettings, bare_secret
 from shared.model.content import RenderedSms
-from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Sent, Unknown
+from shared.model.outcome import AccountDown, Outcome, Rejected, Report, Reported, Retry, Sent, Unknown
 from shared.model.reasons import EXPLANATIONS, Reason
 from shared.net.hosts import Vendor, check_endpoint, endpoint_server, is_loopback, read_endpoint
 from shared.net.network import Network
 from shared.net.pools import guard
 from shared.net.problems import causes
 from shared.providers.base import Outgoing, Provider, PullError, Tools, Verification
-from shared.providers.reaching import explained, outcome_of_reaching
+from shared.providers.reaching import explained, outcome_of_reaching, report_of
 from shared.providers.sms.tencent.codes import WORDS, outcome_of, request_outcome
 from shared.providers.sms.tencent.receipts import REPLIES, REPORTS, reports_of, stops_of
 from shared.providers.sms.tencent.records import OLDEST_MS, by_records, by_reports, records_query, reports_query
@@ -60,7 +60,7 @@ class Settings(ProviderSettings):
     """A Tencent Cloud SMS application."""
 
     keep_secret: ClassVar[frozenset[str]] = frozenset(
-        {"sign_name", "sign_name_abroad", "sender_id", "timeout", "pull_receipts"}
+        {"sign_name", "sign_name_abroad", "sender_id", "timeout", "pull_receipts", "report_conversion"}
     )
 
     provider: Literal["tencent"]
@@ -78,6 +78,9 @@ class Settings(ProviderSettings):
     """Seconds for an answer."""
     pull_receipts: bool = False
     """Whether to ask every ten minutes for what no callback brought; Tencent Cloud's support must have allowed it."""
+
+    report_conversion: bool = False
+    """Whether Tencent Cloud is told of texts whose code was given back; its support must allow it (api/382/79152)."""
 
     @field_validator("endpoint")
     @classmethod
@@ -189,6 +192,23 @@ class TencentSms(Provider):
                 failed = error
         if failed is not None:
             raise failed
+
+    def report_conversion(self, provider_message_id: str, at: int) -> Report:
+        params = {
+            "SmsSdkAppId": self._settings.sdk_app_id,
+            "SerialNo": provider_message_id,
+            "ConversionTime": at // 1000,
+        }
+        try:
+            answer = self._call("ReportConversion", params)
+        except _VendorError as error:
+            return report_of(outcome_of(error.code))
+        except _TransportError as error:
+            return error.outcome
+        status = answer.get("ReportConversionStatus")
+        code = str(status.get("Code") or "") if isinstance(status, dict) else ""
+        # Its SDK says `ok`, its documentation `OK`.
+        return Reported() if code.lower() == "ok" else Rejected(Reason.UNRESOLVED, code or "no_status")
 
     def _pull(self, action: str, name: str) -> list[Any]:
         """Rows that nobody has been told yet. Raises: PullError."""
