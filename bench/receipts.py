@@ -14,6 +14,7 @@ from bench.campaign import DISPATCH_GB, MEMORY_SHARE, ROWS, Facts, measured
 from bench.figures import Figure, cpu_medians
 from bench.sample import envelopes
 from functions.receipts.cards import Cards
+from functions.receipts.converting import Converting
 from functions.receipts.falling import Falling
 from functions.receipts.listing import Listing
 from functions.receipts.matching import Matcher
@@ -113,7 +114,8 @@ def _receipt_us() -> float:
     listing = Listing(Suppressions(client, "catalog", clock), SoftBounces(timeline))  # type: ignore[arg-type]  # it is asked for nothing
     falling = Falling(nobody, nobody, nobody, nobody, clock, nobody)  # type: ignore[arg-type]  # none of these may fall back
     cards = Cards(nobody, nobody, nobody)  # type: ignore[arg-type]  # none is a card
-    receiver = Receiver(matcher, listing, falling, cards, nobody, nobody, clock)  # type: ignore[arg-type]  # they take everything
+    converting = Converting(nobody, nobody, nobody)  # type: ignore[arg-type]  # none is a code
+    receiver = Receiver(matcher, listing, falling, cards, converting, nobody, nobody, clock)  # type: ignore[arg-type]  # they take everything
 
     def work() -> int:
         for start in range(0, len(records), BATCH):

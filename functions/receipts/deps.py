@@ -8,6 +8,7 @@ from typing import Any, cast
 from aws_lambda_powertools.metrics import EphemeralMetrics
 
 from functions.receipts.cards import Cards
+from functions.receipts.converting import Converting
 from functions.receipts.falling import Falling
 from functions.receipts.function import ReceiptsSettings
 from functions.receipts.listing import Listing
@@ -45,6 +46,7 @@ def receiver_of(parts: AccountParts) -> Receiver:
         Falling(parts.awaiting, parts.queues, parts.receipt_queue, parts.stream, parts.clock, Seals(parts.catalog)),
         # Few cards are to be changed, and what connects to WeCom takes its time to be made.
         Cards(parts.catalog, cast(Any, Later(lambda: parts.accounts)), parts.receipt_queue),
+        Converting(parts.catalog, cast(Any, Later(lambda: parts.accounts)), parts.receipt_queue, parts.pool),
         parts.receipt_queue,
         parts.stream,
         parts.clock,

@@ -13,6 +13,7 @@ from shared.base.settings import (
 )
 from shared.function import ADDRESS_PACKAGES, CORE_PACKAGES, SEALING_PACKAGES, ZONE_PACKAGES, FunctionSpec, QueueTrigger
 from shared.model.words import Channel
+from shared.providers.table import providers_of
 
 BATCH_SIZE = 100
 WINDOW_S = 1
@@ -41,7 +42,7 @@ FUNCTIONS = (
         ReceiptsSettings,
         timeout_s=60,
         receipts=True,
-        channels=(Channel.WECOM,),
+        channels=(Channel.WECOM, Channel.SMS),
         packages=(*CORE_PACKAGES, *ADDRESS_PACKAGES, *SEALING_PACKAGES, *ZONE_PACKAGES),
         rights=(
             table("timeline", "BatchGetItem", "Query"),
@@ -51,6 +52,9 @@ FUNCTIONS = (
             table("guard", "GetItem", "UpdateItem", keys=("awaiting#*", "token#*")),
             allow(SEND, "queue.*"),
             read_secrets(Channel.WECOM),
+            # Who sent a code is told that it was given back.
+            read_secrets(Channel.SMS),
+            *(right for provider in providers_of(Channel.SMS) for right in provider.reports),
             allow((*CONSUME, *SEND), "receipts.queue"),
             PUBLISH,
         ),

@@ -21,6 +21,8 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         _count(parts.metrics, "ReceiptsUnmatched", number, "provider", provider)
     for account, number in received.unchanged.items():
         _count(parts.metrics, "CardsNotChanged", number, "account", account)
+    for account, number in received.unreported.items():
+        _count(parts.metrics, "ReportsRefused", number, "account", account)
     for source, number in received.notices.items():
         logger.info("no receipt", source=source, messages=number)
         _count(parts.metrics, "TestMessages", number, "source", source)

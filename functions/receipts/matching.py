@@ -38,6 +38,8 @@ class Matched(Struct, frozen=True):
     message_id: str
     event: KeptEvent
     """One of the message's events: that it was sent, if that is known."""
+    told: bool = False
+    """Of a code that was given back: the timeline says so already."""
 
 
 _Way = Callable[[Sequence[Receipt], bool], list[Matched | None]]
@@ -85,6 +87,8 @@ class Matcher:
         if receipt.tenant is not None and receipt.message_id is not None:
             if not is_message_id(receipt.message_id):
                 return None
+            if receipt.carriers:
+                return self._by_carriers
             return self._by_requests if receipt.same_request else self._by_message_ids
         if receipt.tenant is not None and receipt.address is not None:
             return self._by_addresses
@@ -99,6 +103,45 @@ class Matcher:
 
     def _by_message_ids(self, receipts: Sequence[Receipt], thorough: bool) -> list[Matched | None]:
         return self._at([(each.tenant or "", each.message_id or "") for each in receipts], receipts, thorough)
+
+    def _by_carriers(self, receipts: Sequence[Receipt], thorough: bool) -> list[Matched | None]:
+        """Most codes went by one message, and one read for all of these says so; of the others all is looked at."""
+        lone = {(each.tenant or "", each.carriers[0]) for each in receipts if len(each.carriers) == 1}
+        stages = (Stage.SENT, Stage.VERIFIED)
+        events = self._timeline.read([event_key_of(*each, stage) for each in lone for stage in stages])
+        found: list[Matched | None] = []
+        for receipt in receipts:
+            tenant, first = receipt.tenant or "", receipt.carriers[0]
+            event = events.get(event_key_of(tenant, first, Stage.SENT))
+            if event is not None and event.awaits is None:
+                told = event_key_of(tenant, first, Stage.VERIFIED) in events
+                found.append(Matched(receipt, tenant, first, event, told))
+            else:
+                found.append(self._carrier(receipt, tenant) or self._last_carrier(receipt, thorough))
+        return found
+
+    def _carrier(self, receipt: Receipt, tenant: str) -> Matched | None:
+        """The message that brought a code, as well as that can be known; the same once it has been told."""
+        legs, seen = list(receipt.carriers), dict[str, list[KeptEvent]]()
+        while new := [leg for leg in dict.fromkeys(legs) if leg not in seen]:
+            seen |= zip(new, self._timeline.events_of_many(tenant, new), strict=True)
+            fell = [(leg, e.fell_back_to.tag) for leg in new for e in seen[leg] if e.fell_back_to is not None]
+            legs += [leg[:ULID_LENGTH] + tag for leg, tag in fell]
+        told = {leg: events for leg, events in seen.items() if any(e.stage == Stage.VERIFIED for e in events)}
+        sent = [
+            (event.at, leg, event)
+            for leg, events in (told or seen).items()
+            for event in events
+            if event.stage == Stage.SENT and (told or event.at <= receipt.at + SKEW_MS)
+        ]
+        if not sent:
+            return None
+        _, leg, event = max(sent, key=lambda each: each[0])
+        return Matched(receipt, tenant, leg, event, leg in told)
+
+    def _last_carrier(self, receipt: Receipt, thorough: bool) -> Matched | None:
+        """The last message that was asked for, if of none it is known that it was sent."""
+        return self._by_message_ids([receipt], True)[0] if thorough else None
 
     def _by_provider_ids(self, receipts: Sequence[Receipt], thorough: bool) -> list[Matched | None]:
         ids = [(each.provider, each.provider_id or "") for each in receipts]

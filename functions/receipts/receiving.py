@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from aws_lambda_powertools import Logger
 
 from functions.receipts.cards import Cards
+from functions.receipts.converting import Converting
 from functions.receipts.falling import Falling
 from functions.receipts.listing import Listing
 from functions.receipts.matching import Matched, Matcher
@@ -21,7 +22,7 @@ from shared.aws.receipts import ReceiptQueue
 from shared.base.logs import log_error
 from shared.model.clock import Clock
 from shared.model.events import StreamRecord
-from shared.model.receipts import Alert, Arrived, CardChange, Look, Notice, Receipt, Waiting
+from shared.model.receipts import Alert, Arrived, CardChange, Converted, Look, Notice, Receipt, Waiting
 from shared.model.wire import UnreadableError
 from shared.providers.reading import read_queued, read_receipts
 
@@ -53,6 +54,8 @@ class Received:
     """Provider -> receipts that waited for an hour, and are about no message of ours."""
     unchanged: Counter[str] = field(default_factory=Counter)
     """`<tenant>/<account>` -> cards that do not show who pressed them."""
+    unreported: Counter[str] = field(default_factory=Counter)
+    """`<tenant>/<account>` -> codes that were given back, of which the provider does not want to know."""
     alerts: list[Alert] = field(default_factory=list)
     """What providers said of accounts."""
     notices: Counter[str] = field(default_factory=Counter)
@@ -79,6 +82,7 @@ class Receiver:
         listing: Listing,
         falling: Falling,
         cards: Cards,
+        converting: Converting,
         queue: ReceiptQueue,
         stream: Stream,
         clock: Clock,
@@ -87,6 +91,7 @@ class Receiver:
         self._listing = listing
         self._falling = falling
         self._cards = cards
+        self._converting = converting
         self._queue = queue
         self._stream = stream
         self._clock = clock
@@ -99,6 +104,7 @@ class Receiver:
         looks = [fresh]
         overdue: list[tuple[str, Look]] = []
         changes: list[tuple[str, CardChange]] = []
+        converted: list[tuple[str, Converted]] = []
         for record in event["Records"]:
             try:
                 queued = read_queued(record["body"], now)
@@ -108,6 +114,8 @@ class Receiver:
                     overdue.append((record["messageId"], queued))
                 elif isinstance(queued, CardChange):
                     changes.append((record["messageId"], queued))
+                elif isinstance(queued, Converted):
+                    converted.append((record["messageId"], queued))
                 elif isinstance(queued, Notice):
                     result.notices[queued.source] += 1
                 else:
@@ -119,6 +127,10 @@ class Receiver:
         # What arrived in the same moment counts.
         result.failed += [id for id, look in overdue if not self._look(look)]
         result.failed += [id for id, change in changes if not self._change(change, result)]
+        if converted:
+            told = self._converting.tell(converted)
+            result.failed += told.failed
+            result.unreported.update(told.refused)
         return result
 
     def _change(self, change: CardChange, result: Received) -> bool:
@@ -171,6 +183,8 @@ class Receiver:
         self._listing.add(matches, now)
         left += self._falling.take(matches)
         self._cards.ask(matches)
+        # Before it is told: who is told of already has been asked for.
+        self._converting.ask(matches)
         self._tell(matches, now, result)
         unknown = set(map(id, left))
         for look in looks:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -69,7 +70,15 @@ def _row(match: Matched, index: int, now: int) -> EventRow:
         sign=receipt.sign,
         link=receipt.link,
         anonymous=receipt.anonymous,
+        **_of_code(receipt, event),
     )
+
+
+def _of_code(receipt: Receipt, event: KeptEvent) -> dict[str, Any]:
+    """By what it counts that a code was given back: what was said of its message when that was sent."""
+    if receipt.stage is not Stage.VERIFIED or event.stage != Stage.SENT:
+        return {}
+    return {"code_until": event.code_until, "country": event.country, "share": event.share}
 
 
 def _took_ms(receipt: Receipt, event: KeptEvent, at: int) -> int | None:

@@ -104,7 +104,13 @@ class Verifying(Struct, frozen=True):
     def _tell(self, tenant: str, found: Verification, now: int) -> None:
         """Have the timeline say that the recipient gave the code back; told twice, it is one event."""
         at = found.decided_at or now
-        receipt = Receipt(stage=Stage.VERIFIED, at=at, tenant=tenant, message_id=found.messages[-1])
+        receipt = Receipt(
+            stage=Stage.VERIFIED,
+            at=at,
+            tenant=tenant,
+            message_id=found.messages[-1],
+            carriers=found.messages,
+        )
         try:
             self.queue.wait(Waiting(since=now, tries=0, waiting=[receipt]), 0)
         except (*AWS_ERRORS, NotQueuedError) as error:

@@ -5,7 +5,7 @@ from typing import Any
 
 from shared.aws.queue import MAX_DELAY_S, MAX_ENTRIES, send_batch
 from shared.errors import NotQueuedError
-from shared.model.receipts import Arrived, CardChange, Look, Receipt, Waiting, as_json
+from shared.model.receipts import Arrived, CardChange, Converted, Look, Receipt, Waiting, as_json
 
 MOST_TOGETHER = 200
 """Receipts that wait in one message: of the longest that there may be, they fit into it."""
@@ -46,6 +46,15 @@ class ReceiptQueue:
     def change(self, change: CardChange, delay_s: int = 0) -> None:
         """Have a card changed, in so many seconds, at most 900. Raises: NotQueuedError."""
         self._send([{"MessageBody": as_json(change), **({"DelaySeconds": delay_s} if delay_s else {})}])
+
+    def convert(self, converted: Sequence[Converted], delay_s: int = 0) -> None:
+        """Have providers told of codes that were given back, in at most 900 seconds. Raises: NotQueuedError."""
+        for start in range(0, len(converted), MAX_ENTRIES):
+            more = {"DelaySeconds": delay_s} if delay_s else {}
+            some = converted[start : start + MAX_ENTRIES]
+            entries = [(str(i), {"MessageBody": as_json(each), **more}) for i, each in enumerate(some)]
+            if send_batch(self._client, self._url, entries):
+                raise NotQueuedError("reports not queued")
 
     def _send(self, entries: list[dict[str, Any]]) -> None:
         # One by one in a batch would do, but each may be as large as a batch.

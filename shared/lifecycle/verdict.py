@@ -9,13 +9,14 @@ from shared.model.events import EventRow
 from shared.model.outcome import AccountDown, Outcome, Rejected, Retry, Sent, Unknown
 from shared.model.reasons import ACCOUNTS_OWN, Reason
 from shared.model.sizes import clipped
-from shared.model.words import MessageClass, Stage
+from shared.model.words import Channel, MessageClass, Stage
 from shared.policy.retry import CHECKS_S, due_ms, wait_s
 
 RESENDS = frozenset({MessageClass.VERIFICATION, MessageClass.NOTIFICATION})
 """Classes whose message is sent again when it is unknown whether it was sent: a second code beats none."""
 UNSENT = frozenset({Stage.FAILED, Stage.EXPIRED, Stage.SUPPRESSED, Stage.DUPLICATE, Stage.CAPPED, Stage.RECALLED})
 """Outcomes that say that nothing was sent."""
+MINUTE_MS = 60_000
 CODE_BYTES = 200
 """Of a provider's raw code: whatever it answers, the rows of an envelope fit where they have to be kept."""
 GENERATION = 100
@@ -95,6 +96,9 @@ def judge(
         sent = row(envelope, recipient, Stage.SENT, now, via)
         sent.provider_id = outcome.provider_message_id
         sent.indexed = via is not None and via.indexed and bool(sent.provider_id)
+        if envelope.proof is not None:
+            sent.code_until = now + envelope.proof.minutes * MINUTE_MS
+            sent.country = envelope.proof.country if envelope.channel is Channel.SMS else None
         return sent
     if isinstance(outcome, Rejected):
         result = row(envelope, recipient, Stage.FAILED, now, via)

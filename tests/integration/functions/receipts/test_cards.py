@@ -74,7 +74,7 @@ class World:
         todo = [change]
         while todo:
             before = len(self.queued)
-            receiver = Receiver(nothing, nothing, nothing, self.cards, nothing, nothing, _Clock())
+            receiver = Receiver(nothing, nothing, nothing, self.cards, nothing, nothing, nothing, _Clock())
             received = receiver.run({"Records": [{"messageId": "0", "body": as_json(todo.pop())}]})
             assert received.failed == []
             found += received.unchanged
