@@ -16,6 +16,7 @@ from shared.errors import FieldError, InvalidError, LostError, TooManyError, inv
 from shared.model.accounts import UnitFee
 from shared.model.clock import Clock, iso
 from shared.model.ids import Tagger
+from shared.model.phones import takes_texts
 from shared.model.templates import Template
 from shared.model.tenants import Tenant
 from shared.model.verifications import Address, Proof, State, Verification
@@ -227,6 +228,7 @@ class _Kept(Carrying):
             minutes=body.valid_minutes,
             bind=self._bind(),
             prefix=self._prefix,
+            country=None if self.number is None else takes_texts(self.number)[0],
         )
 
     def _allowed(self, now: int) -> Allowed:

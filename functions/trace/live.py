@@ -1,4 +1,4 @@
-"""Metrics of messages as they are counted: by channel and class, and by account.
+"""Metrics of messages as they are counted: by channel and class, by account, and of codes by country and provider.
 
 CloudWatch takes them from lines of the log in its embedded metric format: one for each place and batch, so that their
 number follows the batches and not the messages. What is counted again by nobody is told again by nobody: a place is
@@ -36,6 +36,7 @@ NAMES: Mapping[str, str] = {
     f"{Stage.UNDELIVERED}.transient": "UndeliveredTransient",
     Stage.COMPLAINED: "Complained",
     Stage.UNSUBSCRIBED: "Unsubscribed",
+    Stage.VERIFIED: "Verified",
 }
 """What is counted, by the name that it counts by (`shared.store.counters.counted_as`)."""
 OF_ACCOUNTS = frozenset(
@@ -49,9 +50,12 @@ OF_ACCOUNTS = frozenset(
         Stage.UNDELIVERED,
         f"{Stage.UNDELIVERED}.transient",
         Stage.COMPLAINED,
+        Stage.VERIFIED,
     }
 )
 """Those that say something of the account, and are told by account too."""
+OF_CODES: Mapping[str, str] = {Stage.SENT: "CodesSent", Stage.VERIFIED: "CodesVerified"}
+"""What is counted of texts that carry verifications, by country and provider."""
 TIMES: Mapping[str, str] = {Stage.SENT: "TimeToSend", Stage.DELIVERED: "TimeToDeliver"}
 """How long messages took to a stage, by stage: from acceptance, and from there."""
 
@@ -63,6 +67,14 @@ class Where(NamedTuple):
     message_class: str
     account: str | None
     """`<tenant>/<account>`, if there is one."""
+
+
+class Codes(NamedTuple):
+    """What a text that carries a verification has in common with others in metrics."""
+
+    country: str
+    """ISO 3166."""
+    provider: str
 
 
 class Countable(Protocol):
@@ -84,6 +96,10 @@ class Countable(Protocol):
     def took_ms(self) -> int | None:
         """How long its message took to this stage, where that is known."""
 
+    @property
+    def code(self) -> Codes | None:
+        """None for what is not of such a text."""
+
 
 @dataclass(slots=True)
 class _Tally:
@@ -104,11 +120,14 @@ class Live:
         self._deployment = deployment
         self._by_account = by_account
         self._tallies: dict[Where, _Tally] = {}
+        self._codes: dict[Codes, Counter[str]] = {}
 
     def add(self, events: Iterable[Countable]) -> None:
         """Events were counted."""
         tallies = self._tallies
         for event in events:
+            if event.code is not None:
+                self._codes.setdefault(event.code, Counter())[event.name] += event.messages
             if event.where is not None and event.name in NAMES:
                 tally = tallies.get(event.where)
                 if tally is None:
@@ -128,6 +147,18 @@ class Live:
             self._write({"channel": channel, "class": message_class}, some, NAMES.keys())
         for account, some in accounts.items():
             self._write({"account": account}, some, OF_ACCOUNTS)
+        codes, self._codes = self._codes, {}
+        for code, counts in codes.items():
+            self._write_codes(code, counts)
+
+    def _write_codes(self, code: Codes, counts: Mapping[str, int]) -> None:
+        dimensions = {"deployment": self._deployment, "country": code.country, "provider": code.provider}
+        for name, value in dimensions.items():
+            self._metrics.add_dimension(name=name, value=value)
+        for stage, metric in OF_CODES.items():
+            if counts.get(stage):
+                self._metrics.add_metric(name=metric, unit=MetricUnit.Count, value=counts[stage])
+        self._metrics.flush_metrics()
 
     def _write(self, dimensions: Mapping[str, str], tallies: Sequence[_Tally], names: Iterable[str]) -> None:
         metrics = self._metrics

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from aws_lambda_powertools import Logger
 
 from functions.trace.engaged import Engaged, is_judged
-from functions.trace.live import Where
+from functions.trace.live import Codes, Where
 from shared.model.events import EventRow, StreamRecord, read_record
 from shared.model.ids import Numbering, root_of, ulid_time
 from shared.model.wire import UnreadableError
 from shared.model.words import OUTCOMES, KeyKind, Stage
+from shared.policy import conversion
 from shared.policy.engagement import link_name
 from shared.policy.latency import latency_name, latency_of
 from shared.policy.routing import BUCKET_MS, counts_of
@@ -25,6 +26,8 @@ from shared.store.counters import (
     MAX_ITEMS,
     CounterKey,
     Group,
+    code_name,
+    conversion_scope,
     counted_as,
     counter_keys,
     health_scope,
@@ -83,6 +86,8 @@ class Found:
     """Where metrics count it; None for messages of test keys, which nobody is called for."""
     took_ms: int | None = None
     """How long its message took to this stage, where that is counted."""
+    code: Codes | None = None
+    """Where metrics count it as that of a code, if it is."""
 
     def add_to(self, counts: dict[CounterKey, Counter[str]]) -> None:
         """Count the event."""
@@ -171,14 +176,17 @@ def _events(sequenced: Sequenced, named: Named, ttl: int) -> dict[EventKey, Foun
             places = by_account[account] = _places(record, account, hour)
         keys, where = places
         name = counted_as(row)
-        more = _health(record, row, health_keys)
+        more = _health(record, row, health_keys) + _conversion(record, row, health_keys)
         # The last one is the account's own, if there is any.
         told_apart = keys[:1] if account is None else (keys[0], keys[-1])
+        code = _code(record, row)
         if row.reason is not None and row.stage in _WITH_REASON:
             reason = (reason_name(name, row.reason),)
             more += [(key, reason) for key in told_apart]
             if record.run is not None:
                 more.append(((run_scope(record.tenant, record.run), place(hour)), reason))
+        if is_code(row):
+            more += [(key, (code_name(row.stage, row.country),)) for key in told_apart]
         if row.anonymous and row.link is not None:
             more.append((keys[0], (link_name(name, row.link),)))
         latency = latency_of(row, accepted_at)
@@ -186,7 +194,7 @@ def _events(sequenced: Sequenced, named: Named, ttl: int) -> dict[EventKey, Foun
             took = (latency_name(row.stage, latency),)
             more += [(key, took) for key in told_apart]
         item = event_item(key, record, row, ttl, opened.get(row.index))
-        events[key] = Found(sequenced.sequence, name, keys, item, more, 1, where, latency)
+        events[key] = Found(sequenced.sequence, name, keys, item, more, 1, where, latency, code)
     return events
 
 
@@ -248,6 +256,29 @@ def _health(record: StreamRecord, row: EventRow, keys: set[CounterKey]) -> Names
                 keys.add(key)
                 found.append((key, names))
     return found
+
+
+def _conversion(record: StreamRecord, row: EventRow, keys: set[CounterKey]) -> Names:
+    """What an event says of the account that a code went through, where there are several to compare. keys: of the
+    record so far, with those of health."""
+    if record.kind is KeyKind.TEST or row.country is None or row.share is None or not is_code(row):
+        return []
+    key = (conversion_scope(record.tenant, row.country), place((row.code_until or 0) // conversion.BUCKET_MS))
+    if key not in keys and len(keys) >= MAX_HEALTH_KEYS:
+        return []
+    keys.add(key)
+    return [(key, (conversion.name_of(row.stage, record.template, row.account or ""),))]
+
+
+def _code(record: StreamRecord, row: EventRow) -> Codes | None:
+    if record.kind is KeyKind.TEST or row.country is None or row.provider is None or not is_code(row):
+        return None
+    return Codes(row.country, row.provider)
+
+
+def is_code(row: EventRow) -> bool:
+    """Whether an event says that a verification was sent, or given back."""
+    return row.code_until is not None and row.stage in (Stage.SENT, Stage.VERIFIED)
 
 
 def _other_items(record: StreamRecord, named: Named, ttl: int) -> list[Item]:

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from shared.api.stats import (
     AccountStats,
+    CountryStats,
     GroupStats,
     Latencies,
     Latency,
@@ -20,7 +21,7 @@ from shared.model.reasons import EXPLANATIONS, Reason
 from shared.model.reasons_zh import meaning_zh
 from shared.model.words import Stage
 from shared.policy.latency import counted, percentile
-from shared.store.counters import HOUR_MS, REPORTED, Group, in_flight, unreported
+from shared.store.counters import HOUR_MS, REPORTED, Group, code_name, in_flight, unreported
 
 Counts = Mapping[tuple[int, Group | None], Counter[str]]
 """By cohort hour and group; those from before there were groups have none."""
@@ -58,6 +59,7 @@ def statistics(
         versions=_grouped(counts, targets, lambda group: str(group.version)),
         accounts=_grouped(counts, targets, lambda group: group.account),
         providers=_grouped(counts, targets, lambda group: known.get(group.account or "")),
+        countries=_countries(total),
         runs=_grouped(counts, targets, lambda group: group.run),
         variants=_grouped(counts, targets, lambda group: group.variant),
         spans=_spans(counts, by, zone),
@@ -78,6 +80,7 @@ def account_statistics(
         **_shares(total),
         latency=_latencies(total),
         reasons=_reasons(total),
+        countries=_countries(total),
         spans=_spans(counts, by, zone),
     )
 
@@ -97,7 +100,7 @@ def stages_of(counts: Mapping[str, int]) -> dict[str, int]:
 
 
 def _is_stage(name: str) -> bool:
-    return not set(":@/") & set(name) and name.partition(".")[0] in Stage.__members__.values()
+    return not set(":@/&") & set(name) and name.partition(".")[0] in Stage.__members__.values()
 
 
 def _reported(counts: Mapping[str, int]) -> int:
@@ -113,7 +116,27 @@ def _shares(counts: Mapping[str, int]) -> dict[str, float | None]:
     return {
         "delivered_share": of_sent,
         "delivered_share_of_reported": _share(counts.get(Stage.DELIVERED, 0), reported),
+        "verified_share": _share(_codes(counts, Stage.VERIFIED).total(), _codes(counts, Stage.SENT).total()),
     }
+
+
+def _codes(counts: Mapping[str, int], stage: Stage) -> Counter[str]:
+    """How many messages that carried a verification came to a stage, by country; empty for what was no text."""
+    start = code_name(stage, None)
+    return Counter({name.removeprefix(start): n for name, n in counts.items() if name.startswith(start)})
+
+
+def _countries(counts: Mapping[str, int]) -> list[CountryStats]:
+    sent, verified = _codes(counts, Stage.SENT), _codes(counts, Stage.VERIFIED)
+    return [
+        CountryStats(
+            country=country or None,
+            sent=sent[country],
+            verified=verified[country],
+            verified_share=_share(verified[country], sent[country]),
+        )
+        for country in sorted(sent | verified, key=lambda each: (-sent[each], each))
+    ]
 
 
 def _share(part: int, whole: int) -> float | None:
@@ -207,6 +230,7 @@ def _group(name: str, counts: Counts, targets: Targets) -> GroupStats:
         **_shares(total),
         latency=_latencies(total),
         undelivered_for=_undelivered_for(total),
+        countries=_countries(total),
         links=_links(counts, targets),
     )
 

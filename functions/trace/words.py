@@ -128,7 +128,7 @@ def _through(event: Facts, say: Phrases) -> Iterator[str]:
     """By which account a message went, and why by that one."""
     if event.provider is not None:
         yield say.through.format(account=event.account, provider=event.provider, took=_took(event, say))
-    if event.share is not None:
+    if event.share is not None and event.stage != Stage.VERIFIED:
         now, configured = event.share
         yield say.share.format(now=now)
         if now != configured:

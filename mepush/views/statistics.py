@@ -33,6 +33,7 @@ def show_statistics(console: Console, data: Mapping[str, Any]) -> None:
         if len(groups) > 1 or (name in ("runs", "variants") and groups):
             console.rule(f"By {title}", align="left")
             _show_groups(console, title, groups)
+    _show_countries(console, data.get("countries", []))
     _show_reasons(console, data["reasons"])
 
 
@@ -43,6 +44,7 @@ def show_account(console: Console, data: Mapping[str, Any]) -> None:
     if len(data["spans"]) > 1:
         console.rule("By time", align="left")
         _show_groups(console, "from", [{**each, "name": each["start"]} for each in data["spans"]])
+    _show_countries(console, data.get("countries", []))
     _show_reasons(console, data["reasons"])
 
 
@@ -69,6 +71,19 @@ def _arrived(data: Mapping[str, Any]) -> str:
     return words if of_reported is None else f"{words}, {_percent(of_reported)} of those with a receipt"
 
 
+def _show_countries(console: Console, countries: Sequence[Mapping[str, Any]]) -> None:
+    if not countries:
+        return
+    console.rule("Verifications by country", align="left")
+    made = table("country", "sent", "given back", "share")
+    for column in made.columns[1:]:
+        column.justify = "right"
+    for each in countries:
+        numbers = (f"{each[name]:,}" for name in ("sent", "verified"))
+        row(made, each["country"] or "(no text)", *numbers, _percent(each["verified_share"]))
+    console.print(made)
+
+
 def _percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.1f}%"
 
@@ -88,9 +103,12 @@ def _show_reasons(console: Console, reasons: Sequence[Mapping[str, Any]]) -> Non
 def as_rows(data: Mapping[str, Any]) -> Iterator[list[str]]:
     """A table of hours or days by stage, with its header, for a spreadsheet. Times are as the API has them."""
     stages = [name for name in data["stages"]]
-    yield ["start", *stages]
+    shares = ["verified_share"] if data.get("verified_share") is not None else []
+    yield ["start", *stages, *shares]
     for each in data["spans"]:
-        yield [each["start"], *(str(each["stages"].get(name, 0)) for name in stages)]
+        found = (each[name] for name in shares)
+        numbers = (str(each["stages"].get(name, 0)) for name in stages)
+        yield [each["start"], *numbers, *("" if share is None else str(share) for share in found)]
 
 
 def link_rows(data: Mapping[str, Any]) -> Iterator[list[str]]:
@@ -135,10 +153,13 @@ def _short(ms: int) -> str:
 def _show_groups(console: Console, title: str, groups: Iterable[Mapping[str, Any]]) -> None:
     groups = list(groups)
     columns = [name for name in _COLUMNS if any(name in each["stages"] for each in groups)]
-    made = table(title, *columns, "arrived")
+    # Of what carried no verification there is no such share, nor from an API of before.
+    more = ["verified_share"] if any(each.get("verified_share") is not None for each in groups) else []
+    made = table(title, *columns, "arrived", *("codes given back" for _ in more))
     for column in made.columns[1:]:
         column.justify = "right"
     for each in groups:
         numbers = (f"{each['stages'].get(name, 0):,}" for name in columns)
-        row(made, each["name"], *numbers, _percent(each["delivered_share"]))
+        shares = (_percent(each.get(name)) for name in ("delivered_share", *more))
+        row(made, each["name"], *numbers, *shares)
     console.print(made)

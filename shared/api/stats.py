@@ -54,6 +54,19 @@ class Shares(Model):
     delivered_share_of_reported: float | None = None
     """Of those of which it was reported whether they arrived; one that arrived and came back later counts as both,
     but they are never more than were sent."""
+    verified_share: float | None = None
+    """Of those that carried a verification, how many of what they carried was given back; None if none was sent."""
+
+
+class CountryStats(Model):
+    """Messages that carried a verification, to one country."""
+
+    country: str | None
+    """ISO 3166; null for what was no text."""
+    sent: int
+    verified: int
+    """Whose code was given back."""
+    verified_share: float | None
 
 
 class StatsSpan(Shares):
@@ -97,6 +110,8 @@ class GroupStats(Shares):
     """As those of the template; of accounts none where tracking is anonymous."""
     undelivered_for: dict[str, int] = Field(default_factory=dict)
     """How many did not arrive for which reason, for good or for now."""
+    countries: list[CountryStats] = Field(default_factory=list)
+    """Verifications alone, by country, the most first."""
 
 
 class AccountStats(Shares):
@@ -110,6 +125,8 @@ class AccountStats(Shares):
     latency: Latencies
     reasons: list[ReasonStats]
     """Why messages were not sent or not delivered, the most frequent first."""
+    countries: list[CountryStats] = Field(default_factory=list)
+    """Verifications alone, by country, the most first."""
     spans: list[StatsSpan]
 
 
@@ -136,6 +153,8 @@ class TemplateStats(Shares):
     accounts: list[GroupStats]
     providers: list[GroupStats] = Field(default_factory=list)
     """By the providers of these accounts; without those that are deleted."""
+    countries: list[CountryStats] = Field(default_factory=list)
+    """Verifications alone, by country, the most first."""
     runs: list[GroupStats]
     variants: list[GroupStats]
     spans: list[StatsSpan]

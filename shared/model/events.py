@@ -66,6 +66,8 @@ _KEYS = {
     "sign": "sgn",
     "link": "ln",
     "anonymous": "an",
+    "country": "cc",
+    "code_until": "good",
 }
 """How the fields of events are written on the stream and in ledgers; in the timeline too."""
 
@@ -142,6 +144,11 @@ class Facts(Struct, kw_only=True, omit_defaults=True, rename=_KEYS):
     """From when on nothing of that kind would have stopped it."""
     indexed: bool = False
     """Of one that was sent: its receipts name nothing but `provider_id`, by which it must be found."""
+    code_until: int | None = None
+    """Of a message that carried a verification, when it was sent and when the code was given back: until when what it
+    carried was good."""
+    country: str | None = None
+    """Of such a text, its number's (ISO 3166)."""
 
 
 class EventRow(Facts, kw_only=True, omit_defaults=True, rename=_KEYS):

@@ -14,7 +14,7 @@ class ProofKind(StrEnum):
     """They follow a link and press a button."""
 
 
-class Proof(Struct, frozen=True, omit_defaults=True, rename={"generation": "g", "length": "n"}):
+class Proof(Struct, frozen=True, omit_defaults=True, rename={"generation": "g", "length": "n", "country": "cc"}):
     """What an envelope has of a verification: enough to derive the code or the link, and neither of them."""
 
     id: str
@@ -24,6 +24,8 @@ class Proof(Struct, frozen=True, omit_defaults=True, rename={"generation": "g", 
     """Of the code, in digits; 0 for a link."""
     minutes: int = 0
     """How long it is valid, as the template may show it."""
+    country: str | None = None
+    """Of the number that gets a text, or may get one by a fallback (ISO 3166), where that is known."""
 
     @property
     def kind(self) -> ProofKind:
@@ -53,6 +55,7 @@ _KEYS = {
     "bind": "b",
     "prefix": "x",
     "texts": "sms",
+    "country": "cc",
     "test": "test",
 }
 
@@ -87,11 +90,13 @@ class Verification(Struct, kw_only=True, omit_defaults=True, frozen=True, rename
     """The first digits of the telephone number, if the guard against pumping counted its texts."""
     texts: int = 0
     """How many it counted."""
+    country: str | None = None
+    """See `Proof`."""
 
     @property
     def proof(self) -> Proof:
         """What its messages carry."""
-        return Proof(self.id, self.generation, self.length, self.minutes)
+        return Proof(self.id, self.generation, self.length, self.minutes, self.country)
 
 
 class Address(Struct, kw_only=True, frozen=True):

@@ -150,6 +150,8 @@ class Wanted(Struct, frozen=True, kw_only=True):
     minutes: int
     bind: str | None
     prefix: str | None = None
+    country: str | None = None
+    """Of the number that gets a text (ISO 3166)."""
 
 
 class TooOftenError(TooManyError):
@@ -242,6 +244,7 @@ def _new(wanted: Wanted, generation: int, now: int) -> Verification:
         bind=wanted.bind,
         prefix=wanted.prefix,
         texts=int(wanted.prefix is not None),
+        country=wanted.country,
     )
 
 
@@ -256,6 +259,7 @@ def _again(found: Verification, wanted: Wanted, now: int) -> Verification:
         messages=(*found.messages, wanted.message_id),
         prefix=wanted.prefix or found.prefix,
         texts=found.texts + (wanted.prefix is not None),
+        country=wanted.country or found.country,
     )
 
 

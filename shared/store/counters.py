@@ -2,13 +2,14 @@
 
 | pk | sk | holds |
 |---|---|---|
-| `<tenant>#...`, `health#...` | `<hour>#<shard>` | counts |
+| `<tenant>#...`, `health#...`, `conversion#...` | `<hour>#<shard>` | counts |
 | `<tenant>#template#<id>` | `<hour>#<version>|<account>|<run>|<variant>#<shard>` | counts, of each such group alone |
 | `checkpoint#<stream>/<shard>` | `checkpoint` | the last record that is counted, and from where it may not be kept |
 | `unkept#<stream>` | `<pk>|<sk>` of the event | an event that is counted, and that the timeline does not take |
 
 What became of the tries through an account is counted beside them, by the ten seconds in which it did, and forgotten
-within hours: `shared/policy/routing.py` says what it is for.
+within hours: `shared/policy/routing.py` says what it is for. So is what became of codes, by country
+(`shared/policy/conversion.py`).
 """
 
 import zlib
@@ -23,6 +24,7 @@ from pydantic_core import from_json, to_json
 from shared.errors import LostError
 from shared.model.events import EventRow
 from shared.model.words import OUTCOMES, Stage
+from shared.policy import conversion
 from shared.policy.routing import BUCKET_MS
 from shared.store.dynamo import Item, batch_delete, batch_put, key_of
 
@@ -30,6 +32,10 @@ HOUR_MS = 3_600_000
 HEALTH = "health#"
 """The scopes that are forgotten begin with this."""
 HEALTH_TTL_S = 6 * 3600
+CONVERSION = "conversion#"
+"""So do the scopes of what is compared of accounts that send codes to the same country."""
+CODES = "&"
+"""In names of what is counted of codes alone, between stage and country."""
 _TTL = "ttl"
 MAX_ITEMS = 99
 """Counter items per transaction: 100 actions (DynamoDB API reference, TransactWriteItems) less the checkpoint."""
@@ -149,6 +155,17 @@ def counted_as(row: EventRow) -> str:
 def transient_name(stage: str) -> str:
     """The name by which it counts that messages came to a stage for a cause that may pass."""
     return f"{stage}.transient"
+
+
+def code_name(stage: str, country: str | None) -> str:
+    """The name by which it counts that messages which carried a verification came to a stage: `sent&CN`, `verified&CN`;
+    without a country of those that are no texts."""
+    return f"{stage}{CODES}{country or ''}"
+
+
+def conversion_scope(tenant: str, country: str) -> str:
+    """The scope of texts to a country that carried verifications, of all accounts."""
+    return f"{CONVERSION}{tenant}#{country}"
 
 
 def health_scope(tenant: str, account: str) -> str:
@@ -296,14 +313,24 @@ def _checkpoint_key(shard: str) -> dict[str, Any]:
     return {"pk": {"S": f"checkpoint#{shard}"}, "sk": {"S": "checkpoint"}}
 
 
+def _forgotten_at(key: CounterKey) -> int | None:
+    """When an item may go, in seconds since the epoch; None for one that is kept."""
+    if key[0].startswith(HEALTH):
+        return int(key[1]) * BUCKET_MS // 1000 + HEALTH_TTL_S
+    if key[0].startswith(CONVERSION):
+        return int(key[1]) * conversion.BUCKET_MS // 1000 + conversion.KEEP_S
+    return None
+
+
 def _add(table: str, shard: str, key: CounterKey, stages: Counter[str]) -> dict[str, Any]:
     names = {f"#{i}": stage for i, stage in enumerate(stages)}
     values = {f":{i}": {"N": str(n)} for i, n in enumerate(stages.values())}
     expression = "ADD " + ", ".join(f"{name} :{name[1:]}" for name in names)
-    if key[0].startswith(HEALTH):
+    forgotten = _forgotten_at(key)
+    if forgotten is not None:
         expression += " SET #ttl = :ttl"
         names["#ttl"] = _TTL
-        values[":ttl"] = {"N": str(int(key[1]) * BUCKET_MS // 1000 + HEALTH_TTL_S)}
+        values[":ttl"] = {"N": str(forgotten)}
     return {
         "Update": {
             "TableName": table,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aws_lambda_powertools.metrics import EphemeralMetrics
 
-from functions.trace.live import MOST_VALUES, NAMES, OF_ACCOUNTS, Live, Where, spread
+from functions.trace.live import MOST_VALUES, NAMES, OF_ACCOUNTS, Codes, Live, Where, spread
 
 CODES = Where("sms", "verification", "default/texts")
 
@@ -19,6 +19,7 @@ class Event:
     where: Where | None = CODES
     messages: int = 1
     took_ms: int | None = None
+    code: Codes | None = None
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -91,4 +92,4 @@ def test_all_outcomes_have_metrics_and_their_number_is_bounded() -> None:
     from shared.model.words import OUTCOMES
 
     assert set(OUTCOMES) <= NAMES.keys() and set(NAMES) >= OF_ACCOUNTS
-    assert len(set(NAMES.values())) == len(NAMES) == 17 and len(OF_ACCOUNTS) == 9
+    assert len(set(NAMES.values())) == len(NAMES) == 18 and len(OF_ACCOUNTS) == 10
