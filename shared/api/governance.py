@@ -136,6 +136,7 @@ class SettingsUpdate(Model):
     texts_per_key_per_day: Annotated[TextsPerDay, BeforeValidator(whole_number)] | None = None
     texts_abroad_per_key_per_day: Annotated[TextsPerDay, BeforeValidator(whole_number)] | None = None
     verification_guard: VerificationGuardUpdate | None = None
+    route_by_conversion: StrictBool | None = None
     keep_addresses: StrictBool | None = None
     retention: (
         Annotated[
@@ -176,6 +177,9 @@ class SettingsView(Model):
         description="How many of these a key may send to numbers outside one's own country."
     )
     verification_guard: VerificationGuard = Field(description="The guard against SMS pumping.")
+    route_by_conversion: bool = Field(
+        description="Whether an account gets fewer verifications to a country where fewer of its codes are entered."
+    )
     keep_addresses: bool = Field(
         description="Whether the timeline keeps whole addresses of new messages, for keys with the scope `unmask`."
     )

@@ -61,7 +61,7 @@ def dispatch_function(channel: Channel, *more: Right) -> FunctionSpec:
             table("catalog", *READ),
             table("guard", *SETTLE, "BatchWriteItem"),
             # What became of the tries through accounts; accounts' shares, every shift of which is recorded.
-            table("counters", "Query", keys=("health#*",)),
+            table("counters", "Query", keys=("health#*", "conversion#*")),
             table("catalog", "PutItem", keys=("shift#*", "audit#*")),
             # A message may fall back to another channel, but is given up by its own.
             *SENDING,

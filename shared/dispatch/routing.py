@@ -23,6 +23,8 @@ from shared.model.clock import Clock
 from shared.model.events import EventRow, PassedOver
 from shared.model.reasons import Blame, Reason, blame_of
 from shared.model.words import Stage
+from shared.policy import conversion
+from shared.policy.conversion import CountryShifts
 from shared.policy.routing import FULL, Buckets, Shift, next_shift
 from shared.providers.base import Outgoing, Provider
 from shared.providers.declared import check
@@ -32,6 +34,8 @@ from shared.store.health import ROUTING
 logger = Logger(child=True)
 
 CACHE_SECONDS = 10
+CONVERSION_SECONDS = 60
+"""What is said of codes by five minutes need not be looked at more often."""
 DOWN_MS = 30_000
 """How long a process remembers that an account was down."""
 MAX_ACCOUNTS = 1000
@@ -46,6 +50,14 @@ class Health(Protocol):
 
     def shift(self, tenant: str, account: str, shift: Shift, over: int | None, record: AuditRecord) -> None: ...
 
+    def country_shifts(self, tenant: str, country: str) -> Stored[CountryShifts] | None: ...
+
+    def codes(self, tenant: str, country: str, now: int) -> conversion.Buckets: ...
+
+    def shift_country(
+        self, tenant: str, country: str, shifts: CountryShifts, over: int | None, record: AuditRecord
+    ) -> None: ...
+
 
 class Routing:
     """Weighs accounts by their health, and remembers which were down; one per process, shared by threads."""
@@ -55,11 +67,21 @@ class Routing:
         self._health = health
         self._clock = clock
         self._factors: TtlCache[float] = TtlCache(clock, CACHE_SECONDS, MAX_ACCOUNTS, CACHE_SECONDS)
+        self._by_country: TtlCache[dict[str, float]] = TtlCache(
+            clock, CONVERSION_SECONDS, MAX_ACCOUNTS, CONVERSION_SECONDS
+        )
         self._reading = threading.Lock()
         self._down: dict[tuple[str, str], int] = {}
 
-    def route(self, tenant: str, accounts: Sequence[Account], weights: Mapping[str, int] | None) -> Route:
-        """How an envelope's messages may go. weights: over the accounts' own.
+    def route(
+        self,
+        tenant: str,
+        accounts: Sequence[Account],
+        weights: Mapping[str, int] | None,
+        country: str | None = None,
+    ) -> Route:
+        """How an envelope's messages may go. weights: over the accounts' own. country: to which it carries a code, if
+        that is to go by how many codes are entered there.
 
         Raises: nothing; where health cannot be read it goes by the weights alone.
         """
@@ -70,6 +92,8 @@ class Routing:
         configured = shares
         with self._reading:
             shares = {id: share * self._factor(tenant, id) for id, share in shares.items()}
+            entered = {} if country is None else self._entered(tenant, country)
+        shares = {id: share * entered.get(id, FULL.factor) for id, share in shares.items()}
         now = self._clock.now_ms()
         down = frozenset(id for id in by_id if self._down.get((tenant, id), 0) > now)
         return Route(by_id, shares, configured, down)
@@ -130,6 +154,40 @@ class Routing:
 
         found = self._factors.get(f"{tenant}#{account}", load)
         return FULL.factor if found is None else found
+
+    def _entered(self, tenant: str, country: str) -> dict[str, float]:
+        """The share of its weight that each account has for codes to a country."""
+
+        def load() -> dict[str, float]:
+            try:
+                return self._country(tenant, country).factors()
+            except Exception as error:  # what cannot be read must stop no message
+                log_error(logger, "conversion cannot be read", error, country=country)
+                return {}
+
+        return self._by_country.get(f"{tenant}#{country}", load) or {}
+
+    def _country(self, tenant: str, country: str) -> CountryShifts:
+        """The last shifts for a country, after one that is due now. Raises: what the table raises."""
+        now = self._clock.now_ms()
+        stored = self._health.country_shifts(tenant, country)
+        last = CountryShifts() if stored is None else stored.value
+        due = conversion.due_shift(last, self._health.codes(tenant, country, now), now, country)
+        if due is None:
+            return last
+        account, shift = due
+        was = last.accounts.get(account, conversion.FULL)
+        before, after = ({"country": country, **each.model_dump(exclude={"since"})} for each in (was, shift))
+        record = record_change(now, tenant, ROUTING, "shift_conversion", f"account/{account}", before, after)
+        shifts = CountryShifts(accounts={**last.accounts, account: shift})
+        try:
+            self._health.shift_country(tenant, country, shifts, None if stored is None else stored.rev, record)
+        except CatalogConflictError:
+            # Another process was faster.
+            found = self._health.country_shifts(tenant, country)
+            return last if found is None else found.value
+        logger.info("weight shifted", account=account, country=country, factor=shift.factor, why=shift.reason)
+        return shifts
 
     def _current(self, tenant: str, account: str) -> Shift:
         """An account's last shift, after the one that is due now if there is one. Raises: what the table raises."""

@@ -86,6 +86,8 @@ class TenantSettings(Model):
     """How many of these, of every key, to numbers outside the tenant's region."""
     verification_guard: VerificationGuard = VerificationGuard.model_construct()
     """The guard against SMS pumping."""
+    route_by_conversion: bool = True
+    """Accounts of whose codes to a country fewer are entered than of others' get fewer of them."""
     keep_addresses: bool = True
     """The timeline keeps whole addresses, sealed, for who may unmask them."""
     retention: dict[MessageClass, RetentionDays] = Field(default_factory=dict)

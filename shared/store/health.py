@@ -3,6 +3,7 @@
 | table | pk | sk | holds |
 |---|---|---|---|
 | catalog | `shift#<tenant>` | `<account>` | the last shift: how much of its weight the account has, since when, why |
+| catalog | `shift#<tenant>` | `conversion#<country>` | the last shifts of accounts for codes to the country |
 | counters | `health#<tenant>#<account>` | `<bucket>#<shard>` | tries of ten seconds, slow ones, bad ones by reason |
 """
 
@@ -10,14 +11,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from shared.model.audit import AuditRecord
+from shared.policy import conversion
+from shared.policy.conversion import CountryShifts
 from shared.policy.routing import BUCKET_MS, LOOK_BACK_MS, REST_MS, Buckets, Shift
 from shared.store.audit import audit_put
 from shared.store.catalog_items import Stored, conflicts, item_of, key_of, put_of, read_item
-from shared.store.counters import Counters, health_scope
+from shared.store.counters import Counters, conversion_scope, health_scope
 from shared.store.dynamo import batch_get
 
 ROUTING = "routing"
 """Who shifts weight, in the audit log: no key, but the platform itself."""
+
+
+_COUNTRY = "conversion#"
+"""No account's id holds a #."""
 
 
 class HealthStore:
@@ -50,7 +57,27 @@ class HealthStore:
 
         Raises: CatalogConflictError if somebody else has shifted it meanwhile; what the table raises.
         """
-        item = item_of(_pk(tenant), account, shift, (over or 0) + 1)
+        self._save(tenant, account, shift, over, record)
+
+    def country_shifts(self, tenant: str, country: str) -> Stored[CountryShifts] | None:
+        """The last shifts of accounts for codes to a country, if there ever were any. Raises: what the table raises."""
+        key = key_of(_pk(tenant), f"{_COUNTRY}{country}")
+        item = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item")
+        return None if item is None else read_item(CountryShifts, item)
+
+    def codes(self, tenant: str, country: str, now: int) -> conversion.Buckets:
+        """What became of codes to a country, as far back as it counts. Raises: what the table raises."""
+        first = (now - conversion.LOOK_BACK_MS) // conversion.BUCKET_MS - 1
+        return self._counters.read(conversion_scope(tenant, country), first, now // conversion.BUCKET_MS)
+
+    def shift_country(
+        self, tenant: str, country: str, shifts: CountryShifts, over: int | None, record: AuditRecord
+    ) -> None:
+        """Save the shifts for codes to a country as `shift` does those of an account. Raises: as `shift`."""
+        self._save(tenant, f"{_COUNTRY}{country}", shifts, over, record)
+
+    def _save(self, tenant: str, sk: str, value: Shift | CountryShifts, over: int | None, record: AuditRecord) -> None:
+        item = item_of(_pk(tenant), sk, value, (over or 0) + 1)
         put = {"Put": put_of(self._table, item, over)}
         with conflicts():
             self._client.transact_write_items(TransactItems=[put, audit_put(self._table, record)])

@@ -12,6 +12,7 @@ from shared.model.accounts import Account
 from shared.model.events import EventRow
 from shared.model.outcome import AccountDown
 from shared.model.reasons import Reason
+from shared.model.words import Channel
 from shared.providers.declared import check
 
 
@@ -23,7 +24,9 @@ class ChooseAccount(Step):
         accounts = self.sources.accounts.active(envelope.tenant, template.accounts if template else (), envelope.avoid)
         if not accounts:
             return [], [self._without(batch, each, Reason.NO_ACCOUNT, None) for each in batch.candidates]
-        batch.route = self.sources.routing.route(envelope.tenant, accounts, batch.policies.weights)
+        batch.route = self.sources.routing.route(
+            envelope.tenant, accounts, batch.policies.weights, self._country(batch)
+        )
         for candidate in batch.candidates:
             candidate.account, avoided = batch.route.first(candidate.message.message_id)
             if avoided is not None:
@@ -31,6 +34,14 @@ class ChooseAccount(Step):
         chosen = {c.account.id: c.account for c in batch.candidates if c.account is not None}
         broken = {id for id, account in chosen.items() if self.sources.accounts.usable(account) is None}
         return self._around(batch, batch.route, broken) if broken else (batch.candidates, [])
+
+    def _country(self, batch: Batch) -> str | None:
+        """To which country a code goes, if accounts are to be chosen by how many are entered there."""
+        envelope = batch.envelope
+        if envelope.proof is None or envelope.channel is not Channel.SMS:
+            return None
+        by_conversion = self.sources.configured.settings(envelope.tenant).route_by_conversion
+        return envelope.proof.country if by_conversion else None
 
     def _around(self, batch: Batch, route: Route, broken: set[str]) -> Taken:
         """Give the messages of broken accounts to others, where one can take them."""
