@@ -67,7 +67,7 @@ _KEYS = {
     "link": "ln",
     "anonymous": "an",
     "country": "cc",
-    "code_until": "good",
+    "code_until": "cu",
 }
 """How the fields of events are written on the stream and in ledgers; in the timeline too."""
 

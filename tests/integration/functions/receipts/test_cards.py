@@ -93,6 +93,9 @@ class _Nothing:
     def everybody(self, matches: Any) -> Any:
         return [], []
 
+    def ask(self, matches: Any) -> None:
+        assert matches == []
+
     def wait(self, waiting: Any, delay_s: int) -> None:
         assert waiting.waiting == []
 
