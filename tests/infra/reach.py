@@ -132,6 +132,7 @@ CALLS: Mapping[str, tuple[str, ...]] = {
     "get_export_job": ("ses:GetExportJob",),
     "list_export_jobs": ("ses:ListExportJobs",),
     "send_text_message": ("sms-voice:SendTextMessage",),
+    "put_message_feedback": ("sms-voice:PutMessageFeedback",),
 }
 """The actions that calls need, by the method of a client, or the function that stands for it."""
 

@@ -186,7 +186,7 @@ def test_only_those_who_send_carry_what_sends() -> None:
         "dispatch_wecom": (Channel.WECOM,),
         "manage": tuple(Channel),
         "pulling": (Channel.EMAIL, Channel.SMS),
-        "receipts": (Channel.WECOM,),
+        "receipts": (Channel.WECOM, Channel.SMS),
         "recall": (Channel.WECOM,),
     }
     for provider, function in product(PROVIDERS.values(), FUNCTIONS.values()):

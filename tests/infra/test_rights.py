@@ -143,6 +143,8 @@ EXPECTED: dict[str, list[Statement]] = {
         (("dynamodb:GetItem", "dynamodb:UpdateItem"), (GUARD,)),
         (("sqs:SendMessage",), _queues(*Channel)),
         (("secretsmanager:GetSecretValue",), (SECRETS,)),
+        (("secretsmanager:GetSecretValue",), (SECRETS,)),
+        (("sms-voice:PutMessageFeedback",), (f"{AWS}:sms-voice:*:${{AWS::AccountId}}:message/*",)),
         (
             (
                 "sqs:ChangeMessageVisibility",
@@ -476,7 +478,7 @@ def test_dispatchers_read_health_alone_and_write_shifts_alone(prod: Template, fu
     found = [each for each in _of(prod, function) if "dynamodb:LeadingKeys" in str(each.get("Condition"))]
     keys = {each["Action"][0]: (each["Resource"], each["Condition"]["ForAllValues:StringLike"]) for each in found}
     assert keys == {
-        "dynamodb:Query": ([COUNTERS], {"dynamodb:LeadingKeys": ["health#*"]}),
+        "dynamodb:Query": ([COUNTERS], {"dynamodb:LeadingKeys": ["health#*", "conversion#*"]}),
         "dynamodb:PutItem": ([CATALOG], {"dynamodb:LeadingKeys": ["shift#*", "audit#*"]}),
     }
 
@@ -485,15 +487,16 @@ def test_dispatchers_read_health_alone_and_write_shifts_alone(prod: Template, fu
     ("function", "channel"),
     [
         *(("dispatch_email", "email"), ("dispatch_sms", "sms"), ("dispatch_wecom", "wecom"), ("recall", "wecom")),
-        *(("callbacks", "wecom"), ("mailboxes", "email"), ("pulling", "sms"), ("receipts", "wecom")),
+        *(("callbacks", "wecom"), ("mailboxes", "email"), ("pulling", "sms"), ("receipts", "wecom sms")),
     ],
 )
 def test_secrets_are_read_by_the_channel_that_they_are_labelled_with(
     prod: Template, function: str, channel: str
 ) -> None:
-    (statement,) = [each for each in _of(prod, function) if each["Resource"] == [SECRETS]]
+    found = [each["Condition"] for each in _of(prod, function) if each["Resource"] == [SECRETS]]
     # Those of before there were labels have none: for them the condition holds.
-    assert statement["Condition"] == {"StringEqualsIfExists": {"secretsmanager:ResourceTag/mepush:channel": channel}}
+    label = "secretsmanager:ResourceTag/mepush:channel"
+    assert found == [{"StringEqualsIfExists": {label: each}} for each in channel.split()]
 
 
 def test_only_those_functions_and_the_one_that_writes_them_read_secrets(prod: Template) -> None:
