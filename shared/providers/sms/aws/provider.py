@@ -155,11 +155,16 @@ class AwsSms(Provider):
         from botocore.exceptions import ClientError
 
         try:
-            self._connected().put_message_feedback(MessageId=provider_message_id, MessageFeedbackStatus="RECEIVED")
+            answer = self._connected().put_message_feedback(
+                MessageId=provider_message_id, MessageFeedbackStatus="RECEIVED"
+            )
         except ClientError as error:
             return report_of_answer(error.response)
         except Exception as error:  # botocore's parser stumbles in many ways over what it does not expect
             return report_of(outcome_of_failure(error))
+        # botocore takes a body that it cannot read for an answer without fields.
+        if answer.get("MessageFeedbackStatus") != "RECEIVED":
+            return Unknown(Reason.UNRECOGNISED_ANSWER, "no_status")
         return Reported()
 
     def _call(self, to: str, text: str, **more: Any) -> Outcome:
