@@ -118,6 +118,19 @@ def link_rows(data: Mapping[str, Any]) -> Iterator[list[str]]:
         yield [each["target"] or OTHERS, *(str(each[name]) for name in ("messages", "times", "by_machine"))]
 
 
+def code_rows(data: Mapping[str, Any]) -> Iterator[list[str]]:
+    """A table of verifications by country, of all and of each account and provider, with its header, for a spreadsheet.
+    A country is empty for what was no text."""
+    yield ["by", "name", "country", "sent", "verified", "verified_share"]
+    groups = [("all", {**data, "name": ""})]
+    groups += [(by, each) for by in ("account", "provider") for each in data.get(f"{by}s", [])]
+    for by, group in groups:
+        for each in group.get("countries", []):
+            share = each["verified_share"]
+            numbers = (str(each["sent"]), str(each["verified"]), "" if share is None else str(share))
+            yield [by, group["name"], each["country"] or "", *numbers]
+
+
 def _show_links(console: Console, links: Iterable[Mapping[str, Any]]) -> None:
     links = list(links)
     if not links:

@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from local.faults import FaultInput
 from local.sandbox.aws_sms import AwsSmsSandbox
@@ -13,6 +15,7 @@ from local.sandbox.tencent import TencentSandbox
 from local.seed import EXAMPLES, account_body
 from local.stack import LocalStack
 from mepush.files.accounts import read_accounts
+from mepush.main import app
 from tests.e2e.verifying import TEXT, Site
 
 pytestmark = pytest.mark.xdist_group("local-stack")
@@ -156,7 +159,7 @@ def test_reports_can_be_switched_off(world: World, phone: str) -> None:
     assert world.serial(phone) not in world.tencent.conversions
 
 
-def test_statistics_say_by_country_how_many_codes_were_entered(world: World) -> None:
+def test_statistics_say_by_country_how_many_codes_were_entered(world: World, tmp_path: Path) -> None:
     before = {each["country"]: each for each in world.get("/v1/stats/templates/login-code")["countries"]}
     assert before == {}
     phones = [f"+86137{n:08d}" for n in range(4)]
@@ -170,6 +173,17 @@ def test_statistics_say_by_country_how_many_codes_were_entered(world: World) -> 
     assert found["verified_share"] == 0.75
     [account] = found["accounts"]
     assert (account["name"], account["verified_share"]) == ("sms-tencent", 0.75)
+    file = tmp_path / "codes.csv"
+    ran = CliRunner().invoke(
+        app, ["template", "stats", "login-code", "--codes-csv", str(file), "--url", world.stack.url, "--key", world.key]
+    )
+    assert ran.exit_code == 0, ran.output
+    assert file.read_text(encoding="utf-8-sig").splitlines() == [
+        "by,name,country,sent,verified,verified_share",
+        "all,,CN,4,3,0.75",
+        "account,sms-tencent,CN,4,3,0.75",
+        "provider,tencent,CN,4,3,0.75",
+    ]
 
 
 def test_an_account_whose_codes_are_not_entered_gets_fewer_of_them(world: World) -> None:
